@@ -1,0 +1,177 @@
+//! Which events to send next: a window over the unacked run of sequence numbers.
+//!
+//! ```text
+//!   1 … acked │ acked+1 … next-1 │ next … sold
+//!    safe     │  sent, not acked │ not sent (or to be sent again)
+//! ```
+//!
+//! Invariant: `acked < next <= sold + 1`, `next - 1 <= sent <= sold`, and `acked` never goes back.
+
+use comptoir_wire::Ack;
+
+use crate::{Backoff, Millis};
+
+/// How eagerly a terminal sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Events sent and not yet acked, at most; at least 1.
+    pub window: u32,
+    /// Without progress for so long, all is sent again. Each time without progress doubles it.
+    pub resend: Millis,
+    /// The bound of the doubling.
+    pub resend_max: Millis,
+}
+
+impl Default for Settings {
+    /// 64 events; 2 s, up to 30 s.
+    fn default() -> Self {
+        Self { window: 64, resend: 2_000, resend_max: 30_000 }
+    }
+}
+
+/// One event to publish now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Send {
+    /// Its number.
+    pub seq: u32,
+    /// It was sent before.
+    pub again: bool,
+}
+
+/// The sending side of one epoch.
+#[derive(Clone, Debug)]
+pub struct Window {
+    epoch: u32,
+    settings: Settings,
+    /// All up to here are safe.
+    acked: u32,
+    /// The next to send.
+    next: u32,
+    /// The highest ever sent.
+    sent: u32,
+    /// The highest there is.
+    sold: u32,
+    backoff: Backoff,
+    /// When to send all again; `None` while nothing is in flight.
+    deadline: Option<Millis>,
+}
+
+impl Window {
+    /// A fresh epoch, with nothing sold.
+    pub fn new(epoch: u32, settings: Settings) -> Self {
+        Self::resume(epoch, 0, 0, settings)
+    }
+
+    /// An epoch found in the queue after a restart: `acked` were acked, `sold` is the highest number given.
+    ///
+    /// What lies between may have been sent before the restart, so acks for it are believed.
+    pub fn resume(epoch: u32, acked: u32, sold: u32, settings: Settings) -> Self {
+        // As in `sell`: no event has the last number.
+        let sold = sold.min(u32::MAX - 1);
+        let acked = acked.min(sold);
+        Self {
+            epoch,
+            settings: Settings { window: settings.window.max(1), ..settings },
+            acked,
+            next: acked + 1,
+            sent: sold,
+            sold,
+            backoff: Backoff::new(settings.resend, settings.resend_max),
+            deadline: None,
+        }
+    }
+
+    /// The number of the next event. `None` once the epoch's numbers are used up: the queue has to be formatted,
+    /// which draws a new epoch.
+    pub fn next_seq(&self) -> Option<u32> {
+        // The last number is never given, so that `next` can stand behind it.
+        self.sold.checked_add(1).filter(|&seq| seq < u32::MAX)
+    }
+
+    /// The event numbered [`next_seq`](Self::next_seq) is in the queue for good; its number.
+    pub fn sell(&mut self) -> Option<u32> {
+        let seq = self.next_seq()?;
+        self.sold = seq;
+        Some(seq)
+    }
+
+    /// The next event to publish now, or `None`: all are sent, or the window is full. Takes it as published.
+    ///
+    /// Only to be asked while connected. `random` is uniform over all of `u32`.
+    pub fn send(&mut self, now: Millis, random: u32) -> Option<Send> {
+        if !self.can_send() {
+            return None;
+        }
+        let seq = self.next;
+        let again = seq <= self.sent;
+        self.next += 1;
+        self.sent = self.sent.max(seq);
+        if self.deadline.is_none() {
+            self.deadline = Some(now.saturating_add(self.backoff.wait(random)));
+        }
+        Some(Send { seq, again })
+    }
+
+    /// Whether [`send`](Self::send) would give an event.
+    pub fn can_send(&self) -> bool {
+        self.next <= self.sold && self.next - self.oldest() < self.settings.window
+    }
+
+    /// Takes an ack; how many more events are safe by it, always the oldest. 0 for an ack of another epoch (a queue
+    /// formatted since), an old one, and one beyond all that was ever sent, which no gateway can know of.
+    pub fn ack(&mut self, ack: Ack, now: Millis, random: u32) -> u32 {
+        if ack.epoch != self.epoch || ack.seq <= self.acked || ack.seq > self.sent {
+            return 0;
+        }
+        let safe = ack.seq - self.acked;
+        self.acked = ack.seq;
+        // An ack may arrive while all is being sent again: what it covers need not be.
+        self.next = self.next.max(self.oldest());
+        self.backoff.reset();
+        self.deadline =
+            (self.next > self.oldest()).then(|| now.saturating_add(self.backoff.wait(random)));
+        safe
+    }
+
+    /// If the resend timeout has passed, goes back to the oldest unacked event, and says so.
+    pub fn expire(&mut self, now: Millis) -> bool {
+        match self.deadline {
+            Some(deadline) if deadline <= now => {
+                self.go_back();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The connection is new: what was in flight on the old one may be lost.
+    pub fn reconnected(&mut self) {
+        self.backoff.reset();
+        self.go_back();
+    }
+
+    /// When [`expire`](Self::expire) has something to do.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.deadline
+    }
+
+    /// The epoch it was made for.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The lowest number not yet acked: what goes into a frame's header. One above the highest if all are acked.
+    pub fn oldest(&self) -> u32 {
+        self.acked + 1
+    }
+
+    /// Events in the queue: not yet acked.
+    pub fn unacked(&self) -> u32 {
+        self.sold - self.acked
+    }
+
+    fn go_back(&mut self) {
+        self.next = self.oldest();
+        self.deadline = None;
+    }
+}

@@ -1,0 +1,220 @@
+//! Believable sales of a French grocer's, from any random number generator. The same numbers give the same sales.
+//!
+//! All sums are cents of a euro. Every text is within the bounds of `comptoir-wire`.
+
+mod catalogue;
+
+use fake::Fake;
+use fake::faker::address::raw::{CityName, StreetName};
+use fake::faker::name::raw::{FirstName, LastName};
+use fake::locales::FR_FR;
+use jiff::civil::Date;
+use jiff::{Span, ToSpan};
+use rand::{Rng, RngExt, seq::index};
+
+use comptoir_wire::{MAX_LINES, MAX_PRODUCT, PaymentMethod};
+
+/// The share of payments that succeed.
+pub const SUCCESS_RATE: f64 = 0.9;
+
+/// Lines of the order at each twentieth of all orders, up to the last: the median is 5.
+const LINES_AT: [usize; 20] = [1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 11, 14, 18, 24, 33];
+/// The longest invented receipt.
+const MOST_LINES: usize = 160;
+const _: () = assert!(MOST_LINES <= MAX_LINES);
+
+/// An invented order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// First and last name.
+    pub customer_name: String,
+    /// At a domain that is reserved for examples, so that nobody real is written to.
+    pub customer_email: Option<String>,
+    /// Where to deliver; `None`: taken along.
+    pub address: Option<String>,
+    /// The [`summary`] of the lines.
+    pub product: String,
+    /// At least one.
+    pub lines: Vec<Line>,
+    /// The sum of the lines, in cents.
+    pub amount: u64,
+}
+
+/// One product of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its name.
+    pub product: String,
+    /// Pieces, at least one.
+    pub quantity: u32,
+    /// Of one piece, in cents.
+    pub unit_price: u64,
+}
+
+/// A customer and a basket.
+pub fn order(rng: &mut (impl Rng + ?Sized)) -> Order {
+    let first: &str = FirstName(FR_FR).fake_with_rng(rng);
+    let last: &str = LastName(FR_FR).fake_with_rng(rng);
+    let customer_email = rng.random_bool(0.6).then(|| email(first, last));
+    let address = rng.random_bool(0.25).then(|| address(rng));
+    let lines = lines(rng);
+    let amount = lines.iter().map(|line| u64::from(line.quantity) * line.unit_price).sum();
+    Order { customer_name: format!("{first} {last}"), customer_email, address, product: summary(&lines), lines, amount }
+}
+
+/// As people pay at a till: mostly by card.
+pub fn payment_method(rng: &mut (impl Rng + ?Sized)) -> PaymentMethod {
+    match rng.random_range(0..100) {
+        0..34 => PaymentMethod::CreditCard,
+        34..66 => PaymentMethod::DebitCard,
+        66..90 => PaymentMethod::Cash,
+        90..97 => PaymentMethod::PayPal,
+        _ => PaymentMethod::BankTransfer,
+    }
+}
+
+/// One to five days after `today`.
+pub fn delivery_date(rng: &mut (impl Rng + ?Sized), today: Date) -> Date {
+    let days: Span = rng.random_range(1..=5).days();
+    today.saturating_add(days)
+}
+
+/// The lines in a few words, e.g. `Baguette tradition ×2 + 3 more`, within 64 bytes; empty without lines.
+pub fn summary(lines: &[Line]) -> String {
+    let Some((first, more)) = lines.split_first() else { return String::new() };
+    let mut tail = String::new();
+    if first.quantity != 1 {
+        tail = format!(" ×{}", first.quantity);
+    }
+    if !more.is_empty() {
+        tail = format!("{tail} + {} more", more.len());
+    }
+    let room = MAX_PRODUCT.saturating_sub(tail.len());
+    let mut summary = shortened(&first.product, room);
+    summary.push_str(&tail);
+    summary
+}
+
+/// The text if it has at most `max` bytes, else its beginning with an ellipsis.
+fn shortened(text: &str, max: usize) -> String {
+    const ELLIPSIS: &str = "…";
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let room = max.saturating_sub(ELLIPSIS.len());
+    let kept = text.char_indices().map(|(at, _)| at).take_while(|&at| at <= room).last().unwrap_or(0);
+    format!("{}{ELLIPSIS}", text[..kept].trim_end())
+}
+
+fn lines(rng: &mut (impl Rng + ?Sized)) -> Vec<Line> {
+    let count = basket_size(rng);
+    let mut lines = Vec::with_capacity(count);
+    while lines.len() < count {
+        // Without repetition, until the shop has nothing else to sell.
+        let some = index::sample(rng, catalogue::PRODUCTS.len(), catalogue::PRODUCTS.len().min(count - lines.len()));
+        for product in some {
+            let (product, unit_price) = catalogue::PRODUCTS[product];
+            let quantity = match rng.random_range(0..100) {
+                0..76 => 1,
+                76..92 => 2,
+                _ => rng.random_range(3..=6),
+            };
+            lines.push(Line { product: product.to_owned(), quantity, unit_price });
+        }
+    }
+    lines
+}
+
+fn basket_size(rng: &mut (impl Rng + ?Sized)) -> usize {
+    let part = rng.random_range(0..LINES_AT.len());
+    let from = LINES_AT[part];
+    match LINES_AT.get(part + 1) {
+        Some(&to) => rng.random_range(from..=to),
+        None => {
+            // The long tail: of three draws the least is mostly near its start.
+            let draw = (0..3).map(|_| rng.random_range(from..=MOST_LINES)).min();
+            draw.unwrap_or(from)
+        }
+    }
+}
+
+fn address(rng: &mut (impl Rng + ?Sized)) -> String {
+    let number = rng.random_range(1..=180);
+    let street: String = StreetName(FR_FR).fake_with_rng(rng);
+    let department = rng.random_range(1..=95);
+    let office = rng.random_range(0..50) * 10;
+    let city: String = CityName(FR_FR).fake_with_rng(rng);
+    shortened(&format!("{number} {street}, {department:02}{office:03} {city}"), comptoir_wire::MAX_ADDRESS)
+}
+
+fn email(first: &str, last: &str) -> String {
+    let name: String = format!("{first}.{last}").chars().flat_map(char::to_lowercase).filter_map(plain).collect();
+    format!("{name}@example.com")
+}
+
+/// A letter without its accents; nothing for what an address cannot have.
+fn plain(letter: char) -> Option<char> {
+    match letter {
+        'a'..='z' | '.' | '-' => Some(letter),
+        'à' | 'â' | 'ä' => Some('a'),
+        'ç' => Some('c'),
+        'é' | 'è' | 'ê' | 'ë' => Some('e'),
+        'î' | 'ï' => Some('i'),
+        'ô' | 'ö' => Some('o'),
+        'ù' | 'û' | 'ü' => Some('u'),
+        'ÿ' => Some('y'),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use comptoir_wire::{MAX_ADDRESS, MAX_EMAIL, MAX_NAME};
+    use rand::SeedableRng;
+    use rand::rngs::Xoshiro256PlusPlus;
+
+    fn rng() -> Xoshiro256PlusPlus {
+        Xoshiro256PlusPlus::seed_from_u64(1)
+    }
+
+    #[test]
+    fn orders_are_within_the_bounds_of_the_wire_and_add_up() {
+        let mut rng = rng();
+        for _ in 0..5_000 {
+            let order = order(&mut rng);
+            assert!(order.customer_name.len() <= MAX_NAME);
+            assert!(order.customer_email.as_ref().is_none_or(|email| email.is_ascii() && email.len() <= MAX_EMAIL));
+            assert!(order.address.as_ref().is_none_or(|address| address.len() <= MAX_ADDRESS));
+            assert!(order.product.len() <= MAX_PRODUCT);
+            assert!(order.lines.iter().all(|line| line.product.len() <= MAX_PRODUCT && line.quantity > 0));
+            assert_eq!(order.amount, order.lines.iter().map(|l| u64::from(l.quantity) * l.unit_price).sum::<u64>());
+        }
+    }
+
+    #[test]
+    fn baskets_are_as_large_as_real_ones() {
+        let mut rng = rng();
+        let mut sizes: Vec<usize> = (0..20_000).map(|_| basket_size(&mut rng)).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes[10_000], 5);
+        let long = sizes.iter().filter(|&&size| size > 50).count();
+        assert!((100..800).contains(&long), "{long} of 20,000 above 50 lines");
+        assert!(sizes[0] == 1 && sizes[19_999] <= MOST_LINES);
+    }
+
+    #[test]
+    fn the_same_numbers_give_the_same_order() {
+        assert_eq!(order(&mut rng()), order(&mut rng()));
+    }
+
+    #[test]
+    fn summaries_fit_and_say_how_many_more() {
+        let line = |product: &str, quantity| Line { product: product.to_owned(), quantity, unit_price: 1 };
+        assert_eq!(summary(&[]), "");
+        assert_eq!(summary(&[line("Miel", 1)]), "Miel");
+        assert_eq!(summary(&[line("Miel", 2), line("Pain", 1)]), "Miel ×2 + 1 more");
+        let long = summary(&[line(&"é".repeat(32), 1), line("Pain", 1)]);
+        assert!(long.len() <= MAX_PRODUCT && long.ends_with("é… + 1 more"), "{long}");
+    }
+}

@@ -1,0 +1,103 @@
+//! The ledger: one JSON line per event, for whoever wants to audit what arrived in Kafka.
+//!
+//! An event's line is written when it is acked end to end; when a run is broken off, those not acked follow with
+//! `"acked":null`. An event without `acked` may or may not be in Kafka; one with it must be.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use comptoir_wire::decode;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::queue::Held;
+use crate::tally::Clock;
+
+/// The ledger cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("write the ledger {path}: {source}")]
+pub struct LedgerError {
+    path: String,
+    source: io::Error,
+}
+
+/// The file, open.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    file: Mutex<BufWriter<File>>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    ce_id: String,
+    topic: &'static str,
+    key: &'a str,
+    published: Option<String>,
+    acked: Option<String>,
+}
+
+impl Ledger {
+    /// Begins a new ledger; an old one of that name is overwritten.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn create(path: &Path) -> Result<Self, LedgerError> {
+        let file = File::create(path).map_err(|source| failed(path, source))?;
+        Ok(Self { path: path.to_owned(), file: Mutex::new(BufWriter::with_capacity(1 << 18, file)) })
+    }
+
+    /// Writes one line per event of `terminal` (`{store}/{device}`); `acked` in microseconds of the clock.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write<'a>(
+        &self,
+        terminal: &str,
+        clock: &Clock,
+        events: impl Iterator<Item = &'a Held>,
+        acked: Option<u64>,
+    ) -> Result<(), LedgerError> {
+        let at = |micros| time(clock.unix_ms(micros));
+        let acked = acked.map(at);
+        let mut lines = Vec::new();
+        for held in events {
+            // It was encoded by this program or decoded when its queue was opened.
+            let Ok(frame) = decode(&held.frame) else { continue };
+            let line = Line {
+                ce_id: format!("{terminal}/{}/{}", frame.header.epoch, frame.header.seq),
+                topic: held.kind.as_str(),
+                key: frame.event.order_id(),
+                published: (held.published > 0).then(|| at(held.published)),
+                acked: acked.clone(),
+            };
+            serde_json::to_writer(&mut lines, &line).map_err(|error| failed(&self.path, error.into()))?;
+            lines.push(b'\n');
+        }
+        self.file().write_all(&lines).map_err(|source| failed(&self.path, source))
+    }
+
+    /// Hands all lines to the operating system.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn flush(&self) -> Result<(), LedgerError> {
+        self.file().flush().map_err(|source| failed(&self.path, source))
+    }
+
+    fn file(&self) -> std::sync::MutexGuard<'_, BufWriter<File>> {
+        self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> LedgerError {
+    LedgerError { path: path.display().to_string(), source }
+}
+
+/// RFC 3339 with milliseconds.
+fn time(unix_ms: u64) -> String {
+    let time = i64::try_from(unix_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    format!("{:.3}", time.unwrap_or_default())
+}

@@ -1,0 +1,136 @@
+//! Where one terminal's sales come from, and when it may make the next.
+
+use std::sync::Arc;
+
+use comptoir_wire::{
+    Currency, Event, Line, Lines, Order, OrderStatus, Payment, PaymentMethod, PaymentStatus,
+};
+use rand::RngExt;
+use rand::rngs::Xoshiro256PlusPlus;
+use tokio::sync::mpsc;
+
+use crate::invent;
+use crate::pace::Permits;
+use crate::replay::Basket;
+use crate::till::Till;
+
+/// Sales to come.
+pub enum Source {
+    /// Invented ones, as many as the pacer permits.
+    Paced { till: Till, permits: Arc<Permits> },
+    /// Invented ones, as many as the queue takes. `left`: how many still; `None`: no end.
+    Eager { till: Till, left: Option<u64> },
+    /// Those of a file.
+    Script(Script),
+}
+
+impl Source {
+    /// Whether, with `queued` events in the queue and a window of `window`, there may be more.
+    ///
+    /// Who sells as fast as acks allow keeps two windows full: one on its way, one to send when acks arrive.
+    pub fn wants(&self, queued: usize, window: usize, limit: usize) -> bool {
+        let eager = queued < limit.min(2 * window);
+        match self {
+            Self::Paced { permits, .. } => queued < limit && permits.any(),
+            Self::Eager { left, .. } => eager && *left != Some(0),
+            Self::Script(script) => eager && (script.payment.is_some() || script.next.is_some()),
+        }
+    }
+
+    /// The next event, as number `seq`; `then` gets it and the time it is to carry. To be asked only if the source
+    /// wants one. `None`: there is none after all.
+    pub fn next<T>(&mut self, seq: u32, now_ms: u64, then: impl FnOnce(&Event<'_>, u64) -> T) -> Option<T> {
+        match self {
+            Self::Paced { till, permits } => {
+                (permits.take(1) == 1).then(|| till.next(seq, now_ms, |event| then(event, now_ms)))
+            }
+            Self::Eager { till, left } => {
+                if let Some(left) = left {
+                    *left = left.checked_sub(1)?;
+                }
+                Some(till.next(seq, now_ms, |event| then(event, now_ms)))
+            }
+            Self::Script(script) => script.next(then),
+        }
+    }
+
+    /// Nothing will come any more.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::Paced { permits, .. } => permits.are_over(),
+            Self::Eager { left, .. } => *left == Some(0),
+            Self::Script(script) => script.over && script.next.is_none() && script.payment.is_none(),
+        }
+    }
+
+    /// Waits for more sales, or their end. Dropping the future loses nothing. `has_room`: whether the queue has.
+    pub async fn changed(&mut self, has_room: bool) {
+        match self {
+            Self::Paced { permits, .. } => permits.changed().await,
+            Self::Script(script) if has_room && script.next.is_none() && !script.over => {
+                script.next = script.baskets.recv().await;
+                script.over = script.next.is_none();
+            }
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+/// The receipts of one store, as they come from the file.
+pub struct Script {
+    baskets: mpsc::Receiver<Basket>,
+    currency: Currency,
+    rng: Xoshiro256PlusPlus,
+    next: Option<Basket>,
+    /// The payment of the order before.
+    payment: Option<Basket>,
+    over: bool,
+}
+
+impl Script {
+    pub fn new(baskets: mpsc::Receiver<Basket>, currency: Currency, rng: Xoshiro256PlusPlus) -> Self {
+        Self { baskets, currency, rng, next: None, payment: None, over: false }
+    }
+
+    fn next<T>(&mut self, then: impl FnOnce(&Event<'_>, u64) -> T) -> Option<T> {
+        if let Some(paid) = self.payment.take() {
+            let method = *[PaymentMethod::Cash, PaymentMethod::CreditCard, PaymentMethod::DebitCard]
+                .get(self.rng.random_range(0..3))?;
+            let payment = Payment {
+                payment_id: &format!("{}-p", paid.order_id),
+                order_id: &paid.order_id,
+                currency: self.currency,
+                amount: paid.amount,
+                method,
+                status: PaymentStatus::Success,
+            };
+            return Some(then(&Event::Payment(payment), paid.time_ms));
+        }
+        let basket = match self.next.take() {
+            Some(basket) => basket,
+            None => self.baskets.try_recv().ok()?,
+        };
+        let lines: Vec<Line<'_>> = basket
+            .lines
+            .iter()
+            .map(|line| Line { product: &line.product, quantity: line.quantity, unit_price: line.unit_price })
+            .collect();
+        let order = Order {
+            order_id: &basket.order_id,
+            customer_name: "Client",
+            customer_email: None,
+            product: &invent::summary(&basket.lines),
+            currency: self.currency,
+            amount: basket.amount,
+            status: OrderStatus::Completed,
+            address: None,
+            lines: Lines::from_slice(&lines),
+        };
+        let told = then(&Event::Order(order), basket.time_ms);
+        self.payment = Some(basket);
+        if let Ok(next) = self.baskets.try_recv() {
+            self.next = Some(next);
+        }
+        Some(told)
+    }
+}

@@ -1,0 +1,224 @@
+//! What a run counts, and what it tells about itself.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Microseconds since the run began, and what time of day that is. It does not go back.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+    started_ms: u64,
+}
+
+impl Clock {
+    /// Begins now.
+    pub fn start() -> Self {
+        let now = Timestamp::now().as_millisecond();
+        Self { start: Instant::now(), started_ms: u64::try_from(now).unwrap_or(0) }
+    }
+
+    /// Microseconds since the start, at least 1.
+    pub fn micros(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Milliseconds since the start.
+    pub fn millis(&self) -> u64 {
+        self.micros() / 1000
+    }
+
+    /// The Unix time in milliseconds at `micros` after the start.
+    pub fn unix_ms(&self, micros: u64) -> u64 {
+        self.started_ms.saturating_add(micros / 1000)
+    }
+
+    /// The moment at `millis` after the start.
+    pub fn instant(&self, millis: u64) -> Instant {
+        self.start.checked_add(Duration::from_millis(millis)).unwrap_or(self.start)
+    }
+
+    /// Since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Terminals there are (a replay adds one when its store first appears).
+    pub terminals: u64,
+    /// Of them, those with a connection.
+    pub connected_terminals: u64,
+    /// Events sold by this run.
+    pub sold: u64,
+    /// Events of this run's terminals that the gateway has acked end to end.
+    pub acked: u64,
+    /// Events in the queues, not yet acked; also those that an earlier run left on disk.
+    pub unacked: u64,
+    /// Publishes of events that had been published before.
+    pub resent: u64,
+    /// How many events will be sold in all, where that is known.
+    pub total: Option<u64>,
+    /// Since the start.
+    pub elapsed: Duration,
+    /// The last thing that went wrong on a terminal, while some are not connected.
+    pub trouble: Option<String>,
+}
+
+/// How a run went.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// What the run's events follow from.
+    pub seed: u64,
+    /// Terminals there were.
+    pub terminals: u64,
+    /// Events sold by this run.
+    pub sold: u64,
+    /// Events acked end to end; with queues on disk also those of an earlier run.
+    pub acked: u64,
+    /// Events still in the queues: 0, or the run was broken off.
+    pub unacked: u64,
+    /// Publishes of events.
+    pub published: u64,
+    /// Of them, those of events that had been published before.
+    pub resent: u64,
+    /// Connections made; one per terminal if none was lost.
+    pub connects: u64,
+    /// Commands that arrived.
+    pub commands: u64,
+    /// From the start to the last ack.
+    pub seconds: f64,
+    /// Acked events per second of that time.
+    pub events_per_second: f64,
+    /// From an event's first publish to its end-to-end ack.
+    pub ack_latency_ms: Latency,
+}
+
+/// Percentiles, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Latency {
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p99_9: f64,
+    pub max: f64,
+}
+
+/// The counters that all terminals share.
+#[derive(Debug)]
+pub struct Tally {
+    pub terminals: AtomicU64,
+    pub connected: AtomicU64,
+    pub connects: AtomicU64,
+    pub sold: AtomicU64,
+    pub acked: AtomicU64,
+    /// Events found in queues on disk.
+    pub inherited: AtomicU64,
+    pub published: AtomicU64,
+    pub resent: AtomicU64,
+    pub commands: AtomicU64,
+    last_ack: AtomicU64,
+    trouble: Mutex<Option<String>>,
+    latency: Mutex<Histogram<u64>>,
+}
+
+/// The longest latency that is told apart: an hour.
+const LONGEST_MICROS: u64 = 3_600_000_000;
+
+impl Tally {
+    pub fn new() -> Result<Self, hdrhistogram::CreationError> {
+        Ok(Self {
+            terminals: AtomicU64::new(0),
+            connected: AtomicU64::new(0),
+            connects: AtomicU64::new(0),
+            sold: AtomicU64::new(0),
+            acked: AtomicU64::new(0),
+            inherited: AtomicU64::new(0),
+            published: AtomicU64::new(0),
+            resent: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+            last_ack: AtomicU64::new(0),
+            trouble: Mutex::new(None),
+            latency: Mutex::new(Histogram::new_with_max(LONGEST_MICROS, 3)?),
+        })
+    }
+
+    /// Counts acked events by when each was first published; 0 for one that only an earlier run published.
+    pub fn acked(&self, now: u64, published: impl Iterator<Item = u64>) {
+        let mut latency = lock(&self.latency);
+        let mut count = 0;
+        for published in published {
+            count += 1;
+            if published > 0 {
+                latency.saturating_record(now.saturating_sub(published));
+            }
+        }
+        drop(latency);
+        self.acked.fetch_add(count, Relaxed);
+        self.last_ack.fetch_max(now, Relaxed);
+    }
+
+    /// Remembers what went wrong last.
+    pub fn trouble(&self, what: String) {
+        *lock(&self.trouble) = Some(what);
+    }
+
+    pub fn progress(&self, total: Option<u64>, elapsed: Duration) -> Progress {
+        let (terminals, connected) = (self.terminals.load(Relaxed), self.connected.load(Relaxed));
+        // Acked first: it never gets ahead of what is read after it.
+        let acked = self.acked.load(Relaxed);
+        let (sold, inherited) = (self.sold.load(Relaxed), self.inherited.load(Relaxed));
+        Progress {
+            terminals,
+            connected_terminals: connected,
+            sold,
+            acked,
+            unacked: (sold + inherited).saturating_sub(acked),
+            resent: self.resent.load(Relaxed),
+            total,
+            elapsed,
+            trouble: if connected < terminals { lock(&self.trouble).clone() } else { None },
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "for people to read")]
+    pub fn summary(&self, seed: u64) -> Summary {
+        let latency = lock(&self.latency);
+        let ms = |micros: u64| micros as f64 / 1000.0;
+        let at = |quantile| ms(latency.value_at_quantile(quantile));
+        let progress = self.progress(None, Duration::ZERO);
+        let seconds = ms(self.last_ack.load(Relaxed)) / 1000.0;
+        Summary {
+            seed,
+            terminals: progress.terminals,
+            sold: progress.sold,
+            acked: progress.acked,
+            unacked: progress.unacked,
+            published: self.published.load(Relaxed),
+            resent: progress.resent,
+            connects: self.connects.load(Relaxed),
+            commands: self.commands.load(Relaxed),
+            seconds,
+            events_per_second: if seconds > 0.0 { progress.acked as f64 / seconds } else { 0.0 },
+            ack_latency_ms: Latency {
+                p50: at(0.5),
+                p90: at(0.9),
+                p99: at(0.99),
+                p99_9: at(0.999),
+                max: ms(latency.max()),
+            },
+        }
+    }
+}
+
+/// A panic while counting leaves a count off by a few, which is no reason for another.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,117 @@
+//! What head office tells a terminal: the payloads of its `commands` topic.
+
+use crate::codec::{Reader, Record, Writer, bad};
+use crate::seq::Seq;
+use crate::value::{Currency, OrderStatus};
+use crate::{DecodeError, EncodeError, Fault, MAX_AMOUNT, MAX_MESSAGE, MAX_PRICES, MAX_PRODUCT};
+
+/// The prices of a [`PriceList`], at most [`MAX_PRICES`].
+pub type Prices<'a> = Seq<'a, Price<'a>>;
+
+/// One command. The number of the variant on the wire is its place here, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// A text for the terminal's screen.
+    Message(Message<'a>),
+    /// New prices; products that are not named keep theirs.
+    PriceList(PriceList<'a>),
+    /// An order's new status.
+    OrderStatus(OrderStatusChange<'a>),
+}
+
+/// A text for the terminal's screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// At most [`MAX_MESSAGE`] bytes.
+    pub text: &'a str,
+}
+
+/// New prices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PriceList<'a> {
+    /// Of all the prices.
+    pub currency: Currency,
+    /// At most [`MAX_PRICES`].
+    pub prices: Prices<'a>,
+}
+
+/// The price of one product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price<'a> {
+    /// At most [`MAX_PRODUCT`] bytes.
+    pub product: &'a str,
+    /// Of one piece, in minor units, at most [`MAX_AMOUNT`].
+    pub unit_price: u64,
+}
+
+/// An order's new status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderStatusChange<'a> {
+    /// 1 to [`MAX_ID`](crate::MAX_ID) bytes.
+    pub order_id: &'a str,
+    /// Where the order stands now.
+    pub status: OrderStatus,
+}
+
+impl<'a> Command<'a> {
+    /// Writes the command to the start of `buffer` and gives back what was written.
+    ///
+    /// # Errors
+    /// A field out of its bounds, or a buffer too small; [`MAX_FRAME`](crate::MAX_FRAME) bytes always suffice.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
+        let mut w = Writer::frame(buffer)?;
+        match self {
+            Self::Message(message) => {
+                w.u32(0)?;
+                w.text("text", message.text, MAX_MESSAGE)?;
+            }
+            Self::PriceList(list) => {
+                w.u32(1)?;
+                list.currency.write(&mut w)?;
+                list.prices.write(&mut w, "prices", MAX_PRICES)?;
+            }
+            Self::OrderStatus(change) => {
+                w.u32(2)?;
+                w.id("order_id", change.order_id)?;
+                change.status.write(&mut w)?;
+            }
+        }
+        Ok(w.finish())
+    }
+
+    /// Reads the payload of a `commands` topic, all of it.
+    ///
+    /// # Errors
+    /// The first thing wrong with it, by the name of the field.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::frame(bytes)?;
+        let command = match r.u32("command")? {
+            0 => Self::Message(Message { text: r.text("text", MAX_MESSAGE)? }),
+            1 => Self::PriceList(PriceList {
+                currency: Currency::read(&mut r)?,
+                prices: Prices::read(&mut r, "prices", MAX_PRICES)?,
+            }),
+            2 => Self::OrderStatus(OrderStatusChange {
+                order_id: r.id("order_id")?,
+                status: OrderStatus::read(&mut r)?,
+            }),
+            number => return Err(bad("command", Fault::UnknownVariant(number))),
+        };
+        r.finish()?;
+        Ok(command)
+    }
+}
+
+impl<'a> Record<'a> for Price<'a> {
+    fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        w.text("prices.product", self.product, MAX_PRODUCT)?;
+        w.at_most("prices.unit_price", self.unit_price, MAX_AMOUNT)
+    }
+
+    fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            product: r.text("prices.product", MAX_PRODUCT)?,
+            unit_price: r.at_most("prices.unit_price", MAX_AMOUNT)?,
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! A list inside a frame, without a copy: read one element at a time.
+
+use core::{fmt, marker::PhantomData};
+
+use crate::codec::{Reader, Record, Writer, bad};
+use crate::{DecodeError, EncodeError, Fault};
+
+/// A list of `T`: a slice to be written, or the checked bytes of a frame that was read. Both write the same bytes.
+pub struct Seq<'a, T> {
+    source: Source<'a, T>,
+}
+
+enum Source<'a, T> {
+    Slice(&'a [T]),
+    /// Invariant: `bytes` begins with `count` elements that were read once without an error.
+    Frame {
+        count: usize,
+        bytes: &'a [u8],
+    },
+}
+
+impl<'a, T> Seq<'a, T> {
+    /// A list to be written. Its bounds are checked when it is.
+    pub const fn from_slice(slice: &'a [T]) -> Self {
+        Self { source: Source::Slice(slice) }
+    }
+
+    /// How many elements.
+    pub const fn len(&self) -> usize {
+        match self.source {
+            Source::Slice(slice) => slice.len(),
+            Source::Frame { count, .. } => count,
+        }
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<'a, T: Record<'a>> Seq<'a, T> {
+    /// The elements in order, each read when it is asked for.
+    pub fn iter(&self) -> SeqIter<'a, T> {
+        let source = match self.source {
+            Source::Slice(slice) => Source::Slice(slice),
+            Source::Frame { count, bytes } => Source::Frame { count, bytes },
+        };
+        SeqIter { source, element: PhantomData }
+    }
+
+    pub(crate) fn write(&self, w: &mut Writer<'_>, field: &'static str, max: usize) -> Result<(), EncodeError> {
+        let count = self.len();
+        if count > max {
+            return Err(EncodeError::Field { field, fault: Fault::TooMany { count, max } });
+        }
+        w.u64(count as u64)?;
+        self.iter().try_for_each(|element| element.write(w))
+    }
+
+    pub(crate) fn read(r: &mut Reader<'a>, field: &'static str, max: usize) -> Result<Self, DecodeError> {
+        let count = r.u32(field)? as usize;
+        if count > max {
+            return Err(bad(field, Fault::TooMany { count, max }));
+        }
+        let bytes = r.rest();
+        for _ in 0..count {
+            T::read(r)?;
+        }
+        Ok(Self { source: Source::Frame { count, bytes } })
+    }
+}
+
+impl<T> Clone for Seq<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Seq<'_, T> {}
+
+impl<T> Clone for Source<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Source<'_, T> {}
+
+impl<'a, T: Record<'a> + PartialEq> PartialEq for Seq<'a, T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl<'a, T: Record<'a> + Eq> Eq for Seq<'a, T> {}
+
+impl<'a, T: Record<'a> + fmt::Debug> fmt::Debug for Seq<'a, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<'a, T: Record<'a>> IntoIterator for Seq<'a, T> {
+    type Item = T;
+    type IntoIter = SeqIter<'a, T>;
+
+    fn into_iter(self) -> SeqIter<'a, T> {
+        self.iter()
+    }
+}
+
+/// The elements of a [`Seq`].
+pub struct SeqIter<'a, T> {
+    source: Source<'a, T>,
+    element: PhantomData<T>,
+}
+
+impl<'a, T: Record<'a>> Iterator for SeqIter<'a, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        match &mut self.source {
+            Source::Slice(slice) => {
+                let (first, rest) = slice.split_first()?;
+                *slice = rest;
+                Some(*first)
+            }
+            Source::Frame { count, bytes } => {
+                *count = count.checked_sub(1)?;
+                let mut reader = Reader::within(bytes);
+                // Read before, so it is `Some`.
+                let element = T::read(&mut reader).ok()?;
+                *bytes = reader.rest();
+                Some(element)
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let len = Seq { source: self.source }.len();
+        (len, Some(len))
+    }
+}
+
+impl<'a, T: Record<'a>> ExactSizeIterator for SeqIter<'a, T> {}
