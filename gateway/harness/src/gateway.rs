@@ -1,0 +1,326 @@
+//! The gateway under test, as people run it: its binary, a configuration file, signals, HTTP.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use crate::eventually::within;
+use crate::process::{Process, Signal};
+use crate::scratch::Scratch;
+
+const READY_DEADLINE: Duration = Duration::from_secs(20);
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+/// The contract's: SIGTERM ends it cleanly within 10 s.
+const TERMINATE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What goes into the gateway's configuration file.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    pub store: String,
+    pub mqtt_url: String,
+    /// Without it the gateway buffers.
+    pub kafka_brokers: Option<String>,
+    pub topic_prefix: String,
+    /// None: in the gateway's own scratch folder, kept over its restarts.
+    pub journal_path: Option<PathBuf>,
+    pub max_bytes: Option<u64>,
+    /// Port 0: a free one, another at each start.
+    pub http_listen: String,
+    /// More TOML, with dotted keys only: `kafka.properties."linger.ms" = "5"`.
+    pub extra: String,
+    pub env: Vec<(String, String)>,
+}
+
+impl GatewayConfig {
+    /// Without Kafka, and with the gateway's own defaults where it has any.
+    pub fn new(store: &str, mqtt_url: &str) -> Self {
+        Self {
+            store: store.to_owned(),
+            mqtt_url: mqtt_url.to_owned(),
+            kafka_brokers: None,
+            topic_prefix: String::new(),
+            journal_path: None,
+            max_bytes: None,
+            http_listen: "127.0.0.1:0".to_owned(),
+            extra: String::new(),
+            env: Vec::new(),
+        }
+    }
+
+    /// With Kafka.
+    #[must_use]
+    pub fn kafka(mut self, brokers: &str, topic_prefix: &str) -> Self {
+        self.kafka_brokers = Some(brokers.to_owned());
+        self.topic_prefix = topic_prefix.to_owned();
+        self
+    }
+
+    fn toml(&self, scratch: &Scratch) -> String {
+        let journal = self.journal_path(scratch).display().to_string();
+        let port_file = port_file(scratch).display().to_string();
+        let mut lines = vec![
+            ("store", quoted(&self.store)),
+            ("mqtt.url", quoted(&self.mqtt_url)),
+            ("kafka.topic_prefix", quoted(&self.topic_prefix)),
+            ("journal.path", quoted(&journal)),
+            ("http.listen", quoted(&self.http_listen)),
+            ("http.port_file", quoted(&port_file)),
+        ];
+        lines.extend(
+            self.kafka_brokers
+                .as_ref()
+                .map(|brokers| ("kafka.brokers", quoted(brokers))),
+        );
+        lines.extend(
+            self.max_bytes
+                .map(|bytes| ("journal.max_bytes", bytes.to_string())),
+        );
+        let lines: String = lines
+            .iter()
+            .map(|(key, value)| format!("{key} = {value}\n"))
+            .collect();
+        lines + &self.extra + "\n"
+    }
+
+    fn journal_path(&self, scratch: &Scratch) -> PathBuf {
+        self.journal_path
+            .clone()
+            .unwrap_or_else(|| scratch.join("journal.db"))
+    }
+}
+
+/// JSON's strings are TOML's basic strings.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+fn port_file(scratch: &Scratch) -> PathBuf {
+    scratch.join("http.port")
+}
+
+/// A gateway, running or not. What it has logged is printed when its test panics.
+#[derive(Debug)]
+pub struct Gateway {
+    process: Option<Process>,
+    binary: PathBuf,
+    config: GatewayConfig,
+    http: reqwest::Client,
+    scratch: Scratch,
+}
+
+impl Gateway {
+    /// Starts `gateway run`; it is not ready yet. Tests pass `env!("CARGO_BIN_EXE_gateway")`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn(binary: impl AsRef<Path>, config: GatewayConfig) -> Result<Self> {
+        let http = reqwest::Client::builder().timeout(REQUEST_DEADLINE).build()?;
+        let scratch = Scratch::new("gateway")?;
+        let binary = binary.as_ref().to_owned();
+        let mut gateway = Self {
+            process: None,
+            binary,
+            config,
+            http,
+            scratch,
+        };
+        gateway.start_again()?;
+        Ok(gateway)
+    }
+
+    /// Starts it again, with [`Self::config`] as it is now; it is not ready yet.
+    ///
+    /// # Errors
+    /// It runs, or cannot be started.
+    pub fn start_again(&mut self) -> Result<()> {
+        if let Some(process) = &mut self.process {
+            ensure!(process.exited()?.is_some(), "the gateway runs already");
+        }
+        let file = self.config_file();
+        fs::write(&file, self.config.toml(&self.scratch))?;
+        // Else the port of the last start would be taken for that of this one.
+        let _ = fs::remove_file(port_file(&self.scratch));
+        let mut command = self.command();
+        command.args(["run", "--config"]).arg(&file);
+        self.process = Some(Process::spawn(
+            "the gateway",
+            command,
+            &self.scratch.join("gateway.log"),
+        )?);
+        Ok(())
+    }
+
+    /// Runs another of its commands to the end, with the same configuration: `["check"]`.
+    ///
+    /// # Errors
+    /// It cannot be started or does not end in time.
+    pub async fn run(&self, args: &[&str], deadline: Duration) -> Result<(ExitStatus, String)> {
+        let file = self.config_file();
+        fs::write(&file, self.config.toml(&self.scratch))?;
+        let mut command = self.command();
+        command.args(args).arg("--config").arg(&file);
+        let log = Scratch::new("command")?;
+        let mut process = Process::spawn("a gateway's command", command, &log.join("log"))?;
+        let status = process.wait(deadline).await?;
+        Ok((status, process.log()))
+    }
+
+    /// Waits until `GET /readyz` answers 200, which does not need Kafka.
+    ///
+    /// # Errors
+    /// It ends, or is not ready within 20 s.
+    pub async fn wait_ready(&mut self) -> Result<()> {
+        let ready = within("the gateway to be ready", READY_DEADLINE, async || {
+            self.process()?.still_running()?;
+            let (status, text) = self.get("/readyz").await?;
+            ensure!(status == 200, "/readyz answers {status}: {text}");
+            Ok(())
+        });
+        match ready.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.context(self.log_tail())),
+        }
+    }
+
+    /// `http://127.0.0.1:port`, once it has bound its port.
+    ///
+    /// # Errors
+    /// It has not yet.
+    pub fn http_url(&self) -> Result<String> {
+        let file = port_file(&self.scratch);
+        let port = fs::read_to_string(file).context("the gateway has not bound its HTTP port yet")?;
+        let port: u16 = port
+            .trim()
+            .parse()
+            .context("the gateway's port file is half written")?;
+        Ok(format!("http://127.0.0.1:{port}"))
+    }
+
+    /// Status and body.
+    ///
+    /// # Errors
+    /// There is no answer within 10 s.
+    pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        let answer = self.http.get(self.http_url()? + path).send().await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// The JSON of a successful answer.
+    ///
+    /// # Errors
+    /// There is no answer within 10 s, it is not a success or not JSON.
+    pub async fn get_json(&self, path: &str) -> Result<Value> {
+        let (status, text) = self.get(path).await.with_context(|| format!("GET {path}"))?;
+        ensure!(
+            (200..300).contains(&status),
+            "GET {path} answers {status}: {text}"
+        );
+        serde_json::from_str(&text).with_context(|| format!("GET {path} answers no JSON: {text}"))
+    }
+
+    /// Status, headers and body (null if it is empty) of any answer.
+    ///
+    /// # Errors
+    /// There is no answer within 10 s, or it is not JSON.
+    pub async fn post_json(&self, path: &str, body: &Value) -> Result<(u16, HeaderMap, Value)> {
+        let request = self.http.post(self.http_url()? + path).json(body);
+        let answer = request.send().await.with_context(|| format!("POST {path}"))?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let text = answer.text().await?;
+        let body = match text.as_str() {
+            "" => Value::Null,
+            text => {
+                serde_json::from_str(text).with_context(|| format!("POST {path} answers no JSON: {text}"))?
+            }
+        };
+        Ok((status, headers, body))
+    }
+
+    /// Kills it (SIGKILL).
+    ///
+    /// # Errors
+    /// It had ended already, by itself.
+    pub fn kill9(&mut self) -> Result<()> {
+        let process = self.process()?;
+        process.still_running()?;
+        process.kill();
+        self.process = None;
+        Ok(())
+    }
+
+    /// Ends it in order (SIGTERM).
+    ///
+    /// # Errors
+    /// It had ended already, or does not end within 10 s.
+    pub async fn terminate(&mut self) -> Result<ExitStatus> {
+        let process = self.process()?;
+        process.signal(Signal::TERM)?;
+        let status = process.wait(TERMINATE_DEADLINE).await?;
+        self.process = None;
+        Ok(status)
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// It does not in time.
+    pub async fn wait_exit(&mut self, deadline: Duration) -> Result<ExitStatus> {
+        self.process()?.wait(deadline).await
+    }
+
+    /// The configuration of the next start.
+    pub fn config(&mut self) -> &mut GatewayConfig {
+        &mut self.config
+    }
+
+    pub fn journal_path(&self) -> PathBuf {
+        self.config.journal_path(&self.scratch)
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.scratch.join("gateway.toml")
+    }
+
+    /// Everything logged since the first start.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.scratch.join("gateway.log")).unwrap_or_default()
+    }
+
+    /// The process id.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn pid(&self) -> Result<u32> {
+        self.process
+            .as_ref()
+            .map(Process::pid)
+            .context("the gateway does not run")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        for (name, _) in std::env::vars_os() {
+            // What the tester has set for gateways of his own would override the file.
+            if name.as_encoded_bytes().starts_with(b"COMPTOIR_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .current_dir(self.scratch.path())
+            .envs(self.config.env.iter().cloned());
+        command
+    }
+
+    fn process(&mut self) -> Result<&mut Process> {
+        self.process.as_mut().context("the gateway does not run")
+    }
+
+    fn log_tail(&self) -> String {
+        self.process.as_ref().map(Process::log_tail).unwrap_or_default()
+    }
+}

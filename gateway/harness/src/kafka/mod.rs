@@ -1,0 +1,264 @@
+//! Apache Kafka in KRaft mode, run from the jars that `make kafka` puts into the cache.
+
+mod jars;
+mod node;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::future::try_join_all;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+
+use crate::eventually::within;
+use crate::scratch::{Scratch, free_port};
+pub use node::Node;
+
+const READY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What the virtual machine of a node is tuned for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Jvm {
+    /// Up in a second, slower under load: for tests.
+    #[default]
+    QuickStart,
+    /// Compiles hot code fully and has a larger heap: for benchmarks.
+    Throughput,
+}
+
+/// How to start Kafka.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    /// Each node is broker and controller. With three, everything is replicated three times, `min.insync.replicas` 2.
+    pub nodes: usize,
+    pub jvm: Jvm,
+    /// Lines for `server.properties`; they override the harness' own.
+    pub properties: Vec<(String, String)>,
+}
+
+impl Default for KafkaSettings {
+    fn default() -> Self {
+        Self {
+            nodes: 1,
+            jvm: Jvm::default(),
+            properties: Vec::new(),
+        }
+    }
+}
+
+/// One Kafka: a node, or a cluster of them. Its data live as long as this value.
+#[derive(Debug)]
+pub struct Kafka {
+    // Before `_scratch`: the processes must be gone when the folder is removed.
+    nodes: Vec<Node>,
+    brokers: String,
+    _scratch: Scratch,
+}
+
+impl Kafka {
+    /// One node, ready.
+    ///
+    /// # Errors
+    /// See [`Self::start_with`].
+    pub async fn start() -> Result<Self> {
+        Self::start_with(KafkaSettings::default()).await
+    }
+
+    /// A cluster, ready: every node is known to every other.
+    ///
+    /// # Errors
+    /// See [`Self::start_with`].
+    pub async fn start_cluster(nodes: usize) -> Result<Self> {
+        Self::start_with(KafkaSettings {
+            nodes,
+            ..KafkaSettings::default()
+        })
+        .await
+    }
+
+    /// A Kafka made to measure, ready.
+    ///
+    /// # Errors
+    /// The jars are not in the cache, `java` cannot be started, or Kafka is not ready within a minute.
+    pub async fn start_with(settings: KafkaSettings) -> Result<Self> {
+        ensure!(settings.nodes >= 1, "a Kafka has at least one node");
+        let scratch = Scratch::new("kafka")?;
+        let mut seats = Vec::new();
+        for id in 1..=settings.nodes {
+            seats.push(node::Seat {
+                id,
+                broker: free_port()?,
+                controller: free_port()?,
+                directory: new_uuid(),
+            });
+        }
+        let cluster = node::Cluster {
+            id: new_uuid(),
+            seats,
+            settings,
+        };
+        let nodes = cluster
+            .seats
+            .iter()
+            .map(|seat| Node::prepare(&cluster, seat, &scratch));
+        let mut nodes = nodes.collect::<Result<Vec<_>>>()?;
+        try_join_all(nodes.iter().map(Node::format)).await?;
+        for node in &mut nodes {
+            node.launch()?;
+        }
+        let brokers: Vec<_> = nodes.iter().map(Node::broker).collect();
+        let mut kafka = Self {
+            nodes,
+            brokers: brokers.join(","),
+            _scratch: scratch,
+        };
+        kafka.wait_ready().await?;
+        Ok(kafka)
+    }
+
+    /// One node for all tests of this process that do not disturb it; a [`fresh_prefix`] keeps their topics apart.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<Kafka> = OnceCell::const_new();
+        match SHARED.get_or_try_init(Self::start).await {
+            Ok(kafka) => kafka,
+            Err(error) => panic!("{error:#}"),
+        }
+    }
+
+    /// `host:port,…` of all nodes, whether they run or not.
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// The node with this number, from 0: to disturb one node of a cluster.
+    ///
+    /// # Panics
+    /// There is no such node.
+    pub fn node(&mut self, index: usize) -> &mut Node {
+        &mut self.nodes[index]
+    }
+
+    /// Waits until every node that runs is in the cluster and answers.
+    ///
+    /// # Errors
+    /// A node has ended, or does not answer within a minute.
+    pub async fn wait_ready(&mut self) -> Result<()> {
+        let running = self.nodes.iter().filter(|node| node.is_launched()).count();
+        for node in self.nodes.iter_mut().filter(|node| node.is_launched()) {
+            let mut config = client(&node.broker());
+            config.set("log_level", "0");
+            let probe: BaseConsumer = config.create().context("make a Kafka client")?;
+            let probe = std::sync::Arc::new(probe);
+            within("Kafka to be ready", READY_DEADLINE, async || {
+                node.still_running()?;
+                let probe = std::sync::Arc::clone(&probe);
+                let metadata =
+                    spawn_blocking(move || probe.fetch_metadata(None, Duration::from_millis(500))).await??;
+                let seen = metadata.brokers().len();
+                ensure!(seen == running, "{seen} of {running} nodes are in the cluster");
+                Ok(())
+            })
+            .await
+            .with_context(|| node.log_tail())?;
+        }
+        Ok(())
+    }
+
+    /// Ends all nodes in order (SIGTERM): the logs are closed cleanly.
+    ///
+    /// # Errors
+    /// A node does not end in time.
+    pub async fn stop(&mut self) -> Result<()> {
+        try_join_all(self.nodes.iter_mut().map(Node::stop)).await?;
+        Ok(())
+    }
+
+    /// Kills all nodes (SIGKILL).
+    pub fn kill(&mut self) {
+        self.nodes.iter_mut().for_each(Node::kill);
+    }
+
+    /// Starts the nodes that do not run, on the same ports and data, and waits until Kafka is ready.
+    ///
+    /// # Errors
+    /// As [`Self::start_with`].
+    pub async fn start_again(&mut self) -> Result<()> {
+        for node in self.nodes.iter_mut().filter(|node| !node.is_launched()) {
+            node.launch()?;
+        }
+        self.wait_ready().await
+    }
+
+    /// Lets all nodes hang (SIGSTOP): connections stay open, nothing is answered.
+    ///
+    /// # Errors
+    /// A node has ended.
+    pub fn pause(&mut self) -> Result<()> {
+        self.nodes.iter_mut().try_for_each(Node::pause)
+    }
+
+    /// Lets all nodes go on (SIGCONT).
+    ///
+    /// # Errors
+    /// A node has ended.
+    pub fn resume(&mut self) -> Result<()> {
+        self.nodes.iter_mut().try_for_each(Node::resume)
+    }
+
+    /// Makes topics of so many partitions, replicated as the cluster's size allows.
+    ///
+    /// # Errors
+    /// Kafka refuses one, or does not answer.
+    pub async fn create_topics(&self, topics: &[(&str, i32)]) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = client(&self.brokers).create()?;
+        let topics: Vec<_> = topics
+            .iter()
+            .map(|(name, partitions)| NewTopic::new(name, *partitions, TopicReplication::Fixed(-1)))
+            .collect();
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
+        for made in admin
+            .create_topics(&topics, &options)
+            .await
+            .context("make topics")?
+        {
+            made.map_err(|(topic, code)| anyhow::anyhow!("make the topic {topic}: {code}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// A `kafka.topic_prefix` that nobody else uses, such as `t5f0c9a31.`.
+pub fn fresh_prefix() -> String {
+    format!("t{:08x}.", rand::random::<u32>())
+}
+
+/// Settings of the harness' own clients: they notice at once when a node comes back.
+pub(crate) fn client(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers)
+        .set("reconnect.backoff.ms", "10")
+        .set("reconnect.backoff.max.ms", "50")
+        .set("topic.metadata.refresh.fast.interval.ms", "50")
+        .set("allow.auto.create.topics", "false");
+    config
+}
+
+/// As Kafka writes them: 22 characters. One that begins with `-` would be taken for an option.
+fn new_uuid() -> String {
+    loop {
+        let uuid = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
+        if !uuid.starts_with('-') {
+            return uuid;
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The MQTT broker of the packaged gateway.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::net::TcpStream;
+
+use crate::eventually::within;
+use crate::process::{Process, Signal};
+use crate::scratch::{Scratch, free_port};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A Mosquitto with persistence: sessions and retained messages survive a [`stop`](Self::stop); a
+/// [`kill`](Self::kill) loses what is younger than about a second.
+#[derive(Debug)]
+pub struct Mosquitto {
+    process: Option<Process>,
+    port: u16,
+    config: PathBuf,
+    scratch: Scratch,
+}
+
+impl Mosquitto {
+    /// # Errors
+    /// `mosquitto` is not installed, or does not listen within 10 s.
+    pub async fn start() -> Result<Self> {
+        Self::start_with("").await
+    }
+
+    /// With more lines for `mosquitto.conf`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(extra: &str) -> Result<Self> {
+        let scratch = Scratch::new("mosquitto")?;
+        let port = free_port()?;
+        let config = scratch.join("mosquitto.conf");
+        fs::write(&config, settings(port, scratch.path(), extra))?;
+        let mut mosquitto = Self {
+            process: None,
+            port,
+            config,
+            scratch,
+        };
+        mosquitto.start_again().await?;
+        Ok(mosquitto)
+    }
+
+    /// `mqtt://127.0.0.1:port`, the same for its whole life.
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Starts it on the same port and data; nothing if it runs.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_again(&mut self) -> Result<()> {
+        let process = match &mut self.process {
+            Some(process) => process,
+            None => {
+                let mut command = Command::new(program());
+                command.arg("-c").arg(&self.config);
+                let log = self.scratch.join("mosquitto.log");
+                self.process.insert(Process::spawn("Mosquitto", command, &log)?)
+            }
+        };
+        let port = self.port;
+        within("Mosquitto to listen", DEADLINE, async || {
+            process.still_running()?;
+            TcpStream::connect(("127.0.0.1", port)).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends it in order (SIGTERM): it saves sessions and retained messages.
+    ///
+    /// # Errors
+    /// It does not end within 10 s.
+    pub async fn stop(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.signal(Signal::TERM)?;
+            process.wait(DEADLINE).await?;
+        }
+        Ok(())
+    }
+
+    /// Kills it (SIGKILL).
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Lets it hang (SIGSTOP).
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn pause(&mut self) -> Result<()> {
+        self.running()?.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn resume(&mut self) -> Result<()> {
+        self.running()?.signal(Signal::CONT)
+    }
+
+    /// The process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
+    fn running(&mut self) -> Result<&mut Process> {
+        self.process.as_mut().context("Mosquitto does not run")
+    }
+}
+
+/// Debian installs it where only root's `PATH` leads.
+fn program() -> &'static str {
+    let debian = "/usr/sbin/mosquitto";
+    if Path::new(debian).exists() {
+        debian
+    } else {
+        "mosquitto"
+    }
+}
+
+fn settings(port: u16, folder: &Path, extra: &str) -> String {
+    let folder = folder.display();
+    format!(
+        "\
+listener {port} 127.0.0.1
+allow_anonymous true
+set_tcp_nodelay true
+persistence true
+persistence_location {folder}/
+autosave_interval 1
+max_queued_messages 0
+max_inflight_messages 1000
+# Started by root it would become a user who may not write there.
+user root
+log_dest stderr
+log_type error
+log_type warning
+{extra}
+"
+    )
+}

@@ -1,0 +1,257 @@
+//! Builds every part, then starts them: the only place that starts tasks and threads.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::bridge::readback::ReadBackLoop;
+use crate::bridge::relay::Relay;
+use crate::broker::EmbeddedBroker;
+use crate::commands::Commands;
+use crate::config::{Config, MqttUrl};
+use crate::dashboard::{self, Shop};
+use crate::ingest::Ingest;
+use crate::ingest::decode::Decoder;
+use crate::ingest::downlink::Downlink;
+use crate::ingest::presence::Presence;
+use crate::journal::{Journal, Writer};
+use crate::kafka;
+use crate::link::{Link, LinkState};
+use crate::metrics::Metrics;
+use crate::projection::{self, Folder};
+
+/// SIGTERM to the end of the process, at most; a Kafka that hangs is left behind (its open transaction is
+/// aborted by the next start).
+const SHUTDOWN: Duration = Duration::from_secs(8);
+
+/// Every part, built and not yet started.
+pub struct App {
+    pub shop: Arc<Shop>,
+    pub http: SocketAddr,
+    pub mqtt: MqttUrl,
+    journal: Journal,
+    writer: Writer,
+    folder: Folder,
+    ingest: Ingest,
+    listener: TcpListener,
+    broker: Option<EmbeddedBroker>,
+    kafka: Option<(Relay, ReadBackLoop, Commands)>,
+}
+
+/// The parts, running.
+pub struct Running {
+    journal: Journal,
+    /// Takes no more in: ingest, HTTP, the broker.
+    stop_intake: CancellationToken,
+    intake: JoinSet<()>,
+    /// Everything else but the journal's writer.
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    threads: Vec<JoinHandle<()>>,
+    writer: tokio::task::JoinHandle<()>,
+}
+
+/// The Kafka settings of a configuration; `None` without brokers.
+pub fn kafka_settings(config: &Config) -> Option<kafka::Settings> {
+    Some(kafka::Settings {
+        brokers: config.kafka.brokers.clone()?,
+        prefix: config.kafka.topic_prefix.clone(),
+        identity: config.store.clone(),
+        replication_factor: config.kafka.replication_factor,
+        partitions: config.kafka.partitions,
+        properties: config.kafka.properties.clone(),
+    })
+}
+
+impl App {
+    /// Opens files and ports. Nothing runs yet, but the built-in MQTT broker's own threads.
+    pub async fn build(config: &Config) -> anyhow::Result<App> {
+        // An error means that somebody has chosen one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let metrics = Arc::new(Metrics::new().context("the metrics could not be set up")?);
+        let (journal, writer) =
+            Journal::open(&config.journal.path, config.journal.max_bytes).await?;
+        // Read back at most a few batches ahead of the fold.
+        let (output, read_back) = mpsc::channel(4);
+        let (projection, folder, positions) = projection::open(
+            &projection_path(config),
+            journal.clone(),
+            config.kafka.topic_prefix.clone(),
+            read_back,
+        )
+        .await?;
+        let listener = TcpListener::bind(config.http.listen)
+            .await
+            .with_context(|| format!("http.listen: {} cannot be used", config.http.listen))?;
+        let http = listener.local_addr()?;
+        if let Some(file) = &config.http.port_file {
+            std::fs::write(file, http.port().to_string())
+                .with_context(|| format!("http.port_file: {}", file.display()))?;
+        }
+        let mut mqtt = config.mqtt.url.clone();
+        let broker = match config.mqtt.embedded {
+            None => None,
+            Some(listen) => {
+                let broker = EmbeddedBroker::start(listen).await?;
+                let address = broker.address()?;
+                mqtt = MqttUrl {
+                    host: "127.0.0.1".to_owned(),
+                    port: address.port(),
+                    tls: false,
+                    credentials: None,
+                };
+                Some(broker)
+            }
+        };
+        let settings = kafka_settings(config);
+        let kafka_state = match settings {
+            Some(_) => LinkState::Down,
+            None => LinkState::Off,
+        };
+        let decoder = Decoder {
+            store: config.store.clone(),
+            currency: config.currency,
+        };
+        let shop = Arc::new(Shop {
+            store: config.store.clone(),
+            currency: config.currency,
+            journal: journal.clone(),
+            projection,
+            decoder: decoder.clone(),
+            presence: Arc::new(Presence::default()),
+            positions: positions.clone(),
+            mqtt: Link::new("MQTT broker", LinkState::Down),
+            kafka: Link::new("Kafka", kafka_state),
+            bridge: Link::new("bridge to Kafka", kafka_state),
+            metrics: metrics.clone(),
+        });
+        let downlink = Arc::new(Downlink::default());
+        let kafka = settings.map(|settings| {
+            let relay = Relay {
+                settings: settings.clone(),
+                journal: journal.clone(),
+                link: shop.bridge.clone(),
+                metrics: metrics.clone(),
+            };
+            let readback = ReadBackLoop {
+                settings: settings.clone(),
+                journal: journal.clone(),
+                positions,
+                link: shop.kafka.clone(),
+                metrics: metrics.clone(),
+                output,
+            };
+            let commands = Commands {
+                settings,
+                store: config.store.clone(),
+                journal: journal.clone(),
+                downlink: downlink.clone(),
+                metrics: metrics.clone(),
+            };
+            (relay, readback, commands)
+        });
+        let ingest = Ingest {
+            url: mqtt.clone(),
+            client_id: config.mqtt_client_id(),
+            journal: journal.clone(),
+            decoder,
+            downlink,
+            presence: shop.presence.clone(),
+            link: shop.mqtt.clone(),
+            metrics,
+        };
+        Ok(App {
+            shop,
+            http,
+            mqtt,
+            journal,
+            writer,
+            folder,
+            ingest,
+            listener,
+            broker,
+            kafka,
+        })
+    }
+
+    /// Starts every part.
+    pub fn start(self) -> anyhow::Result<Running> {
+        let (stop_intake, stop) = (CancellationToken::new(), CancellationToken::new());
+        let (mut intake, mut tasks, mut threads) = (JoinSet::new(), JoinSet::new(), Vec::new());
+        let writer = tokio::spawn(self.writer.run());
+        tasks.spawn(self.folder.run(stop.clone()));
+        if let Some(broker) = self.broker {
+            tasks.spawn(broker.run(stop.clone()));
+        }
+        intake.spawn(self.ingest.run(stop_intake.clone()));
+        let router = dashboard::router(self.shop);
+        intake.spawn(dashboard::serve(self.listener, router, stop_intake.clone()));
+        if let Some((relay, readback, commands)) = self.kafka {
+            let runtime = Handle::current();
+            let mut thread = |name: &str, run: Box<dyn FnOnce() + Send>| -> anyhow::Result<()> {
+                let thread = std::thread::Builder::new().name(name.to_owned());
+                threads.push(thread.spawn(run).context("a thread could not be started")?);
+                Ok(())
+            };
+            let (handle, token) = (runtime.clone(), stop.clone());
+            thread("relay", Box::new(move || relay.run(&handle, &token)))?;
+            let token = stop.clone();
+            thread("read-back", Box::new(move || readback.run(&token)))?;
+            let token = stop.clone();
+            thread("commands", Box::new(move || commands.run(&runtime, &token)))?;
+        }
+        Ok(Running {
+            journal: self.journal,
+            stop_intake,
+            intake,
+            stop,
+            tasks,
+            threads,
+            writer,
+        })
+    }
+}
+
+/// Beside the journal: `journal.db` has `journal-dashboard.db`.
+fn projection_path(config: &Config) -> PathBuf {
+    let path = &config.journal.path;
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}-dashboard.db"))
+}
+
+impl Running {
+    /// Ends in order: take no more in, let what was taken be committed, let the bridge finish its
+    /// transaction, fold, close the files. True if everything ended in time.
+    pub async fn stop(mut self) -> bool {
+        let deadline = Instant::now() + SHUTDOWN;
+        let in_time = tokio::time::timeout_at(deadline.into(), async {
+            self.stop_intake.cancel();
+            while self.intake.join_next().await.is_some() {}
+            self.stop.cancel();
+            while self.tasks.join_next().await.is_some() {}
+            while self.threads.iter().any(|thread| !thread.is_finished()) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .is_ok();
+        if !in_time {
+            warn!("a part did not end in time; what it had open is settled at the next start");
+        }
+        // The journal is closed in any case: it waits for nobody.
+        self.journal.close().await;
+        let _ = self.writer.await;
+        info!("stopped");
+        in_time
+    }
+}

@@ -1,0 +1,9 @@
+//! From the journal into Kafka, exactly once, and back.
+//!
+//! [`relay`] sends the journal's entries in transactions, and with each the [`watermark`]: how far it is.
+//! Both are committed together or not at all, so after a crash Kafka itself says where to go on.
+//! [`readback`] reads the topics as any other reader would, and so knows what has really arrived.
+
+pub mod readback;
+pub mod relay;
+pub mod watermark;

@@ -1,0 +1,350 @@
+//! The relay: journal → Kafka, one transaction after the other.
+//!
+//! A transaction takes what is there: a lone event goes at once, a backlog goes in large ones. Any error
+//! ends the session: a new producer settles what was open (and fences whoever else has our name), and the
+//! watermark is read back from Kafka, so that a commit whose answer was lost is neither repeated nor
+//! skipped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backon::BackoffBuilder;
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::watermark::{self, Mark};
+use crate::event::DeviceId;
+use crate::journal::{AppendError, Entry, EntryKind, Journal, Offset, ReadError, Relayed};
+use crate::kafka::{self, Record, Settings, TransactionalProducer};
+use crate::link::Link;
+use crate::metrics::Metrics;
+
+/// Most entries, and about as many bytes, of one transaction.
+const MAX_ENTRIES: usize = 10_000;
+const MAX_BYTES: usize = 4 << 20;
+/// A Kafka that answers at all answers within this time.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between attempts; a fenced gateway waits the longest, so that two of one name do not fight.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+const FENCED_WAIT: Duration = Duration::from_secs(60);
+/// How often the place to begin reading the watermark topic is moved up.
+const REFRESH: Duration = Duration::from_secs(300);
+
+pub struct Relay {
+    pub settings: Settings,
+    pub journal: Journal,
+    pub link: Link,
+    pub metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error(transparent)]
+    Kafka(#[from] kafka::Error),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+    #[error("entry {0} of the journal is not where it should be")]
+    Hole(u64),
+}
+
+impl Relay {
+    /// Runs until `stop`, on a thread of its own: librdkafka's transaction calls block.
+    pub fn run(self, runtime: &Handle, stop: &CancellationToken) {
+        let mut waits = patience();
+        while !stop.is_cancelled() {
+            let begun = self.journal.state().watermark;
+            let Err(error) = self.session(runtime, stop) else {
+                return;
+            };
+            self.metrics.relay_failures.inc();
+            self.link.down(&error);
+            if self.journal.state().watermark > begun {
+                waits = patience();
+            }
+            let wait = match error {
+                RelayError::Kafka(kafka::Error::Fenced) => {
+                    FENCED_WAIT.mul_f64(rand::random_range(0.5..1.5))
+                }
+                _ => waits.next().unwrap_or(MAX_WAIT),
+            };
+            debug!(%error, ?wait, "a new producer after a pause");
+            runtime.block_on(async {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(wait) => {}
+                }
+            });
+        }
+    }
+
+    /// One producer, from its connection to its first error.
+    fn session(&self, runtime: &Handle, stop: &CancellationToken) -> Result<(), RelayError> {
+        runtime.block_on(kafka::ensure_topics(&self.settings, PATIENCE))?;
+        let producer = TransactionalProducer::connect(&self.settings, PATIENCE)?;
+        let uuid = self.journal.uuid();
+        let from = self.journal.read_from();
+        let (mark, end) = watermark::read(&self.settings, &uuid, from, PATIENCE * 2)?;
+        let at = runtime.block_on(self.reconcile(mark, end))?;
+        self.link.up();
+        let mut sender = Sender {
+            relay: self,
+            producer,
+            topics: Topics::new(&self.settings),
+            key: watermark::key(&self.settings.identity, &self.journal.uuid()),
+            journal: self.journal.uuid(),
+            source: format!("/comptoir/{}", self.settings.identity),
+            read_from: end,
+            refreshed: Instant::now(),
+        };
+        sender.run(at, runtime, stop)
+    }
+
+    /// Compares what Kafka says with what the journal says, and moves the journal's watermark to it.
+    async fn reconcile(&self, mark: Option<Mark>, end: i64) -> Result<Offset, RelayError> {
+        let state = self.journal.state();
+        let local = state.watermark;
+        let Some(mark) = mark.filter(|mark| mark.offset > local.0) else {
+            return Ok(local);
+        };
+        let upto = Offset(mark.offset);
+        if upto > state.last {
+            warn!(
+                journal = state.last.0,
+                kafka = upto.0,
+                "the journal is older than what Kafka has of it (a restored backup?); numbering goes on above"
+            );
+            self.journal.skip_to(upto).await?;
+        } else if let Some(entry) = self.journal.entry(upto).await?
+            && entry.name.to_string() != mark.event
+        {
+            let uuid = self.journal.rename().await?;
+            error!(
+                offset = upto.0,
+                here = %entry.name,
+                kafka = mark.event,
+                new_identity = uuid,
+                "the journal has forked from what Kafka has of it (a restored backup that took new events): \
+                 it goes on as a new journal; events that were in Kafka but not marked so here are sent again"
+            );
+            return Ok(local);
+        }
+        info!(from = local.0, to = upto.0, "Kafka is further than this side knew");
+        let mut counts = HashMap::new();
+        let mut at = local;
+        while at < upto.min(state.last) {
+            let wanted = usize::try_from(upto.0 - at.0).unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
+            let entries = self.journal.read(at, wanted, MAX_BYTES).await?;
+            let Some(last) = entries.last() else { break };
+            at = last.offset;
+            count(&mut counts, &entries);
+        }
+        self.journal
+            .relayed(Relayed {
+                upto,
+                read_from: end,
+                counts,
+            })
+            .await;
+        Ok(upto)
+    }
+}
+
+fn count(counts: &mut HashMap<(DeviceId, u32), u64>, entries: &[Arc<Entry>]) {
+    for entry in entries {
+        let stream = (entry.name.device.clone(), entry.name.epoch);
+        *counts.entry(stream).or_insert(0) += 1;
+    }
+}
+
+fn patience() -> backon::ExponentialBackoff {
+    backon::ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(MAX_WAIT)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+/// The topics' full names, made once.
+struct Topics {
+    events: [String; 3],
+    dead_letters: String,
+    watermarks: String,
+}
+
+impl Topics {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            events: crate::event::Kind::ALL.map(|kind| settings.topic(kind.topic())),
+            dead_letters: settings.topic(kafka::DEAD_LETTERS),
+            watermarks: settings.topic(kafka::WATERMARKS),
+        }
+    }
+}
+
+struct Sender<'a> {
+    relay: &'a Relay,
+    producer: TransactionalProducer,
+    topics: Topics,
+    key: String,
+    journal: String,
+    source: String,
+    read_from: i64,
+    refreshed: Instant,
+}
+
+impl Sender<'_> {
+    fn run(
+        &mut self,
+        mut at: Offset,
+        runtime: &Handle,
+        stop: &CancellationToken,
+    ) -> Result<(), RelayError> {
+        let journal = self.relay.journal.clone();
+        let mut changes = journal.watch();
+        let mut ahead = None;
+        while !stop.is_cancelled() {
+            let entries = match ahead.take() {
+                Some(read) => runtime.block_on(join(read))?,
+                None => runtime.block_on(journal.read(at, MAX_ENTRIES, MAX_BYTES))?,
+            };
+            let Some(last) = entries.last().map(|entry| entry.offset) else {
+                self.producer.idle();
+                runtime.block_on(async {
+                    tokio::select! {
+                        _ = changes.wait_for(|state| state.last > at) => {}
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    }
+                });
+                continue;
+            };
+            if entries.first().is_none_or(|first| first.offset.0 != at.0 + 1) {
+                return Err(RelayError::Hole(at.0 + 1));
+            }
+            // The next ones are read from disk while Kafka commits these.
+            let next = journal.clone();
+            ahead = Some(runtime.spawn(async move { next.read(last, MAX_ENTRIES, MAX_BYTES).await }));
+            self.transaction(&entries)?;
+            at = last;
+            let mut counts = HashMap::new();
+            count(&mut counts, &entries);
+            self.refresh();
+            runtime.block_on(journal.relayed(Relayed {
+                upto: at,
+                read_from: self.read_from,
+                counts,
+            }));
+        }
+        Ok(())
+    }
+
+    fn transaction(&self, entries: &[Arc<Entry>]) -> Result<(), RelayError> {
+        let begun = Instant::now();
+        let deadline = begun + PATIENCE;
+        self.producer.begin()?;
+        for entry in entries {
+            self.send(entry, deadline)?;
+        }
+        if let Some(last) = entries.last() {
+            let mark = Mark {
+                offset: last.offset.0,
+                event: last.name.to_string(),
+            };
+            let payload = serde_json::json!(mark).to_string();
+            self.producer.send(
+                &Record {
+                    topic: &self.topics.watermarks,
+                    key: self.key.as_bytes(),
+                    payload: payload.as_bytes(),
+                    timestamp: Timestamp::now().as_millisecond(),
+                    headers: &[],
+                },
+                deadline,
+            )?;
+        }
+        self.producer.commit(deadline, PATIENCE)?;
+        self.relay.metrics.relayed.inc_by(entries.len() as u64);
+        self.relay.metrics.transactions.inc();
+        self.relay
+            .metrics
+            .transaction_seconds
+            .observe(begun.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// CloudEvents 1.0, Kafka protocol binding, binary content mode.
+    fn send(&self, entry: &Entry, deadline: Instant) -> Result<(), kafka::Error> {
+        let id = entry.name.to_string();
+        let offset = entry.offset.0.to_string();
+        // Every entry's time was a Timestamp when it was made.
+        let time = Timestamp::from_millisecond(entry.time)
+            .unwrap_or(Timestamp::UNIX_EPOCH)
+            .to_string();
+        let (topic, kind, content) = match entry.kind {
+            EntryKind::Event(kind) => (
+                &self.topics.events[kind as usize],
+                kind.event_type(),
+                "application/json",
+            ),
+            EntryKind::DeadLetter => (
+                &self.topics.dead_letters,
+                "comptoir.dead-letter",
+                "application/octet-stream",
+            ),
+        };
+        let headers: [(&str, &[u8]); 10] = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", id.as_bytes()),
+            ("ce_source", self.source.as_bytes()),
+            ("ce_type", kind.as_bytes()),
+            ("ce_time", time.as_bytes()),
+            ("content-type", content.as_bytes()),
+            // Extensions: by these the gateway knows its own events again when it reads them back.
+            ("ce_journal", self.journal.as_bytes()),
+            ("ce_journaloffset", offset.as_bytes()),
+            // Of a dead letter only.
+            ("ce_mqtttopic", entry.key.as_bytes()),
+            ("ce_reason", entry.reason.as_deref().unwrap_or_default().as_bytes()),
+        ];
+        let used = match entry.kind {
+            EntryKind::Event(_) => 8,
+            EntryKind::DeadLetter => headers.len(),
+        };
+        self.producer.send(
+            &Record {
+                topic,
+                key: entry.key.as_bytes(),
+                payload: &entry.payload,
+                timestamp: entry.time,
+                headers: &headers[..used],
+            },
+            deadline,
+        )
+    }
+
+    /// Moves up the place from which the next start reads the watermark topic, now and then.
+    fn refresh(&mut self) {
+        if self.refreshed.elapsed() < REFRESH {
+            return;
+        }
+        self.refreshed = Instant::now();
+        match kafka::end_of(&self.relay.settings, kafka::WATERMARKS) {
+            // Our records before this end say nothing newer than the watermark that is stored with it.
+            Ok(end) => self.read_from = end,
+            Err(error) => debug!(%error, "the next start reads a little more"),
+        }
+    }
+}
+
+async fn join(
+    read: tokio::task::JoinHandle<Result<Vec<Arc<Entry>>, ReadError>>,
+) -> Result<Vec<Arc<Entry>>, ReadError> {
+    // Only a panic or the runtime's end makes this fail, and then there is nothing to send.
+    read.await.unwrap_or_else(|_| Ok(Vec::new()))
+}

@@ -1,0 +1,44 @@
+//! The watermark: everything in the journal at or below it is in Kafka. Ours, not Kafka's high watermark.
+//!
+//! It is a record in a compacted topic, written in the same transaction as the events, under a key of the
+//! store *and* the journal's uuid. A consumer group's offset would do the same, but Kafka forgets those
+//! after a week without use: a shop that was closed for its holidays would send twice.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kafka::{self, Settings};
+
+/// Format of the record's value. JSON, to be read with any tool; fields may be added, none change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Journal offset.
+    pub offset: u64,
+    /// `ce_id` of the entry at that offset: tells a journal that has forked from one that has not.
+    pub event: String,
+}
+
+/// The record's key.
+pub fn key(store: &str, journal: &str) -> String {
+    format!("{store}/{journal}")
+}
+
+/// What Kafka says of this journal, and where its topic ended then.
+pub fn read(
+    settings: &Settings,
+    journal: &str,
+    from: i64,
+    within: Duration,
+) -> Result<(Option<Mark>, i64), kafka::Error> {
+    let key = key(&settings.identity, journal);
+    let mut newest = None;
+    let end = kafka::read_to_end(settings, kafka::WATERMARKS, from, within, |message| {
+        if message.key() == key.as_bytes()
+            && let Ok(mark) = serde_json::from_slice::<Mark>(message.payload())
+        {
+            newest = Some(mark);
+        }
+    })?;
+    Ok((newest, end))
+}

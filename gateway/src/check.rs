@@ -1,0 +1,87 @@
+//! `gateway check`: whether the configuration is valid, and what can be reached with it.
+
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+
+use crate::app::kafka_settings;
+use crate::config::{Config, MqttUrl};
+use crate::kafka;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One thing looked at.
+pub struct Finding {
+    pub subject: String,
+    pub result: Result<String, String>,
+}
+
+/// Looks at everything that the gateway would use; changes nothing.
+pub async fn check(config: &Config) -> Vec<Finding> {
+    let finding = |subject: &str, result| Finding {
+        subject: subject.to_owned(),
+        result,
+    };
+    let mqtt = match config.mqtt.embedded {
+        Some(listen) => finding("mqtt.embedded", can_listen(listen).await),
+        None => finding(
+            &format!("mqtt.url {}", config.mqtt.url),
+            can_connect(&config.mqtt.url).await,
+        ),
+    };
+    let kafka = match kafka_settings(config) {
+        None => Ok("not configured: the gateway works and buffers".to_owned()),
+        Some(settings) => tokio::task::spawn_blocking(move || kafka::describe(&settings, PATIENCE))
+            .await
+            .map_err(|error| error.to_string())
+            .and_then(|described| described.map_err(|error| error.to_string())),
+    };
+    vec![
+        finding("journal.path", can_write(config)),
+        mqtt,
+        finding("kafka.brokers", kafka),
+        finding("http.listen", can_listen(config.http.listen).await),
+    ]
+}
+
+fn can_write(config: &Config) -> Result<String, String> {
+    let path = &config.journal.path;
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => std::path::Path::new("."),
+    };
+    if path.exists() {
+        return Ok(format!("{} is there", path.display()));
+    }
+    match std::fs::metadata(directory) {
+        Ok(found) if found.is_dir() && !found.permissions().readonly() => {
+            Ok(format!("{} will be made", path.display()))
+        }
+        Ok(_) => Err(format!("{} cannot be written", directory.display())),
+        Err(error) => Err(format!("{}: {error}", directory.display())),
+    }
+}
+
+async fn can_listen(listen: std::net::SocketAddr) -> Result<String, String> {
+    TcpListener::bind(listen)
+        .await
+        .map(|_| format!("{listen} is free"))
+        .map_err(|error| format!("{listen}: {error} (a running gateway uses it too)"))
+}
+
+async fn can_connect(url: &MqttUrl) -> Result<String, String> {
+    let connected = async {
+        let address = lookup_host((url.host.as_str(), url.port))
+            .await
+            .map_err(|error| error.to_string())?
+            .next()
+            .ok_or("the name has no address")?;
+        TcpStream::connect(address)
+            .await
+            .map(|_| format!("{address} answers"))
+            .map_err(|error| error.to_string())
+    };
+    tokio::time::timeout(PATIENCE, connected)
+        .await
+        .unwrap_or_else(|_| Err("no answer".to_owned()))
+}

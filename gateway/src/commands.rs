@@ -1,0 +1,219 @@
+//! Kafka → terminals: hands on what head office sends.
+//!
+//! At least once: a command counts as dealt with only when the MQTT broker has it, so one that was under
+//! way in a crash is sent again. The order of one partition is kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use comptoir_wire as wire;
+use serde::Deserialize;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::event::DeviceId;
+use crate::ingest::downlink::Downlink;
+use crate::journal::{Encoding, Journal};
+use crate::kafka::{COMMANDS, Consumer, Message, Positions, Settings, Start};
+use crate::metrics::Metrics;
+use crate::sale::Currency;
+use crate::sale::money::{Amount, Money};
+
+/// Commands for one store's devices: no more are addressed at once.
+const MAX_DEVICES: u32 = 10_000;
+
+pub struct Commands {
+    pub settings: Settings,
+    pub store: String,
+    pub journal: Journal,
+    pub downlink: Arc<Downlink>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Commands {
+    /// Runs until `stop`, on a thread of its own.
+    pub fn run(self, runtime: &Handle, stop: &CancellationToken) {
+        let joined = Consumer::join(
+            &self.settings,
+            "-commands",
+            &[COMMANDS],
+            Start::Group,
+            Positions::default(),
+        );
+        let consumer = match joined {
+            Ok(consumer) => consumer,
+            Err(error) => {
+                warn!(%error, "commands are not handed on");
+                return;
+            }
+        };
+        while !stop.is_cancelled() {
+            let message = match consumer.poll(Duration::from_millis(200)) {
+                None => continue,
+                Some(Err(error)) => {
+                    debug!(%error, "commands");
+                    continue;
+                }
+                Some(Ok(message)) => message,
+            };
+            let delivered = runtime.block_on(async {
+                tokio::select! {
+                    () = self.hand_on(&message) => true,
+                    () = stop.cancelled() => false,
+                }
+            });
+            if delivered {
+                consumer.done(message.topic(), message.partition(), message.offset());
+            }
+        }
+    }
+
+    async fn hand_on(&self, message: &Message<'_>) {
+        let devices = match self.addressees(message.key()).await {
+            Ok(devices) => devices,
+            Err(reason) => {
+                let key = String::from_utf8_lossy(message.key());
+                warn!(%key, offset = message.offset(), reason, "a command that nobody can be given");
+                return;
+            }
+        };
+        let on_the_way: Vec<oneshot::Receiver<()>> = devices
+            .into_iter()
+            .map(|(device, encoding)| {
+                let payload = payload(message.payload(), encoding);
+                self.downlink.command(device, payload)
+            })
+            .collect();
+        for delivered in on_the_way {
+            // The downlink lives as long as the gateway: it drops no command.
+            if delivered.await.is_ok() {
+                self.metrics.commands.inc();
+            }
+        }
+    }
+
+    /// `{store}/{device}`, or `{store}` for all of its devices that the journal knows. A store that is not
+    /// ours is another gateway's, unless its terminals have been seen here.
+    async fn addressees(&self, key: &[u8]) -> Result<Vec<(DeviceId, Encoding)>, String> {
+        let key = std::str::from_utf8(key).map_err(|_| "its key is no text".to_owned())?;
+        let known = self
+            .journal
+            .encodings(MAX_DEVICES)
+            .await
+            .map_err(|error| error.to_string())?;
+        if key.contains('/') {
+            let device: DeviceId = key.parse().map_err(|error| format!("its key: {error}"))?;
+            let encoding = known.iter().find(|(other, _)| *other == device);
+            return Ok(match encoding {
+                Some((device, encoding)) => vec![(device.clone(), *encoding)],
+                None if device.store() == self.store => vec![(device, Encoding::Json)],
+                None => Vec::new(),
+            });
+        }
+        DeviceId::new(key, crate::event::COUNTER).map_err(|error| format!("its key: {error}"))?;
+        Ok(known
+            .into_iter()
+            .filter(|(device, _)| device.store() == key)
+            .collect())
+    }
+}
+
+/// What head office may say to a binary terminal; anything else it is handed as it is.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Known {
+    Message {
+        text: String,
+    },
+    PriceList {
+        currency: Currency,
+        prices: Vec<KnownPrice>,
+    },
+    OrderStatus {
+        order_id: String,
+        status: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct KnownPrice {
+    product: String,
+    unit_price: Amount,
+}
+
+/// JSON as it came for a device that speaks JSON; for a binary one the same in its own encoding, if it has
+/// one for it.
+fn payload(json: &[u8], encoding: Encoding) -> Vec<u8> {
+    let binary = match encoding {
+        Encoding::Postcard => serde_json::from_slice(json).ok().and_then(|known| encode(&known)),
+        Encoding::Json => None,
+    };
+    binary.unwrap_or_else(|| json.to_vec())
+}
+
+fn encode(known: &Known) -> Option<Vec<u8>> {
+    let mut buffer = vec![0; wire::MAX_FRAME];
+    let mut prices = Vec::new();
+    let command = match known {
+        Known::Message { text } => wire::Command::Message(wire::Message { text }),
+        Known::PriceList {
+            currency,
+            prices: list,
+        } => {
+            for price in list {
+                let money = Money::from_decimal(price.unit_price.0, *currency).ok()?;
+                prices.push(wire::Price {
+                    product: &price.product,
+                    unit_price: u64::try_from(money.minor()).ok()?,
+                });
+            }
+            wire::Command::PriceList(wire::PriceList {
+                currency: wire::Currency::parse(currency.code())?,
+                prices: wire::Prices::from_slice(&prices),
+            })
+        }
+        Known::OrderStatus { order_id, status } => {
+            wire::Command::OrderStatus(wire::OrderStatusChange {
+                order_id,
+                status: wire::OrderStatus::parse(status)?,
+            })
+        }
+    };
+    command.encode(&mut buffer).map(<[u8]>::to_vec).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_binary_terminal_gets_its_own_encoding_and_a_json_device_gets_the_json() {
+        let json = br#"{"type":"message","text":"Fermeture 19 h"}"#;
+        assert_eq!(payload(json, Encoding::Json), json);
+        let binary = payload(json, Encoding::Postcard);
+        let command = wire::Command::decode(&binary).unwrap();
+        let text = "Fermeture 19 h";
+        assert_eq!(command, wire::Command::Message(wire::Message { text }));
+    }
+
+    #[test]
+    fn prices_are_exact() {
+        let json = br#"{"type":"price_list","currency":"EUR","prices":[{"product":"Pain","unit_price":1.05}]}"#;
+        let binary = payload(json, Encoding::Postcard);
+        match wire::Command::decode(&binary).unwrap() {
+            wire::Command::PriceList(list) => {
+                let price = list.prices.iter().next().unwrap();
+                assert_eq!((price.product, price.unit_price), ("Pain", 105));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_has_no_encoding_is_handed_on_as_it_is() {
+        let json = br#"{"type":"reboot"}"#;
+        assert_eq!(payload(json, Encoding::Postcard), json);
+    }
+}

@@ -1,0 +1,415 @@
+//! The configuration: defaults, then the file, then the environment (`COMPTOIR_SECTION__KEY`), the later
+//! over the earlier. Checked once, at the start; a key that is not known is refused.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::{Deserialize, Deserializer};
+
+use crate::event::DeviceId;
+use crate::sale::Currency;
+
+/// Where the packaged gateway has its file. Used when it is there and no other is named.
+pub const DEFAULT_FILE: &str = "/etc/comptoir/gateway.toml";
+
+/// One clear sentence: what is wrong, and in which key.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// This shop: names the gateway towards Kafka, and the sales that are made at the gateway itself.
+    pub store: String,
+    /// Of amounts that name no currency, and of the revenue. ISO 4217.
+    pub currency: Currency,
+    pub mqtt: Mqtt,
+    pub kafka: Kafka,
+    pub journal: JournalConfig,
+    pub http: Http,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mqtt {
+    /// `mqtt://[user:password@]host[:1883]` or `mqtts://…[:8883]`.
+    pub url: MqttUrl,
+    /// Listen address of the built-in MQTT broker; none by default. With it, `url` may be left out.
+    pub embedded: Option<SocketAddr>,
+    /// Default: `comptoir-{store}`.
+    pub client_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kafka {
+    /// `host:port,…`. Without it the gateway works and buffers.
+    pub brokers: Option<String>,
+    /// Stands before every topic's name, and before the names of the transaction and the group.
+    pub topic_prefix: String,
+    /// Of topics that are made at start. Default: the Kafka brokers' own.
+    pub replication_factor: Option<i32>,
+    /// Of the topics of events that are made at start. Default: 3.
+    pub partitions: Option<i32>,
+    /// Handed to librdkafka as they are: TLS, SASL, compression.
+    #[serde(deserialize_with = "properties")]
+    pub properties: BTreeMap<String, Secret>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalConfig {
+    pub path: PathBuf,
+    /// At this size the gateway stops accepting until Kafka has drained it.
+    pub max_bytes: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    pub listen: SocketAddr,
+    /// The bound port is written here: for whoever started the gateway on port 0.
+    pub port_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub format: LogFormat,
+    /// As in `RUST_LOG`: `info`, `comptoir_gateway=debug`.
+    pub filter: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            store: "shop-1".to_owned(),
+            currency: Currency::EUR,
+            mqtt: Mqtt::default(),
+            kafka: Kafka::default(),
+            journal: JournalConfig::default(),
+            http: Http::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Mqtt {
+    fn default() -> Self {
+        Self {
+            url: MqttUrl {
+                host: "localhost".to_owned(),
+                port: 1883,
+                tls: false,
+                credentials: None,
+            },
+            embedded: None,
+            client_id: None,
+        }
+    }
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("journal.db"),
+            max_bytes: 2 << 30,
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            port_file: None,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            filter: "info".to_owned(),
+        }
+    }
+}
+
+/// Smallest `journal.max_bytes`: below it one group commit might not fit.
+const MIN_JOURNAL_BYTES: u64 = 1 << 20;
+
+impl Config {
+    /// Reads the named file, or [`DEFAULT_FILE`] if it is there, and the environment.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::new();
+        match file {
+            Some(file) if !file.is_file() => {
+                return Err(ConfigError(format!("{}: no such file", file.display())));
+            }
+            Some(file) => figment = figment.merge(Toml::file_exact(file)),
+            None if Path::new(DEFAULT_FILE).is_file() => {
+                figment = figment.merge(Toml::file_exact(DEFAULT_FILE));
+            }
+            None => {}
+        }
+        Self::from_figment(figment.merge(Env::prefixed("COMPTOIR_").split("__")))
+    }
+
+    /// Reads and checks.
+    pub fn from_figment(figment: Figment) -> Result<Self, ConfigError> {
+        let config: Config = figment
+            .extract()
+            .map_err(|error| ConfigError(describe(&error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if let Err(error) = DeviceId::new(&self.store, crate::event::COUNTER) {
+            return Err(ConfigError(error.to_string()));
+        }
+        if self.journal.max_bytes < MIN_JOURNAL_BYTES {
+            return Err(ConfigError(format!(
+                "journal.max_bytes: {} is too small, at least {MIN_JOURNAL_BYTES}",
+                self.journal.max_bytes
+            )));
+        }
+        if self.kafka.brokers.as_deref().is_some_and(|brokers| brokers.trim().is_empty()) {
+            return Err(ConfigError(
+                "kafka.brokers: empty; leave it out to buffer without Kafka".to_owned(),
+            ));
+        }
+        if self.kafka.partitions.is_some_and(|partitions| partitions < 1) {
+            return Err(ConfigError("kafka.partitions: at least 1".to_owned()));
+        }
+        let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if !self.kafka.topic_prefix.chars().all(valid) {
+            return Err(ConfigError(
+                "kafka.topic_prefix: only letters, digits, '.', '_' and '-'".to_owned(),
+            ));
+        }
+        for (property, why) in OURS {
+            if self.kafka.properties.contains_key(*property) {
+                return Err(ConfigError(format!("kafka.properties.{property}: {why}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The client id towards the MQTT broker.
+    pub fn mqtt_client_id(&self) -> String {
+        self.mqtt
+            .client_id
+            .clone()
+            .unwrap_or_else(|| format!("comptoir-{}", self.store))
+    }
+}
+
+/// Properties on which the guarantee rests.
+const OURS: &[(&str, &str)] = &[
+    ("bootstrap.servers", "is kafka.brokers"),
+    ("transactional.id", "is made of the store's name; exactly-once rests on it"),
+    ("enable.idempotence", "is always on; exactly-once rests on it"),
+    ("isolation.level", "is always read_committed; exactly-once rests on it"),
+    ("group.id", "is made of the store's name"),
+    ("acks", "is always all; exactly-once rests on it"),
+];
+
+fn describe(error: &figment::Error) -> String {
+    let mut text = String::new();
+    if let Some(metadata) = &error.metadata
+        && let Some(source) = &metadata.source
+    {
+        text = format!("{source}: ");
+    }
+    if !error.path.is_empty() {
+        text += &format!("{}: ", error.path.join("."));
+    }
+    text + &error.kind.to_string()
+}
+
+/// A value that no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// Flattens what TOML and the environment make of a dotted name: `security.protocol` may come quoted, as
+/// nested tables, or as `SECURITY_PROTOCOL` (no property that matters here has an underscore).
+fn properties<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Secret>, D::Error> {
+    use figment::value::{Dict, Value};
+
+    fn flatten(prefix: &str, dict: Dict, out: &mut BTreeMap<String, Secret>) -> Result<(), String> {
+        for (key, value) in dict {
+            let name = match prefix {
+                "" => key.replace('_', "."),
+                prefix => format!("{prefix}.{}", key.replace('_', ".")),
+            };
+            let text = match value {
+                Value::Dict(_, dict) => {
+                    flatten(&name, dict, out)?;
+                    continue;
+                }
+                Value::String(_, text) => text,
+                Value::Num(_, number) => match (number.to_i128(), number.to_u128()) {
+                    (Some(number), _) => number.to_string(),
+                    (_, Some(number)) => number.to_string(),
+                    _ => number.to_f64().unwrap_or_default().to_string(),
+                },
+                Value::Bool(_, flag) => flag.to_string(),
+                _ => return Err(format!("{name}: a text, a number, true or false")),
+            };
+            out.insert(name, Secret(text));
+        }
+        Ok(())
+    }
+
+    let mut out = BTreeMap::new();
+    flatten("", Dict::deserialize(deserializer)?, &mut out).map_err(serde::de::Error::custom)?;
+    Ok(out)
+}
+
+/// Where an MQTT broker listens. Its text shows no password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MqttUrl {
+    pub host: String,
+    pub port: u16,
+    pub tls: bool,
+    pub credentials: Option<(String, Secret)>,
+}
+
+impl FromStr for MqttUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let url = url::Url::parse(text)
+            .map_err(|error| format!("no URL like mqtt://host:1883 ({error})"))?;
+        let (tls, port) = match url.scheme() {
+            "mqtt" | "tcp" => (false, 1883),
+            "mqtts" | "ssl" => (true, 8883),
+            other => return Err(format!("scheme {other:?}: mqtt or mqtts")),
+        };
+        let host = url
+            .host_str()
+            .filter(|host| !host.is_empty())
+            .ok_or("names no host")?;
+        let decode = |part: &str| {
+            percent_encoding::percent_decode_str(part)
+                .decode_utf8_lossy()
+                .into_owned()
+        };
+        Ok(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: url.port().unwrap_or(port),
+            tls,
+            credentials: (!url.username().is_empty()).then(|| {
+                let password = decode(url.password().unwrap_or_default());
+                (decode(url.username()), Secret(password))
+            }),
+        })
+    }
+}
+
+impl fmt::Display for MqttUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "mqtts" } else { "mqtt" };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
+    }
+}
+
+impl<'de> Deserialize<'de> for MqttUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str) -> Result<Config, ConfigError> {
+        Config::from_figment(Figment::from(Toml::string(toml)))
+    }
+
+    #[test]
+    fn nothing_at_all_is_a_configuration() {
+        let config = load("").unwrap();
+        assert_eq!(config.kafka.brokers, None);
+        assert_eq!(config.http.listen.port(), 8080);
+        assert_eq!(config.mqtt_client_id(), "comptoir-shop-1");
+    }
+
+    #[test]
+    fn librdkafkas_names_may_be_written_three_ways() {
+        for toml in [
+            "[kafka.properties]\n\"security.protocol\" = \"SSL\"",
+            "[kafka.properties]\nsecurity.protocol = \"SSL\"",
+            "[kafka.properties]\nsecurity_protocol = \"SSL\"",
+        ] {
+            let config = load(toml).unwrap();
+            let value = config.kafka.properties.get("security.protocol");
+            assert_eq!(value.map(Secret::reveal), Some("SSL"), "{toml}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (toml, word) in [
+            ("store = \"Paris\"", "store"),
+            ("stroe = \"paris\"", "stroe"),
+            ("[journal]\nmax_bytes = 10", "journal.max_bytes"),
+            ("[journal]\nmax_bytes = \"big\"", "journal.max_bytes"),
+            ("[http]\nlisten = \"here\"", "http.listen"),
+            ("[mqtt]\nurl = \"http://x\"", "mqtt.url"),
+            ("[kafka]\nbrokers = \" \"", "kafka.brokers"),
+            ("[kafka.properties]\ntransactional.id = \"x\"", "transactional.id"),
+            ("currency = \"EURO\"", "currency"),
+        ] {
+            let error = load(toml).expect_err(toml).to_string();
+            assert!(error.contains(word), "{toml}: {error}");
+            assert!(!error.contains('\n'), "one sentence: {error}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let toml = "[mqtt]\nurl = \"mqtt://till:hunter2@broker\"\n[kafka.properties]\n\"sasl.password\" = \"hunter2\"";
+        let config = load(toml).unwrap();
+        let shown = format!("{config:?} {}", config.mqtt.url);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let (user, password) = config.mqtt.url.credentials.unwrap();
+        assert_eq!((user.as_str(), password.reveal()), ("till", "hunter2"));
+    }
+}

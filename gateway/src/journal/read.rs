@@ -1,0 +1,280 @@
+//! Reading the journal: entries in order, dead letters, devices, backups.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Encoding, Entry, EntryKind, Journal, Offset, OpenError, ReadError, schema};
+use crate::event::{DeviceId, EventName};
+
+const COLUMNS: &str = "entry.offset, entry.kind, device.store, device.device, entry.epoch, entry.seq, entry.time, entry.key, entry.payload, entry.reason";
+
+/// A dead letter, whole.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    pub entry: Entry,
+    /// When it was taken in after all, Unix ms.
+    pub retried: Option<i64>,
+}
+
+/// What the journal knows of one epoch of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamReport {
+    pub epoch: u32,
+    /// The highest number received.
+    pub received: u32,
+    pub stored: u64,
+    pub in_kafka: u64,
+    /// Settled without this journal: the terminal says that some gateway has acked them.
+    pub elsewhere: u64,
+    /// Holes below `received`, as inclusive ranges.
+    pub missing: Vec<(u32, u32)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceReport {
+    pub device: DeviceId,
+    /// The latest epochs, newest last.
+    pub streams: Vec<StreamReport>,
+}
+
+impl Journal {
+    /// The entries after `after`, oldest first: at most `count`, and not much more than `bytes`.
+    pub async fn read(
+        &self,
+        after: Offset,
+        count: usize,
+        bytes: usize,
+    ) -> Result<Vec<Arc<Entry>>, ReadError> {
+        if after >= self.state.borrow().last {
+            return Ok(Vec::new());
+        }
+        if let Some(entries) = self.tail.after(after, count, bytes) {
+            return Ok(entries);
+        }
+        let sql = format!(
+            "SELECT {COLUMNS} FROM entry JOIN device ON device.id = entry.device
+             WHERE entry.offset > ? ORDER BY entry.offset LIMIT ?"
+        );
+        let mut rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(after.0 as i64)
+            .bind(count as i64)
+            .fetch(&self.readers);
+        let mut entries = Vec::new();
+        let mut taken = 0;
+        while taken < bytes
+            && let Some(row) = rows.try_next().await?
+        {
+            let entry = entry(&row)?;
+            taken += entry.payload.len();
+            entries.push(Arc::new(entry));
+        }
+        Ok(entries)
+    }
+
+    /// One entry, if it is still here.
+    pub async fn entry(&self, offset: Offset) -> Result<Option<Arc<Entry>>, ReadError> {
+        let Some(before) = offset.0.checked_sub(1) else {
+            return Ok(None);
+        };
+        let entries = self.read(Offset(before), 1, 1).await?;
+        Ok(entries.into_iter().find(|entry| entry.offset == offset))
+    }
+
+    /// Those of the entries that are still here.
+    pub async fn entries(
+        &self,
+        offsets: &[Offset],
+    ) -> Result<HashMap<Offset, Arc<Entry>>, ReadError> {
+        if offsets.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let wanted: Vec<u64> = offsets.iter().map(|offset| offset.0).collect();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM json_each(?) wanted
+             CROSS JOIN entry ON entry.offset = wanted.value
+             JOIN device ON device.id = entry.device"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(serde_json::json!(wanted).to_string())
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter()
+            .map(|row| entry(row).map(|entry| (entry.offset, Arc::new(entry))))
+            .collect()
+    }
+
+    /// When the oldest event that waits for Kafka happened, Unix ms.
+    pub async fn oldest_pending(&self) -> Result<Option<i64>, ReadError> {
+        let next = self.read(self.state().watermark, 1, 1).await?;
+        Ok(next.first().map(|entry| entry.time))
+    }
+
+    /// Dead letters, newest first, below `before`.
+    pub async fn dead_letters(
+        &self,
+        before: Option<Offset>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, ReadError> {
+        dead_letters(&self.readers, before, limit).await
+    }
+
+    /// How each device encodes. At most `limit` of them.
+    pub async fn encodings(&self, limit: u32) -> Result<Vec<(DeviceId, Encoding)>, ReadError> {
+        let rows = sqlx::query("SELECT store, device, encoding FROM device LIMIT ?")
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((device(row, 0)?, Encoding::from_code(row.get(2)))))
+            .collect()
+    }
+
+    /// What is known of each device, by name. At most `limit` of them.
+    pub async fn devices(&self, limit: u32) -> Result<Vec<DeviceReport>, ReadError> {
+        let rows = sqlx::query(
+            "SELECT store, device.device, epoch, upto, ahead, stored, elsewhere, in_kafka
+             FROM (SELECT * FROM device ORDER BY store, device LIMIT ?) device
+             JOIN stream ON stream.device = device.id
+             ORDER BY store, device.device, epoch",
+        )
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        let mut reports: Vec<DeviceReport> = Vec::new();
+        for row in rows {
+            let device = device(&row, 0)?;
+            let ahead = serde_json::from_str(row.get(4)).map_err(|_| ReadError::Damaged {
+                offset: 0,
+                what: "ranges of numbers",
+            })?;
+            let stream = super::stream::Stream::restore(row.get::<i64, _>(3) as u32, ahead);
+            let report = StreamReport {
+                epoch: row.get::<i64, _>(2) as u32,
+                received: stream.highest(),
+                stored: row.get::<i64, _>(5) as u64,
+                in_kafka: row.get::<i64, _>(7) as u64,
+                elsewhere: row.get::<i64, _>(6) as u64,
+                missing: stream.missing().collect(),
+            };
+            match reports.last_mut() {
+                Some(last) if last.device == device => last.streams.push(report),
+                _ => reports.push(DeviceReport {
+                    device,
+                    streams: vec![report],
+                }),
+            }
+        }
+        Ok(reports)
+    }
+
+    /// A consistent copy, while events go on being written.
+    pub async fn backup(path: &Path, copy: &Path) -> Result<(), BackupError> {
+        if copy.exists() {
+            return Err(BackupError::Exists(copy.to_owned()));
+        }
+        let journal = schema::open_for_reading(path).await?;
+        let mut part = copy.as_os_str().to_owned();
+        part.push(".part");
+        let part = std::path::PathBuf::from(part);
+        let failed = |problem: std::io::Error| BackupError::Write {
+            copy: copy.to_owned(),
+            problem,
+        };
+        if part.exists() {
+            std::fs::remove_file(&part).map_err(failed)?;
+        }
+        sqlx::query("VACUUM INTO ?")
+            .bind(part.to_string_lossy())
+            .execute(&journal)
+            .await
+            .map_err(|error| failed(std::io::Error::other(error)))?;
+        journal.close().await;
+        std::fs::File::open(&part)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| std::fs::rename(&part, copy))
+            .map_err(failed)
+    }
+}
+
+/// Dead letters of a journal that may be open elsewhere.
+pub async fn dead_letters_of(
+    path: &Path,
+    before: Option<Offset>,
+    limit: u32,
+) -> Result<Vec<DeadLetter>, BackupError> {
+    let journal = schema::open_for_reading(path).await?;
+    Ok(dead_letters(&journal, before, limit).await?)
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("{} exists already; it was left as it is", .0.display())]
+    Exists(std::path::PathBuf),
+    #[error("{copy} could not be written: {problem}")]
+    Write {
+        copy: std::path::PathBuf,
+        problem: std::io::Error,
+    },
+}
+
+async fn dead_letters(
+    journal: &SqlitePool,
+    before: Option<Offset>,
+    limit: u32,
+) -> Result<Vec<DeadLetter>, ReadError> {
+    let sql = format!(
+        "SELECT {COLUMNS}, retried.at FROM entry INDEXED BY entry_dead_letter
+         JOIN device ON device.id = entry.device
+         LEFT JOIN retried ON retried.offset = entry.offset
+         WHERE entry.kind = 3 AND entry.offset < ? ORDER BY entry.offset DESC LIMIT ?"
+    );
+    let before = before.map_or(i64::MAX, |before| before.0 as i64);
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(before)
+        .bind(limit)
+        .fetch_all(journal)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(DeadLetter {
+                entry: entry(row)?,
+                retried: row.get(10),
+            })
+        })
+        .collect()
+}
+
+fn device(row: &SqliteRow, column: usize) -> Result<DeviceId, ReadError> {
+    DeviceId::new(row.get(column), row.get(column + 1)).map_err(|_| ReadError::Damaged {
+        offset: 0,
+        what: "device",
+    })
+}
+
+/// Reads a row of [`COLUMNS`].
+fn entry(row: &SqliteRow) -> Result<Entry, ReadError> {
+    let offset = row.get::<i64, _>(0) as u64;
+    let damaged = |what| ReadError::Damaged { offset, what };
+    Ok(Entry {
+        offset: Offset(offset),
+        kind: EntryKind::from_code(row.get(1)).ok_or_else(|| damaged("known kind"))?,
+        name: EventName {
+            device: device(row, 2)?,
+            epoch: row.get::<i64, _>(4) as u32,
+            seq: row.get::<i64, _>(5) as u32,
+        },
+        time: row.get(6),
+        key: row.get::<&str, _>(7).into(),
+        payload: row.try_get::<&[u8], _>(8)?.into(),
+        reason: row.get::<Option<&str>, _>(9).map(Into::into),
+    })
+}

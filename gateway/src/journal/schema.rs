@@ -1,0 +1,245 @@
+//! Opening the file: is it ours, is it whole, is it of our version.
+//!
+//! A file that is not is refused and left as it is: the checks only read.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/journal");
+
+/// "Cmpt": stands in the header of a SQLite file that is a journal of ours.
+const APPLICATION_ID: u32 = 0x436d_7074;
+
+/// Pages after which a commit folds the WAL back. Larger than SQLite's 1,000: the pages that every
+/// commit touches are then written back once for many commits.
+const CHECKPOINT_PAGES: &str = "4000";
+
+/// Why the journal does not open. Nothing has been changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{path}: {problem}")]
+    Unreadable { path: PathBuf, problem: std::io::Error },
+    #[error("{path} is in use: another gateway runs on this journal")]
+    InUse { path: PathBuf },
+    #[error("{path} is not a Comptoir journal; it was left as it is")]
+    Foreign { path: PathBuf },
+    #[error("{path} is damaged ({problem}); it was left as it is. Restore a backup, or move it away to begin a new journal")]
+    Damaged { path: PathBuf, problem: String },
+    #[error("{path} was written by a newer version of the gateway (schema {version}); it was left as it is")]
+    Newer { path: PathBuf, version: i64 },
+    #[error("{path} could not be opened: {problem}")]
+    Storage { path: PathBuf, problem: sqlx::Error },
+    #[error("{path} could not be brought to this version's schema: {problem}")]
+    Migration {
+        path: PathBuf,
+        problem: Box<MigrateError>,
+    },
+}
+
+/// The file, open, with the lock that keeps a second gateway away.
+pub(super) struct Opened {
+    pub writer: SqliteConnection,
+    pub readers: SqlitePool,
+    pub lock: File,
+}
+
+pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
+    let unreadable = |problem| OpenError::Unreadable {
+        path: path.to_owned(),
+        problem,
+    };
+    let storage = |problem| OpenError::Storage {
+        path: path.to_owned(),
+        problem,
+    };
+    if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::create_dir_all(directory).map_err(unreadable)?;
+    }
+    let lock = lock(path)?;
+    if is_new(path)? {
+        create(path).await.map_err(storage)?;
+    } else {
+        check(path).await?;
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(Duration::from_secs(5));
+    let mut writer = options
+        .clone()
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .pragma("journal_size_limit", "67108864")
+        .pragma("cache_size", "-4096")
+        .thread_name(|_| "journal-writer".to_owned())
+        .connect()
+        .await
+        .map_err(storage)?;
+    MIGRATIONS
+        .run(&mut writer)
+        .await
+        .map_err(|problem| match problem {
+            MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => {
+                OpenError::Newer {
+                    path: path.to_owned(),
+                    version,
+                }
+            }
+            problem => OpenError::Migration {
+                path: path.to_owned(),
+                problem: Box::new(problem),
+            },
+        })?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(3)
+        .connect_with(
+            options
+                .read_only(true)
+                .pragma("cache_size", "-1024")
+                .row_buffer_size(256)
+                .thread_name(|n| format!("journal-read-{n}")),
+        )
+        .await
+        .map_err(storage)?;
+    Ok(Opened {
+        writer,
+        readers,
+        lock,
+    })
+}
+
+/// Opens a journal for reading alone: for commands beside a running gateway.
+pub(super) async fn open_for_reading(path: &Path) -> Result<SqlitePool, OpenError> {
+    if is_new(path)? {
+        return Err(OpenError::Unreadable {
+            path: path.to_owned(),
+            problem: std::io::ErrorKind::NotFound.into(),
+        });
+    }
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(
+            SqliteConnectOptions::new()
+                .filename(path)
+                .read_only(true)
+                .busy_timeout(Duration::from_secs(5)),
+        )
+        .await
+        .map_err(|problem| OpenError::Storage {
+            path: path.to_owned(),
+            problem,
+        })
+}
+
+/// Two gateways on one journal would number the same offsets twice.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(PathBuf::from(name))
+        .map_err(|problem| OpenError::Unreadable {
+            path: path.to_owned(),
+            problem,
+        })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(problem)) => Err(OpenError::Unreadable {
+            path: path.to_owned(),
+            problem,
+        }),
+    }
+}
+
+/// Absent or empty. Otherwise the header must say that it is SQLite's and ours (file format, offsets 0
+/// and 68: <https://www.sqlite.org/fileformat.html>).
+fn is_new(path: &Path) -> Result<bool, OpenError> {
+    let mut header = [0; 100];
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(problem) => {
+            return Err(OpenError::Unreadable {
+                path: path.to_owned(),
+                problem,
+            });
+        }
+    };
+    let mut read = 0;
+    while read < header.len() {
+        match file.read(&mut header[read..]) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(problem) => {
+                return Err(OpenError::Unreadable {
+                    path: path.to_owned(),
+                    problem,
+                });
+            }
+        }
+    }
+    if read == 0 {
+        return Ok(true);
+    }
+    let id = u32::from_be_bytes([header[68], header[69], header[70], header[71]]);
+    if read < header.len() || !header.starts_with(b"SQLite format 3\0") || id != APPLICATION_ID {
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    Ok(false)
+}
+
+/// Marks an empty file as ours. Before WAL is switched on, for the mark must stand in the file itself:
+/// [`is_new`] looks there, and not in a log that a kill may have left beside it.
+async fn create(path: &Path) -> Result<(), sqlx::Error> {
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("application_id", APPLICATION_ID.to_string())
+        .connect()
+        .await?;
+    sqlx::query("PRAGMA user_version = 1")
+        .execute(&mut connection)
+        .await?;
+    connection.close().await
+}
+
+/// Every page is read and every b-tree walked, on a connection that cannot write.
+async fn check(path: &Path) -> Result<(), OpenError> {
+    let damaged = |problem: String| OpenError::Damaged {
+        path: path.to_owned(),
+        problem,
+    };
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .connect()
+        .await
+        .map_err(|error| damaged(error.to_string()))?;
+    let verdict: Result<String, _> = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(&mut connection)
+        .await;
+    // Only read: nothing to lose when closing fails.
+    let _ = connection.close().await;
+    match verdict {
+        Ok(verdict) if verdict == "ok" => Ok(()),
+        Ok(problem) => Err(damaged(problem)),
+        Err(error) => Err(damaged(error.to_string())),
+    }
+}

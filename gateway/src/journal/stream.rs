@@ -1,0 +1,222 @@
+//! Which numbers of one device and epoch have been settled: a pure set of sequence numbers.
+//!
+//! Kept apart from the entries, so that a redelivery is recognised however long ago its event was
+//! pruned, and so that a group commit touches one small row per device and not an index leaf per event.
+
+/// How a terminal's numbers may arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Discipline {
+    /// A binary terminal resends from its oldest unacked event. What is ahead of a gap is not taken, so
+    /// that the journal has its events in their order.
+    InOrder,
+    /// A JSON device may never resend. What is ahead of a gap is taken, and the gap is shown.
+    AnyOrder,
+}
+
+/// What to do with a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    New,
+    Duplicate,
+    /// Not taken now: there is a gap before it (or too many of them). No ack covers it, so it will be resent.
+    AheadOfGap,
+}
+
+/// More separate ranges than this and the device is not numbering, it is guessing.
+const MAX_RANGES: usize = 1_024;
+
+/// The settled numbers, as `1..=upto` and some ranges beyond.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stream {
+    upto: u32,
+    /// Disjoint, ascending, never touching one another or `upto`.
+    ahead: Vec<(u32, u32)>,
+    /// Events stored, ever.
+    pub stored: u64,
+    /// Settled without us: below the oldest number that the terminal still holds.
+    pub elsewhere: u64,
+    /// Of those stored, at or below the watermark.
+    pub in_kafka: u64,
+}
+
+impl Stream {
+    /// As it stood in the database. Ranges that break the invariant are merged, never trusted.
+    pub fn restore(upto: u32, ahead: Vec<(u32, u32)>) -> Self {
+        let mut stream = Self {
+            upto,
+            ..Self::default()
+        };
+        for (from, to) in ahead {
+            if from <= to {
+                stream.settle(from, to);
+            }
+        }
+        stream
+    }
+
+    /// Every number up to and including this one is settled: what an ack may say.
+    pub fn upto(&self) -> u32 {
+        self.upto
+    }
+
+    pub fn ahead(&self) -> &[(u32, u32)] {
+        &self.ahead
+    }
+
+    /// The highest number settled.
+    pub fn highest(&self) -> u32 {
+        self.ahead.last().map_or(self.upto, |&(_, to)| to)
+    }
+
+    /// The holes below [`Stream::highest`], ascending.
+    pub fn missing(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let starts = std::iter::once(self.upto).chain(self.ahead.iter().map(|&(_, to)| to));
+        starts
+            .zip(&self.ahead)
+            .map(|(before, &(from, _))| (before + 1, from - 1))
+    }
+
+    /// Takes in one number. `oldest` is the lowest number that the terminal still holds (0: it did not
+    /// say): what lies below it was acked to the terminal by some gateway, and will never come here.
+    pub fn admit(&mut self, seq: u32, oldest: u32, discipline: Discipline) -> Admission {
+        if oldest > self.upto.saturating_add(1) {
+            let before = self.settled();
+            self.settle(1, oldest - 1);
+            self.elsewhere += self.settled() - before;
+        }
+        if self.contains(seq) {
+            return Admission::Duplicate;
+        }
+        let next = seq == self.upto.saturating_add(1);
+        let taken = next
+            || (discipline == Discipline::AnyOrder
+                && (self.ahead.len() < MAX_RANGES || self.touches(seq)));
+        if !taken {
+            return Admission::AheadOfGap;
+        }
+        self.settle(seq, seq);
+        self.stored += 1;
+        Admission::New
+    }
+
+    /// The next number that the gateway gives out itself.
+    pub fn number(&mut self) -> u32 {
+        let seq = self.highest().saturating_add(1);
+        self.settle(seq, seq);
+        self.stored += 1;
+        seq
+    }
+
+    fn settled(&self) -> u64 {
+        let ahead = self.ahead.iter().map(|&(from, to)| u64::from(to - from) + 1);
+        u64::from(self.upto) + ahead.sum::<u64>()
+    }
+
+    fn contains(&self, seq: u32) -> bool {
+        let after = self.ahead.partition_point(|&(from, _)| from <= seq);
+        seq <= self.upto || (after > 0 && seq <= self.ahead[after - 1].1)
+    }
+
+    fn touches(&self, seq: u32) -> bool {
+        let after = self.ahead.partition_point(|&(from, _)| from <= seq);
+        (after > 0 && self.ahead[after - 1].1 + 1 == seq)
+            || self.ahead.get(after).is_some_and(|&(from, _)| from == seq.saturating_add(1))
+    }
+
+    /// Adds `from..=to` and restores the invariant of `ahead`.
+    fn settle(&mut self, from: u32, to: u32) {
+        // Everything that overlaps or touches from..=to becomes one range with it.
+        let first = self
+            .ahead
+            .partition_point(|&(_, end)| end.saturating_add(1) < from);
+        let last = self
+            .ahead
+            .partition_point(|&(start, _)| start <= to.saturating_add(1));
+        let (mut from, mut to) = (from, to);
+        if first < last {
+            from = from.min(self.ahead[first].0);
+            to = to.max(self.ahead[last - 1].1);
+        }
+        if from <= self.upto.saturating_add(1) {
+            self.upto = self.upto.max(to);
+            self.ahead.drain(..last.max(first));
+        } else {
+            self.ahead.splice(first..last.max(first), [(from, to)]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Admission::*;
+    use super::Discipline::*;
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn in_order_numbers_leave_nothing_ahead() {
+        let mut stream = Stream::default();
+        for seq in 1..=1_000 {
+            assert_eq!(stream.admit(seq, 1, InOrder), New);
+        }
+        assert_eq!((stream.upto(), stream.ahead().len()), (1_000, 0));
+        assert_eq!(stream.admit(7, 1, InOrder), Duplicate);
+    }
+
+    #[test]
+    fn a_binary_terminal_waits_at_a_gap_and_a_json_device_does_not() {
+        let mut binary = Stream::default();
+        assert_eq!(binary.admit(2, 1, InOrder), AheadOfGap);
+        assert_eq!(binary.highest(), 0);
+
+        let mut json = Stream::default();
+        assert_eq!(json.admit(3, 0, AnyOrder), New);
+        assert_eq!(json.upto(), 0);
+        assert_eq!(json.missing().collect::<Vec<_>>(), [(1, 2)]);
+        assert_eq!(json.admit(1, 0, AnyOrder), New);
+        assert_eq!(json.admit(2, 0, AnyOrder), New);
+        assert_eq!((json.upto(), json.missing().count()), (3, 0));
+    }
+
+    #[test]
+    fn what_the_terminal_no_longer_holds_is_not_waited_for() {
+        let mut stream = Stream::default();
+        assert_eq!(stream.admit(5_000, 5_000, InOrder), New);
+        assert_eq!((stream.upto(), stream.elsewhere, stream.stored), (5_000, 4_999, 1));
+    }
+
+    #[test]
+    fn guessed_numbers_are_bounded() {
+        let mut stream = Stream::default();
+        let taken = (1..10_000)
+            .filter(|n| stream.admit(n * 2, 0, AnyOrder) == New)
+            .count();
+        assert_eq!(taken, MAX_RANGES);
+        assert_eq!(stream.admit(1, 0, AnyOrder), New, "a gap can still be filled");
+        assert_eq!(stream.admit(u32::MAX, 0, AnyOrder), New, "one range was freed");
+        assert_eq!(stream.admit(u32::MAX, 0, AnyOrder), Duplicate);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_plain_set(seqs in prop::collection::vec((1u32..60, 0u32..20), 0..200)) {
+            let mut stream = Stream::default();
+            let mut set = BTreeSet::new();
+            for (seq, oldest) in seqs {
+                let oldest = oldest.min(seq);
+                set.extend(1..oldest);
+                let expected = if set.insert(seq) { New } else { Duplicate };
+                prop_assert_eq!(stream.admit(seq, oldest, AnyOrder), expected);
+                let upto = (1..).take_while(|n| set.contains(n)).last().unwrap_or(0);
+                prop_assert_eq!(stream.upto(), upto);
+                let missing: BTreeSet<u32> = stream.missing().flat_map(|(a, b)| a..=b).collect();
+                let holes = (1..=stream.highest()).filter(|n| !set.contains(n)).collect();
+                prop_assert_eq!(missing, holes);
+                prop_assert_eq!(stream.stored + stream.elsewhere, set.len() as u64);
+                let again = Stream::restore(stream.upto(), stream.ahead().to_vec());
+                prop_assert_eq!(again.ahead(), stream.ahead());
+            }
+        }
+    }
+}

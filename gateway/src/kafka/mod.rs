@@ -1,0 +1,133 @@
+//! The only place that names the Kafka client.
+//!
+//! librdkafka's calls block, so everything here is synchronous and belongs on a thread of its own.
+
+mod consumer;
+mod memory;
+mod producer;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::{ClientConfig, ClientContext};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+use tracing::debug;
+
+use crate::config::Secret;
+pub use consumer::{Consumer, Message, Partition, Positions, Start, end_of, read_to_end};
+pub use memory::InMemoryKafka;
+pub use producer::{Record, TransactionalProducer};
+pub use topics::{describe, ensure_topics};
+
+/// Where dead letters go; see the contract's section 3.
+pub const DEAD_LETTERS: &str = "dead-letters";
+/// What head office sends to the terminals.
+pub const COMMANDS: &str = "commands";
+/// The bridge's own record of how far it is: compacted, one partition.
+pub const WATERMARKS: &str = "comptoir-watermarks";
+
+/// How to reach Kafka, and as whom.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub brokers: String,
+    pub prefix: String,
+    /// The store: names the transaction, the groups and the clients.
+    pub identity: String,
+    pub replication_factor: Option<i32>,
+    pub partitions: Option<i32>,
+    pub properties: BTreeMap<String, Secret>,
+}
+
+impl Settings {
+    /// A topic's full name.
+    pub fn topic(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// What fences a second gateway of the same store.
+    pub fn transactional_id(&self) -> String {
+        format!("{}comptoir-{}", self.prefix, self.identity)
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", format!("comptoir-{}", self.identity))
+            // A peer that hangs is noticed within this time; the default is a minute.
+            .set("socket.timeout.ms", "10000")
+            .set("socket.connection.setup.timeout.ms", "5000")
+            .set("reconnect.backoff.max.ms", "5000")
+            .set("socket.nagle.disable", "true")
+            .set("log_level", "3")
+            .set_log_level(RDKafkaLogLevel::Error);
+        config
+    }
+
+    /// The owner's properties come last, so that they count.
+    fn finish(&self, config: &mut ClientConfig) {
+        for (name, value) in &self.properties {
+            config.set(name, value.reveal());
+        }
+    }
+}
+
+/// For clients whose calls say everything: librdkafka's own words go to the debug log.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(%error, reason, "kafka");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    debug!(?level, facility, message, "librdkafka");
+}
+
+/// Why Kafka did not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Another producer has taken our transactional id.
+    #[error("fenced: another gateway runs with this store's name")]
+    Fenced,
+    #[error("Kafka did not {act} within {} s", .within.as_secs())]
+    TimedOut {
+        act: &'static str,
+        within: Duration,
+    },
+    #[error("Kafka did not {act}: {problem}")]
+    Failed { act: &'static str, problem: String },
+}
+
+impl Error {
+    fn of(act: &'static str) -> impl Fn(KafkaError) -> Error {
+        move |error| {
+            let code = match &error {
+                KafkaError::Transaction(error) => Some(error.code()),
+                error => error.rdkafka_error_code(),
+            };
+            match code {
+                Some(
+                    RDKafkaErrorCode::Fenced
+                    | RDKafkaErrorCode::ProducerFenced
+                    | RDKafkaErrorCode::InvalidProducerEpoch,
+                ) => Error::Fenced,
+                _ => Error::Failed {
+                    act,
+                    problem: error.to_string(),
+                },
+            }
+        }
+    }
+}

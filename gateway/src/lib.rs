@@ -1,0 +1,32 @@
+//! Comptoir, the edge gateway of a shop.
+//!
+//! The way of one event, and the module that carries it at each step:
+//!
+//! ```text
+//! terminal ──MQTT──▶ ingest ──▶ journal ──▶ bridge ──▶ kafka ──▶ projection ──▶ dashboard
+//!                      ▲   (commit + fsync)  │  (transaction:      (read back)      (HTTP)
+//!                      └──── ack ◀───────────┘   events + watermark)
+//! ```
+//!
+//! Arrows point one way. [`ingest`] and [`bridge`] do not know one another: they meet in the
+//! [`journal`]. [`kafka`] is the only module that names the Kafka client. [`app`] builds every part
+//! and is the only place that starts tasks; nothing imports it but the binary.
+
+pub mod admin;
+pub mod app;
+pub mod bridge;
+pub mod broker;
+pub mod check;
+pub mod commands;
+pub mod config;
+pub mod dashboard;
+pub mod dead_letters;
+pub mod demo;
+pub mod event;
+pub mod ingest;
+pub mod journal;
+pub mod kafka;
+pub mod link;
+pub mod metrics;
+pub mod projection;
+pub mod sale;

@@ -1,0 +1,84 @@
+//! Whether a peer is reached, since when, and what went wrong last: for people and for readiness.
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// Not configured: nobody to reach.
+    Off,
+    Down,
+    Up,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkStatus {
+    pub state: LinkState,
+    pub since: Timestamp,
+    /// What went wrong last; empties when the link is up.
+    pub problem: Option<String>,
+}
+
+/// One peer's status. Clones share it.
+#[derive(Clone)]
+pub struct Link {
+    peer: &'static str,
+    status: watch::Sender<LinkStatus>,
+}
+
+impl Link {
+    pub fn new(peer: &'static str, state: LinkState) -> Self {
+        Self {
+            peer,
+            status: watch::Sender::new(LinkStatus {
+                state,
+                since: Timestamp::now(),
+                problem: None,
+            }),
+        }
+    }
+
+    pub fn status(&self) -> LinkStatus {
+        self.status.borrow().clone()
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.status.borrow().state == LinkState::Up
+    }
+
+    pub fn watch(&self) -> watch::Receiver<LinkStatus> {
+        self.status.subscribe()
+    }
+
+    pub fn up(&self) {
+        let changed = self.change(LinkState::Up, None);
+        if changed {
+            info!(peer = self.peer, "connected");
+        }
+    }
+
+    /// Notes the problem; `since` moves only when the link was not down before.
+    pub fn down(&self, problem: impl ToString) {
+        let problem = problem.to_string();
+        let changed = self.change(LinkState::Down, Some(problem.clone()));
+        if changed {
+            warn!(peer = self.peer, problem, "not reached");
+        }
+    }
+
+    /// True if the state or the problem is another than before.
+    fn change(&self, state: LinkState, problem: Option<String>) -> bool {
+        self.status.send_if_modified(|status| {
+            if status.state == state && status.problem == problem {
+                return false;
+            }
+            if status.state != state {
+                status.since = Timestamp::now();
+            }
+            status.state = state;
+            status.problem = problem;
+            true
+        })
+    }
+}

@@ -1,0 +1,349 @@
+//! What the dashboard shows: a fold of the journal and of what Kafka gives back.
+//!
+//! The fold follows the journal by a few milliseconds and never stands in an event's way. Its rows are
+//! kept in a file of their own ([`store`]), written now and then in large strokes; after a crash the
+//! entries since the last stroke are folded again, and Kafka is read from the positions of that stroke.
+
+pub mod fold;
+mod list;
+mod store;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqlitePool;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use crate::bridge::readback::{Content, ReadBack};
+use crate::event::Kind;
+use crate::journal::{EntryKind, Journal, Offset, ReadError, State};
+use crate::kafka::Positions;
+use fold::{Fact, Row, Source, Totals};
+pub use list::{Listed, Page};
+use store::{Flush, Key, Progress, Store};
+
+/// Journal entries folded at a time.
+const FOLD_ENTRIES: usize = 2_048;
+const FOLD_BYTES: usize = 1 << 20;
+/// A stroke is written when this much is unwritten, or after this time.
+const FLUSH_ROWS: usize = 8_192;
+const FLUSH_AFTER: Duration = Duration::from_secs(10);
+
+/// Why the projection cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectionError {
+    #[error("the dashboard's file could not be read: {0}")]
+    Storage(#[from] sqlx::Error),
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    #[error("the projection has ended")]
+    Ended,
+}
+
+/// What the fold has come to.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// Every journal entry at or below it is in `totals`.
+    pub folded: Offset,
+    pub totals: Arc<Totals>,
+}
+
+/// A handle; cheap to clone.
+#[derive(Clone)]
+pub struct Projection {
+    flushes: mpsc::Sender<oneshot::Sender<()>>,
+    readers: SqlitePool,
+    journal: Journal,
+    view: watch::Receiver<View>,
+}
+
+impl Projection {
+    /// The totals as they are now.
+    pub fn view(&self) -> View {
+        self.view.borrow().clone()
+    }
+
+    /// Waits until the fold has reached `offset`, for whoever wants to see what was just stored; but not
+    /// long, for the event is safe whether it is shown or not.
+    pub async fn reached(&self, offset: Offset) {
+        let mut view = self.view.clone();
+        let reached = view.wait_for(|view| view.folded >= offset);
+        let _ = tokio::time::timeout(Duration::from_secs(1), reached).await;
+    }
+
+    /// Brings the file up to the fold.
+    async fn flushed(&self) -> Result<(), ProjectionError> {
+        let (done, flushed) = oneshot::channel();
+        self.flushes
+            .send(done)
+            .await
+            .map_err(|_| ProjectionError::Ended)?;
+        flushed.await.map_err(|_| ProjectionError::Ended)
+    }
+}
+
+/// The task that folds.
+pub struct Folder {
+    store: Store,
+    journal: Journal,
+    uuid: String,
+    requests: mpsc::Receiver<oneshot::Sender<()>>,
+    read_back: mpsc::Receiver<Vec<ReadBack>>,
+    prefix: String,
+    view: watch::Sender<View>,
+    at: Progress,
+    first: Offset,
+    /// Changed since the last stroke, and what the last one wrote: the next event is often about those.
+    dirty: HashMap<Key, Row>,
+    clean: HashMap<Key, Row>,
+    places: Vec<(u64, i32, i64)>,
+    unwritten_since: Option<Instant>,
+}
+
+/// Opens the projection of a journal. `prefix` is of the Kafka topics; `read_back` is what comes from them.
+pub async fn open(
+    path: &Path,
+    journal: Journal,
+    prefix: String,
+    read_back: mpsc::Receiver<Vec<ReadBack>>,
+) -> Result<(Projection, Folder, Positions), ProjectionError> {
+    let uuid = journal.uuid();
+    let (store, mut at) = Store::open(path, &uuid).await?;
+    let state = journal.state();
+    // Entries that were pruned before they were folded here: only if this file was lost.
+    at.folded = at.folded.max(Offset(state.first.0.saturating_sub(1)));
+    journal.folded(at.folded);
+    let (flushes, requests) = mpsc::channel(16);
+    let view = watch::Sender::new(View {
+        folded: at.folded,
+        totals: Arc::new(at.totals.clone()),
+    });
+    let positions = Positions::new(at.positions.clone());
+    let projection = Projection {
+        flushes,
+        readers: store.readers.clone(),
+        journal: journal.clone(),
+        view: view.subscribe(),
+    };
+    let folder = Folder {
+        store,
+        uuid,
+        requests,
+        read_back,
+        prefix,
+        view,
+        at,
+        first: state.first,
+        journal,
+        dirty: HashMap::new(),
+        clean: HashMap::new(),
+        places: Vec::new(),
+        unwritten_since: None,
+    };
+    Ok((projection, folder, positions))
+}
+
+/// An event on its way into the fold.
+struct Folding<'a> {
+    fact: Fact<'a>,
+    source: Source,
+}
+
+impl Folder {
+    /// Runs until `stop`, then writes what is unwritten.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut journal = self.journal.watch();
+        loop {
+            let at = self.at.folded;
+            let due = self.unwritten_since.map(|since| since + FLUSH_AFTER);
+            let done = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(reply) = self.requests.recv() => {
+                    let flushed = self.flush().await;
+                    // Dropped: the reader has gone away.
+                    let _ = reply.send(());
+                    flushed
+                }
+                () = sleep_until(due) => self.flush().await,
+                true = moved(&mut journal, at) => self.fold_journal().await,
+                Some(batch) = self.read_back.recv() => self.fold_read_back(batch).await,
+            };
+            if let Err(error) = done {
+                error!(%error, "the dashboard is behind; the events themselves are not affected");
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                }
+            }
+        }
+        if let Err(error) = self.flush().await {
+            warn!(%error, "the next start folds the last seconds again");
+        }
+        self.store.readers.close().await;
+    }
+
+    async fn fold_journal(&mut self) -> Result<(), ProjectionError> {
+        let entries = self
+            .journal
+            .read(self.at.folded, FOLD_ENTRIES, FOLD_BYTES)
+            .await?;
+        let Some(last) = entries.last().map(|entry| entry.offset) else {
+            return Ok(());
+        };
+        let mut batch = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            let EntryKind::Event(kind) = entry.kind else { continue };
+            match Fact::read(kind, &entry.payload, entry.time) {
+                Some(fact) => batch.push(Folding {
+                    fact,
+                    source: Source::Entry(entry.offset),
+                }),
+                None => warn!(offset = entry.offset.0, "an entry that the dashboard cannot read"),
+            }
+        }
+        self.fold(batch).await?;
+        self.at.folded = last;
+        self.publish();
+        self.flush_if_large().await
+    }
+
+    async fn fold_read_back(&mut self, batch: Vec<ReadBack>) -> Result<(), ProjectionError> {
+        let mut foreign = Vec::new();
+        for record in &batch {
+            let place = record.place;
+            match &record.content {
+                Content::Own(entry) => self.places.push((entry.0, place.partition, place.offset)),
+                Content::Foreign {
+                    name,
+                    time,
+                    payload,
+                } => match Fact::read(place.kind, payload, *time) {
+                    Some(fact) => foreign.push(Folding {
+                        fact,
+                        source: Source::Kafka {
+                            name: name.clone(),
+                            payload: payload.clone(),
+                            partition: place.partition,
+                            offset: place.offset,
+                        },
+                    }),
+                    None => debug!(?place, "a record that is no sale"),
+                },
+            }
+        }
+        if !foreign.is_empty() {
+            self.fold(foreign).await?;
+        }
+        for record in &batch {
+            let topic = format!("{}{}", self.prefix, record.place.kind.topic());
+            let key = (topic, record.place.partition);
+            self.at.positions.insert(key, record.place.offset + 1);
+        }
+        self.publish();
+        self.flush_if_large().await
+    }
+
+    async fn fold(&mut self, batch: Vec<Folding<'_>>) -> Result<(), ProjectionError> {
+        let now = Timestamp::now().as_millisecond();
+        let keys: Vec<Key> = batch
+            .iter()
+            .map(|event| (event.fact.kind, event.fact.id.to_string()))
+            .collect();
+        let unknown: Vec<&Key> = keys
+            .iter()
+            .filter(|key| !self.dirty.contains_key(*key) && !self.clean.contains_key(*key))
+            .collect();
+        let stored = match unknown.is_empty() {
+            true => HashMap::new(),
+            false => self.store.rows(&unknown).await?,
+        };
+        for (Folding { fact, source }, key) in batch.into_iter().zip(keys) {
+            let before = self
+                .dirty
+                .get(&key)
+                .or_else(|| self.clean.get(&key))
+                .or_else(|| stored.get(&key));
+            self.at.totals.apply(&fact, before, now);
+            let seq = match before {
+                Some(before) => before.seq,
+                None => {
+                    self.at.next_seq += 1;
+                    self.at.next_seq - 1
+                }
+            };
+            let row = Row {
+                seq,
+                status: fact.status.into_owned(),
+                amount: fact.amount,
+                source,
+            };
+            self.dirty.insert(key, row);
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        self.unwritten_since.get_or_insert_with(Instant::now);
+        self.view.send_replace(View {
+            folded: self.at.folded,
+            totals: Arc::new(self.at.totals.clone()),
+        });
+    }
+
+    async fn flush_if_large(&mut self) -> Result<(), ProjectionError> {
+        if self.dirty.len() + self.places.len() >= FLUSH_ROWS {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), ProjectionError> {
+        if self.unwritten_since.is_none() {
+            return Ok(());
+        }
+        self.store
+            .flush(Flush {
+                journal: &self.uuid,
+                folded: self.at.folded,
+                totals: &self.at.totals,
+                rows: &self.dirty,
+                places: &self.places,
+                positions: &self.at.positions,
+            })
+            .await?;
+        self.clean = std::mem::take(&mut self.dirty);
+        self.places.clear();
+        self.unwritten_since = None;
+        self.journal.folded(self.at.folded);
+        let first = self.journal.state().first;
+        if first > self.first {
+            self.first = first;
+            self.clean.clear();
+            self.store.prune(first, self.at.next_seq).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until the journal is beyond `at`; false if it never will be.
+async fn moved(journal: &mut watch::Receiver<State>, at: Offset) -> bool {
+    journal.wait_for(|state| state.last > at).await.is_ok()
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The kinds in the order of their codes in the file.
+pub(crate) fn kind_code(kind: Kind) -> i64 {
+    kind as i64
+}

@@ -1,0 +1,263 @@
+//! The projection's file. It can always be made anew, so it is quick rather than safe: a power cut may cost
+//! the last seconds of it (they are folded again), and a damaged file is thrown away.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection, Row as _};
+use tracing::warn;
+
+use super::fold::{Row, Source, Totals};
+use crate::event::Kind;
+use crate::journal::Offset;
+use crate::sale::Money;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/projection");
+
+pub(super) type Key = (Kind, String);
+
+pub(super) struct Store {
+    pub connection: SqliteConnection,
+    pub readers: SqlitePool,
+}
+
+/// Where the fold stands.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub folded: Offset,
+    pub totals: Totals,
+    pub positions: HashMap<(String, i32), i64>,
+    pub next_seq: u64,
+}
+
+/// Everything that one flush writes.
+pub(super) struct Flush<'a> {
+    pub journal: &'a str,
+    pub folded: Offset,
+    pub totals: &'a Totals,
+    pub rows: &'a HashMap<Key, Row>,
+    /// Journal offset, partition, Kafka offset.
+    pub places: &'a [(u64, i32, i64)],
+    pub positions: &'a HashMap<(String, i32), i64>,
+}
+
+impl Store {
+    /// Opens the file beside the journal, or begins a new one if it is of another journal or damaged.
+    pub async fn open(path: &Path, journal: &str) -> Result<(Self, Progress), sqlx::Error> {
+        match Self::try_open(path, journal).await {
+            Ok(Some(opened)) => return Ok(opened),
+            Ok(None) => {}
+            Err(error) => {
+                warn!(%error, path = %path.display(), "the dashboard's file is made anew");
+            }
+        }
+        for suffix in ["", "-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            match std::fs::remove_file(PathBuf::from(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(sqlx::Error::Io(error));
+                }
+                _ => {}
+            }
+        }
+        Self::try_open(path, journal)
+            .await?
+            .ok_or_else(|| sqlx::Error::Protocol("a new file has no journal yet".into()))
+    }
+
+    /// `None` if it is about another journal.
+    async fn try_open(path: &Path, journal: &str) -> Result<Option<(Self, Progress)>, sqlx::Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(Duration::from_secs(5));
+        let mut connection = options
+            .clone()
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("wal_autocheckpoint", "2000")
+            .pragma("journal_size_limit", "16777216")
+            .pragma("cache_size", "-4096")
+            .thread_name(|_| "projection".to_owned())
+            .connect()
+            .await?;
+        MIGRATIONS.run(&mut connection).await?;
+        let progress = sqlx::query("SELECT journal, folded, totals FROM progress")
+            .fetch_optional(&mut connection)
+            .await?;
+        let mut at = Progress {
+            next_seq: 1,
+            ..Progress::default()
+        };
+        if let Some(row) = progress {
+            if row.get::<&str, _>(0) != journal {
+                connection.close().await?;
+                return Ok(None);
+            }
+            at.folded = Offset(row.get::<i64, _>(1) as u64);
+            at.totals = serde_json::from_str(row.get(2))
+                .map_err(|error| sqlx::Error::Decode(error.into()))?;
+            let highest: Option<i64> =
+                sqlx::query_scalar("SELECT max(seq) FROM sale WHERE kind IN (0, 1, 2)")
+                    .fetch_one(&mut connection)
+                    .await?;
+            at.next_seq = highest.unwrap_or(0) as u64 + 1;
+            for row in sqlx::query("SELECT topic, partition, next FROM position")
+                .fetch_all(&mut connection)
+                .await?
+            {
+                at.positions.insert((row.get(0), row.get(1)), row.get(2));
+            }
+        }
+        let readers = SqlitePoolOptions::new()
+            .max_connections(2)
+            .connect_with(
+                options
+                    .read_only(true)
+                    .pragma("cache_size", "-1024")
+                    .thread_name(|n| format!("projection-read-{n}")),
+            )
+            .await?;
+        Ok(Some((
+            Self {
+                connection,
+                readers,
+            },
+            at,
+        )))
+    }
+
+    /// What the file knows of these.
+    pub async fn rows(&mut self, keys: &[&Key]) -> Result<HashMap<Key, Row>, sqlx::Error> {
+        let wanted: Vec<_> = keys.iter().map(|(kind, id)| (*kind as i64, id)).collect();
+        let rows = sqlx::query(
+            "SELECT sale.kind, sale.id, seq, status, minor, currency, entry, name, payload, partition, offset
+             FROM json_each(?) wanted
+             CROSS JOIN sale ON sale.kind = wanted.value ->> 0 AND sale.id = wanted.value ->> 1",
+        )
+        .bind(serde_json::json!(wanted).to_string())
+        .fetch_all(&mut self.connection)
+        .await?;
+        let mut found = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let kind = Kind::ALL[(row.get::<i64, _>(0) as usize).min(2)];
+            let amount = row
+                .get::<Option<i64>, _>(4)
+                .zip(row.get::<Option<&str>, _>(5))
+                .and_then(|(minor, code)| Money::from_minor(minor as u64, code.parse().ok()?).ok());
+            let source = match row.get::<Option<i64>, _>(6) {
+                Some(entry) => Source::Entry(Offset(entry as u64)),
+                None => Source::Kafka {
+                    name: row.get::<&str, _>(7).into(),
+                    payload: row.get::<&str, _>(8).as_bytes().into(),
+                    partition: row.get(9),
+                    offset: row.get(10),
+                },
+            };
+            let seen = Row {
+                seq: row.get::<i64, _>(2) as u64,
+                status: row.get(3),
+                amount,
+                source,
+            };
+            found.insert((kind, row.get(1)), seen);
+        }
+        Ok(found)
+    }
+
+    pub async fn flush(&mut self, flush: Flush<'_>) -> Result<(), sqlx::Error> {
+        let rows: Vec<_> = flush
+            .rows
+            .iter()
+            .map(|((kind, id), row)| {
+                let (minor, currency) = match row.amount {
+                    Some(amount) => (Some(amount.minor()), Some(amount.currency().code())),
+                    None => (None, None),
+                };
+                let (entry, name, payload, partition, offset) = match &row.source {
+                    Source::Entry(entry) => (Some(entry.0), None, None, None, None),
+                    Source::Kafka {
+                        name,
+                        payload,
+                        partition,
+                        offset,
+                    } => (
+                        None,
+                        Some(name),
+                        Some(String::from_utf8_lossy(payload)),
+                        Some(partition),
+                        Some(offset),
+                    ),
+                };
+                serde_json::json!([
+                    *kind as i64, row.seq, id, row.status, minor, currency, entry, name, payload,
+                    partition, offset
+                ])
+            })
+            .collect();
+        let positions: Vec<_> = flush
+            .positions
+            .iter()
+            .map(|((topic, partition), next)| (topic, partition, next))
+            .collect();
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        if !rows.is_empty() {
+            sqlx::query(
+                "INSERT OR REPLACE INTO sale
+                 (kind, seq, id, status, minor, currency, entry, name, payload, partition, offset)
+                 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+                        value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
+                 FROM json_each(?)",
+            )
+            .bind(serde_json::Value::from(rows).to_string())
+            .execute(&mut *transaction)
+            .await?;
+        }
+        if !flush.places.is_empty() {
+            sqlx::query(
+                "INSERT OR REPLACE INTO place (entry, partition, offset)
+                 SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)",
+            )
+            .bind(serde_json::json!(flush.places).to_string())
+            .execute(&mut *transaction)
+            .await?;
+        }
+        sqlx::query(
+            "INSERT OR REPLACE INTO position (topic, partition, next)
+             SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)",
+        )
+        .bind(serde_json::json!(positions).to_string())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("INSERT OR REPLACE INTO progress (id, journal, folded, totals) VALUES (1, ?, ?, ?)")
+            .bind(flush.journal)
+            .bind(flush.folded.0 as i64)
+            .bind(serde_json::json!(flush.totals).to_string())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await
+    }
+
+    /// Lets go of what the journal no longer has, and of all but the newest that came from Kafka.
+    pub async fn prune(&mut self, first: Offset, next_seq: u64) -> Result<(), sqlx::Error> {
+        const FROM_KAFKA: u64 = 200_000;
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("DELETE FROM place WHERE entry < ?")
+            .bind(first.0 as i64)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("DELETE FROM sale WHERE entry < ? OR (entry IS NULL AND seq < ?)")
+            .bind(first.0 as i64)
+            .bind(next_seq.saturating_sub(FROM_KAFKA) as i64)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await
+    }
+}

@@ -1,0 +1,228 @@
+//! Amounts of money: an integer of minor units and a currency. Never a float.
+
+use std::fmt;
+use std::str::FromStr;
+
+use iso_currency::Currency as Iso;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// An ISO 4217 currency, which fixes how many decimals an amount has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Currency(Iso);
+
+impl Currency {
+    pub const EUR: Currency = Currency(Iso::EUR);
+
+    pub fn code(self) -> &'static str {
+        self.0.code()
+    }
+
+    /// Decimals of the minor unit: 2 for EUR, 0 for JPY, 3 for TND.
+    pub fn decimals(self) -> u32 {
+        u32::from(self.0.exponent().unwrap_or(0))
+    }
+}
+
+impl FromStr for Currency {
+    type Err = MoneyError;
+
+    fn from_str(code: &str) -> Result<Self, MoneyError> {
+        Iso::from_code(code)
+            .map(Currency)
+            .ok_or_else(|| MoneyError::UnknownCurrency(code.chars().take(16).collect()))
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        code.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why a number is no amount.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    #[error("{0:?} is no ISO 4217 currency code")]
+    UnknownCurrency(String),
+    #[error("must not be negative")]
+    Negative,
+    #[error("{currency} has {decimals} decimals, this has more")]
+    TooPrecise {
+        currency: &'static str,
+        decimals: u32,
+    },
+    #[error("more than {max} is no amount of a shop")]
+    TooLarge { max: Money },
+}
+
+/// An amount: `minor` units (cents) of `currency`, between 0 and [`Money::MAX_MINOR`] unless it is a
+/// [`Money::sum`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Money {
+    minor: i64,
+    currency: Currency,
+}
+
+impl Money {
+    /// Ten thousand million euros, as for a terminal: above it, somebody's keyboard is stuck.
+    pub const MAX_MINOR: i64 = comptoir_wire::MAX_AMOUNT as i64;
+
+    pub fn from_minor(minor: u64, currency: Currency) -> Result<Self, MoneyError> {
+        match i64::try_from(minor) {
+            Ok(minor) if minor <= Self::MAX_MINOR => Ok(Self { minor, currency }),
+            _ => Err(MoneyError::TooLarge {
+                max: Self {
+                    minor: Self::MAX_MINOR,
+                    currency,
+                },
+            }),
+        }
+    }
+
+    /// `12.5` and `12.50` are both 1250 cents; `12.505` is refused, not rounded.
+    pub fn from_decimal(amount: Decimal, currency: Currency) -> Result<Self, MoneyError> {
+        if amount.is_sign_negative() && !amount.is_zero() {
+            return Err(MoneyError::Negative);
+        }
+        let amount = amount.normalize();
+        let decimals = currency.decimals();
+        if amount.scale() > decimals {
+            return Err(MoneyError::TooPrecise {
+                currency: currency.code(),
+                decimals,
+            });
+        }
+        // scale() <= decimals <= 4, so the factor is at most 10^4; an overflow saturates into TooLarge.
+        let factor = 10u64.pow(decimals - amount.scale());
+        let minor = u64::try_from(amount.mantissa())
+            .ok()
+            .and_then(|mantissa| mantissa.checked_mul(factor))
+            .unwrap_or(u64::MAX);
+        Self::from_minor(minor, currency)
+    }
+
+    /// A sum of amounts, which may pass what one amount may be.
+    pub fn sum(minor: i64, currency: Currency) -> Self {
+        Self { minor, currency }
+    }
+
+    pub fn minor(self) -> i64 {
+        self.minor
+    }
+
+    pub fn currency(self) -> Currency {
+        self.currency
+    }
+}
+
+/// The exact decimal, with all the currency's decimals: `12.50`.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_decimal(self.minor, self.currency.decimals(), f)
+    }
+}
+
+fn write_decimal(minor: i64, decimals: u32, out: &mut impl fmt::Write) -> fmt::Result {
+    let unit = 10i64.pow(decimals);
+    if decimals == 0 {
+        write!(out, "{minor}")
+    } else {
+        let width = decimals as usize;
+        write!(out, "{}.{:0width$}", minor / unit, minor % unit)
+    }
+}
+
+/// A JSON number, exact: serialised through the raw text so that no float is ever involved.
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.to_string())
+            .map_err(serde::ser::Error::custom)?
+            .serialize(serializer)
+    }
+}
+
+/// A JSON number as its exact decimal, before a currency is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount(pub Decimal);
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let text = raw.get();
+        if !text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+            return Err(D::Error::custom("expected a number, like 12.50"));
+        }
+        Decimal::from_str_exact(text)
+            .or_else(|_| Decimal::from_scientific(text))
+            .map(Amount)
+            .map_err(|_| D::Error::custom("a number that no shop's amount can be"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn eur(text: &str) -> Result<Money, MoneyError> {
+        Money::from_decimal(text.parse().unwrap(), Currency::EUR)
+    }
+
+    #[test]
+    fn decimals_are_exact_and_complete() {
+        assert_eq!(eur("12.5").unwrap().to_string(), "12.50");
+        assert_eq!(eur("0").unwrap().to_string(), "0.00");
+        assert_eq!(eur("-0.00").unwrap().minor(), 0);
+        assert_eq!(eur("1200").unwrap().minor(), 120_000);
+        let yen = Money::from_decimal(Decimal::from(1200), "JPY".parse().unwrap()).unwrap();
+        assert_eq!(yen.to_string(), "1200");
+    }
+
+    #[test]
+    fn what_is_no_amount_says_why() {
+        assert_eq!(eur("-0.01"), Err(MoneyError::Negative));
+        assert!(matches!(eur("12.505"), Err(MoneyError::TooPrecise { .. })));
+        assert!(matches!(eur("10000000000.01"), Err(MoneyError::TooLarge { .. })));
+        assert!(matches!(
+            eur("79228162514264337593543950335"),
+            Err(MoneyError::TooLarge { .. })
+        ));
+        assert!("EURO".parse::<Currency>().is_err());
+    }
+
+    #[test]
+    fn json_numbers_are_read_exactly() {
+        let read = |text| serde_json::from_str::<Amount>(text).map(|amount| amount.0);
+        assert_eq!(read("12.50").unwrap(), Decimal::new(1250, 2));
+        assert_eq!(read("1.25e1").unwrap(), Decimal::new(125, 1));
+        for bad in ["\"12.50\"", "true", "1e400", "null", "[1]"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn minor_units_survive_json(minor in 0..=Money::MAX_MINOR) {
+            let money = Money::from_minor(minor as u64, Currency::EUR).unwrap();
+            let json = serde_json::to_string(&money).unwrap();
+            let amount: Amount = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(Money::from_decimal(amount.0, Currency::EUR).unwrap(), money);
+        }
+    }
+}
