@@ -1,0 +1,253 @@
+#!/usr/bin/env bash
+# Installs what is missing to build, check or test Comptoir. Does nothing, and says nothing, when all is there.
+#
+#   run    a C and C++ compiler, make, perl (OpenSSL's build is written in it), pkg-config, git, certificates, Rust
+#   lint   the same, rustfmt and Clippy
+#   test   the same as run, Mosquitto and its clients, Java 17 or later, Maven (for Kafka's jars), strace, kcat
+#
+# Debian 12 or later, Raspberry Pi OS and their like: by apt-get, through sudo unless root. Elsewhere it names the tools.
+set -euo pipefail
+
+readonly top="${BASH_SOURCE[0]%/*}/.."
+readonly least_java=17
+
+# rustup's own place: a shell that is not a login shell may not have it on its PATH.
+PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
+
+say() { printf 'install-dependencies: %s\n' "$*" >&2; }
+fail() {
+    say "$@"
+    exit 1
+}
+has() { # all of them
+    local command
+    for command in "$@"; do
+        command -v "$command" >/dev/null 2>&1 || return 1
+    done
+}
+at_least() { [[ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" == "$2" ]]; } # version, wanted
+
+as_root() {
+    if ((EUID == 0)); then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+# ---- what is missing ----
+
+declare -a tools=() packages=()
+
+# The tool's name for people, Debian's package of it.
+missing() {
+    tools+=("$1")
+    packages+=("$2")
+}
+
+look_for_build_tools() {
+    has cc c++ make || missing "a C and C++ compiler with make" build-essential
+    # Debian's minimal perl is always there, and lacks the modules that OpenSSL's Configure loads.
+    perl -MIPC::Cmd -MFindBin -MFile::Compare -e 1 2>/dev/null || missing "perl with its standard modules" perl
+    has pkg-config || missing pkg-config pkg-config
+    has git || missing git git
+    [[ -e /etc/ssl/certs/ca-certificates.crt || ! -e /etc/debian_version ]] ||
+        missing "certificates of the authorities" ca-certificates
+}
+
+java_version() {
+    local line
+    line="$(java -version 2>&1 | grep -m 1 -o 'version "[0-9.]*')" || return 1
+    printf '%s\n' "${line#version \"}" # "1.8.0" of old, "17.0.15", "21"
+}
+
+# Debian keeps programs for services where only root's PATH leads.
+has_service() { has "$1" || [[ -x "/usr/sbin/$1" || -x "/usr/local/sbin/$1" ]]; }
+
+look_for_test_tools() {
+    local version
+    has_service mosquitto || missing "Mosquitto 2" mosquitto
+    has mosquitto_pub mosquitto_sub || missing "Mosquitto's clients" mosquitto-clients
+    if ! version="$(java_version)" || ! at_least "$version" "$least_java"; then
+        missing "a Java runtime $least_java or later" default-jre-headless
+    fi
+    has mvn || missing "Maven" maven
+    has strace || missing strace strace
+    has kcat || missing kcat kcat
+}
+
+# ---- apt ----
+
+is_debian() { has apt-get && has dpkg; }
+is_installed() { [[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]; }
+
+candidate() {
+    local version
+    has apt-cache || return 1
+    version="$(LC_ALL=C apt-cache policy "$1" | sed -n 's/^  Candidate: //p')"
+    [[ -n "$version" && "$version" != "(none)" ]] && printf '%s\n' "$version"
+}
+
+lists_are_new=
+update_lists() { # for these packages
+    [[ -z "$lists_are_new" ]] || return 0
+    ((EUID == 0)) || has sudo || fail "neither root nor sudo; as root, run: apt-get install $*"
+    # A source that cannot be reached need not matter: apt-get install says what it does not find.
+    as_root apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -qq update </dev/null ||
+        say "apt-get update had errors; going on with the package lists that are there"
+    lists_are_new=yes
+}
+
+apt_install() {
+    local log
+    say "installing by apt-get: $*"
+    log="$(mktemp)"
+    # --no-remove: what somebody has chosen to install is not taken away for this.
+    if as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 \
+        install --no-install-recommends --no-remove -y "$@" </dev/null >"$log" 2>&1; then
+        rm -f "$log"
+    else
+        tail -n 30 "$log" >&2
+        rm -f "$log"
+        fail "apt-get could not install: $*"
+    fi
+}
+
+# Debian's Mosquitto starts itself, now and at every boot, on the port that a shop's own broker may need. The tests
+# start their own on free ports: so a Mosquitto that comes with them stays off.
+readonly policy=/usr/sbin/policy-rc.d
+
+refuse_mosquitto_start() {
+    # Whoever has a policy of their own keeps it; what it lets start is stopped afterwards.
+    [[ ! -e "$policy" ]] || return 0
+    trap 'allow_starts' EXIT
+    # shellcheck disable=SC2016 # $1 is the policy's
+    printf '#!/bin/sh\n# comptoir: for the time of one apt-get\ncase "$1" in mosquitto*) exit 101 ;; esac\nexit 0\n' |
+        as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+}
+
+allow_starts() {
+    if grep -qs '^# comptoir:' "$policy"; then
+        as_root rm -f "$policy"
+    fi
+}
+
+turn_mosquitto_off() {
+    allow_starts
+    if [[ -d /run/systemd/system ]]; then
+        as_root systemctl --quiet disable --now mosquitto.service
+        return
+    fi
+    if has_service invoke-rc.d; then
+        as_root env PATH="$PATH:/usr/sbin:/sbin" invoke-rc.d --quiet mosquitto stop >/dev/null 2>&1 || true
+    fi
+    # Without systemd at work (a container, a chroot, sysvinit) this sets the links of both for a later boot.
+    as_root env PATH="$PATH:/usr/sbin:/sbin" update-rc.d mosquitto disable >/dev/null 2>&1 || true
+}
+
+install_packages() {
+    local package fresh_mosquitto=
+    local -a absent=()
+    update_lists "${packages[@]}"
+    for package in "${packages[@]}"; do
+        candidate "$package" >/dev/null || absent+=("$package")
+        [[ "$package" != mosquitto ]] || fresh_mosquitto=yes
+    done
+    ((${#absent[@]} == 0)) || fail "this system's package sources lack: ${absent[*]}"
+    [[ -z "$fresh_mosquitto" ]] || refuse_mosquitto_start
+    apt_install "${packages[@]}"
+    if [[ -n "$fresh_mosquitto" ]]; then
+        turn_mosquitto_off
+        say "Mosquitto is installed and its service off; to have it: systemctl enable --now mosquitto"
+    fi
+}
+
+# ---- Rust ----
+
+wanted_rust() { sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$top/Cargo.toml"; }
+
+rust_version() { # of what is on the PATH; nothing if it does not run, as rustup's commands without a toolchain
+    local version
+    has cargo && cargo --version >/dev/null 2>&1 && has rustc && version="$(rustc --version 2>/dev/null)" || return 1
+    version="${version#rustc }"
+    printf '%s\n' "${version%% *}"
+}
+
+look_for_rust() {
+    local wanted found offered rival hint
+    wanted="$(wanted_rust)"
+    if found="$(rust_version)" && at_least "$found" "$wanted"; then
+        return
+    fi
+    hint="Rust $wanted or later is needed${found:+ ($found is there)}: install it with rustup"
+    is_debian || fail "$hint"
+    # Debian carries a second, current Rust, for its browsers. It cannot stand beside another of Debian's.
+    for rival in rustup rustc cargo; do
+        ! is_installed "$rival" || fail "$hint; Debian's package $rival keeps its newer one (rustc-web) away"
+    done
+    update_lists rustc-web cargo-web
+    if ! offered="$(candidate rustc-web)" || ! at_least "$offered" "$wanted"; then
+        fail "$hint"
+    fi
+    apt_install rustc-web cargo-web
+    hash -r
+    found="$(rust_version)" || fail "the installed Rust does not run"
+    at_least "$found" "$wanted" || fail "$hint; another one comes first on the PATH: $(command -v rustc)"
+}
+
+look_for_rust_linters() {
+    local -a components=() debians=()
+    if ! cargo fmt --version >/dev/null 2>&1; then
+        components+=(rustfmt)
+        debians+=(rustfmt-web)
+    fi
+    if ! cargo clippy --version >/dev/null 2>&1; then
+        components+=(clippy)
+        debians+=(rust-web-clippy)
+    fi
+    ((${#components[@]} > 0)) || return 0
+    if has rustup && rustup show active-toolchain >/dev/null 2>&1; then
+        say "adding to rustup's toolchain: ${components[*]}"
+        rustup component add "${components[@]}" </dev/null >&2
+    elif is_debian && is_installed rustc-web; then
+        update_lists "${debians[@]}"
+        # Named again so that all of them move to one version, should a newer one be out.
+        apt_install rustc-web cargo-web "${debians[@]}"
+    else
+        fail "this Rust lacks ${components[*]}"
+    fi
+}
+
+# ---- what was asked for ----
+
+readonly purpose="${1:-}"
+case "$purpose" in
+run | lint | test) ;;
+*) fail "usage: install-dependencies.sh run|lint|test" ;;
+esac
+
+look() {
+    tools=()
+    packages=()
+    look_for_build_tools
+    [[ "$purpose" != test ]] || look_for_test_tools
+}
+
+name_missing() {
+    say "$1"
+    printf '  %s\n' "${tools[@]}" >&2
+    exit 1
+}
+
+look
+if ((${#packages[@]} > 0)); then
+    is_debian || name_missing "there is no apt-get here; please install:"
+    install_packages
+    hash -r
+    look
+    # An older Java that comes first on the PATH, say.
+    ((${#packages[@]} == 0)) || name_missing "installed, yet not what the PATH leads to:"
+fi
+look_for_rust
+[[ "$purpose" != lint ]] || look_for_rust_linters
