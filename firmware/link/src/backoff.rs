@@ -16,7 +16,11 @@ pub struct Backoff {
 impl Backoff {
     /// A first wait of `first` milliseconds, then doubling, never above `max`.
     pub const fn new(first: Millis, max: Millis) -> Self {
-        Self { first, max, failures: 0 }
+        Self {
+            first,
+            max,
+            failures: 0,
+        }
     }
 
     /// The next wait. `random` is uniform over all of `u32`.

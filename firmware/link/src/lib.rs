@@ -1,18 +1,20 @@
 //! When a terminal sends, resends and forgets its events.
 //!
-//! Sans I/O: no clock, no randomness and no connection of its own. Whoever drives it passes the time in (milliseconds of
-//! any clock that does not go back), passes random numbers in, and does the publishing. So the same code runs on bare
-//! metal, on a host with thousands of terminals, and in a test with a clock of its own.
+//! Sans I/O: no clock, no randomness and no connection of its own. Whoever drives it passes the time in
+//! (milliseconds of any clock that does not go back), passes random numbers in, and does the publishing. So
+//! the same code runs on bare metal, on a host with thousands of terminals, and in a test with a clock of its
+//! own.
 //!
 //! # The discipline
 //!
-//! * The gateway takes a terminal's events strictly in order of `seq`. One that arrives ahead of a gap is not taken: it has
-//!   to be sent again, after the gap. So what is sent is always a run of consecutive numbers, and what is not acked in
-//!   time is sent again from the oldest on (go-back-N).
+//! * The gateway takes a terminal's events strictly in order of `seq`. One that arrives ahead of a gap is not
+//!   taken: it has to be sent again, after the gap. So what is sent is always a run of consecutive numbers,
+//!   and what is not acked in time is sent again from the oldest on (go-back-N).
 //! * An ack `{epoch, seq}` makes all up to `seq` safe. Nothing else does, not an MQTT broker's PUBACK either.
 //! * At most [`Settings::window`] events are sent and not yet acked.
-//! * Without progress for [`Settings::resend`], or after a reconnect, all is sent again. Each time without progress
-//!   doubles the wait, so that ten thousand terminals do not keep a gateway busy that has just come back.
+//! * Without progress for [`Settings::resend`], or after a reconnect, all is sent again. Each time without
+//!   progress doubles the wait, so that ten thousand terminals do not keep a gateway busy that has just come
+//!   back.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -25,7 +25,11 @@ pub struct Settings {
 impl Default for Settings {
     /// 64 events; 2 s, up to 30 s.
     fn default() -> Self {
-        Self { window: 64, resend: 2_000, resend_max: 30_000 }
+        Self {
+            window: 64,
+            resend: 2_000,
+            resend_max: 30_000,
+        }
     }
 }
 
@@ -71,7 +75,10 @@ impl Window {
         let acked = acked.min(sold);
         Self {
             epoch,
-            settings: Settings { window: settings.window.max(1), ..settings },
+            settings: Settings {
+                window: settings.window.max(1),
+                ..settings
+            },
             acked,
             next: acked + 1,
             sent: sold,
@@ -81,8 +88,8 @@ impl Window {
         }
     }
 
-    /// The number of the next event. `None` once the epoch's numbers are used up: the queue has to be formatted,
-    /// which draws a new epoch.
+    /// The number of the next event. `None` once the epoch's numbers are used up: the queue has to be
+    /// formatted, which draws a new epoch.
     pub fn next_seq(&self) -> Option<u32> {
         // The last number is never given, so that `next` can stand behind it.
         self.sold.checked_add(1).filter(|&seq| seq < u32::MAX)
@@ -117,8 +124,9 @@ impl Window {
         self.next <= self.sold && self.next - self.oldest() < self.settings.window
     }
 
-    /// Takes an ack; how many more events are safe by it, always the oldest. 0 for an ack of another epoch (a queue
-    /// formatted since), an old one, and one beyond all that was ever sent, which no gateway can know of.
+    /// Takes an ack; how many more events are safe by it, always the oldest. 0 for an ack of another epoch (a
+    /// queue formatted since), an old one, and one beyond all that was ever sent, which no gateway can know
+    /// of.
     pub fn ack(&mut self, ack: Ack, now: Millis, random: u32) -> u32 {
         if ack.epoch != self.epoch || ack.seq <= self.acked || ack.seq > self.sent {
             return 0;
@@ -128,8 +136,7 @@ impl Window {
         // An ack may arrive while all is being sent again: what it covers need not be.
         self.next = self.next.max(self.oldest());
         self.backoff.reset();
-        self.deadline =
-            (self.next > self.oldest()).then(|| now.saturating_add(self.backoff.wait(random)));
+        self.deadline = (self.next > self.oldest()).then(|| now.saturating_add(self.backoff.wait(random)));
         safe
     }
 
@@ -160,7 +167,8 @@ impl Window {
         self.epoch
     }
 
-    /// The lowest number not yet acked: what goes into a frame's header. One above the highest if all are acked.
+    /// The lowest number not yet acked: what goes into a frame's header. One above the highest if all are
+    /// acked.
     pub fn oldest(&self) -> u32 {
         self.acked + 1
     }

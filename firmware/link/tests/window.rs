@@ -11,7 +11,13 @@ const EPOCH: u32 = 7;
 const MIDDLE: u32 = 1 << 31;
 
 fn window(size: u32, sold: u32) -> Window {
-    let mut window = Window::new(EPOCH, Settings { window: size, ..Settings::default() });
+    let mut window = Window::new(
+        EPOCH,
+        Settings {
+            window: size,
+            ..Settings::default()
+        },
+    );
     for seq in 1..=sold {
         assert_eq!(window.sell(), Some(seq));
     }
@@ -19,7 +25,9 @@ fn window(size: u32, sold: u32) -> Window {
 }
 
 fn sent(window: &mut Window, now: Millis) -> Vec<u32> {
-    std::iter::from_fn(|| window.send(now, MIDDLE)).map(|send| send.seq).collect()
+    std::iter::from_fn(|| window.send(now, MIDDLE))
+        .map(|send| send.seq)
+        .collect()
 }
 
 fn ack(seq: u32) -> Ack {
@@ -42,7 +50,18 @@ fn only_acks_that_can_be_true_count() {
     let mut window = window(3, 5);
     assert_eq!(window.ack(ack(1), 0, MIDDLE), 0, "nothing was sent yet");
     sent(&mut window, 0);
-    assert_eq!(window.ack(Ack { epoch: EPOCH + 1, seq: 3 }, 0, MIDDLE), 0, "another epoch");
+    assert_eq!(
+        window.ack(
+            Ack {
+                epoch: EPOCH + 1,
+                seq: 3
+            },
+            0,
+            MIDDLE
+        ),
+        0,
+        "another epoch"
+    );
     assert_eq!(window.ack(ack(4), 0, MIDDLE), 0, "never sent");
     assert_eq!(window.ack(ack(3), 0, MIDDLE), 3);
     assert_eq!(window.ack(ack(2), 0, MIDDLE), 0, "acks do not go back");
@@ -77,7 +96,11 @@ fn an_ack_while_going_back_skips_what_it_covers() {
 fn resumes_with_the_next_number_and_believes_acks_for_the_old_ones() {
     let mut window = Window::resume(EPOCH, 3, 6, Settings::default());
     assert_eq!(window.oldest(), 4);
-    assert_eq!(window.ack(ack(5), 0, MIDDLE), 2, "sent before the restart, acked after it");
+    assert_eq!(
+        window.ack(ack(5), 0, MIDDLE),
+        2,
+        "sent before the restart, acked after it"
+    );
     assert_eq!(window.send(0, MIDDLE), Some(Send { seq: 6, again: true }));
     assert_eq!(window.sell(), Some(7));
     assert_eq!(window.send(0, MIDDLE), Some(Send { seq: 7, again: false }));
@@ -140,8 +163,9 @@ impl<T: Copy> Link<T> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
-    /// Whatever the link does for a while, in the end the gateway has taken every event once and in order, and the
-    /// terminal knows it; and at no moment does the terminal forget an event the gateway has not taken.
+    /// Whatever the link does for a while, in the end the gateway has taken every event once and in order,
+    /// and the terminal knows it; and at no moment does the terminal forget an event the gateway has not
+    /// taken.
     #[test]
     fn everything_gets_through_in_order(
         fates in vec(fate(), 1..400),

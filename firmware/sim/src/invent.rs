@@ -1,4 +1,5 @@
-//! Believable sales of a French grocer's, from any random number generator. The same numbers give the same sales.
+//! Believable sales of a French grocer's, from any random number generator. The same numbers give the same
+//! sales.
 //!
 //! All sums are cents of a euro. Every text is within the bounds of `comptoir-wire`.
 
@@ -58,8 +59,18 @@ pub fn order(rng: &mut (impl Rng + ?Sized)) -> Order {
     let customer_email = rng.random_bool(0.6).then(|| email(first, last));
     let address = rng.random_bool(0.25).then(|| address(rng));
     let lines = lines(rng);
-    let amount = lines.iter().map(|line| u64::from(line.quantity) * line.unit_price).sum();
-    Order { customer_name: format!("{first} {last}"), customer_email, address, product: summary(&lines), lines, amount }
+    let amount = lines
+        .iter()
+        .map(|line| u64::from(line.quantity) * line.unit_price)
+        .sum();
+    Order {
+        customer_name: format!("{first} {last}"),
+        customer_email,
+        address,
+        product: summary(&lines),
+        lines,
+        amount,
+    }
 }
 
 /// As people pay at a till: mostly by card.
@@ -81,7 +92,9 @@ pub fn delivery_date(rng: &mut (impl Rng + ?Sized), today: Date) -> Date {
 
 /// The lines in a few words, e.g. `Baguette tradition ×2 + 3 more`, within 64 bytes; empty without lines.
 pub fn summary(lines: &[Line]) -> String {
-    let Some((first, more)) = lines.split_first() else { return String::new() };
+    let Some((first, more)) = lines.split_first() else {
+        return String::new();
+    };
     let mut tail = String::new();
     if first.quantity != 1 {
         tail = format!(" ×{}", first.quantity);
@@ -102,7 +115,12 @@ fn shortened(text: &str, max: usize) -> String {
         return text.to_owned();
     }
     let room = max.saturating_sub(ELLIPSIS.len());
-    let kept = text.char_indices().map(|(at, _)| at).take_while(|&at| at <= room).last().unwrap_or(0);
+    let kept = text
+        .char_indices()
+        .map(|(at, _)| at)
+        .take_while(|&at| at <= room)
+        .last()
+        .unwrap_or(0);
     format!("{}{ELLIPSIS}", text[..kept].trim_end())
 }
 
@@ -111,7 +129,11 @@ fn lines(rng: &mut (impl Rng + ?Sized)) -> Vec<Line> {
     let mut lines = Vec::with_capacity(count);
     while lines.len() < count {
         // Without repetition, until the shop has nothing else to sell.
-        let some = index::sample(rng, catalogue::PRODUCTS.len(), catalogue::PRODUCTS.len().min(count - lines.len()));
+        let some = index::sample(
+            rng,
+            catalogue::PRODUCTS.len(),
+            catalogue::PRODUCTS.len().min(count - lines.len()),
+        );
         for product in some {
             let (product, unit_price) = catalogue::PRODUCTS[product];
             let quantity = match rng.random_range(0..100) {
@@ -119,7 +141,11 @@ fn lines(rng: &mut (impl Rng + ?Sized)) -> Vec<Line> {
                 76..92 => 2,
                 _ => rng.random_range(3..=6),
             };
-            lines.push(Line { product: product.to_owned(), quantity, unit_price });
+            lines.push(Line {
+                product: product.to_owned(),
+                quantity,
+                unit_price,
+            });
         }
     }
     lines
@@ -144,11 +170,18 @@ fn address(rng: &mut (impl Rng + ?Sized)) -> String {
     let department = rng.random_range(1..=95);
     let office = rng.random_range(0..50) * 10;
     let city: String = CityName(FR_FR).fake_with_rng(rng);
-    shortened(&format!("{number} {street}, {department:02}{office:03} {city}"), comptoir_wire::MAX_ADDRESS)
+    shortened(
+        &format!("{number} {street}, {department:02}{office:03} {city}"),
+        comptoir_wire::MAX_ADDRESS,
+    )
 }
 
 fn email(first: &str, last: &str) -> String {
-    let name: String = format!("{first}.{last}").chars().flat_map(char::to_lowercase).filter_map(plain).collect();
+    let name: String = format!("{first}.{last}")
+        .chars()
+        .flat_map(char::to_lowercase)
+        .filter_map(plain)
+        .collect();
     format!("{name}@example.com")
 }
 
@@ -184,11 +217,33 @@ mod tests {
         for _ in 0..5_000 {
             let order = order(&mut rng);
             assert!(order.customer_name.len() <= MAX_NAME);
-            assert!(order.customer_email.as_ref().is_none_or(|email| email.is_ascii() && email.len() <= MAX_EMAIL));
-            assert!(order.address.as_ref().is_none_or(|address| address.len() <= MAX_ADDRESS));
+            assert!(
+                order
+                    .customer_email
+                    .as_ref()
+                    .is_none_or(|email| email.is_ascii() && email.len() <= MAX_EMAIL)
+            );
+            assert!(
+                order
+                    .address
+                    .as_ref()
+                    .is_none_or(|address| address.len() <= MAX_ADDRESS)
+            );
             assert!(order.product.len() <= MAX_PRODUCT);
-            assert!(order.lines.iter().all(|line| line.product.len() <= MAX_PRODUCT && line.quantity > 0));
-            assert_eq!(order.amount, order.lines.iter().map(|l| u64::from(l.quantity) * l.unit_price).sum::<u64>());
+            assert!(
+                order
+                    .lines
+                    .iter()
+                    .all(|line| line.product.len() <= MAX_PRODUCT && line.quantity > 0)
+            );
+            assert_eq!(
+                order.amount,
+                order
+                    .lines
+                    .iter()
+                    .map(|l| u64::from(l.quantity) * l.unit_price)
+                    .sum::<u64>()
+            );
         }
     }
 
@@ -210,11 +265,18 @@ mod tests {
 
     #[test]
     fn summaries_fit_and_say_how_many_more() {
-        let line = |product: &str, quantity| Line { product: product.to_owned(), quantity, unit_price: 1 };
+        let line = |product: &str, quantity| Line {
+            product: product.to_owned(),
+            quantity,
+            unit_price: 1,
+        };
         assert_eq!(summary(&[]), "");
         assert_eq!(summary(&[line("Miel", 1)]), "Miel");
         assert_eq!(summary(&[line("Miel", 2), line("Pain", 1)]), "Miel ×2 + 1 more");
         let long = summary(&[line(&"é".repeat(32), 1), line("Pain", 1)]);
-        assert!(long.len() <= MAX_PRODUCT && long.ends_with("é… + 1 more"), "{long}");
+        assert!(
+            long.len() <= MAX_PRODUCT && long.ends_with("é… + 1 more"),
+            "{long}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What a terminal sends that speaks JSON instead of postcard: the same event, with the field names and words of the
-//! Kafka topics, amounts as exact decimals (`12.50`), the time in RFC 3339.
+//! What a terminal sends that speaks JSON instead of postcard: the same event, with the field names and words
+//! of the Kafka topics, amounts as exact decimals (`12.50`), the time in RFC 3339.
 
 use iso_currency::Currency;
 use jiff::Timestamp;
@@ -25,7 +25,12 @@ pub enum JsonError {
 /// The frame cannot be read.
 pub fn write_event(frame: &[u8], oldest: u32, out: &mut Vec<u8>) -> Result<(), JsonError> {
     let Frame { header, event } = decode(frame)?;
-    let envelope = Envelope { epoch: header.epoch, seq: header.seq, oldest, timestamp: timestamp(header.time_ms) };
+    let envelope = Envelope {
+        epoch: header.epoch,
+        seq: header.seq,
+        oldest,
+        timestamp: timestamp(header.time_ms),
+    };
     match event {
         Event::Order(order) => {
             let digits = digits(order.currency.as_str());
@@ -37,7 +42,10 @@ pub fn write_event(frame: &[u8], oldest: u32, out: &mut Vec<u8>) -> Result<(), J
                     customer_name: order.customer_name,
                     customer_email: order.customer_email,
                     product: order.product,
-                    lines: JsonLines { lines: order.lines, digits },
+                    lines: JsonLines {
+                        lines: order.lines,
+                        digits,
+                    },
                     amount: decimal(order.amount, digits)?,
                     currency: order.currency.as_str(),
                     status: order.status.as_str(),
@@ -154,9 +162,18 @@ struct JsonLine<'a> {
 impl Serialize for JsonLines<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut lines = serializer.serialize_seq(Some(self.lines.len()))?;
-        for Line { product, quantity, unit_price } in self.lines {
+        for Line {
+            product,
+            quantity,
+            unit_price,
+        } in self.lines
+        {
             let unit_price = decimal(unit_price, self.digits).map_err(serde::ser::Error::custom)?;
-            lines.serialize_element(&JsonLine { product, quantity, unit_price })?;
+            lines.serialize_element(&JsonLine {
+                product,
+                quantity,
+                unit_price,
+            })?;
         }
         lines.end()
     }
@@ -164,7 +181,9 @@ impl Serialize for JsonLines<'_> {
 
 /// Digits after the point: 2 for EUR, 0 for JPY, 3 for TND.
 fn digits(code: &str) -> usize {
-    Currency::from_code(code).and_then(Currency::exponent).map_or(2, usize::from)
+    Currency::from_code(code)
+        .and_then(Currency::exponent)
+        .map_or(2, usize::from)
 }
 
 fn decimal(minor: u64, digits: usize) -> Result<Box<RawValue>, serde_json::Error> {
@@ -183,7 +202,9 @@ fn timestamp(time_ms: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use comptoir_wire::{Header, MAX_FRAME, Order, OrderStatus, Payment, PaymentMethod, PaymentStatus, encode};
+    use comptoir_wire::{
+        Header, MAX_FRAME, Order, OrderStatus, Payment, PaymentMethod, PaymentStatus, encode,
+    };
 
     fn json(header: Header, event: Event<'_>) -> String {
         let mut buffer = [0; MAX_FRAME];
@@ -202,7 +223,12 @@ mod tests {
             method: PaymentMethod::DebitCard,
             status: PaymentStatus::Success,
         };
-        let header = Header { epoch: 7, seq: 9, oldest: 1, time_ms: 1_500_000_000_001 };
+        let header = Header {
+            epoch: 7,
+            seq: 9,
+            oldest: 1,
+            time_ms: 1_500_000_000_001,
+        };
         assert_eq!(
             json(header, Event::Payment(payment)),
             r#"{"epoch":7,"seq":9,"oldest":5,"timestamp":"2017-07-14T02:40:00.001Z","payment_id":"p-1","order_id":"o-1","amount":0.05,"currency":"EUR","method":"Debit Card","status":"SUCCESS"}"#
@@ -211,7 +237,11 @@ mod tests {
 
     #[test]
     fn orders() {
-        let lines = [Line { product: "Thé \"vert\"", quantity: 0, unit_price: 1250 }];
+        let lines = [Line {
+            product: "Thé \"vert\"",
+            quantity: 0,
+            unit_price: 1250,
+        }];
         let order = Order {
             order_id: "o-1",
             customer_name: "Zoé",
@@ -224,7 +254,15 @@ mod tests {
             lines: Lines::from_slice(&lines),
         };
         assert_eq!(
-            json(Header { epoch: 7, seq: 9, oldest: 1, time_ms: 0 }, Event::Order(order)),
+            json(
+                Header {
+                    epoch: 7,
+                    seq: 9,
+                    oldest: 1,
+                    time_ms: 0
+                },
+                Event::Order(order)
+            ),
             r#"{"epoch":7,"seq":9,"oldest":5,"order_id":"o-1","customer_name":"Zoé","product":"Thé","lines":[{"product":"Thé \"vert\"","quantity":0,"unit_price":1250}],"amount":1250,"currency":"JPY","status":"Pending"}"#
         );
     }
@@ -233,7 +271,10 @@ mod tests {
     fn acks_of_both_kinds() {
         let ack = Ack { epoch: 1, seq: 2 };
         assert_eq!(read_ack(br#"{"epoch":1,"seq":2}"#).unwrap(), ack);
-        assert_eq!(read_ack(ack.encode(&mut [0; Ack::MAX_BYTES]).unwrap()).unwrap(), ack);
+        assert_eq!(
+            read_ack(ack.encode(&mut [0; Ack::MAX_BYTES]).unwrap()).unwrap(),
+            ack
+        );
         assert!(read_ack(b"").is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! The ledger: one JSON line per event, for whoever wants to audit what arrived in Kafka.
 //!
-//! An event's line is written when it is acked end to end; when a run is broken off, those not acked follow with
-//! `"acked":null`. An event without `acked` may or may not be in Kafka; one with it must be.
+//! An event's line is written when it is acked end to end; when a run is broken off, those not acked follow
+//! with `"acked":null`. An event without `acked` may or may not be in Kafka; one with it must be.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -46,7 +46,10 @@ impl Ledger {
     /// The file cannot be made.
     pub fn create(path: &Path) -> Result<Self, LedgerError> {
         let file = File::create(path).map_err(|source| failed(path, source))?;
-        Ok(Self { path: path.to_owned(), file: Mutex::new(BufWriter::with_capacity(1 << 18, file)) })
+        Ok(Self {
+            path: path.to_owned(),
+            file: Mutex::new(BufWriter::with_capacity(1 << 18, file)),
+        })
     }
 
     /// Writes one line per event of `terminal` (`{store}/{device}`); `acked` in microseconds of the clock.
@@ -76,7 +79,9 @@ impl Ledger {
             serde_json::to_writer(&mut lines, &line).map_err(|error| failed(&self.path, error.into()))?;
             lines.push(b'\n');
         }
-        self.file().write_all(&lines).map_err(|source| failed(&self.path, source))
+        self.file()
+            .write_all(&lines)
+            .map_err(|source| failed(&self.path, source))
     }
 
     /// Hands all lines to the operating system.
@@ -88,16 +93,23 @@ impl Ledger {
     }
 
     fn file(&self) -> std::sync::MutexGuard<'_, BufWriter<File>> {
-        self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 fn failed(path: &Path, source: io::Error) -> LedgerError {
-    LedgerError { path: path.display().to_string(), source }
+    LedgerError {
+        path: path.display().to_string(),
+        source,
+    }
 }
 
 /// RFC 3339 with milliseconds.
 fn time(unix_ms: u64) -> String {
-    let time = i64::try_from(unix_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let time = i64::try_from(unix_ms)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok());
     format!("{:.3}", time.unwrap_or_default())
 }

@@ -1,8 +1,8 @@
 //! Simulated point-of-sale terminals, many in one process: `pos-sim` as a library.
 //!
-//! Each terminal is a task with an MQTT 5 connection, an epoch, sequence numbers and a queue of its own. It runs the
-//! terminals' own code where that exists: `comptoir-wire` for every byte, `comptoir-link` for what is sent when. Its sales
-//! are invented ([`invent`], [`till`]) or replayed from real receipts ([`replay`]).
+//! Each terminal is a task with an MQTT 5 connection, an epoch, sequence numbers and a queue of its own. It
+//! runs the terminals' own code where that exists: `comptoir-wire` for every byte, `comptoir-link` for what
+//! is sent when. Its sales are invented ([`invent`], [`till`]) or replayed from real receipts ([`replay`]).
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), comptoir_sim::SimError> {

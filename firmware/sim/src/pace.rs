@@ -19,7 +19,10 @@ impl Permits {
     /// Takes up to `most` permits.
     pub fn take(&self, most: u32) -> u32 {
         let take = |pending: u32| Some(pending - pending.min(most));
-        match self.pending.fetch_update(Ordering::AcqRel, Ordering::Acquire, take) {
+        match self
+            .pending
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
+        {
             Ok(before) => before.min(most),
             Err(_) => 0,
         }
@@ -67,12 +70,17 @@ const TICK: Duration = Duration::from_millis(4);
 impl Pacer {
     /// Deals out until all are, and ends them; for ever where there is no total.
     ///
-    /// After a stall (of this machine, or because all terminals are full) at most a second's worth is made up for.
+    /// After a stall (of this machine, or because all terminals are full) at most a second's worth is made up
+    /// for.
     pub async fn run(self) {
         let mut schedule = Schedule::new(self.rate);
         let start = Instant::now();
         // A terminal that does not take what it is given is passed over, its share goes to others.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "saturates"
+        )]
         let most_pending = (self.rate / self.terminals.len() as f64).ceil() as u32 + 1;
         let left = AtomicU64::new(self.total.unwrap_or(u64::MAX));
         let mut at = 0;
@@ -94,7 +102,13 @@ impl Pacer {
                 at = (at + 1) % self.terminals.len();
                 visited += 1;
             }
-            for permits in self.terminals.iter().cycle().skip(from).take(visited.min(self.terminals.len())) {
+            for permits in self
+                .terminals
+                .iter()
+                .cycle()
+                .skip(from)
+                .take(visited.min(self.terminals.len()))
+            {
                 permits.changed.notify_one();
             }
             schedule.given(granted);
@@ -118,11 +132,19 @@ struct Schedule {
 
 impl Schedule {
     fn new(rate: f64) -> Self {
-        Self { rate, from: Duration::ZERO, given: 0 }
+        Self {
+            rate,
+            from: Duration::ZERO,
+            given: 0,
+        }
     }
 
     /// Events to give now, at most a second's worth (and at least one, where one is due).
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss
+    )]
     fn due(&mut self, now: Duration) -> u64 {
         let by_now = now.saturating_sub(self.from).as_secs_f64() * self.rate;
         let behind = by_now - self.given as f64;
@@ -188,7 +210,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn deals_out_exactly_the_total_in_turn() {
         let terminals: Vec<Arc<Permits>> = (0..3).map(|_| Arc::default()).collect();
-        let pacer = Pacer { rate: 50.0, total: Some(100), terminals: terminals.clone() };
+        let pacer = Pacer {
+            rate: 50.0,
+            total: Some(100),
+            terminals: terminals.clone(),
+        };
         let run = tokio::spawn(pacer.run());
         let mut taken = [0; 3];
         while !run.is_finished() || terminals.iter().any(|permits| permits.any()) {

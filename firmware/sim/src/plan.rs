@@ -49,7 +49,11 @@ pub struct Broker {
 impl Broker {
     /// An MQTT broker that asks for no name.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port, login: None }
+        Self {
+            host: host.into(),
+            port,
+            login: None,
+        }
     }
 
     /// Name or address of the machine.
@@ -64,13 +68,21 @@ impl Broker {
 
     /// User and password.
     pub fn login(&self) -> Option<(&str, &str)> {
-        self.login.as_ref().map(|(user, password)| (user.as_str(), password.as_str()))
+        self.login
+            .as_ref()
+            .map(|(user, password)| (user.as_str(), password.as_str()))
     }
 }
 
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mqtt://{}{}:{}", if self.login.is_some() { "…@" } else { "" }, self.host, self.port)
+        write!(
+            f,
+            "mqtt://{}{}:{}",
+            if self.login.is_some() { "…@" } else { "" },
+            self.host,
+            self.port
+        )
     }
 }
 
@@ -81,21 +93,36 @@ impl FromStr for Broker {
     fn from_str(text: &str) -> Result<Self, PlanError> {
         let wrong = |what| {
             let after_login = text.rsplit_once('@').map_or(text, |(_, after)| after);
-            PlanError::Broker { address: after_login.to_owned(), what }
+            PlanError::Broker {
+                address: after_login.to_owned(),
+                what,
+            }
         };
         let url = Url::parse(text).map_err(|_| wrong("not an address"))?;
         if !matches!(url.scheme(), "mqtt" | "tcp") {
             return Err(wrong("only mqtt:// is known"));
         }
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("no host"))?;
+        let host = url
+            .host_str()
+            .filter(|host| !host.is_empty())
+            .ok_or_else(|| wrong("no host"))?;
         // An IPv6 address is in brackets there, which the resolver does not want.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let plain = |part| percent_decode_str(part).decode_utf8().map(String::from).map_err(|_| wrong("not UTF-8"));
+        let plain = |part| {
+            percent_decode_str(part)
+                .decode_utf8()
+                .map(String::from)
+                .map_err(|_| wrong("not UTF-8"))
+        };
         let login = match (url.username(), url.password()) {
             ("", None) => None,
             (user, password) => Some((plain(user)?, plain(password.unwrap_or(""))?)),
         };
-        Ok(Self { host, port: url.port().unwrap_or(1883), login })
+        Ok(Self {
+            host,
+            port: url.port().unwrap_or(1883),
+            login,
+        })
     }
 }
 
@@ -127,7 +154,8 @@ pub enum Sales {
 pub enum End {
     /// When told to (or when the file is at its end).
     Never,
-    /// After so many events over all terminals, exactly.
+    /// After so many events over all terminals, exactly; of a replay after the receipt that reaches the
+    /// number.
     Events(u64),
     /// After so long.
     After(Duration),
@@ -159,11 +187,16 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// `devices` terminals of `store` that sell invented goods, `rate` events a second in all, until told to stop.
+    /// `devices` terminals of `store` that sell invented goods, `rate` events a second in all, until told to
+    /// stop.
     pub fn new(broker: Broker, store: impl Into<String>, devices: u32, rate: f64) -> Self {
         Self {
             broker,
-            sales: Sales::Invented { store: store.into(), devices, rate },
+            sales: Sales::Invented {
+                store: store.into(),
+                devices,
+                rate,
+            },
             end: End::Never,
             seed: rand::random(),
             json_terminals: 0,
@@ -181,8 +214,10 @@ impl Plan {
         let wrong = |option, what| Err(PlanError::Option { option, what });
         match &self.sales {
             Sales::Invented { store, devices, rate } => {
-                comptoir_wire::topic::Name::new(store)
-                    .map_err(|error| PlanError::Store { name: store.clone(), what: error.to_string() })?;
+                comptoir_wire::topic::Name::new(store).map_err(|error| PlanError::Store {
+                    name: store.clone(),
+                    what: error.to_string(),
+                })?;
                 if *devices == 0 {
                     return wrong("--devices", "at least 1 is expected");
                 }
@@ -226,8 +261,14 @@ mod tests {
         let broker: Broker = "mqtt://till:p%40ss@pi".parse().unwrap();
         assert_eq!(broker.login(), Some(("till", "p@ss")));
         assert_eq!(format!("{broker:?}"), "mqtt://…@pi:1883");
-        let error = "mqtts://till:secret@pi".parse::<Broker>().unwrap_err().to_string();
-        assert!(error.contains("only mqtt://") && !error.contains("secret"), "{error}");
+        let error = "mqtts://till:secret@pi"
+            .parse::<Broker>()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("only mqtt://") && !error.contains("secret"),
+            "{error}"
+        );
         assert!("pi:1883".parse::<Broker>().is_err());
     }
 

@@ -71,20 +71,45 @@ pub struct SaleQueue {
 impl SaleQueue {
     /// An empty queue that a kill destroys.
     pub fn in_memory(epoch: u32) -> Self {
-        Self { epoch, acked: 0, held: VecDeque::new(), uncommitted: 0, file: None }
+        Self {
+            epoch,
+            acked: 0,
+            held: VecDeque::new(),
+            uncommitted: 0,
+            file: None,
+        }
     }
 
-    /// The queue of a terminal in `directory`; made, with `epoch`, if it is not there. An existing one keeps its own
-    /// epoch and goes on with its next number. Blocks.
+    /// The queue of a terminal in `directory`; made, with `epoch`, if it is not there. An existing one keeps
+    /// its own epoch and goes on with its next number. Blocks.
     ///
     /// # Errors
     /// The directory or file cannot be used, or the file is not a queue; it is then left as it is.
-    pub fn on_disk(directory: &Path, store: Name<'_>, device: Name<'_>, epoch: u32) -> Result<Self, QueueError> {
+    pub fn on_disk(
+        directory: &Path,
+        store: Name<'_>,
+        device: Name<'_>,
+        epoch: u32,
+    ) -> Result<Self, QueueError> {
         // No name has an underscore, so no two terminals share a file.
         let path = directory.join(format!("{store}_{device}.queue"));
         let (file, epoch, acked, frames) = QueueFile::open(path, epoch)?;
-        let held = (acked + 1..).zip(frames).map(|(seq, (kind, frame))| Held { seq, kind, frame, published: 0 }).collect();
-        Ok(Self { epoch, acked, held, uncommitted: 0, file: Some(file) })
+        let held = (acked + 1..)
+            .zip(frames)
+            .map(|(seq, (kind, frame))| Held {
+                seq,
+                kind,
+                frame,
+                published: 0,
+            })
+            .collect();
+        Ok(Self {
+            epoch,
+            acked,
+            held,
+            uncommitted: 0,
+            file: Some(file),
+        })
     }
 
     /// Of all its events.
@@ -118,7 +143,12 @@ impl SaleQueue {
         if let Some(file) = &mut self.file {
             file.append(&frame);
         }
-        self.held.push_back(Held { seq, kind, frame, published: 0 });
+        self.held.push_back(Held {
+            seq,
+            kind,
+            frame,
+            published: 0,
+        });
         self.uncommitted += 1;
     }
 
@@ -148,14 +178,17 @@ impl SaleQueue {
         Some(held)
     }
 
-    /// Notes what was removed. It goes to the disk with the next sale, or with [`close`](Self::close): an ack that a
-    /// kill makes forgotten costs a second sending, nothing else.
+    /// Notes what was removed. It goes to the disk with the next sale, or with [`close`](Self::close): an ack
+    /// that a kill makes forgotten costs a second sending, nothing else.
     ///
     /// # Errors
     /// The file could not be written.
     pub async fn removed(&mut self) -> Result<(), QueueError> {
         match &mut self.file {
-            Some(file) => file.acked(self.acked, self.held.iter().map(|held| &held.frame)).await,
+            Some(file) => {
+                file.acked(self.acked, self.held.iter().map(|held| &held.frame))
+                    .await
+            }
             None => Ok(()),
         }
     }

@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use comptoir_wire::topic::{Name, NameError};
 use comptoir_wire::Currency;
+use comptoir_wire::topic::{Name, NameError};
 
 use crate::ledger::{Ledger, LedgerError};
 use crate::pace::{Pacer, Permits};
@@ -66,11 +66,12 @@ type Tasks = JoinSet<Result<(), SimError>>;
 
 /// Carries out a plan.
 ///
-/// Ends when all has been sold and acked. `stop` ends the selling; what is unacked then has `plan.drain` to be acked.
-/// Dropping the future ends everything at once. Neither prints nor exits.
+/// Ends when all has been sold and acked. `stop` ends the selling; what is unacked then has `plan.drain` to
+/// be acked. Dropping the future ends everything at once. Neither prints nor exits.
 ///
 /// # Errors
-/// The plan makes no sense, or a file cannot be used. An MQTT broker that is away is no error: it is waited for.
+/// The plan makes no sense, or a file cannot be used. An MQTT broker that is away is no error: it is waited
+/// for.
 pub async fn run(
     plan: Plan,
     stop: CancellationToken,
@@ -125,7 +126,8 @@ async fn supervise(tasks: &mut Tasks) -> Result<(), SimError> {
     Ok(())
 }
 
-/// Stops the selling when it is time, gives up when that was long ago, and tells the progress. Ends only by an error.
+/// Stops the selling when it is time, gives up when that was long ago, and tells the progress. Ends only by
+/// an error.
 async fn attend(
     shared: &Shared,
     stop: &CancellationToken,
@@ -184,12 +186,19 @@ async fn start_invented(
                 let (each, over) = (total / u64::from(devices), total % u64::from(devices));
                 each + u64::from(u64::from(index) < over)
             };
-            Source::Eager { till, left: total.map(share) }
+            Source::Eager {
+                till,
+                left: total.map(share),
+            }
         };
         start(tasks, shared, store, device, index, source, queue, rng);
     }
     if !all_permits.is_empty() {
-        let pacer = Pacer { rate, total, terminals: all_permits };
+        let pacer = Pacer {
+            rate,
+            total,
+            terminals: all_permits,
+        };
         let closing = shared.closing.clone();
         tasks.spawn(async move {
             // Nobody takes permits after the closing.
@@ -200,7 +209,10 @@ async fn start_invented(
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one terminal, each made elsewhere")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one terminal, each made elsewhere"
+)]
 fn start(
     tasks: &mut Tasks,
     shared: &Arc<Shared>,
@@ -240,9 +252,18 @@ async fn queue(
 
 /// Reads the file and hands its receipts to the terminals, one for each store.
 async fn replay(shared: Arc<Shared>) -> Result<(), SimError> {
-    let Sales::Replayed { file, speed, currency: code } = shared.plan.sales.clone() else { return Ok(()) };
+    let Sales::Replayed {
+        file,
+        speed,
+        currency: code,
+    } = shared.plan.sales.clone()
+    else {
+        return Ok(());
+    };
     // Both were checked with the plan.
-    let decimals = iso_currency::Currency::from_code(&code).and_then(iso_currency::Currency::exponent).unwrap_or(0);
+    let decimals = iso_currency::Currency::from_code(&code)
+        .and_then(iso_currency::Currency::exponent)
+        .unwrap_or(0);
     let currency = Currency::parse(&code).unwrap_or(Currency::EUR);
     let (sender, mut baskets) = mpsc::channel::<Basket>(READ_AHEAD);
     let mut tasks = Tasks::new();
@@ -266,15 +287,23 @@ async fn replay(shared: Arc<Shared>) -> Result<(), SimError> {
             Some(task) = tasks.join_next() => { task??; continue }
         };
         let Some(basket) = basket else { break };
-        if shared.plan.end == End::Events(handed_out * 2) {
+        // An order and its payment each.
+        if matches!(shared.plan.end, End::Events(events) if handed_out * 2 >= events) {
             break;
         }
         if let Some(speed) = speed {
-            let since = basket.time_ms.saturating_sub(*first.get_or_insert(basket.time_ms));
+            let since = basket
+                .time_ms
+                .saturating_sub(*first.get_or_insert(basket.time_ms));
             #[expect(clippy::cast_precision_loss)]
             let wait = Duration::try_from_secs_f64(since as f64 / 1000.0 / speed).unwrap_or(Duration::MAX);
             let at = begin.checked_add(wait).unwrap_or(begin);
-            if shared.closing.run_until_cancelled(sleep_until(at)).await.is_none() {
+            if shared
+                .closing
+                .run_until_cancelled(sleep_until(at))
+                .await
+                .is_none()
+            {
                 break;
             }
         }
@@ -284,11 +313,21 @@ async fn replay(shared: Arc<Shared>) -> Result<(), SimError> {
             let (sender, receiver) = mpsc::channel(READ_AHEAD);
             let script = Script::new(receiver, currency, Xoshiro256PlusPlus::from_rng(&mut rng));
             let index = u32::try_from(stores.len()).unwrap_or(u32::MAX);
-            start(&mut tasks, &shared, store, device, index, Source::Script(script), queue, rng);
+            start(
+                &mut tasks,
+                &shared,
+                store,
+                device,
+                index,
+                Source::Script(script),
+                queue,
+                rng,
+            );
             stores.insert(basket.store.clone(), sender);
         }
         if let Some(sender) = stores.get(&basket.store) {
-            // A terminal that cannot take more holds up the reading: the file is as patient as the slowest store.
+            // A terminal that cannot take more holds up the reading: the file is as patient as the slowest
+            // store.
             tokio::select! {
                 sent = sender.send(basket) => if sent.is_err() { break },
                 () = shared.closing.cancelled() => break,

@@ -1,9 +1,9 @@
 //! One MQTT 5 connection of a terminal, on rumqttc's packets.
 //!
-//! Only the packets are rumqttc's, not its event loop: that one makes a system call for each publish, keeps stale
-//! publishes over a lost session, and takes 65 KB of tables per client. A terminal has no use for its resending either,
-//! since what is not acked end to end is sent again by the window. Here, any number of packets leave in one write, and
-//! a lost connection is simply dropped, with all that was in flight.
+//! Only the packets are rumqttc's, not its event loop: that one makes a system call for each publish, keeps
+//! stale publishes over a lost session, and has large tables for each client. A terminal has no use for its
+//! resending either, since what is not acked end to end is sent again by the window. Here, any number of
+//! packets leave in one write, and a lost connection is simply dropped, with all that was in flight.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use rumqttc::v5::mqttbytes::v5::{
-    Connect, ConnectProperties, ConnectReturnCode, Disconnect, DisconnectReasonCode, Filter, LastWill, Login, Packet,
-    PingReq, PubAck, Publish, Subscribe, SubscribeReasonCode,
+    Connect, ConnectProperties, ConnectReturnCode, Disconnect, DisconnectReasonCode, Filter, LastWill, Login,
+    Packet, PingReq, PubAck, Publish, Subscribe, SubscribeReasonCode,
 };
 use rumqttc::v5::mqttbytes::{self, QoS};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -89,14 +89,16 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, subscribes, and says `online`. The session at the MQTT broker is kept if it is there; subscribing
-    /// again brings the retained ack again, which is why it is done each time.
+    /// Connects, subscribes, and says `online`. The session at the MQTT broker is kept if it is there;
+    /// subscribing again brings the retained ack again, which is why it is done each time.
     ///
     /// # Errors
     /// The MQTT broker is not there, or says no.
     pub async fn connect(broker: &Broker, identity: &Identity) -> Result<Self, SessionError> {
         let attempt = Self::connect_patiently(broker, identity);
-        tokio::time::timeout(CONNECT_TIMEOUT, attempt).await.map_err(|_| SessionError::Silent)?
+        tokio::time::timeout(CONNECT_TIMEOUT, attempt)
+            .await
+            .map_err(|_| SessionError::Silent)?
     }
 
     async fn connect_patiently(broker: &Broker, identity: &Identity) -> Result<Self, SessionError> {
@@ -133,9 +135,10 @@ impl Session {
             retain: true,
             properties: None,
         };
-        let login = broker
-            .login()
-            .map(|(username, password)| Login { username: username.to_owned(), password: password.to_owned() });
+        let login = broker.login().map(|(username, password)| Login {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        });
         session.put(&Packet::Connect(connect, Some(will), login))?;
         session.stream.write_all_buf(&mut session.output).await?;
         let connack = loop {
@@ -154,7 +157,10 @@ impl Session {
         if let Some(most) = connack.properties.and_then(|properties| properties.receive_max) {
             session.most_in_flight = most.clamp(1, MOST_IN_FLIGHT);
         }
-        let filters = identity.subscriptions.iter().map(|topic| Filter::new(topic, QoS::AtLeastOnce));
+        let filters = identity
+            .subscriptions
+            .iter()
+            .map(|topic| Filter::new(topic, QoS::AtLeastOnce));
         let mut subscribe = Subscribe::new_many(filters, None);
         subscribe.pkid = session.free_id();
         session.put(&Packet::Subscribe(subscribe))?;
@@ -203,8 +209,8 @@ impl Session {
         self.put(&Packet::PingReq(PingReq))
     }
 
-    /// The next publish among what was received. All else is dealt with on the way; PUBACKs for what is returned
-    /// are added to what is to be written.
+    /// The next publish among what was received. All else is dealt with on the way; PUBACKs for what is
+    /// returned are added to what is to be written.
     ///
     /// # Errors
     /// The MQTT broker ended the session, or sent what makes no sense.
@@ -224,7 +230,8 @@ impl Session {
                     }
                 }
                 Packet::SubAck(ack) => {
-                    let refused = |code: &&SubscribeReasonCode| !matches!(code, SubscribeReasonCode::Success(_));
+                    let refused =
+                        |code: &&SubscribeReasonCode| !matches!(code, SubscribeReasonCode::Success(_));
                     if let Some(code) = ack.return_codes.iter().find(refused) {
                         return Err(SessionError::NoSubscription(*code));
                     }
@@ -237,12 +244,17 @@ impl Session {
         Ok(None)
     }
 
-    /// Waits until something can be read, or until what is to be written can be. Dropping the future loses nothing.
+    /// Waits until something can be read, or until what is to be written can be. Dropping the future loses
+    /// nothing.
     ///
     /// # Errors
     /// The connection is gone.
     pub async fn ready(&self) -> io::Result<tokio::io::Ready> {
-        let writing = if self.output.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+        let writing = if self.output.is_empty() {
+            Interest::READABLE
+        } else {
+            Interest::READABLE | Interest::WRITABLE
+        };
         self.stream.ready(writing).await
     }
 
@@ -282,12 +294,16 @@ impl Session {
     /// The connection is gone.
     pub async fn close(mut self, status: &Bytes) -> Result<(), SessionError> {
         self.say_status(status, b"offline")?;
-        self.put(&Packet::Disconnect(Disconnect::new(DisconnectReasonCode::NormalDisconnection)))?;
+        self.put(&Packet::Disconnect(Disconnect::new(
+            DisconnectReasonCode::NormalDisconnection,
+        )))?;
         let goodbye = async {
             self.stream.write_all_buf(&mut self.output).await?;
             self.stream.shutdown().await
         };
-        tokio::time::timeout(Duration::from_secs(1), goodbye).await.map_err(|_| SessionError::Silent)??;
+        tokio::time::timeout(Duration::from_secs(1), goodbye)
+            .await
+            .map_err(|_| SessionError::Silent)??;
         Ok(())
     }
 
@@ -307,7 +323,8 @@ impl Session {
         Ok(())
     }
 
-    /// A packet id that no publish in flight has. There is always one: fewer are in flight than there are ids.
+    /// A packet id that no publish in flight has. There is always one: fewer are in flight than there are
+    /// ids.
     fn free_id(&mut self) -> u16 {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);

@@ -37,8 +37,8 @@ impl Source {
         }
     }
 
-    /// The next event, as number `seq`; `then` gets it and the time it is to carry. To be asked only if the source
-    /// wants one. `None`: there is none after all.
+    /// The next event, as number `seq`; `then` gets it and the time it is to carry. To be asked only if the
+    /// source wants one. `None`: there is none after all.
     pub fn next<T>(&mut self, seq: u32, now_ms: u64, then: impl FnOnce(&Event<'_>, u64) -> T) -> Option<T> {
         match self {
             Self::Paced { till, permits } => {
@@ -63,7 +63,8 @@ impl Source {
         }
     }
 
-    /// Waits for more sales, or their end. Dropping the future loses nothing. `has_room`: whether the queue has.
+    /// Waits for more sales, or their end. Dropping the future loses nothing. `has_room`: whether the queue
+    /// has.
     pub async fn changed(&mut self, has_room: bool) {
         match self {
             Self::Paced { permits, .. } => permits.changed().await,
@@ -89,13 +90,24 @@ pub struct Script {
 
 impl Script {
     pub fn new(baskets: mpsc::Receiver<Basket>, currency: Currency, rng: Xoshiro256PlusPlus) -> Self {
-        Self { baskets, currency, rng, next: None, payment: None, over: false }
+        Self {
+            baskets,
+            currency,
+            rng,
+            next: None,
+            payment: None,
+            over: false,
+        }
     }
 
     fn next<T>(&mut self, then: impl FnOnce(&Event<'_>, u64) -> T) -> Option<T> {
         if let Some(paid) = self.payment.take() {
-            let method = *[PaymentMethod::Cash, PaymentMethod::CreditCard, PaymentMethod::DebitCard]
-                .get(self.rng.random_range(0..3))?;
+            let method = *[
+                PaymentMethod::Cash,
+                PaymentMethod::CreditCard,
+                PaymentMethod::DebitCard,
+            ]
+            .get(self.rng.random_range(0..3))?;
             let payment = Payment {
                 payment_id: &format!("{}-p", paid.order_id),
                 order_id: &paid.order_id,
@@ -113,7 +125,11 @@ impl Script {
         let lines: Vec<Line<'_>> = basket
             .lines
             .iter()
-            .map(|line| Line { product: &line.product, quantity: line.quantity, unit_price: line.unit_price })
+            .map(|line| Line {
+                product: &line.product,
+                quantity: line.quantity,
+                unit_price: line.unit_price,
+            })
             .collect();
         let order = Order {
             order_id: &basket.order_id,

@@ -19,12 +19,17 @@ impl Clock {
     /// Begins now.
     pub fn start() -> Self {
         let now = Timestamp::now().as_millisecond();
-        Self { start: Instant::now(), started_ms: u64::try_from(now).unwrap_or(0) }
+        Self {
+            start: Instant::now(),
+            started_ms: u64::try_from(now).unwrap_or(0),
+        }
     }
 
     /// Microseconds since the start, at least 1.
     pub fn micros(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+        u64::try_from(self.start.elapsed().as_micros())
+            .unwrap_or(u64::MAX)
+            .max(1)
     }
 
     /// Milliseconds since the start.
@@ -39,7 +44,9 @@ impl Clock {
 
     /// The moment at `millis` after the start.
     pub fn instant(&self, millis: u64) -> Instant {
-        self.start.checked_add(Duration::from_millis(millis)).unwrap_or(self.start)
+        self.start
+            .checked_add(Duration::from_millis(millis))
+            .unwrap_or(self.start)
     }
 
     /// Since the start.
@@ -55,6 +62,8 @@ pub struct Progress {
     pub terminals: u64,
     /// Of them, those with a connection.
     pub connected_terminals: u64,
+    /// Of them, those that have sold all they will, have it acked, and are gone.
+    pub finished_terminals: u64,
     /// Events sold by this run.
     pub sold: u64,
     /// Events of this run's terminals that the gateway has acked end to end.
@@ -67,7 +76,8 @@ pub struct Progress {
     pub total: Option<u64>,
     /// Since the start.
     pub elapsed: Duration,
-    /// The last thing that went wrong on a terminal, while some are not connected.
+    /// The last thing that went wrong on a terminal, while some are neither connected nor finished; or what will
+    /// not pass by itself.
     pub trouble: Option<String>,
 }
 
@@ -116,6 +126,7 @@ pub struct Latency {
 pub struct Tally {
     pub terminals: AtomicU64,
     pub connected: AtomicU64,
+    pub finished: AtomicU64,
     pub connects: AtomicU64,
     pub sold: AtomicU64,
     pub acked: AtomicU64,
@@ -126,6 +137,8 @@ pub struct Tally {
     pub commands: AtomicU64,
     last_ack: AtomicU64,
     trouble: Mutex<Option<String>>,
+    /// Told as long as the run lasts.
+    lasting: Mutex<Option<String>>,
     latency: Mutex<Histogram<u64>>,
 }
 
@@ -137,6 +150,7 @@ impl Tally {
         Ok(Self {
             terminals: AtomicU64::new(0),
             connected: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
             connects: AtomicU64::new(0),
             sold: AtomicU64::new(0),
             acked: AtomicU64::new(0),
@@ -146,6 +160,7 @@ impl Tally {
             commands: AtomicU64::new(0),
             last_ack: AtomicU64::new(0),
             trouble: Mutex::new(None),
+            lasting: Mutex::new(None),
             latency: Mutex::new(Histogram::new_with_max(LONGEST_MICROS, 3)?),
         })
     }
@@ -170,21 +185,33 @@ impl Tally {
         *lock(&self.trouble) = Some(what);
     }
 
+    /// Remembers what will not pass by itself.
+    pub fn lasting_trouble(&self, what: String) {
+        *lock(&self.lasting) = Some(what);
+    }
+
     pub fn progress(&self, total: Option<u64>, elapsed: Duration) -> Progress {
-        let (terminals, connected) = (self.terminals.load(Relaxed), self.connected.load(Relaxed));
+        let (terminals, finished) = (self.terminals.load(Relaxed), self.finished.load(Relaxed));
+        let connected = self.connected.load(Relaxed);
         // Acked first: it never gets ahead of what is read after it.
         let acked = self.acked.load(Relaxed);
         let (sold, inherited) = (self.sold.load(Relaxed), self.inherited.load(Relaxed));
+        let passing = || {
+            lock(&self.trouble)
+                .clone()
+                .filter(|_| connected + finished < terminals)
+        };
         Progress {
             terminals,
             connected_terminals: connected,
+            finished_terminals: finished,
             sold,
             acked,
             unacked: (sold + inherited).saturating_sub(acked),
             resent: self.resent.load(Relaxed),
             total,
             elapsed,
-            trouble: if connected < terminals { lock(&self.trouble).clone() } else { None },
+            trouble: lock(&self.lasting).clone().or_else(passing),
         }
     }
 
@@ -206,7 +233,11 @@ impl Tally {
             connects: self.connects.load(Relaxed),
             commands: self.commands.load(Relaxed),
             seconds,
-            events_per_second: if seconds > 0.0 { progress.acked as f64 / seconds } else { 0.0 },
+            events_per_second: if seconds > 0.0 {
+                progress.acked as f64 / seconds
+            } else {
+                0.0
+            },
             ack_latency_ms: Latency {
                 p50: at(0.5),
                 p90: at(0.9),

@@ -1,24 +1,24 @@
 //! One terminal: sells, keeps, publishes, forgets what is acked.
 //!
-//! One task, and nothing in it waits for anything but its `select`: selling goes on while the connection is being made
-//! or is gone. What is sold is in the queue first, and leaves the queue only by an end-to-end ack.
+//! One task, and nothing in it waits for anything but its `select`: selling goes on while the connection is
+//! being made or is gone. What is sold is in the queue first, and leaves the queue only by an end-to-end ack.
+
+mod traffic;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{Bytes, BytesMut};
-use rand::rngs::Xoshiro256PlusPlus;
 use rand::Rng;
+use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use comptoir_link::{Backoff, Millis, Window};
 use comptoir_wire::topic::{Kind, Leaf, Name, Topic};
-use comptoir_wire::{Command, EncodeError, Header, MAX_FRAME, encode, with_oldest};
 
-use crate::json;
 use crate::ledger::{Ledger, LedgerError};
 use crate::plan::Plan;
 use crate::queue::{QueueError, SaleQueue};
@@ -174,7 +174,9 @@ impl Terminal {
             match end {
                 Ok(End::Done | End::GaveUp) => break,
                 Err(Interruption::Failed(error)) => return Err(error),
-                Err(Interruption::Lost(error)) => self.shared.tally.trouble(format!("{}: {error}", self.name)),
+                Err(Interruption::Lost(error)) => {
+                    self.shared.tally.trouble(format!("{}: {error}", self.name))
+                }
             }
             let until = self.now() + backoff.wait(self.rng.next_u32());
             if self.wait_until(until).await? == End::GaveUp {
@@ -184,7 +186,9 @@ impl Terminal {
         if let Some(ledger) = &self.shared.ledger {
             ledger.write(&self.name, &self.shared.clock, self.queue.iter(), None)?;
         }
-        Ok(self.queue.close().await?)
+        self.queue.close().await?;
+        self.shared.tally.finished.fetch_add(1, Relaxed);
+        Ok(())
     }
 
     /// Makes a connection, and sells meanwhile. `None`: the run was broken off.
@@ -245,9 +249,13 @@ impl Terminal {
                 return Ok(End::Done);
             }
             let silent = (heard + 2 * SILENCE).min(spoke + SILENCE);
-            let wake = self.window.deadline().map_or(silent, |deadline| deadline.min(silent));
+            let wake = self
+                .window
+                .deadline()
+                .map_or(silent, |deadline| deadline.min(silent));
             let wake = Instant::from_std(shared.clock.instant(wake));
-            // Acks move the deadline away all the time. Moving the timer is dear; waking too early costs one turn.
+            // Acks move the deadline away all the time. Moving the timer is dear; waking too early costs one
+            // turn.
             if wake < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(wake);
             }
@@ -265,119 +273,15 @@ impl Terminal {
         }
     }
 
-    /// Takes in what arrived: acks and commands.
-    async fn hear(&mut self, session: &mut Session) -> Result<(), Interruption> {
-        let mut safe = 0;
-        while let Some(publish) = session.received()? {
-            if publish.topic == self.ack_topic.as_bytes() {
-                match json::read_ack(&publish.payload) {
-                    Ok(ack) => safe += self.window.ack(ack, self.now(), self.rng.next_u32()),
-                    Err(error) => self.shared.tally.trouble(format!("{}: ack: {error}", self.name)),
-                }
-            } else if publish.topic == self.commands_topic.as_bytes() {
-                match Command::decode(&publish.payload) {
-                    Err(error) if !self.json => {
-                        self.shared.tally.trouble(format!("{}: command: {error}", self.name));
-                    }
-                    _ => _ = self.shared.tally.commands.fetch_add(1, Relaxed),
-                }
-            }
-        }
-        if safe > 0 {
-            self.forget(safe).await?;
-        }
-        Ok(())
-    }
-
-    /// Deletes the oldest `count` events: they are safe.
-    async fn forget(&mut self, count: u32) -> Result<(), TerminalError> {
-        let now = self.shared.clock.micros();
-        let acked = || self.queue.iter().take(count as usize);
-        if let Some(ledger) = &self.shared.ledger {
-            ledger.write(&self.name, &self.shared.clock, acked(), Some(now))?;
-        }
-        self.shared.tally.acked(now, acked().map(|held| held.published));
-        for _ in 0..count {
-            self.queue.remove();
-        }
-        Ok(self.queue.removed().await?)
-    }
-
-    /// Sells what may be sold now. When this returns, it is in the queue for good.
-    async fn sell(&mut self) -> Result<(), TerminalError> {
-        let (window, limit) = (self.shared.plan.link.window as usize, self.shared.plan.queue_limit);
-        while !self.shared.closing.is_cancelled() && self.source.wants(self.queue.len(), window, limit) {
-            let exhausted = || TerminalError::Exhausted { terminal: self.name.clone() };
-            let seq = self.window.next_seq().ok_or_else(exhausted)?;
-            let now_ms = self.shared.clock.unix_ms(self.shared.clock.micros());
-            let (epoch, oldest) = (self.window.epoch(), self.window.oldest());
-            let scratch = &mut self.scratch;
-            let event = self.source.next(seq, now_ms, |event, time_ms| {
-                let header = Header { epoch, seq, oldest, time_ms };
-                let mut buffer = [0; MAX_FRAME];
-                let frame = encode(&header, event, &mut buffer)?;
-                scratch.extend_from_slice(frame);
-                Ok((event.kind(), scratch.split().freeze()))
-            });
-            let Some(event) = event else { break };
-            let (kind, frame) = event.map_err(|error: EncodeError| TerminalError::Event {
-                terminal: self.name.clone(),
-                what: error.to_string(),
-            })?;
-            self.queue.push(seq, kind, frame);
-            self.window.sell();
-        }
-        let sold = self.queue.commit().await?;
-        self.shared.tally.sold.fetch_add(sold as u64, Relaxed);
-        Ok(())
-    }
-
-    /// Publishes what the window allows; whether anything was written.
-    fn speak(&mut self, session: &mut Session, now: Millis) -> Result<bool, SessionError> {
-        self.window.expire(now);
-        let (mut published, mut again) = (0, 0);
-        let mut wrote = false;
-        let mut buffer = [0; MAX_FRAME];
-        loop {
-            while session.has_room()
-                && let Some(send) = self.window.send(now, self.rng.next_u32())
-            {
-                // The window only names what the queue holds, and the queue only holds frames that can be read.
-                let Some(held) = self.queue.get_mut(send.seq) else { continue };
-                if self.json {
-                    let mut text = Vec::new();
-                    if json::write_event(&held.frame, self.window.oldest(), &mut text).is_err() {
-                        continue;
-                    }
-                    self.scratch.extend_from_slice(&text);
-                } else {
-                    let Ok(frame) = with_oldest(&held.frame, self.window.oldest(), &mut buffer) else { continue };
-                    self.scratch.extend_from_slice(frame);
-                }
-                if held.published == 0 {
-                    held.published = self.shared.clock.micros();
-                }
-                session.publish(&self.topics[held.kind as usize], self.scratch.split().freeze(), false)?;
-                published += 1;
-                again += u64::from(send.again);
-            }
-            let went = session.write()?;
-            wrote |= went;
-            if !went || !session.has_room() || !self.window.can_send() {
-                break;
-            }
-        }
-        self.shared.tally.published.fetch_add(published, Relaxed);
-        self.shared.tally.resent.fetch_add(again, Relaxed);
-        Ok(wrote)
-    }
-
     /// Waits until more may be sold, or no more is to be. Dropping the future loses nothing.
     async fn more(&mut self) {
         if self.shared.closing.is_cancelled() || self.source.is_over() {
             return std::future::pending().await;
         }
-        let (window, limit) = (self.shared.plan.link.window as usize, self.shared.plan.queue_limit);
+        let (window, limit) = (
+            self.shared.plan.link.window as usize,
+            self.shared.plan.queue_limit,
+        );
         let has_room = self.queue.len() < limit.min(2 * window);
         tokio::select! {
             () = self.source.changed(has_room) => {}

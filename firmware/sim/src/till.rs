@@ -14,8 +14,8 @@ use rand::{RngExt, SeedableRng};
 
 use comptoir_wire::topic::Name;
 use comptoir_wire::{
-    Currency, Delivery, DeliveryStatus, Event, Line, Lines, MAX_ID, Order, OrderStatus, Payment, PaymentMethod,
-    PaymentStatus,
+    Currency, Delivery, DeliveryStatus, Event, Line, Lines, MAX_ID, Order, OrderStatus, Payment,
+    PaymentMethod, PaymentStatus,
 };
 
 use crate::invent;
@@ -27,12 +27,16 @@ const MOST_ATTEMPTS: u32 = 3;
 
 /// Draws all that is random about one terminal from the seed of the whole run.
 ///
-/// `from` is the number of events that went before (not 0 after a restart), so that a restarted till does not invent
-/// the same customers again.
+/// `from` is the number of events that went before (not 0 after a restart), so that a restarted till does not
+/// invent the same customers again.
 pub fn generator(seed: u64, store: Name<'_>, device: Name<'_>, from: u32) -> Xoshiro256PlusPlus {
     // FNV-1a: the names of terminals may be close to one another, their generators may not.
     let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let name = store.bytes().chain([b'/']).chain(device.bytes()).chain(from.to_le_bytes());
+    let name = store
+        .bytes()
+        .chain([b'/'])
+        .chain(device.bytes())
+        .chain(from.to_le_bytes());
     Xoshiro256PlusPlus::seed_from_u64(seed ^ name.fold(0xcbf2_9ce4_8422_2325, mix))
 }
 
@@ -53,18 +57,27 @@ struct Journey {
 
 enum Step {
     Open,
-    Pay { attempt: u32 },
+    Pay {
+        attempt: u32,
+    },
     Cancel,
     Complete,
     Prepare,
-    Deliver { status: DeliveryStatus, date: Option<Date> },
+    Deliver {
+        status: DeliveryStatus,
+        date: Option<Date>,
+    },
     Done,
 }
 
 impl Till {
     /// A till with no order under way.
     pub fn new(store: Name<'_>, device: Name<'_>, epoch: u32, rng: Xoshiro256PlusPlus) -> Self {
-        Self { ids: Ids::new(store, device, epoch), rng, open: Vec::new() }
+        Self {
+            ids: Ids::new(store, device, epoch),
+            rng,
+            open: Vec::new(),
+        }
     }
 
     /// The next thing to happen at this till, as event number `seq`, at `time_ms` (Unix); `then` gets it.
@@ -83,7 +96,11 @@ impl Till {
     }
 
     fn enter(&mut self, number: u32) -> usize {
-        self.open.push(Journey { number, order: invent::order(&mut self.rng), next: Step::Open });
+        self.open.push(Journey {
+            number,
+            order: invent::order(&mut self.rng),
+            next: Step::Open,
+        });
         self.open.len() - 1
     }
 }
@@ -108,7 +125,9 @@ impl Journey {
                 self.next = match () {
                     () if paid && self.order.address.is_some() => Step::Prepare,
                     () if paid => Step::Complete,
-                    () if attempt < MOST_ATTEMPTS && rng.random_bool(0.8) => Step::Pay { attempt: attempt + 1 },
+                    () if attempt < MOST_ATTEMPTS && rng.random_bool(0.8) => {
+                        Step::Pay { attempt: attempt + 1 }
+                    }
                     () => Step::Cancel,
                 };
                 then(&Event::Payment(Payment {
@@ -117,11 +136,18 @@ impl Journey {
                     currency: Currency::EUR,
                     amount: self.order.amount,
                     method,
-                    status: if paid { PaymentStatus::Success } else { PaymentStatus::Failed },
+                    status: if paid {
+                        PaymentStatus::Success
+                    } else {
+                        PaymentStatus::Failed
+                    },
                 }))
             }
             Step::Prepare => {
-                self.next = Step::Deliver { status: DeliveryStatus::Pending, date: None };
+                self.next = Step::Deliver {
+                    status: DeliveryStatus::Pending,
+                    date: None,
+                };
                 self.order(&order_id, OrderStatus::Processing, then)
             }
             Step::Deliver { status, date } => {
@@ -132,7 +158,10 @@ impl Journey {
                     DeliveryStatus::Delivered => None,
                 };
                 self.next = match status_after {
-                    Some(status) => Step::Deliver { status, date: Some(date) },
+                    Some(status) => Step::Deliver {
+                        status,
+                        date: Some(date),
+                    },
                     None => Step::Complete,
                 };
                 then(&Event::Delivery(Delivery {
@@ -159,7 +188,11 @@ impl Journey {
         let lines: Vec<Line<'_>> = order
             .lines
             .iter()
-            .map(|line| Line { product: &line.product, quantity: line.quantity, unit_price: line.unit_price })
+            .map(|line| Line {
+                product: &line.product,
+                quantity: line.quantity,
+                unit_price: line.unit_price,
+            })
             .collect();
         then(&Event::Order(Order {
             order_id,
@@ -203,14 +236,20 @@ impl Ids {
 }
 
 fn today(time_ms: u64) -> Date {
-    let time = i64::try_from(time_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let time = i64::try_from(time_ms)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok());
     time.unwrap_or_default().to_zoned(TimeZone::UTC).date()
 }
 
 fn wire_date(date: Date) -> comptoir_wire::Date {
     let part = |part: i8| u8::try_from(part).unwrap_or(1);
-    comptoir_wire::Date::new(u16::try_from(date.year()).unwrap_or(1), part(date.month()), part(date.day()))
-        .unwrap_or(FIRST_DAY)
+    comptoir_wire::Date::new(
+        u16::try_from(date.year()).unwrap_or(1),
+        part(date.month()),
+        part(date.day()),
+    )
+    .unwrap_or(FIRST_DAY)
 }
 
 /// For a clock before the common era, which no till has.
@@ -234,17 +273,33 @@ mod tests {
         let mut buffer = [0; MAX_FRAME];
         (from..from + count)
             .map(|seq| {
-                let header = Header { epoch: 0xabcd, seq, oldest: 1, time_ms: 1_700_000_000_000 + u64::from(seq) };
-                till.next(seq, header.time_ms, |event| encode(&header, event, &mut buffer).unwrap().to_vec())
+                let header = Header {
+                    epoch: 0xabcd,
+                    seq,
+                    oldest: 1,
+                    time_ms: 1_700_000_000_000 + u64::from(seq),
+                };
+                till.next(seq, header.time_ms, |event| {
+                    encode(&header, event, &mut buffer).unwrap().to_vec()
+                })
             })
             .collect()
     }
 
     #[test]
     fn the_same_seed_gives_the_same_bytes() {
-        assert_eq!(frames(&mut till("till-1", 0), 1, 2_000), frames(&mut till("till-1", 0), 1, 2_000));
-        assert_ne!(frames(&mut till("till-1", 0), 1, 20), frames(&mut till("till-2", 0), 1, 20));
-        assert_ne!(frames(&mut till("till-1", 0), 21, 20), frames(&mut till("till-1", 20), 21, 20));
+        assert_eq!(
+            frames(&mut till("till-1", 0), 1, 2_000),
+            frames(&mut till("till-1", 0), 1, 2_000)
+        );
+        assert_ne!(
+            frames(&mut till("till-1", 0), 1, 20),
+            frames(&mut till("till-2", 0), 1, 20)
+        );
+        assert_ne!(
+            frames(&mut till("till-1", 0), 21, 20),
+            frames(&mut till("till-1", 20), 21, 20)
+        );
     }
 
     /// Follows every order through the picture above.
@@ -275,13 +330,19 @@ mod tests {
                              delivery Delivered,order Completed";
             let story = life.join(",").replace("payment FAILED,", "");
             let cancelled = "order Pending,order Cancelled";
-            let known = [whole, delivered, cancelled].iter().any(|known| known.starts_with(story.trim_end_matches(",payment FAILED")));
+            let known = [whole, delivered, cancelled]
+                .iter()
+                .any(|known| known.starts_with(story.trim_end_matches(",payment FAILED")));
             assert!(known, "{story}");
         }
         let rate = f64::from(paid) / f64::from(payments);
         assert!((0.88..0.92).contains(&rate), "{rate}");
         assert!(interleaved > 10_000, "{interleaved}");
-        assert!(lives.values().any(|life| life.iter().filter(|word| *word == "payment FAILED").count() == 2));
+        assert!(
+            lives
+                .values()
+                .any(|life| life.iter().filter(|word| *word == "payment FAILED").count() == 2)
+        );
     }
 
     #[test]
@@ -289,7 +350,11 @@ mod tests {
         let long = "x".repeat(32);
         let ids = Ids::new(Name::new(&long).unwrap(), Name::new(&long).unwrap(), u32::MAX);
         assert!(ids.id("o", u32::MAX, MOST_ATTEMPTS).len() <= MAX_ID);
-        let ids = Ids::new(Name::new("paris-1").unwrap(), Name::new("till-1").unwrap(), 0xabcd);
+        let ids = Ids::new(
+            Name::new("paris-1").unwrap(),
+            Name::new("till-1").unwrap(),
+            0xabcd,
+        );
         assert_eq!(ids.id("p", 12, 2), "p-paris-1-till-1-abcd-12-2");
     }
 }

@@ -28,7 +28,10 @@ async fn load() {
     let address = format!("mqtt://127.0.0.1:{}", mosquitto.broker().port());
     let before = children_seconds();
     let mut command = Command::new("/usr/bin/env");
-    command.args([env!("CARGO_BIN_EXE_pos-sim"), "--broker", &address, "--store", "paris-1"]);
+    command.args([env!("CARGO_BIN_EXE_pos-sim"), "--broker", &address]);
+    if !load.contains("--replay") {
+        command.args(["--store", "paris-1"]);
+    }
     command.args(load.split_whitespace());
     let mut child = command.spawn().unwrap();
     let id = child.id();

@@ -5,12 +5,13 @@
 mod common;
 
 use std::collections::HashSet;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::{Acker, Faults, Mosquitto, run, run_until, until};
-use comptoir_sim::{End, Plan, Sales, SimError};
+use comptoir_sim::{End, Plan, Progress, Sales, SimError};
 use comptoir_wire::decode;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 fn plan(mosquitto: &Mosquitto, devices: u32, rate: f64, events: u64) -> Plan {
@@ -42,7 +43,10 @@ async fn exactly_as_many_events_as_asked_for_all_acked() {
     let mut names = HashSet::new();
     for line in ledger.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(line["acked"].as_str() >= line["published"].as_str() && line["published"].is_string(), "{line}");
+        assert!(
+            line["acked"].as_str() >= line["published"].as_str() && line["published"].is_string(),
+            "{line}"
+        );
         assert!(line["key"].as_str().unwrap().starts_with("o-paris-1-till-"));
         assert!(names.insert(line["ce_id"].as_str().unwrap().to_owned()));
     }
@@ -50,7 +54,9 @@ async fn exactly_as_many_events_as_asked_for_all_acked() {
     for ((terminal, epoch), count) in acker.counts() {
         assert!((1..=count).all(|seq| names.contains(&format!("{terminal}/{epoch}/{seq}"))));
     }
-    let json = (1..=7).filter(|n| acker.events(&format!("paris-1/till-{n}"))[0].1[0] == b'{').count();
+    let json = (1..=7)
+        .filter(|n| acker.events(&format!("paris-1/till-{n}"))[0].1[0] == b'{')
+        .count();
     assert_eq!(json, 2);
 }
 
@@ -79,9 +85,18 @@ async fn the_same_seed_gives_the_same_events() {
             .iter()
             .map(|(topic, bytes)| {
                 let frame = decode(bytes).unwrap();
-                format!("{topic} {} {} {:?}", frame.header.epoch, frame.header.seq, frame.event)
+                format!(
+                    "{topic} {} {} {:?}",
+                    frame.header.epoch, frame.header.seq, frame.event
+                )
             })
-            .map(|event| event.split("estimated_date").next().unwrap_or_default().to_owned())
+            .map(|event| {
+                event
+                    .split("estimated_date")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
             .collect();
         assert_eq!(events.len(), 300);
         runs.push(events);
@@ -92,7 +107,14 @@ async fn the_same_seed_gives_the_same_events() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sends_again_what_was_overlooked() {
     let mosquitto = Mosquitto::start();
-    let acker = Acker::start(&mosquitto.broker(), Faults { overlook_each: 53, ..Faults::default() }, false);
+    let acker = Acker::start(
+        &mosquitto.broker(),
+        Faults {
+            overlook_each: 53,
+            ..Faults::default()
+        },
+        false,
+    );
     let mut plan = plan(&mosquitto, 3, 0.0, 900);
     quick(&mut plan);
     let summary = run(plan).await.unwrap();
@@ -103,7 +125,14 @@ async fn sends_again_what_was_overlooked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outlives_restarts_of_the_mqtt_broker() {
     let mut mosquitto = Mosquitto::start();
-    let acker = Acker::start(&mosquitto.broker(), Faults { overlook_each: 211, ..Faults::default() }, false);
+    let acker = Acker::start(
+        &mosquitto.broker(),
+        Faults {
+            overlook_each: 211,
+            ..Faults::default()
+        },
+        false,
+    );
     let mut plan = plan(&mosquitto, 5, 400.0, 1_600);
     quick(&mut plan);
     let running = tokio::spawn(run(plan));
@@ -133,7 +162,14 @@ async fn waits_for_an_mqtt_broker_that_is_not_there_yet_and_sells_meanwhile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stopped_it_drains_and_tells_what_is_left() {
     let mosquitto = Mosquitto::start();
-    let _acker = Acker::start(&mosquitto.broker(), Faults { ack_at_most: Some(5), ..Faults::default() }, false);
+    let _acker = Acker::start(
+        &mosquitto.broker(),
+        Faults {
+            ack_at_most: Some(5),
+            ..Faults::default()
+        },
+        false,
+    );
     let directory = tempfile::tempdir().unwrap();
     let mut plan = plan(&mosquitto, 2, 50.0, 1_000_000);
     plan.ledger = Some(directory.path().join("ledger"));
@@ -148,7 +184,13 @@ async fn stopped_it_drains_and_tells_what_is_left() {
     assert!(summary.unacked > 5);
     let ledger = std::fs::read_to_string(directory.path().join("ledger")).unwrap();
     assert_eq!(ledger.lines().count() as u64, summary.sold);
-    assert_eq!(ledger.lines().filter(|line| line.ends_with(r#""acked":null}"#)).count() as u64, summary.unacked);
+    assert_eq!(
+        ledger
+            .lines()
+            .filter(|line| line.ends_with(r#""acked":null}"#))
+            .count() as u64,
+        summary.unacked
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,8 +202,21 @@ async fn a_queue_on_disk_goes_on_after_a_kill() {
     let pos_sim = |rate: &str, events: &str, seed: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pos-sim"));
         let address = format!("mqtt://127.0.0.1:{}", mosquitto.broker().port());
-        command.args(["--broker", &address, "--store", "paris-1", "--devices", "3", "--rate", rate]);
-        command.args(["--events", events, "--seed", seed]).arg("--queue").arg(&queue).stderr(Stdio::null());
+        command.args([
+            "--broker",
+            &address,
+            "--store",
+            "paris-1",
+            "--devices",
+            "3",
+            "--rate",
+            rate,
+        ]);
+        command
+            .args(["--events", events, "--seed", seed])
+            .arg("--queue")
+            .arg(&queue)
+            .stderr(Stdio::null());
         command
     };
     let mut before = 0;
@@ -176,27 +231,109 @@ async fn a_queue_on_disk_goes_on_after_a_kill() {
     assert_eq!(terminals.len(), 3, "the same epochs, though the seeds are others");
 
     let summary = directory.path().join("summary");
-    let ended = pos_sim("0", "300", "4").arg("--summary").arg(&summary).status().unwrap();
+    let ended = pos_sim("0", "300", "4")
+        .arg("--summary")
+        .arg(&summary)
+        .status()
+        .unwrap();
     assert!(ended.success());
     let summary: serde_json::Value = serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap();
-    assert_eq!((summary["sold"].as_u64(), summary["unacked"].as_u64()), (Some(300), Some(0)));
+    assert_eq!(
+        (summary["sold"].as_u64(), summary["unacked"].as_u64()),
+        (Some(300), Some(0))
+    );
     // Without holes from 1 on: the acker takes no others.
     assert!(acker.total() >= before + 300);
-    assert_eq!(acker.counts().keys().collect::<HashSet<_>>(), terminals.keys().collect());
+    assert_eq!(
+        acker.counts().keys().collect::<HashSet<_>>(),
+        terminals.keys().collect()
+    );
+}
+
+/// The names are taken: the gateway acks more than this run has sold, which it must not believe, but tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_used_before_is_noticed() {
+    let mosquitto = Mosquitto::start();
+    let _acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
+    run(plan(&mosquitto, 1, 0.0, 500)).await.unwrap();
+    let (progress, mut watched) = watch::channel(Progress::default());
+    let again = tokio::spawn(comptoir_sim::run(
+        plan(&mosquitto, 1, 10.0, 500),
+        CancellationToken::new(),
+        progress,
+    ));
+    let told = watched.wait_for(|progress| progress.trouble.is_some());
+    let told = tokio::time::timeout(Duration::from_secs(20), told)
+        .await
+        .unwrap()
+        .unwrap()
+        .trouble
+        .clone();
+    assert!(told.unwrap().contains("was this seed used"));
+    again.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_drains_and_a_second_one_does_not() {
+    let mosquitto = Mosquitto::start();
+    let address = format!("mqtt://127.0.0.1:{}", mosquitto.broker().port());
+    let pos_sim = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pos-sim"));
+        command
+            .args(["--broker", &address, "--store", "paris-1", "--rate", "100"])
+            .stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let ctrl_c = |child: &Child| {
+        let id = rustix::process::Pid::from_child(child);
+        rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    };
+    let mut hopeless = pos_sim();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    ctrl_c(&hopeless);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(hopeless.try_wait().unwrap(), None, "nobody acks, so it waits");
+    ctrl_c(&hopeless);
+    assert_eq!(hopeless.wait().unwrap().code(), Some(1));
+
+    let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
+    let mut drained = pos_sim();
+    until("an event", || acker.total() > 10).await;
+    ctrl_c(&drained);
+    assert_eq!(drained.wait().unwrap().code(), Some(0));
 }
 
 #[test]
 fn the_command_line_refuses_nonsense_with_exit_code_2() {
     let pos_sim = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_pos-sim")).args(arguments).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_pos-sim"))
+            .args(arguments)
+            .output()
+            .unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     for (arguments, told) in [
         (&["--broker", "localhost", "--store", "s"][..], "mqtt://"),
         (&["--broker", "mqtt://localhost"][..], "--store"),
-        (&["--broker", "mqtt://localhost", "--store", "S"][..], "lower-case"),
-        (&["--broker", "mqtt://localhost", "--replay", "/nowhere.csv"][..], "/nowhere.csv"),
-        (&["--broker", "mqtt://localhost", "--store", "s", "--duration", "soon"][..], "soon"),
+        (
+            &["--broker", "mqtt://localhost", "--store", "S"][..],
+            "lower-case",
+        ),
+        (
+            &["--broker", "mqtt://localhost", "--replay", "/nowhere.csv"][..],
+            "/nowhere.csv",
+        ),
+        (
+            &[
+                "--broker",
+                "mqtt://localhost",
+                "--store",
+                "s",
+                "--duration",
+                "soon",
+            ][..],
+            "soon",
+        ),
     ] {
         let (code, stderr) = pos_sim(arguments);
         assert_eq!(code, Some(2), "{stderr}");
@@ -209,6 +346,16 @@ async fn what_cannot_be_is_refused() {
     let mosquitto = Mosquitto::start();
     let mut wrong = plan(&mosquitto, 0, 0.0, 1);
     assert!(matches!(run(wrong.clone()).await, Err(SimError::Plan(_))));
-    wrong.sales = Sales::Invented { store: "Paris".to_owned(), devices: 1, rate: 0.0 };
-    assert!(run(wrong).await.unwrap_err().to_string().contains("'P' is not a lower-case letter"));
+    wrong.sales = Sales::Invented {
+        store: "Paris".to_owned(),
+        devices: 1,
+        rate: 0.0,
+    };
+    assert!(
+        run(wrong)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("'P' is not a lower-case letter")
+    );
 }

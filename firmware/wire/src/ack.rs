@@ -22,7 +22,10 @@ impl Ack {
     /// An epoch of 0, or a buffer too small.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
         if self.epoch == 0 {
-            return Err(EncodeError::Field { field: "epoch", fault: Fault::Rule("must not be 0") });
+            return Err(EncodeError::Field {
+                field: "epoch",
+                fault: Fault::Rule("must not be 0"),
+            });
         }
         let mut writer = Writer::frame(buffer)?;
         writer.u32(self.epoch)?;
@@ -36,8 +39,15 @@ impl Ack {
     /// The first thing wrong with it, by the name of the field.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::frame(bytes)?;
-        let ack = Self { epoch: reader.u32("epoch")?, seq: reader.u32("seq")? };
+        let ack = Self {
+            epoch: reader.u32("epoch")?,
+            seq: reader.u32("seq")?,
+        };
         reader.finish()?;
-        if ack.epoch == 0 { Err(bad("epoch", Fault::Rule("must not be 0"))) } else { Ok(ack) }
+        if ack.epoch == 0 {
+            Err(bad("epoch", Fault::Rule("must not be 0")))
+        } else {
+            Ok(ack)
+        }
     }
 }

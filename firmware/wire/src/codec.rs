@@ -1,7 +1,8 @@
 //! Postcard, one field at a time, so that an error can name the field.
 //!
-//! [`Writer`] and [`Reader`] mirror each other: a type lists its fields once for each, in the same order, with the same
-//! bounds. Postcard has no framing of its own, so fields one after another are exactly the bytes of the struct.
+//! [`Writer`] and [`Reader`] mirror each other: a type lists its fields once for each, in the same order,
+//! with the same bounds. Postcard has no framing of its own, so fields one after another are exactly the
+//! bytes of the struct.
 
 use crate::{DecodeError, EncodeError, Fault};
 
@@ -38,7 +39,10 @@ impl<'b> Writer<'b> {
 
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         let end = self.len + bytes.len();
-        let room = self.buffer.get_mut(self.len..end).ok_or(EncodeError::BufferFull)?;
+        let room = self
+            .buffer
+            .get_mut(self.len..end)
+            .ok_or(EncodeError::BufferFull)?;
         room.copy_from_slice(bytes);
         self.len = end;
         Ok(())
@@ -51,7 +55,9 @@ impl<'b> Writer<'b> {
     pub fn u64(&mut self, value: u64) -> Result<(), EncodeError> {
         let room = &mut self.buffer[self.len..];
         // The only way for postcard to fail with an integer and a slice.
-        let written = postcard::to_slice(&value, room).map_err(|_| EncodeError::BufferFull)?.len();
+        let written = postcard::to_slice(&value, room)
+            .map_err(|_| EncodeError::BufferFull)?
+            .len();
         self.len += written;
         Ok(())
     }
@@ -123,13 +129,19 @@ impl<'a> Reader<'a> {
     }
 
     pub fn byte(&mut self, field: &'static str) -> Result<u8, DecodeError> {
-        let (&byte, rest) = self.rest.split_first().ok_or_else(|| bad(field, Fault::Truncated))?;
+        let (&byte, rest) = self
+            .rest
+            .split_first()
+            .ok_or_else(|| bad(field, Fault::Truncated))?;
         self.rest = rest;
         Ok(byte)
     }
 
     pub fn bytes(&mut self, field: &'static str, len: usize) -> Result<&'a [u8], DecodeError> {
-        let (bytes, rest) = self.rest.split_at_checked(len).ok_or_else(|| bad(field, Fault::Truncated))?;
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or_else(|| bad(field, Fault::Truncated))?;
         self.rest = rest;
         Ok(bytes)
     }
@@ -179,17 +191,36 @@ pub fn bad(field: &'static str, fault: Fault) -> DecodeError {
 }
 
 fn bad_number(field: &'static str, error: postcard::Error) -> DecodeError {
-    bad(field, if error == postcard::Error::DeserializeUnexpectedEnd { Fault::Truncated } else { Fault::NotANumber })
+    bad(
+        field,
+        if error == postcard::Error::DeserializeUnexpectedEnd {
+            Fault::Truncated
+        } else {
+            Fault::NotANumber
+        },
+    )
 }
 
 fn check_value(value: u64, max: u64) -> Result<(), Fault> {
-    if value > max { Err(Fault::TooLarge { value, max }) } else { Ok(()) }
+    if value > max {
+        Err(Fault::TooLarge { value, max })
+    } else {
+        Ok(())
+    }
 }
 
 fn check_len(len: usize, max: usize) -> Result<(), Fault> {
-    if len > max { Err(Fault::TooLong { len, max }) } else { Ok(()) }
+    if len > max {
+        Err(Fault::TooLong { len, max })
+    } else {
+        Ok(())
+    }
 }
 
 fn check_id(id: &str) -> Result<(), Fault> {
-    if id.is_empty() { Err(Fault::Rule("must not be empty")) } else { Ok(()) }
+    if id.is_empty() {
+        Err(Fault::Rule("must not be empty"))
+    } else {
+        Ok(())
+    }
 }

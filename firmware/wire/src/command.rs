@@ -57,7 +57,8 @@ impl<'a> Command<'a> {
     /// Writes the command to the start of `buffer` and gives back what was written.
     ///
     /// # Errors
-    /// A field out of its bounds, or a buffer too small; [`MAX_FRAME`](crate::MAX_FRAME) bytes always suffice.
+    /// A field out of its bounds, or a buffer too small; [`MAX_FRAME`](crate::MAX_FRAME) bytes always
+    /// suffice.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
         let mut w = Writer::frame(buffer)?;
         match self {
@@ -86,7 +87,9 @@ impl<'a> Command<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::frame(bytes)?;
         let command = match r.u32("command")? {
-            0 => Self::Message(Message { text: r.text("text", MAX_MESSAGE)? }),
+            0 => Self::Message(Message {
+                text: r.text("text", MAX_MESSAGE)?,
+            }),
             1 => Self::PriceList(PriceList {
                 currency: Currency::read(&mut r)?,
                 prices: Prices::read(&mut r, "prices", MAX_PRICES)?,

@@ -99,7 +99,12 @@ impl fmt::Display for DecodeError {
         match self {
             Self::Empty => f.write_str("empty payload"),
             Self::Version(version) => {
-                write!(f, "format version {version}, known are {} to {}", crate::MIN, crate::CURRENT)
+                write!(
+                    f,
+                    "format version {version}, known are {} to {}",
+                    crate::MIN,
+                    crate::CURRENT
+                )
             }
             Self::Oversized { len } => write!(f, "frame: {len} bytes, at most {}", crate::MAX_FRAME),
             Self::Field { field, fault } => write!(f, "{field}: {fault}"),

@@ -10,10 +10,11 @@ pub struct Header {
     pub epoch: u32,
     /// Counts 1, 2, 3 … without holes within the epoch.
     pub seq: u32,
-    /// The lowest seq that the terminal still holds unacked, this event's at most. What lies below it was acked to
-    /// the terminal by some gateway, so one with a new journal does not wait for it for ever.
+    /// The lowest seq that the terminal still holds unacked, this event's at most. What lies below it was
+    /// acked to the terminal by some gateway, so one with a new journal does not wait for it for ever.
     pub oldest: u32,
-    /// Unix time in milliseconds; 0: the terminal has no clock. Any value is legal: a wrong clock must not lose a sale.
+    /// Unix time in milliseconds; 0: the terminal has no clock. Any value is legal: a wrong clock must not
+    /// lose a sale.
     pub time_ms: u64,
 }
 
@@ -40,7 +41,8 @@ impl Header {
     }
 
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        self.check().map_err(|(field, fault)| EncodeError::Field { field, fault })?;
+        self.check()
+            .map_err(|(field, fault)| EncodeError::Field { field, fault })?;
         w.u32(self.epoch)?;
         w.u32(self.seq)?;
         w.u32(self.oldest)?;
@@ -59,7 +61,8 @@ impl Header {
     }
 }
 
-/// Writes a frame of the [`CURRENT`](crate::CURRENT) version to the start of `buffer` and gives back what was written.
+/// Writes a frame of the [`CURRENT`](crate::CURRENT) version to the start of `buffer` and gives back what was
+/// written.
 ///
 /// # Errors
 /// A field out of its bounds, or a buffer too small; [`MAX_FRAME`](crate::MAX_FRAME) bytes always suffice.
@@ -72,8 +75,9 @@ pub fn encode<'b>(header: &Header, event: &Event<'_>, buffer: &'b mut [u8]) -> R
 
 /// Copies a frame to the start of `buffer` with another `oldest`, and gives back the copy.
 ///
-/// A terminal keeps whole frames, and acks arrive between the sale and the moment a frame is sent or sent again:
-/// the `oldest` on the air has to be that of the moment. The version and what is behind the header stay as they are.
+/// A terminal keeps whole frames, and acks arrive between the sale and the moment a frame is sent or sent
+/// again: the `oldest` on the air has to be that of the moment. The version and what is behind the header
+/// stay as they are.
 ///
 /// # Errors
 /// A frame whose header cannot be read, an `oldest` out of its bounds, or a buffer too small.
@@ -81,7 +85,9 @@ pub fn with_oldest<'b>(frame: &[u8], oldest: u32, buffer: &'b mut [u8]) -> Resul
     let mut reader = Reader::frame(frame).map_err(ReframeError::Decode)?;
     let header = Header::read(&mut reader).map_err(ReframeError::Decode)?;
     let mut writer = Writer::version(buffer, frame[0]).map_err(ReframeError::Encode)?;
-    Header { oldest, ..header }.write(&mut writer).map_err(ReframeError::Encode)?;
+    Header { oldest, ..header }
+        .write(&mut writer)
+        .map_err(ReframeError::Encode)?;
     writer.bytes(reader.rest()).map_err(ReframeError::Encode)?;
     Ok(writer.finish())
 }
@@ -98,8 +104,8 @@ pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
     Ok(Frame { header, event })
 }
 
-/// Reads only the name and time, whatever follows them and however much of it: an event that cannot be read can
-/// still be filed under its name.
+/// Reads only the name and time, whatever follows them and however much of it: an event that cannot be read
+/// can still be filed under its name.
 ///
 /// # Errors
 /// As [`decode`], for the header's fields.

@@ -10,28 +10,30 @@
 //! command  version  kind(0 message, 1 price list, 2 order status)  fields of the kind
 //! ```
 //!
-//! Integers are postcard varints (LEB128), a text is its length in bytes and UTF-8, an option is a byte 0 or 1
-//! before its value, an enum is the number of its variant, a list is the number of its elements before them.
-//! The topic says which of the three frames a payload is; the frames do not say it themselves.
+//! Integers are postcard varints (LEB128), a text is its length in bytes and UTF-8, an option is a byte 0 or
+//! 1 before its value, an enum is the number of its variant, a list is the number of its elements before
+//! them. The topic says which of the three frames a payload is; the frames do not say it themselves.
 //!
 //! # Bounds
 //!
-//! The `MAX_…` constants bound every text, list and sum, and [`MAX_FRAME`] the whole. They are checked where a frame
-//! is made and where it is read, so that a terminal cannot queue what a gateway will not take. The largest frame
-//! the other bounds allow is smaller than [`MAX_FRAME`] (a test adds it up).
+//! The `MAX_…` constants bound every text, list and sum, and [`MAX_FRAME`] the whole. They are checked where
+//! a frame is made and where it is read, so that a terminal cannot queue what a gateway will not take. The
+//! largest frame the other bounds allow is smaller than [`MAX_FRAME`] (a test adds it up).
 //!
 //! # Versions
 //!
-//! The first byte is the format's version: [`MIN`]`..=`[`CURRENT`], and always below 0x20, because a payload that
-//! begins with `{` (0x7b) or white space is JSON. Terminals are updated at different times, some never. Therefore:
+//! The first byte is the format's version: [`MIN`]`..=`[`CURRENT`], and always below 0x20, because a payload
+//! that begins with `{` (0x7b) or white space is JSON. Terminals are updated at different times, some never.
+//! Therefore:
 //!
 //! * What a version means is never changed: its golden bytes in `tests/golden/` stay readable, byte for byte.
-//! * Anything that changes the bytes (a field, a variant, the order of either, a wider integer) is a new version.
-//!   Loosening a bound is one too: an older gateway would refuse the frame.
-//! * Gateways are updated first: they read all of `MIN..=CURRENT`. A terminal writes one version, and reads acks
-//!   and commands in the version it writes.
-//! * The version byte and the four numbers of the [`Header`] keep their place in every version, so that a gateway can
-//!   name (store, device, epoch, seq) an event it cannot read, file it as a dead letter, and go on to the next.
+//! * Anything that changes the bytes (a field, a variant, the order of either, a wider integer) is a new
+//!   version. Loosening a bound is one too: an older gateway would refuse the frame.
+//! * Gateways are updated first: they read all of `MIN..=CURRENT`. A terminal writes one version, and reads
+//!   acks and commands in the version it writes.
+//! * The version byte and the four numbers of the [`Header`] keep their place in every version, so that a
+//!   gateway can name (store, device, epoch, seq) an event it cannot read, file it as a dead letter, and go
+//!   on to the next.
 //! * `MIN` rises only when no terminal that writes the older version can hold an unsent event any more.
 //!
 //! [postcard]: https://postcard.jamesmunns.com/wire-format
@@ -81,5 +83,6 @@ pub const MAX_LINES: usize = 256;
 pub const MAX_PRICES: usize = 256;
 /// Bytes of a message to a terminal's screen.
 pub const MAX_MESSAGE: usize = 256;
-/// A sum of money, in minor units (ten thousand million euros): nine million such sums add up within an `i64`.
+/// A sum of money, in minor units (ten thousand million euros): nine million such sums add up within an
+/// `i64`.
 pub const MAX_AMOUNT: u64 = 1_000_000_000_000;

@@ -5,7 +5,8 @@ use core::{fmt, marker::PhantomData};
 use crate::codec::{Reader, Record, Writer, bad};
 use crate::{DecodeError, EncodeError, Fault};
 
-/// A list of `T`: a slice to be written, or the checked bytes of a frame that was read. Both write the same bytes.
+/// A list of `T`: a slice to be written, or the checked bytes of a frame that was read. Both write the same
+/// bytes.
 pub struct Seq<'a, T> {
     source: Source<'a, T>,
 }
@@ -22,7 +23,9 @@ enum Source<'a, T> {
 impl<'a, T> Seq<'a, T> {
     /// A list to be written. Its bounds are checked when it is.
     pub const fn from_slice(slice: &'a [T]) -> Self {
-        Self { source: Source::Slice(slice) }
+        Self {
+            source: Source::Slice(slice),
+        }
     }
 
     /// How many elements.
@@ -46,13 +49,24 @@ impl<'a, T: Record<'a>> Seq<'a, T> {
             Source::Slice(slice) => Source::Slice(slice),
             Source::Frame { count, bytes } => Source::Frame { count, bytes },
         };
-        SeqIter { source, element: PhantomData }
+        SeqIter {
+            source,
+            element: PhantomData,
+        }
     }
 
-    pub(crate) fn write(&self, w: &mut Writer<'_>, field: &'static str, max: usize) -> Result<(), EncodeError> {
+    pub(crate) fn write(
+        &self,
+        w: &mut Writer<'_>,
+        field: &'static str,
+        max: usize,
+    ) -> Result<(), EncodeError> {
         let count = self.len();
         if count > max {
-            return Err(EncodeError::Field { field, fault: Fault::TooMany { count, max } });
+            return Err(EncodeError::Field {
+                field,
+                fault: Fault::TooMany { count, max },
+            });
         }
         w.u64(count as u64)?;
         self.iter().try_for_each(|element| element.write(w))
@@ -67,7 +81,9 @@ impl<'a, T: Record<'a>> Seq<'a, T> {
         for _ in 0..count {
             T::read(r)?;
         }
-        Ok(Self { source: Source::Frame { count, bytes } })
+        Ok(Self {
+            source: Source::Frame { count, bytes },
+        })
     }
 }
 

@@ -166,7 +166,8 @@ impl<'a> Topic<'a> {
         if parts.next() != Some("pos") {
             return Err(TopicError::Prefix);
         }
-        let (Some(store), Some(device), Some(leaf), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(store), Some(device), Some(leaf), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(TopicError::Levels);
         };
@@ -206,7 +207,9 @@ impl fmt::Display for TopicError {
             Self::Levels => f.write_str("topic: pos/{store}/{device}/{leaf} expected"),
             Self::Store(error) => write!(f, "topic: store: {error}"),
             Self::Device(error) => write!(f, "topic: device: {error}"),
-            Self::Leaf => f.write_str("topic: leaf: orders, payments, deliveries, ack, status or commands expected"),
+            Self::Leaf => {
+                f.write_str("topic: leaf: orders, payments, deliveries, ack, status or commands expected")
+            }
         }
     }
 }

@@ -16,7 +16,11 @@ impl Currency {
     /// `None` unless the code is three upper-case ASCII letters.
     pub const fn new(code: [u8; 3]) -> Option<Self> {
         let [a, b, c] = code;
-        if a.is_ascii_uppercase() && b.is_ascii_uppercase() && c.is_ascii_uppercase() { Some(Self(code)) } else { None }
+        if a.is_ascii_uppercase() && b.is_ascii_uppercase() && c.is_ascii_uppercase() {
+            Some(Self(code))
+        } else {
+            None
+        }
     }
 
     /// `None` unless the text is three upper-case ASCII letters.
@@ -36,7 +40,9 @@ impl Currency {
 
     pub(crate) fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         const FIELD: &str = "currency";
-        let &[a, b, c] = r.bytes(FIELD, 3)? else { return Err(bad(FIELD, Fault::Truncated)) };
+        let &[a, b, c] = r.bytes(FIELD, 3)? else {
+            return Err(bad(FIELD, Fault::Truncated));
+        };
         Self::new([a, b, c]).ok_or(bad(FIELD, Fault::Rule("three upper-case letters expected")))
     }
 }
@@ -114,7 +120,8 @@ impl fmt::Display for Date {
     }
 }
 
-/// An enum whose variants are numbered on the wire and have a word each in JSON. The order of the variants is the wire's.
+/// An enum whose variants are numbered on the wire and have a word each in JSON. The order of the variants is
+/// the wire's.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $field:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*

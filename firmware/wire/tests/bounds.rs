@@ -5,7 +5,12 @@
 use comptoir_wire::topic::{Name, NameError, Topic, TopicError};
 use comptoir_wire::*;
 
-const HEADER: Header = Header { epoch: u32::MAX, seq: u32::MAX, oldest: u32::MAX, time_ms: u64::MAX };
+const HEADER: Header = Header {
+    epoch: u32::MAX,
+    seq: u32::MAX,
+    oldest: u32::MAX,
+    time_ms: u64::MAX,
+};
 
 fn order<'a>(order_id: &'a str, lines: &'a [Line<'a>]) -> Order<'a> {
     Order {
@@ -22,17 +27,28 @@ fn order<'a>(order_id: &'a str, lines: &'a [Line<'a>]) -> Order<'a> {
 }
 
 fn refusal(header: &Header, event: Event<'_>) -> String {
-    encode(header, &event, &mut [0; MAX_FRAME]).expect_err("refused").to_string()
+    encode(header, &event, &mut [0; MAX_FRAME])
+        .expect_err("refused")
+        .to_string()
 }
 
 #[test]
 fn a_sale_of_250_lines_goes_whole() {
     let products: Vec<String> = (0..250).map(|n| format!("Article n° {n}")).collect();
-    let lines: Vec<Line<'_>> =
-        products.iter().zip(0..).map(|(product, n)| Line { product, quantity: n, unit_price: 99 }).collect();
+    let lines: Vec<Line<'_>> = products
+        .iter()
+        .zip(0..)
+        .map(|(product, n)| Line {
+            product,
+            quantity: n,
+            unit_price: 99,
+        })
+        .collect();
     let mut buffer = [0; MAX_FRAME];
     let bytes = encode(&HEADER, &Event::Order(order("o-1", &lines)), &mut buffer).unwrap();
-    let Event::Order(read) = decode(bytes).unwrap().event else { panic!("an order") };
+    let Event::Order(read) = decode(bytes).unwrap().event else {
+        panic!("an order")
+    };
     assert_eq!(read.lines.len(), 250);
     assert!(read.lines.iter().eq(lines.iter().copied()));
 }
@@ -40,8 +56,17 @@ fn a_sale_of_250_lines_goes_whole() {
 #[test]
 fn the_largest_legal_frame_fits() {
     let long = |max: usize| "x".repeat(max);
-    let (product, name, email, address) = (long(MAX_PRODUCT), long(MAX_NAME), long(MAX_EMAIL), long(MAX_ADDRESS));
-    let lines = [Line { product: &product, quantity: u32::MAX, unit_price: MAX_AMOUNT }; MAX_LINES];
+    let (product, name, email, address) = (
+        long(MAX_PRODUCT),
+        long(MAX_NAME),
+        long(MAX_EMAIL),
+        long(MAX_ADDRESS),
+    );
+    let lines = [Line {
+        product: &product,
+        quantity: u32::MAX,
+        unit_price: MAX_AMOUNT,
+    }; MAX_LINES];
     let order_id = long(MAX_ID);
     let largest = Order {
         customer_name: &name,
@@ -56,32 +81,81 @@ fn the_largest_legal_frame_fits() {
     let bytes = encode(&HEADER, &Event::Order(largest), &mut buffer).unwrap();
     assert_eq!(decode(bytes).unwrap().event, Event::Order(largest));
 
-    let prices = [Price { product: &product, unit_price: MAX_AMOUNT }; MAX_PRICES];
-    let list = PriceList { currency: Currency::EUR, prices: Prices::from_slice(&prices) };
+    let prices = [Price {
+        product: &product,
+        unit_price: MAX_AMOUNT,
+    }; MAX_PRICES];
+    let list = PriceList {
+        currency: Currency::EUR,
+        prices: Prices::from_slice(&prices),
+    };
     Command::PriceList(list).encode(&mut [0; MAX_FRAME]).unwrap();
 }
 
 #[test]
 fn writing_names_the_field() {
-    let ok = Header { epoch: 1, seq: 2, oldest: 1, time_ms: 0 };
+    let ok = Header {
+        epoch: 1,
+        seq: 2,
+        oldest: 1,
+        time_ms: 0,
+    };
     let event = Event::Order(order("o", &[]));
     assert_eq!(refusal(&Header { epoch: 0, ..ok }, event), "epoch: must not be 0");
     assert_eq!(refusal(&Header { seq: 0, ..ok }, event), "seq: counts from 1");
-    assert_eq!(refusal(&Header { oldest: 0, ..ok }, event), "oldest: must be from 1 to seq");
-    assert_eq!(refusal(&Header { oldest: 3, ..ok }, event), "oldest: must be from 1 to seq");
+    assert_eq!(
+        refusal(&Header { oldest: 0, ..ok }, event),
+        "oldest: must be from 1 to seq"
+    );
+    assert_eq!(
+        refusal(&Header { oldest: 3, ..ok }, event),
+        "oldest: must be from 1 to seq"
+    );
 
     let order = |order_id| order(order_id, &[]);
     let long = "x".repeat(70);
-    assert_eq!(refusal(&ok, Event::Order(order(&long))), "order_id: 70 bytes, at most 64");
-    assert_eq!(refusal(&ok, Event::Order(order(""))), "order_id: must not be empty");
-    let rich = Order { amount: MAX_AMOUNT + 1, ..order("o") };
-    assert_eq!(refusal(&ok, Event::Order(rich)), "amount: 1000000000001, at most 1000000000000");
-    let lines = [Line { product: &long, quantity: 1, unit_price: 1 }];
-    let wide = Order { lines: Lines::from_slice(&lines), ..order("o") };
-    assert_eq!(refusal(&ok, Event::Order(wide)), "lines.product: 70 bytes, at most 64");
-    let lines = [Line { product: "", quantity: 1, unit_price: 1 }; MAX_LINES + 1];
-    let tall = Order { lines: Lines::from_slice(&lines), ..order("o") };
-    assert_eq!(refusal(&ok, Event::Order(tall)), "lines: 257 elements, at most 256");
+    assert_eq!(
+        refusal(&ok, Event::Order(order(&long))),
+        "order_id: 70 bytes, at most 64"
+    );
+    assert_eq!(
+        refusal(&ok, Event::Order(order(""))),
+        "order_id: must not be empty"
+    );
+    let rich = Order {
+        amount: MAX_AMOUNT + 1,
+        ..order("o")
+    };
+    assert_eq!(
+        refusal(&ok, Event::Order(rich)),
+        "amount: 1000000000001, at most 1000000000000"
+    );
+    let lines = [Line {
+        product: &long,
+        quantity: 1,
+        unit_price: 1,
+    }];
+    let wide = Order {
+        lines: Lines::from_slice(&lines),
+        ..order("o")
+    };
+    assert_eq!(
+        refusal(&ok, Event::Order(wide)),
+        "lines.product: 70 bytes, at most 64"
+    );
+    let lines = [Line {
+        product: "",
+        quantity: 1,
+        unit_price: 1,
+    }; MAX_LINES + 1];
+    let tall = Order {
+        lines: Lines::from_slice(&lines),
+        ..order("o")
+    };
+    assert_eq!(
+        refusal(&ok, Event::Order(tall)),
+        "lines: 257 elements, at most 256"
+    );
 }
 
 /// Each of these is the frame of a payment with one thing wrong.
@@ -97,8 +171,15 @@ fn reading_names_the_field() {
             status: PaymentStatus::Success,
         };
         let mut buffer = [0; 64];
-        let header = Header { epoch: 1, seq: 1, oldest: 1, time_ms: 1 };
-        let mut bytes = encode(&header, &Event::Payment(payment), &mut buffer).unwrap().to_vec();
+        let header = Header {
+            epoch: 1,
+            seq: 1,
+            oldest: 1,
+            time_ms: 1,
+        };
+        let mut bytes = encode(&header, &Event::Payment(payment), &mut buffer)
+            .unwrap()
+            .to_vec();
         // version epoch seq oldest time | kind | 2 p 1 | 2 o 1 | E U R | amount | method | status
         assert_eq!(bytes.len(), 18);
         change(&mut bytes);
@@ -112,16 +193,25 @@ fn reading_names_the_field() {
     assert_eq!(wrong(&|b| b[6] = 100), "payment_id: 100 bytes, at most 64");
     assert_eq!(wrong(&|b| b[6] = 50), "payment_id: the frame ends here");
     assert_eq!(wrong(&|b| b[7] = 0xff), "payment_id: not UTF-8");
-    assert_eq!(wrong(&|b| b[12] = b'e'), "currency: three upper-case letters expected");
+    assert_eq!(
+        wrong(&|b| b[12] = b'e'),
+        "currency: three upper-case letters expected"
+    );
     assert_eq!(wrong(&|b| b[16] = 5), "method: no variant has the number 5");
     assert_eq!(wrong(&|b| b[17] = 2), "status: no variant has the number 2");
     assert_eq!(wrong(&|b| b.truncate(17)), "status: the frame ends here");
     assert_eq!(wrong(&|b| b.push(0)), "1 bytes after the frame's end");
-    assert_eq!(wrong(&|b| b.resize(MAX_FRAME + 1, 0)), "frame: 20481 bytes, at most 20480");
+    assert_eq!(
+        wrong(&|b| b.resize(MAX_FRAME + 1, 0)),
+        "frame: 20481 bytes, at most 20480"
+    );
     let absurd = |b: &mut Vec<u8>| {
         b.splice(15..16, [0xff; 9].into_iter().chain([1]));
     };
-    assert_eq!(wrong(&absurd), "amount: 18446744073709551615, at most 1000000000000");
+    assert_eq!(
+        wrong(&absurd),
+        "amount: 18446744073709551615, at most 1000000000000"
+    );
     let endless = |b: &mut Vec<u8>| {
         b.splice(15..16, [0xff; 11]);
     };
@@ -130,22 +220,41 @@ fn reading_names_the_field() {
 
 #[test]
 fn dates_are_those_of_the_calendar() {
-    for (year, month, day) in [(0, 1, 1), (10_000, 1, 1), (2026, 0, 1), (2026, 13, 1), (2026, 4, 31), (2026, 1, 0)] {
+    for (year, month, day) in [
+        (0, 1, 1),
+        (10_000, 1, 1),
+        (2026, 0, 1),
+        (2026, 13, 1),
+        (2026, 4, 31),
+        (2026, 1, 0),
+    ] {
         assert_eq!(Date::new(year, month, day), None, "{year}-{month}-{day}");
     }
     assert_eq!(Date::new(2026, 2, 29), None);
     assert_eq!(Date::new(1900, 2, 29), None);
-    assert_eq!(Date::new(2000, 2, 29).map(|date| date.to_string()).as_deref(), Some("2000-02-29"));
+    assert_eq!(
+        Date::new(2000, 2, 29).map(|date| date.to_string()).as_deref(),
+        Some("2000-02-29")
+    );
 }
 
 #[test]
 fn topics_say_what_is_wrong() {
     let wrong = |topic: &str| Topic::parse(topic).expect_err("refused").to_string();
     assert_eq!(wrong("orders"), "topic: does not begin with pos/");
-    assert_eq!(wrong("pos/paris-1/orders"), "topic: pos/{store}/{device}/{leaf} expected");
-    assert_eq!(wrong("pos/paris-1/till-1/orders/x"), "topic: pos/{store}/{device}/{leaf} expected");
+    assert_eq!(
+        wrong("pos/paris-1/orders"),
+        "topic: pos/{store}/{device}/{leaf} expected"
+    );
+    assert_eq!(
+        wrong("pos/paris-1/till-1/orders/x"),
+        "topic: pos/{store}/{device}/{leaf} expected"
+    );
     assert_eq!(wrong("pos//till-1/orders"), "topic: store: empty");
-    assert_eq!(wrong("pos/Paris/till-1/orders"), "topic: store: 'P' is not a lower-case letter, a digit or a dash");
+    assert_eq!(
+        wrong("pos/Paris/till-1/orders"),
+        "topic: store: 'P' is not a lower-case letter, a digit or a dash"
+    );
     assert_eq!(wrong("pos/paris/-1/orders"), "topic: device: begins with a dash");
     assert_eq!(Topic::parse("pos/a/b/refunds"), Err(TopicError::Leaf));
     assert_eq!(Name::new(&"a".repeat(33)), Err(NameError::TooLong { len: 33 }));

@@ -5,7 +5,10 @@
 use comptoir_wire::*;
 
 fn golden(version: u8, name: &str) -> Vec<u8> {
-    let path = format!("{}/tests/golden/v{version}/{name}.hex", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/tests/golden/v{version}/{name}.hex",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let digits: Vec<u8> = text
         .lines()
@@ -26,19 +29,40 @@ fn hex(bytes: &[u8]) -> String {
 fn holds(name: &str, header: Header, event: Event<'_>) {
     let bytes = golden(1, name);
     let mut buffer = [0; MAX_FRAME];
-    assert_eq!(hex(encode(&header, &event, &mut buffer).unwrap()), hex(&bytes), "{name}: writing");
+    assert_eq!(
+        hex(encode(&header, &event, &mut buffer).unwrap()),
+        hex(&bytes),
+        "{name}: writing"
+    );
     assert_eq!(decode(&bytes), Ok(Frame { header, event }), "{name}: reading");
     assert_eq!(peek_header(&bytes), Ok(header), "{name}: reading the header");
 }
 
-const HEADER: Header = Header { epoch: 0xdead_beef, seq: 300, oldest: 129, time_ms: 1_795_348_800_123 };
+const HEADER: Header = Header {
+    epoch: 0xdead_beef,
+    seq: 300,
+    oldest: 129,
+    time_ms: 1_795_348_800_123,
+};
 
 #[test]
 fn order() {
     let lines = [
-        Line { product: "Baguette tradition", quantity: 2, unit_price: 130 },
-        Line { product: "Crème fraîche 20 cl", quantity: 1, unit_price: 189 },
-        Line { product: "Pommes", quantity: 0, unit_price: 0 },
+        Line {
+            product: "Baguette tradition",
+            quantity: 2,
+            unit_price: 130,
+        },
+        Line {
+            product: "Crème fraîche 20 cl",
+            quantity: 1,
+            unit_price: 189,
+        },
+        Line {
+            product: "Pommes",
+            quantity: 0,
+            unit_price: 0,
+        },
     ];
     holds(
         "order",
@@ -61,7 +85,12 @@ fn order() {
 fn order_bare() {
     holds(
         "order-bare",
-        Header { epoch: 1, seq: 1, oldest: 1, time_ms: 0 },
+        Header {
+            epoch: 1,
+            seq: 1,
+            oldest: 1,
+            time_ms: 0,
+        },
         Event::Order(Order {
             order_id: "1",
             customer_name: "",
@@ -96,7 +125,12 @@ fn payment() {
 fn delivery() {
     holds(
         "delivery",
-        Header { epoch: u32::MAX, seq: u32::MAX, oldest: u32::MAX, time_ms: u64::MAX },
+        Header {
+            epoch: u32::MAX,
+            seq: u32::MAX,
+            oldest: u32::MAX,
+            time_ms: u64::MAX,
+        },
         Event::Delivery(Delivery {
             delivery_id: "d-1",
             order_id: "o-1",
@@ -110,41 +144,71 @@ fn delivery() {
 #[test]
 fn ack() {
     let bytes = golden(1, "ack");
-    let ack = Ack { epoch: 0xdead_beef, seq: 300 };
+    let ack = Ack {
+        epoch: 0xdead_beef,
+        seq: 300,
+    };
     assert_eq!(hex(ack.encode(&mut [0; Ack::MAX_BYTES]).unwrap()), hex(&bytes));
     assert_eq!(Ack::decode(&bytes), Ok(ack));
 }
 
 #[test]
 fn commands() {
-    let prices =
-        [Price { product: "Baguette tradition", unit_price: 135 }, Price { product: "Café moulu", unit_price: 459 }];
+    let prices = [
+        Price {
+            product: "Baguette tradition",
+            unit_price: 135,
+        },
+        Price {
+            product: "Café moulu",
+            unit_price: 459,
+        },
+    ];
     let commands = [
-        ("command-message", Command::Message(Message { text: "Fermeture à 19 h" })),
+        (
+            "command-message",
+            Command::Message(Message {
+                text: "Fermeture à 19 h",
+            }),
+        ),
         (
             "command-price-list",
-            Command::PriceList(PriceList { currency: Currency::EUR, prices: Prices::from_slice(&prices) }),
+            Command::PriceList(PriceList {
+                currency: Currency::EUR,
+                prices: Prices::from_slice(&prices),
+            }),
         ),
         (
             "command-order-status",
-            Command::OrderStatus(OrderStatusChange { order_id: "o-1", status: OrderStatus::Processing }),
+            Command::OrderStatus(OrderStatusChange {
+                order_id: "o-1",
+                status: OrderStatus::Processing,
+            }),
         ),
     ];
     for (name, command) in commands {
         let bytes = golden(1, name);
         let mut buffer = [0; 512];
-        assert_eq!(hex(command.encode(&mut buffer).unwrap()), hex(&bytes), "{name}: writing");
+        assert_eq!(
+            hex(command.encode(&mut buffer).unwrap()),
+            hex(&bytes),
+            "{name}: writing"
+        );
         assert_eq!(Command::decode(&bytes), Ok(command), "{name}: reading");
     }
 }
 
-/// The numbers of the variants are bytes of the format: one golden frame each would hold them all, this holds the rest.
+/// The numbers of the variants are bytes of the format: one golden frame each would hold them all, this holds
+/// the rest.
 #[test]
 fn variants_keep_their_numbers() {
     let words: Vec<&str> = OrderStatus::ALL.iter().map(|word| word.as_str()).collect();
     assert_eq!(words, ["Pending", "Processing", "Completed", "Cancelled"]);
     let words: Vec<&str> = PaymentMethod::ALL.iter().map(|word| word.as_str()).collect();
-    assert_eq!(words, ["Credit Card", "Debit Card", "PayPal", "Bank Transfer", "Cash"]);
+    assert_eq!(
+        words,
+        ["Credit Card", "Debit Card", "PayPal", "Bank Transfer", "Cash"]
+    );
     let words: Vec<&str> = PaymentStatus::ALL.iter().map(|word| word.as_str()).collect();
     assert_eq!(words, ["SUCCESS", "FAILED"]);
     let words: Vec<&str> = DeliveryStatus::ALL.iter().map(|word| word.as_str()).collect();

@@ -13,7 +13,11 @@ use proptest::sample::{Index, select};
 
 fn encoded(header: &Header, parts: &Parts) -> Vec<u8> {
     let mut buffer = vec![0; MAX_FRAME];
-    with_event(parts, |event| encode(header, &event, &mut buffer).expect("within the bounds").to_vec())
+    with_event(parts, |event| {
+        encode(header, &event, &mut buffer)
+            .expect("within the bounds")
+            .to_vec()
+    })
 }
 
 /// Walks everything lazy, so that a panic in there would show.
@@ -24,7 +28,11 @@ fn read_all(bytes: &[u8]) {
     if let Err(error) = decode(bytes) {
         assert!(!error.to_string().is_empty());
     }
-    if let Ok(Frame { event: Event::Order(order), .. }) = decode(bytes) {
+    if let Ok(Frame {
+        event: Event::Order(order),
+        ..
+    }) = decode(bytes)
+    {
         assert_eq!(order.lines.iter().count(), order.lines.len());
     }
     if let Ok(Command::PriceList(list)) = Command::decode(bytes) {

@@ -10,11 +10,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Simulated point-of-sale terminals: they sell, publish over MQTT 5, and keep every event until the gateway has acked
-/// it end to end.
+/// Simulated point-of-sale terminals: they sell, publish over MQTT 5, and keep every event until the gateway
+/// has acked it end to end.
 ///
-/// Each terminal has its own connection, epoch, sequence numbers and queue, and survives restarts of the MQTT broker
-/// and of the gateway. pos-sim ends when all it has sold is acked.
+/// Each terminal has its own connection, epoch, sequence numbers and queue, and survives restarts of the MQTT
+/// broker and of the gateway. pos-sim ends when all it has sold is acked.
 #[derive(Parser)]
 #[command(version, after_long_help = EXAMPLES)]
 #[command(group(ArgGroup::new("sales").required(true).args(["store", "replay"])))]
@@ -43,7 +43,8 @@ struct Arguments {
     #[arg(long, value_name = "N", conflicts_with_all = ["duration", "replay"])]
     events: Option<u64>,
 
-    /// Epochs, ids and sales follow from it: the same seed gives the same events. Drawn and printed if not given
+    /// Epochs, ids and sales follow from it: the same seed gives the same events. Drawn and printed if not
+    /// given
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 
@@ -51,7 +52,8 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
 
-    /// Keep the terminals' queues in files here, synced before a sale counts: a killed pos-sim goes on where it was
+    /// Keep the terminals' queues in files here, synced before a sale counts: a killed pos-sim goes on where
+    /// it was
     #[arg(long, value_name = "DIR")]
     queue: Option<PathBuf>,
 
@@ -63,7 +65,8 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 64)]
     window: u32,
 
-    /// Replay real receipts: CSV (.gz) with store_id,basket_id,timestamp,product,quantity,amount; one terminal a store
+    /// Replay real receipts: CSV (.gz) with store_id,basket_id,timestamp,product,quantity,amount; one
+    /// terminal a store
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
 
@@ -100,7 +103,10 @@ struct Speed(Option<f64>);
 fn speed(text: &str) -> Result<Speed, String> {
     match text {
         "max" => Ok(Speed(None)),
-        factor => factor.parse().map(|factor| Speed(Some(factor))).map_err(|_| "a factor, or max".to_owned()),
+        factor => factor
+            .parse()
+            .map(|factor| Speed(Some(factor)))
+            .map_err(|_| "a factor, or max".to_owned()),
     }
 }
 
@@ -116,15 +122,26 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600.0,
         _ => return Err(format!("{unit:?} is none of ms, s, m, h")),
     };
-    let number: f64 = number.parse().map_err(|_| format!("{number:?} is not a number"))?;
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("{number:?} is not a number"))?;
     Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
 }
 
 impl Arguments {
     fn plan(self) -> Plan {
-        let mut plan = Plan::new(self.broker, self.store.unwrap_or_default(), self.devices, self.rate);
+        let mut plan = Plan::new(
+            self.broker,
+            self.store.unwrap_or_default(),
+            self.devices,
+            self.rate,
+        );
         if let Some(file) = self.replay {
-            plan.sales = Sales::Replayed { file, speed: self.speed.0, currency: self.currency };
+            plan.sales = Sales::Replayed {
+                file,
+                speed: self.speed.0,
+                currency: self.currency,
+            };
         }
         plan.end = match (self.events, self.duration) {
             (Some(events), _) => End::Events(events),
@@ -174,7 +191,11 @@ async fn main() -> ExitCode {
                 eprintln!("pos-sim: write {}: {error}", file.display());
                 return ExitCode::from(WRONG);
             }
-            if summary.unacked == 0 { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL_ACKED) }
+            if summary.unacked == 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(NOT_ALL_ACKED)
+            }
         }
         Err(error) => {
             eprintln!("pos-sim: {error}");
@@ -250,8 +271,21 @@ async fn show(mut watched: watch::Receiver<Progress>) {
 }
 
 fn line(progress: &Progress, rate: f64) -> String {
-    let Progress { terminals, connected_terminals: connected, sold, acked, unacked, resent, .. } = progress;
-    let trouble = progress.trouble.as_ref().map(|what| format!("  ({what})")).unwrap_or_default();
+    let Progress {
+        terminals,
+        connected_terminals: connected,
+        sold,
+        acked,
+        unacked,
+        resent,
+        ..
+    } = progress;
+    let terminals = terminals - progress.finished_terminals;
+    let trouble = progress
+        .trouble
+        .as_ref()
+        .map(|what| format!("  ({what})"))
+        .unwrap_or_default();
     format!(
         "{sold} sold, {acked} acked, {unacked} to go, {resent} resent, {rate:.0}/s, {connected}/{terminals} connected{trouble}"
     )

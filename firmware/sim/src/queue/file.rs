@@ -7,10 +7,11 @@
 //! kind 2  acked: all up to this seq(4) are safe
 //! ```
 //!
-//! Numbers are little-endian. The file is only appended to; a sale is synced before it counts. What a kill leaves
-//! behind the last sync is a torn tail: from the first record that is cut or whose checksum is wrong, the file is cut
-//! off at the next opening. Nothing in there had been sold. When most of a large file is acked, it is written anew
-//! beside the old one and renamed over it, so that at each moment one whole file has the name.
+//! Numbers are little-endian. The file is only appended to; a sale is synced before it counts. What a kill
+//! leaves behind the last sync is a torn tail: from the first record that is cut or whose checksum is wrong,
+//! the file is cut off at the next opening. Nothing in there had been sold. When most of a large file is
+//! acked, it is written anew beside the old one and renamed over it, so that at each moment one whole file
+//! has the name.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -51,14 +52,26 @@ impl QueueFile {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let file = Self::write_anew(&path, epoch, &[])?;
-                let queue = Self { file: Arc::new(file), len: HEADER as u64, pending: Vec::new(), epoch, path };
+                let queue = Self {
+                    file: Arc::new(file),
+                    len: HEADER as u64,
+                    pending: Vec::new(),
+                    epoch,
+                    path,
+                };
                 return Ok((queue, epoch, 0, Vec::new()));
             }
             Err(source) => return Err(io_error("read", &path, source)),
         };
-        let epoch = read_header(&bytes).ok_or_else(|| QueueError::Foreign { path: path.display().to_string() })?;
-        let Records { acked, frames, whole } = read_records(&bytes, epoch)
-            .map_err(|(at, what)| QueueError::Damaged { path: path.display().to_string(), at: at as u64, what })?;
+        let epoch = read_header(&bytes).ok_or_else(|| QueueError::Foreign {
+            path: path.display().to_string(),
+        })?;
+        let Records { acked, frames, whole } =
+            read_records(&bytes, epoch).map_err(|(at, what)| QueueError::Damaged {
+                path: path.display().to_string(),
+                at: at as u64,
+                what,
+            })?;
         let cut_and_seek = || {
             let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
             if whole < bytes.len() {
@@ -69,7 +82,18 @@ impl QueueFile {
             Ok(file)
         };
         let file = cut_and_seek().map_err(|source| io_error("open", &path, source))?;
-        Ok((Self { file: Arc::new(file), len: whole as u64, pending: Vec::new(), epoch, path }, epoch, acked, frames))
+        Ok((
+            Self {
+                file: Arc::new(file),
+                len: whole as u64,
+                pending: Vec::new(),
+                epoch,
+                path,
+            },
+            epoch,
+            acked,
+            frames,
+        ))
     }
 
     pub fn append(&mut self, frame: &[u8]) {
@@ -85,7 +109,9 @@ impl QueueFile {
             file.sync_data()?;
             Ok(pending)
         });
-        let mut pending = joined(written).await.map_err(|source| io_error("write", &self.path, source))?;
+        let mut pending = joined(written)
+            .await
+            .map_err(|source| io_error("write", &self.path, source))?;
         self.len += pending.len() as u64;
         pending.clear();
         self.pending = pending;
@@ -93,10 +119,20 @@ impl QueueFile {
     }
 
     /// Notes an ack; `held` are the frames above it.
-    pub async fn acked<'a>(&mut self, seq: u32, held: impl Iterator<Item = &'a Bytes> + Clone) -> Result<(), QueueError> {
+    pub async fn acked<'a>(
+        &mut self,
+        seq: u32,
+        held: impl Iterator<Item = &'a Bytes> + Clone,
+    ) -> Result<(), QueueError> {
         // Goes to the disk with the next sale; without one, a restart sends a few events again.
         put_record(&mut self.pending, ACKED, &seq.to_le_bytes());
-        if self.len < SMALL || held.clone().map(|frame| (RECORD + frame.len()) as u64).sum::<u64>() > self.len / 2 {
+        if self.len < SMALL
+            || held
+                .clone()
+                .map(|frame| (RECORD + frame.len()) as u64)
+                .sum::<u64>()
+                > self.len / 2
+        {
             return Ok(());
         }
         let mut records = Vec::new();
@@ -104,7 +140,9 @@ impl QueueFile {
         held.for_each(|frame| put_record(&mut records, EVENT, frame));
         let (path, epoch, len) = (self.path.clone(), self.epoch, (HEADER + records.len()) as u64);
         let written = tokio::task::spawn_blocking(move || Ok(Self::write_anew(&path, epoch, &records)));
-        let file = joined(written).await.map_err(|source| io_error("write", &self.path, source))??;
+        let file = joined(written)
+            .await
+            .map_err(|source| io_error("write", &self.path, source))??;
         self.file = Arc::new(file);
         self.len = len;
         self.pending.clear();
@@ -117,7 +155,12 @@ impl QueueFile {
         let directory = path.parent().unwrap_or(Path::new("."));
         let write = || {
             fs::create_dir_all(directory)?;
-            let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&aside)?;
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&aside)?;
             let mut bytes = Vec::with_capacity(HEADER + records.len());
             bytes.extend(MAGIC);
             bytes.extend(epoch.to_le_bytes());
@@ -139,7 +182,11 @@ async fn joined<T>(task: tokio::task::JoinHandle<io::Result<T>>) -> io::Result<T
 }
 
 fn io_error(act: &'static str, path: &Path, source: io::Error) -> QueueError {
-    QueueError::Io { act, path: path.display().to_string(), source }
+    QueueError::Io {
+        act,
+        path: path.display().to_string(),
+        source,
+    }
 }
 
 fn put_record(records: &mut Vec<u8>, kind: u8, body: &[u8]) {
@@ -160,7 +207,8 @@ fn checksum(kind: u8, body: &[u8]) -> u32 {
 fn read_header(bytes: &[u8]) -> Option<u32> {
     let header = bytes.get(..HEADER)?;
     let epoch = number(header, 8)?;
-    let sound = header.starts_with(MAGIC) && number(header, 12)? == crc32fast::hash(&header[..12]) && epoch != 0;
+    let sound =
+        header.starts_with(MAGIC) && number(header, 12)? == crc32fast::hash(&header[..12]) && epoch != 0;
     sound.then_some(epoch)
 }
 
@@ -192,7 +240,13 @@ fn read_records(bytes: &[u8], epoch: u32) -> Result<Records, (usize, String)> {
                 let header = frame.header;
                 if header.epoch != epoch || header.seq != newest + 1 {
                     let (found, expected) = (header.seq, newest + 1);
-                    return Err((at, format!("event {}/{found} where {epoch}/{expected} is expected", header.epoch)));
+                    return Err((
+                        at,
+                        format!(
+                            "event {}/{found} where {epoch}/{expected} is expected",
+                            header.epoch
+                        ),
+                    ));
                 }
                 newest = header.seq;
                 frames.push_back((frame.event.kind(), Bytes::copy_from_slice(body)));
@@ -209,7 +263,11 @@ fn read_records(bytes: &[u8], epoch: u32) -> Result<Records, (usize, String)> {
         }
         at += RECORD + body.len();
     }
-    Ok(Records { acked, frames: frames.into(), whole: at })
+    Ok(Records {
+        acked,
+        frames: frames.into(),
+        whole: at,
+    })
 }
 
 /// The record at the start of the bytes, if it is whole.
@@ -236,7 +294,12 @@ mod tests {
             method: PaymentMethod::Cash,
             status: PaymentStatus::Success,
         };
-        let header = Header { epoch: EPOCH, seq, oldest: 1, time_ms: 0 };
+        let header = Header {
+            epoch: EPOCH,
+            seq,
+            oldest: 1,
+            time_ms: 0,
+        };
         Bytes::copy_from_slice(encode(&header, &Event::Payment(payment), &mut [0; MAX_FRAME]).unwrap())
     }
 
@@ -287,7 +350,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a_b.queue");
         fs::write(&path, "my holiday notes, longer than a header").unwrap();
-        assert!(matches!(QueueFile::open(path.clone(), EPOCH), Err(QueueError::Foreign { .. })));
+        assert!(matches!(
+            QueueFile::open(path.clone(), EPOCH),
+            Err(QueueError::Foreign { .. })
+        ));
         assert!(fs::read_to_string(&path).unwrap().starts_with("my holiday"));
     }
 
@@ -295,17 +361,23 @@ mod tests {
     fn a_hole_in_the_numbers_is_damage() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a_b.queue");
-        let mut bytes = { drop(open(&path)); fs::read(&path).unwrap() };
+        let mut bytes = {
+            drop(open(&path));
+            fs::read(&path).unwrap()
+        };
         put_record(&mut bytes, EVENT, &frame(2));
         fs::write(&path, &bytes).unwrap();
-        assert!(matches!(QueueFile::open(path, EPOCH), Err(QueueError::Damaged { at: 16, .. })));
+        assert!(matches!(
+            QueueFile::open(path, EPOCH),
+            Err(QueueError::Damaged { at: 16, .. })
+        ));
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-        /// Cut the file anywhere behind its header, or write noise behind the cut: what was whole before the cut is
-        /// there, nothing else is, and the queue goes on.
+        /// Cut the file anywhere behind its header, or write noise behind the cut: what was whole before the
+        /// cut is there, nothing else is, and the queue goes on.
         #[test]
         fn a_torn_tail_costs_only_itself(count in 1u32..8, cut in 0.0..1.0f64, noise in proptest::collection::vec(any::<u8>(), 0..40)) {
             let directory = tempfile::tempdir().unwrap();

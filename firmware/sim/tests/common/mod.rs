@@ -12,6 +12,7 @@ use std::time::Duration;
 use comptoir_sim::{Broker, Plan, Progress, SimError, Summary};
 use comptoir_wire::topic::{Leaf, Topic};
 use comptoir_wire::{Ack, decode};
+use rumqttc::NetworkOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
@@ -28,11 +29,21 @@ pub struct Mosquitto {
 
 impl Mosquitto {
     pub fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let directory = tempfile::tempdir().unwrap();
-        let config = format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n");
+        let config = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true\n"
+        );
         std::fs::write(directory.path().join("mosquitto.conf"), config).unwrap();
-        Self { child: Self::spawn(&directory), port, directory }
+        Self {
+            child: Self::spawn(&directory),
+            port,
+            directory,
+        }
     }
 
     fn spawn(directory: &tempfile::TempDir) -> Child {
@@ -103,10 +114,20 @@ impl Acker {
     /// `keep`: remembers the events, not only how many.
     pub fn start(broker: &Broker, faults: Faults, keep: bool) -> Self {
         let mut options = MqttOptions::new("acker", broker.host(), broker.port());
-        options.set_clean_start(true).set_receive_maximum(Some(1000)).set_max_packet_size(Some(1 << 16));
+        options
+            .set_clean_start(true)
+            .set_receive_maximum(Some(1000))
+            .set_max_packet_size(Some(1 << 16));
         options.set_outgoing_inflight_upper_limit(1000);
-        let (client, events) = AsyncClient::new(options, 1000);
-        let taken = Arc::new(Mutex::new(Taken { keep, ..Taken::default() }));
+        let (client, mut events) = AsyncClient::new(options, 1000);
+        // Small packets are not to wait for the acknowledgement of those before them: that takes 40 ms.
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        events.options.set_network_options(network);
+        let taken = Arc::new(Mutex::new(Taken {
+            keep,
+            ..Taken::default()
+        }));
         let mut tasks = JoinSet::new();
         tasks.spawn(hear(client.clone(), events, Arc::clone(&taken), faults));
         tasks.spawn(ack(client, Arc::clone(&taken), faults));
@@ -125,7 +146,12 @@ impl Acker {
     /// The events of a terminal, if they were kept.
     pub fn events(&self, terminal: &str) -> Vec<Arrived> {
         let taken = self.taken.lock().unwrap();
-        taken.events.iter().filter(|((name, _), _)| name == terminal).flat_map(|(_, events)| events.clone()).collect()
+        taken
+            .events
+            .iter()
+            .filter(|((name, _), _)| name == terminal)
+            .flat_map(|(_, events)| events.clone())
+            .collect()
     }
 
     pub fn status(&self, terminal: &str) -> Option<String> {
@@ -156,7 +182,8 @@ impl Taken {
         let kind = match topic.leaf {
             Leaf::Event(kind) => kind,
             Leaf::Status => {
-                self.statuses.insert(terminal, String::from_utf8(payload.to_vec()).unwrap());
+                self.statuses
+                    .insert(terminal, String::from_utf8(payload.to_vec()).unwrap());
                 return;
             }
             _ => return,
@@ -178,11 +205,18 @@ impl Taken {
         self.json.insert(terminal.clone(), is_json);
         let name = (terminal, epoch);
         let count = self.counts.entry(name.clone()).or_default();
-        assert!(oldest <= *count + 1, "{}: forgot {oldest} of which only {count} are taken", name.0);
+        assert!(
+            oldest <= *count + 1,
+            "{}: forgot {oldest} of which only {count} are taken",
+            name.0
+        );
         if seq == *count + 1 {
             *count += 1;
             if self.keep {
-                self.events.entry(name.clone()).or_default().push((kind.to_string(), payload.to_vec()));
+                self.events
+                    .entry(name.clone())
+                    .or_default()
+                    .push((kind.to_string(), payload.to_vec()));
             }
         }
         self.dirty.push(name);
@@ -204,7 +238,10 @@ async fn ack(client: AsyncClient, taken: Arc<Mutex<Taken>>, faults: Faults) {
                     let ack = if taken.json[&name.0] {
                         format!(r#"{{"epoch":{},"seq":{seq}}}"#, name.1).into_bytes()
                     } else {
-                        Ack { epoch: name.1, seq }.encode(&mut [0; Ack::MAX_BYTES]).unwrap().to_vec()
+                        Ack { epoch: name.1, seq }
+                            .encode(&mut [0; Ack::MAX_BYTES])
+                            .unwrap()
+                            .to_vec()
                     };
                     (format!("pos/{}/ack", name.0), ack)
                 })
@@ -224,7 +261,9 @@ pub async fn run(plan: Plan) -> Result<Summary, SimError> {
 pub async fn run_until(plan: Plan, stop: CancellationToken) -> Result<Summary, SimError> {
     let (progress, _watched) = watch::channel(Progress::default());
     let run = comptoir_sim::run(plan, stop, progress);
-    tokio::time::timeout(Duration::from_secs(60), run).await.expect("an end within a minute")
+    tokio::time::timeout(Duration::from_secs(60), run)
+        .await
+        .expect("an end within a minute")
 }
 
 /// Waits until it is so, for half a minute at most.

@@ -86,8 +86,15 @@ pub fn parts(max_lines: usize) -> impl Strategy<Value = Parts> {
 }
 
 pub fn with_event<T>(parts: &Parts, then: impl FnOnce(Event<'_>) -> T) -> T {
-    let lines: Vec<Line<'_>> =
-        parts.lines.iter().map(|&(ref product, quantity, unit_price)| Line { product, quantity, unit_price }).collect();
+    let lines: Vec<Line<'_>> = parts
+        .lines
+        .iter()
+        .map(|&(ref product, quantity, unit_price)| Line {
+            product,
+            quantity,
+            unit_price,
+        })
+        .collect();
     let (status, method, paid, delivery_status) = parts.words;
     let [id, order_id] = &parts.ids;
     let &Parts { currency, amount, .. } = parts;
@@ -103,7 +110,14 @@ pub fn with_event<T>(parts: &Parts, then: impl FnOnce(Event<'_>) -> T) -> T {
             address: parts.address.as_deref(),
             lines: Lines::from_slice(&lines),
         }),
-        1 => Event::Payment(Payment { payment_id: id, order_id, currency, amount, method, status: paid }),
+        1 => Event::Payment(Payment {
+            payment_id: id,
+            order_id,
+            currency,
+            amount,
+            method,
+            status: paid,
+        }),
         _ => Event::Delivery(Delivery {
             delivery_id: id,
             order_id,
