@@ -47,17 +47,53 @@ fn gauges(shop: &Shop) -> Result<Registry, prometheus::Error> {
     let state = shop.journal.state();
     let up = |link: &Link| u64::from(link.is_up());
     for (name, help, value) in [
-        ("comptoir_mqtt_up", "1 if the MQTT broker is reached", up(&shop.mqtt)),
+        (
+            "comptoir_mqtt_up",
+            "1 if the MQTT broker is reached",
+            up(&shop.mqtt),
+        ),
         ("comptoir_kafka_up", "1 if Kafka is reached", up(&shop.kafka)),
-        ("comptoir_bridge_up", "1 if the transactional producer works", up(&shop.bridge)),
-        ("comptoir_journal_pending", "Events not yet in Kafka", state.pending()),
+        (
+            "comptoir_bridge_up",
+            "1 if the transactional producer works",
+            up(&shop.bridge),
+        ),
+        (
+            "comptoir_journal_pending",
+            "Events not yet in Kafka",
+            state.pending(),
+        ),
         ("comptoir_journal_events", "Events in the journal", state.events()),
-        ("comptoir_journal_bytes", "Bytes in use in the journal", state.bytes),
-        ("comptoir_journal_max_bytes", "At this size nothing is accepted", state.max_bytes),
-        ("comptoir_journal_refusing", "1 while nothing is accepted", u64::from(state.refusing)),
-        ("comptoir_journal_commits", "Group commits since the start", state.commits),
-        ("comptoir_journal_committed", "Events in those group commits", state.committed),
-        ("comptoir_dead_letters", "Dead letters in the journal", state.dead_letters),
+        (
+            "comptoir_journal_bytes",
+            "Bytes in use in the journal",
+            state.bytes,
+        ),
+        (
+            "comptoir_journal_max_bytes",
+            "At this size nothing is accepted",
+            state.max_bytes,
+        ),
+        (
+            "comptoir_journal_refusing",
+            "1 while nothing is accepted",
+            u64::from(state.refusing),
+        ),
+        (
+            "comptoir_journal_commits",
+            "Group commits since the start",
+            state.commits,
+        ),
+        (
+            "comptoir_journal_committed",
+            "Events in those group commits",
+            state.committed,
+        ),
+        (
+            "comptoir_dead_letters",
+            "Dead letters in the journal",
+            state.dead_letters,
+        ),
     ] {
         let gauge = IntGauge::new(name, help)?;
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));

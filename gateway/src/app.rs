@@ -79,8 +79,7 @@ impl App {
         // An error means that somebody has chosen one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Arc::new(Metrics::new().context("the metrics could not be set up")?);
-        let (journal, writer) =
-            Journal::open(&config.journal.path, config.journal.max_bytes).await?;
+        let (journal, writer) = Journal::open(&config.journal.path, config.journal.max_bytes).await?;
         // Read back at most a few batches ahead of the fold.
         let (output, read_back) = mpsc::channel(4);
         let (projection, folder, positions) = projection::open(
@@ -142,6 +141,7 @@ impl App {
                 journal: journal.clone(),
                 link: shop.bridge.clone(),
                 metrics: metrics.clone(),
+                cut: false.into(),
             };
             let readback = ReadBackLoop {
                 settings: settings.clone(),

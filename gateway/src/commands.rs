@@ -3,6 +3,7 @@
 //! At least once: a command counts as dealt with only when the MQTT broker has it, so one that was under
 //! way in a crash is sent again. The order of one partition is kept.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,21 +121,22 @@ impl Commands {
     }
 }
 
-/// What head office may say to a binary terminal; anything else it is handed as it is.
+/// What head office may say to a binary terminal, by its `type`; anything else it is handed as it is.
+///
+/// Not an enum tagged for serde: that would read numbers into floats before a price sees its digits.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Known {
-    Message {
-        text: String,
-    },
-    PriceList {
-        currency: Currency,
-        prices: Vec<KnownPrice>,
-    },
-    OrderStatus {
-        order_id: String,
-        status: String,
-    },
+struct Known<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
+    currency: Option<Currency>,
+    #[serde(default)]
+    prices: Vec<KnownPrice>,
+    #[serde(borrow)]
+    order_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    status: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -153,17 +155,17 @@ fn payload(json: &[u8], encoding: Encoding) -> Vec<u8> {
     binary.unwrap_or_else(|| json.to_vec())
 }
 
-fn encode(known: &Known) -> Option<Vec<u8>> {
+fn encode(known: &Known<'_>) -> Option<Vec<u8>> {
     let mut buffer = vec![0; wire::MAX_FRAME];
     let mut prices = Vec::new();
-    let command = match known {
-        Known::Message { text } => wire::Command::Message(wire::Message { text }),
-        Known::PriceList {
-            currency,
-            prices: list,
-        } => {
-            for price in list {
-                let money = Money::from_decimal(price.unit_price.0, *currency).ok()?;
+    let command = match &*known.r#type {
+        "message" => wire::Command::Message(wire::Message {
+            text: known.text.as_deref()?,
+        }),
+        "price_list" => {
+            let currency = known.currency?;
+            for price in &known.prices {
+                let money = Money::from_decimal(price.unit_price.0, currency).ok()?;
                 prices.push(wire::Price {
                     product: &price.product,
                     unit_price: u64::try_from(money.minor()).ok()?,
@@ -174,12 +176,11 @@ fn encode(known: &Known) -> Option<Vec<u8>> {
                 prices: wire::Prices::from_slice(&prices),
             })
         }
-        Known::OrderStatus { order_id, status } => {
-            wire::Command::OrderStatus(wire::OrderStatusChange {
-                order_id,
-                status: wire::OrderStatus::parse(status)?,
-            })
-        }
+        "order_status" => wire::Command::OrderStatus(wire::OrderStatusChange {
+            order_id: known.order_id.as_deref()?,
+            status: wire::OrderStatus::parse(known.status.as_deref()?)?,
+        }),
+        _ => return None,
     };
     command.encode(&mut buffer).map(<[u8]>::to_vec).ok()
 }
@@ -200,7 +201,8 @@ mod tests {
 
     #[test]
     fn prices_are_exact() {
-        let json = br#"{"type":"price_list","currency":"EUR","prices":[{"product":"Pain","unit_price":1.05}]}"#;
+        let json =
+            br#"{"type":"price_list","currency":"EUR","prices":[{"product":"Pain","unit_price":1.05}]}"#;
         let binary = payload(json, Encoding::Postcard);
         match wire::Command::decode(&binary).unwrap() {
             wire::Command::PriceList(list) => {

@@ -26,6 +26,7 @@ pub struct ConfigError(String);
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// This shop: names the gateway towards Kafka, and the sales that are made at the gateway itself.
+    #[serde(deserialize_with = "word")]
     pub store: String,
     /// Of amounts that name no currency, and of the revenue. ISO 4217.
     pub currency: Currency,
@@ -172,9 +173,7 @@ impl Config {
 
     /// Reads and checks.
     pub fn from_figment(figment: Figment) -> Result<Self, ConfigError> {
-        let config: Config = figment
-            .extract()
-            .map_err(|error| ConfigError(describe(&error)))?;
+        let config: Config = figment.extract().map_err(|error| ConfigError(describe(&error)))?;
         config.check()?;
         Ok(config)
     }
@@ -189,7 +188,12 @@ impl Config {
                 self.journal.max_bytes
             )));
         }
-        if self.kafka.brokers.as_deref().is_some_and(|brokers| brokers.trim().is_empty()) {
+        if self
+            .kafka
+            .brokers
+            .as_deref()
+            .is_some_and(|brokers| brokers.trim().is_empty())
+        {
             return Err(ConfigError(
                 "kafka.brokers: empty; leave it out to buffer without Kafka".to_owned(),
             ));
@@ -223,9 +227,15 @@ impl Config {
 /// Properties on which the guarantee rests.
 const OURS: &[(&str, &str)] = &[
     ("bootstrap.servers", "is kafka.brokers"),
-    ("transactional.id", "is made of the store's name; exactly-once rests on it"),
+    (
+        "transactional.id",
+        "is made of the store's name; exactly-once rests on it",
+    ),
     ("enable.idempotence", "is always on; exactly-once rests on it"),
-    ("isolation.level", "is always read_committed; exactly-once rests on it"),
+    (
+        "isolation.level",
+        "is always read_committed; exactly-once rests on it",
+    ),
     ("group.id", "is made of the store's name"),
     ("acks", "is always all; exactly-once rests on it"),
 ];
@@ -263,11 +273,23 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A text, also where it looks like a number: the environment has no quotes to tell them apart.
+fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text")]
+    enum Word {
+        Text(String),
+        Number(u64),
+    }
+    Ok(match Word::deserialize(deserializer)? {
+        Word::Text(text) => text,
+        Word::Number(number) => number.to_string(),
+    })
+}
+
 /// Flattens what TOML and the environment make of a dotted name: `security.protocol` may come quoted, as
 /// nested tables, or as `SECURITY_PROTOCOL` (no property that matters here has an underscore).
-fn properties<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<String, Secret>, D::Error> {
+fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Secret>, D::Error> {
     use figment::value::{Dict, Value};
 
     fn flatten(prefix: &str, dict: Dict, out: &mut BTreeMap<String, Secret>) -> Result<(), String> {
@@ -313,8 +335,7 @@ impl FromStr for MqttUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let url = url::Url::parse(text)
-            .map_err(|error| format!("no URL like mqtt://host:1883 ({error})"))?;
+        let url = url::Url::parse(text).map_err(|error| format!("no URL like mqtt://host:1883 ({error})"))?;
         let (tls, port) = match url.scheme() {
             "mqtt" | "tcp" => (false, 1883),
             "mqtts" | "ssl" => (true, 8883),

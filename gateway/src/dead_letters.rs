@@ -46,7 +46,11 @@ async fn list(config: &Config, limit: u32) -> anyhow::Result<()> {
     }
     for letter in letters {
         let entry = &letter.entry;
-        let again = if letter.retried.is_some() { "  (taken in since)" } else { "" };
+        let again = if letter.retried.is_some() {
+            "  (taken in since)"
+        } else {
+            ""
+        };
         println!(
             "{:>8}  {}  {}  {} bytes  {}{again}",
             entry.offset.0,
@@ -119,5 +123,7 @@ async fn retry(config: &Config, offset: u64) -> anyhow::Result<ExitCode> {
 /// In this machine's time zone, to the second.
 fn local(ms: i64) -> String {
     let at = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
-    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    at.to_zoned(TimeZone::system())
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
 }

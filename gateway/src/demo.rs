@@ -42,9 +42,7 @@ const STORE: &str = "demo-1";
 /// Runs until Ctrl-C or SIGTERM.
 pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(
-            "off,comptoir_gateway=warn",
-        ))
+        .with_env_filter(tracing_subscriber::EnvFilter::new("off,comptoir_gateway=warn"))
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
@@ -71,16 +69,22 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     };
     config.mqtt.embedded = Some(options.mqtt);
     config.kafka.brokers = Some(kafka.brokers());
-    let app = App::build(&config).await.context(
-        "the demonstration cannot start (other ports: --http 0.0.0.0:8081 --mqtt 127.0.0.1:1884)",
-    )?;
+    let app = App::build(&config)
+        .await
+        .context("the demonstration cannot start (other ports: --http 0.0.0.0:8081 --mqtt 127.0.0.1:1884)")?;
     let (http, mqtt, shop) = (app.http, app.mqtt.clone(), app.shop.clone());
     let running = app.start()?;
     println!("Comptoir demonstration. Everything is in this one process and nothing is installed.");
     println!("  API            http://localhost:{}/api/gateway", http.port());
     println!("  MQTT broker    {mqtt} (built in)");
-    println!("  Kafka          {} (in memory: it forgets everything at the end)", kafka.brokers());
-    println!("  tills          {} simulated, {} events/s", options.terminals, options.rate);
+    println!(
+        "  Kafka          {} (in memory: it forgets everything at the end)",
+        kafka.brokers()
+    );
+    println!(
+        "  tills          {} simulated, {} events/s",
+        options.terminals, options.rate
+    );
     println!("  journal        {}", config.journal.path.display());
     println!("Ctrl-C ends it.\n");
 
@@ -90,8 +94,7 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let ended = CancellationToken::new();
     let status = status_line(shop, sold, ended.clone());
     let signals = async {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {
             _ = terminate.recv() => {}
             interrupted = tokio::signal::ctrl_c() => interrupted?,

@@ -97,12 +97,8 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => return demo::run(options).await,
         Command::Run(argument)
         | Command::Check(argument)
-        | Command::Backup {
-            config: argument, ..
-        }
-        | Command::DeadLetters {
-            config: argument, ..
-        } => match load(argument) {
+        | Command::Backup { config: argument, .. }
+        | Command::DeadLetters { config: argument, .. } => match load(argument) {
             Ok(config) => config,
             Err(code) => return Ok(code),
         },
@@ -125,7 +121,11 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Backup { file, .. } => {
             Journal::backup(&config.journal.path, &file).await?;
-            println!("{} holds a copy of {}", file.display(), config.journal.path.display());
+            println!(
+                "{} holds a copy of {}",
+                file.display(),
+                config.journal.path.display()
+            );
             Ok(ExitCode::SUCCESS)
         }
         Command::DeadLetters { act, .. } => dead_letters::carry_out(&config, act).await,

@@ -41,23 +41,14 @@ impl Metrics {
             "comptoir_events_ahead_of_gap_total",
             "Events not taken yet because numbers before them were missing",
         )?;
-        let relayed = counter(
-            "comptoir_events_relayed_total",
-            "Events committed to Kafka",
-        )?;
+        let relayed = counter("comptoir_events_relayed_total", "Events committed to Kafka")?;
         let transactions = counter("comptoir_kafka_transactions_total", "Transactions committed")?;
         let relay_failures = counter(
             "comptoir_kafka_failures_total",
             "Times that the producer had to be made anew",
         )?;
-        let read_back = counter(
-            "comptoir_events_read_back_total",
-            "Records read back from Kafka",
-        )?;
-        let commands = counter(
-            "comptoir_commands_total",
-            "Commands handed to the MQTT broker",
-        )?;
+        let read_back = counter("comptoir_events_read_back_total", "Records read back from Kafka")?;
+        let commands = counter("comptoir_commands_total", "Commands handed to the MQTT broker")?;
         let transaction_seconds = Histogram::with_opts(
             HistogramOpts::new(
                 "comptoir_kafka_transaction_seconds",

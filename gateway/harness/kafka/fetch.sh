@@ -17,9 +17,13 @@ clean_up() {
 }
 trap clean_up EXIT
 
+mkdir -p "$folder"
+# Two runs at a time would move one folder into the other's.
+exec 9>"$folder/lock"
+flock 9
+
 if [ ! -d "$folder/lib" ]; then
     echo "Fetching Apache Kafka $version into $folder"
-    mkdir -p "$folder"
     work=$(mktemp -d "$folder/fetch.XXXXXX")
     mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DoutputDirectory="$work/lib"
     mv "$work/lib" "$folder/lib"
@@ -51,7 +55,7 @@ END
 "${run[@]}" kafka.tools.StorageTool format --standalone \
     --cluster-id comptoirComptoirArchiv --config "$work/server.properties" >"$work/log" 2>&1 ||
     { cat "$work/log" >&2; exit 1; }
-"${run[@]}" -XX:ArchiveClassesAtExit="$work/classes.jsa" kafka.Kafka "$work/server.properties" >"$work/log" 2>&1 &
+"${run[@]}" -XX:ArchiveClassesAtExit="$work/classes.jsa" kafka.Kafka "$work/server.properties" >"$work/log" 2>&1 9>&- &
 server=$!
 for ((i = 0; i < 600; i++)); do
     grep -q 'Kafka Server started' "$work/log" && break

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use crate::ledger::LedgerLine;
-use crate::reader::Record;
+use crate::record::Record;
 
 const SHOWN: usize = 5;
 

@@ -1,8 +1,11 @@
 //! The gateway under test, as people run it: its binary, a configuration file, signals, HTTP.
 
+mod config;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,98 +13,16 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use crate::eventually::within;
-use crate::process::{Process, Signal};
+use crate::process::{Process, Signal, read_log, tail_of};
 use crate::scratch::Scratch;
+use crate::usage::{Usage, usage};
+pub use config::GatewayConfig;
+use config::port_file;
 
 const READY_DEADLINE: Duration = Duration::from_secs(20);
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// The contract's: SIGTERM ends it cleanly within 10 s.
 const TERMINATE_DEADLINE: Duration = Duration::from_secs(10);
-
-/// What goes into the gateway's configuration file.
-#[derive(Debug, Clone)]
-pub struct GatewayConfig {
-    pub store: String,
-    pub mqtt_url: String,
-    /// Without it the gateway buffers.
-    pub kafka_brokers: Option<String>,
-    pub topic_prefix: String,
-    /// None: in the gateway's own scratch folder, kept over its restarts.
-    pub journal_path: Option<PathBuf>,
-    pub max_bytes: Option<u64>,
-    /// Port 0: a free one, another at each start.
-    pub http_listen: String,
-    /// More TOML, with dotted keys only: `kafka.properties."linger.ms" = "5"`.
-    pub extra: String,
-    pub env: Vec<(String, String)>,
-}
-
-impl GatewayConfig {
-    /// Without Kafka, and with the gateway's own defaults where it has any.
-    pub fn new(store: &str, mqtt_url: &str) -> Self {
-        Self {
-            store: store.to_owned(),
-            mqtt_url: mqtt_url.to_owned(),
-            kafka_brokers: None,
-            topic_prefix: String::new(),
-            journal_path: None,
-            max_bytes: None,
-            http_listen: "127.0.0.1:0".to_owned(),
-            extra: String::new(),
-            env: Vec::new(),
-        }
-    }
-
-    /// With Kafka.
-    #[must_use]
-    pub fn kafka(mut self, brokers: &str, topic_prefix: &str) -> Self {
-        self.kafka_brokers = Some(brokers.to_owned());
-        self.topic_prefix = topic_prefix.to_owned();
-        self
-    }
-
-    fn toml(&self, scratch: &Scratch) -> String {
-        let journal = self.journal_path(scratch).display().to_string();
-        let port_file = port_file(scratch).display().to_string();
-        let mut lines = vec![
-            ("store", quoted(&self.store)),
-            ("mqtt.url", quoted(&self.mqtt_url)),
-            ("kafka.topic_prefix", quoted(&self.topic_prefix)),
-            ("journal.path", quoted(&journal)),
-            ("http.listen", quoted(&self.http_listen)),
-            ("http.port_file", quoted(&port_file)),
-        ];
-        lines.extend(
-            self.kafka_brokers
-                .as_ref()
-                .map(|brokers| ("kafka.brokers", quoted(brokers))),
-        );
-        lines.extend(
-            self.max_bytes
-                .map(|bytes| ("journal.max_bytes", bytes.to_string())),
-        );
-        let lines: String = lines
-            .iter()
-            .map(|(key, value)| format!("{key} = {value}\n"))
-            .collect();
-        lines + &self.extra + "\n"
-    }
-
-    fn journal_path(&self, scratch: &Scratch) -> PathBuf {
-        self.journal_path
-            .clone()
-            .unwrap_or_else(|| scratch.join("journal.db"))
-    }
-}
-
-/// JSON's strings are TOML's basic strings.
-fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
-}
-
-fn port_file(scratch: &Scratch) -> PathBuf {
-    scratch.join("http.port")
-}
 
 /// A gateway, running or not. What it has logged is printed when its test panics.
 #[derive(Debug)]
@@ -145,13 +66,9 @@ impl Gateway {
         fs::write(&file, self.config.toml(&self.scratch))?;
         // Else the port of the last start would be taken for that of this one.
         let _ = fs::remove_file(port_file(&self.scratch));
-        let mut command = self.command();
+        let mut command = self.command(&self.config.wrapper);
         command.args(["run", "--config"]).arg(&file);
-        self.process = Some(Process::spawn(
-            "the gateway",
-            command,
-            &self.scratch.join("gateway.log"),
-        )?);
+        self.process = Some(Process::spawn("the gateway", command, &self.log_file())?);
         Ok(())
     }
 
@@ -162,7 +79,7 @@ impl Gateway {
     pub async fn run(&self, args: &[&str], deadline: Duration) -> Result<(ExitStatus, String)> {
         let file = self.config_file();
         fs::write(&file, self.config.toml(&self.scratch))?;
-        let mut command = self.command();
+        let mut command = self.command(&[]);
         command.args(args).arg("--config").arg(&file);
         let log = Scratch::new("command")?;
         let mut process = Process::spawn("a gateway's command", command, &log.join("log"))?;
@@ -288,7 +205,7 @@ impl Gateway {
 
     /// Everything logged since the first start.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.scratch.join("gateway.log")).unwrap_or_default()
+        read_log(&self.log_file())
     }
 
     /// The process id.
@@ -302,8 +219,39 @@ impl Gateway {
             .context("the gateway does not run")
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+    /// What its process has used by now; each start begins anew.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn usage(&self) -> Result<Usage> {
+        usage(self.pid()?)
+    }
+
+    /// Resident memory now.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn rss_bytes(&self) -> Result<u64> {
+        Ok(self.usage()?.rss_bytes)
+    }
+
+    /// User and system time since its start.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        Ok(self.usage()?.cpu)
+    }
+
+    fn command(&self, wrapper: &[String]) -> Command {
+        let mut command = match wrapper {
+            [] => Command::new(&self.binary),
+            [program, args @ ..] => {
+                let mut command = Command::new(program);
+                command.args(args).arg(&self.binary);
+                command
+            }
+        };
         for (name, _) in std::env::vars_os() {
             // What the tester has set for gateways of his own would override the file.
             if name.as_encoded_bytes().starts_with(b"COMPTOIR_") {
@@ -321,6 +269,19 @@ impl Gateway {
     }
 
     fn log_tail(&self) -> String {
-        self.process.as_ref().map(Process::log_tail).unwrap_or_default()
+        tail_of("the gateway", &self.log_file())
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.scratch.join("gateway.log")
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // A running one prints it as its process is dropped; this is for one that was killed or has ended.
+        if self.process.is_none() && thread::panicking() {
+            eprintln!("{}", self.log_tail());
+        }
     }
 }

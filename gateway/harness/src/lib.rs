@@ -17,6 +17,7 @@ mod mqtt_probe;
 mod pos_sim;
 pub mod process;
 mod reader;
+mod record;
 mod scratch;
 mod usage;
 
@@ -28,6 +29,7 @@ pub use ledger::{LedgerLine, read_ledger};
 pub use mosquitto::Mosquitto;
 pub use mqtt_probe::{MqttProbe, Received};
 pub use pos_sim::{PosSim, sibling_binary};
-pub use reader::{Reader, Record, Tail};
+pub use reader::{Reader, Tail};
+pub use record::Record;
 pub use scratch::{Scratch, free_port};
 pub use usage::{Usage, usage};

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process, set_parent_process_death_signal};
+use rustix::process::{Pid, getpid, getppid, kill_process, set_parent_process_death_signal};
 
 use crate::eventually::within;
 
@@ -25,12 +25,14 @@ type Order = (Command, Sender<io::Result<Child>>);
 
 static SPAWNER: LazyLock<Mutex<Sender<Order>>> = LazyLock::new(|| {
     let (orders, inbox) = channel::<Order>();
-    thread::spawn(move || {
+    let spawn_all = move || {
         for (mut command, answer) in inbox {
             // Whoever asked waits for the answer, so it can be sent.
             let _ = answer.send(command.spawn());
         }
-    });
+    };
+    // Without the thread its inbox is gone too, and every spawn says so.
+    let _ = thread::Builder::new().name("spawner".to_owned()).spawn(spawn_all);
     Mutex::new(orders)
 });
 
@@ -60,13 +62,22 @@ impl Process {
             .stdout(output.try_clone()?)
             .stderr(output);
         let program = command.get_program().display().to_string();
-        // SAFETY: between fork and exec only the one system call prctl is made; nothing is allocated or locked.
+        let parent = getpid();
+        // SAFETY: between fork and exec only the system calls prctl and getppid are made; nothing is allocated or locked.
         #[expect(
             unsafe_code,
             reason = "pre_exec is the only place from where a child can ask for its parent-death signal"
         )]
         unsafe {
-            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+            command.pre_exec(move || {
+                set_parent_process_death_signal(Some(Signal::KILL))?;
+                // A parent that died before the line above is not told of any more.
+                if getppid() == Some(parent) {
+                    Ok(())
+                } else {
+                    Err(io::ErrorKind::NotFound.into())
+                }
+            });
         }
         let (answer, spawned) = channel();
         SPAWNER
@@ -149,22 +160,12 @@ impl Process {
 
     /// What it has written to standard output and error.
     pub fn log(&self) -> String {
-        fs::read(&self.log)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        read_log(&self.log)
     }
 
     /// The last lines of [`Self::log`], under a heading.
     pub fn log_tail(&self) -> String {
-        let log = self.log();
-        let lines: Vec<&str> = log.lines().collect();
-        let shown = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
-        format!(
-            "---- {} ({}) ----\n{}\n----",
-            self.name,
-            self.log.display(),
-            shown.join("\n")
-        )
+        tail_of(&self.name, &self.log)
     }
 
     fn ended(&mut self) -> anyhow::Error {
@@ -189,4 +190,19 @@ impl Drop for Process {
             eprintln!("{}", self.log_tail());
         }
     }
+}
+
+/// The whole log, as much of it as is text; empty before it is made.
+pub(crate) fn read_log(log: &Path) -> String {
+    fs::read(log)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
+}
+
+/// The last lines of a log, under a heading.
+pub(crate) fn tail_of(name: &str, log: &Path) -> String {
+    let text = read_log(log);
+    let lines: Vec<&str> = text.lines().collect();
+    let shown = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+    format!("---- {name} ({}) ----\n{}\n----", log.display(), shown.join("\n"))
 }

@@ -1,83 +1,21 @@
 //! What a reader with `isolation.level=read_committed` finds in Kafka: the view that exactly-once is promised for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
-use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use crate::eventually::within;
 use crate::kafka::client;
+use crate::record::Record;
 
 const ANSWER: Duration = Duration::from_secs(2);
-
-/// One committed record, whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    pub topic: String,
-    pub partition: i32,
-    pub offset: i64,
-    /// Unix milliseconds.
-    pub timestamp: Option<i64>,
-    pub key: Option<Vec<u8>>,
-    pub value: Vec<u8>,
-    pub headers: BTreeMap<String, Vec<u8>>,
-}
-
-impl Record {
-    fn of(message: &BorrowedMessage<'_>) -> Self {
-        let headers = message.headers().map(|headers| {
-            headers
-                .iter()
-                .map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
-        });
-        Self {
-            topic: message.topic().to_owned(),
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp: message.timestamp().to_millis(),
-            key: message.key().map(<[u8]>::to_vec),
-            value: message.payload().unwrap_or_default().to_vec(),
-            headers: headers.into_iter().flatten().collect(),
-        }
-    }
-
-    /// The key, if it is UTF-8.
-    pub fn key_text(&self) -> Option<&str> {
-        self.key.as_deref().and_then(|key| std::str::from_utf8(key).ok())
-    }
-
-    /// A header, if it is there and UTF-8.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get(name)
-            .and_then(|value| std::str::from_utf8(value).ok())
-    }
-
-    /// The event's name: `{store}/{device}/{epoch}/{seq}`.
-    pub fn ce_id(&self) -> Option<&str> {
-        self.header("ce_id")
-    }
-
-    /// The value as JSON.
-    ///
-    /// # Errors
-    /// It is not JSON.
-    pub fn json(&self) -> Result<Value> {
-        serde_json::from_slice(&self.value).with_context(|| {
-            format!(
-                "{} [{}] at {} is not JSON",
-                self.topic, self.partition, self.offset
-            )
-        })
-    }
-}
 
 /// Reads topics from their beginning.
 #[derive(Debug, Clone)]
@@ -292,12 +230,48 @@ fn left(end: Instant) -> Duration {
 }
 
 /// Asks until there is an answer, for threads that may block.
+///
+/// In the end it fails with what Kafka has said last, if it has said anything. Time-outs do not count as that: the last
+/// looks, of which there may be several of a millisecond each, have too little time for an answer.
 fn retry<T>(end: Instant, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut said = None;
     loop {
-        match ask() {
+        let error = match ask() {
             Ok(answer) => return Ok(answer),
-            Err(error) if left(end) == Duration::ZERO => return Err(error),
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            Err(error) if timed_out(&error) => said.unwrap_or(error),
+            Err(error) => error,
+        };
+        if left(end) == Duration::ZERO {
+            return Err(error);
         }
+        said = Some(error);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn timed_out(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref().and_then(KafkaError::rdkafka_error_code);
+    code == Some(RDKafkaErrorCode::OperationTimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn what_kafka_said_outlives_the_time_outs_after_it() {
+        let mut looks = 0;
+        let error = retry::<()>(Instant::now() + Duration::from_millis(50), || {
+            looks += 1;
+            match looks {
+                1 => Err(anyhow!("no such topic")),
+                _ => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut).into()),
+            }
+        })
+        .unwrap_err();
+        assert!(looks > 2, "there were only {looks} looks");
+        assert_eq!(error.to_string(), "no such topic");
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder;
@@ -30,6 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Between attempts; a fenced gateway waits the longest, so that two of one name do not fight.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 const FENCED_WAIT: Duration = Duration::from_secs(60);
+/// A dead letter may be larger than a Kafka record may be, where the topic was not made by us: then this
+/// much of it is sent.
+const CUT: usize = 256 << 10;
 /// How often the place to begin reading the watermark topic is moved up.
 const REFRESH: Duration = Duration::from_secs(300);
 
@@ -38,6 +42,8 @@ pub struct Relay {
     pub journal: Journal,
     pub link: Link,
     pub metrics: Arc<Metrics>,
+    /// Kafka has refused a record for its size.
+    pub cut: AtomicBool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -63,13 +69,14 @@ impl Relay {
             };
             self.metrics.relay_failures.inc();
             self.link.down(&error);
+            if let RelayError::Kafka(kafka::Error::TooLarge) = error {
+                self.cut.store(true, Ordering::Relaxed);
+            }
             if self.journal.state().watermark > begun {
                 waits = patience();
             }
             let wait = match error {
-                RelayError::Kafka(kafka::Error::Fenced) => {
-                    FENCED_WAIT.mul_f64(rand::random_range(0.5..1.5))
-                }
+                RelayError::Kafka(kafka::Error::Fenced) => FENCED_WAIT.mul_f64(rand::random_range(0.5..1.5)),
                 _ => waits.next().unwrap_or(MAX_WAIT),
             };
             debug!(%error, ?wait, "a new producer after a pause");
@@ -133,11 +140,17 @@ impl Relay {
             );
             return Ok(local);
         }
-        info!(from = local.0, to = upto.0, "Kafka is further than this side knew");
+        info!(
+            from = local.0,
+            to = upto.0,
+            "Kafka is further than this side knew"
+        );
         let mut counts = HashMap::new();
         let mut at = local;
         while at < upto.min(state.last) {
-            let wanted = usize::try_from(upto.0 - at.0).unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
+            let wanted = usize::try_from(upto.0 - at.0)
+                .unwrap_or(MAX_ENTRIES)
+                .min(MAX_ENTRIES);
             let entries = self.journal.read(at, wanted, MAX_BYTES).await?;
             let Some(last) = entries.last() else { break };
             at = last.offset;
@@ -199,12 +212,7 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    fn run(
-        &mut self,
-        mut at: Offset,
-        runtime: &Handle,
-        stop: &CancellationToken,
-    ) -> Result<(), RelayError> {
+    fn run(&mut self, mut at: Offset, runtime: &Handle, stop: &CancellationToken) -> Result<(), RelayError> {
         let journal = self.relay.journal.clone();
         let mut changes = journal.watch();
         let mut ahead = None;
@@ -262,7 +270,6 @@ impl Sender<'_> {
                     topic: &self.topics.watermarks,
                     key: self.key.as_bytes(),
                     payload: payload.as_bytes(),
-                    timestamp: Timestamp::now().as_millisecond(),
                     headers: &[],
                 },
                 deadline,
@@ -298,7 +305,8 @@ impl Sender<'_> {
                 "application/octet-stream",
             ),
         };
-        let headers: [(&str, &[u8]); 10] = [
+        let length = entry.payload.len().to_string();
+        let headers: [(&str, &[u8]); 11] = [
             ("ce_specversion", b"1.0"),
             ("ce_id", id.as_bytes()),
             ("ce_source", self.source.as_bytes()),
@@ -310,18 +318,24 @@ impl Sender<'_> {
             ("ce_journaloffset", offset.as_bytes()),
             // Of a dead letter only.
             ("ce_mqtttopic", entry.key.as_bytes()),
-            ("ce_reason", entry.reason.as_deref().unwrap_or_default().as_bytes()),
+            (
+                "ce_reason",
+                entry.reason.as_deref().unwrap_or_default().as_bytes(),
+            ),
+            // Of one that is too large for this Kafka only: its whole length. The journal has all of it.
+            ("ce_cutfrom", length.as_bytes()),
         ];
-        let used = match entry.kind {
-            EntryKind::Event(_) => 8,
-            EntryKind::DeadLetter => headers.len(),
+        let cut = self.relay.cut.load(Ordering::Relaxed) && entry.payload.len() > CUT;
+        let (used, payload) = match entry.kind {
+            EntryKind::Event(_) => (8, &*entry.payload),
+            EntryKind::DeadLetter if cut => (headers.len(), &entry.payload[..CUT]),
+            EntryKind::DeadLetter => (headers.len() - 1, &*entry.payload),
         };
         self.producer.send(
             &Record {
                 topic,
                 key: entry.key.as_bytes(),
-                payload: &entry.payload,
-                timestamp: entry.time,
+                payload,
                 headers: &headers[..used],
             },
             deadline,

@@ -58,10 +58,7 @@ pub async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Vec<DeadLetterBody>>, Problem> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let letters = shop
-        .journal
-        .dead_letters(query.before.map(Offset), limit)
-        .await?;
+    let letters = shop.journal.dead_letters(query.before.map(Offset), limit).await?;
     Ok(Json(letters.iter().map(DeadLetterBody::from).collect()))
 }
 
@@ -101,7 +98,10 @@ pub async fn retry(
     let letter = find(&shop, &offset).await?;
     if let Some(at) = letter.retried {
         let at = Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH);
-        return Err(Problem::new(StatusCode::CONFLICT, format!("taken in at {at} already")));
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            format!("taken in at {at} already"),
+        ));
     }
     let entry = &letter.entry;
     let received = Timestamp::from_millisecond(entry.time).unwrap_or_else(|_| Timestamp::now());

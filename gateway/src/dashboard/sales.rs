@@ -182,7 +182,10 @@ fn created(payload: Vec<u8>, name: EventName, offset: Offset) -> Result<Response
         offset: None,
     };
     let body = json(&item, Offset(0)).ok_or_else(|| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the event is stored, but could not be shown")
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the event is stored, but could not be shown",
+        )
     })?;
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
@@ -192,7 +195,12 @@ fn refuse_unknown(kind: Kind, body: &[u8]) -> Result<(), FieldError> {
     const COMMON: [&str; 6] = ["order_id", "status", "timestamp", "store", "device", "address"];
     let own: &[&str] = match kind {
         Kind::Order => &[
-            "customer_name", "customer_email", "product", "lines", "amount", "currency",
+            "customer_name",
+            "customer_email",
+            "product",
+            "lines",
+            "amount",
+            "currency",
         ],
         Kind::Payment => &["payment_id", "amount", "currency", "method"],
         Kind::Delivery => &["delivery_id", "estimated_date"],

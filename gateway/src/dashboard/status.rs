@@ -178,10 +178,7 @@ pub async fn gateway(State(shop): State<Arc<Shop>>) -> Result<Json<Gateway>, Pro
                 end: partition.end,
             })
             .collect(),
-        devices: devices
-            .into_iter()
-            .map(|report| device(report, &shop))
-            .collect(),
+        devices: devices.into_iter().map(|report| device(report, &shop)).collect(),
         dead_letters: state.dead_letters,
     }))
 }

@@ -14,8 +14,8 @@ use crate::event::{DeviceId, GATEWAY_EPOCH, Kind, UNKNOWN_DEVICE};
 use crate::journal::{Discipline, Encoding, EntryKind, Numbering, Submission};
 use crate::sale::draft::{self, Draft, FieldError};
 use crate::sale::{
-    Currency, Delivery, DeliveryStatus, Event, Line, Money, Order, OrderStatus, Payment,
-    PaymentMethod, PaymentStatus,
+    Currency, Delivery, DeliveryStatus, Event, Line, Money, Order, OrderStatus, Payment, PaymentMethod,
+    PaymentStatus,
 };
 
 /// Largest JSON document that is parsed; a longer one is a dead letter.
@@ -364,7 +364,8 @@ mod tests {
     }
 
     const TOPIC: &str = "pos/paris-1/till-9/payments";
-    const PAYMENT: &str = r#""payment_id":"p-1","order_id":"o-1","amount":12.50,"method":"Cash","status":"SUCCESS"}"#;
+    const PAYMENT: &str =
+        r#""payment_id":"p-1","order_id":"o-1","amount":12.50,"method":"Cash","status":"SUCCESS"}"#;
 
     #[test]
     fn a_plain_device_is_numbered_by_the_gateway() {
@@ -393,7 +394,11 @@ mod tests {
             (TOPIC, b"hello", "neither"),
             (TOPIC, b"\x1f\x01\x01", "version"),
             (TOPIC, b"\x01\x01", "seq"),
-            (TOPIC, b"{\"payment_id\":\"\xff\xfe\"}", "body"),
+            (
+                TOPIC,
+                b"{\"payment_id\":\"\xff\xfe\"}",
+                "payment_id: invalid unicode",
+            ),
             (TOPIC, b"{\"seq\":1}", "epoch: missing"),
             (TOPIC, b"{\"epoch\":0,\"seq\":1}", "epoch: 0"),
             (TOPIC, b"{\"epoch\":1,\"seq\":0}", "seq"),

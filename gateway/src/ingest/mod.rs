@@ -1,12 +1,16 @@
 //! MQTT in: from a terminal's publish to its ack.
 //!
-//! One connection is three loops that hand on through bounded channels:
+//! One connection is five loops that hand on through bounded channels:
 //!
 //! ```text
 //! poll ──publishes──▶ decode ──batches──▶ journal
 //!  ▲                                         │ committed and fsynced
-//!  └──PUBACKs, acks◀── acknowledge ◀─receipts┘
+//!  ├──PUBACKs── puback ◀─┬─ acknowledge ◀────┘ receipts
+//!  └──acks, commands── send
 //! ```
+//!
+//! `poll` waits only for `decode` and `acknowledge`, and those wait only for the journal; what goes out
+//! (`puback`, `send`) may wait for `poll`. So they cannot wait in a circle, whatever the MQTT broker does.
 //!
 //! The MQTT broker may have [`RECEIVE_MAXIMUM`] publishes unacknowledged, and [`IN_FLIGHT_KIB`] bounds
 //! their bytes: that is all the gateway ever holds. PUBACKs go out in the order of receipt and only after
@@ -51,6 +55,8 @@ const MAX_PACKET: u32 = 2 << 20;
 const IN_FLIGHT_KIB: u32 = 16 << 10;
 /// Publishes decoded into one batch.
 const BATCH: usize = 512;
+/// Requests that wait for the client to write them. Few: acks that wait outside are conflated.
+const REQUESTS: usize = 64;
 /// Batches that wait for their commit while the next is decoded.
 const BATCHES: usize = 4;
 /// The broker keeps the session, and what comes for it, for a week without us.
@@ -79,8 +85,8 @@ enum Ended {
     Unsubscribed(SubscribeReasonCode),
     #[error("{0}")]
     Refused(#[from] AppendError),
-    #[error("the MQTT client's queue is full")]
-    QueueFull,
+    #[error("the MQTT client has ended")]
+    ClientGone,
 }
 
 /// A publish, and its share of the bytes that may be held.
@@ -126,15 +132,17 @@ impl Ingest {
 
     /// One connection, from CONNECT until it is lost, or until `stop` and what was received is committed.
     async fn connection(&self, stop: &CancellationToken, connected: &mut bool) -> Result<(), Ended> {
-        // Room for every PUBACK and every publish that can be due at once, so that try_ack does not fail.
-        let queue = usize::from(RECEIVE_MAXIMUM) + downlink::IN_FLIGHT + 16;
-        let (client, events) = AsyncClient::new(self.options(), queue);
+        let (client, events) = AsyncClient::new(self.options(), REQUESTS);
         let (publishes, received) = mpsc::channel(usize::from(RECEIVE_MAXIMUM));
         let (batches, submitted) = mpsc::channel(BATCHES);
+        // Every publish that is not acknowledged has a packet id of its own: there are no more of them.
+        let (committed, pubacks) = mpsc::channel(usize::from(u16::MAX));
+        let drained = CancellationToken::new();
         tokio::try_join!(
-            self.poll(&client, events, publishes, stop, connected),
+            self.poll(&client, events, publishes, stop, &drained, connected),
             self.decode(received, batches),
-            self.acknowledge(&client, submitted),
+            self.acknowledge(submitted, committed),
+            puback(&client, pubacks, &drained),
             self.send(&client, stop),
         )?;
         Ok(())
@@ -172,6 +180,7 @@ impl Ingest {
         mut events: EventLoop,
         publishes: mpsc::Sender<Received>,
         stop: &CancellationToken,
+        drained: &CancellationToken,
         connected: &mut bool,
     ) -> Result<(), Ended> {
         let held = Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize));
@@ -181,8 +190,9 @@ impl Ingest {
                 // No more is taken in; what was goes through the other loops, and its acks come out here.
                 publishes = None;
             }
-            if client_is_idle(&publishes, &held) {
-                // Everything received is acknowledged: say goodbye, and give it a moment to be sent.
+            if drained.is_cancelled() {
+                // The PUBACKs of all that was received are queued: say goodbye behind them, and give it a
+                // moment to be sent.
                 let _ = client.try_disconnect();
                 let goodbye = async { while events.poll().await.is_ok() {} };
                 let _ = tokio::time::timeout(Duration::from_millis(200), goodbye).await;
@@ -192,14 +202,14 @@ impl Ingest {
                 event = events.poll() => event.map_err(Box::new)?,
                 // poll() is dropped half way only here, where this connection ends anyway.
                 () = stop.cancelled(), if publishes.is_some() => continue,
-                () = tokio::time::sleep(Duration::from_millis(20)), if publishes.is_none() => continue,
+                () = drained.cancelled() => continue,
             };
             match event {
                 Event::Incoming(Packet::ConnAck(ack)) => {
                     debug!(session_present = ack.session_present, "MQTT session");
                     client
                         .try_subscribe_many(filters())
-                        .map_err(|_| Ended::QueueFull)?;
+                        .map_err(|_| Ended::ClientGone)?;
                 }
                 Event::Incoming(Packet::SubAck(ack)) => {
                     for code in ack.return_codes {
@@ -214,8 +224,7 @@ impl Ingest {
                     let Some(publishes) = &publishes else { continue };
                     let size = (publish.payload.len() / 1024) as u32 + 1;
                     // The semaphore is never closed.
-                    let Ok(share) = held.clone().acquire_many_owned(size.min(IN_FLIGHT_KIB)).await
-                    else {
+                    let Ok(share) = held.clone().acquire_many_owned(size.min(IN_FLIGHT_KIB)).await else {
                         continue;
                     };
                     let received = Received {
@@ -264,19 +273,19 @@ impl Ingest {
 
     async fn acknowledge(
         &self,
-        client: &AsyncClient,
         mut submitted: mpsc::Receiver<Submitted>,
+        committed: mpsc::Sender<Publish>,
     ) -> Result<(), Ended> {
         while let Some(batch) = submitted.recv().await {
             let receipt = batch.receipt.await.unwrap_or(Err(AppendError::Closed))?;
             self.count(&receipt);
             // The terminals wait for these; the PUBACKs only open the broker's window.
             self.downlink.ack(receipt.acks);
-            for received in &batch.publishes {
+            for received in batch.publishes {
                 if received.publish.qos != QoS::AtMostOnce {
-                    client
-                        .try_ack(&received.publish)
-                        .map_err(|_| Ended::QueueFull)?;
+                    committed
+                        .try_send(received.publish)
+                        .map_err(|_| Ended::ClientGone)?;
                 }
             }
         }
@@ -302,19 +311,29 @@ impl Ingest {
                 () = stop.cancelled() => return Ok(()),
             };
             client
-                .try_publish(
+                .publish(
                     outgoing.topic,
                     QoS::AtLeastOnce,
                     outgoing.retain,
                     outgoing.payload,
                 )
-                .map_err(|_| Ended::QueueFull)?;
+                .await
+                .map_err(|_| Ended::ClientGone)?;
         }
     }
 }
 
-fn client_is_idle(publishes: &Option<mpsc::Sender<Received>>, held: &Semaphore) -> bool {
-    publishes.is_none() && held.available_permits() == IN_FLIGHT_KIB as usize
+/// Acknowledges to the MQTT broker, in the order of receipt.
+async fn puback(
+    client: &AsyncClient,
+    mut pubacks: mpsc::Receiver<Publish>,
+    drained: &CancellationToken,
+) -> Result<(), Ended> {
+    while let Some(publish) = pubacks.recv().await {
+        client.ack(&publish).await.map_err(|_| Ended::ClientGone)?;
+    }
+    drained.cancel();
+    Ok(())
 }
 
 const MAX_WAIT: Duration = Duration::from_secs(15);

@@ -29,10 +29,13 @@
 //! The front is pruned when the file nears `max_bytes`, and never beyond what is in Kafka and folded into
 //! the projection. At `max_bytes` with nothing to prune, `append` refuses: nothing is ever dropped.
 
+mod group;
 mod read;
 mod schema;
+mod stored;
 pub mod stream;
 mod tail;
+mod transaction;
 mod writer;
 
 use std::collections::HashMap;
@@ -379,10 +382,11 @@ impl Journal {
 
     /// Ends the writer after what is queued, and folds the WAL into the file.
     pub async fn close(&self) {
+        // The last connection to close folds the WAL, and only the writer's can.
+        self.readers.close().await;
         let (reply, done) = oneshot::channel();
         if self.commands.send(Command::Close(reply)).await.is_ok() {
             let _ = done.await;
         }
-        self.readers.close().await;
     }
 }

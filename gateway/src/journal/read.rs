@@ -86,10 +86,7 @@ impl Journal {
     }
 
     /// Those of the entries that are still here.
-    pub async fn entries(
-        &self,
-        offsets: &[Offset],
-    ) -> Result<HashMap<Offset, Arc<Entry>>, ReadError> {
+    pub async fn entries(&self, offsets: &[Offset]) -> Result<HashMap<Offset, Arc<Entry>>, ReadError> {
         if offsets.is_empty() {
             return Ok(HashMap::new());
         }

@@ -32,7 +32,9 @@ pub enum OpenError {
     InUse { path: PathBuf },
     #[error("{path} is not a Comptoir journal; it was left as it is")]
     Foreign { path: PathBuf },
-    #[error("{path} is damaged ({problem}); it was left as it is. Restore a backup, or move it away to begin a new journal")]
+    #[error(
+        "{path} is damaged ({problem}); it was left as it is. Restore a backup, or move it away to begin a new journal"
+    )]
     Damaged { path: PathBuf, problem: String },
     #[error("{path} was written by a newer version of the gateway (schema {version}); it was left as it is")]
     Newer { path: PathBuf, version: i64 },

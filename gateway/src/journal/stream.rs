@@ -89,8 +89,7 @@ impl Stream {
         }
         let next = seq == self.upto.saturating_add(1);
         let taken = next
-            || (discipline == Discipline::AnyOrder
-                && (self.ahead.len() < MAX_RANGES || self.touches(seq)));
+            || (discipline == Discipline::AnyOrder && (self.ahead.len() < MAX_RANGES || self.touches(seq)));
         if !taken {
             return Admission::AheadOfGap;
         }
@@ -120,7 +119,10 @@ impl Stream {
     fn touches(&self, seq: u32) -> bool {
         let after = self.ahead.partition_point(|&(from, _)| from <= seq);
         (after > 0 && self.ahead[after - 1].1 + 1 == seq)
-            || self.ahead.get(after).is_some_and(|&(from, _)| from == seq.saturating_add(1))
+            || self
+                .ahead
+                .get(after)
+                .is_some_and(|&(from, _)| from == seq.saturating_add(1))
     }
 
     /// Adds `from..=to` and restores the invariant of `ahead`.
@@ -183,7 +185,10 @@ mod tests {
     fn what_the_terminal_no_longer_holds_is_not_waited_for() {
         let mut stream = Stream::default();
         assert_eq!(stream.admit(5_000, 5_000, InOrder), New);
-        assert_eq!((stream.upto(), stream.elsewhere, stream.stored), (5_000, 4_999, 1));
+        assert_eq!(
+            (stream.upto(), stream.elsewhere, stream.stored),
+            (5_000, 4_999, 1)
+        );
     }
 
     #[test]

@@ -3,41 +3,32 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Connection, Row};
+use sqlx::{Connection, Row};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
-use super::stream::{Admission, Stream};
+use super::group::{Group, Known};
+use super::stored::{identity, load, used_bytes};
 use super::tail::Tail;
+use super::transaction::write;
 use super::{
-    AppendError, Command, DEAD_LETTER, DeviceAck, Encoding, Entry, EntryKind, Journal, Numbering,
-    Offset, OpenError, Outcome, Receipt, Relayed, State, Submission, schema,
+    AppendError, Command, Journal, Numbering, Offset, OpenError, Receipt, Relayed, State, Submission, schema,
 };
-use crate::event::{DeviceId, EventName};
 
 /// Batches waiting for the writer; a sender waits beyond that.
 const QUEUE: usize = 16;
 /// A group commit takes no further batch beyond this many events or bytes.
 const GROUP_EVENTS: usize = 4_096;
 const GROUP_BYTES: usize = 4 << 20;
-/// Devices and epochs that are remembered. Names are remembered for ever, so they are bounded.
-const MAX_STREAMS: usize = 65_536;
 /// Entries pruned in one transaction, so that events do not wait long behind it.
 const PRUNE_ENTRIES: u64 = 4_096;
 
 type Reply = oneshot::Sender<Result<Receipt, AppendError>>;
-type StreamKey = (i64, u32);
-
-#[derive(Clone, Copy)]
-struct Device {
-    row: i64,
-    encoding: Encoding,
-}
 
 /// The writer task's state.
 pub struct Writer {
@@ -47,26 +38,10 @@ pub struct Writer {
     state: watch::Sender<State>,
     uuid: watch::Sender<String>,
     folded: Arc<AtomicU64>,
-    devices: HashMap<DeviceId, Device>,
-    streams: HashMap<StreamKey, Stream>,
+    known: Known,
     /// What the bridge has reported and no commit has carried yet.
     report: Option<Relayed>,
     _lock: File,
-}
-
-/// What a group commit is about to write. The writer's memory changes only when it is committed.
-#[derive(Default)]
-struct Group {
-    after: Offset,
-    entries: Vec<Arc<Entry>>,
-    rows: Vec<i64>,
-    streams: HashMap<StreamKey, Stream>,
-    new_devices: Vec<(i64, DeviceId, Encoding)>,
-    encodings: HashMap<DeviceId, Device>,
-    fingerprints: HashMap<[u8; 16], Offset>,
-    duplicates: u64,
-    dead_letters: u64,
-    receipts: Vec<Receipt>,
 }
 
 impl Journal {
@@ -109,100 +84,12 @@ impl Journal {
             state,
             uuid,
             folded,
-            devices: loaded.devices,
-            streams: loaded.streams,
+            known: loaded.known,
             report: None,
             _lock: opened.lock,
         };
         Ok((journal, writer))
     }
-}
-
-async fn identity(connection: &mut SqliteConnection) -> Result<String, sqlx::Error> {
-    sqlx::query("INSERT OR IGNORE INTO journal (id, uuid, created) VALUES (1, ?, ?)")
-        .bind(uuid::Uuid::new_v4().to_string())
-        .bind(jiff::Timestamp::now().as_millisecond())
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query_scalar("SELECT uuid FROM journal")
-        .fetch_one(connection)
-        .await
-}
-
-struct Loaded {
-    state: State,
-    read_from: i64,
-    devices: HashMap<DeviceId, Device>,
-    streams: HashMap<StreamKey, Stream>,
-}
-
-async fn load(connection: &mut SqliteConnection) -> Result<Loaded, sqlx::Error> {
-    let (watermark, read_from): (i64, i64) =
-        sqlx::query_as("SELECT offset, read_from FROM watermark")
-            .fetch_optional(&mut *connection)
-            .await?
-            .unwrap_or((0, 0));
-    // Two statements: SQLite answers min or max alone from the b-tree's edge, but not both at once.
-    let first: Option<i64> = sqlx::query_scalar("SELECT min(offset) FROM entry")
-        .fetch_one(&mut *connection)
-        .await?;
-    let last: Option<i64> = sqlx::query_scalar("SELECT max(offset) FROM entry")
-        .fetch_one(&mut *connection)
-        .await?;
-    let dead_letters: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM entry INDEXED BY entry_dead_letter WHERE kind = 3")
-            .fetch_one(&mut *connection)
-            .await?;
-    // Only what is in Kafka is pruned, so the watermark stands in for entries that are gone.
-    let last = last.unwrap_or(0).max(watermark) as u64;
-    let first = first.map_or(last + 1, |first| first as u64);
-    let mut loaded = Loaded {
-        state: State {
-            first: Offset(first),
-            last: Offset(last),
-            watermark: Offset(watermark as u64),
-            dead_letters: dead_letters as u64,
-            ..State::default()
-        },
-        read_from,
-        devices: HashMap::new(),
-        streams: HashMap::new(),
-    };
-    for row in sqlx::query("SELECT id, store, device, encoding FROM device")
-        .fetch_all(&mut *connection)
-        .await?
-    {
-        let name = DeviceId::new(row.get(1), row.get(2))
-            .map_err(|error| sqlx::Error::Decode(error.into()))?;
-        let encoding = Encoding::from_code(row.get(3));
-        let row = row.get(0);
-        loaded.devices.insert(name, Device { row, encoding });
-    }
-    for row in sqlx::query("SELECT device, epoch, upto, ahead, stored, elsewhere, in_kafka FROM stream")
-        .fetch_all(connection)
-        .await?
-    {
-        let ahead = serde_json::from_str(row.get(3))
-            .map_err(|error| sqlx::Error::Decode(error.into()))?;
-        let mut stream = Stream::restore(row.get::<i64, _>(2) as u32, ahead);
-        stream.stored = row.get::<i64, _>(4) as u64;
-        stream.elsewhere = row.get::<i64, _>(5) as u64;
-        stream.in_kafka = row.get::<i64, _>(6) as u64;
-        let epoch = row.get::<i64, _>(1) as u32;
-        loaded.streams.insert((row.get(0), epoch), stream);
-    }
-    Ok(loaded)
-}
-
-/// Bytes of the pages in use: what is free in the file will be used again before it grows.
-async fn used_bytes(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
-    let bytes: i64 = sqlx::query_scalar(
-        "SELECT (pages.page_count - free.freelist_count) * size.page_size
-         FROM pragma_page_count pages, pragma_freelist_count free, pragma_page_size size",
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(bytes as u64)
 }
 
 impl Writer {
@@ -233,7 +120,8 @@ impl Writer {
                         none => *none = Some(relayed),
                     },
                     Command::SkipTo(offset, done) => {
-                        self.state.send_modify(|state| state.last = state.last.max(offset));
+                        self.state
+                            .send_modify(|state| state.last = state.last.max(offset));
                         let _ = done.send(());
                     }
                     Command::Rename(reply) => {
@@ -310,13 +198,8 @@ impl Writer {
         }
     }
 
-    async fn try_commit(
-        &mut self,
-        batches: Vec<Vec<Submission>>,
-    ) -> Result<Vec<Receipt>, AppendError> {
-        let State {
-            bytes, max_bytes, ..
-        } = *self.state.borrow();
+    async fn try_commit(&mut self, batches: Vec<Vec<Submission>>) -> Result<Vec<Receipt>, AppendError> {
+        let State { bytes, max_bytes, .. } = *self.state.borrow();
         if bytes >= max_bytes && !batches.is_empty() {
             return Err(AppendError::Full { bytes, max_bytes });
         }
@@ -328,16 +211,11 @@ impl Writer {
             ..Group::default()
         };
         for batch in batches {
-            let receipt = self.admit(batch, &mut group);
-            group.receipts.push(receipt);
+            self.known.admit(batch, &mut group);
         }
         let report = self.report.take();
-        for ((device, epoch), count) in report.iter().flat_map(|report| &report.counts) {
-            let key = self.devices.get(device).map(|device| (device.row, *epoch));
-            if let Some((key, stream)) = key.and_then(|key| Some((key, self.streams.get(&key)?))) {
-                let stream = group.streams.entry(key).or_insert_with(|| stream.clone());
-                stream.in_kafka += count;
-            }
+        if let Some(report) = &report {
+            self.known.count_relayed(report, &mut group);
         }
         match write(&mut self.connection, &group, report.as_ref()).await {
             Ok(bytes) => Ok(self.adopt(group, report, bytes)),
@@ -349,19 +227,8 @@ impl Writer {
     }
 
     /// Makes the committed group the writer's memory, and tells everybody.
-    fn adopt(
-        &mut self,
-        group: Group,
-        report: Option<Relayed>,
-        bytes: u64,
-    ) -> Vec<Receipt> {
-        for (row, id, encoding) in group.new_devices {
-            self.devices.insert(id, Device { row, encoding });
-        }
-        for (id, device) in group.encodings {
-            self.devices.insert(id, device);
-        }
-        self.streams.extend(group.streams);
+    fn adopt(&mut self, mut group: Group, report: Option<Relayed>, bytes: u64) -> Vec<Receipt> {
+        self.known.adopt(&mut group);
         let watermark = report.map_or(Offset(0), |report| report.upto);
         let committed = group.entries.len() as u64;
         let last = group.entries.last().map(|entry| entry.offset);
@@ -376,128 +243,6 @@ impl Writer {
             state.committed += committed;
         });
         group.receipts
-    }
-
-    /// Decides what is new, numbers it, and answers: all in memory.
-    fn admit(&self, batch: Vec<Submission>, group: &mut Group) -> Receipt {
-        let mut receipt = Receipt::default();
-        let mut acked: Vec<(StreamKey, DeviceId, Encoding)> = Vec::new();
-        for submission in batch {
-            let Some(row) = self.device_row(&submission, group) else {
-                receipt.outcomes.push(Outcome::AheadOfGap);
-                continue;
-            };
-            let epoch = match submission.numbering {
-                Numbering::Terminal { epoch, .. } => epoch,
-                Numbering::Gateway { .. } => crate::event::GATEWAY_EPOCH,
-            };
-            let key = (row, epoch);
-            if !group.streams.contains_key(&key) {
-                let stream = self.streams.get(&key);
-                if stream.is_none() && self.streams.len() + group.streams.len() >= MAX_STREAMS {
-                    receipt.outcomes.push(Outcome::AheadOfGap);
-                    continue;
-                }
-                group.streams.insert(key, stream.cloned().unwrap_or_default());
-            }
-            // Inserted above if it was not there.
-            let Some(stream) = group.streams.get_mut(&key) else {
-                continue;
-            };
-            if let Some(encoding) = submission.encoding
-                && !acked.iter().any(|(other, ..)| *other == key)
-            {
-                acked.push((key, submission.device.clone(), encoding));
-            }
-            let next = Offset(group.after.0 + group.entries.len() as u64 + 1);
-            let seq = match submission.numbering {
-                Numbering::Terminal {
-                    seq,
-                    oldest,
-                    discipline,
-                    ..
-                } => match stream.admit(seq, oldest, discipline) {
-                    Admission::New => Some(seq),
-                    Admission::Duplicate => {
-                        group.duplicates += 1;
-                        receipt.outcomes.push(Outcome::Duplicate);
-                        None
-                    }
-                    Admission::AheadOfGap => {
-                        receipt.outcomes.push(Outcome::AheadOfGap);
-                        None
-                    }
-                },
-                Numbering::Gateway { fingerprint: None } => Some(stream.number()),
-                Numbering::Gateway {
-                    fingerprint: Some(hash),
-                } => {
-                    if group.fingerprints.contains_key(&hash) {
-                        group.duplicates += 1;
-                        receipt.outcomes.push(Outcome::Duplicate);
-                        None
-                    } else {
-                        group.fingerprints.insert(hash, next);
-                        Some(stream.number())
-                    }
-                }
-            };
-            let Some(seq) = seq else { continue };
-            let name = EventName {
-                device: submission.device,
-                epoch,
-                seq,
-            };
-            receipt.outcomes.push(Outcome::Stored(next, name.clone()));
-            group.dead_letters += u64::from(submission.kind == EntryKind::DeadLetter);
-            group.rows.push(row);
-            group.entries.push(Arc::new(Entry {
-                offset: next,
-                kind: submission.kind,
-                name,
-                time: submission.time,
-                key: submission.key,
-                payload: submission.payload,
-                reason: submission.reason,
-            }));
-        }
-        receipt.acks = acked
-            .into_iter()
-            .filter_map(|(key, device, encoding)| {
-                let seq = group.streams.get(&key)?.upto();
-                Some(DeviceAck {
-                    device,
-                    encoding,
-                    epoch: key.1,
-                    seq,
-                })
-            })
-            .collect();
-        receipt
-    }
-
-    /// The device's row, new if need be. `None` when there are too many devices already.
-    fn device_row(&self, submission: &Submission, group: &mut Group) -> Option<i64> {
-        let encoding = submission.encoding.unwrap_or(Encoding::Json);
-        if let Some(&Device { row, encoding: old }) = self.devices.get(&submission.device) {
-            if submission.encoding.is_some_and(|encoding| encoding != old) {
-                let device = Device { row, encoding };
-                group.encodings.insert(submission.device.clone(), device);
-            }
-            return Some(row);
-        }
-        let new = |(_, id, _): &&(i64, DeviceId, Encoding)| *id == submission.device;
-        if let Some((row, ..)) = group.new_devices.iter().find(new) {
-            return Some(*row);
-        }
-        let row = (self.devices.len() + group.new_devices.len()) as i64 + 1;
-        if row as usize > MAX_STREAMS {
-            return None;
-        }
-        group
-            .new_devices
-            .push((row, submission.device.clone(), encoding));
-        Some(row)
     }
 
     async fn known_fingerprints(
@@ -598,11 +343,10 @@ impl Writer {
                 .execute(&mut *transaction)
                 .await?;
         }
-        let dead_letters: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM entry INDEXED BY entry_dead_letter WHERE kind = 3",
-        )
-        .fetch_one(&mut *transaction)
-        .await?;
+        let dead_letters: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM entry INDEXED BY entry_dead_letter WHERE kind = 3")
+                .fetch_one(&mut *transaction)
+                .await?;
         transaction.commit().await?;
         let bytes = used_bytes(&mut self.connection).await?;
         self.state.send_modify(|state| {
@@ -612,109 +356,4 @@ impl Writer {
         });
         Ok(bytes)
     }
-}
-
-/// Rows per statement: a batch is a few statements, for each one crosses into SQLite's thread and back.
-const CHUNKS: [usize; 3] = [256, 32, 1];
-static INSERTS: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| {
-    CHUNKS.map(|rows| {
-        let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
-        format!(
-            "INSERT INTO entry (offset, kind, device, epoch, seq, time, key, payload, reason) VALUES {values}"
-        )
-        .into()
-    })
-});
-
-/// The transaction. Returns the bytes in use after it.
-async fn write(
-    connection: &mut SqliteConnection,
-    group: &Group,
-    report: Option<&Relayed>,
-) -> Result<u64, sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    for (row, device, encoding) in &group.new_devices {
-        sqlx::query("INSERT INTO device (id, store, device, encoding) VALUES (?, ?, ?, ?)")
-            .bind(row)
-            .bind(device.store())
-            .bind(device.device())
-            .bind(*encoding as i64)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    for device in group.encodings.values() {
-        sqlx::query("UPDATE device SET encoding = ? WHERE id = ?")
-            .bind(device.encoding as i64)
-            .bind(device.row)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    let mut written = 0;
-    for (rows, sql) in CHUNKS.into_iter().zip(INSERTS.iter()) {
-        while group.entries.len() - written >= rows {
-            let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
-            for (entry, device) in group.entries[written..]
-                .iter()
-                .zip(&group.rows[written..])
-                .take(rows)
-            {
-                query = query
-                    .bind(entry.offset.0 as i64)
-                    .bind(entry.kind.code())
-                    .bind(device)
-                    .bind(i64::from(entry.name.epoch))
-                    .bind(i64::from(entry.name.seq))
-                    .bind(entry.time)
-                    .bind(&*entry.key);
-                query = match std::str::from_utf8(&entry.payload) {
-                    Ok(text) if entry.kind.code() != DEAD_LETTER => query.bind(text),
-                    _ => query.bind(&*entry.payload),
-                };
-                query = query.bind(entry.reason.as_deref());
-            }
-            query.execute(&mut *transaction).await?;
-            written += rows;
-        }
-    }
-    let streams: Vec<_> = group
-        .streams
-        .iter()
-        .map(|((device, epoch), stream)| {
-            let Stream {
-                stored,
-                elsewhere,
-                in_kafka,
-                ..
-            } = stream;
-            let ahead = serde_json::json!(stream.ahead()).to_string();
-            serde_json::json!([device, epoch, stream.upto(), ahead, stored, elsewhere, in_kafka])
-        })
-        .collect();
-    if !streams.is_empty() {
-        sqlx::query(
-            "INSERT OR REPLACE INTO stream (device, epoch, upto, ahead, stored, elsewhere, in_kafka)
-             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
-             FROM json_each(?)",
-        )
-        .bind(serde_json::Value::from(streams).to_string())
-        .execute(&mut *transaction)
-        .await?;
-    }
-    for (hash, offset) in &group.fingerprints {
-        sqlx::query("INSERT OR IGNORE INTO fingerprint (hash, offset) VALUES (?, ?)")
-            .bind(&hash[..])
-            .bind(offset.0 as i64)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    if let Some(report) = report {
-        sqlx::query("INSERT OR REPLACE INTO watermark (id, offset, read_from) VALUES (1, ?, ?)")
-            .bind(report.upto.0 as i64)
-            .bind(report.read_from)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    let bytes = used_bytes(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(bytes)
 }

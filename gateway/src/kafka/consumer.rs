@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::statistics::Statistics;
@@ -232,7 +232,12 @@ impl Consumer {
 
     /// The records up to here have been dealt with: the group goes on behind them after a restart.
     pub fn done(&self, topic: &str, partition: i32, offset: i64) {
-        self.consumer.context().positions.lock().positions.insert((topic.to_owned(), partition), offset + 1);
+        self.consumer
+            .context()
+            .positions
+            .lock()
+            .positions
+            .insert((topic.to_owned(), partition), offset + 1);
         if let Err(error) = self.consumer.store_offset(topic, partition, offset) {
             // Revoked meanwhile: whoever has the partition now goes on by its own positions.
             debug!(%error, topic, partition, "offset not stored");

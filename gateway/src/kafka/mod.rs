@@ -10,11 +10,11 @@ mod topics;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::{ClientConfig, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, ClientContext};
 use tracing::debug;
 
 use crate::config::Secret;
@@ -101,11 +101,10 @@ pub enum Error {
     /// Another producer has taken our transactional id.
     #[error("fenced: another gateway runs with this store's name")]
     Fenced,
+    #[error("a record is larger than Kafka's topic allows (max.message.bytes)")]
+    TooLarge,
     #[error("Kafka did not {act} within {} s", .within.as_secs())]
-    TimedOut {
-        act: &'static str,
-        within: Duration,
-    },
+    TimedOut { act: &'static str, within: Duration },
     #[error("Kafka did not {act}: {problem}")]
     Failed { act: &'static str, problem: String },
 }

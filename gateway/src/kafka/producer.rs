@@ -1,5 +1,6 @@
 //! A transactional producer: all of a transaction's records are in Kafka, or none is.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -12,17 +13,22 @@ use tracing::debug;
 use super::{Error, Settings};
 
 /// A record to send. Borrowed: librdkafka copies it.
+///
+/// It has no time of its own and gets the present: Kafka refuses a time in the future, as a terminal's
+/// clock may have it, and soon deletes one that is long past. The event's time is in its headers.
 pub struct Record<'a> {
     /// Full name.
     pub topic: &'a str,
     pub key: &'a [u8],
     pub payload: &'a [u8],
-    /// Unix ms.
-    pub timestamp: i64,
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
-struct Context;
+#[derive(Default)]
+struct Context {
+    /// A record of the open transaction was refused for its size.
+    too_large: AtomicBool,
+}
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -37,8 +43,14 @@ impl ClientContext for Context {
 
 impl ProducerContext for Context {
     type DeliveryOpaque = ();
-    // A record that was not delivered fails its transaction's commit, so nothing is kept per record.
-    fn delivery(&self, _: &DeliveryResult<'_>, _: Self::DeliveryOpaque) {}
+    // A record that was not delivered fails its transaction's commit, so nothing else is kept of it.
+    fn delivery(&self, result: &DeliveryResult<'_>, _: Self::DeliveryOpaque) {
+        if let Err((error, _)) = result
+            && error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+        {
+            self.too_large.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 pub struct TransactionalProducer {
@@ -67,16 +79,18 @@ impl TransactionalProducer {
             .set("queue.buffering.max.kbytes", "16384")
             // Same key, same partition as for Java's producers.
             .set("partitioner", "murmur2_random")
-            .set("delivery.report.only.error", "true");
+            .set("delivery.report.only.error", "true")
+            // The Kafka brokers' limits count; see `topics`.
+            .set("message.max.bytes", "8388608");
         settings.finish(&mut config);
-        let producer: BaseProducer<Context> =
-            config.create_with_context(Context).map_err(Error::of(act))?;
+        let producer: BaseProducer<Context> = config
+            .create_with_context(Context::default())
+            .map_err(Error::of(act))?;
         let deadline = Instant::now() + within;
         loop {
             match producer.init_transactions(remaining(deadline)) {
                 Ok(()) => return Ok(Self { producer }),
-                Err(KafkaError::Transaction(error))
-                    if error.is_retriable() && Instant::now() < deadline => {}
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
                 Err(error) => return Err(Error::of(act)(error)),
             }
         }
@@ -102,7 +116,6 @@ impl TransactionalProducer {
         let mut message = BaseRecord::to(record.topic)
             .key(record.key)
             .payload(record.payload)
-            .timestamp(record.timestamp)
             .headers(headers);
         loop {
             match self.producer.send(message) {
@@ -129,11 +142,13 @@ impl TransactionalProducer {
             }
             self.producer.poll(Duration::from_millis(1));
         }
+        if self.producer.context().too_large.load(Ordering::Relaxed) {
+            return Err(Error::TooLarge);
+        }
         loop {
             match self.producer.commit_transaction(remaining(deadline)) {
                 Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error))
-                    if error.is_retriable() && Instant::now() < deadline => {}
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
                 Err(error) => return Err(Error::of(act)(error)),
             }
         }

@@ -19,6 +19,9 @@ const COMPACTED: [(&str, &str); 4] = [
     ("min.cleanable.dirty.ratio", "0.1"),
 ];
 
+/// A dead letter is as large as an MQTT packet may be.
+const LARGE: &str = "4194304";
+
 /// Asks which topics there are and makes those that are missing.
 pub async fn ensure_topics(settings: &Settings, within: Duration) -> Result<(), Error> {
     let act = "make the topics";
@@ -45,7 +48,7 @@ pub async fn ensure_topics(settings: &Settings, within: Duration) -> Result<(), 
     if wanted.is_empty() {
         return Ok(());
     }
-    let watermarks = settings.topic(WATERMARKS);
+    let (watermarks, dead_letters) = (settings.topic(WATERMARKS), settings.topic(DEAD_LETTERS));
     let topics: Vec<NewTopic<'_>> = wanted
         .iter()
         .map(|name| {
@@ -55,7 +58,11 @@ pub async fn ensure_topics(settings: &Settings, within: Duration) -> Result<(), 
             let replication = TopicReplication::Fixed(settings.replication_factor.unwrap_or(-1));
             let topic = NewTopic::new(name, partitions, replication);
             if *name == watermarks {
-                COMPACTED.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+                COMPACTED
+                    .iter()
+                    .fold(topic, |topic, (key, value)| topic.set(key, value))
+            } else if *name == dead_letters {
+                topic.set("max.message.bytes", LARGE)
             } else {
                 topic
             }
@@ -106,6 +113,9 @@ pub fn describe(settings: &Settings, within: Duration) -> Result<String, Error> 
     let brokers = metadata.brokers().len();
     Ok(match absent.is_empty() {
         true => format!("{brokers} Kafka brokers answer; all {there} topics are there"),
-        false => format!("{brokers} Kafka brokers answer; to be made at start: {}", absent.join(", ")),
+        false => format!(
+            "{brokers} Kafka brokers answer; to be made at start: {}",
+            absent.join(", ")
+        ),
     })
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -40,10 +41,11 @@ struct Said<'a> {
     #[serde(borrow)]
     amount: Option<&'a RawValue>,
     currency: Option<Currency>,
+    timestamp: Option<Timestamp>,
 }
 
 impl<'a> Fact<'a> {
-    /// `None` if the JSON is not such an event: a record of somebody else's on our topics.
+    /// `time` (Unix ms) is for an event that does not say when it happened. `None` if the JSON is not such an event: a record of somebody else's on our topics.
     pub fn read(kind: Kind, payload: &'a [u8], time: i64) -> Option<Self> {
         let said: Said<'a> = serde_json::from_slice(payload).ok()?;
         let id = match kind {
@@ -64,7 +66,7 @@ impl<'a> Fact<'a> {
             id: id?,
             status: said.status?,
             amount,
-            time,
+            time: said.timestamp.map_or(time, Timestamp::as_millisecond),
         })
     }
 }
@@ -116,7 +118,11 @@ impl Totals {
                 if (current - HOURS..=current + 1).contains(&hour) {
                     *self.hours.entry(hour).or_insert(0) += 1;
                 }
-                while self.hours.first_key_value().is_some_and(|(hour, _)| *hour < current - HOURS) {
+                while self
+                    .hours
+                    .first_key_value()
+                    .is_some_and(|(hour, _)| *hour < current - HOURS)
+                {
                     self.hours.pop_first();
                 }
             }
@@ -181,7 +187,10 @@ mod tests {
         assert_eq!((totals.payments, totals.failed_payments), (1, 1));
         let paid = payment(r#"{"payment_id":"p","amount":12.50,"currency":"EUR","status":"SUCCESS"}"#);
         totals.apply(&paid, Some(&row(&failed)), NOW);
-        assert_eq!((totals.payments, totals.failed_payments, totals.success_payments), (1, 0, 1));
+        assert_eq!(
+            (totals.payments, totals.failed_payments, totals.success_payments),
+            (1, 0, 1)
+        );
         assert_eq!(totals.revenue["EUR"], 1250);
         assert_eq!(totals.success_rate(), 100.0);
     }
@@ -201,7 +210,13 @@ mod tests {
 
     #[test]
     fn what_is_no_event_is_not_read() {
-        for json in ["", "[]", "{}", r#"{"order_id":"o"}"#, r#"{"payment_id":"p","status":"SUCCESS","amount":-1}"#] {
+        for json in [
+            "",
+            "[]",
+            "{}",
+            r#"{"order_id":"o"}"#,
+            r#"{"payment_id":"p","status":"SUCCESS","amount":-1}"#,
+        ] {
             assert_eq!(Fact::read(Kind::Payment, json.as_bytes(), 0), None, "{json}");
         }
     }

@@ -198,7 +198,9 @@ impl Folder {
         };
         let mut batch = Vec::with_capacity(entries.len());
         for entry in &entries {
-            let EntryKind::Event(kind) = entry.kind else { continue };
+            let EntryKind::Event(kind) = entry.kind else {
+                continue;
+            };
             match Fact::read(kind, &entry.payload, entry.time) {
                 Some(fact) => batch.push(Folding {
                     fact,
@@ -219,11 +221,7 @@ impl Folder {
             let place = record.place;
             match &record.content {
                 Content::Own(entry) => self.places.push((entry.0, place.partition, place.offset)),
-                Content::Foreign {
-                    name,
-                    time,
-                    payload,
-                } => match Fact::read(place.kind, payload, *time) {
+                Content::Foreign { name, time, payload } => match Fact::read(place.kind, payload, *time) {
                     Some(fact) => foreign.push(Folding {
                         fact,
                         source: Source::Kafka {

@@ -102,8 +102,8 @@ impl Store {
                 return Ok(None);
             }
             at.folded = Offset(row.get::<i64, _>(1) as u64);
-            at.totals = serde_json::from_str(row.get(2))
-                .map_err(|error| sqlx::Error::Decode(error.into()))?;
+            at.totals =
+                serde_json::from_str(row.get(2)).map_err(|error| sqlx::Error::Decode(error.into()))?;
             let highest: Option<i64> =
                 sqlx::query_scalar("SELECT max(seq) FROM sale WHERE kind IN (0, 1, 2)")
                     .fetch_one(&mut connection)
@@ -125,13 +125,7 @@ impl Store {
                     .thread_name(|n| format!("projection-read-{n}")),
             )
             .await?;
-        Ok(Some((
-            Self {
-                connection,
-                readers,
-            },
-            at,
-        )))
+        Ok(Some((Self { connection, readers }, at)))
     }
 
     /// What the file knows of these.
@@ -197,8 +191,17 @@ impl Store {
                     ),
                 };
                 serde_json::json!([
-                    *kind as i64, row.seq, id, row.status, minor, currency, entry, name, payload,
-                    partition, offset
+                    *kind as i64,
+                    row.seq,
+                    id,
+                    row.status,
+                    minor,
+                    currency,
+                    entry,
+                    name,
+                    payload,
+                    partition,
+                    offset
                 ])
             })
             .collect();

@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::money::Amount;
 use super::{
-    Currency, Delivery, DeliveryStatus, Event, Line, MAX_ID, MAX_LINES, MAX_TEXT, Money, Order,
-    OrderStatus, Payment, PaymentMethod, PaymentStatus,
+    Currency, Delivery, DeliveryStatus, Event, Line, MAX_ID, MAX_LINES, MAX_TEXT, Money, Order, OrderStatus,
+    Payment, PaymentMethod, PaymentStatus,
 };
 use crate::event::Kind;
 
@@ -67,7 +67,11 @@ pub fn from_json<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, FieldEr
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
-        let field = if path == "." { "body".to_owned() } else { path };
+        let field = if matches!(path.as_str(), "." | "?") {
+            "body".to_owned()
+        } else {
+            path
+        };
         FieldError::new(field, error.into_inner())
     })?;
     deserializer
@@ -139,9 +143,7 @@ impl Draft {
                 Some(word) => status("status", &word)?,
                 None => DeliveryStatus::Pending,
             },
-            estimated_date: self
-                .estimated_date
-                .ok_or_else(|| missing("estimated_date"))?,
+            estimated_date: self.estimated_date.ok_or_else(|| missing("estimated_date"))?,
         })
     }
 }
@@ -214,7 +216,8 @@ mod tests {
 
     #[test]
     fn the_contracts_payment_is_taken_and_written_whole() {
-        let json = r#"{"payment_id":"p-1","order_id":"o-1","amount":12.50,"method":"Cash","status":"SUCCESS"}"#;
+        let json =
+            r#"{"payment_id":"p-1","order_id":"o-1","amount":12.50,"method":"Cash","status":"SUCCESS"}"#;
         let event = complete(Kind::Payment, json).unwrap();
         let device = DeviceId::new("paris-1", "till-9").unwrap();
         let written = event.to_json("2026-11-22T10:00:00Z".parse().unwrap(), &device);
@@ -230,7 +233,11 @@ mod tests {
             Event::Order(order) => order,
             other => panic!("{other:?}"),
         };
-        assert!(order(r#"{"order_id":"o","product":"Pain","amount":1}"#).lines.is_empty());
+        assert!(
+            order(r#"{"order_id":"o","product":"Pain","amount":1}"#)
+                .lines
+                .is_empty()
+        );
         let lines = r#"{"order_id":"o","amount":3,"lines":[
             {"product":"Pain","quantity":1,"unit_price":1},{"product":"Lait","quantity":2,"unit_price":1.00}]}"#;
         assert_eq!(order(lines).product, "Pain + 1");
@@ -240,18 +247,62 @@ mod tests {
     fn what_is_wrong_is_named_by_its_field() {
         for (kind, json, field) in [
             (Kind::Order, r#"{"product":"Pain","amount":1}"#, "order_id"),
-            (Kind::Order, r#"{"order_id":"","product":"x","amount":1}"#, "order_id"),
+            (
+                Kind::Order,
+                r#"{"order_id":"","product":"x","amount":1}"#,
+                "order_id",
+            ),
             (Kind::Order, r#"{"order_id":"o","amount":1}"#, "product"),
-            (Kind::Order, r#"{"order_id":"o","product":"x","amount":-1}"#, "amount"),
-            (Kind::Order, r#"{"order_id":"o","product":"x","amount":"1"}"#, "amount"),
-            (Kind::Order, r#"{"order_id":"o","product":"x","amount":1,"status":"Paid"}"#, "status"),
-            (Kind::Order, r#"{"order_id":"o","product":"x","amount":1,"currency":"EURO"}"#, "currency"),
-            (Kind::Order, r#"{"order_id":"o","amount":1,"lines":[{"product":"a","unit_price":1},{"product":"b","unit_price":1.001}]}"#, "lines[1].unit_price"),
-            (Kind::Order, r#"{"order_id":"o","amount":1,"lines":[{"product":"a","unit_price":1,"quantity":-2}]}"#, "lines[0].quantity"),
-            (Kind::Payment, r#"{"payment_id":"p","order_id":"o","amount":1,"status":"SUCCESS"}"#, "method"),
-            (Kind::Payment, r#"{"payment_id":"p","order_id":"o","amount":1,"method":"Cash"}"#, "status"),
-            (Kind::Delivery, r#"{"delivery_id":"d","order_id":"o","address":"x","estimated_date":"2026-13-01"}"#, "estimated_date"),
-            (Kind::Delivery, r#"{"delivery_id":"d","order_id":"a\u0000b","address":"x","estimated_date":"2026-12-01"}"#, "order_id"),
+            (
+                Kind::Order,
+                r#"{"order_id":"o","product":"x","amount":-1}"#,
+                "amount",
+            ),
+            (
+                Kind::Order,
+                r#"{"order_id":"o","product":"x","amount":"1"}"#,
+                "amount",
+            ),
+            (
+                Kind::Order,
+                r#"{"order_id":"o","product":"x","amount":1,"status":"Paid"}"#,
+                "status",
+            ),
+            (
+                Kind::Order,
+                r#"{"order_id":"o","product":"x","amount":1,"currency":"EURO"}"#,
+                "currency",
+            ),
+            (
+                Kind::Order,
+                r#"{"order_id":"o","amount":1,"lines":[{"product":"a","unit_price":1},{"product":"b","unit_price":1.001}]}"#,
+                "lines[1].unit_price",
+            ),
+            (
+                Kind::Order,
+                r#"{"order_id":"o","amount":1,"lines":[{"product":"a","unit_price":1,"quantity":-2}]}"#,
+                "lines[0].quantity",
+            ),
+            (
+                Kind::Payment,
+                r#"{"payment_id":"p","order_id":"o","amount":1,"status":"SUCCESS"}"#,
+                "method",
+            ),
+            (
+                Kind::Payment,
+                r#"{"payment_id":"p","order_id":"o","amount":1,"method":"Cash"}"#,
+                "status",
+            ),
+            (
+                Kind::Delivery,
+                r#"{"delivery_id":"d","order_id":"o","address":"x","estimated_date":"2026-13-01"}"#,
+                "estimated_date",
+            ),
+            (
+                Kind::Delivery,
+                r#"{"delivery_id":"d","order_id":"a\u0000b","address":"x","estimated_date":"2026-12-01"}"#,
+                "order_id",
+            ),
             (Kind::Order, r#"{"order_id":"o","#, "body"),
             (Kind::Order, r#"[]"#, "body"),
             (Kind::Order, r#"{} {}"#, "body"),

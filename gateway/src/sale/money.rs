@@ -62,10 +62,7 @@ pub enum MoneyError {
     #[error("must not be negative")]
     Negative,
     #[error("{currency} has {decimals} decimals, this has more")]
-    TooPrecise {
-        currency: &'static str,
-        decimals: u32,
-    },
+    TooPrecise { currency: &'static str, decimals: u32 },
     #[error("more than {max} is no amount of a shop")]
     TooLarge { max: Money },
 }

@@ -20,7 +20,12 @@ pub(super) struct Jars {
 impl Jars {
     pub(super) fn find() -> Result<Self> {
         let folder = cache()?.join(format!("kafka-{}", version()?));
-        let missing = || format!("Kafka is not in {}: run `make kafka` once", folder.display());
+        let missing = || {
+            format!(
+                "Kafka is not in {}: run gateway/harness/kafka/fetch.sh once (`make kafka` does)",
+                folder.display()
+            )
+        };
         let mut jars = Vec::new();
         for entry in fs::read_dir(folder.join("lib")).with_context(missing)? {
             jars.push(entry?.path().display().to_string());

@@ -173,10 +173,10 @@ impl Kafka {
         Ok(())
     }
 
-    /// Ends all nodes in order (SIGTERM): the logs are closed cleanly.
+    /// Ends all nodes in order (SIGTERM), as far as each can: see [`Node::stop`].
     ///
     /// # Errors
-    /// A node does not end in time.
+    /// As [`Node::stop`].
     pub async fn stop(&mut self) -> Result<()> {
         try_join_all(self.nodes.iter_mut().map(Node::stop)).await?;
         Ok(())

@@ -12,8 +12,10 @@ use super::{Jvm, KafkaSettings};
 use crate::process::{Process, Signal};
 use crate::scratch::Scratch;
 
-/// Kafka hands its partitions over before it ends; with the other nodes gone it gives up after some seconds.
+/// Of a Kafka with one node, which has nobody to wait for but its disk.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
+/// Of a node in a cluster. It hands its partitions over and waits some 5 s for a new leader of the controllers.
+const STOP_GRACE: Duration = Duration::from_secs(10);
 const FORMAT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The place of a node in the cluster.
@@ -43,6 +45,8 @@ pub struct Node {
     folder: PathBuf,
     cluster_id: String,
     initial_controllers: String,
+    /// It is all of the cluster.
+    alone: bool,
     process: Option<Process>,
 }
 
@@ -69,6 +73,7 @@ impl Node {
             folder,
             cluster_id: cluster.id.clone(),
             initial_controllers: controllers.collect::<Vec<_>>().join(","),
+            alone: cluster.seats.len() == 1,
             process: None,
         })
     }
@@ -140,12 +145,20 @@ impl Node {
 
     /// Ends it in order (SIGTERM).
     ///
+    /// In a cluster that has lost the majority of its controllers a node cannot end in order: it would ask for leave for
+    /// minutes. It is killed after 10 s; its next start checks its logs.
+    ///
     /// # Errors
-    /// It does not end in time.
+    /// It has ended by itself; or it is alone, and does not end within 30 s.
     pub async fn stop(&mut self) -> Result<()> {
-        if let Some(mut process) = self.process.take() {
-            process.signal(Signal::TERM)?;
+        let Some(mut process) = self.process.take() else {
+            return Ok(());
+        };
+        process.signal(Signal::TERM)?;
+        if self.alone {
             process.wait(STOP_DEADLINE).await?;
+        } else if process.wait(STOP_GRACE).await.is_err() {
+            process.kill();
         }
         Ok(())
     }

@@ -1,0 +1,64 @@
+//! Whether appending costs more when the journal is long.
+
+use anyhow::Result;
+use comptoir_harness::Scratch;
+
+use crate::Arguments;
+use crate::jobs::Job;
+use crate::report::{Report, Target, ratios};
+
+/// Appended in each run.
+const EVENTS: u32 = 100_000;
+
+/// CPU time and time, µs per event.
+#[derive(Default)]
+struct Runs {
+    cpu: Vec<f64>,
+    wall: Vec<f64>,
+}
+
+impl Runs {
+    async fn add(&mut self, job: Job) -> Result<()> {
+        let used = job.measure().await?;
+        self.cpu.push(used.cpu_us / f64::from(EVENTS));
+        self.wall.push(used.wall.as_secs_f64() * 1e6 / f64::from(EVENTS));
+        Ok(())
+    }
+}
+
+pub async fn measure(arguments: &Arguments, report: &mut Report) -> Result<()> {
+    let folder = Scratch::new("append")?;
+    let rows = arguments.rows;
+    let large = folder.join("large.db");
+    eprintln!("append: making a journal of {rows} rows");
+    let path = large.clone();
+    Job::Append { path, events: rows }.measure().await?;
+    let (mut empty, mut long) = (Runs::default(), Runs::default());
+    for round in 1..=arguments.rounds {
+        let path = folder.join(format!("empty-{round}.db"));
+        let events = EVENTS;
+        empty.add(Job::Append { path, events }).await?;
+        let path = large.clone();
+        long.add(Job::Append { path, events }).await?;
+    }
+    let ratio = ratios(&long.cpu, &empty.cpu);
+    report.figure("appending to an empty journal: CPU per event", "µs", empty.cpu);
+    report.figure("appending to an empty journal: time per event", "µs", empty.wall);
+    report.figure(
+        format!("appending to one of {rows} rows: CPU per event"),
+        "µs",
+        long.cpu,
+    );
+    report.figure(
+        format!("appending to one of {rows} rows: time per event"),
+        "µs",
+        long.wall,
+    );
+    report.held(
+        format!("appending to one of {rows} rows: CPU, of an empty one's"),
+        "×",
+        ratio,
+        Target::AtMost(1.15),
+    );
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! The live flow, as fast as the PUBACKs allow: the bare relay, Comptoir, Comptoir without Kafka, and its parts alone.
+//!
+//! Rate: events divided by the time from the first publish until all are through, which means in Kafka; without Kafka, in
+//! the journal. CPU time goes on until the gateway has also read everything back.
+
+use anyhow::Result;
+use comptoir_harness::Scratch;
+
+use crate::Arguments;
+use crate::jobs::{Job, Used};
+use crate::load::Load;
+use crate::report::{Report, Target, ratios};
+use crate::stage::{self, Shop, Stage};
+
+/// One value of each for every round.
+#[derive(Default)]
+struct Runs {
+    rate: Vec<f64>,
+    /// CPU time, µs per event.
+    cpu: Vec<f64>,
+    /// The most that was resident, MB.
+    memory: Vec<f64>,
+}
+
+impl Runs {
+    fn add(&mut self, events: f64, seconds: f64, used: &Used) {
+        self.rate.push(events / seconds);
+        self.cpu.push(used.cpu_us / events);
+        self.memory.push(used.peak_rss_bytes / 1e6);
+    }
+
+    fn report(&self, report: &mut Report, who: &str) {
+        report.figure(format!("{who}: rate"), "events/s", self.rate.clone());
+        report.figure(format!("{who}: CPU per event"), "µs", self.cpu.clone());
+        report.figure(format!("{who}: most memory resident"), "MB", self.memory.clone());
+    }
+}
+
+/// What else a live run shows.
+#[derive(Default)]
+struct Live {
+    /// Events of a group commit, and of a transaction.
+    group: Vec<f64>,
+    transaction: Vec<f64>,
+    /// Bytes per event.
+    stored: Vec<f64>,
+    written: Vec<f64>,
+}
+
+pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) -> Result<()> {
+    let events = arguments.events;
+    let (mut relay, mut live, mut away) = (Runs::default(), Runs::default(), Runs::default());
+    let (mut subscriber, mut inserts, mut producer) = (Vec::new(), Vec::new(), Vec::new());
+    let mut more = Live::default();
+    eprintln!("flow: warming up");
+    bare_relay(stage, events, &mut Runs::default()).await?;
+    for round in 1..=arguments.rounds {
+        eprintln!("flow, round {round} of {}", arguments.rounds);
+        bare_relay(stage, events, &mut relay).await?;
+        comptoir(stage, events, &mut live, &mut more).await?;
+        without_kafka(stage, events, &mut away).await?;
+        let last = |values: &[f64]| values.last().copied().unwrap_or(1.0) as u32;
+        let (group, transaction) = (last(&more.group), last(&more.transaction));
+        subscriber.push(count(stage, events).await?);
+        inserts.push(insert(events, group).await?);
+        producer.push(produce(stage, events, transaction).await?);
+    }
+    let ratio = |runs: &Runs| ratios(&runs.rate, &relay.rate);
+    relay.report(report, "bare relay");
+    live.report(report, "Comptoir");
+    report.held(
+        "Comptoir: rate, of the bare relay's",
+        "×",
+        ratio(&live),
+        Target::AtLeast(0.7),
+    );
+    away.report(report, "Comptoir without Kafka");
+    report.held(
+        "Comptoir without Kafka: rate, of the bare relay's",
+        "×",
+        ratio(&away),
+        Target::AtLeast(0.9),
+    );
+    let sums: Vec<f64> = (0..subscriber.len())
+        .map(|round| subscriber[round] + inserts[round] + producer[round])
+        .collect();
+    report.figure("a subscriber that counts, alone: CPU per event", "µs", subscriber);
+    report.figure(
+        "the journal's inserts, alone: CPU per event, as many commits",
+        "µs",
+        inserts,
+    );
+    report.figure(
+        "a transactional producer, alone: CPU per event, as many transactions",
+        "µs",
+        producer,
+    );
+    report.held(
+        "Comptoir: CPU per event, of the three together",
+        "×",
+        ratios(&live.cpu, &sums),
+        Target::AtMost(1.5),
+    );
+    report.figure("Comptoir: events of a group commit", "", more.group);
+    report.figure("Comptoir: events of a transaction", "", more.transaction);
+    report.figure("Comptoir: stored size of an event", "bytes", more.stored.clone());
+    report.held(
+        "Comptoir under load: bytes written to disk, of the stored size",
+        "×",
+        ratios(&more.written, &more.stored),
+        Target::AtMost(4.0),
+    );
+    Ok(())
+}
+
+async fn bare_relay(stage: &Stage, events: u32, runs: &mut Runs) -> Result<()> {
+    let mosquitto = stage::mosquitto().await?;
+    let job = Job::Relay {
+        mqtt_port: mosquitto.port(),
+        brokers: stage.kafka.brokers().to_owned(),
+        prefix: stage.topics().await?,
+        events,
+    };
+    let mut relay = job.start()?;
+    let before = relay.mark(0).await?;
+    let load = Load::prepare(mosquitto.port(), "till", stage.terminals, events).await?;
+    let load = load.full();
+    let begun = jiff::Timestamp::now().as_microsecond();
+    let after = relay.mark(1).await?;
+    load.finish().await?;
+    let seconds = after.at_us.abs_diff(begun) as f64 / 1e6;
+    runs.add(f64::from(events), seconds, &before.until(&after));
+    Ok(())
+}
+
+async fn comptoir(stage: &Stage, events: u32, runs: &mut Runs, more: &mut Live) -> Result<()> {
+    let mut shop = stage.shop(true).await?;
+    let counters = flood(&shop, events, "comptoir_events_relayed_total", true, runs).await?;
+    more.group
+        .push(f64::from(events) / counters.get("comptoir_journal_commits")?);
+    more.transaction
+        .push(f64::from(events) / counters.get("comptoir_kafka_transactions_total")?);
+    more.stored
+        .push(counters.get("comptoir_journal_bytes")? / f64::from(events));
+    let written = shop.mark()?.written_bytes as f64;
+    more.written.push(written / f64::from(events));
+    shop.gateway.terminate().await?;
+    Ok(())
+}
+
+async fn without_kafka(stage: &Stage, events: u32, runs: &mut Runs) -> Result<()> {
+    let mut shop = stage.shop(false).await?;
+    flood(&shop, events, "comptoir_events_stored_total", false, runs).await?;
+    shop.gateway.terminate().await?;
+    Ok(())
+}
+
+/// All at once; through when `counter` says so.
+async fn flood(
+    shop: &Shop,
+    events: u32,
+    counter: &str,
+    read_back: bool,
+    runs: &mut Runs,
+) -> Result<stage::Counters> {
+    let load = Load::prepare(shop.mosquitto.port(), "till", shop.terminals, events).await?;
+    let before = shop.mark()?;
+    let load = load.full();
+    let begun = load.begun;
+    let through = shop.reached(counter, f64::from(events)).await?;
+    load.finish().await?;
+    if read_back {
+        shop.reached("comptoir_events_read_back_total", f64::from(events))
+            .await?;
+    }
+    let used = before.until(&shop.mark()?);
+    runs.add(
+        f64::from(events),
+        through.duration_since(begun).as_secs_f64(),
+        &used,
+    );
+    shop.counters().await
+}
+
+async fn count(stage: &Stage, events: u32) -> Result<f64> {
+    let mosquitto = stage::mosquitto().await?;
+    let job = Job::Count {
+        mqtt_port: mosquitto.port(),
+        events,
+    };
+    let mut subscriber = job.start()?;
+    let before = subscriber.mark(0).await?;
+    let load = Load::prepare(mosquitto.port(), "till", stage.terminals, events).await?;
+    let load = load.full();
+    let after = subscriber.mark(1).await?;
+    load.finish().await?;
+    Ok(before.until(&after).cpu_us / f64::from(events))
+}
+
+async fn insert(events: u32, group: u32) -> Result<f64> {
+    let folder = Scratch::new("inserts")?;
+    let path = folder.join("journal.db");
+    let used = Job::Insert { path, events, group }.measure().await?;
+    Ok(used.cpu_us / f64::from(events))
+}
+
+async fn produce(stage: &Stage, events: u32, transaction: u32) -> Result<f64> {
+    let job = Job::Produce {
+        brokers: stage.kafka.brokers().to_owned(),
+        prefix: stage.topics().await?,
+        events,
+        transaction,
+    };
+    Ok(job.measure().await?.cpu_us / f64::from(events))
+}

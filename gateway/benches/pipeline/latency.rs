@@ -1,0 +1,162 @@
+//! How long an event takes at 100 events per second, beside what the disk and the MQTT broker take by themselves.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use comptoir_harness::{Reader, Scratch};
+use rumqttc::v5::mqttbytes::v5::{Packet, PubAck};
+
+use crate::Arguments;
+use crate::drain::RATE;
+use crate::load::{Load, ack_ms};
+use crate::report::{Report, Target, percentile};
+use crate::sales::parse_ce_id;
+use crate::stage::{self, LONG, Stage};
+use crate::terminal::{Connection, Sent};
+
+const SAMPLES: usize = 500;
+/// As often as events come.
+const PERIOD: Duration = Duration::from_millis(10);
+/// What a commit of one event appends to the write-ahead log: a few pages of 4 KiB.
+const COMMIT_BYTES: usize = 12 << 10;
+/// Before the clock counts.
+const WARM_UP: u32 = 300;
+
+pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) -> Result<()> {
+    eprintln!("latency: the disk and the MQTT broker by themselves");
+    let fsync = fsyncs().await?;
+    let trip = round_trips().await?;
+    eprintln!("latency: {} s at {RATE} events/s", arguments.seconds);
+    let (ack, visible) = events(stage, arguments.seconds).await?;
+    for (what, values) in [
+        ("one fsync", &fsync),
+        ("one MQTT round trip", &trip),
+        ("publish → end-to-end ack", &ack),
+        ("publish → visible to a read_committed reader", &visible),
+    ] {
+        for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
+            report.figure(format!("{what}, {name}"), "ms", [percentile(values, share)]);
+        }
+    }
+    let floor = |share| percentile(&fsync, share) + 2.0 * percentile(&trip, share);
+    let p99 = percentile(&ack, 0.99);
+    report.held(
+        "publish → end-to-end ack, p99, of (fsync + 2 round trips), their medians",
+        "×",
+        [p99 / floor(0.5)],
+        Target::AtMost(3.0),
+    );
+    report.held(
+        "publish → end-to-end ack, p99, of (fsync + 2 round trips), their p99",
+        "×",
+        [p99 / floor(0.99)],
+        Target::AtMost(3.0),
+    );
+    report.held(
+        "publish → visible to a read_committed reader, p99",
+        "ms",
+        [percentile(&visible, 0.99)],
+        Target::AtMost(100.0),
+    );
+    Ok(())
+}
+
+fn ms(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+/// Appends as much as a commit does, and waits for the disk; in milliseconds.
+async fn fsyncs() -> Result<Vec<f64>> {
+    let folder = Scratch::new("fsync")?;
+    let mut file = File::create(folder.join("log"))?;
+    let mut ticks = tokio::time::interval(PERIOD);
+    let mut all = Vec::new();
+    for number in 0..SAMPLES {
+        ticks.tick().await;
+        // As any log: it is written over once it is long enough, so the file does not grow each time.
+        if number % 100 == 0 {
+            use std::io::{Seek as _, SeekFrom};
+            file.seek(SeekFrom::Start(0))?;
+        }
+        let begun = Instant::now();
+        file.write_all(&[number as u8; COMMIT_BYTES])?;
+        file.sync_data()?;
+        all.push(ms(begun));
+    }
+    // The first hundred made the file.
+    Ok(all.split_off(100))
+}
+
+/// From a client through the MQTT broker back to itself, QoS 1, in milliseconds.
+async fn round_trips() -> Result<Vec<f64>> {
+    let mosquitto = stage::mosquitto().await?;
+    let mut connection = Connection::open(mosquitto.port(), "echo").await?;
+    connection.subscribe("echo").await?;
+    let (topic, payload) = (Bytes::from_static(b"echo"), Bytes::from(vec![b'x'; 200]));
+    let mut ticks = tokio::time::interval(PERIOD);
+    let mut all = Vec::new();
+    for number in 0..SAMPLES {
+        ticks.tick().await;
+        let begun = Instant::now();
+        connection.queue_publish(&topic, &payload, number as u16 + 1)?;
+        let (mut back, mut acked) = (false, false);
+        while !(back && acked) {
+            match connection.next().await? {
+                Packet::PubAck(_) => acked = true,
+                Packet::Publish(publish) => {
+                    all.push(ms(begun));
+                    back = true;
+                    let ack = PubAck::new(publish.pkid, None);
+                    connection.queue(&Packet::PubAck(ack))?;
+                    connection.flush().await?;
+                }
+                other => bail!("the MQTT broker sends {other:?}"),
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Publish to ack, and publish to visible, in milliseconds.
+async fn events(stage: &Stage, seconds: u32) -> Result<(Vec<f64>, Vec<f64>)> {
+    let mut shop = stage.shop(true).await?;
+    let topics = ["orders", "payments", "deliveries"].map(|name| format!("{}{name}", shop.prefix));
+    let count = (RATE * f64::from(seconds)) as u32;
+    let mut tail = Reader::new(stage.kafka.brokers()).tail(&topics, LONG).await?;
+    let seen = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        for _ in 0..WARM_UP + count {
+            let id = tail.next(LONG).await?.ce_id().context("a record has a ce_id")?;
+            seen.push((id.to_owned(), Instant::now()));
+        }
+        anyhow::Ok(seen)
+    });
+    let port = shop.mosquitto.port();
+    let warm = Load::prepare(port, "warm", stage.terminals, WARM_UP).await?;
+    warm.paced(RATE).finish().await?;
+    let load = Load::prepare(port, "till", stage.terminals, count).await?;
+    let sent = load.paced(RATE).finish().await?;
+    let seen = seen.await??;
+    let visible = visible_ms(&sent, &seen)?;
+    shop.gateway.terminate().await?;
+    Ok((ack_ms(&sent), visible))
+}
+
+fn visible_ms(sent: &[Sent], seen: &[(String, Instant)]) -> Result<Vec<f64>> {
+    let sent: HashMap<&str, &Sent> = sent.iter().map(|sent| (sent.device.as_str(), sent)).collect();
+    let mut all = Vec::new();
+    for (id, at) in seen {
+        let (device, seq) = parse_ce_id(id)?;
+        // The others are of the warm-up.
+        if let Some(sent) = sent.get(device) {
+            let published = sent.published.get(seq as usize - 1);
+            let published = published.context("an event was published that is seen")?;
+            all.push(at.duration_since(*published).as_secs_f64() * 1e3);
+        }
+    }
+    Ok(all)
+}

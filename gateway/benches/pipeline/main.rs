@@ -1,0 +1,136 @@
+//! What the gateway costs and how fast it is, beside a program that promises nothing.
+//!
+//! Everything shares this machine's cores: load, MQTT broker, Kafka and what is measured. So only ratios within one run
+//! count, measured in pairs that take turns (A B A B); a row is the median of its pairs. CPU time, memory and bytes
+//! written are the operating system's own accounting of one process each, which is why the relay and the parts alone are
+//! processes of their own: this binary again, with a [`jobs::Job`].
+//!
+//! ```text
+//! flow     the bare relay | Comptoir | Comptoir without Kafka | its three parts alone    (flow.rs)
+//! drain    a backlog into Kafka | a transactional producer alone; memory; the start      (drain.rs)
+//! latency  publish → end-to-end ack, publish → visible in Kafka                          (latency.rs)
+//! wear     bytes written to disk at one event per second                                 (wear.rs)
+//! append   appending to an empty journal | to one with many rows                         (append.rs)
+//! ```
+//!
+//! Prints one table, and writes it with every single run to `target/bench/pipeline.json`.
+
+mod append;
+mod drain;
+mod flow;
+mod jobs;
+mod latency;
+mod load;
+mod report;
+mod sales;
+mod stage;
+mod terminal;
+mod wear;
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+
+use report::Report;
+use stage::Stage;
+
+/// Rates, latencies, CPU and memory of the gateway beside a bare relay's.
+#[derive(Parser, Debug, Clone, Serialize)]
+struct Arguments {
+    /// Events of each run of the live flow
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    events: u32,
+
+    /// Events that wait for Kafka when it comes back
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    backlog: u32,
+
+    /// Rows of the large journal that is appended to
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    rows: u32,
+
+    /// Pairs of each comparison
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+
+    /// Length of the measurements of latency, in seconds
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    seconds: u32,
+
+    /// Terminals, each with a connection of its own
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    terminals: u32,
+
+    /// Only this; may be given several times
+    #[arg(long, value_name = "NAME")]
+    only: Vec<Section>,
+
+    /// Cargo says so to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+
+    /// Be one of the programs that are measured
+    #[arg(long, hide = true)]
+    #[serde(skip)]
+    job: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Section {
+    Flow,
+    Drain,
+    Latency,
+    Wear,
+    Append,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    // As many threads as the gateway has.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let done = match &arguments.job {
+        Some(job) => {
+            let job = serde_json::from_str::<jobs::Job>(job).context("read the job")?;
+            runtime.block_on(job.run())
+        }
+        None => runtime.block_on(measure(&arguments)),
+    };
+    // librdkafka's threads end with the process.
+    runtime.shutdown_background();
+    done
+}
+
+async fn measure(arguments: &Arguments) -> Result<()> {
+    let wanted = |section| arguments.only.is_empty() || arguments.only.contains(&section);
+    let mut report = Report::default();
+    let stage = Stage::open(arguments.terminals).await?;
+    if wanted(Section::Flow) {
+        flow::measure(&stage, arguments, &mut report)
+            .await
+            .context("flow")?;
+    }
+    if wanted(Section::Drain) {
+        drain::measure(&stage, arguments, &mut report)
+            .await
+            .context("drain")?;
+    }
+    if wanted(Section::Latency) {
+        latency::measure(&stage, arguments, &mut report)
+            .await
+            .context("latency")?;
+    }
+    if wanted(Section::Wear) {
+        wear::measure(&stage, &mut report).await.context("wear")?;
+    }
+    if wanted(Section::Append) {
+        append::measure(arguments, &mut report).await.context("append")?;
+    }
+    println!("{report}");
+    let file = report.write(arguments)?;
+    println!("written to {}", file.display());
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! What the file says at the start.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::group::{Device, Known};
+use super::stream::Stream;
+use super::{Encoding, Offset, State};
+use crate::event::DeviceId;
+
+pub(super) async fn identity(connection: &mut SqliteConnection) -> Result<String, sqlx::Error> {
+    sqlx::query("INSERT OR IGNORE INTO journal (id, uuid, created) VALUES (1, ?, ?)")
+        .bind(uuid::Uuid::new_v4().to_string())
+        .bind(jiff::Timestamp::now().as_millisecond())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query_scalar("SELECT uuid FROM journal")
+        .fetch_one(connection)
+        .await
+}
+
+/// Where the journal stands.
+pub(super) struct Loaded {
+    pub state: State,
+    pub read_from: i64,
+    pub known: Known,
+}
+
+pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Loaded, sqlx::Error> {
+    let (watermark, read_from): (i64, i64) = sqlx::query_as("SELECT offset, read_from FROM watermark")
+        .fetch_optional(&mut *connection)
+        .await?
+        .unwrap_or((0, 0));
+    // Two statements: SQLite answers min or max alone from the b-tree's edge, but not both at once.
+    let first: Option<i64> = sqlx::query_scalar("SELECT min(offset) FROM entry")
+        .fetch_one(&mut *connection)
+        .await?;
+    let last: Option<i64> = sqlx::query_scalar("SELECT max(offset) FROM entry")
+        .fetch_one(&mut *connection)
+        .await?;
+    let dead_letters: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM entry INDEXED BY entry_dead_letter WHERE kind = 3")
+            .fetch_one(&mut *connection)
+            .await?;
+    // Only what is in Kafka is pruned, so the watermark stands in for entries that are gone.
+    let last = last.unwrap_or(0).max(watermark) as u64;
+    let first = first.map_or(last + 1, |first| first as u64);
+    let mut loaded = Loaded {
+        state: State {
+            first: Offset(first),
+            last: Offset(last),
+            watermark: Offset(watermark as u64),
+            dead_letters: dead_letters as u64,
+            ..State::default()
+        },
+        read_from,
+        known: Known::default(),
+    };
+    for row in sqlx::query("SELECT id, store, device, encoding FROM device")
+        .fetch_all(&mut *connection)
+        .await?
+    {
+        let name =
+            DeviceId::new(row.get(1), row.get(2)).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let encoding = Encoding::from_code(row.get(3));
+        let row = row.get(0);
+        loaded.known.devices.insert(name, Device { row, encoding });
+    }
+    for row in sqlx::query("SELECT device, epoch, upto, ahead, stored, elsewhere, in_kafka FROM stream")
+        .fetch_all(connection)
+        .await?
+    {
+        let ahead = serde_json::from_str(row.get(3)).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let mut stream = Stream::restore(row.get::<i64, _>(2) as u32, ahead);
+        stream.stored = row.get::<i64, _>(4) as u64;
+        stream.elsewhere = row.get::<i64, _>(5) as u64;
+        stream.in_kafka = row.get::<i64, _>(6) as u64;
+        let epoch = row.get::<i64, _>(1) as u32;
+        loaded.known.streams.insert((row.get(0), epoch), stream);
+    }
+    Ok(loaded)
+}
+
+/// Bytes of the pages in use: what is free in the file will be used again before it grows.
+pub(super) async fn used_bytes(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    let bytes: i64 = sqlx::query_scalar(
+        "SELECT (pages.page_count - free.freelist_count) * size.page_size
+         FROM pragma_page_count pages, pragma_freelist_count free, pragma_page_size size",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(bytes as u64)
+}

@@ -1,0 +1,112 @@
+//! The transaction of a group commit.
+
+use std::sync::{Arc, LazyLock};
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Connection};
+
+use super::group::Group;
+use super::stored::used_bytes;
+use super::stream::Stream;
+use super::{DEAD_LETTER, Relayed};
+
+/// Rows per statement: a batch is a few statements, for each one crosses into SQLite's thread and back.
+const CHUNKS: [usize; 3] = [256, 32, 1];
+static INSERTS: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| {
+    CHUNKS.map(|rows| {
+        let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
+        format!(
+            "INSERT INTO entry (offset, kind, device, epoch, seq, time, key, payload, reason) VALUES {values}"
+        )
+        .into()
+    })
+});
+
+/// The transaction. Returns the bytes in use after it.
+pub(super) async fn write(
+    connection: &mut SqliteConnection,
+    group: &Group,
+    report: Option<&Relayed>,
+) -> Result<u64, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for (id, device) in &group.devices {
+        sqlx::query(
+            "INSERT INTO device (id, store, device, encoding) VALUES (?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET encoding = excluded.encoding",
+        )
+        .bind(device.row)
+        .bind(id.store())
+        .bind(id.device())
+        .bind(device.encoding as i64)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    let mut written = 0;
+    for (rows, sql) in CHUNKS.into_iter().zip(INSERTS.iter()) {
+        while group.entries.len() - written >= rows {
+            let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
+            for (entry, device) in group.entries[written..]
+                .iter()
+                .zip(&group.rows[written..])
+                .take(rows)
+            {
+                query = query
+                    .bind(entry.offset.0 as i64)
+                    .bind(entry.kind.code())
+                    .bind(device)
+                    .bind(i64::from(entry.name.epoch))
+                    .bind(i64::from(entry.name.seq))
+                    .bind(entry.time)
+                    .bind(&*entry.key);
+                query = match std::str::from_utf8(&entry.payload) {
+                    Ok(text) if entry.kind.code() != DEAD_LETTER => query.bind(text),
+                    _ => query.bind(&*entry.payload),
+                };
+                query = query.bind(entry.reason.as_deref());
+            }
+            query.execute(&mut *transaction).await?;
+            written += rows;
+        }
+    }
+    let streams: Vec<_> = group
+        .streams
+        .iter()
+        .map(|((device, epoch), stream)| {
+            let Stream {
+                stored,
+                elsewhere,
+                in_kafka,
+                ..
+            } = stream;
+            let ahead = serde_json::json!(stream.ahead()).to_string();
+            serde_json::json!([device, epoch, stream.upto(), ahead, stored, elsewhere, in_kafka])
+        })
+        .collect();
+    if !streams.is_empty() {
+        sqlx::query(
+            "INSERT OR REPLACE INTO stream (device, epoch, upto, ahead, stored, elsewhere, in_kafka)
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+             FROM json_each(?)",
+        )
+        .bind(serde_json::Value::from(streams).to_string())
+        .execute(&mut *transaction)
+        .await?;
+    }
+    for (hash, offset) in &group.fingerprints {
+        sqlx::query("INSERT OR IGNORE INTO fingerprint (hash, offset) VALUES (?, ?)")
+            .bind(&hash[..])
+            .bind(offset.0 as i64)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    if let Some(report) = report {
+        sqlx::query("INSERT OR REPLACE INTO watermark (id, offset, read_from) VALUES (1, ?, ?)")
+            .bind(report.upto.0 as i64)
+            .bind(report.read_from)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    let bytes = used_bytes(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(bytes)
+}

@@ -1,0 +1,82 @@
+//! What head office sends through Kafka reaches the terminals.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use comptoir_harness::MqttProbe;
+use comptoir_wire as wire;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use serde_json::json;
+
+use crate::shop::{SOON, STORE, Shop};
+
+async fn send(shop: &Shop, key: &str, command: &str) -> Result<()> {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", &shop.brokers)
+        .create()?;
+    let topic = shop.topic("commands");
+    let record = FutureRecord::to(&topic).key(key).payload(command);
+    producer
+        .send(record, Duration::from_secs(10))
+        .await
+        .map_err(|(error, _)| error)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_reaches_its_terminal_in_the_terminals_own_encoding() -> Result<()> {
+    let mut shop = Shop::open().await?;
+    let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
+    let payment =
+        json!({"payment_id": "p", "order_id": "o", "amount": 1, "method": "Cash", "status": "SUCCESS"});
+    probe
+        .publish(&format!("pos/{STORE}/till-json/payments"), payment.to_string())
+        .await?;
+    let mut buffer = vec![0; wire::MAX_FRAME];
+    let header = wire::Header {
+        epoch: 1,
+        seq: 1,
+        oldest: 1,
+        time_ms: 0,
+    };
+    let delivery = wire::Event::Delivery(wire::Delivery {
+        delivery_id: "d",
+        order_id: "o",
+        address: "1 rue de la Paix",
+        status: wire::DeliveryStatus::Pending,
+        estimated_date: wire::Date::new(2026, 12, 1).context("date")?,
+    });
+    let frame = wire::encode(&header, &delivery, &mut buffer)?.to_vec();
+    probe
+        .publish(&format!("pos/{STORE}/till-bin/deliveries"), frame)
+        .await?;
+    shop.drained(2, SOON).await?;
+
+    probe.subscribe(&format!("pos/{STORE}/+/commands")).await?;
+    let message = json!({"type": "message", "text": "Fermeture à 19 h"}).to_string();
+    send(&shop, &format!("{STORE}/till-bin"), &message).await?;
+    let got = probe.next(SOON).await?;
+    ensure!(got.topic.contains("till-bin"), "{}", got.topic);
+    let text = "Fermeture à 19 h";
+    ensure!(wire::Command::decode(&got.payload) == Ok(wire::Command::Message(wire::Message { text })));
+
+    send(&shop, STORE, &message).await?;
+    let mut both = [probe.next(SOON).await?, probe.next(SOON).await?];
+    both.sort_by(|a, b| a.topic.cmp(&b.topic));
+    ensure!(
+        both[0].topic.contains("till-bin") && both[1].topic.contains("till-json"),
+        "{both:?}"
+    );
+    ensure!(both[1].payload == message, "JSON as it came");
+
+    // Sent while the gateway is away: handed on when it is back.
+    shop.gateway.kill9()?;
+    send(&shop, &format!("{STORE}/till-json"), r#"{"type":"reboot"}"#).await?;
+    shop.gateway.start_again()?;
+    let again = probe
+        .next_where(SOON, |got| got.payload == r#"{"type":"reboot"}"#)
+        .await?;
+    ensure!(again.topic.contains("till-json"), "{}", again.topic);
+    Ok(())
+}

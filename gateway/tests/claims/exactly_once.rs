@@ -1,0 +1,125 @@
+//! Whatever is killed, restarted or hung, and whenever: each event is in Kafka once, in its order.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use comptoir_harness::{Kafka, PosSim};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+
+use crate::shop::{LATER, Shop};
+
+/// A run full of accidents.
+pub struct Trial {
+    pub gateway_kills: usize,
+    pub mosquitto_restarts: usize,
+    pub kafka_restarts: usize,
+    /// A Kafka that hangs instead of refusing, each for longer than its clients' patience.
+    pub kafka_hangs: usize,
+    pub hang: Duration,
+    pub events: u32,
+    pub rate: u32,
+    pub seed: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Accident {
+    KillGateway,
+    RestartMosquitto,
+    RestartKafka,
+    HangKafka,
+}
+
+impl Trial {
+    fn accidents(&self, rng: &mut StdRng) -> Vec<Accident> {
+        let of = |accident, count| std::iter::repeat_n(accident, count);
+        let mut accidents: Vec<_> = of(Accident::KillGateway, self.gateway_kills)
+            .chain(of(Accident::RestartMosquitto, self.mosquitto_restarts))
+            .chain(of(Accident::RestartKafka, self.kafka_restarts))
+            .chain(of(Accident::HangKafka, self.kafka_hangs))
+            .collect();
+        accidents.shuffle(rng);
+        accidents
+    }
+
+    pub async fn run(self) -> Result<()> {
+        println!("seed {}", self.seed);
+        let mut rng = StdRng::seed_from_u64(self.seed);
+        let mut kafka = Kafka::start().await?;
+        let mut shop = Shop::open_on(kafka.brokers()).await?;
+        let mut sim = PosSim::spawn([
+            "--broker",
+            &shop.mosquitto.url(),
+            "--store",
+            "paris-1",
+            "--devices",
+            "20",
+            "--json-terminals",
+            "20",
+            "--rate",
+            &self.rate.to_string(),
+            "--events",
+            &self.events.to_string(),
+            "--seed",
+            &self.seed.to_string(),
+        ])?;
+        let selling = Duration::from_secs_f64(f64::from(self.events) / f64::from(self.rate));
+        let accidents = self.accidents(&mut rng);
+        let pause = selling.mul_f64(0.9) / accidents.len().max(1) as u32;
+        let mut while_selling = 0;
+        for accident in accidents {
+            // Time itself is the input here: the moment of each accident is drawn at random.
+            tokio::time::sleep(pause.mul_f64(rng.random_range(0.1..1.9))).await;
+            while_selling += usize::from(sim.is_running()?);
+            match accident {
+                Accident::KillGateway => {
+                    shop.gateway.kill9()?;
+                    shop.gateway.start_again()?;
+                }
+                Accident::RestartMosquitto => {
+                    shop.mosquitto.stop().await?;
+                    shop.mosquitto.start_again().await?;
+                }
+                Accident::RestartKafka => {
+                    kafka.kill();
+                    kafka.start_again().await?;
+                }
+                Accident::HangKafka => {
+                    kafka.pause()?;
+                    tokio::time::sleep(self.hang).await;
+                    kafka.resume()?;
+                }
+            }
+        }
+        ensure!(while_selling > 0, "every accident came after the last sale");
+        let patience = LATER + selling;
+        sim.finish(patience).await?;
+        let begun = Instant::now();
+        shop.gateway.wait_ready().await?;
+        shop.drained(u64::from(self.events), LATER).await?;
+        println!(
+            "{while_selling} accidents while selling; drained in {:?}",
+            begun.elapsed()
+        );
+        let ledger = sim.ledger()?;
+        ensure!(ledger.len() == self.events as usize, "{} sold", ledger.len());
+        shop.audited(&ledger).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_is_in_kafka_once_whatever_is_killed() -> Result<()> {
+    Trial {
+        gateway_kills: 8,
+        mosquitto_restarts: 1,
+        kafka_restarts: 1,
+        kafka_hangs: 1,
+        hang: Duration::from_secs(5),
+        events: 6_000,
+        rate: 200,
+        seed: rand::random(),
+    }
+    .run()
+    .await
+}

@@ -1,0 +1,17 @@
+//! The promises, each proven on the real parts: Mosquitto, Apache Kafka, SQLite files, the binaries.
+//!
+//! One test binary, so that its tests share one Kafka; those that stop theirs start their own.
+
+mod command_line;
+mod commands;
+mod demo;
+mod exactly_once;
+mod full;
+mod hostile_input;
+mod http;
+mod journal;
+mod offline;
+mod other_gateways;
+mod real_input;
+mod shop;
+mod soak;

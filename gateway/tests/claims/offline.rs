@@ -1,0 +1,109 @@
+//! Kafka away: everything else goes on, and nothing is lost when it is back.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use comptoir_harness::{Gateway, GatewayConfig, Kafka, Mosquitto, PosSim, within};
+use serde_json::json;
+
+use crate::shop::{GATEWAY, LATER, SOON, STORE, Shop};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_kafka_configured_the_gateway_works_and_buffers() -> Result<()> {
+    let mosquitto = Mosquitto::start().await?;
+    let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
+    gateway.wait_ready().await?;
+    let mut sim = PosSim::spawn([
+        "--broker",
+        &mosquitto.url(),
+        "--store",
+        STORE,
+        "--rate",
+        "0",
+        "--events",
+        "300",
+    ])?;
+    sim.finish(SOON).await?;
+    let status = gateway.get_json("/api/gateway").await?;
+    ensure!(status["kafka"]["state"] == "off", "{}", status["kafka"]);
+    ensure!(status["journal"]["pending"] == 300, "{}", status["journal"]);
+    ensure!(
+        status["journal"]["oldest_pending"].is_string(),
+        "{}",
+        status["journal"]
+    );
+    ensure!(gateway.terminate().await?.success());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kafka_that_hangs_is_told_from_one_that_is_there_and_holds_nothing_up() -> Result<()> {
+    let mut kafka = Kafka::start().await?;
+    let mut shop = Shop::open_on(kafka.brokers()).await?;
+    let reaches = async |shop: &Shop, state: &str| {
+        within(&format!("Kafka to be {state}"), SOON, async || {
+            let status = shop.gateway.get_json("/api/gateway").await?;
+            ensure!(status["kafka"]["state"] == state, "{}", status["kafka"]);
+            Ok(())
+        })
+        .await
+    };
+    reaches(&shop, "up").await?;
+    kafka.pause()?;
+    reaches(&shop, "down").await?;
+    let url = shop.mosquitto.url();
+    let mut sim = PosSim::spawn([
+        "--broker", &url, "--store", STORE, "--rate", "0", "--events", "200",
+    ])?;
+    sim.finish(SOON).await?;
+    let (status, _, body) = shop.gateway.post_json("/api/orders", &json!({})).await?;
+    ensure!(status == 201, "{body}");
+    ensure!(shop.gateway.get("/readyz").await?.0 == 200);
+    kafka.resume()?;
+    reaches(&shop, "up").await?;
+    shop.drained(201, LATER).await?;
+    ensure!(shop.records().await?.len() == 201);
+    ensure!(shop.gateway.terminate().await?.success());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_it_in_time_even_while_kafka_hangs() -> Result<()> {
+    let mut kafka = Kafka::start().await?;
+    let mut shop = Shop::open_on(kafka.brokers()).await?;
+    shop.gateway.post_json("/api/orders", &json!({})).await?;
+    shop.drained(1, SOON).await?;
+    kafka.pause()?;
+    let (status, _, _) = shop.gateway.post_json("/api/orders", &json!({})).await?;
+    ensure!(status == 201);
+    // terminate() fails beyond the contract's 10 s.
+    ensure!(shop.gateway.terminate().await?.success());
+    kafka.resume()?;
+    shop.gateway.start_again()?;
+    shop.gateway.wait_ready().await?;
+    shop.drained(2, LATER).await?;
+    ensure!(shop.records().await?.len() == 2, "neither lost nor doubled");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mqtt_broker_may_restart_and_what_it_queued_arrives() -> Result<()> {
+    let mut shop = Shop::open().await?;
+    shop.gateway.kill9()?;
+    let mut probe = comptoir_harness::MqttProbe::connect(&shop.mosquitto.url()).await?;
+    for n in 0..50 {
+        let payment = json!({"payment_id": format!("p-{n}"), "order_id": "o-1", "amount": 1.5,
+            "method": "Cash", "status": "SUCCESS"});
+        probe
+            .publish("pos/paris-1/till-9/payments", payment.to_string())
+            .await?;
+    }
+    drop(probe);
+    shop.mosquitto.stop().await?;
+    shop.mosquitto.start_again().await?;
+    shop.gateway.start_again()?;
+    shop.gateway.wait_ready().await?;
+    shop.drained(50, SOON + Duration::from_secs(20)).await?;
+    ensure!(shop.records().await?.len() == 50);
+    Ok(())
+}
