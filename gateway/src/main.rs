@@ -29,7 +29,7 @@ struct ConfigArgument {
     ///
     /// Every key can also be given as an environment variable, which then counts: `journal.max_bytes` is
     /// COMPTOIR_JOURNAL__MAX_BYTES.
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
 

@@ -172,16 +172,13 @@ async fn drain(stage: &Stage, folder: &Scratch, events: f64, drains: &mut Drains
     let mut shop = stage.shop_on(mosquitto, true, Some(path)).await?;
     let load = load.paced(RATE);
     let relayed = "comptoir_events_relayed_total";
-    let begun = shop.reached(relayed, 1.0).await?;
-    let first = shop.counters().await?.get(relayed)?;
-    let ended = shop.reached(relayed, events).await?;
-    let last = shop.counters().await?.get(relayed)?;
+    let first = shop.reached(relayed, 1.0).await?;
+    let last = shop.reached(relayed, events).await?;
     let sent = load.stop().await?;
-    drains
-        .rate
-        .push((last - first) / ended.duration_since(begun).as_secs_f64());
+    let seconds = last.at.duration_since(first.at).as_secs_f64();
+    drains.rate.push((last.value - first.value) / seconds);
     drains.memory.push(shop.mark()?.peak_rss_bytes as f64 / 1e6);
-    drains.ack_ms.extend(acks_between(&sent, begun, ended));
+    drains.ack_ms.extend(acks_between(&sent, first.at, last.at));
     shop.gateway.terminate().await?;
     Ok(())
 }

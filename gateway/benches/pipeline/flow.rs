@@ -176,7 +176,7 @@ async fn flood(
     let used = before.until(&shop.mark()?);
     runs.add(
         f64::from(events),
-        through.duration_since(begun).as_secs_f64(),
+        through.at.duration_since(begun).as_secs_f64(),
         &used,
     );
     shop.counters().await

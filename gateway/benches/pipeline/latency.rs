@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -79,7 +79,6 @@ async fn fsyncs() -> Result<Vec<f64>> {
         ticks.tick().await;
         // As any log: it is written over once it is long enough, so the file does not grow each time.
         if number % 100 == 0 {
-            use std::io::{Seek as _, SeekFrom};
             file.seek(SeekFrom::Start(0))?;
         }
         let begun = Instant::now();

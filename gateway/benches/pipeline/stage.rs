@@ -103,12 +103,13 @@ impl Shop {
         Ok(Counters(pairs.collect()))
     }
 
-    /// Waits until a counter is at least so high; returns when that was.
-    pub async fn reached(&self, counter: &str, value: f64) -> Result<Instant> {
+    /// Waits until a counter is at least so high.
+    pub async fn reached(&self, counter: &str, value: f64) -> Result<Reached> {
         within(&format!("{counter} to be {value}"), LONG, async || {
             let now = self.counters().await?.get(counter)?;
             ensure!(now >= value, "it is {now}");
-            Ok(Instant::now())
+            let at = Instant::now();
+            Ok(Reached { at, value: now })
         })
         .await
     }
@@ -116,6 +117,12 @@ impl Shop {
     pub fn mark(&self) -> Result<Mark> {
         Mark::of(self.gateway.pid()?)
     }
+}
+
+/// What a counter was when it was seen to be high enough.
+pub struct Reached {
+    pub at: Instant,
+    pub value: f64,
 }
 
 pub struct Counters(HashMap<String, f64>);

@@ -21,7 +21,7 @@ use crate::journal::{EntryKind, Numbering, Offset, Outcome, Submission};
 use crate::projection::Listed;
 use crate::sale::draft::{self, Draft, FieldError, LineDraft};
 use crate::sale::money::Amount;
-use crate::sale::{Currency, PaymentMethod};
+use crate::sale::{self, Currency, PaymentMethod};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 500;
@@ -143,8 +143,7 @@ pub async fn create(
             return Err(FieldError::new(field, format!("what is posted here is {own}'s")).into());
         }
     }
-    let now = Timestamp::now();
-    let timestamp = draft.timestamp.unwrap_or(now);
+    let timestamp = draft.timestamp.unwrap_or_else(sale::now);
     let currency = draft.currency.unwrap_or(shop.currency);
     complete(kind, &mut draft, currency);
     let event = draft.complete(kind, shop.currency)?;

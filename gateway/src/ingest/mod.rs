@@ -29,7 +29,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::BackoffBuilder;
-use jiff::Timestamp;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Packet, Publish, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
@@ -43,6 +42,7 @@ use crate::event::Kind;
 use crate::journal::{AppendError, Journal, Outcome, Receipt};
 use crate::link::Link;
 use crate::metrics::Metrics;
+use crate::sale;
 use decode::Decoder;
 use downlink::Downlink;
 use presence::Presence;
@@ -250,7 +250,7 @@ impl Ingest {
     ) -> Result<(), Ended> {
         let mut buffer = Vec::with_capacity(BATCH);
         while received.recv_many(&mut buffer, BATCH).await > 0 {
-            let now = Timestamp::now();
+            let now = sale::now();
             let mut submissions = Vec::with_capacity(buffer.len());
             let mut publishes = Vec::with_capacity(buffer.len());
             for mut received in buffer.drain(..) {

@@ -206,11 +206,21 @@ fn is_new(path: &Path) -> Result<bool, OpenError> {
     Ok(false)
 }
 
-/// Marks an empty file as ours. Before WAL is switched on, for the mark must stand in the file itself:
-/// [`is_new`] looks there, and not in a log that a kill may have left beside it.
+/// Makes an empty journal, marked as ours, with WAL switched on. Under another name at first: a power cut
+/// leaves a whole file or none, never a half that [`is_new`] and [`check`] would have to refuse.
 async fn create(path: &Path) -> Result<(), sqlx::Error> {
+    let beside = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    // What a start that was cut off has left. Absent, mostly.
+    for ending in [".new", ".new-journal", ".new-wal", ".new-shm"] {
+        let _ = std::fs::remove_file(beside(ending));
+    }
+    let new = beside(".new");
     let mut connection = SqliteConnectOptions::new()
-        .filename(path)
+        .filename(&new)
         .create_if_missing(true)
         .synchronous(SqliteSynchronous::Full)
         .pragma("application_id", APPLICATION_ID.to_string())
@@ -219,7 +229,15 @@ async fn create(path: &Path) -> Result<(), sqlx::Error> {
     sqlx::query("PRAGMA user_version = 1")
         .execute(&mut connection)
         .await?;
-    connection.close().await
+    // Last, for the mark must stand in the file itself: [`is_new`] looks there, and not in a WAL.
+    sqlx::query("PRAGMA journal_mode = WAL")
+        .execute(&mut connection)
+        .await?;
+    connection.close().await?;
+    std::fs::rename(&new, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(())
 }
 
 /// Every page is read and every b-tree walked, on a connection that cannot write.

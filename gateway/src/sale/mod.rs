@@ -21,6 +21,13 @@ pub const MAX_TEXT: usize = 512;
 /// Most lines of one order.
 pub const MAX_LINES: usize = 2_000;
 
+/// The present, to the millisecond: as terminals and the journal have it.
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    // Within the range of a Timestamp, because it was one a moment ago.
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum OrderStatus {
     Pending,

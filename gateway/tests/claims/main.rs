@@ -12,6 +12,7 @@ mod http;
 mod journal;
 mod offline;
 mod other_gateways;
+mod power_cut;
 mod real_input;
 mod shop;
 mod soak;

@@ -1,0 +1,193 @@
+//! What a process did to a few files, from strace's output: each write, and each moment at which the
+//! operating system said that they are on the disk.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// Every call that changes a file or makes it durable. "?": not every architecture has them all.
+const CALLS: &str = "?write,?writev,?pwrite64,?pwritev,?pwritev2,?truncate,?ftruncate,?fallocate,?mmap,\
+                     ?copy_file_range,?sendfile,?splice,?unlink,?unlinkat,?rename,?renameat,?renameat2,\
+                     ?fsync,?fdatasync,?sync_file_range,?msync";
+
+/// The command line that runs what follows it under strace.
+pub fn strace<'a>(output: &Path, files: impl IntoIterator<Item = &'a Path>) -> Vec<String> {
+    // -D: the traced process is the child, so signals meant for it reach it. -T: how long each call took.
+    // -xx -y: file names and bytes in hexadecimal, so that nothing in them can be mistaken for syntax.
+    let options = "strace -D -f -q -ttt -T -y -xx -s 1000000 --seccomp-bpf";
+    let mut command: Vec<String> = options.split(' ').map(str::to_owned).collect();
+    command.extend(["-e".to_owned(), format!("trace={}", CALLS.replace(' ', ""))]);
+    command.extend(["-o".to_owned(), output.display().to_string()]);
+    for file in files {
+        command.extend(["-P".to_owned(), file.display().to_string()]);
+    }
+    command
+}
+
+/// One step in the life of a file.
+#[derive(Debug)]
+pub struct Step {
+    /// When it can have taken effect at the earliest, Unix µs. For [`Action::Synced`], when it had for sure.
+    pub at: u64,
+    /// The file's name, without its folder.
+    pub file: String,
+    pub action: Action,
+}
+
+#[derive(Debug)]
+pub enum Action {
+    Changed {
+        change: Change,
+        /// When the call returned, Unix µs.
+        done: u64,
+    },
+    /// What had returned before `begun` (Unix µs) is on the disk.
+    Synced { begun: u64 },
+}
+
+#[derive(Debug)]
+pub enum Change {
+    Write { offset: usize, bytes: Vec<u8> },
+    Truncate { length: usize },
+    Unlink,
+    Rename { to: String },
+}
+
+/// The process has ended, and everything is in the file.
+pub fn is_complete(output: &Path, pid: u32) -> Result<bool> {
+    let text = std::fs::read(output)?;
+    let last = text.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
+    let last = String::from_utf8_lossy(last.unwrap_or_default()).into_owned();
+    Ok(last.starts_with(&format!("{pid} ")) && last.ends_with("+++"))
+}
+
+/// The steps in the order of time.
+pub fn read(output: &Path) -> Result<Vec<Step>> {
+    let file = File::open(output).with_context(|| format!("open {}", output.display()))?;
+    let mut unfinished: HashMap<String, (u64, String)> = HashMap::new();
+    let mut steps = Vec::new();
+    for line in BufReader::with_capacity(1 << 20, file).lines() {
+        let line = line?;
+        // With a single digit of its id a thread has two spaces.
+        let (thread, rest) = line.split_once(' ').context("a line without a thread")?;
+        let (at, call) = rest
+            .trim_start()
+            .split_once(' ')
+            .context("a line without a time")?;
+        let at = micros(at)?;
+        if call.starts_with("+++") || call.starts_with("---") {
+            continue;
+        }
+        // Another thread came between the beginning of this call and its end.
+        if let Some(begin) = call.strip_suffix("<unfinished ...>") {
+            unfinished.insert(thread.to_owned(), (at, begin.to_owned()));
+            continue;
+        }
+        let (at, call) = match call.strip_prefix("<... ") {
+            Some(resumed) => {
+                let end = resumed
+                    .split_once("resumed>")
+                    .context("half of a resumed call")?
+                    .1;
+                let (at, begin) = unfinished
+                    .remove(thread)
+                    .context("the end of a call without its beginning")?;
+                (at, begin + end)
+            }
+            None => (at, call.to_owned()),
+        };
+        let short: String = call.chars().take(200).collect();
+        steps.extend(step(at, &call).with_context(|| format!("read strace's line {short}"))?);
+    }
+    steps.sort_by_key(|step| step.at);
+    Ok(steps)
+}
+
+/// `pwrite64(12<\x2f…>, "\x00…", 24, 4152) = 24 <0.000011>`; `None` if it failed, or only read.
+fn step(at: u64, call: &str) -> Result<Option<Step>> {
+    let (call, outcome) = call.rsplit_once(" = ").context("no outcome")?;
+    let (returned, took) = outcome.rsplit_once(" <").context("no duration")?;
+    if returned.starts_with("-1 ") {
+        return Ok(None);
+    }
+    let done = at + micros(took.trim_end_matches('>'))?;
+    let (name, arguments) = call.split_once('(').context("no arguments")?;
+    let arguments = arguments.trim_end().trim_end_matches(')');
+    let path = match name {
+        "unlink" | "unlinkat" | "rename" | "renameat" | "renameat2" => {
+            arguments.split('"').nth(1).unwrap_or_default()
+        }
+        _ => arguments
+            .split_once('<')
+            .and_then(|(_, rest)| rest.split_once('>'))
+            .map_or("", |(path, _)| path),
+    };
+    let number = |from_last: usize| {
+        let number = arguments.rsplit(", ").nth(from_last);
+        number.and_then(|number| number.parse::<usize>().ok())
+    };
+    let change = match name {
+        "pwrite64" => {
+            let text = arguments.split('"').nth(1).context("no bytes")?;
+            let bytes = unhex(text)?;
+            let written: usize = returned.parse().context("how much was written")?;
+            ensure!(bytes.len() == written, "a write cut short");
+            let offset = number(0).context("no offset")?;
+            Change::Write { offset, bytes }
+        }
+        "ftruncate" => Change::Truncate {
+            length: number(0).context("no length")?,
+        },
+        "unlink" | "unlinkat" => Change::Unlink,
+        "rename" | "renameat" | "renameat2" => Change::Rename {
+            to: file_name(arguments.split('"').nth(3).context("no new name")?)?,
+        },
+        "fsync" | "fdatasync" => {
+            return Ok(Some(Step {
+                at: done,
+                file: file_name(path)?,
+                action: Action::Synced { begun: at },
+            }));
+        }
+        "mmap" if !arguments.contains("PROT_WRITE") => return Ok(None),
+        // Better no answer than one that leaves something out.
+        _ => bail!("this test cannot replay {name}"),
+    };
+    Ok(Some(Step {
+        at,
+        file: file_name(path)?,
+        action: Action::Changed { change, done },
+    }))
+}
+
+fn file_name(hex: &str) -> Result<String> {
+    let path = String::from_utf8(unhex(hex)?).context("a path of odd bytes")?;
+    let name = path.rsplit('/').next().unwrap_or_default();
+    Ok(name.to_owned())
+}
+
+/// `1795391866.212872`: seconds with six decimals.
+fn micros(text: &str) -> Result<u64> {
+    let (seconds, micros) = text.split_once('.').context("no decimals")?;
+    ensure!(micros.len() == 6, "{text} is not in microseconds");
+    Ok(seconds.parse::<u64>()? * 1_000_000 + micros.parse::<u64>()?)
+}
+
+/// `\x2f\x74`
+fn unhex(text: &str) -> Result<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Ok(byte - b'0'),
+        b'a'..=b'f' => Ok(byte - b'a' + 10),
+        _ => bail!("{:?} is no hexadecimal digit", char::from(byte)),
+    };
+    let (groups, rest) = text.as_bytes().as_chunks::<4>();
+    ensure!(rest.is_empty(), "half a byte");
+    let mut bytes = Vec::with_capacity(groups.len());
+    for &[_, _, high, low] in groups {
+        bytes.push(digit(high)? << 4 | digit(low)?);
+    }
+    Ok(bytes)
+}
