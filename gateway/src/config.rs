@@ -146,7 +146,8 @@ impl Default for Log {
     fn default() -> Self {
         Self {
             format: LogFormat::Text,
-            filter: "info".to_owned(),
+            // The built-in MQTT broker calls every client that leaves an error.
+            filter: "info,rumqttd=off".to_owned(),
         }
     }
 }

@@ -1,8 +1,22 @@
 //! Whether a peer is reached, since when, and what went wrong last: for people and for readiness.
 
+use std::time::Duration;
+
+use backon::BackoffBuilder;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::{info, warn};
+
+/// How long to wait before each further attempt to reach a peer: a tenth of a second, then longer, up to
+/// `longest`, with jitter, so that a shop's gateways do not all come back at once.
+pub fn patience(longest: Duration) -> backon::ExponentialBackoff {
+    backon::ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(longest)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkState {

@@ -39,7 +39,7 @@ impl Metrics {
         )?;
         let ahead_of_gap = counter(
             "comptoir_events_ahead_of_gap_total",
-            "Events not taken yet because numbers before them were missing",
+            "Events that came before an earlier one of their terminal, and had to wait for it",
         )?;
         let relayed = counter("comptoir_events_relayed_total", "Events committed to Kafka")?;
         let transactions = counter("comptoir_kafka_transactions_total", "Transactions committed")?;

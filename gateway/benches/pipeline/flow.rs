@@ -54,6 +54,7 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
     let mut more = Live::default();
     eprintln!("flow: warming up");
     bare_relay(stage, events, &mut Runs::default()).await?;
+    comptoir(stage, events, &mut Runs::default(), &mut Live::default()).await?;
     for round in 1..=arguments.rounds {
         eprintln!("flow, round {round} of {}", arguments.rounds);
         bare_relay(stage, events, &mut relay).await?;

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use backon::BackoffBuilder;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +19,7 @@ use super::watermark::{self, Mark};
 use crate::event::DeviceId;
 use crate::journal::{AppendError, Entry, EntryKind, Journal, Offset, ReadError, Relayed};
 use crate::kafka::{self, Record, Settings, TransactionalProducer};
-use crate::link::Link;
+use crate::link::{Link, patience};
 use crate::metrics::Metrics;
 
 /// Most entries, and about as many bytes, of one transaction.
@@ -61,7 +60,7 @@ enum RelayError {
 impl Relay {
     /// Runs until `stop`, on a thread of its own: librdkafka's transaction calls block.
     pub fn run(self, runtime: &Handle, stop: &CancellationToken) {
-        let mut waits = patience();
+        let mut waits = patience(MAX_WAIT);
         while !stop.is_cancelled() {
             let begun = self.journal.state().watermark;
             let Err(error) = self.session(runtime, stop) else {
@@ -73,7 +72,7 @@ impl Relay {
                 self.cut.store(true, Ordering::Relaxed);
             }
             if self.journal.state().watermark > begun {
-                waits = patience();
+                waits = patience(MAX_WAIT);
             }
             let wait = match error {
                 RelayError::Kafka(kafka::Error::Fenced) => FENCED_WAIT.mul_f64(rand::random_range(0.5..1.5)),
@@ -172,15 +171,6 @@ fn count(counts: &mut HashMap<(DeviceId, u32), u64>, entries: &[Arc<Entry>]) {
         let stream = (entry.name.device.clone(), entry.name.epoch);
         *counts.entry(stream).or_insert(0) += 1;
     }
-}
-
-fn patience() -> backon::ExponentialBackoff {
-    backon::ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(MAX_WAIT)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 /// The topics' full names, made once.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
+use axum::response::Redirect;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,8 @@ pub fn router(shop: Arc<Shop>) -> Router {
             .post(move |shop, body| sales::create(kind, shop, body))
     };
     Router::new()
+        // Until there are pages: what a person wants to see first.
+        .route("/", get(async || Redirect::temporary("/api/gateway")))
         .route("/api/orders", sales(Kind::Order))
         .route("/api/payments", sales(Kind::Payment))
         .route("/api/deliveries", sales(Kind::Delivery))

@@ -25,10 +25,10 @@ pub mod decode;
 pub mod downlink;
 pub mod presence;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::BackoffBuilder;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Packet, Publish, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
@@ -40,7 +40,7 @@ use tracing::debug;
 use crate::config::MqttUrl;
 use crate::event::Kind;
 use crate::journal::{AppendError, Journal, Outcome, Receipt};
-use crate::link::Link;
+use crate::link::{Link, patience};
 use crate::metrics::Metrics;
 use crate::sale;
 use decode::Decoder;
@@ -104,7 +104,7 @@ struct Submitted {
 impl Ingest {
     /// Connects, and connects again, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut waits = patience();
+        let mut waits = patience(MAX_WAIT);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -115,7 +115,7 @@ impl Ingest {
             self.downlink.disconnected();
             self.presence.disconnected();
             if connected {
-                waits = patience();
+                waits = patience(MAX_WAIT);
             }
             match ended {
                 Ok(()) => return,
@@ -185,6 +185,8 @@ impl Ingest {
     ) -> Result<(), Ended> {
         let held = Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize));
         let mut publishes = Some(publishes);
+        let mut stopped = pin!(stop.cancelled());
+        let mut finished = pin!(drained.cancelled());
         loop {
             if stop.is_cancelled() && publishes.is_some() {
                 // No more is taken in; what was goes through the other loops, and its acks come out here.
@@ -201,8 +203,8 @@ impl Ingest {
             let event = tokio::select! {
                 event = events.poll() => event.map_err(Box::new)?,
                 // poll() is dropped half way only here, where this connection ends anyway.
-                () = stop.cancelled(), if publishes.is_some() => continue,
-                () = drained.cancelled() => continue,
+                () = &mut stopped, if publishes.is_some() => continue,
+                () = &mut finished => continue,
             };
             match event {
                 Event::Incoming(Packet::ConnAck(ack)) => {
@@ -297,7 +299,7 @@ impl Ingest {
         let stored = count(|outcome| matches!(outcome, Outcome::Stored(..)));
         let duplicate = count(|outcome| *outcome == Outcome::Duplicate);
         let ahead = count(|outcome| *outcome == Outcome::AheadOfGap);
-        self.metrics.stored.inc_by(stored as u64);
+        self.metrics.stored.inc_by(stored as u64 + receipt.after_gap);
         self.metrics.duplicates.inc_by(duplicate as u64);
         self.metrics.ahead_of_gap.inc_by(ahead as u64);
     }
@@ -337,16 +339,6 @@ async fn puback(
 }
 
 const MAX_WAIT: Duration = Duration::from_secs(15);
-
-/// How long to wait before each further attempt to connect.
-fn patience() -> backon::ExponentialBackoff {
-    backon::ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(MAX_WAIT)
-        .with_jitter()
-        .without_max_times()
-        .build()
-}
 
 /// All stores' terminals: which of them may publish is the MQTT broker's to say.
 fn filters() -> Vec<Filter> {

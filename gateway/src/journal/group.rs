@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
 use super::stream::{Admission, Stream};
+use super::waiting::Waiting;
 use super::{
     DeviceAck, Encoding, Entry, EntryKind, Numbering, Offset, Outcome, Receipt, Relayed, Submission,
 };
@@ -22,11 +23,12 @@ pub(super) struct Device {
     pub encoding: Encoding,
 }
 
-/// What is committed, as far as admission needs it.
+/// What is committed, as far as admission needs it, and what waits for its turn.
 #[derive(Default)]
 pub(super) struct Known {
     pub devices: HashMap<DeviceId, Device>,
     pub streams: HashMap<StreamKey, Stream>,
+    pub waiting: Waiting,
 }
 
 /// What a group commit is about to write. [`Known`] changes only when it is committed.
@@ -48,7 +50,7 @@ pub(super) struct Group {
 
 impl Known {
     /// Decides what of a batch is new, numbers it, and answers.
-    pub fn admit(&self, batch: Vec<Submission>, group: &mut Group) {
+    pub fn admit(&mut self, batch: Vec<Submission>, group: &mut Group) {
         let mut receipt = Receipt::default();
         let mut acked: Vec<(StreamKey, DeviceId, Encoding)> = Vec::new();
         for submission in batch {
@@ -62,9 +64,18 @@ impl Known {
             {
                 acked.push((key, submission.device.clone(), encoding));
             }
-            let outcome = match group.number(key, submission.numbering) {
-                Ok(seq) => group.take(key, seq, submission),
-                Err(outcome) => outcome,
+            let numbering = submission.numbering;
+            let outcome = match (group.number(key, numbering), numbering) {
+                (Ok(seq), _) => {
+                    let outcome = group.take(key, seq, submission);
+                    receipt.after_gap += self.close_gap(key, group);
+                    outcome
+                }
+                (Err(Outcome::AheadOfGap), Numbering::Terminal { seq, .. }) => {
+                    self.waiting.put(key, seq, submission);
+                    Outcome::AheadOfGap
+                }
+                (Err(outcome), _) => outcome,
             };
             group.duplicates += u64::from(outcome == Outcome::Duplicate);
             receipt.outcomes.push(outcome);
@@ -83,6 +94,22 @@ impl Known {
             })
             .collect();
         group.receipts.push(receipt);
+    }
+
+    /// Takes those whose turn has come, and counts them.
+    fn close_gap(&mut self, key: StreamKey, group: &mut Group) -> u64 {
+        let mut taken = 0;
+        while let Some(next) = group
+            .streams
+            .get(&key)
+            .map(|stream| stream.upto().saturating_add(1))
+            && let Some(submission) = self.waiting.take(key, next)
+            && let Ok(seq) = group.number(key, submission.numbering)
+        {
+            group.take(key, seq, submission);
+            taken += 1;
+        }
+        taken
     }
 
     /// Counts what the bridge has brought into Kafka.

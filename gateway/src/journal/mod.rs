@@ -36,6 +36,7 @@ mod stored;
 pub mod stream;
 mod tail;
 mod transaction;
+mod waiting;
 mod writer;
 
 use std::collections::HashMap;
@@ -155,7 +156,7 @@ pub enum Outcome {
     Stored(Offset, EventName),
     /// The journal had its name, or its fingerprint.
     Duplicate,
-    /// Not taken: numbers before it are missing, and its terminal will resend them all.
+    /// Not taken yet: numbers before it are missing. It waits for them in memory, and is not acked.
     AheadOfGap,
 }
 
@@ -173,6 +174,8 @@ pub struct DeviceAck {
 pub struct Receipt {
     /// In the order of the batch.
     pub outcomes: Vec<Outcome>,
+    /// Events of earlier batches that had waited for one of these.
+    pub after_gap: u64,
     /// One for each device and epoch of the batch that a terminal waits for.
     pub acks: Vec<DeviceAck>,
 }

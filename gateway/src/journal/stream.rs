@@ -6,7 +6,7 @@
 /// How a terminal's numbers may arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Discipline {
-    /// A binary terminal resends from its oldest unacked event. What is ahead of a gap is not taken, so
+    /// A binary terminal resends from its oldest unacked event. What is ahead of a gap is not taken yet, so
     /// that the journal has its events in their order.
     InOrder,
     /// A JSON device may never resend. What is ahead of a gap is taken, and the gap is shown.

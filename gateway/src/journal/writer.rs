@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row};
@@ -25,6 +25,8 @@ const QUEUE: usize = 16;
 /// A group commit takes no further batch beyond this many events or bytes.
 const GROUP_EVENTS: usize = 4_096;
 const GROUP_BYTES: usize = 4 << 20;
+/// How long a watermark waits for an event to be committed with.
+const REPORT_DELAY: Duration = Duration::from_millis(500);
 /// Entries pruned in one transaction, so that events do not wait long behind it.
 const PRUNE_ENTRIES: u64 = 4_096;
 
@@ -39,8 +41,8 @@ pub struct Writer {
     uuid: watch::Sender<String>,
     folded: Arc<AtomicU64>,
     known: Known,
-    /// What the bridge has reported and no commit has carried yet.
-    report: Option<Relayed>,
+    /// What the bridge has reported and no commit has carried yet, and since when.
+    report: Option<(Relayed, Instant)>,
     _lock: File,
 }
 
@@ -116,8 +118,8 @@ impl Writer {
                         batches.push((batch, reply));
                     }
                     Command::Relayed(relayed) => match &mut self.report {
-                        Some(report) => report.merge(relayed),
-                        none => *none = Some(relayed),
+                        Some((report, _)) => report.merge(relayed),
+                        none => *none = Some((relayed, Instant::now())),
                     },
                     Command::SkipTo(offset, done) => {
                         self.state
@@ -137,8 +139,7 @@ impl Writer {
             if !batches.is_empty() {
                 self.commit(batches).await;
             }
-            let refusing = self.state.borrow().refusing;
-            if self.report.is_some() && (refusing || self.commands.is_empty()) {
+            if self.report_is_due() || closing.is_some() {
                 self.commit_report().await;
             }
             self.prune().await;
@@ -153,11 +154,19 @@ impl Writer {
 
     /// How long to wait for a command: not for ever while there is something to prune or to mend.
     fn patience(&self) -> Duration {
-        if self.wants_room() || self.state.borrow().refusing {
-            Duration::from_millis(500)
+        if self.wants_room() || self.state.borrow().refusing || self.report.is_some() {
+            REPORT_DELAY
         } else {
             Duration::from_secs(3_600)
         }
+    }
+
+    /// An event mostly comes along to carry the report, and saves a commit of its own. Room can only be made
+    /// below a watermark that is durable.
+    fn report_is_due(&self) -> bool {
+        self.report.as_ref().is_some_and(|(_, since)| {
+            since.elapsed() >= REPORT_DELAY || self.wants_room() || self.state.borrow().refusing
+        })
     }
 
     /// After a failed write (a full disk, say) the next batch may try again.
@@ -214,11 +223,15 @@ impl Writer {
             self.known.admit(batch, &mut group);
         }
         let report = self.report.take();
-        if let Some(report) = &report {
-            self.known.count_relayed(report, &mut group);
+        let relayed = report.as_ref().map(|(relayed, _)| relayed);
+        if let Some(relayed) = relayed {
+            self.known.count_relayed(relayed, &mut group);
         }
-        match write(&mut self.connection, &group, report.as_ref()).await {
-            Ok(bytes) => Ok(self.adopt(group, report, bytes)),
+        match write(&mut self.connection, &group, relayed).await {
+            Ok(bytes) => {
+                let upto = relayed.map_or(Offset(0), |relayed| relayed.upto);
+                Ok(self.adopt(group, upto, bytes))
+            }
             Err(error) => {
                 self.report = report;
                 Err(storage(error))
@@ -227,9 +240,8 @@ impl Writer {
     }
 
     /// Makes the committed group the writer's memory, and tells everybody.
-    fn adopt(&mut self, mut group: Group, report: Option<Relayed>, bytes: u64) -> Vec<Receipt> {
+    fn adopt(&mut self, mut group: Group, watermark: Offset, bytes: u64) -> Vec<Receipt> {
         self.known.adopt(&mut group);
-        let watermark = report.map_or(Offset(0), |report| report.upto);
         let committed = group.entries.len() as u64;
         let last = group.entries.last().map(|entry| entry.offset);
         self.tail.push(group.entries);
@@ -279,6 +291,9 @@ impl Writer {
 
     /// Makes the bridge's last report durable when no event comes along to carry it.
     async fn commit_report(&mut self) {
+        if self.report.is_none() {
+            return;
+        }
         if let Err(error) = self.try_commit(Vec::new()).await {
             warn!(%error, "the watermark is kept in memory for now; Kafka has it");
         }

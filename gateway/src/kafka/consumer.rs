@@ -285,7 +285,7 @@ pub fn read_to_end(
             break;
         }
         if Instant::now() >= deadline {
-            return Err(Error::TimedOut { act, within });
+            return Err(Error::Undecided { topic, stable });
         }
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -101,6 +101,12 @@ pub enum Error {
     /// Another producer has taken our transactional id.
     #[error("fenced: another gateway runs with this store's name")]
     Fenced,
+    /// Nobody who reads committed records gets past it; and what it hides may be our newest watermark.
+    #[error(
+        "a transaction stays open on {topic} at offset {stable}: if this lasts, \
+         `kafka-transactions.sh find-hanging` names it and `abort` ends it"
+    )]
+    Undecided { topic: String, stable: i64 },
     #[error("a record is larger than Kafka's topic allows (max.message.bytes)")]
     TooLarge,
     #[error("Kafka did not {act} within {} s", .within.as_secs())]

@@ -5,6 +5,7 @@
 mod command_line;
 mod commands;
 mod demo;
+mod embedded_broker;
 mod exactly_once;
 mod full;
 mod hostile_input;
