@@ -51,7 +51,7 @@ impl Commands {
             }
         };
         while !stop.is_cancelled() {
-            let message = match consumer.poll(Duration::from_millis(200)) {
+            let message = match consumer.poll(Duration::from_millis(500)) {
                 None => continue,
                 Some(Err(error)) => {
                     debug!(%error, "commands");

@@ -123,9 +123,8 @@ async fn make(stage: &Stage, folder: &Scratch, backlog: u32) -> Result<f64> {
     let already = shop.counters().await?.get("comptoir_events_stored_total")?;
     let load = Load::prepare(shop.mosquitto.port(), "till", stage.terminals, backlog).await?;
     let load = load.full();
-    shop.reached("comptoir_events_stored_total", already + f64::from(backlog))
-        .await?;
-    load.finish().await?;
+    let all = already + f64::from(backlog);
+    tokio::try_join!(shop.reached("comptoir_events_stored_total", all), load.finish())?;
     shop.gateway.terminate().await?;
     Ok(resident)
 }

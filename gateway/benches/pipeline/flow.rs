@@ -127,8 +127,7 @@ async fn bare_relay(stage: &Stage, events: u32, runs: &mut Runs) -> Result<()> {
     let load = Load::prepare(mosquitto.port(), "till", stage.terminals, events).await?;
     let load = load.full();
     let begun = jiff::Timestamp::now().as_microsecond();
-    let after = relay.mark(1).await?;
-    load.finish().await?;
+    let (after, _) = tokio::try_join!(relay.mark(1), load.finish())?;
     let seconds = after.at_us.abs_diff(begun) as f64 / 1e6;
     runs.add(f64::from(events), seconds, &before.until(&after));
     Ok(())
@@ -168,8 +167,7 @@ async fn flood(
     let before = shop.mark()?;
     let load = load.full();
     let begun = load.begun;
-    let through = shop.reached(counter, f64::from(events)).await?;
-    load.finish().await?;
+    let (through, _) = tokio::try_join!(shop.reached(counter, f64::from(events)), load.finish())?;
     if read_back {
         shop.reached("comptoir_events_read_back_total", f64::from(events))
             .await?;
@@ -193,8 +191,7 @@ async fn count(stage: &Stage, events: u32) -> Result<f64> {
     let before = subscriber.mark(0).await?;
     let load = Load::prepare(mosquitto.port(), "till", stage.terminals, events).await?;
     let load = load.full();
-    let after = subscriber.mark(1).await?;
-    load.finish().await?;
+    let (after, _) = tokio::try_join!(subscriber.mark(1), load.finish())?;
     Ok(before.until(&after).cpu_us / f64::from(events))
 }
 

@@ -10,8 +10,8 @@ use comptoir_harness::{Gateway, GatewayConfig, Jvm, Kafka, KafkaSettings, Mosqui
 use crate::jobs::Mark;
 use crate::sales::STORE;
 
-/// For whatever is waited for: a backlog of five million takes minutes.
-pub const LONG: Duration = Duration::from_secs(1_800);
+/// For whatever is waited for: a backlog of five million takes minutes. What is stuck ends with this as an error.
+pub const LONG: Duration = Duration::from_secs(600);
 
 /// A Kafka for all runs. MQTT brokers are fresh for each run: they keep what an absent subscriber has not taken.
 pub struct Stage {

@@ -119,7 +119,7 @@ impl ReadBackLoop {
 
     fn batch(&self, consumer: &Consumer, uuid: &str) -> Vec<ReadBack> {
         let mut batch = Vec::new();
-        let mut wait = Duration::from_millis(100);
+        let mut wait = Duration::from_millis(500);
         while batch.len() < BATCH {
             match consumer.poll(wait) {
                 None => break,

@@ -124,7 +124,7 @@ impl TransactionalProducer {
                     if Instant::now() < deadline =>
                 {
                     message = back;
-                    self.producer.poll(Duration::from_millis(1));
+                    self.pause();
                 }
                 Err((error, _)) => return Err(Error::of("take a record")(error)),
             }
@@ -135,12 +135,13 @@ impl TransactionalProducer {
     /// is committed: make a new producer, which settles it, and look.
     pub fn commit(&self, deadline: Instant, within: Duration) -> Result<(), Error> {
         let act = "commit a transaction";
-        // The binding's own flush polls in steps of 100 ms, which would be every transaction's length.
+        // The binding's own flush polls in steps of 100 ms, which would be every transaction's length; and its
+        // poll spins through the last millisecond of every wait.
         while self.producer.in_flight_count() > 0 {
             if Instant::now() >= deadline {
                 return Err(Error::TimedOut { act, within });
             }
-            self.producer.poll(Duration::from_millis(1));
+            self.pause();
         }
         if self.producer.context().too_large.load(Ordering::Relaxed) {
             return Err(Error::TooLarge);
@@ -152,6 +153,12 @@ impl TransactionalProducer {
                 Err(error) => return Err(Error::of(act)(error)),
             }
         }
+    }
+
+    /// Serves callbacks, and lets librdkafka's own threads work for a moment.
+    fn pause(&self) {
+        self.producer.poll(Duration::ZERO);
+        std::thread::sleep(Duration::from_micros(500));
     }
 
     /// Serves callbacks while idle.
