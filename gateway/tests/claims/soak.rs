@@ -20,11 +20,12 @@ fn asked(name: &str, default: usize) -> Result<usize> {
 async fn exactly_once_under_kills() -> Result<()> {
     let minutes = asked("COMPTOIR_SOAK_MINUTES", 10)?;
     let kills = asked("COMPTOIR_SOAK_KILLS", 50)?;
+    let restarts = asked("COMPTOIR_SOAK_RESTARTS", kills / 10 + 1)?;
     let rate = 300;
     Trial {
         gateway_kills: kills,
-        mosquitto_restarts: kills / 10 + 1,
-        kafka_restarts: kills / 10 + 1,
+        mosquitto_restarts: restarts,
+        kafka_restarts: restarts,
         kafka_hangs: kills / 20 + 1,
         hang: Duration::from_secs(25),
         events: u32::try_from(minutes * 60)? * rate,

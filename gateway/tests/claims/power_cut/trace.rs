@@ -106,16 +106,22 @@ pub fn read(output: &Path) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// `pwrite64(12<\x2f…>, "\x00…", 24, 4152) = 24 <0.000011>`; `None` if it failed, or only read.
+/// `pwrite64(12<\x2f…>, "\x00…", 24, 4152) = 24 <0.000011>`; `None` if it failed, or only read, or did not
+/// come to its end: nobody can have relied on it.
 fn step(at: u64, call: &str) -> Result<Option<Step>> {
     let (call, outcome) = call.rsplit_once(" = ").context("no outcome")?;
+    // The process was killed in the middle of it.
+    if outcome.starts_with('?') {
+        return Ok(None);
+    }
     let (returned, took) = outcome.rsplit_once(" <").context("no duration")?;
     if returned.starts_with("-1 ") {
         return Ok(None);
     }
     let done = at + micros(took.trim_end_matches('>'))?;
     let (name, arguments) = call.split_once('(').context("no arguments")?;
-    let arguments = arguments.trim_end().trim_end_matches(')');
+    // A call that was interrupted in the trace has a space before its parenthesis.
+    let arguments = arguments.trim_end().trim_end_matches(')').trim_end();
     let path = match name {
         "unlink" | "unlinkat" | "rename" | "renameat" | "renameat2" => {
             arguments.split('"').nth(1).unwrap_or_default()
@@ -190,4 +196,28 @@ fn unhex(text: &str) -> Result<Vec<u8>> {
         bytes.push(digit(high)? << 4 | digit(low)?);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_reads_the_same_whether_another_thread_came_between() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            let file = folder.path().join("trace");
+            std::fs::write(&file, text).unwrap();
+            read(&file).unwrap()
+        };
+        let whole = read("7  1.000001 pwrite64(12<\\x61>, \"\\x01\\x02\", 2, 4152) = 2 <0.000009>\n");
+        let split = read(
+            "7  1.000001 pwrite64(12<\\x61>, \"\\x01\\x02\", 2, 4152 <unfinished ...>\n\
+             8  1.000002 fsync(13<\\x62> <unfinished ...>\n\
+             7  1.000003 <... pwrite64 resumed>) = 2 <0.000009>\n\
+             8  1.000004 <... fsync resumed>) = ?\n",
+        );
+        assert_eq!(whole.len(), 1);
+        assert_eq!(format!("{whole:?}"), format!("{split:?}"));
+    }
 }
