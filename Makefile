@@ -4,10 +4,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test lint fmt bench soak clean kafka
+.PHONY: help run test lint types fmt bench soak clean kafka
 
 # rustup's own place, last: a shell that is not a login shell may not have it on its PATH.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+# Where install-dependencies.sh puts a newer Node.js than the system's, if it has to.
+export PATH := $(or $(COMPTOIR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/comptoir)/node/node_modules/.bin:$(PATH)
 
 # LOCKED=--locked makes a Cargo.lock that does not fit an error; `.ci/run` does.
 LOCKED ?=
@@ -18,18 +21,29 @@ KILLS ?= 50
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
 
-run: ## install what is missing, build, and start the demo: MQTT, Kafka in memory, terminals, dashboard
+run: ## install what is missing, build, and start the demo: MQTT, Kafka in memory, terminals, pages
 	deploy/install-dependencies.sh run
 	cargo run --release $(LOCKED) -p comptoir-gateway --bin gateway -- demo $(ARGS)
 
-test: kafka ## all tests, on a real Mosquitto and a real Kafka
+test: kafka web/node_modules ## all tests, on a real Mosquitto, a real Kafka and a real browser
 	cargo build --workspace --bins $(LOCKED)
 	cargo test --workspace $(LOCKED)
+	cd web && npm test
+	cd web && npm run e2e
 
-lint: ## formatting and Clippy; warnings are errors
+lint: web/node_modules ## formatting, Clippy, the pages' types and linter; warnings are errors
 	deploy/install-dependencies.sh lint
+	cd web && npm run check && npm run lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
+
+types: ## write the pages' types (web/src/lib/api/types.ts) from the gateway's
+	COMPTOIR_WRITE_TYPES=1 cargo test -p comptoir-gateway --lib -- dashboard::dto
+
+web/node_modules: web/package-lock.json
+	deploy/install-dependencies.sh run
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
 
 fmt: ## format the code
 	deploy/install-dependencies.sh lint
@@ -48,6 +62,7 @@ soak: kafka ## exactly once under kills, for as long as asked: make soak MINUTES
 kafka:
 	deploy/install-dependencies.sh test
 	gateway/harness/kafka/fetch.sh
+	gateway/harness/python/fetch.sh
 
 clean: ## delete what was built; Kafka's jars stay in the cache
 	cargo clean

@@ -1,15 +1,21 @@
 #!/usr/bin/env bash
 # Installs what is missing to build, check or test Comptoir. Does nothing, and says nothing, when all is there.
 #
-#   run    a C and C++ compiler, make, perl (OpenSSL's build is written in it), pkg-config, git, certificates, Rust
+#   run    a C and C++ compiler, make, perl (OpenSSL's build is written in it), pkg-config, git, certificates, Rust,
+#          Node.js and npm (for the pages)
 #   lint   the same, rustfmt and Clippy
-#   test   the same as run, Mosquitto and its clients, Java 17 or later, Maven (for Kafka's jars), strace, kcat
+#   test   the same as run, Mosquitto and its clients, Java 17 or later, Maven (for Kafka's jars), strace, kcat,
+#          Python's venv, Chromium
 #
 # Debian 12 or later, Raspberry Pi OS and their like: by apt-get, through sudo unless root. Elsewhere it names the tools.
 set -euo pipefail
 
 readonly top="${BASH_SOURCE[0]%/*}/.."
 readonly least_java=17
+# For the pages' build tools. Debian 12's own is older; npm's registry carries newer ones, which go into the cache.
+readonly least_node=20.19
+readonly newer_node=22
+readonly node_cache="${COMPTOIR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/comptoir}/node"
 
 # rustup's own place: a shell that is not a login shell may not have it on its PATH.
 PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
@@ -74,6 +80,8 @@ look_for_test_tools() {
     has mvn || missing "Maven" maven
     has strace || missing strace strace
     has kcat || missing kcat kcat
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing "Python's venv" python3-venv
+    has chromium || missing Chromium chromium
 }
 
 # ---- apt ----
@@ -219,6 +227,36 @@ look_for_rust_linters() {
     fi
 }
 
+# ---- Node.js ----
+
+node_version() {
+    local version
+    version="$(node --version 2>/dev/null)" && printf '%s\n' "${version#v}"
+}
+
+look_for_node() {
+    local found
+    PATH="$node_cache/node_modules/.bin:$PATH"
+    if found="$(node_version)" && at_least "$found" "$least_node" && has npm; then
+        return
+    fi
+    if ! has npm; then
+        is_debian || fail "Node.js $least_node or later with npm is needed${found:+ ($found is there)}: please install it"
+        update_lists nodejs npm
+        apt_install nodejs npm
+        hash -r
+        if found="$(node_version)" && at_least "$found" "$least_node"; then
+            return
+        fi
+    fi
+    say "Node.js $found is older than $least_node: putting $newer_node into $node_cache"
+    mkdir -p "$node_cache"
+    npm install --silent --no-audit --no-fund --prefix "$node_cache" "node@$newer_node" "npm@10" </dev/null >&2
+    hash -r
+    found="$(node_version)" || fail "the installed Node.js does not run"
+    at_least "$found" "$least_node" || fail "the installed Node.js is $found"
+}
+
 # ---- what was asked for ----
 
 readonly purpose="${1:-}"
@@ -249,5 +287,6 @@ if ((${#packages[@]} > 0)); then
     # An older Java that comes first on the PATH, say.
     ((${#packages[@]} == 0)) || name_missing "installed, yet not what the PATH leads to:"
 fi
+look_for_node
 look_for_rust
 [[ "$purpose" != lint ]] || look_for_rust_linters

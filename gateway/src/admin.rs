@@ -11,12 +11,15 @@ use crate::dashboard::{Problem, Shop};
 use crate::link::{Link, LinkState};
 
 /// The process answers.
+#[utoipa::path(get, path = "/healthz", tag = "gateway", responses((status = 200, body = String)))]
 pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// Events are taken in: the MQTT broker is reached and the journal accepts. Kafka need not be there: while
 /// it is away the gateway buffers, which is what it is for.
+#[utoipa::path(get, path = "/readyz", tag = "gateway", responses((status = 200, body = String),
+    (status = 503, description = "Not ready, and why.", body = Problem, content_type = "application/problem+json")))]
 pub async fn readyz(State(shop): State<Arc<Shop>>) -> Response {
     let mqtt = shop.mqtt.status();
     let mut reasons = Vec::new();
@@ -33,6 +36,8 @@ pub async fn readyz(State(shop): State<Arc<Shop>>) -> Response {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, reasons.join("; ")).into_response()
 }
 
+/// For Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "gateway", responses((status = 200, body = String)))]
 pub async fn metrics(State(shop): State<Arc<Shop>>) -> Result<Response, Problem> {
     let internal = |error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error);
     let gauges = gauges(&shop).map_err(internal)?;

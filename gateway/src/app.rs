@@ -14,12 +14,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::address::{self, Announced};
 use crate::bridge::readback::ReadBackLoop;
 use crate::bridge::relay::Relay;
 use crate::broker::EmbeddedBroker;
 use crate::commands::Commands;
 use crate::config::{Config, MqttUrl};
-use crate::dashboard::{self, Shop};
+use crate::dashboard::{self, Audience, Backlog, Live, Shop};
 use crate::ingest::Ingest;
 use crate::ingest::decode::Decoder;
 use crate::ingest::downlink::Downlink;
@@ -39,6 +40,7 @@ pub struct App {
     pub shop: Arc<Shop>,
     pub http: SocketAddr,
     pub mqtt: MqttUrl,
+    mdns: String,
     journal: Journal,
     writer: Writer,
     folder: Folder,
@@ -51,6 +53,8 @@ pub struct App {
 /// The parts, running.
 pub struct Running {
     journal: Journal,
+    /// The pages' name on the network, if it could be had.
+    announced: Option<Announced>,
     /// Takes no more in: ingest, HTTP, the broker.
     stop_intake: CancellationToken,
     intake: JoinSet<()>,
@@ -76,6 +80,11 @@ pub fn kafka_settings(config: &Config) -> Option<kafka::Settings> {
 impl App {
     /// Opens files and ports. Nothing runs yet, but the built-in MQTT broker's own threads.
     pub async fn build(config: &Config) -> anyhow::Result<App> {
+        Self::build_with(config, None).await
+    }
+
+    /// As [`App::build`], on a Kafka in memory that the pages can take down.
+    pub async fn build_with(config: &Config, demo: Option<kafka::Switch>) -> anyhow::Result<App> {
         // An error means that somebody has chosen one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Arc::new(Metrics::new().context("the metrics could not be set up")?);
@@ -85,6 +94,7 @@ impl App {
         let (projection, folder, positions) = projection::open(
             &projection_path(config),
             journal.clone(),
+            config.currency,
             config.kafka.topic_prefix.clone(),
             read_back,
         )
@@ -132,6 +142,10 @@ impl App {
             mqtt: Link::new("MQTT broker", LinkState::Down),
             kafka: Link::new("Kafka", kafka_state),
             bridge: Link::new("bridge to Kafka", kafka_state),
+            consumer_group: settings.as_ref().map(kafka::Settings::transactional_id),
+            demo,
+            audience: Audience::default(),
+            backlog: Backlog::default(),
             metrics: metrics.clone(),
         });
         let downlink = Arc::new(Downlink::default());
@@ -174,6 +188,7 @@ impl App {
             shop,
             http,
             mqtt,
+            mdns: config.http.mdns.clone(),
             journal,
             writer,
             folder,
@@ -194,7 +209,15 @@ impl App {
             tasks.spawn(broker.run(stop.clone()));
         }
         intake.spawn(self.ingest.run(stop_intake.clone()));
-        let router = dashboard::router(self.shop);
+        let announced = match self.mdns.as_str() {
+            "" => None,
+            name => address::announce(name, &self.shop.store, self.http),
+        };
+        let live = Live {
+            shop: Arc::clone(&self.shop),
+        };
+        tasks.spawn(live.run(stop.clone()));
+        let router = dashboard::router(&self.shop);
         intake.spawn(dashboard::serve(self.listener, router, stop_intake.clone()));
         if let Some((relay, readback, commands)) = self.kafka {
             let runtime = Handle::current();
@@ -212,6 +235,7 @@ impl App {
         }
         Ok(Running {
             journal: self.journal,
+            announced,
             stop_intake,
             intake,
             stop,
@@ -230,11 +254,19 @@ fn projection_path(config: &Config) -> PathBuf {
 }
 
 impl Running {
+    /// Where others on the network find the pages: by address, and by name.
+    pub fn found_at(&self, http: SocketAddr) -> Vec<String> {
+        let named = self.announced.as_ref();
+        let named = named.map(|announced| format!("http://{}:{}", announced.host, http.port()));
+        address::lan_url(http).into_iter().chain(named).collect()
+    }
+
     /// Ends in order: take no more in, let what was taken be committed, let the bridge finish its
     /// transaction, fold, close the files. True if everything ended in time.
     pub async fn stop(mut self) -> bool {
         let deadline = Instant::now() + SHUTDOWN;
         let in_time = tokio::time::timeout_at(deadline.into(), async {
+            drop(self.announced.take());
             self.stop_intake.cancel();
             while self.intake.join_next().await.is_some() {}
             self.stop.cancel();

@@ -78,6 +78,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// The bound port is written here: for whoever started the gateway on port 0.
     pub port_file: Option<PathBuf>,
+    /// The pages are found under this name with `.local` behind it (mDNS); empty: not announced.
+    pub mdns: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -138,6 +140,7 @@ impl Default for Http {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             port_file: None,
+            mdns: "comptoir".to_owned(),
         }
     }
 }
@@ -169,7 +172,9 @@ impl Config {
             }
             None => {}
         }
-        Self::from_figment(figment.merge(Env::prefixed("COMPTOIR_").split("__")))
+        // The build and the tests have variables of their own.
+        let environment = Env::prefixed("COMPTOIR_").ignore(&["web_dist", "cache"]);
+        Self::from_figment(figment.merge(environment.split("__")))
     }
 
     /// Reads and checks.
@@ -197,6 +202,12 @@ impl Config {
         {
             return Err(ConfigError(
                 "kafka.brokers: empty; leave it out to buffer without Kafka".to_owned(),
+            ));
+        }
+        let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if self.http.mdns.len() > 63 || !self.http.mdns.chars().all(label) {
+            return Err(ConfigError(
+                "http.mdns: a name of a-z, 0-9 and '-', without .local; empty to announce none".to_owned(),
             ));
         }
         if self.kafka.partitions.is_some_and(|partitions| partitions < 1) {

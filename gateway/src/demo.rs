@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use comptoir_sim::{Broker, Plan, Progress};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::address;
 use crate::app::App;
 use crate::config::{Config, Http, JournalConfig};
 use crate::dashboard::Shop;
@@ -20,7 +21,7 @@ use crate::sale::Money;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Where the API answers.
+    /// Where the pages and the API answer.
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     http: SocketAddr,
     /// Where the MQTT broker listens, for tills of your own.
@@ -55,6 +56,7 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         }
     };
     let kafka = InMemoryKafka::start()?;
+    let (switch, mut switched) = mpsc::channel(1);
     let mut config = Config {
         store: STORE.to_owned(),
         journal: JournalConfig {
@@ -63,19 +65,28 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         },
         http: Http {
             listen: options.http,
-            port_file: None,
+            ..Http::default()
         },
         ..Config::default()
     };
     config.mqtt.embedded = Some(options.mqtt);
     config.kafka.brokers = Some(kafka.brokers());
-    let app = App::build(&config)
+    let app = App::build_with(&config, Some(switch))
         .await
         .context("the demonstration cannot start (other ports: --http 0.0.0.0:8081 --mqtt 127.0.0.1:1884)")?;
     let (http, mqtt, shop) = (app.http, app.mqtt.clone(), app.shop.clone());
     let running = app.start()?;
     println!("Comptoir demonstration. Everything is in this one process and nothing is installed.");
-    println!("  API            http://localhost:{}/api/gateway", http.port());
+    println!("  pages          http://localhost:{}", http.port());
+    let others = running.found_at(http);
+    if let Some(address) = others.first() {
+        println!("  from a phone   {}", others.join("  or  "));
+        if std::io::stdout().is_terminal()
+            && let Some(code) = address::qr(address)
+        {
+            println!("{code}");
+        }
+    }
     println!("  MQTT broker    {mqtt} (built in)");
     println!(
         "  Kafka          {} (in memory: it forgets everything at the end)",
@@ -108,7 +119,19 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         signalled?;
         sold
     };
-    let (done, ()) = tokio::join!(work, status);
+    let toggle = async {
+        loop {
+            tokio::select! {
+                () = ended.cancelled() => break,
+                Some(up) = switched.recv() => {
+                    if let Err(error) = kafka.set_up(up) {
+                        tracing::warn!(%error, up, "the Kafka in memory");
+                    }
+                }
+            }
+        }
+    };
+    let (done, (), ()) = tokio::join!(work, status, toggle);
     running.stop().await;
     done?;
     Ok(ExitCode::SUCCESS)

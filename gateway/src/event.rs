@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use comptoir_wire::topic::Name;
+use serde::Serialize;
 
 /// A terminal, or what stands for one: `{store}/{device}`. Both halves match
 /// `[a-z0-9][a-z0-9-]{0,31}`.
@@ -106,7 +107,9 @@ impl fmt::Display for EventName {
 }
 
 /// What an event is about, and so which topic it goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     Order,
     Payment,

@@ -12,6 +12,7 @@
 //! [`journal`]. [`kafka`] is the only module that names the Kafka client. [`app`] builds every part
 //! and is the only place that starts tasks; nothing imports it but the binary.
 
+pub mod address;
 pub mod admin;
 pub mod app;
 pub mod bridge;

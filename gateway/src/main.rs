@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use comptoir_gateway::address;
 use comptoir_gateway::app::App;
 use comptoir_gateway::config::{Config, Log, LogFormat};
 use comptoir_gateway::journal::Journal;
@@ -146,7 +147,18 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
         http = %app.http,
         "started"
     );
+    let http = app.http;
     let running = app.start()?;
+    let others = running.found_at(http);
+    info!(
+        addresses = others.join(" "),
+        "the pages, for others on the network"
+    );
+    if std::io::stdout().is_terminal()
+        && let Some(code) = others.first().and_then(|address| address::qr(address))
+    {
+        println!("{code}");
+    }
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM: stopping"),
         _ = interrupt.recv() => info!("interrupted: stopping"),

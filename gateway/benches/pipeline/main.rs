@@ -10,6 +10,7 @@
 //! drain    a backlog into Kafka | a transactional producer alone; memory; the start      (drain.rs)
 //! latency  publish → end-to-end ack, publish → visible in Kafka                          (latency.rs)
 //! wear     bytes written to disk at one event per second                                 (wear.rs)
+//! pages    POST → a page, → a thousand pages; lists                                      (pages.rs)
 //! append   appending to an empty journal | to one with many rows                         (append.rs)
 //! ```
 //!
@@ -21,6 +22,7 @@ mod flow;
 mod jobs;
 mod latency;
 mod load;
+mod pages;
 mod report;
 mod sales;
 mod stage;
@@ -82,6 +84,7 @@ enum Section {
     Drain,
     Latency,
     Wear,
+    Pages,
     Append,
 }
 
@@ -125,6 +128,11 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     }
     if wanted(Section::Wear) {
         wear::measure(&stage, &mut report).await.context("wear")?;
+    }
+    if wanted(Section::Pages) {
+        pages::measure(&stage, arguments, &mut report)
+            .await
+            .context("pages")?;
     }
     if wanted(Section::Append) {
         append::measure(arguments, &mut report).await.context("append")?;

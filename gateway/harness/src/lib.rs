@@ -8,6 +8,7 @@
 //! * Nothing sleeps to wait: [`eventually`] awaits a condition until a deadline.
 
 mod audit;
+mod cache;
 mod eventually;
 mod gateway;
 mod kafka;
@@ -16,6 +17,7 @@ mod mosquitto;
 mod mqtt_probe;
 mod pos_sim;
 pub mod process;
+mod python;
 mod reader;
 mod record;
 mod scratch;
@@ -29,6 +31,7 @@ pub use ledger::{LedgerLine, read_ledger};
 pub use mosquitto::Mosquitto;
 pub use mqtt_probe::{MqttProbe, Received};
 pub use pos_sim::{PosSim, sibling_binary};
+pub use python::{Heard, Listener, python};
 pub use reader::{Reader, Tail};
 pub use record::Record;
 pub use scratch::{Scratch, free_port};

@@ -19,7 +19,9 @@ CREATE TABLE sale (
     kind      INTEGER NOT NULL,  -- 0 order, 1 payment, 2 delivery
     seq       INTEGER NOT NULL,
     id        TEXT    NOT NULL,
+    order_id  TEXT,              -- of a payment or a delivery: the order that it belongs to
     status    TEXT    NOT NULL,
+    time      INTEGER NOT NULL,  -- of the newest event, Unix ms
     minor     INTEGER,           -- of a payment
     currency  TEXT,
     entry     INTEGER,           -- the journal's entry with the newest state; NULL: it came from Kafka
@@ -31,6 +33,7 @@ CREATE TABLE sale (
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX sale_id ON sale (kind, id);
+CREATE INDEX sale_order ON sale (order_id) WHERE order_id IS NOT NULL;
 CREATE INDEX sale_status ON sale (kind, status, seq);
 
 -- Where the journal's entries lie in Kafka, as they were read back.

@@ -39,8 +39,12 @@ pub struct ReadBack {
 
 #[derive(Debug)]
 pub enum Content {
-    /// An entry of this journal.
-    Own(Offset),
+    /// An entry of this journal, with its `ce_id` and its key.
+    Own {
+        entry: Offset,
+        name: Box<str>,
+        order_id: Box<str>,
+    },
     /// An event that came by another way. The name is its `ce_id`, or made of its place if it has none.
     Foreign {
         name: Box<str>,
@@ -151,7 +155,11 @@ impl ReadBackLoop {
             _ => {}
         });
         let content = match (own, offset) {
-            (true, Some(offset)) => Content::Own(Offset(offset)),
+            (true, Some(offset)) => Content::Own {
+                entry: Offset(offset),
+                name: id.unwrap_or_default().into(),
+                order_id: String::from_utf8_lossy(message.key()).into(),
+            },
             _ => Content::Foreign {
                 name: match id {
                     Some(id) => id.into(),

@@ -3,40 +3,35 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use super::{Problem, Shop};
+use super::problem::Refused;
+use super::{Problem, Shop, dto};
 use crate::journal::{DeadLetter, EntryKind, Numbering, Offset, Outcome};
 use crate::sale::draft::FieldError;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 500;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
+    /// How many; 50 if it is not said.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
+    /// Only those below this offset: the last one's of the page before.
+    #[param(maximum = 9_223_372_036_854_775_807_i64)]
     before: Option<u64>,
 }
 
-/// One dead letter. Its bytes are in `payload` (base64), whole.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct DeadLetterBody {
-    pub offset: u64,
-    pub ce_id: String,
-    pub topic: String,
-    pub reason: String,
-    pub received: Timestamp,
-    pub retried: Option<Timestamp>,
-    pub bytes: usize,
-    pub payload: String,
-}
-
-impl From<&DeadLetter> for DeadLetterBody {
+impl From<&DeadLetter> for dto::DeadLetter {
     fn from(letter: &DeadLetter) -> Self {
         let time = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
         let entry = &letter.entry;
@@ -53,19 +48,31 @@ impl From<&DeadLetter> for DeadLetterBody {
     }
 }
 
+/// What could not be decoded, newest first.
+#[utoipa::path(get, path = "/api/dead-letters", tag = "dead letters", params(ListQuery),
+    responses((status = 200, body = Vec<dto::DeadLetter>), Refused))]
 pub async fn list(
     State(shop): State<Arc<Shop>>,
-    Query(query): Query<ListQuery>,
-) -> Result<Json<Vec<DeadLetterBody>>, Problem> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<Vec<dto::DeadLetter>>, Problem> {
+    let Query(query) = query?;
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(FieldError::new("limit", format!("a number from 1 to {MAX_LIMIT}")).into());
+    }
+    if query.before.is_some_and(|before| i64::try_from(before).is_err()) {
+        return Err(FieldError::new("before", "not an offset of the journal").into());
+    }
     let letters = shop.journal.dead_letters(query.before.map(Offset), limit).await?;
-    Ok(Json(letters.iter().map(DeadLetterBody::from).collect()))
+    Ok(Json(letters.iter().map(dto::DeadLetter::from).collect()))
 }
 
 async fn find(shop: &Shop, offset: &str) -> Result<DeadLetter, Problem> {
-    let offset: u64 = offset
-        .parse()
-        .map_err(|_| FieldError::new("offset", "a number"))?;
+    let offset = offset
+        .parse::<i64>()
+        .ok()
+        .and_then(|offset| u64::try_from(offset).ok())
+        .ok_or_else(|| FieldError::new("offset", "a number"))?;
     let letters = shop
         .journal
         .dead_letters(Some(Offset(offset.saturating_add(1))), 1)
@@ -76,25 +83,27 @@ async fn find(shop: &Shop, offset: &str) -> Result<DeadLetter, Problem> {
         .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("no dead letter {offset}")))
 }
 
+/// One of them.
+#[utoipa::path(get, path = "/api/dead-letters/{offset}", tag = "dead letters", params(("offset" = u64, Path)),
+    responses((status = 200, body = dto::DeadLetter), (status = 404, body = Problem, content_type = "application/problem+json"), Refused))]
 pub async fn show(
     State(shop): State<Arc<Shop>>,
     Path(offset): Path<String>,
-) -> Result<Json<DeadLetterBody>, Problem> {
+) -> Result<Json<dto::DeadLetter>, Problem> {
     Ok(Json((&find(&shop, &offset).await?).into()))
 }
 
-/// What came of a retry.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Retried {
-    pub ce_id: String,
-}
-
-/// Decodes it once more, for a gateway that has learned since. Its old number is taken (the dead letter
+/// Decodes it once more, for a gateway that has learned since.
+///
+/// Its old number is taken (the dead letter
 /// has it), so the gateway numbers it; the bytes' fingerprint keeps a second retry from doubling it.
+#[utoipa::path(post, path = "/api/dead-letters/{offset}/retry", tag = "dead letters", params(("offset" = u64, Path)),
+    responses((status = 201, body = dto::Retried), (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It was taken in already.", body = Problem, content_type = "application/problem+json"), Refused))]
 pub async fn retry(
     State(shop): State<Arc<Shop>>,
     Path(offset): Path<String>,
-) -> Result<(StatusCode, Json<Retried>), Problem> {
+) -> Result<(StatusCode, Json<dto::Retried>), Problem> {
     let letter = find(&shop, &offset).await?;
     if let Some(at) = letter.retried {
         let at = Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -124,7 +133,7 @@ pub async fn retry(
     match receipt.outcomes.into_iter().next() {
         Some(Outcome::Stored(_, name)) => Ok((
             StatusCode::CREATED,
-            Json(Retried {
+            Json(dto::Retried {
                 ce_id: name.to_string(),
             }),
         )),

@@ -1,32 +1,37 @@
-//! HTTP: the API of the contract's section 4.
+//! HTTP and Socket.IO: the contract's section 4.
 
+mod create;
 mod dead_letters;
+pub mod dto;
+mod live;
+mod openapi;
+mod pages;
 mod problem;
 mod sales;
+mod same_site;
 mod status;
+mod toggle;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::response::Redirect;
-use axum::routing::{get, post};
+use axum::{Router, middleware};
+use socketioxide::SocketIo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 
-use crate::admin;
-use crate::event::Kind;
 use crate::ingest::decode::Decoder;
 use crate::ingest::presence::Presence;
 use crate::journal::Journal;
-use crate::kafka::Positions;
+use crate::kafka::{Positions, Switch};
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
 use crate::sale::Currency;
+pub use live::{Audience, Backlog, Live};
 pub use problem::Problem;
 
 /// Largest request body.
@@ -46,29 +51,20 @@ pub struct Shop {
     pub mqtt: Link,
     pub kafka: Link,
     pub bridge: Link,
+    /// The group that reads the topics back; `None` without Kafka.
+    pub consumer_group: Option<String>,
+    /// The demonstration's, which can be taken down.
+    pub demo: Option<Switch>,
+    pub audience: Audience,
+    pub backlog: Backlog,
     pub metrics: Arc<Metrics>,
 }
 
-/// Every address that the gateway answers.
-pub fn router(shop: Arc<Shop>) -> Router {
-    let sales = |kind: Kind| {
-        get(move |shop, query| sales::list(kind, shop, query))
-            .post(move |shop, body| sales::create(kind, shop, body))
-    };
-    Router::new()
-        // Until there are pages: what a person wants to see first.
-        .route("/", get(async || Redirect::temporary("/api/gateway")))
-        .route("/api/orders", sales(Kind::Order))
-        .route("/api/payments", sales(Kind::Payment))
-        .route("/api/deliveries", sales(Kind::Delivery))
-        .route("/api/stats", get(status::stats))
-        .route("/api/gateway", get(status::gateway))
-        .route("/api/dead-letters", get(dead_letters::list))
-        .route("/api/dead-letters/{offset}", get(dead_letters::show))
-        .route("/api/dead-letters/{offset}/retry", post(dead_letters::retry))
-        .route("/healthz", get(admin::healthz))
-        .route("/readyz", get(admin::readyz))
-        .route("/metrics", get(admin::metrics))
+/// Every address that the gateway answers, and the handle that closes the pages' connections.
+pub fn router(shop: &Arc<Shop>) -> (Router, SocketIo) {
+    let (live, io) = live::layer(shop);
+    let router = openapi::api()
+        .merge(pages::pages())
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -77,13 +73,20 @@ pub fn router(shop: Arc<Shop>) -> Router {
             StatusCode::GATEWAY_TIMEOUT,
             PATIENCE * 2,
         ))
-        .with_state(shop)
+        .with_state(Arc::clone(shop))
+        // Outside of the time-outs: these connections stay.
+        .layer(live)
+        .layer(middleware::from_fn(same_site::check));
+    (router, io)
 }
 
 /// Serves until `stop`, then lets the requests under way end.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, (router, io): (Router, SocketIo), stop: CancellationToken) {
     let served = axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
+        .with_graceful_shutdown(async move {
+            stop.cancelled().await;
+            io.close().await;
+        })
         .await;
     if let Err(error) = served {
         tracing::error!(%error, "HTTP has ended");

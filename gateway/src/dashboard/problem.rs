@@ -1,16 +1,19 @@
 //! Errors of the API: RFC 9457, `application/problem+json`, with the field that is wrong.
 
 use axum::Json;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::journal::{AppendError, ReadError};
 use crate::projection::ProjectionError;
 use crate::sale::draft::FieldError;
 
-#[derive(Debug, Serialize)]
+/// Why a request was refused.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Problem {
     #[serde(rename = "type")]
     kind: &'static str,
@@ -19,6 +22,7 @@ pub struct Problem {
     detail: String,
     /// The path of the field that is wrong, as in `lines[2].unit_price`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     field: Option<String>,
     #[serde(skip)]
     retry_after: Option<u32>,
@@ -93,6 +97,36 @@ impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
         Self::new(rejection.status(), rejection.body_text())
     }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+/// What any request may be answered instead.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "for the API's description")]
+pub enum Refused {
+    /// The request cannot be read.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Unreadable(#[to_schema] Problem),
+    /// A page of another site asks.
+    #[response(status = 403, content_type = "application/problem+json")]
+    OtherSite(#[to_schema] Problem),
+    /// A field is wrong; `field` names it.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(#[to_schema] Problem),
+    /// The journal is full, or the disk does not work: try again after `Retry-After`.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(#[to_schema] Problem),
 }
 
 pub async fn not_found(uri: Uri) -> Problem {

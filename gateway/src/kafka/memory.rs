@@ -9,6 +9,12 @@ use rdkafka::producer::DefaultProducerContext;
 use super::{COMMANDS, DEAD_LETTERS, Error, WATERMARKS};
 use crate::event::Kind;
 
+/// Asks whoever holds an [`InMemoryKafka`] to take it down or up.
+pub type Switch = tokio::sync::mpsc::Sender<bool>;
+
+/// The only one.
+const BROKER: i32 = 1;
+
 pub struct InMemoryKafka(MockCluster<'static, DefaultProducerContext>);
 
 impl InMemoryKafka {
@@ -24,6 +30,15 @@ impl InMemoryKafka {
                 .map_err(Error::of(act))?;
         }
         Ok(Self(cluster))
+    }
+
+    /// Takes it down, or up again with all that it had.
+    pub fn set_up(&self, up: bool) -> Result<(), Error> {
+        let (act, done) = match up {
+            true => ("come back", self.0.broker_up(BROKER)),
+            false => ("go away", self.0.broker_down(BROKER)),
+        };
+        done.map_err(Error::of(act))
     }
 
     /// For `bootstrap.servers`.

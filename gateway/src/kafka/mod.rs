@@ -19,7 +19,7 @@ use tracing::debug;
 
 use crate::config::Secret;
 pub use consumer::{Consumer, Message, Partition, Positions, Start, end_of, read_to_end};
-pub use memory::InMemoryKafka;
+pub use memory::{InMemoryKafka, Switch};
 pub use producer::{Record, TransactionalProducer};
 pub use topics::{describe, ensure_topics};
 

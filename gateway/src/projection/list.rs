@@ -4,24 +4,69 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sqlx::Row as _;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 
+use super::recent::NEWEST;
 use super::{Projection, ProjectionError, kind_code};
 use crate::event::Kind;
-use crate::journal::{Entry, Offset};
+use crate::journal::{Entry, Journal, Offset};
 
 /// One order, payment or delivery in its newest state.
 #[derive(Debug, Clone)]
 pub struct Listed {
+    event: Event,
+    /// Partition and offset in Kafka, once it was read back.
+    pub place: Option<(i32, i64)>,
+}
+
+/// The event that brought the state.
+#[derive(Debug, Clone)]
+enum Event {
+    Own(Arc<Entry>),
+    Foreign { name: Box<str>, payload: Box<str> },
+}
+
+impl Listed {
+    /// Of this gateway's journal.
+    pub fn own(entry: Arc<Entry>) -> Self {
+        Self {
+            event: Event::Own(entry),
+            place: None,
+        }
+    }
+
+    /// Of another gateway, read from Kafka.
+    pub fn foreign(name: Box<str>, payload: Box<str>, partition: i32, offset: i64) -> Self {
+        Self {
+            event: Event::Foreign { name, payload },
+            place: Some((partition, offset)),
+        }
+    }
+
     /// The JSON of the contract's section 3.
-    pub payload: Box<str>,
-    /// `ce_id` of the event that brought the state.
-    pub name: String,
-    /// This gateway stored it; otherwise it came from Kafka.
-    pub own: bool,
-    /// In the journal, if it is ours.
-    pub entry: Option<Offset>,
-    pub partition: Option<i32>,
-    pub offset: Option<i64>,
+    pub fn payload(&self) -> &str {
+        match &self.event {
+            // The journal holds what `Event::to_json` has written, or what was checked to be JSON.
+            Event::Own(entry) => std::str::from_utf8(&entry.payload).unwrap_or("{}"),
+            Event::Foreign { payload, .. } => payload,
+        }
+    }
+
+    /// `ce_id` of the event.
+    pub fn name(&self) -> String {
+        match &self.event {
+            Event::Own(entry) => entry.name.to_string(),
+            Event::Foreign { name, .. } => name.to_string(),
+        }
+    }
+
+    /// Its place in the journal, if it is ours.
+    pub fn entry(&self) -> Option<Offset> {
+        match &self.event {
+            Event::Own(entry) => Some(entry.offset),
+            Event::Foreign { .. } => None,
+        }
+    }
 }
 
 /// A page, and where the next one begins.
@@ -32,13 +77,17 @@ pub struct Page {
 }
 
 struct Found {
+    kind: Kind,
     seq: u64,
     entry: Option<Offset>,
     name: Option<String>,
     payload: Option<String>,
-    partition: Option<i32>,
-    offset: Option<i64>,
+    place: Option<(i32, i64)>,
 }
+
+const COLUMNS: &str = "SELECT kind, seq, sale.entry, name, payload,
+     coalesce(sale.partition, place.partition), coalesce(sale.offset, place.offset)
+     FROM sale LEFT JOIN place ON place.entry = sale.entry";
 
 impl Projection {
     /// Those first seen before `before` (a page's `next`), newest first, at most `limit`.
@@ -49,13 +98,17 @@ impl Projection {
         before: Option<u64>,
         limit: u32,
     ) -> Result<Page, ProjectionError> {
+        let limit = limit as usize;
+        if status.is_none() && before.is_none() && limit <= NEWEST {
+            let rows: Vec<_> = self.recent(|recent| {
+                let newest = recent.newest(kind).take(limit);
+                newest.map(|(seq, item)| (seq, item.clone())).collect()
+            });
+            return Ok(page(rows, limit));
+        }
         self.flushed().await?;
-        const COLUMNS: &str = "SELECT seq, sale.entry, name, payload,
-             coalesce(sale.partition, place.partition), coalesce(sale.offset, place.offset)
-             FROM sale LEFT JOIN place ON place.entry = sale.entry
-             WHERE kind = ? AND seq < ?";
         let filter = if status.is_some() { "AND status = ?" } else { "" };
-        let sql = format!("{COLUMNS} {filter} ORDER BY seq DESC LIMIT ?");
+        let sql = format!("{COLUMNS} WHERE kind = ? AND seq < ? {filter} ORDER BY seq DESC LIMIT ?");
         let before = before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(kind_code(kind))
@@ -63,49 +116,93 @@ impl Projection {
         if let Some(status) = status {
             query = query.bind(status);
         }
-        let found: Vec<Found> = query
-            .bind(limit)
+        let rows = query.bind(limit as i64).fetch_all(&self.readers).await?;
+        let rows = listed(&self.journal, &rows).await?;
+        Ok(page(
+            rows.into_iter().map(|(_, seq, item)| (seq, item)).collect(),
+            limit,
+        ))
+    }
+
+    /// An order with all that belongs to it, in the order in which they were first seen.
+    pub async fn life(&self, order_id: &str) -> Result<Vec<(Kind, Listed)>, ProjectionError> {
+        /// Of payments and deliveries of one order; a person looks at them.
+        const MOST: i64 = 500;
+        self.flushed().await?;
+        let sql = format!(
+            "SELECT * FROM ({COLUMNS} WHERE kind = ? AND id = ?)
+             UNION ALL SELECT * FROM ({COLUMNS} WHERE order_id = ? ORDER BY seq LIMIT ?)"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(kind_code(Kind::Order))
+            .bind(order_id)
+            .bind(order_id)
+            .bind(MOST)
             .fetch_all(&self.readers)
-            .await?
-            .into_iter()
-            .map(|row| Found {
-                seq: row.get::<i64, _>(0) as u64,
-                entry: row.get::<Option<i64>, _>(1).map(|entry| Offset(entry as u64)),
-                name: row.get(2),
-                payload: row.get(3),
-                partition: row.get(4),
-                offset: row.get(5),
-            })
-            .collect();
-        let next = (found.len() == limit as usize)
-            .then(|| found.last().map(|row| row.seq))
-            .flatten();
-        let wanted: Vec<Offset> = found.iter().filter_map(|row| row.entry).collect();
-        let entries = self.journal.entries(&wanted).await?;
-        // An entry that was pruned a moment ago has no row to show any more.
-        let items = found
-            .into_iter()
-            .filter_map(|row| listed(row, &entries))
-            .collect();
-        Ok(Page { items, next })
+            .await?;
+        let rows = listed(&self.journal, &rows).await?;
+        Ok(rows.into_iter().map(|(kind, _, item)| (kind, item)).collect())
     }
 }
 
-fn listed(row: Found, entries: &HashMap<Offset, Arc<Entry>>) -> Option<Listed> {
-    let (payload, name, own) = match row.entry {
-        Some(offset) => {
-            let entry = entries.get(&offset)?;
-            let payload = std::str::from_utf8(&entry.payload).ok()?;
-            (payload.into(), entry.name.to_string(), true)
-        }
-        None => (row.payload?.into(), row.name?, false),
+/// The newest of a kind, newest first, from the file.
+pub(super) async fn newest(
+    readers: &SqlitePool,
+    journal: &Journal,
+    kind: Kind,
+) -> Result<Vec<(u64, Listed)>, ProjectionError> {
+    let sql = format!("{COLUMNS} WHERE kind = ? ORDER BY seq DESC LIMIT ?");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(kind_code(kind))
+        .bind(NEWEST as i64)
+        .fetch_all(readers)
+        .await?;
+    let rows = listed(journal, &rows).await?;
+    Ok(rows.into_iter().map(|(_, seq, item)| (seq, item)).collect())
+}
+
+fn page(rows: Vec<(u64, Listed)>, limit: usize) -> Page {
+    let next = (rows.len() == limit)
+        .then(|| rows.last().map(|(seq, _)| *seq))
+        .flatten();
+    Page {
+        items: rows.into_iter().map(|(_, item)| item).collect(),
+        next,
+    }
+}
+
+/// Rows of [`COLUMNS`] with their events. An entry that was pruned a moment ago has no row to show any more.
+async fn listed(journal: &Journal, rows: &[SqliteRow]) -> Result<Vec<(Kind, u64, Listed)>, ProjectionError> {
+    let found: Vec<Found> = rows
+        .iter()
+        .map(|row| Found {
+            kind: Kind::ALL[(row.get::<i64, _>(0) as usize).min(2)],
+            seq: row.get::<i64, _>(1) as u64,
+            entry: row.get::<Option<i64>, _>(2).map(|entry| Offset(entry as u64)),
+            name: row.get(3),
+            payload: row.get(4),
+            place: row.get::<Option<i32>, _>(5).zip(row.get(6)),
+        })
+        .collect();
+    let wanted: Vec<Offset> = found.iter().filter_map(|row| row.entry).collect();
+    let entries = journal.entries(&wanted).await?;
+    Ok(found
+        .into_iter()
+        .filter_map(|row| with_event(row, &entries))
+        .collect())
+}
+
+fn with_event(row: Found, entries: &HashMap<Offset, Arc<Entry>>) -> Option<(Kind, u64, Listed)> {
+    let event = match row.entry {
+        Some(offset) => Event::Own(entries.get(&offset)?.clone()),
+        None => Event::Foreign {
+            name: row.name?.into(),
+            payload: row.payload?.into(),
+        },
     };
-    Some(Listed {
-        payload,
-        name,
-        own,
-        entry: row.entry,
-        partition: row.partition,
-        offset: row.offset,
-    })
+    let item = Listed {
+        event,
+        place: row.place,
+    };
+    Some((row.kind, row.seq, item))
 }

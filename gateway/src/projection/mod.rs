@@ -6,16 +6,18 @@
 
 pub mod fold;
 mod list;
+mod recent;
 mod store;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -23,8 +25,10 @@ use crate::bridge::readback::{Content, ReadBack};
 use crate::event::Kind;
 use crate::journal::{EntryKind, Journal, Offset, ReadError, State};
 use crate::kafka::Positions;
-use fold::{Fact, Row, Source, Totals};
+use crate::sale::Currency;
+use fold::{Fact, Row, Setting, Source, Totals};
 pub use list::{Listed, Page};
+pub use recent::{NEWEST, Recent};
 use store::{Flush, Key, Progress, Store};
 
 /// Journal entries folded at a time.
@@ -33,6 +37,8 @@ const FOLD_BYTES: usize = 1 << 20;
 /// A stroke is written when this much is unwritten, or after this time.
 const FLUSH_ROWS: usize = 8_192;
 const FLUSH_AFTER: Duration = Duration::from_secs(10);
+/// Deltas that wait for whoever shows them; who is slower starts again from [`Recent`].
+const DELTAS: usize = 16;
 
 /// Why the projection cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +59,31 @@ pub struct View {
     pub totals: Arc<Totals>,
 }
 
+/// What the fold has just changed. Every one has the next number.
+#[derive(Debug)]
+pub struct Delta {
+    pub version: u64,
+    pub change: Change,
+}
+
+#[derive(Debug)]
+pub enum Change {
+    /// New states, in the order of the fold.
+    Sales(Vec<(Kind, Listed)>),
+    /// Own events that were read back from Kafka.
+    Confirmed(Vec<Confirmed>),
+}
+
+/// An own event that was seen in Kafka.
+#[derive(Debug)]
+pub struct Confirmed {
+    pub kind: Kind,
+    pub name: Box<str>,
+    pub order_id: Box<str>,
+    pub partition: i32,
+    pub offset: i64,
+}
+
 /// A handle; cheap to clone.
 #[derive(Clone)]
 pub struct Projection {
@@ -60,12 +91,29 @@ pub struct Projection {
     readers: SqlitePool,
     journal: Journal,
     view: watch::Receiver<View>,
+    recent: Arc<Mutex<Recent>>,
+    deltas: broadcast::WeakSender<Arc<Delta>>,
+}
+
+fn lock(recent: &Mutex<Recent>) -> MutexGuard<'_, Recent> {
+    // A panic elsewhere leaves the rows whole: every change of them is complete at once.
+    recent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Projection {
     /// The totals as they are now.
     pub fn view(&self) -> View {
         self.view.borrow().clone()
+    }
+
+    /// Looks at the newest of each kind. To be quick about: the fold waits meanwhile.
+    pub fn recent<T>(&self, look: impl FnOnce(&Recent) -> T) -> T {
+        look(&lock(&self.recent))
+    }
+
+    /// What changes from now on. `None` when the fold has ended.
+    pub fn subscribe(&self) -> Option<broadcast::Receiver<Arc<Delta>>> {
+        self.deltas.upgrade().map(|deltas| deltas.subscribe())
     }
 
     /// Waits until the fold has reached `offset`, for whoever wants to see what was just stored; but not
@@ -95,7 +143,10 @@ pub struct Folder {
     requests: mpsc::Receiver<oneshot::Sender<()>>,
     read_back: mpsc::Receiver<Vec<ReadBack>>,
     prefix: String,
+    currency: Currency,
     view: watch::Sender<View>,
+    recent: Arc<Mutex<Recent>>,
+    deltas: broadcast::Sender<Arc<Delta>>,
     at: Progress,
     first: Offset,
     /// Changed since the last stroke, and what the last one wrote: the next event is often about those.
@@ -105,10 +156,12 @@ pub struct Folder {
     unwritten_since: Option<Instant>,
 }
 
-/// Opens the projection of a journal. `prefix` is of the Kafka topics; `read_back` is what comes from them.
+/// Opens the projection of a journal. `currency` is the shop's; `prefix` is of the Kafka topics, and
+/// `read_back` is what comes from them.
 pub async fn open(
     path: &Path,
     journal: Journal,
+    currency: Currency,
     prefix: String,
     read_back: mpsc::Receiver<Vec<ReadBack>>,
 ) -> Result<(Projection, Folder, Positions), ProjectionError> {
@@ -123,12 +176,20 @@ pub async fn open(
         folded: at.folded,
         totals: Arc::new(at.totals.clone()),
     });
+    let mut recent = Recent::default();
+    for kind in Kind::ALL {
+        recent.fill(kind, list::newest(&store.readers, &journal, kind).await?);
+    }
+    let recent = Arc::new(Mutex::new(recent));
+    let deltas = broadcast::Sender::new(DELTAS);
     let positions = Positions::new(at.positions.clone());
     let projection = Projection {
         flushes,
         readers: store.readers.clone(),
         journal: journal.clone(),
         view: view.subscribe(),
+        recent: recent.clone(),
+        deltas: deltas.downgrade(),
     };
     let folder = Folder {
         store,
@@ -136,7 +197,10 @@ pub async fn open(
         requests,
         read_back,
         prefix,
+        currency,
         view,
+        recent,
+        deltas,
         at,
         first: state.first,
         journal,
@@ -152,6 +216,7 @@ pub async fn open(
 struct Folding<'a> {
     fact: Fact<'a>,
     source: Source,
+    item: Listed,
 }
 
 impl Folder {
@@ -205,22 +270,41 @@ impl Folder {
                 Some(fact) => batch.push(Folding {
                     fact,
                     source: Source::Entry(entry.offset),
+                    item: Listed::own(Arc::clone(entry)),
                 }),
                 None => warn!(offset = entry.offset.0, "an entry that the dashboard cannot read"),
             }
         }
-        self.fold(batch).await?;
+        let changed = self.fold(batch).await?;
         self.at.folded = last;
         self.publish();
+        self.tell(changed);
         self.flush_if_large().await
     }
 
     async fn fold_read_back(&mut self, batch: Vec<ReadBack>) -> Result<(), ProjectionError> {
         let mut foreign = Vec::new();
+        let mut confirmed = Vec::new();
         for record in &batch {
             let place = record.place;
             match &record.content {
-                Content::Own(entry) => self.places.push((entry.0, place.partition, place.offset)),
+                Content::Own {
+                    entry,
+                    name,
+                    order_id,
+                } => {
+                    self.places.push((entry.0, place.partition, place.offset));
+                    confirmed.push((
+                        *entry,
+                        Confirmed {
+                            kind: place.kind,
+                            name: name.clone(),
+                            order_id: order_id.clone(),
+                            partition: place.partition,
+                            offset: place.offset,
+                        },
+                    ));
+                }
                 Content::Foreign { name, time, payload } => match Fact::read(place.kind, payload, *time) {
                     Some(fact) => foreign.push(Folding {
                         fact,
@@ -230,25 +314,71 @@ impl Folder {
                             partition: place.partition,
                             offset: place.offset,
                         },
+                        item: Listed::foreign(
+                            name.clone(),
+                            String::from_utf8_lossy(payload).into(),
+                            place.partition,
+                            place.offset,
+                        ),
                     }),
                     None => debug!(?place, "a record that is no sale"),
                 },
             }
         }
-        if !foreign.is_empty() {
-            self.fold(foreign).await?;
-        }
+        let changed = match foreign.is_empty() {
+            true => Vec::new(),
+            false => self.fold(foreign).await?,
+        };
         for record in &batch {
             let topic = format!("{}{}", self.prefix, record.place.kind.topic());
             let key = (topic, record.place.partition);
             self.at.positions.insert(key, record.place.offset + 1);
         }
         self.publish();
+        self.tell(changed);
+        self.confirm(confirmed);
         self.flush_if_large().await
     }
 
-    async fn fold(&mut self, batch: Vec<Folding<'_>>) -> Result<(), ProjectionError> {
-        let now = Timestamp::now().as_millisecond();
+    /// Passes new states on to whoever shows them.
+    fn tell(&self, changed: Vec<(Kind, u64, Listed)>) {
+        if changed.is_empty() {
+            return;
+        }
+        let mut recent = lock(&self.recent);
+        for (kind, seq, item) in &changed {
+            recent.put(*kind, *seq, item.clone());
+        }
+        let sales = changed.into_iter().map(|(kind, _, item)| (kind, item));
+        self.send(&mut recent, Change::Sales(sales.collect()));
+    }
+
+    fn confirm(&self, confirmed: Vec<(Offset, Confirmed)>) {
+        if confirmed.is_empty() {
+            return;
+        }
+        let mut recent = lock(&self.recent);
+        for (entry, seen) in &confirmed {
+            recent.place(*entry, seen.partition, seen.offset);
+        }
+        let confirmed = confirmed.into_iter().map(|(_, seen)| seen);
+        self.send(&mut recent, Change::Confirmed(confirmed.collect()));
+    }
+
+    /// Under the lock of the newest: whoever looks at those knows by their version which deltas are in them.
+    fn send(&self, recent: &mut Recent, change: Change) {
+        recent.version += 1;
+        let version = recent.version;
+        // Nobody listens: nobody needs it.
+        let _ = self.deltas.send(Arc::new(Delta { version, change }));
+    }
+
+    /// Folds, and gives what has changed, with each row's place.
+    async fn fold(&mut self, batch: Vec<Folding<'_>>) -> Result<Vec<(Kind, u64, Listed)>, ProjectionError> {
+        let setting = Setting {
+            now: Timestamp::now().as_millisecond(),
+            currency: self.currency,
+        };
         let keys: Vec<Key> = batch
             .iter()
             .map(|event| (event.fact.kind, event.fact.id.to_string()))
@@ -261,13 +391,14 @@ impl Folder {
             true => HashMap::new(),
             false => self.store.rows(&unknown).await?,
         };
-        for (Folding { fact, source }, key) in batch.into_iter().zip(keys) {
+        let mut changed = Vec::with_capacity(batch.len());
+        for (Folding { fact, source, item }, key) in batch.into_iter().zip(keys) {
             let before = self
                 .dirty
                 .get(&key)
                 .or_else(|| self.clean.get(&key))
                 .or_else(|| stored.get(&key));
-            self.at.totals.apply(&fact, before, now);
+            self.at.totals.apply(&fact, before, setting);
             let seq = match before {
                 Some(before) => before.seq,
                 None => {
@@ -275,15 +406,18 @@ impl Folder {
                     self.at.next_seq - 1
                 }
             };
+            changed.push((fact.kind, seq, item));
             let row = Row {
                 seq,
+                order_id: fact.order_id.map(Cow::into_owned),
                 status: fact.status.into_owned(),
+                time: fact.time,
                 amount: fact.amount,
                 source,
             };
             self.dirty.insert(key, row);
         }
-        Ok(())
+        Ok(changed)
     }
 
     fn publish(&mut self) {

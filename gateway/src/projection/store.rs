@@ -132,7 +132,8 @@ impl Store {
     pub async fn rows(&mut self, keys: &[&Key]) -> Result<HashMap<Key, Row>, sqlx::Error> {
         let wanted: Vec<_> = keys.iter().map(|(kind, id)| (*kind as i64, id)).collect();
         let rows = sqlx::query(
-            "SELECT sale.kind, sale.id, seq, status, minor, currency, entry, name, payload, partition, offset
+            "SELECT sale.kind, sale.id, seq, status, minor, currency, entry, name, payload, partition, offset,
+                    order_id, time
              FROM json_each(?) wanted
              CROSS JOIN sale ON sale.kind = wanted.value ->> 0 AND sale.id = wanted.value ->> 1",
         )
@@ -157,7 +158,9 @@ impl Store {
             };
             let seen = Row {
                 seq: row.get::<i64, _>(2) as u64,
+                order_id: row.get(11),
                 status: row.get(3),
+                time: row.get(12),
                 amount,
                 source,
             };
@@ -201,7 +204,9 @@ impl Store {
                     name,
                     payload,
                     partition,
-                    offset
+                    offset,
+                    row.order_id,
+                    row.time
                 ])
             })
             .collect();
@@ -214,9 +219,10 @@ impl Store {
         if !rows.is_empty() {
             sqlx::query(
                 "INSERT OR REPLACE INTO sale
-                 (kind, seq, id, status, minor, currency, entry, name, payload, partition, offset)
+                 (kind, seq, id, status, minor, currency, entry, name, payload, partition, offset, order_id, time)
                  SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-                        value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
+                        value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10,
+                        value ->> 11, value ->> 12
                  FROM json_each(?)",
             )
             .bind(serde_json::Value::from(rows).to_string())

@@ -15,6 +15,9 @@ pub struct Trial {
     pub gateway_kills: usize,
     pub mosquitto_restarts: usize,
     pub kafka_restarts: usize,
+    /// SIGKILL of a node, then its start.
+    pub kafka_kills: usize,
+    pub kafka_nodes: usize,
     /// A Kafka that hangs instead of refusing, each for longer than its clients' patience.
     pub kafka_hangs: usize,
     pub hang: Duration,
@@ -28,6 +31,7 @@ enum Accident {
     KillGateway,
     RestartMosquitto,
     RestartKafka,
+    KillKafka,
     HangKafka,
 }
 
@@ -37,6 +41,7 @@ impl Trial {
         let mut accidents: Vec<_> = of(Accident::KillGateway, self.gateway_kills)
             .chain(of(Accident::RestartMosquitto, self.mosquitto_restarts))
             .chain(of(Accident::RestartKafka, self.kafka_restarts))
+            .chain(of(Accident::KillKafka, self.kafka_kills))
             .chain(of(Accident::HangKafka, self.kafka_hangs))
             .collect();
         accidents.shuffle(rng);
@@ -46,7 +51,7 @@ impl Trial {
     pub async fn run(self) -> Result<()> {
         println!("seed {}", self.seed);
         let mut rng = StdRng::seed_from_u64(self.seed);
-        let mut kafka = Kafka::start().await?;
+        let mut kafka = Kafka::start_cluster(self.kafka_nodes).await?;
         let mut shop = Shop::open_on(kafka.brokers()).await?;
         let mut sim = PosSim::spawn([
             "--broker",
@@ -87,6 +92,10 @@ impl Trial {
                     kafka.stop().await?;
                     kafka.start_again().await?;
                 }
+                Accident::KillKafka => {
+                    kafka.node(rng.random_range(0..self.kafka_nodes)).kill();
+                    kafka.start_again().await?;
+                }
                 Accident::HangKafka => {
                     kafka.pause()?;
                     tokio::time::sleep(self.hang).await;
@@ -117,6 +126,8 @@ async fn each_event_is_in_kafka_once_whatever_is_killed() -> Result<()> {
         mosquitto_restarts: 1,
         // The soak has them; see above what a lone Kafka makes of them now and then.
         kafka_restarts: 0,
+        kafka_kills: 0,
+        kafka_nodes: 1,
         kafka_hangs: 1,
         hang: Duration::from_secs(5),
         events: 6_000,

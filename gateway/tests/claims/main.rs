@@ -2,6 +2,7 @@
 //!
 //! One test binary, so that its tests share one Kafka; those that stop theirs start their own.
 
+mod api;
 mod command_line;
 mod commands;
 mod demo;
@@ -11,6 +12,7 @@ mod full;
 mod hostile_input;
 mod http;
 mod journal;
+mod live;
 mod offline;
 mod other_gateways;
 mod power_cut;

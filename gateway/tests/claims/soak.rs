@@ -26,6 +26,8 @@ async fn exactly_once_under_kills() -> Result<()> {
         gateway_kills: kills,
         mosquitto_restarts: restarts,
         kafka_restarts: restarts,
+        kafka_kills: asked("COMPTOIR_SOAK_KAFKA_KILLS", 0)?,
+        kafka_nodes: asked("COMPTOIR_SOAK_KAFKA_NODES", 1)?,
         kafka_hangs: kills / 20 + 1,
         hang: Duration::from_secs(25),
         events: u32::try_from(minutes * 60)? * rate,

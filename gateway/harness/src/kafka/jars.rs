@@ -1,10 +1,11 @@
 //! Where the server's jars are. `kafka/fetch.sh` puts them there.
 
-use std::env;
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+
+use crate::cache::cache;
 
 const POM: &str = include_str!("../../kafka/pom.xml");
 
@@ -36,17 +37,6 @@ impl Jars {
             class_archive: folder.join("classes.jsa"),
         })
     }
-}
-
-fn cache() -> Result<PathBuf> {
-    if let Some(folder) = env::var_os("COMPTOIR_CACHE") {
-        return Ok(folder.into());
-    }
-    let caches = match env::var_os("XDG_CACHE_HOME") {
-        Some(folder) => PathBuf::from(folder),
-        None => env::home_dir().context("there is no home folder")?.join(".cache"),
-    };
-    Ok(caches.join("comptoir"))
 }
 
 fn version() -> Result<&'static str> {

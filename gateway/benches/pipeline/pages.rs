@@ -1,0 +1,181 @@
+//! The pages: how soon a connection hears of a sale, how many connections one gateway serves, how fast lists are.
+//!
+//! The clients speak Engine.IO 4 and Socket.IO 5 over a WebSocket by themselves: a thousand of a full client's make
+//! would measure that client. They take every event as a packet of its own, which is the dearest way to listen.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use futures::{SinkExt as _, StreamExt as _};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::Arguments;
+use crate::load::Load;
+use crate::report::{Report, Target, percentile};
+use crate::stage::{LONG, Shop, Stage};
+
+const CROWD: usize = 1_000;
+const CROWD_RATE: u32 = 100;
+/// Of the single page.
+const COUNTER_RATE: u32 = 50;
+/// Requests of each list.
+const REQUESTS: usize = 500;
+
+pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) -> Result<()> {
+    eprintln!("pages: one page, {COUNTER_RATE} orders/s");
+    let one = listen(stage, 1, COUNTER_RATE, arguments.seconds).await?;
+    let at = |share| percentile(&one.ms, share);
+    let what = format!("POST → a page's connection, {COUNTER_RATE} orders/s");
+    report.held(format!("{what}, p50"), "ms", [at(0.5)], Target::AtMost(15.0));
+    report.held(format!("{what}, p99"), "ms", [at(0.99)], Target::AtMost(50.0));
+
+    eprintln!("pages: {CROWD} connections, {CROWD_RATE} orders/s");
+    let crowd = listen(stage, CROWD, CROWD_RATE, arguments.seconds).await?;
+    let at = |share| percentile(&crowd.ms, share);
+    let what = format!("POST → {CROWD} connections, {CROWD_RATE} orders/s");
+    report.figure(format!("{what}, p50"), "ms", [at(0.5)]);
+    report.held(format!("{what}, p99"), "ms", [at(0.99)], Target::AtMost(200.0));
+    let missing = "of what each should have";
+    report.held(
+        format!("{what}: heard, {missing}"),
+        "×",
+        [crowd.heard],
+        Target::AtLeast(1.0),
+    );
+    report.held(
+        format!("{what}: memory resident, the most"),
+        "MB",
+        [crowd.peak_mb],
+        Target::AtMost(100.0),
+    );
+
+    lists(stage, arguments, report).await
+}
+
+struct Listened {
+    /// Of every event at every client.
+    ms: Vec<f64>,
+    /// Share of the events that came.
+    heard: f64,
+    peak_mb: f64,
+}
+
+/// When each order was posted.
+type Posted = Arc<Vec<OnceLock<Instant>>>;
+
+async fn listen(stage: &Stage, clients: usize, rate: u32, seconds: u32) -> Result<Listened> {
+    let mut shop = stage.shop(false).await?;
+    let count = (rate * seconds) as usize;
+    let posted: Posted = Arc::new((0..count).map(|_| OnceLock::new()).collect());
+    let connected = Arc::new(AtomicUsize::new(0));
+    let url = shop.gateway.http_url()?.replacen("http", "ws", 1) + "/socket.io/?EIO=4&transport=websocket";
+    let mut crowd = JoinSet::new();
+    for _ in 0..clients {
+        crowd.spawn(client(url.clone(), posted.clone(), connected.clone()));
+        // A shop's phones do not all come within one millisecond.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let begun = Instant::now();
+    while connected.load(Ordering::Relaxed) < clients {
+        ensure!(begun.elapsed() < LONG, "not all clients were connected");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    post(&shop, &posted, rate).await?;
+    let mut all = Listened {
+        ms: Vec::with_capacity(count * clients),
+        heard: 0.0,
+        peak_mb: 0.0,
+    };
+    while let Some(heard) = crowd.join_next().await {
+        all.ms.extend(heard??);
+    }
+    all.heard = all.ms.len() as f64 / (count * clients) as f64;
+    all.peak_mb = shop.mark()?.peak_rss_bytes as f64 / 1e6;
+    shop.gateway.terminate().await?;
+    Ok(all)
+}
+
+async fn post(shop: &Shop, posted: &Posted, rate: u32) -> Result<()> {
+    let client = reqwest::Client::new();
+    let url = shop.gateway.http_url()? + "/api/orders";
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
+    let mut requests = JoinSet::new();
+    for (number, at) in posted.iter().enumerate() {
+        ticks.tick().await;
+        let order = json!({"order_id": format!("bench-{number:06}"), "customer_name": "Zoé Martin",
+            "product": "Baguette tradition", "amount": 1.3});
+        let request = client.post(&url).json(&order);
+        // Each number is posted once.
+        let _ = at.set(Instant::now());
+        requests.spawn(request.send());
+        while let Some(answer) = requests.try_join_next() {
+            ensure!(answer??.status() == 201, "an order was refused");
+        }
+    }
+    while let Some(answer) = requests.join_next().await {
+        ensure!(answer??.status() == 201, "an order was refused");
+    }
+    Ok(())
+}
+
+/// Listens until the last order, or until nothing has come for long; how late each was, in milliseconds.
+async fn client(url: String, posted: Posted, connected: Arc<AtomicUsize>) -> Result<Vec<f64>> {
+    const SILENCE: Duration = Duration::from_secs(60);
+    let (mut socket, _) = connect_async(&url).await.context("connect")?;
+    let mut heard = Vec::with_capacity(posted.len());
+    while heard.len() < posted.len() {
+        let Ok(message) = tokio::time::timeout(SILENCE, socket.next()).await else {
+            break;
+        };
+        let message = message.context("the gateway closes the connection")??;
+        let Message::Text(text) = message else { continue };
+        match text.as_bytes().first() {
+            // Engine.IO is open: Socket.IO may connect.
+            Some(b'0') => socket.send(Message::text("40")).await?,
+            Some(b'2') => socket.send(Message::text("3")).await?,
+            Some(b'4') if text.starts_with("42[\"initial_data\"") => {
+                connected.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(b'4') if text.starts_with("42[\"new_order\"") => {
+                let number = text.split_once("\"bench-").and_then(|(_, rest)| rest.get(..6));
+                let number: usize = number.context("an order without its number")?.parse()?;
+                let at = posted.get(number).and_then(OnceLock::get);
+                let at = at.context("an order that was not posted")?;
+                heard.push(at.elapsed().as_secs_f64() * 1e3);
+            }
+            Some(b'4') => {}
+            _ => bail!("the gateway says {text}"),
+        }
+    }
+    Ok(heard)
+}
+
+async fn lists(stage: &Stage, arguments: &Arguments, report: &mut Report) -> Result<()> {
+    let rows = arguments.rows;
+    eprintln!("pages: lists of {rows}");
+    let mut shop = stage.shop(false).await?;
+    let load = Load::prepare(shop.mosquitto.port(), "till", stage.terminals, rows).await?;
+    let load = load.full();
+    tokio::try_join!(
+        shop.reached("comptoir_events_stored_total", f64::from(rows)),
+        load.finish()
+    )?;
+    for path in ["/api/orders", "/api/orders?limit=500", "/api/stats"] {
+        let mut ms = Vec::with_capacity(REQUESTS);
+        for _ in 0..REQUESTS {
+            let begun = Instant::now();
+            let (status, _) = shop.gateway.get(path).await?;
+            ensure!(status == 200, "{path} answers {status}");
+            ms.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        let what = format!("GET {path}, {rows} events in the journal, p99");
+        report.held(what, "ms", [percentile(&ms, 0.99)], Target::AtMost(20.0));
+    }
+    shop.gateway.terminate().await?;
+    Ok(())
+}

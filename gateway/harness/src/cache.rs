@@ -1,0 +1,18 @@
+//! What the fetch scripts have put aside.
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+/// `$COMPTOIR_CACHE`, as in the scripts.
+pub(crate) fn cache() -> Result<PathBuf> {
+    if let Some(folder) = env::var_os("COMPTOIR_CACHE") {
+        return Ok(folder.into());
+    }
+    let caches = match env::var_os("XDG_CACHE_HOME") {
+        Some(folder) => PathBuf::from(folder),
+        None => env::home_dir().context("there is no home folder")?.join(".cache"),
+    };
+    Ok(caches.join("comptoir"))
+}

@@ -1,0 +1,109 @@
+//! Where the pages are found: an address for the shop's network, its name by mDNS, a QR code for phones.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use mdns_sd::{ServiceDaemon, ServiceInfo};
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use tracing::warn;
+
+/// What browsers and phones look for.
+const SERVICE: &str = "_http._tcp.local.";
+
+/// An announced name; it is given back when this is dropped.
+pub struct Announced {
+    daemon: ServiceDaemon,
+    pub host: String,
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        // The daemon says goodbye for what it has registered.
+        let _ = self.daemon.shutdown();
+    }
+}
+
+/// Answers for `{name}.local` on the network. `None` if only this machine is listened to, or it does not work:
+/// the address still does.
+pub fn announce(name: &str, store: &str, listen: SocketAddr) -> Option<Announced> {
+    if listen.ip().is_loopback() {
+        return None;
+    }
+    let host = format!("{name}.local");
+    let announced = || -> mdns_sd::Result<Announced> {
+        let daemon = ServiceDaemon::new()?;
+        let about = [("path", "/"), ("store", store)];
+        let instance = format!("Comptoir {store}");
+        let everywhere = listen.ip().is_unspecified();
+        let ips = if everywhere { Vec::new() } else { vec![listen.ip()] };
+        let target = format!("{host}.");
+        let service = ServiceInfo::new(SERVICE, &instance, &target, &ips[..], listen.port(), &about[..])?;
+        let service = match everywhere {
+            // Follows the machine's addresses as they change.
+            true => service.enable_addr_auto(),
+            false => service,
+        };
+        daemon.register(service)?;
+        Ok(Announced {
+            daemon,
+            host: host.clone(),
+        })
+    };
+    match announced() {
+        Ok(announced) => Some(announced),
+        Err(error) => {
+            warn!(%error, host, "the name is not announced on the network");
+            None
+        }
+    }
+}
+
+/// The address under which others on the network reach this machine; `None` if they cannot.
+pub fn lan_url(listen: SocketAddr) -> Option<String> {
+    let ip = match listen.ip() {
+        ip if ip.is_loopback() => return None,
+        ip if ip.is_unspecified() => lan_ip()?,
+        ip => ip,
+    };
+    Some(format!("http://{}", SocketAddr::new(ip, listen.port())))
+}
+
+/// The address from which the network would be reached. Nothing is sent: connecting a UDP socket only asks for a
+/// route, here to an address that is set aside for documentation (RFC 5737).
+fn lan_ip() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
+}
+
+/// For a terminal; `None` if the text is too long.
+pub fn qr(text: &str) -> Option<String> {
+    let code = QrCode::new(text).ok()?;
+    let mut drawn = code.render::<Dense1x2>();
+    // Terminals are mostly dark: what is drawn ("Dark" for the crate) is light there.
+    drawn.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark);
+    Some(drawn.quiet_zone(true).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_listens_to_itself_only_has_no_address_for_others() {
+        assert_eq!(lan_url("127.0.0.1:8080".parse().unwrap()), None);
+        let url = lan_url("192.168.1.20:8080".parse().unwrap());
+        assert_eq!(url.as_deref(), Some("http://192.168.1.20:8080"));
+        assert!(announce("comptoir", "paris-1", "127.0.0.1:8080".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_qr_code_is_square_and_has_a_border() {
+        let code = qr("http://192.168.1.20:8080").unwrap();
+        let lines: Vec<_> = code.lines().collect();
+        let width = lines[0].chars().count();
+        assert!(lines.iter().all(|line| line.chars().count() == width), "{code}");
+        assert!(width > 25 && width <= 2 * lines.len(), "{code}");
+    }
+}

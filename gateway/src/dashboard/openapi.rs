@@ -1,0 +1,45 @@
+//! The API's routes and its description, which is made of the handlers.
+
+use std::sync::Arc;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Shop, create, dead_letters, sales, status, toggle};
+use crate::admin;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Comptoir",
+        description = "The gateway of a shop: what was sold, and where each event is. Live by Socket.IO on `/socket.io`.",
+    ),
+    tags(
+        (name = "sales", description = "Orders, payments and deliveries"),
+        (name = "gateway", description = "How the gateway is"),
+        (name = "dead letters", description = "What could not be decoded"),
+    ),
+)]
+struct Description;
+
+pub fn api() -> Router<Arc<Shop>> {
+    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(sales::orders, create::order))
+        .routes(routes!(sales::life))
+        .routes(routes!(sales::payments, create::payment))
+        .routes(routes!(sales::deliveries, create::delivery))
+        .routes(routes!(status::stats))
+        .routes(routes!(status::gateway))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::show))
+        .routes(routes!(dead_letters::retry))
+        .routes(routes!(toggle::kafka))
+        .routes(routes!(admin::healthz))
+        .routes(routes!(admin::readyz))
+        .routes(routes!(admin::metrics))
+        .split_for_parts();
+    router.route("/api/openapi.json", get(async move || Json(description)))
+}

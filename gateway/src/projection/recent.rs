@@ -1,0 +1,91 @@
+//! The newest orders, payments and deliveries, in memory: what every page begins with.
+
+use super::list::Listed;
+use crate::event::Kind;
+use crate::journal::Offset;
+
+/// How many of each kind.
+pub const NEWEST: usize = 50;
+
+/// The newest of each kind, and of which delta they are.
+#[derive(Debug, Clone, Default)]
+pub struct Recent {
+    /// By kind; oldest first.
+    rows: [Vec<(u64, Listed)>; 3],
+    /// Number of the last [`super::Delta`] that is in here.
+    pub version: u64,
+}
+
+impl Recent {
+    pub(super) fn fill(&mut self, kind: Kind, newest_first: Vec<(u64, Listed)>) {
+        self.rows[kind as usize] = newest_first.into_iter().rev().collect();
+    }
+
+    /// A new state of the row `seq`; without effect if that is older than all that are kept.
+    pub(super) fn put(&mut self, kind: Kind, seq: u64, item: Listed) {
+        let rows = &mut self.rows[kind as usize];
+        match rows.binary_search_by_key(&seq, |(seq, _)| *seq) {
+            Ok(at) => rows[at].1 = item,
+            Err(0) if rows.len() >= NEWEST => {}
+            Err(at) => {
+                rows.insert(at, (seq, item));
+                if rows.len() > NEWEST {
+                    rows.remove(0);
+                }
+            }
+        }
+    }
+
+    /// Where an own entry lies in Kafka.
+    pub(super) fn place(&mut self, entry: Offset, partition: i32, offset: i64) {
+        // The newest are the likeliest.
+        let found = self
+            .rows
+            .iter_mut()
+            .flat_map(|rows| rows.iter_mut().rev())
+            .find(|(_, item)| item.entry() == Some(entry));
+        if let Some((_, item)) = found {
+            item.place = Some((partition, offset));
+        }
+    }
+
+    /// Newest first.
+    pub fn newest(&self, kind: Kind) -> impl Iterator<Item = (u64, &Listed)> {
+        self.rows[kind as usize]
+            .iter()
+            .rev()
+            .map(|(seq, item)| (*seq, item))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(text: &str) -> Listed {
+        Listed::foreign("s/d/1/1".into(), text.into(), 0, 0)
+    }
+
+    fn shown(recent: &Recent) -> Vec<(u64, String)> {
+        let newest = recent.newest(Kind::Order);
+        newest
+            .map(|(seq, item)| (seq, item.payload().to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_new_state_keeps_its_place_and_the_oldest_goes() {
+        let mut recent = Recent::default();
+        for seq in 1..=NEWEST as u64 {
+            recent.put(Kind::Order, seq, item("new"));
+        }
+        recent.put(Kind::Order, 2, item("changed"));
+        recent.put(Kind::Order, 51, item("newest"));
+        let rows = shown(&recent);
+        assert_eq!(rows.len(), NEWEST);
+        assert_eq!(rows[0], (51, "newest".to_owned()));
+        assert_eq!(rows[NEWEST - 1], (2, "changed".to_owned()));
+        recent.put(Kind::Order, 1, item("too old"));
+        assert_eq!(shown(&recent), rows);
+    }
+}
