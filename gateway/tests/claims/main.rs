@@ -12,6 +12,7 @@ mod hostile_input;
 mod http;
 mod journal;
 mod offline;
+mod operations;
 mod other_gateways;
 mod power_cut;
 mod real_input;
