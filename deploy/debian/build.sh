@@ -28,6 +28,8 @@ arm64) triple=aarch64-unknown-linux-gnu gnu=aarch64-linux-gnu qemu=aarch64 ;;
 armhf) triple=armv7-unknown-linux-gnueabihf gnu=arm-linux-gnueabihf qemu=arm ;;
 *) fail "$architecture: amd64, arm64 or armhf" ;;
 esac
+# Where cargo install puts it, last.
+PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 command -v cargo-deb >/dev/null || fail "cargo-deb is missing: deploy/install-dependencies.sh package"
 
 cd "$top"
