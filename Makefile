@@ -19,7 +19,7 @@ MINUTES ?= 10
 KILLS ?= 50
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## install what is missing, build, and start the demo: MQTT, Kafka in memory, terminals, pages
 	deploy/install-dependencies.sh run
@@ -66,3 +66,5 @@ kafka:
 
 clean: ## delete what was built; Kafka's jars stay in the cache
 	cargo clean
+
+include deploy/targets.mk

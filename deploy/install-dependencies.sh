@@ -6,6 +6,10 @@
 #   lint   the same, rustfmt and Clippy
 #   test   the same as run, Mosquitto and its clients, Java 17 or later, Maven (for Kafka's jars), strace, kcat,
 #          Python's venv, Chromium
+#   arm    the same as run, C cross compilers for arm64 and armv7, QEMU's user mode; Debian's second Rust with its source,
+#          unless rustup has both targets
+#   package   the same as run, cargo-deb
+#   image  the same as arm, what makes an image without root's devices: mmdebstrap, mtools, sfdisk, e2fsprogs, xz, QEMU
 #
 # Debian 12 or later, Raspberry Pi OS and their like: by apt-get, through sudo unless root. Elsewhere it names the tools.
 set -euo pipefail
@@ -82,6 +86,40 @@ look_for_test_tools() {
     has kcat || missing kcat kcat
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing "Python's venv" python3-venv
     has chromium || missing Chromium chromium
+}
+
+look_for_arm_tools() {
+    local architecture
+    for architecture in aarch64-linux-gnu arm-linux-gnueabihf; do
+        has "$architecture-gcc" || missing "a C cross compiler, $architecture" "gcc-$architecture"
+        has "$architecture-g++" || missing "a C++ cross compiler, $architecture" "g++-$architecture"
+    done
+    [[ -e /usr/aarch64-linux-gnu/lib/libc.so.6 ]] || missing "arm64's C library" libc6-dev-arm64-cross
+    [[ -e /usr/arm-linux-gnueabihf/lib/libc.so.6 ]] || missing "armv7's C library" libc6-dev-armhf-cross
+    # The static one: it can stand for a foreign program inside another root.
+    has qemu-aarch64-static qemu-arm-static || missing "QEMU's user mode" qemu-user-static
+    if has rustup && [[ "$(rustup target list --installed 2>/dev/null |
+        grep -cxE 'aarch64-unknown-linux-gnu|armv7-unknown-linux-gnueabihf')" == 2 ]]; then
+        return
+    fi
+    [[ -x /usr/bin/rustc && -x /usr/bin/cargo ]] || {
+        missing "Debian's Rust" rustc-web
+        missing "Debian's Cargo" cargo-web
+    }
+    compgen -G '/usr/src/rustc-*/library/Cargo.toml' >/dev/null || missing "Rust's source" rust-web-src
+}
+
+look_for_image_tools() {
+    has mmdebstrap arch-test || {
+        missing mmdebstrap mmdebstrap
+        missing "mmdebstrap's look at foreign architectures" arch-test
+    }
+    has mcopy mformat || missing mtools mtools
+    has_service mkfs.vfat || missing mkfs.vfat dosfstools
+    has_service mke2fs || missing mke2fs e2fsprogs
+    has_service sfdisk || missing sfdisk fdisk
+    has xz || missing xz xz-utils
+    has qemu-system-aarch64 || missing "QEMU for arm64" qemu-system-arm
 }
 
 # ---- apt ----
@@ -257,12 +295,25 @@ look_for_node() {
     at_least "$found" "$least_node" || fail "the installed Node.js is $found"
 }
 
+# ---- packages of cargo ----
+
+# The version is fixed: what it makes of the package's metadata and scripts is tested.
+readonly cargo_deb=3.8.0
+
+look_for_cargo_deb() {
+    if [[ "$(cargo deb --version 2>/dev/null)" == "cargo-deb $cargo_deb" ]]; then
+        return
+    fi
+    say "installing by cargo: cargo-deb $cargo_deb"
+    cargo install --quiet --locked --version "$cargo_deb" cargo-deb </dev/null >&2
+}
+
 # ---- what was asked for ----
 
 readonly purpose="${1:-}"
 case "$purpose" in
-run | lint | test) ;;
-*) fail "usage: install-dependencies.sh run|lint|test" ;;
+run | lint | test | arm | package | image) ;;
+*) fail "usage: install-dependencies.sh run|lint|test|arm|package|image" ;;
 esac
 
 look() {
@@ -270,6 +321,8 @@ look() {
     packages=()
     look_for_build_tools
     [[ "$purpose" != test ]] || look_for_test_tools
+    [[ "$purpose" != arm && "$purpose" != image ]] || look_for_arm_tools
+    [[ "$purpose" != image ]] || look_for_image_tools
 }
 
 name_missing() {
@@ -290,3 +343,4 @@ fi
 look_for_node
 look_for_rust
 [[ "$purpose" != lint ]] || look_for_rust_linters
+[[ "$purpose" != package && "$purpose" != image ]] || look_for_cargo_deb

@@ -31,3 +31,4 @@ pub mod link;
 pub mod metrics;
 pub mod projection;
 pub mod sale;
+pub mod service;

@@ -1,24 +1,35 @@
 //! `gateway`: arguments, logging, signals.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use comptoir_gateway::address;
 use comptoir_gateway::app::App;
-use comptoir_gateway::config::{Config, Log, LogFormat};
-use comptoir_gateway::journal::Journal;
-use comptoir_gateway::{check, dead_letters, demo};
+use comptoir_gateway::config::{Config, ConfigError, Log, LogFormat, keep_as_last_good};
+use comptoir_gateway::journal::{Journal, schema_version};
+use comptoir_gateway::{check, dead_letters, demo, service};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
+
+/// With the schema: whoever installs an older version sees beforehand whether it can read the journal.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{} (journal schema {})",
+        env!("CARGO_PKG_VERSION"),
+        schema_version()
+    )
+});
 
 /// Comptoir, the edge gateway of a shop: takes in what the tills send over MQTT, keeps it safe, and brings
 /// it into Kafka exactly once, whenever Kafka is there.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(name = "gateway", version = VERSION.as_str(), max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -34,14 +45,34 @@ struct ConfigArgument {
     config: Option<PathBuf>,
 }
 
+#[derive(clap::Args)]
+struct LastGoodArgument {
+    /// Where settings that have worked are kept, and taken from when the present ones are not valid.
+    #[arg(long, value_name = "FILE")]
+    last_good: Option<PathBuf>,
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Everything in one process, nothing to install: an MQTT broker, a Kafka in memory, simulated tills.
     Demo(demo::Options),
     /// The real thing: runs until SIGTERM or Ctrl-C.
-    Run(ConfigArgument),
+    Run {
+        #[command(flatten)]
+        config: ConfigArgument,
+        #[command(flatten)]
+        last_good: LastGoodArgument,
+    },
     /// Validates the configuration and says what it can reach. Changes nothing.
-    Check(ConfigArgument),
+    Check {
+        #[command(flatten)]
+        config: ConfigArgument,
+        #[command(flatten)]
+        last_good: LastGoodArgument,
+        /// Only whether the configuration is valid: reaches for nothing.
+        #[arg(long)]
+        offline: bool,
+    },
     /// Writes a consistent copy of the journal, also while the gateway runs.
     Backup {
         #[command(flatten)]
@@ -56,6 +87,9 @@ enum Command {
         #[command(subcommand)]
         act: Option<dead_letters::Act>,
     },
+    /// Writes the man pages and the shells' completions into a directory: for whoever makes a package.
+    #[command(hide = true)]
+    Manual { directory: PathBuf },
 }
 
 /// As sysexits has no better word: the contract's exit code for a bad configuration.
@@ -87,28 +121,35 @@ fn main() -> ExitCode {
 }
 
 async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
-    let load = |argument: &ConfigArgument| match Config::load(argument.config.as_deref()) {
-        Ok(config) => Ok(config),
+    let (argument, last_good) = match &command {
+        Command::Demo(options) => return demo::run(options).await,
+        Command::Manual { directory } => return manual(directory),
+        Command::Run { config, last_good }
+        | Command::Check {
+            config, last_good, ..
+        } => (config, last_good.last_good.clone()),
+        Command::Backup { config, .. } | Command::DeadLetters { config, .. } => (config, None),
+    };
+    let file = argument.config.clone();
+    let (config, problem) = match Config::load_or_last_good(file.as_deref(), last_good.as_deref()) {
+        Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("gateway: the configuration is not valid: {error}");
-            Err(ExitCode::from(BAD_CONFIGURATION))
+            return Ok(ExitCode::from(BAD_CONFIGURATION));
         }
     };
-    let config = match &command {
-        Command::Demo(options) => return demo::run(options).await,
-        Command::Run(argument)
-        | Command::Check(argument)
-        | Command::Backup { config: argument, .. }
-        | Command::DeadLetters { config: argument, .. } => match load(argument) {
-            Ok(config) => config,
-            Err(code) => return Ok(code),
-        },
-    };
     match command {
-        Command::Demo(_) => Ok(ExitCode::SUCCESS),
-        Command::Run(_) => run(&config).await,
-        Command::Check(_) => {
+        Command::Demo(_) | Command::Manual { .. } => Ok(ExitCode::SUCCESS),
+        Command::Run { .. } => run(&config, file.as_deref(), last_good.as_deref(), problem).await,
+        Command::Check { offline, .. } => {
             let mut code = ExitCode::SUCCESS;
+            match &problem {
+                None => println!("ok      configuration"),
+                Some(problem) => println!("FAILED  configuration: {problem}; the last good one is used"),
+            }
+            if offline {
+                return Ok(code);
+            }
             for finding in check::check(&config).await {
                 match finding.result {
                     Ok(words) => println!("ok      {}: {words}", finding.subject),
@@ -133,8 +174,16 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn run(config: &Config) -> anyhow::Result<ExitCode> {
+async fn run(
+    config: &Config,
+    file: Option<&Path>,
+    last_good: Option<&Path>,
+    problem: Option<ConfigError>,
+) -> anyhow::Result<ExitCode> {
     log(&config.log)?;
+    if let Some(problem) = &problem {
+        error!(%problem, "the configuration is not valid: going on with the last good one");
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let app = App::build(config).await?;
@@ -147,8 +196,18 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
         http = %app.http,
         "started"
     );
+    // Only now: with these settings the files and ports could be opened.
+    if let (Some(last_good), None) = (last_good, &problem)
+        && let Err(error) = keep_as_last_good(file, last_good)
+    {
+        warn!(%error, file = %last_good.display(), "the settings could not be kept for a later start");
+    }
     let http = app.http;
     let running = app.start()?;
+    service::ready(&match &problem {
+        None => format!("store {}, dashboard on {http}", config.store),
+        Some(problem) => format!("ON ITS LAST GOOD SETTINGS: {problem}"),
+    });
     let others = running.found_at(http);
     info!(
         addresses = others.join(" "),
@@ -162,8 +221,20 @@ async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM: stopping"),
         _ = interrupt.recv() => info!("interrupted: stopping"),
+        () = service::watchdog(http) => {}
     }
+    service::stopping();
     running.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `gateway.1`, `gateway-run.1` …, `gateway.bash`, `_gateway` (zsh), `gateway.fish`.
+fn manual(directory: &Path) -> anyhow::Result<ExitCode> {
+    std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        clap_complete::generate_to(shell, &mut Arguments::command(), "gateway", directory)?;
+    }
+    clap_mangen::generate_to(Arguments::command(), directory)?;
     Ok(ExitCode::SUCCESS)
 }
 

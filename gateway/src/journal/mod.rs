@@ -49,7 +49,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::event::{DeviceId, EventName, Kind};
 pub use read::{BackupError, DeadLetter, DeviceReport, StreamReport, dead_letters_of};
-pub use schema::OpenError;
+pub use schema::{OpenError, schema_version};
 pub use stream::Discipline;
 use tail::Tail;
 pub use writer::Writer;

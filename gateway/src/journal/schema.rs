@@ -16,6 +16,15 @@ use sqlx::{ConnectOptions, Connection};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/journal");
 
+/// The newest schema that this gateway knows: a journal of a later one is refused.
+pub fn schema_version() -> i64 {
+    MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0)
+}
+
 /// "Cmpt": stands in the header of a SQLite file that is a journal of ours.
 const APPLICATION_ID: u32 = 0x436d_7074;
 

@@ -14,6 +14,7 @@ mod http;
 mod journal;
 mod live;
 mod offline;
+mod operations;
 mod other_gateways;
 mod power_cut;
 mod real_input;

@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# Installs, upgrades, refuses to downgrade, removes and purges the arm64 package in an arm64 Debian, under emulation.
+#
+#   deploy/debian/test.sh PACKAGE.deb
+#
+# Root rights are needed. systemd does not run in there; `make test-image` shows the package on a system that does.
+set -euo pipefail
+
+top="$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)"
+readonly top
+fail() {
+    printf 'package test: %s\n' "$*" >&2
+    exit 1
+}
+case "${1:-}" in
+-h | --help)
+    sed -n '/^set/q; 2,$s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+"") fail "which package? deploy/debian/build.sh arm64 makes one" ;;
+esac
+((EUID == 0)) || fail "root rights are needed"
+[[ -r "$1" ]] || fail "$1: no such file"
+package="$(readlink -f "$1")"
+
+work="$(mktemp -d "${TMPDIR:-/tmp}/comptoir-package.XXXXXX")"
+trap 'rm -rf --one-file-system "$work"' EXIT
+
+# A later one, and an older one that knows only schema 0: the same files under other versions.
+repack() { # version, expression for preinst
+    dpkg-deb --raw-extract "$package" "$work/$1"
+    sed -i "s/^Version: .*/Version: $1/" "$work/$1/DEBIAN/control"
+    sed -i "$2" "$work/$1/DEBIAN/preinst"
+    # A later version's settings: dpkg must ask, or keep what the shop has changed.
+    echo "# of version $1" >>"$work/$1/etc/comptoir/gateway.toml"
+    (cd "$work/$1" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | xargs -0 md5sum >DEBIAN/md5sums)
+    dpkg-deb --root-owner-group --build "$work/$1" "$work/$1.deb" >/dev/null
+}
+repack 9.9.9-1 's/^$//'
+repack 0.0.1-1 's/^schema_of_this=.*/schema_of_this=0/'
+
+# shellcheck disable=SC2016 # the inner shell's
+read -r -d '' inner <<'END' || true
+set -euo pipefail
+root=$1 archive=$2 package=$3 later=$4 older=$5
+fail() { printf 'package test: FAILED: %s\n' "$*" >&2; exit 1; }
+ok() { printf 'ok      %s\n' "$*"; }
+mkdir "$root"
+tar -C "$root" -xf "$archive" --numeric-owner
+mount --rbind /dev "$root/dev"
+mount --rbind /proc "$root/proc"
+printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+chmod 755 "$root/usr/sbin/policy-rc.d"
+cp "$package" "$root/package.deb"
+cp "$later" "$root/later.deb"
+cp "$older" "$root/older.deb"
+inside=(env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive chroot "$root")
+in_root() { "${inside[@]}" "$@"; }
+install() { in_root dpkg --force-confold --install "$1" </dev/null >"$root/log" 2>&1; }
+
+# ---- install ----
+install /package.deb || { cat "$root/log"; fail "install"; }
+in_root gateway --version
+in_root pos-sim --version
+in_root id comptoir >/dev/null || fail "no user comptoir"
+[[ "$(in_root stat -c %U:%a /var/lib/comptoir)" == comptoir:750 ]] || fail "the journal's folder"
+[[ "$(in_root stat -c %G:%a /etc/comptoir/gateway.toml)" == comptoir:640 ]] || fail "the settings can be read by others"
+[[ "$(in_root stat -c %U:%a /etc/comptoir/secrets.env)" == root:600 ]] || fail "the password can be read by others"
+in_root grep -q '^gateway:\$' /etc/mosquitto/comptoir.passwords || fail "no password for the gateway, or a plain one"
+[[ -e "$root/etc/systemd/system/multi-user.target.wants/comptoir-gateway.service" ]] || fail "the service is not enabled"
+[[ -e "$root/etc/systemd/system/timers.target.wants/comptoir-backup.timer" ]] || fail "the backup is not enabled"
+in_root runuser -u comptoir -- gateway check --offline --config /etc/comptoir/gateway.toml
+for file in usr/share/man/man1/gateway.1.gz usr/share/bash-completion/completions/gateway \
+    usr/share/doc/comptoir-gateway/when-something-is-wrong.md; do
+    # The image's root leaves manuals out.
+    [[ "$file" == usr/share/man/* || "$file" == usr/share/doc/* || -e "$root/$file" ]] || fail "$file"
+done
+# As the service does: the password from secrets.env, checked by the Mosquitto that is installed.
+# exec all the way: the process that is signalled later is the program itself.
+in_root sh -c 'mkdir -p /run/mosquitto; chown mosquitto /var/lib/mosquitto /run/mosquitto'
+(exec "${inside[@]}" mosquitto -c /etc/mosquitto/mosquitto.conf) >/dev/null 2>&1 &
+mosquitto=$!
+gateway=
+trap 'kill $mosquitto $gateway 2>/dev/null || true' EXIT
+run() { # until the gateway answers on port 18080
+    (exec "${inside[@]}" sh -c '. /etc/comptoir/secrets.env; export COMPTOIR_MQTT__URL COMPTOIR_HTTP__LISTEN=127.0.0.1:18080
+        exec setpriv --reuid comptoir --regid comptoir --clear-groups gateway run') >>"$root/gateway.log" 2>&1 &
+    gateway=$!
+    for _ in $(seq 150); do
+        ! curl -fs -o /dev/null http://127.0.0.1:18080/readyz || return 0
+        kill -0 "$gateway" 2>/dev/null || break
+        sleep 0.2
+    done
+    cat "$root/gateway.log"
+    fail "the gateway is not ready"
+}
+stop() {
+    kill -TERM "$gateway"
+    wait "$gateway" || fail "the gateway did not end cleanly"
+    gateway=
+}
+events() { curl -fs http://127.0.0.1:18080/api/gateway | python3 -c 'import json,sys; print(json.load(sys.stdin)["journal"]["events"])'; }
+run
+for _ in 1 2 3; do curl -fs -o /dev/null -X POST http://127.0.0.1:18080/api/orders || fail "POST"; done
+[[ "$(events)" == 3 ]] || fail "3 events were expected"
+ok "installed; ready with Mosquitto's password; 3 events"
+
+# ---- upgrade: while it runs; settings that the shop has changed stay, the journal stays ----
+echo '# changed by the shop' >>"$root/etc/comptoir/gateway.toml"
+before="$(sha256sum "$root/etc/comptoir/secrets.env" "$root/etc/mosquitto/comptoir.passwords")"
+install /later.deb || { cat "$root/log"; fail "upgrade"; }
+stop
+run
+[[ "$(events)" == 3 ]] || fail "the upgrade has lost events"
+curl -fs -o /dev/null -X POST http://127.0.0.1:18080/api/payments
+grep -q 'changed by the shop' "$root/etc/comptoir/gateway.toml" || fail "the upgrade has replaced the settings"
+[[ "$before" == "$(sha256sum "$root/etc/comptoir/secrets.env" "$root/etc/mosquitto/comptoir.passwords")" ]] ||
+    fail "the upgrade has changed the passwords"
+compgen -G "$root/var/backups/comptoir/journal-*.db.gz" >/dev/null || { cat "$root/log"; fail "no copy before the upgrade"; }
+ok "upgraded; events, settings and passwords kept; a copy made: $(ls "$root/var/backups/comptoir")"
+
+# ---- downgrade: refused while a newer schema may be there, and nothing changed ----
+if install /older.deb; then fail "a downgrade below the journal's schema was not refused"; fi
+grep -q 'a downgrade is refused' "$root/log" || { cat "$root/log"; fail "the refusal says nothing"; }
+[[ "$(in_root dpkg-query -W -f '${db:Status-Status} ${Version}' comptoir-gateway)" == "installed 9.9.9-1" ]] ||
+    fail "the refusal has left $(in_root dpkg-query -W comptoir-gateway)"
+[[ "$(events)" == 4 ]] || fail "events"
+ok "downgrade refused: $(grep -m 1 'this package knows' "$root/log")"
+# The same schema: the way back is open.
+install /package.deb || { cat "$root/log"; fail "a downgrade within the schema"; }
+stop
+run
+[[ "$(events)" == 4 ]] || fail "the way back has lost events"
+ok "downgrade within the schema; events kept"
+
+# ---- backup, rotation, restoring ----
+sleep 1.1
+for _ in 1 2 3; do
+    in_root env BACKUP_KEEP=2 setpriv --reuid comptoir --regid comptoir --clear-groups comptoir-backup
+    sleep 1.1
+done
+[[ "$(find "$root/var/backups/comptoir" -type f | wc -l)" == 2 ]] || fail "rotation: $(ls -A "$root/var/backups/comptoir")"
+stop
+in_root sh -c 'cd /var/lib/comptoir; mkdir /var/tmp/before; mv journal* /var/tmp/before
+    gunzip -c "$(ls /var/backups/comptoir/*.gz | tail -n 1)" >journal.db; chown comptoir: journal.db'
+run
+[[ "$(events)" == 4 ]] || fail "restoring"
+ok "backups rotated; the newest restored with its events"
+
+# ---- terminals ----
+in_root comptoir-terminal add paris-1/till-1 >"$root/secret"
+in_root comptoir-terminal add-any simulator long-enough
+in_root comptoir-terminal add-any simulator long-enough
+kill -HUP "$mosquitto"
+sleep 1
+secret="$(cut -d ' ' -f 2 "$root/secret")"
+mosquitto_pub -V 5 -h 127.0.0.1 -u paris-1/till-1 -P "$secret" -q 1 -t pos/paris-1/till-1/payments \
+    -m '{"payment_id":"p-1","order_id":"o-1","amount":12.50,"method":"Cash","status":"SUCCESS"}'
+for _ in $(seq 50); do [[ "$(events)" == 5 ]] && break; sleep 0.1; done
+[[ "$(events)" == 5 ]] || fail "a terminal's event does not arrive"
+[[ "$(in_root grep -c '^user simulator' /etc/mosquitto/comptoir.acl)" == 1 ]] || fail "the ACL has a user twice"
+in_root comptoir-terminal remove simulator
+! in_root grep -q simulator /etc/mosquitto/comptoir.acl /etc/mosquitto/comptoir.passwords || fail "remove leaves something"
+ok "terminals: $(in_root comptoir-terminal list | xargs)"
+stop
+
+# ---- remove, purge ----
+in_root dpkg --remove comptoir-gateway >"$root/log" 2>&1 || { cat "$root/log"; fail "remove"; }
+[[ -e "$root/var/lib/comptoir/journal.db" && -e "$root/etc/comptoir/gateway.toml" ]] || fail "remove took the journal or the settings"
+[[ ! -e "$root/usr/bin/gateway" && ! -e "$root/etc/mosquitto/conf.d/comptoir.conf" ]] || fail "remove left the listener"
+install /package.deb || { cat "$root/log"; fail "install again"; }
+run
+[[ "$(events)" == 5 ]] || fail "removing and installing has lost events"
+stop
+ok "removed and installed again: journal and settings kept"
+in_root dpkg --purge comptoir-gateway >"$root/log" 2>&1 || { cat "$root/log"; fail "purge"; }
+left="$(cd "$root" && find var/lib/comptoir var/backups/comptoir etc/comptoir etc/mosquitto/comptoir.* \
+    etc/mosquitto/conf.d/comptoir.conf usr/share/comptoir 2>/dev/null | head)" || true
+[[ -z "$left" ]] || fail "purge left $left"
+ok "purged: nothing left"
+END
+archive="$("$top/deploy/image/root.sh")"
+# A network of its own: the ports are its own too.
+# shellcheck disable=SC2016 # the inner shell's
+"$top/deploy/arm/with-arm.sh" unshare --net bash -c 'ip link set lo up; exec bash -c "$@"' net "$inner" inner "$work/root" "$archive" "$package" "$work/9.9.9-1.deb" "$work/0.0.1-1.deb"

@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Makes the image for the Raspberry Pi: comptoir-arm64.img.xz, from Debian's packages and ours, without loop devices.
+#
+#   deploy/image/build.sh [PACKAGE.deb]     default: the arm64 package that deploy/debian/build.sh arm64 makes
+#
+# Root rights are needed: the files belong to many users. The image goes to target/image, or $COMPTOIR_IMAGE_FOLDER;
+# the plain .img stays beside it, for `make test-image`.
+#
+# Partitions (MBR, as the Pi 3's firmware wants it): boot (FAT: firmware, kernel, comptoir.txt), journal (ext4, on its
+# own so that nothing else can fill it), root (ext4, the last, so that the first start can grow it).
+set -euo pipefail
+
+here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
+top="$(cd "$here/../.." && pwd)"
+readonly here top folder="${COMPTOIR_IMAGE_FOLDER:-$top/target/image}"
+readonly boot_mib=256 journal_mib=1024 spare_mib=200
+
+say() { printf 'image: %s\n' "$*" >&2; }
+fail() {
+    say "$@"
+    exit 1
+}
+case "${1:-}" in
+-h | --help)
+    sed -n '/^set/q; 2,$s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+esac
+((EUID == 0)) || fail "root rights are needed"
+PATH="$PATH:/usr/sbin:/sbin"
+for tool in mmdebstrap mcopy mkfs.vfat mke2fs sfdisk xz; do
+    command -v "$tool" >/dev/null || fail "$tool is missing: deploy/install-dependencies.sh image"
+done
+package="${1:-}"
+[[ -n "$package" ]] || package="$("$top/deploy/debian/build.sh" arm64)"
+[[ -r "$package" ]] || fail "$package: no such file"
+[[ "$(dpkg-deb --field "$package" Architecture)" == arm64 ]] || fail "$package is not for arm64"
+
+mkdir -p "$folder"
+work="$(mktemp -d "$folder/work.XXXXXX")"
+trap 'rm -rf --one-file-system "$work"' EXIT
+readonly root="$work/root"
+archive="$("$here/root.sh")"
+
+# ---- the root's files ----
+
+# shellcheck disable=SC2016 # the inner shell's
+read -r -d '' fill <<'END' || true
+set -euo pipefail
+root=$1 archive=$2 package=$3 files=$4
+mkdir "$root"
+tar -C "$root" -xf "$archive" --numeric-owner
+mount --rbind /dev "$root/dev"
+mount --rbind /proc "$root/proc"
+# No service is to start inside.
+printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+chmod 755 "$root/usr/sbin/policy-rc.d"
+cp "$package" "$root/package.deb"
+cp -rT "$files" "$root"
+# cp takes this machine's owner and umask.
+find "$files" -mindepth 1 -printf '/%P\0' | (cd "$root" && xargs -0 -I{} sh -c 'chown root:root "$1/$2"' _ "$root" {})
+in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
+in_root dpkg --install /package.deb </dev/null
+in_root systemctl --quiet enable comptoir-first-boot comptoir-settings systemd-networkd systemd-resolved \
+    systemd-timesyncd wpa_supplicant@wlan0 mosquitto avahi-daemon ssh comptoir-gateway comptoir-backup.timer
+in_root systemctl --quiet disable wpa_supplicant
+# systemd-networkd's wait would hold up nothing that we want.
+in_root systemctl --quiet mask systemd-networkd-wait-online
+in_root passwd --quiet --lock root
+# What must differ from one Pi to the next is made at the first start: keys, passwords, the machine's id.
+rm -f "$root"/etc/ssh/ssh_host_*_key* "$root/etc/comptoir/secrets.env" "$root/etc/mosquitto/comptoir.passwords"
+rm -f "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" "$root/var/lib/systemd/random-seed"
+: >"$root/etc/machine-id"
+# Kernel, firmware and command line onto the boot partition, by Debian's own hook.
+printf '%s\n' 'ROOTPART="LABEL=comptoir-root"' 'CONSOLES="ttyS1,115200 tty0"' >>"$root/etc/default/raspi-firmware"
+in_root env DEB_MAINT_PARAMS="'configure'" /etc/kernel/postinst.d/z50-raspi-firmware
+rm -rf "$root/package.deb" "$root/usr/sbin/policy-rc.d" "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* \
+    "$root"/var/log/*.log "$root"/var/log/apt "$root"/tmp/* "$root"/var/tmp/*
+# The names that the network gives.
+ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
+END
+say "filling the root with ${package##*/}"
+"$here/../arm/with-arm.sh" bash -c "$fill" fill "$root" "$archive" "$package" "$here/files" >"$work/log" 2>&1 || {
+    tail -n 30 "$work/log" >&2
+    fail "the package could not be installed into the root"
+}
+
+# ---- the file systems ----
+
+say "making the file systems"
+truncate -s "${boot_mib}M" "$work/boot.img"
+mkfs.vfat -n COMPTOIR "$work/boot.img" >/dev/null
+mcopy -s -i "$work/boot.img" "$root"/boot/firmware/* ::
+rm -rf "$root"/boot/firmware/*
+
+# The journal's folder, as the package has made it, becomes the root of its own partition.
+mkdir -p "$work/journal"
+mv "$root/var/lib/comptoir" "$work/journal/comptoir"
+install -d -m 0755 "$root/var/lib/comptoir"
+mke2fs -q -t ext4 -L comptoir-data -m 0 -d "$work/journal/comptoir" "$work/journal.img" "${journal_mib}M"
+
+# Journals of ext4: full size also on a small file system, for a power cut is a normal way to switch it off.
+root_mib=$(($(du -sm --apparent-size "$root" | cut -f 1) * 115 / 100 + spare_mib))
+mke2fs -q -t ext4 -L comptoir-root -J size=32 -E resize=33554432 -d "$root" "$work/root.img" "${root_mib}M"
+
+# ---- one disk ----
+
+say "putting them together"
+readonly image="$folder/comptoir-arm64.img"
+rm -f "$image"
+truncate -s "$((4 + boot_mib + journal_mib + root_mib + 4))M" "$image"
+# From 4 MiB, a whole number of a card's erase blocks.
+sfdisk --quiet "$image" <<END
+label: dos
+start=4MiB, size=${boot_mib}MiB, type=c, bootable
+start=$((4 + boot_mib))MiB, size=${journal_mib}MiB, type=83
+start=$((4 + boot_mib + journal_mib))MiB, size=${root_mib}MiB, type=83
+END
+at=4
+for part in boot:$boot_mib journal:$journal_mib root:$root_mib; do
+    dd if="$work/${part%%:*}.img" of="$image" bs=1M seek="$at" conv=notrunc,sparse status=none
+    at=$((at + ${part#*:}))
+done
+
+say "packing"
+# Level 3 with both cores: -6 takes several times as long for a few per cent less.
+xz --threads=0 -"${COMPTOIR_XZ_LEVEL:-3}" --keep --force "$image"
+(cd "$folder" && sha256sum "${image##*/}.xz" >"${image##*/}.xz.sha256")
+say "$(stat -c %s "$image") bytes, packed $(stat -c %s "$image.xz")"
+printf '%s\n' "$image.xz"

@@ -1,0 +1,169 @@
+//! What operators build on: the packaged configuration, the names of the metrics, the versions.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use comptoir_gateway::journal::{Journal, schema_version};
+use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, Scratch};
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+use crate::shop::{GATEWAY, SOON, STORE};
+
+fn deploy(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file)
+}
+
+/// Every metric's name in a text; a histogram's series count as the histogram.
+fn metrics(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|word| word.starts_with("comptoir_"))
+        .map(|word| {
+            let plain = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|suffix| word.strip_suffix(suffix));
+            plain.unwrap_or(word).to_owned()
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_and_dashboard_name_the_metrics_that_there_are() -> Result<()> {
+    let mosquitto = Mosquitto::start().await?;
+    let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
+    gateway.wait_ready().await?;
+    let (status, text) = gateway.get("/metrics").await?;
+    ensure!(status == 200, "{status}");
+    let samples: String = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let real = metrics(&samples);
+    let dashboard = metrics(&fs::read_to_string(deploy("grafana/comptoir.json"))?);
+    let rules = metrics(&fs::read_to_string(deploy("prometheus/comptoir.rules.yml"))?);
+    for (file, names) in [("the dashboard", &dashboard), ("the rules", &rules)] {
+        let unknown: Vec<_> = names.difference(&real).collect();
+        ensure!(unknown.is_empty(), "{file}: {unknown:?} are not in /metrics");
+    }
+    let unseen: Vec<_> = real.difference(&dashboard).collect();
+    ensure!(unseen.is_empty(), "{unseen:?} are not on the dashboard");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_packaged_configuration_is_valid_with_every_key() -> Result<()> {
+    let scratch = Scratch::new("packaged")?;
+    let text = fs::read_to_string(deploy("debian/gateway.toml"))?;
+    // Each key stands behind a # with its default or an example, and must be right when the # is taken away.
+    let mut keys = 0;
+    let all: String = text
+        .lines()
+        .map(|line| {
+            let key = line.strip_prefix('#').filter(|rest| {
+                rest.split_once(" = ")
+                    .is_some_and(|(key, _)| !key.is_empty() && !key.contains([' ', '#']))
+            });
+            keys += usize::from(key.is_some());
+            format!("{}\n", key.unwrap_or(line))
+        })
+        .collect();
+    ensure!(keys >= 15, "only {keys} keys are shown");
+    for (name, text) in [("packaged.toml", &text), ("every-key.toml", &all)] {
+        let file = scratch.join(name);
+        fs::write(&file, text)?;
+        let output = std::process::Command::new(GATEWAY)
+            .args(["check", "--offline", "--config"])
+            .arg(&file)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "{name}: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_settings_leave_the_gateway_on_its_last_good_ones() -> Result<()> {
+    let mosquitto = Mosquitto::start().await?;
+    let scratch = Scratch::new("last-good")?;
+    let last_good = scratch.join("last-good.toml").display().to_string();
+    // What a person would do by hand: the harness writes the configuration, a copy of it is spoilt.
+    let mut first = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
+    first.wait_ready().await?;
+    let good = fs::read_to_string(first.config_file())?;
+    ensure!(first.terminate().await?.success());
+    let check = |text: &str| -> Result<(bool, String)> {
+        let file = scratch.join("gateway.toml");
+        fs::write(&file, text)?;
+        let output = std::process::Command::new(GATEWAY)
+            .args(["check", "--offline", "--last-good", &last_good, "--config"])
+            .arg(&file)
+            .output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8(said)?))
+    };
+    let (passed, said) = check("store = \"Paris 1\"")?;
+    ensure!(!passed && said.contains("store"), "{said}");
+    fs::write(&last_good, &good)?;
+    let (passed, said) = check("store = \"Paris 1\"")?;
+    ensure!(
+        passed && said.contains("FAILED") && said.contains("last good"),
+        "{said}"
+    );
+    let (passed, said) = check(&good)?;
+    ensure!(passed && !said.contains("FAILED"), "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_of_a_newer_version_is_refused_and_left_as_it_is() -> Result<()> {
+    let scratch = Scratch::new("newer")?;
+    let path = scratch.join("journal.db");
+    let (journal, writer) = Journal::open(&path, 1 << 30).await?;
+    let writing = tokio::spawn(writer.run());
+    journal.close().await;
+    writing.await?;
+    let newer = schema_version() + 1;
+    let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path)).await?;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (?, 'of a later version', TRUE, x'00', 0)",
+    )
+    .bind(newer)
+    .execute(&mut connection)
+    .await?;
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+        .execute(&mut connection)
+        .await?;
+    connection.close().await?;
+    let before = fs::read(&path)?;
+    let mosquitto = Mosquitto::start().await?;
+    let mut config = GatewayConfig::new(STORE, &mosquitto.url());
+    config.journal_path = Some(path.clone());
+    let mut gateway = Gateway::spawn(GATEWAY, config)?;
+    let status = gateway.wait_exit(SOON).await?;
+    let log = gateway.log();
+    ensure!(!status.success(), "it started: {log}");
+    let said = log.lines().last().context("it said nothing")?;
+    ensure!(
+        said.contains(&format!("newer version of the gateway (schema {newer})")),
+        "{said}"
+    );
+    ensure!(fs::read(&path)? == before, "the file was changed");
+    Ok(())
+}
+
+#[test]
+fn the_version_says_which_schema_it_knows() -> Result<()> {
+    let output = std::process::Command::new(GATEWAY).arg("--version").output()?;
+    let said = String::from_utf8(output.stdout)?;
+    let expected = format!(
+        "gateway {} (journal schema {})",
+        env!("CARGO_PKG_VERSION"),
+        schema_version()
+    );
+    ensure!(said.trim() == expected, "{said}");
+    Ok(())
+}
