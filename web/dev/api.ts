@@ -1,0 +1,98 @@
+/** The HTTP side of the simulated gateway: the same addresses and answers as the real one, as far as the pages use them. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Problem } from '../src/lib/api/types';
+import type { SimulatedGateway } from './gateway';
+
+type Answer = { status: number; body?: unknown };
+/** What a test may ask of the simulator itself; no real gateway has this. */
+export type Control = { configure: (wish: Wish) => void };
+export type Wish = { rate?: number; empty?: boolean; away?: number; refusing?: boolean; reset?: boolean };
+
+const problem = (status: number, title: string, detail: string, field?: string): Answer => ({
+  status, body: { type: 'about:blank', title, status, detail, ...(field ? { field } : {}) } satisfies Problem,
+});
+
+async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString();
+  return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
+}
+
+export async function answer(gateway: SimulatedGateway, control: Control, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
+  const url = new URL(request.url ?? '/', 'http://localhost');
+  if (!url.pathname.startsWith('/api/') && url.pathname !== '/__sim') return false;
+  const result = request.method === 'POST' ? post(gateway, control, url, await bodyOf(request)) : get(gateway, url);
+  response.statusCode = result.status;
+  response.setHeader('content-type', result.status >= 400 ? 'application/problem+json' : 'application/json');
+  if (result.status === 503) response.setHeader('retry-after', '5');
+  response.end(result.body === undefined ? undefined : JSON.stringify(result.body));
+  return true;
+}
+
+function post(gateway: SimulatedGateway, control: Control, url: URL, given: Record<string, unknown>): Answer {
+  const retry = /^\/api\/dead-letters\/(\d+)\/retry$/.exec(url.pathname);
+  if (retry) return retried(gateway, Number(retry[1]));
+  if (url.pathname === '/__sim') {
+    control.configure(given);
+    return { status: 204 };
+  }
+  if (url.pathname === '/api/demo/kafka') {
+    gateway.turnKafka(given.up === true);
+    return { status: 204 };
+  }
+  if (gateway.refusing) return problem(503, 'Journal full', 'the journal is full');
+  switch (url.pathname) {
+    case '/api/orders':
+      return { status: 201, body: gateway.createOrder(given) };
+    case '/api/deliveries':
+      return { status: 201, body: gateway.createDelivery(given) };
+    case '/api/payments':
+      if (typeof given.order_id === 'string' && !/^[\w-]{1,64}$/.test(given.order_id)) return problem(422, 'Invalid payment', 'order_id has a character that is not allowed', 'order_id');
+      return { status: 201, body: gateway.createPayment(given) };
+    default:
+      return problem(404, 'Not found', `${url.pathname} is not known`);
+  }
+}
+
+function retried(gateway: SimulatedGateway, offset: number): Answer {
+  const letter = gateway.deadLetters.find((d) => d.offset === offset);
+  if (!letter) return problem(404, 'Not found', 'there is no such dead letter');
+  // The one with an unknown version "can be decoded since the update"; the others are simply wrong.
+  if (!letter.reason.includes('version')) return problem(422, 'Cannot be decoded', letter.reason);
+  letter.retried = gateway.iso(gateway.now());
+  return { status: 200, body: { ce_id: letter.ce_id } };
+}
+
+function get(gateway: SimulatedGateway, url: URL): Answer {
+  const limit = Math.min(500, Number(url.searchParams.get('limit') ?? 50));
+  const life = /^\/api\/orders\/(.+)$/.exec(url.pathname);
+  if (life) {
+    const key = decodeURIComponent(life[1] ?? '');
+    const order = gateway.orders.find((o) => o.order_id === key);
+    if (!order) return problem(404, 'Not found', `order ${key} is not known`);
+    return {
+      status: 200,
+      body: { order, payments: gateway.payments.filter((p) => p.order_id === key).reverse(), deliveries: gateway.deliveries.filter((d) => d.order_id === key).reverse() },
+    };
+  }
+  switch (url.pathname) {
+    case '/api/orders': {
+      // The cursor names the last item given: what arrives meanwhile shifts no page.
+      const cursor = url.searchParams.get('cursor');
+      const from = cursor === null ? 0 : gateway.orders.findIndex((o) => o.order_id === cursor) + 1;
+      const items = gateway.orders.slice(from, from + limit);
+      return { status: 200, body: { items, next_cursor: from + limit < gateway.orders.length ? items.at(-1)?.order_id : null } };
+    }
+    case '/api/stats':
+      return { status: 200, body: gateway.stats() };
+    case '/api/gateway':
+      return { status: 200, body: gateway.gateway() };
+    case '/api/dead-letters': {
+      const before = Number(url.searchParams.get('before') ?? Infinity);
+      return { status: 200, body: gateway.deadLetters.filter((d) => d.offset < before).slice(0, limit) };
+    }
+    default:
+      return problem(404, 'Not found', `${url.pathname} is not known`);
+  }
+}

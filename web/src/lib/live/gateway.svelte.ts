@@ -1,0 +1,53 @@
+/**
+ * What the gateway page shows beyond what is pushed: terminals and the backlog's last hour. Asked for every few seconds
+ * while the page is open; between two answers the pushed status extends the backlog.
+ */
+import { api } from '../api/http';
+import type { BacklogPoint, Device, GatewayStatus } from '../api/types';
+import { connection } from './connection.svelte';
+import { live } from './store.svelte';
+
+const EVERY_MS = 5000;
+const HOUR_MS = 3_600_000;
+
+export function watchGateway() {
+  let devices = $state.raw<Device[] | null>(null);
+  let asked = $state.raw<BacklogPoint[]>([]);
+  const status: GatewayStatus | null = $derived(live.shown.gateway);
+
+  async function ask() {
+    if (document.hidden) return;
+    try {
+      const answer = await api.gateway();
+      devices = answer.devices;
+      asked = answer.backlog;
+    } catch {
+      // The bar at the top says that the gateway is not reached; what was known stays.
+    }
+  }
+
+  $effect(() => {
+    // Anew after each reconnection: what was asked of the gateway before may be long over.
+    if (connection.contact !== 'live') return;
+    void ask();
+    const timer = setInterval(() => void ask(), EVERY_MS);
+    return () => clearInterval(timer);
+  });
+
+  const backlog = $derived.by(() => {
+    const last = asked.at(-1);
+    const latest = Date.now();
+    const points = asked.filter((p) => latest - Date.parse(p.at) <= HOUR_MS);
+    if (status && (!last || Date.parse(last.at) < latest)) points.push({ at: new Date(latest).toISOString(), pending: status.journal.pending });
+    return points;
+  });
+
+  return {
+    get devices() {
+      return devices;
+    },
+    get backlog() {
+      return backlog;
+    },
+  };
+}

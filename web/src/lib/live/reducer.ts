@@ -1,0 +1,154 @@
+/**
+ * What the pages show, as a pure fold of what the gateway says.
+ *
+ * Rules that everything else relies on:
+ * - an item is known by its id: a later one replaces the one shown and keeps its place, it is never a second row;
+ * - lists are newest first and hold at most `SHOWN` items;
+ * - a confirmation marks an item only while it still shows the very event (`ce_id`) that was confirmed;
+ * - a snapshot replaces everything: what the gateway does not show any more is not shown here either;
+ * - totals come from the gateway's statistics alone, never from counting rows.
+ */
+import type { Batch, Confirmed, Delivery, GatewayStatus, InitialData, Kind, Order, Payment, Stats, Whereabouts } from '../api/types';
+
+export const SHOWN = 50;
+/** Above this many new rows at once an animation per row is noise, and costs frames. */
+const ANIMATED = 8;
+
+export type Activity =
+  | { kind: 'order'; id: string; item: Order }
+  | { kind: 'payment'; id: string; item: Payment }
+  | { kind: 'delivery'; id: string; item: Delivery };
+
+export type Shown = {
+  ready: boolean;
+  orders: readonly Order[];
+  payments: readonly Payment[];
+  deliveries: readonly Delivery[];
+  activity: readonly Activity[];
+  stats: Stats | null;
+  gateway: GatewayStatus | null;
+  cursor: string | null;
+  /** Ids that came with the last change: their rows appear with an animation. */
+  fresh: ReadonlySet<string>;
+};
+
+export type Change =
+  | { type: 'snapshot'; data: InitialData }
+  | { type: 'batch'; batch: Batch }
+  | { type: 'item'; entry: Activity }
+  | { type: 'stats'; stats: Stats }
+  | { type: 'gateway'; gateway: GatewayStatus }
+  | { type: 'confirmed'; confirmed: Confirmed };
+
+export const nothing: Shown = {
+  ready: false, orders: [], payments: [], deliveries: [], activity: [], stats: null, gateway: null, cursor: null, fresh: new Set(),
+};
+
+export const asActivity = {
+  order: (item: Order): Activity => ({ kind: 'order', id: item.order_id, item }),
+  payment: (item: Payment): Activity => ({ kind: 'payment', id: item.payment_id, item }),
+  delivery: (item: Delivery): Activity => ({ kind: 'delivery', id: item.delivery_id, item }),
+};
+
+export function reduce(shown: Shown, change: Change): Shown {
+  switch (change.type) {
+    case 'snapshot':
+      return fromSnapshot(change.data);
+    case 'batch':
+      return withBatch(shown, change.batch);
+    case 'item':
+      return withItems(shown, [change.entry]);
+    case 'stats':
+      return { ...shown, stats: change.stats };
+    case 'gateway':
+      return { ...shown, gateway: change.gateway };
+    case 'confirmed':
+      return withConfirmed(shown, [change.confirmed]);
+  }
+}
+
+function fromSnapshot(data: InitialData): Shown {
+  const orders = data.orders.slice(0, SHOWN);
+  const payments = data.payments.slice(0, SHOWN);
+  const deliveries = data.deliveries.slice(0, SHOWN);
+  const all = [...orders.map(asActivity.order), ...payments.map(asActivity.payment), ...deliveries.map(asActivity.delivery)];
+  return {
+    ready: true, orders, payments, deliveries,
+    activity: all.sort((a, b) => inTime(b, a)).slice(0, SHOWN),
+    stats: data.stats, gateway: data.gateway, cursor: data.cursor, fresh: new Set(),
+  };
+}
+
+function withBatch(shown: Shown, batch: Batch): Shown {
+  const entries = [
+    ...batch.orders.map(asActivity.order),
+    ...batch.payments.map(asActivity.payment),
+    ...batch.deliveries.map(asActivity.delivery),
+  ].sort(inTime);
+  const next = withConfirmed(withItems(shown, entries), batch.confirmed);
+  return { ...next, stats: batch.stats ?? next.stats, gateway: batch.gateway ?? next.gateway, cursor: batch.cursor };
+}
+
+/** The journal's order where both are from this gateway, else the time that the events say. */
+function inTime(a: Activity, b: Activity): number {
+  const [x, y] = [a.item.journal_offset, b.item.journal_offset];
+  if (x !== undefined && y !== undefined) return x - y;
+  return Date.parse(a.item.timestamp) - Date.parse(b.item.timestamp);
+}
+
+function withItems(shown: Shown, entries: readonly Activity[]): Shown {
+  if (entries.length === 0) return shown;
+  const of = <T>(kind: Kind) => entries.filter((e) => e.kind === kind).map((e) => e.item as T);
+  const activity = merge(shown.activity, entries, (e) => `${e.kind} ${e.id}`, (old, now) => ({ ...now, item: keepMark(old.item, now.item) }) as Activity);
+  const known = new Set(shown.activity.map((e) => e.id));
+  const arrived = entries.filter((e) => !known.has(e.id));
+  return {
+    ...shown,
+    orders: merge(shown.orders, of<Order>('order'), (o) => o.order_id, keepMark),
+    payments: merge(shown.payments, of<Payment>('payment'), (p) => p.payment_id, keepMark),
+    deliveries: merge(shown.deliveries, of<Delivery>('delivery'), (d) => d.delivery_id, keepMark),
+    activity,
+    fresh: new Set(arrived.length <= ANIMATED ? arrived.map((e) => e.id) : []),
+  };
+}
+
+/** `incoming` is oldest first, so each new one goes in front of the one before it. */
+function merge<T>(list: readonly T[], incoming: readonly T[], idOf: (item: T) => string, replace: (old: T, now: T) => T): readonly T[] {
+  if (incoming.length === 0) return list;
+  const place = new Map(list.map((item, index) => [idOf(item), index]));
+  const kept = list.slice();
+  const added = new Map<string, T>();
+  for (const item of incoming) {
+    const id = idOf(item);
+    const index = place.get(id);
+    const old = added.get(id);
+    if (index !== undefined) kept[index] = replace(kept[index] as T, item);
+    else added.set(id, old === undefined ? item : replace(old, item));
+  }
+  return [...added.values()].reverse().concat(kept).slice(0, SHOWN);
+}
+
+/** The same event may be told twice, before and after Kafka confirmed it: what is confirmed stays so. */
+function keepMark<T extends Whereabouts>(old: T, now: T): T {
+  if (old.ce_id !== now.ce_id || !old.confirmed || now.confirmed) return now;
+  return { ...now, confirmed: true, partition: old.partition, offset: old.offset };
+}
+
+function withConfirmed(shown: Shown, confirmed: readonly Confirmed[]): Shown {
+  if (confirmed.length === 0) return shown;
+  const byEvent = new Map(confirmed.map((c) => [c.ce_id, c]));
+  const mark = <T extends Whereabouts>(item: T): T => {
+    const at = byEvent.get(item.ce_id);
+    return at && !item.confirmed ? { ...item, confirmed: true, partition: at.partition, offset: at.offset } : item;
+  };
+  const markAll = <T extends Whereabouts>(items: readonly T[]) => (items.some((i) => byEvent.has(i.ce_id)) ? items.map(mark) : items);
+  return {
+    ...shown,
+    orders: markAll(shown.orders),
+    payments: markAll(shown.payments),
+    deliveries: markAll(shown.deliveries),
+    activity: shown.activity.some((e) => byEvent.has(e.item.ce_id))
+      ? shown.activity.map((e) => (byEvent.has(e.item.ce_id) ? ({ ...e, item: mark<Whereabouts>(e.item) } as Activity) : e))
+      : shown.activity,
+  };
+}
