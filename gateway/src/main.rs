@@ -95,8 +95,24 @@ enum Command {
 /// As sysexits has no better word: the contract's exit code for a bad configuration.
 const BAD_CONFIGURATION: u8 = 2;
 
+/// Each page, till and file takes a descriptor. Many systems give a process 1,024 of them unless it asks.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        let raised = Rlimit {
+            current: maximum,
+            maximum,
+        };
+        // Refused: fewer pages can be open at a time.
+        let _ = setrlimit(Resource::Nofile, raised);
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    raise_descriptor_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

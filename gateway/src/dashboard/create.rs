@@ -91,9 +91,6 @@ pub struct NewDelivery {
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "for the API's description")]
 enum TooMuch {
-    /// The body did not come in time.
-    #[response(status = 408)]
-    Slow,
     /// The body is larger than 64 KiB.
     #[response(status = 413, content_type = "application/problem+json")]
     Large(#[to_schema] Problem),

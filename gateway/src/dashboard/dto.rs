@@ -5,7 +5,7 @@
 //! numbers in JSON.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::event::Kind;
@@ -329,8 +329,14 @@ pub struct Auth {
     pub batch: bool,
     /// The `journal_offset` of the last event that the client has: later ones of this gateway are sent, in order,
     /// after `initial_data`, as far as the journal still has them. Not for `batch`.
+    #[serde(deserialize_with = "number_or_nothing")]
     #[cfg_attr(test, ts(optional))]
     pub after: Option<u64>,
+}
+
+/// Who says something else there wants no more than what everybody gets.
+fn number_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    serde_json::Value::deserialize(deserializer).map(|said| said.as_u64())
 }
 
 /// `initial_data`: everything that a page begins with. It may come again, and then replaces everything.

@@ -115,7 +115,7 @@ impl From<PathRejection> for Problem {
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "for the API's description")]
 pub enum Refused {
-    /// The request cannot be read.
+    /// The request cannot be read, or did not come in time.
     #[response(status = 400, content_type = "application/problem+json")]
     Unreadable(#[to_schema] Problem),
     /// A page of another site asks.

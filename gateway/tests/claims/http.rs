@@ -1,8 +1,12 @@
 //! HTTP, as the contract's section 4 has it.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::within;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::shop::{SOON, STORE, Shop};
 
@@ -205,4 +209,54 @@ async fn health_and_metrics_are_there() -> Result<()> {
         ensure!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_slow_clients_and_idle_sockets_do_no_harm() -> Result<()> {
+    let shop = Shop::open().await?;
+    let url = shop.gateway.http_url()?;
+    let address = url.strip_prefix("http://").context("url")?;
+    let mut idle = Vec::new();
+    for _ in 0..1_000 {
+        idle.push(TcpStream::connect(address).await?);
+    }
+    // Promises a body and does not send it.
+    let mut slow = TcpStream::connect(address).await?;
+    slow.write_all(b"POST /api/orders HTTP/1.1\r\nHost: shop\r\nContent-Length: 100\r\n\r\n{")
+        .await?;
+    let mut large = TcpStream::connect(address).await?;
+    let body = 10 << 20;
+    let head = format!("POST /api/orders HTTP/1.1\r\nHost: shop\r\nContent-Length: {body}\r\n\r\n");
+    large.write_all(head.as_bytes()).await?;
+    // The gateway may hang up in the middle of it.
+    let _ = large.write_all(&vec![b' '; body]).await;
+    let said = answer(&mut large).await?;
+    ensure!(said.is_empty() || said.contains(" 413 "), "a large body: {said}");
+
+    for _ in 0..20 {
+        let begun = Instant::now();
+        let (status, _, order) = shop.gateway.post_json("/api/orders", &json!({})).await?;
+        ensure!(status == 201, "{order}");
+        ensure!(
+            begun.elapsed() < SOON / 4,
+            "the others are slowed down: {:?}",
+            begun.elapsed()
+        );
+    }
+    let said = answer(&mut slow).await?;
+    ensure!(said.contains(" 400 "), "a slow client: {said}");
+    let stats = shop.gateway.get_json("/api/stats").await?;
+    ensure!(
+        stats["total_orders"] == 20,
+        "nothing of theirs was taken: {stats}"
+    );
+    Ok(())
+}
+
+/// Everything until the gateway hangs up, or the first part of it.
+async fn answer(socket: &mut TcpStream) -> Result<String> {
+    let mut buffer = vec![0; 4_096];
+    let read = tokio::time::timeout(SOON, socket.read(&mut buffer)).await?;
+    // A connection that is reset has said nothing.
+    Ok(String::from_utf8_lossy(&buffer[..read.unwrap_or(0)]).into_owned())
 }

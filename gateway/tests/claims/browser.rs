@@ -1,0 +1,139 @@
+//! The pages in a real browser: Playwright drives Chromium against the real binary, Mosquitto and Apache Kafka.
+//!
+//! What a person sees is said in `web/e2e/shop.spec.ts`; that asks here, by HTTP, for the accidents.
+
+use std::path::Path;
+use std::pin::pin;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use axum::Router;
+use axum::extract::{Path as UrlPath, State};
+use axum::http::StatusCode;
+use axum::routing::post;
+use comptoir_harness::process::Process;
+use comptoir_harness::{GatewayConfig, Kafka, PosSim, Scratch, free_port};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::shop::{STORE, Shop};
+
+const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web");
+const PATIENCE: Duration = Duration::from_secs(420);
+
+/// What the spec asks for, and where the answer goes.
+type Request = (String, oneshot::Sender<Result<()>>);
+
+struct Stage {
+    kafka: Kafka,
+    shop: Shop,
+    /// Tills that sell while somebody looks.
+    load: Option<PosSim>,
+}
+
+impl Stage {
+    async fn carry_out(&mut self, accident: &str) -> Result<()> {
+        match accident {
+            "kafka/stop" => self.kafka.stop().await,
+            "kafka/start" => self.kafka.start_again().await,
+            "gateway/kill" => self.shop.gateway.kill9(),
+            "gateway/start" => {
+                self.shop.gateway.start_again()?;
+                self.shop.gateway.wait_ready().await
+            }
+            // 2,000 events at 200 a second.
+            "load/start" => {
+                let url = self.shop.mosquitto.url();
+                let tills = [
+                    "--broker",
+                    &url,
+                    "--store",
+                    STORE,
+                    "--devices",
+                    "5",
+                    "--seed",
+                    "7",
+                ];
+                let load = ["--rate", "200", "--events", "2000"];
+                self.load = Some(PosSim::spawn(tills.into_iter().chain(load))?);
+                Ok(())
+            }
+            // All of it is acked.
+            "load/finish" => {
+                let mut load = self.load.take().context("no load was started")?;
+                load.finish(PATIENCE).await?;
+                Ok(())
+            }
+            other => bail!("there is no {other}"),
+        }
+    }
+}
+
+async fn ask(
+    State(stage): State<mpsc::Sender<Request>>,
+    UrlPath(accident): UrlPath<String>,
+) -> (StatusCode, String) {
+    let (reply, answer) = oneshot::channel();
+    let asked = stage.send((accident, reply)).await;
+    match (asked, answer.await) {
+        (Ok(()), Ok(Ok(()))) => (StatusCode::OK, String::new()),
+        (Ok(()), Ok(Err(error))) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "the test is over".to_owned()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_sees_the_truth_whatever_happens() -> Result<()> {
+    let kafka = Kafka::start().await?;
+    // A page finds a gateway that was started again where it was.
+    let listen = format!("127.0.0.1:{}", free_port()?);
+    let shop = Shop::open_with(kafka.brokers(), |config| GatewayConfig {
+        http_listen: listen,
+        ..config
+    })
+    .await?;
+    let url = shop.gateway.http_url()?;
+    let mut stage = Stage {
+        kafka,
+        shop,
+        load: None,
+    };
+    let (asked, mut requests) = mpsc::channel(1);
+    let accidents = Router::new().route("/{*accident}", post(ask)).with_state(asked);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let control = format!("http://{}", listener.local_addr()?);
+    let serving = tokio::spawn(async move { axum::serve(listener, accidents).await });
+
+    ensure!(
+        Path::new(WEB).join("node_modules").exists(),
+        "web/node_modules is not there: `make test` installs it"
+    );
+    let scratch = Scratch::new("playwright")?;
+    let mut command = Command::new("npx");
+    command
+        .args(["playwright", "test", "--project", "shop", "--output"])
+        .arg(scratch.join("results"))
+        .current_dir(WEB)
+        .env("COMPTOIR_URL", &url)
+        .env("COMPTOIR_CONTROL", &control);
+    let mut process = Process::spawn("Playwright", command, &scratch.join("log"))?;
+    let status = {
+        let mut ended = pin!(process.wait(PATIENCE));
+        loop {
+            tokio::select! {
+                status = &mut ended => break status,
+                Some((accident, reply)) = requests.recv() => {
+                    // Whoever asked may have run out of patience.
+                    let _ = reply.send(stage.carry_out(&accident).await);
+                }
+            }
+        }
+    };
+    serving.abort();
+    println!("{}", process.log());
+    let status = status?;
+    // A panic keeps the screenshots and the logs.
+    assert!(status.success(), "Playwright: {status}");
+    Ok(())
+}
