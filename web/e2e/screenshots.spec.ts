@@ -8,7 +8,7 @@ const only = new RegExp(process.env.SHOTS ?? '.');
 
 test.beforeEach(async ({ page, request }) => {
   await page.clock.setFixedTime(CLOCK);
-  await request.post('/__sim', { data: { reset: true, rate: 0.6 } });
+  await request.post('/__sim', { data: { reset: true } });
 });
 
 async function shoot(page: Page, name: string, fullPage = false) {
@@ -79,6 +79,6 @@ for (const [name, arrange] of Object.entries(states)) {
   test(name, async ({ page, request }) => {
     await arrange(page);
     await shoot(page, name);
-    await request.post('/api/demo/kafka', { data: { up: true } });
+    await request.post('/__sim', { data: { reset: true } });
   });
 }

@@ -21,7 +21,7 @@ async function writeServiceWorker(dist: string, source: string, files: string[])
   const shell = files.map((f) => `/${relative(dist, f)}`).filter((path) => path !== '/index.html' && !NOT_FIRST.test(path));
   const hash = createHash('sha256');
   for (const file of files) hash.update(await readFile(file));
-  const code = (await readFile(source, 'utf8')).replace('__SHELL__', JSON.stringify(['/', ...shell])).replace('__VERSION__', hash.digest('hex').slice(0, 12));
+  const code = (await readFile(source, 'utf8')).replace("['__SHELL__']", JSON.stringify(['/', ...shell])).replace('__VERSION__', hash.digest('hex').slice(0, 12));
   await writeFile(join(dist, 'sw.js'), code);
 }
 

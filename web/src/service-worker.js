@@ -1,7 +1,7 @@
 // Keeps the shell, so that the page opens when the gateway is away, and says so. Data is never kept: old figures that
 // look like new ones are worse than none.
 const CACHE = 'comptoir-__VERSION__';
-const SHELL = __SHELL__;
+const SHELL = ['__SHELL__'];
 
 self.addEventListener('install', (event) => {
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SHELL)).then(() => self.skipWaiting()));

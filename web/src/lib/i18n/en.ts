@@ -5,7 +5,7 @@ const n = counted('en-GB');
 export const en = {
   title: 'Comptoir',
   skip: 'Skip to content',
-  nav: { label: 'Pages', dashboard: 'Dashboard', orders: 'Orders', payments: 'Payments', deliveries: 'Deliveries', gateway: 'Gateway' },
+  nav: { label: 'Pages', short: 'Home', dashboard: 'Dashboard', orders: 'Orders', payments: 'Payments', deliveries: 'Deliveries', gateway: 'Gateway' },
   controls: { language: 'Language', theme: 'Theme', light: 'Light', dark: 'Dark', system: 'As the system', close: 'Close', notices: 'Notices' },
   bar: {
     connecting: 'Connecting to the gateway…',
@@ -46,11 +46,11 @@ export const en = {
   dashboard: {
     orders: 'Orders', payments: 'Successful payments', deliveries: 'Deliveries', revenue: 'Revenue',
     today: (value: string) => `${value} today`,
-    change: (change: string) => `${change} against yesterday at this time`,
+    change: (change: string) => `${change} on yesterday at this time`,
     same: 'as yesterday at this time',
     noYesterday: 'nothing yesterday by this time',
     perHour: 'Orders per hour', legendToday: 'Today', legendYesterday: 'Yesterday',
-    paymentsPerHour: 'Payments per hour', succeeded: 'Succeeded', failed: 'Failed', rate: 'succeed',
+    paymentsPerHour: 'Payments per hour', succeeded: 'Succeeded', failed: 'Failed', rate: 'success',
     activity: 'Live activity', order: 'Order', payment: 'Payment', delivery: 'Delivery',
     empty: 'No activity yet', emptyHint: 'Sales from the tills appear here the moment they are made. To see one, create an order.',
     emptyAction: 'Go to orders',
@@ -76,6 +76,7 @@ export const en = {
     needOrder: 'Which order is paid?', needAmount: 'An amount such as 12.50',
     succeeded: (amount: string, order: string) => `Succeeded: ${amount} for ${order}`,
     failed: (amount: string, order: string) => `Failed: ${amount} for ${order}. Nothing was taken.`,
+    idle: 'The answer appears here.',
     notStored: 'The payment was not stored',
     rate: 'All payments', newest: 'Newest payments', empty: 'No payment yet', emptyHint: 'Fill in the form to take the first one.',
     soundOn: 'Sound on', soundOff: 'Sound off',

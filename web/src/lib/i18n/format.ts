@@ -66,7 +66,8 @@ export function formatsOf(locale: string) {
         n /= 1000;
         step += 1;
       }
-      return inUnit(n, names[step] ?? 'byte', step === 0 ? 'narrow' : 'short');
+      // The short form of a byte is the whole word in English; the narrow one lacks the space.
+      return step === 0 ? inUnit(n, 'byte', 'narrow').replace(/(\d)(\D*)$/, '$1\u00a0$2') : inUnit(n, names[step] ?? 'byte');
     },
     /** "2 d 4 h", "3 min", "12 s": the two largest units. */
     lasting: (ms: number) => {

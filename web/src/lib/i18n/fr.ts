@@ -6,7 +6,7 @@ const n = counted('fr-FR');
 export const fr: Messages = {
   title: 'Comptoir',
   skip: 'Aller au contenu',
-  nav: { label: 'Pages', dashboard: 'Tableau de bord', orders: 'Commandes', payments: 'Paiements', deliveries: 'Livraisons', gateway: 'Passerelle' },
+  nav: { label: 'Pages', short: 'Accueil', dashboard: 'Tableau de bord', orders: 'Commandes', payments: 'Paiements', deliveries: 'Livraisons', gateway: 'Passerelle' },
   controls: { language: 'Langue', theme: 'Thème', light: 'Clair', dark: 'Sombre', system: 'Comme le système', close: 'Fermer', notices: 'Annonces' },
   bar: {
     connecting: 'Connexion à la passerelle…',
@@ -50,11 +50,11 @@ export const fr: Messages = {
   dashboard: {
     orders: 'Commandes', payments: 'Paiements réussis', deliveries: 'Livraisons', revenue: 'Revenus',
     today: (value) => `${value} aujourd’hui`,
-    change: (change) => `${change} par rapport à hier à la même heure`,
+    change: (change) => `${change} sur hier à la même heure`,
     same: 'comme hier à la même heure',
     noYesterday: 'rien hier à la même heure',
     perHour: 'Commandes par heure', legendToday: 'Aujourd’hui', legendYesterday: 'Hier',
-    paymentsPerHour: 'Paiements par heure', succeeded: 'Réussis', failed: 'Échoués', rate: 'réussissent',
+    paymentsPerHour: 'Paiements par heure', succeeded: 'Réussis', failed: 'Échoués', rate: 'de réussite',
     activity: 'Activité en direct', order: 'Commande', payment: 'Paiement', delivery: 'Livraison',
     empty: 'Aucune activité pour l’instant', emptyHint: 'Les ventes des caisses apparaissent ici à l’instant même. Pour en voir une, créez une commande.',
     emptyAction: 'Aller aux commandes',
@@ -80,6 +80,7 @@ export const fr: Messages = {
     needOrder: 'Quelle commande est payée ?', needAmount: 'Un montant comme 12,50',
     succeeded: (amount, order) => `Réussi : ${amount} pour ${order}`,
     failed: (amount, order) => `Échoué : ${amount} pour ${order}. Rien n’a été prélevé.`,
+    idle: 'La réponse s’affiche ici.',
     notStored: 'Le paiement n’a pas été enregistré',
     rate: 'Tous les paiements', newest: 'Derniers paiements', empty: 'Aucun paiement pour l’instant', emptyHint: 'Remplissez le formulaire pour encaisser le premier.',
     soundOn: 'Son activé', soundOff: 'Son coupé',

@@ -10,6 +10,8 @@ import { live } from './store.svelte';
 const EVERY_MS = 5000;
 const HOUR_MS = 3_600_000;
 
+const isoOf = (at: number) => new Date(at).toISOString();
+
 export function watchGateway() {
   let devices = $state.raw<Device[] | null>(null);
   let asked = $state.raw<BacklogPoint[]>([]);
@@ -38,7 +40,7 @@ export function watchGateway() {
     const last = asked.at(-1);
     const latest = Date.now();
     const points = asked.filter((p) => latest - Date.parse(p.at) <= HOUR_MS);
-    if (status && (!last || Date.parse(last.at) < latest)) points.push({ at: new Date(latest).toISOString(), pending: status.journal.pending });
+    if (status && (!last || Date.parse(last.at) < latest)) points.push({ at: isoOf(latest), pending: status.journal.pending });
     return points;
   });
 

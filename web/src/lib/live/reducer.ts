@@ -12,7 +12,7 @@ import type { Batch, Confirmed, Delivery, GatewayStatus, InitialData, Kind, Orde
 
 export const SHOWN = 50;
 /** Above this many new rows at once an animation per row is noise, and costs frames. */
-const ANIMATED = 8;
+const ANIMATED = 4;
 
 export type Activity =
   | { kind: 'order'; id: string; item: Order }

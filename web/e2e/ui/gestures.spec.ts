@@ -1,0 +1,196 @@
+import { Dashboard, Deliveries, Gateway, Orders, Payments } from '../pages/app';
+import { expect, test } from './simulator';
+
+test.describe('addresses', () => {
+  test('each page opens directly, / is the dashboard, and back goes back', async ({ page }) => {
+    const app = new Dashboard(page);
+    await app.open('');
+    await expect(app.card('orders')).toBeVisible();
+    await app.go('deliveries');
+    await app.go('gateway');
+    await page.goBack();
+    await expect(page).toHaveURL(/\/deliveries$/);
+    await expect(page.locator('h1')).toHaveText('Livraisons');
+  });
+});
+
+test.describe('dashboard', () => {
+  test('says what /api/stats says, and goes on saying it', async ({ page, request, simulate }) => {
+    const dashboard = new Dashboard(page);
+    await dashboard.open('dashboard');
+    await simulate({ rate: 10 });
+    await page.waitForTimeout(1500);
+    await simulate({ rate: 0 });
+    await expect(async () => {
+      const stats = (await (await request.get('/api/stats')).json()) as { total_orders: number; total_revenue: number };
+      const plain = (s: string) => s.replace(/\s/g, ' ');
+      expect(plain(await dashboard.card('orders').innerText())).toBe(plain(new Intl.NumberFormat('fr-FR').format(stats.total_orders)));
+      expect(plain(await dashboard.card('revenue').innerText())).toBe(plain(new Intl.NumberFormat('fr-FR', { style: 'currency', currency: 'EUR' }).format(stats.total_revenue)));
+    }).toPass({ timeout: 10_000 });
+    await expect(dashboard.rows()).toHaveCount(50);
+  });
+});
+
+test.describe('orders', () => {
+  test('one is created, arrives, and is confirmed', async ({ page }) => {
+    const orders = new Orders(page);
+    await orders.open('orders');
+    const id = await orders.createOne();
+    await expect(orders.rows().first()).toHaveAttribute('data-id', id);
+    await expect(orders.toasts).toContainText(id);
+    await expect(orders.row(id).locator('[data-state]').last()).toHaveAttribute('data-state', 'kafka');
+    await expect(orders.rows()).toHaveCount(50);
+  });
+
+  test('auto-generate goes on over other pages, and stops when told', async ({ page }) => {
+    const orders = new Orders(page);
+    await orders.open('orders');
+    await orders.auto().click();
+    await expect(orders.auto()).toHaveText('Arrêter');
+    await orders.go('payments');
+    await page.waitForResponse((r) => r.url().endsWith('/api/orders') && r.request().method() === 'POST', { timeout: 5000 });
+    await orders.go('orders');
+    await orders.auto().click();
+    await expect(orders.auto()).toHaveText('Auto-générer');
+  });
+
+  test('a row opens to the order’s life', async ({ page }) => {
+    const orders = new Orders(page);
+    await orders.open('orders');
+    const id = await orders.createOne();
+    await orders.row(id).click();
+    await expect(orders.life()).toContainText('par counter');
+    await expect(orders.life()).toContainText(/partition \d, position \d/);
+  });
+
+  test('older ones are pages, and the newest come back', async ({ page }) => {
+    const orders = new Orders(page);
+    await orders.open('orders');
+    const first = await orders.rows().first().getAttribute('data-id');
+    await orders.older().click();
+    await expect(page.locator('[data-panel="orders"] h2')).toContainText('page 2');
+    await expect(orders.row(first ?? '')).toHaveCount(0);
+    await orders.older().click();
+    await expect(page.locator('[data-panel="orders"] h2')).toContainText('page 3');
+    await page.getByRole('button', { name: 'Revenir aux dernières' }).click();
+    await expect(orders.rows().first()).toHaveAttribute('data-id', first ?? '');
+  });
+});
+
+test.describe('payments', () => {
+  test('the result is shown at once, the row follows', async ({ page }) => {
+    const payments = new Payments(page);
+    await payments.open('payments');
+    await payments.field('order_id').fill('o-1234');
+    await payments.field('method').selectOption('Cash');
+    await payments.field('amount').fill('99,99');
+    await payments.send().click();
+    await expect(payments.result().locator('[data-status]')).toContainText(/99,99\s€/);
+    await expect(payments.rows().first()).toContainText('Espèces');
+  });
+
+  test('a wrong field is named, by the page and by the gateway', async ({ page }) => {
+    const payments = new Payments(page);
+    await payments.open('payments');
+    await payments.send().click();
+    await expect(payments.field('order_id')).toHaveAttribute('aria-invalid', 'true');
+    await expect(payments.field('order_id')).toBeFocused();
+    await payments.field('order_id').fill('no such id!');
+    await payments.field('amount').fill('1');
+    await payments.send().click();
+    await expect(page.locator('#wrong-order')).toContainText('not allowed');
+  });
+
+  test('a known order brings its amount', async ({ page }) => {
+    const payments = new Payments(page);
+    await payments.open('payments');
+    const id = await page.locator('#orders-to-pay option').first().getAttribute('value');
+    await payments.field('order_id').fill(id ?? '');
+    await payments.field('order_id').blur();
+    await expect(payments.field('amount')).toHaveValue(/^\d+,\d\d$/);
+  });
+
+  test('sound waits for the first click, and can be switched off for good', async ({ page }) => {
+    await page.addInitScript(() => {
+      const made: AudioContext[] = [];
+      Object.assign(window, { made });
+      const Real = window.AudioContext;
+      window.AudioContext = class extends Real {
+        constructor() {
+          super();
+          made.push(this);
+        }
+      };
+    });
+    const contexts = () => page.evaluate(() => (window as unknown as { made: unknown[] }).made.length);
+    const payments = new Payments(page);
+    await payments.open('payments');
+    expect(await contexts()).toBe(0);
+    await payments.sound().click();
+    await expect(payments.sound()).toHaveText('Son coupé');
+    await payments.open('payments');
+    await expect(payments.sound()).toHaveText('Son coupé');
+    await page.locator('h1').click();
+    expect(await contexts()).toBe(0);
+    await payments.sound().click();
+    await page.locator('h1').click();
+    expect(await contexts()).toBe(1);
+  });
+});
+
+test.describe('deliveries', () => {
+  test('filters are instant and ask the gateway for nothing', async ({ page }) => {
+    const deliveries = new Deliveries(page);
+    await deliveries.open('deliveries');
+    const asked: string[] = [];
+    page.on('request', (r) => {
+      if (r.url().includes('/api/')) asked.push(r.url());
+    });
+    for (const [status, share] of [['Pending', 10], ['In Transit', 50], ['Delivered', 100]] as const) {
+      await deliveries.filter(status);
+      const items = deliveries.items();
+      expect(await items.evaluateAll((all) => [...new Set(all.map((i) => (i as HTMLElement).dataset.status))])).toEqual([status]);
+      await expect(items.first().getByRole('progressbar')).toHaveAttribute('aria-valuenow', String(share));
+    }
+    await deliveries.filter('All');
+    await expect(deliveries.items()).toHaveCount(50);
+    expect(asked).toEqual([]);
+  });
+});
+
+test.describe('gateway', () => {
+  test('Kafka goes and comes back, and the bar tells the truth', async ({ page }) => {
+    const gateway = new Gateway(page);
+    await gateway.open('gateway');
+    await gateway.kafkaDown().click();
+    await expect(gateway.bar).toContainText('Hors ligne');
+    await expect(gateway.link('Kafka')).toHaveAttribute('data-state', 'down');
+    await page.request.post('/api/orders', { data: {} });
+    await page.request.post('/api/orders', { data: {} });
+    await expect(gateway.bar).toContainText('2 événements sont en sûreté ici et seront envoyés');
+    await gateway.go('orders');
+    await expect(page.locator('tr[data-id] [data-state="local"]').first()).toBeVisible();
+    await gateway.go('gateway');
+    await gateway.kafkaUp().click();
+    await expect(gateway.bar).toContainText('tous les événements y sont');
+    await gateway.go('orders');
+    await expect(page.locator('tr[data-id] [data-state="local"]')).toHaveCount(0);
+  });
+
+  test('dead letters show their bytes, are exported whole, and retried', async ({ page }) => {
+    const gateway = new Gateway(page);
+    await gateway.open('gateway');
+    const letter = gateway.deadLetter(2);
+    await letter.locator('.opener').click();
+    await letter.getByText('Octets').click();
+    await expect(letter.locator('pre')).toContainText('0000  09 e2 82 ac');
+    const download = page.waitForEvent('download');
+    await letter.getByRole('button', { name: 'Exporter' }).click();
+    expect((await download).suggestedFilename()).toBe('dead-letter-2.bin');
+    await letter.getByRole('button', { name: 'Réessayer' }).click();
+    await expect(gateway.toasts).toContainText('Elle a pu être décodée');
+    await expect(letter).toContainText('réessayée');
+    await gateway.deadLetter(3).getByRole('button', { name: 'Réessayer' }).click();
+    await expect(gateway.toasts).toContainText('Elle ne peut toujours pas être décodée');
+  });
+});

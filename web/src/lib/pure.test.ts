@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { amountOf } from './amount';
+import { asHex, asText, fromBase64 } from './bytes';
+import { en } from './i18n/en';
+import { formatsOf } from './i18n/format';
+import { fr } from './i18n/fr';
+
+const plain = (s: string) => s.replace(/[\u00a0\u202f]/g, ' ');
+
+describe('amounts that people type', () => {
+  it('take a comma or a point', () => {
+    expect(amountOf('12,50')).toBe(12.5);
+    expect(amountOf('12.5')).toBe(12.5);
+    expect(amountOf('1 204,05 €')).toBe(1204.05);
+  });
+
+  it('refuse what is none', () => {
+    for (const typed of ['', '0', '0,00', '-3', '12,345', 'douze', '1e9', '1.234,50']) expect(amountOf(typed), typed).toBeNull();
+  });
+});
+
+describe('formats', () => {
+  it('are those of the language', () => {
+    expect(plain(formatsOf('fr-FR').money(1234.5))).toBe('1 234,50 €');
+    expect(formatsOf('en-GB').money(1234.5)).toBe('€1,234.50');
+    expect(plain(formatsOf('fr-FR').percent(0.936))).toBe('93,6 %');
+    expect(plain(formatsOf('fr-FR').bytes(61_900_000))).toBe('61,9 Mo');
+    expect(plain(formatsOf('en-GB').bytes(91))).toBe('91 B');
+  });
+
+  it('say how long in two units', () => {
+    const { lasting } = formatsOf('en-GB');
+    expect(lasting(0)).toBe('0 secs');
+    expect(lasting(3_600_000 * 26)).toContain('2 hrs');
+    expect(lasting(65_000)).toMatch(/^1 min/);
+  });
+
+  it('survive a currency that does not exist and a date that is none', () => {
+    expect(formatsOf('en-GB').money(3, '??')).toBe('3 ??');
+    expect(formatsOf('en-GB').moment('yesterday')).toBe('');
+    expect(formatsOf('en-GB').day('soon')).toBe('soon');
+  });
+});
+
+describe('the two languages', () => {
+  const keys = (value: unknown, path = ''): string[] =>
+    value !== null && typeof value === 'object' ? Object.entries(value).flatMap(([k, v]) => keys(v, `${path}.${k}`)) : [path];
+
+  it('have the same texts', () => {
+    expect(keys(fr)).toEqual(keys(en));
+  });
+});
+
+describe('bytes of a dead letter', () => {
+  const bytes = fromBase64(btoa('\u0009{"a"\u0000\u00ff'));
+
+  it('are whole', () => {
+    expect([...bytes]).toEqual([9, 0x7b, 0x22, 0x61, 0x22, 0, 0xff]);
+  });
+
+  it('hide nothing', () => {
+    expect(asText(bytes)).toBe('\t{"a"\u2400\ufffd');
+    expect(asHex(bytes)).toBe('0000  09 7b 22 61 22 00 ff                             .{"a"..');
+  });
+});
