@@ -15,7 +15,7 @@ class Connection {
       this.contact = 'lost';
       this.since = Date.now();
     };
-    const socket = openSocket(() => live.shown.cursor, {
+    const socket = openSocket(() => live.cursor, {
       changed: (change) => live.apply(change),
       connected: () => {
         this.contact = 'live';

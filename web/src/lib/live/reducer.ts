@@ -13,6 +13,7 @@ import type { Batch, Confirmed, Delivery, GatewayStatus, InitialData, Kind, Orde
 export const SHOWN = 50;
 /** Above this many new rows at once an animation per row is noise, and costs frames. */
 const ANIMATED = 4;
+const FLOOD = 20;
 
 export type Activity =
   | { kind: 'order'; id: string; item: Order }
@@ -30,6 +31,8 @@ export type Shown = {
   cursor: string | null;
   /** Ids that came with the last change: their rows appear with an animation. */
   fresh: ReadonlySet<string>;
+  /** So much is new at once that rows are better refilled than moved: making fifty rows ten times a second costs frames. */
+  flood: boolean;
 };
 
 export type Change =
@@ -41,7 +44,7 @@ export type Change =
   | { type: 'confirmed'; confirmed: Confirmed };
 
 export const nothing: Shown = {
-  ready: false, orders: [], payments: [], deliveries: [], activity: [], stats: null, gateway: null, cursor: null, fresh: new Set(),
+  ready: false, orders: [], payments: [], deliveries: [], activity: [], stats: null, gateway: null, cursor: null, fresh: new Set(), flood: false,
 };
 
 export const asActivity = {
@@ -75,7 +78,7 @@ function fromSnapshot(data: InitialData): Shown {
   return {
     ready: true, orders, payments, deliveries,
     activity: all.sort((a, b) => inTime(b, a)).slice(0, SHOWN),
-    stats: data.stats, gateway: data.gateway, cursor: data.cursor, fresh: new Set(),
+    stats: data.stats, gateway: data.gateway, cursor: data.cursor, fresh: new Set(), flood: false,
   };
 }
 
@@ -109,6 +112,7 @@ function withItems(shown: Shown, entries: readonly Activity[]): Shown {
     deliveries: merge(shown.deliveries, of<Delivery>('delivery'), (d) => d.delivery_id, keepMark),
     activity,
     fresh: new Set(arrived.length <= ANIMATED ? arrived.map((e) => e.id) : []),
+    flood: arrived.length >= FLOOD,
   };
 }
 

@@ -1,17 +1,44 @@
 /** The one place that holds what the pages show. It changes only through `apply`. */
+import { flushSync } from 'svelte';
 import type { Payment } from '../api/types';
 import { nothing, reduce, type Change, type Shown } from './reducer';
+
+const CHEAP_MS = 8;
+const SHARE = 5;
+const MOST_WAIT_MS = 500;
 
 class Live {
   /** Raw: the reducer makes new values, so deep proxies would only cost time under load. */
   shown = $state.raw<Shown>(nothing);
   readonly #paid = new Set<(payments: Payment[]) => void>();
 
+  #next: Shown = nothing;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #notBefore = 0;
+
+  /** The cursor up to which this page knows everything, shown yet or not. */
+  get cursor(): string | null {
+    return this.#next.cursor;
+  }
+
   apply(change: Change): void {
-    const before = this.shown;
-    this.shown = reduce(before, change);
+    const before = this.#next;
+    this.#next = reduce(before, change);
     const arrived = newPayments(before, change);
     if (arrived.length > 0) for (const tell of this.#paid) tell(arrived);
+    if (this.#timer !== undefined) return;
+    const wait = this.#notBefore - performance.now();
+    if (wait <= 0) this.#show();
+    else this.#timer = setTimeout(() => this.#show(), wait);
+  }
+
+  /** At once while showing is cheap; else so seldom that the browser has most of its time for the person in front of it. */
+  #show(): void {
+    this.#timer = undefined;
+    const begun = performance.now();
+    flushSync(() => (this.shown = this.#next));
+    const cost = performance.now() - begun;
+    this.#notBefore = cost < CHEAP_MS ? 0 : performance.now() + Math.min(MOST_WAIT_MS, cost * SHARE);
   }
 
   /** Tells of payments that come live, not of those in a snapshot. Returns how to stop. */
