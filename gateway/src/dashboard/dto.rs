@@ -20,6 +20,11 @@ pub struct Whereabouts {
     pub origin: Origin,
     /// It is in Kafka.
     pub confirmed: bool,
+    /// Its place in the order in which all were first seen; a later state of the same keeps it. Missing only in the
+    /// answer to a `POST`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub row: Option<u64>,
     /// Of local ones: its place in this gateway's journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]

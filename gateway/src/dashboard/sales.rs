@@ -155,6 +155,7 @@ pub(super) fn item(item: &Listed, watermark: Offset) -> Option<Box<RawValue>> {
             None => dto::Origin::Kafka,
         },
         confirmed: entry.is_none_or(|entry| entry <= watermark),
+        row: item.row,
         journal_offset: entry.map(|entry| entry.0),
         partition: item.place.map(|(partition, _)| partition),
         offset: item.place.map(|(_, offset)| offset),

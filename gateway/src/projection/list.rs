@@ -15,6 +15,8 @@ use crate::journal::{Entry, Journal, Offset};
 #[derive(Debug, Clone)]
 pub struct Listed {
     event: Event,
+    /// Its place in the order in which orders, payments and deliveries were first seen; a later state keeps it.
+    pub row: Option<u64>,
     /// Partition and offset in Kafka, once it was read back.
     pub place: Option<(i32, i64)>,
 }
@@ -31,6 +33,7 @@ impl Listed {
     pub fn own(entry: Arc<Entry>) -> Self {
         Self {
             event: Event::Own(entry),
+            row: None,
             place: None,
         }
     }
@@ -39,6 +42,7 @@ impl Listed {
     pub fn foreign(name: Box<str>, payload: Box<str>, partition: i32, offset: i64) -> Self {
         Self {
             event: Event::Foreign { name, payload },
+            row: None,
             place: Some((partition, offset)),
         }
     }
@@ -202,6 +206,7 @@ fn with_event(row: Found, entries: &HashMap<Offset, Arc<Entry>>) -> Option<(Kind
     };
     let item = Listed {
         event,
+        row: Some(row.seq),
         place: row.place,
     };
     Some((row.kind, row.seq, item))

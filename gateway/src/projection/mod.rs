@@ -392,7 +392,15 @@ impl Folder {
             false => self.store.rows(&unknown).await?,
         };
         let mut changed = Vec::with_capacity(batch.len());
-        for (Folding { fact, source, item }, key) in batch.into_iter().zip(keys) {
+        for (
+            Folding {
+                fact,
+                source,
+                mut item,
+            },
+            key,
+        ) in batch.into_iter().zip(keys)
+        {
             let before = self
                 .dirty
                 .get(&key)
@@ -406,6 +414,7 @@ impl Folder {
                     self.at.next_seq - 1
                 }
             };
+            item.row = Some(seq);
             changed.push((fact.kind, seq, item));
             let row = Row {
                 seq,

@@ -14,8 +14,8 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use comptoir_harness::process::Process;
 use comptoir_harness::{GatewayConfig, Kafka, PosSim, Scratch, free_port};
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::shop::{STORE, Shop};
 
@@ -30,6 +30,8 @@ struct Stage {
     shop: Shop,
     /// Tills that sell while somebody looks.
     load: Option<PosSim>,
+    /// Whether the pages that come by the second address have contact.
+    link: watch::Sender<bool>,
 }
 
 impl Stage {
@@ -65,9 +67,36 @@ impl Stage {
                 load.finish(PATIENCE).await?;
                 Ok(())
             }
+            "link/cut" | "link/join" => {
+                self.link.send_replace(accident == "link/join");
+                Ok(())
+            }
             other => bail!("there is no {other}"),
         }
     }
+}
+
+/// A second address of the gateway, on a cable that can be pulled.
+async fn cable(gateway: String, joined: watch::Receiver<bool>) -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(async move {
+        while let Ok((mut page, _)) = listener.accept().await {
+            let (gateway, mut joined) = (gateway.clone(), joined.clone());
+            tokio::spawn(async move {
+                let talk = async {
+                    let mut there = TcpStream::connect(&gateway).await?;
+                    tokio::io::copy_bidirectional(&mut page, &mut there).await
+                };
+                tokio::select! {
+                    biased;
+                    _ = joined.wait_for(|joined| !joined) => {}
+                    _ = talk => {}
+                }
+            });
+        }
+    });
+    Ok(url)
 }
 
 async fn ask(
@@ -94,10 +123,13 @@ async fn a_person_sees_the_truth_whatever_happens() -> Result<()> {
     })
     .await?;
     let url = shop.gateway.http_url()?;
+    let (link, joined) = watch::channel(true);
+    let cable = cable(url.replacen("http://", "", 1), joined).await?;
     let mut stage = Stage {
         kafka,
         shop,
         load: None,
+        link,
     };
     let (asked, mut requests) = mpsc::channel(1);
     let accidents = Router::new().route("/{*accident}", post(ask)).with_state(asked);
@@ -112,10 +144,17 @@ async fn a_person_sees_the_truth_whatever_happens() -> Result<()> {
     let scratch = Scratch::new("playwright")?;
     let mut command = Command::new("npx");
     command
-        .args(["playwright", "test", "--project", "shop", "--output"])
+        .args([
+            "playwright",
+            "test",
+            "--config",
+            "playwright.shop.config.ts",
+            "--output",
+        ])
         .arg(scratch.join("results"))
         .current_dir(WEB)
         .env("COMPTOIR_URL", &url)
+        .env("COMPTOIR_CABLE", &cable)
         .env("COMPTOIR_CONTROL", &control);
     let mut process = Process::spawn("Playwright", command, &scratch.join("log"))?;
     let status = {
