@@ -35,6 +35,7 @@ export class SimulatedGateway {
   readonly #backlog: BacklogPoint[] = [];
   #batch = emptyBatch();
   #offset = 48_211;
+  #row = 0;
   #watermark = 48_211;
   #kafka: Link;
   readonly #started: number;
@@ -133,7 +134,7 @@ export class SimulatedGateway {
   initial(): InitialData {
     return {
       orders: this.orders.slice(0, SHOWN), payments: this.payments.slice(0, SHOWN), deliveries: this.deliveries.slice(0, SHOWN),
-      stats: this.stats(), gateway: this.status(), cursor: String(this.#offset),
+      stats: this.stats(), gateway: this.status(),
     };
   }
 
@@ -213,6 +214,8 @@ export class SimulatedGateway {
   #store(kind: Kind, key: string, item: Item): void {
     const hour = this.#hour(Date.parse(item.timestamp));
     const list: Item[] = kind === 'order' ? this.orders : kind === 'payment' ? this.payments : this.deliveries;
+    this.#row += 1;
+    item.row = this.#row;
     list.unshift(item);
     if (list.length > MOST_KEPT) list.length = MOST_KEPT;
     if (kind === 'order') {
@@ -250,7 +253,7 @@ export class SimulatedGateway {
     }
   }
 
-  #confirm({ kind, id: key, item }: Pending): Confirmed {
+  #confirm({ kind, item }: Pending): Confirmed {
     const topic = `${kind === 'delivery' ? 'deliverie' : kind}s`;
     const partition = [...item.order_id].reduce((sum, c) => sum + c.charCodeAt(0), 0) % 3;
     const at = `${topic} ${partition}`;
@@ -260,7 +263,7 @@ export class SimulatedGateway {
     this.#watermark = Math.max(this.#watermark, item.journal_offset ?? 0);
     const till = this.#tills.get(item.device);
     if (till) till.confirmed += 1;
-    return { kind, id: key, ce_id: item.ce_id, partition, offset };
+    return { kind, ce_id: item.ce_id, order_id: item.order_id, partition, offset };
   }
 
   #takeBatch(): Batch | null {
@@ -268,7 +271,7 @@ export class SimulatedGateway {
     if (orders.length + payments.length + deliveries.length + confirmed.length === 0 && !this.#batch.gateway) return null;
     const batch: Batch = {
       orders: orders.slice(-SHOWN), payments: payments.slice(-SHOWN), deliveries: deliveries.slice(-SHOWN), confirmed: confirmed.slice(-3 * SHOWN),
-      stats: this.stats(), gateway: this.status(), cursor: String(this.#offset),
+      stats: this.stats(), gateway: this.status(),
     };
     this.#batch = emptyBatch();
     return batch;
@@ -339,7 +342,7 @@ export class SimulatedGateway {
   }
 }
 
-const emptyBatch = (): Batch => ({ orders: [], payments: [], deliveries: [], confirmed: [], stats: null, gateway: null, cursor: '' });
+const emptyBatch = (): Batch => ({ orders: [], payments: [], deliveries: [], confirmed: [], stats: null, gateway: null });
 
 function deadLettersAt(now: number): DeadLetter[] {
   const letter = (ago: number, ce_id: string, topic: string, reason: string, payload: Buffer): DeadLetter => ({

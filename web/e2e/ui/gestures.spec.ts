@@ -182,7 +182,7 @@ test.describe('gateway', () => {
     await gateway.open('gateway');
     const letter = gateway.deadLetter(2);
     await letter.locator('.opener').click();
-    await letter.getByText('Octets', { exact: true }).click();
+    await letter.locator('input[value=hex]').check({ force: true });
     await expect(letter.locator('pre')).toContainText('0000  09 e2 82 ac');
     const download = page.waitForEvent('download');
     await letter.getByRole('button', { name: 'Exporter' }).click();

@@ -1,78 +1,278 @@
+// Made from gateway/src/dashboard/dto.rs by `make types`. Do not change it here.
+
 export type Kind = "order" | "payment" | "delivery";
+
 export type OrderStatus = "Pending" | "Processing" | "Completed" | "Cancelled";
+
 export type PaymentMethod = "Credit Card" | "Debit Card" | "PayPal" | "Bank Transfer" | "Cash";
+
 export type PaymentStatus = "SUCCESS" | "FAILED";
+
 export type DeliveryStatus = "Pending" | "In Transit" | "Delivered";
 
-/** Where an event is. Part of each item. */
-export type Whereabouts = {
-  /** {store}/{device}/{epoch}/{seq}: names the event that brought this state */
-  ce_id: string;
-  /** local: stored by this gateway; kafka: another's, read from Kafka */
-  origin: "local" | "kafka";
-  /** it is in Kafka */
-  confirmed: boolean;
-  /** of local ones: place in this gateway's journal */
-  journal_offset?: number;
-  /** in Kafka, once read back */
-  partition?: number;
-  offset?: number;
-};
-export type Line = { product: string; quantity: number; unit_price: number };
-export type Order = {
-  order_id: string; customer_name: string; customer_email?: string; product: string; lines: Line[];
-  amount: number; currency: string; status: OrderStatus; address?: string; timestamp: string; store: string; device: string;
-} & Whereabouts;
-export type Payment = {
-  payment_id: string; order_id: string; amount: number; currency: string; method: PaymentMethod;
-  status: PaymentStatus; timestamp: string; store: string; device: string;
-} & Whereabouts;
-export type Delivery = {
-  delivery_id: string; order_id: string; address: string; status: DeliveryStatus; estimated_date: string;
-  timestamp: string; store: string; device: string;
-} & Whereabouts;
+export type Origin = "local" | "kafka";
 
-export type Page<T> = { items: T[]; next_cursor: string | null };
-/** One hour (UTC instants; the last 72 h, hours without anything left out). By the time the events say. */
-export type Hour = { hour: string; orders: number; success_payments: number; failed_payments: number; deliveries: number; revenue: number };
-export type Stats = {
-  total_orders: number; total_payments: number; success_payments: number; failed_payments: number;
-  total_deliveries: number; total_revenue: number; currency: string; payment_success_rate: number; orders_per_hour: Hour[];
-};
+export type Whereabouts = { 
+/**
+ * Names the event that brought this state: `{store}/{device}/{epoch}/{seq}`.
+ */
+ce_id: string, origin: Origin, 
+/**
+ * It is in Kafka.
+ */
+confirmed: boolean, 
+/**
+ * Its place in the order in which all were first seen; a later state of the same keeps it. Missing only in the
+ * answer to a `POST`.
+ */
+row?: number, 
+/**
+ * Of local ones: its place in this gateway's journal.
+ */
+journal_offset?: number, 
+/**
+ * In Kafka, once it was read back.
+ */
+partition?: number, offset?: number, };
 
-export type Link = { state: "up" | "down" | "off"; since: string; problem?: string };
-export type JournalStatus = {
-  events: number; pending: number; oldest_pending: string | null; bytes: number; max_bytes: number;
-  refusing: boolean; first_offset: number; last_offset: number; watermark: number; duplicates: number;
-};
-export type Partition = { topic: string; partition: number; position: number; end?: number; lag?: number };
-/** The part of GET /api/gateway that is pushed. */
-export type GatewayStatus = {
-  store: string; version: string; demo: boolean; mqtt: Link; kafka: Link; bridge: Link;
-  journal: JournalStatus; consumer_group: string | null; partitions: Partition[]; dead_letters: number;
-};
-export type Epoch = { epoch: number; received: number; stored: number; in_kafka: number; elsewhere: number; missing: [number, number][] };
-export type Device = {
-  store: string; device: string; online: boolean | null; epochs: Epoch[]; received: number; stored: number;
-  in_kafka: number; missing: [number, number][];
-};
-export type BacklogPoint = { at: string; pending: number };
-export type Gateway = GatewayStatus & { devices: Device[]; backlog: BacklogPoint[] };
+export type Line = { product: string, quantity: number, unit_price: number, };
 
-/** GET /api/orders/{order_id}: an order's life. Each list oldest first. 404 if it is not known. */
-export type OrderLife = { order: Order | null; payments: Payment[]; deliveries: Delivery[] };
+export type Order = { order_id: string, customer_name: string, customer_email?: string, 
+/**
+ * Sums up the lines, for people.
+ */
+product: string, lines: Array<Line>, amount: number, currency: string, status: OrderStatus, address?: string, timestamp: string, store: string, device: string, 
+/**
+ * Names the event that brought this state: `{store}/{device}/{epoch}/{seq}`.
+ */
+ce_id: string, origin: Origin, 
+/**
+ * It is in Kafka.
+ */
+confirmed: boolean, 
+/**
+ * Its place in the order in which all were first seen; a later state of the same keeps it. Missing only in the
+ * answer to a `POST`.
+ */
+row?: number, 
+/**
+ * Of local ones: its place in this gateway's journal.
+ */
+journal_offset?: number, 
+/**
+ * In Kafka, once it was read back.
+ */
+partition?: number, offset?: number, };
 
-export type DeadLetter = {
-  offset: number; ce_id: string; topic: string; reason: string; received: string; retried: string | null; bytes: number; payload: string;
-};
+export type Payment = { payment_id: string, order_id: string, amount: number, currency: string, method: PaymentMethod, status: PaymentStatus, timestamp: string, store: string, device: string, 
+/**
+ * Names the event that brought this state: `{store}/{device}/{epoch}/{seq}`.
+ */
+ce_id: string, origin: Origin, 
+/**
+ * It is in Kafka.
+ */
+confirmed: boolean, 
+/**
+ * Its place in the order in which all were first seen; a later state of the same keeps it. Missing only in the
+ * answer to a `POST`.
+ */
+row?: number, 
+/**
+ * Of local ones: its place in this gateway's journal.
+ */
+journal_offset?: number, 
+/**
+ * In Kafka, once it was read back.
+ */
+partition?: number, offset?: number, };
 
-export type InitialData = {
-  orders: Order[]; payments: Payment[]; deliveries: Delivery[]; stats: Stats; gateway: GatewayStatus; cursor: string;
-};
-export type Confirmed = { kind: Kind; id: string; ce_id: string; partition: number; offset: number };
-export type Batch = {
-  orders: Order[]; payments: Payment[]; deliveries: Delivery[]; confirmed: Confirmed[];
-  stats: Stats | null; gateway: GatewayStatus | null; cursor: string;
-};
-/** application/problem+json (RFC 9457). 422 names the field. 503 has Retry-After (journal full). */
-export type Problem = { type: string; title: string; status: number; detail: string; field?: string };
+export type Delivery = { delivery_id: string, order_id: string, address: string, status: DeliveryStatus, 
+/**
+ * `YYYY-MM-DD`.
+ */
+estimated_date: string, timestamp: string, store: string, device: string, 
+/**
+ * Names the event that brought this state: `{store}/{device}/{epoch}/{seq}`.
+ */
+ce_id: string, origin: Origin, 
+/**
+ * It is in Kafka.
+ */
+confirmed: boolean, 
+/**
+ * Its place in the order in which all were first seen; a later state of the same keeps it. Missing only in the
+ * answer to a `POST`.
+ */
+row?: number, 
+/**
+ * Of local ones: its place in this gateway's journal.
+ */
+journal_offset?: number, 
+/**
+ * In Kafka, once it was read back.
+ */
+partition?: number, offset?: number, };
+
+export type Page<T> = { items: Array<T>, 
+/**
+ * Give it as `cursor` for the next page; null on the last one.
+ */
+next_cursor: string | null, };
+
+export type OrderLife = { 
+/**
+ * Null if only what belongs to it is known.
+ */
+order: Order | null, payments: Array<Payment>, deliveries: Array<Delivery>, };
+
+export type Hour = { 
+/**
+ * Its beginning.
+ */
+hour: string, orders: number, success_payments: number, failed_payments: number, deliveries: number, revenue: number, };
+
+export type Stats = { total_orders: number, total_payments: number, success_payments: number, failed_payments: number, total_deliveries: number, 
+/**
+ * Of successful payments in the shop's currency.
+ */
+total_revenue: number, currency: string, 
+/**
+ * Per cent, 0 to 100.
+ */
+payment_success_rate: number, 
+/**
+ * By the hour in which it happened, oldest first, the last three days; hours without anything are left out.
+ */
+orders_per_hour: Array<Hour>, };
+
+export type LinkState = "up" | "down" | "off";
+
+export type Link = { state: LinkState, since: string, problem?: string, };
+
+export type JournalStatus = { 
+/**
+ * Kept here, in Kafka or not.
+ */
+events: number, 
+/**
+ * Not yet in Kafka.
+ */
+pending: number, oldest_pending: string | null, bytes: number, max_bytes: number, 
+/**
+ * True while nothing is accepted: full, or the disk does not work.
+ */
+refusing: boolean, first_offset: number, last_offset: number, 
+/**
+ * Everything at or below it is in Kafka.
+ */
+watermark: number, duplicates: number, };
+
+export type Partition = { topic: string, partition: number, 
+/**
+ * The next offset to be read back.
+ */
+position: number, end?: number, lag?: number, };
+
+export type GatewayStatus = { store: string, version: string, 
+/**
+ * Kafka is in memory and can be taken down by `POST /api/demo/kafka`.
+ */
+demo: boolean, mqtt: Link, kafka: Link, 
+/**
+ * The transactional producer, journal → Kafka.
+ */
+bridge: Link, journal: JournalStatus, 
+/**
+ * Under which the topics are read back; null without Kafka.
+ */
+consumer_group: string | null, partitions: Array<Partition>, dead_letters: number, };
+
+export type Epoch = { epoch: number, 
+/**
+ * The highest number that came.
+ */
+received: number, stored: number, in_kafka: number, 
+/**
+ * Numbers that another gateway has acked, as the terminal says.
+ */
+elsewhere: number, missing: Array<[number, number]>, };
+
+export type Device = { store: string, device: string, 
+/**
+ * What its status topic says; null if it never said.
+ */
+online: boolean | null, epochs: Array<Epoch>, received: number, stored: number, in_kafka: number, 
+/**
+ * Inclusive ranges of numbers that never came, of the latest epochs.
+ */
+missing: Array<[number, number]>, };
+
+export type BacklogPoint = { at: string, pending: number, };
+
+export type Gateway = { devices: Array<Device>, 
+/**
+ * The last hour's, oldest first.
+ */
+backlog: Array<BacklogPoint>, store: string, version: string, 
+/**
+ * Kafka is in memory and can be taken down by `POST /api/demo/kafka`.
+ */
+demo: boolean, mqtt: Link, kafka: Link, 
+/**
+ * The transactional producer, journal → Kafka.
+ */
+bridge: Link, journal: JournalStatus, 
+/**
+ * Under which the topics are read back; null without Kafka.
+ */
+consumer_group: string | null, partitions: Array<Partition>, dead_letters: number, };
+
+export type DeadLetter = { offset: number, ce_id: string, 
+/**
+ * The MQTT topic on which it came.
+ */
+topic: string, reason: string, received: string, 
+/**
+ * When it was taken in after all.
+ */
+retried: string | null, bytes: number, 
+/**
+ * Base64, whole.
+ */
+payload: string, };
+
+export type Retried = { ce_id: string, };
+
+export type DemoKafka = { up: boolean, };
+
+export type Problem = { type: string, title: string, status: number, detail: string, 
+/**
+ * The path of the field that is wrong, as in `lines[2].unit_price`.
+ */
+field?: string, };
+
+export type Auth = { 
+/**
+ * Sends `batch` instead of one packet for each event.
+ */
+batch: boolean, 
+/**
+ * The `journal_offset` of the last event that the client has: later ones of this gateway are sent, in order,
+ * after `initial_data`, as far as the journal still has them. Not for `batch`.
+ */
+after?: number, };
+
+export type Confirmed = { kind: Kind, ce_id: string, order_id: string, partition: number, offset: number, };
+
+export type InitialData = { 
+/**
+ * The newest first, at most 50 of each.
+ */
+orders: Array<Order>, payments: Array<Payment>, deliveries: Array<Delivery>, stats: Stats, gateway: GatewayStatus, };
+
+export type Batch = { 
+/**
+ * Oldest first.
+ */
+orders: Array<Order>, payments: Array<Payment>, deliveries: Array<Delivery>, confirmed: Array<Confirmed>, stats: Stats | null, gateway: GatewayStatus | null, };

@@ -15,7 +15,7 @@ class Connection {
       this.contact = 'lost';
       this.since = Date.now();
     };
-    const socket = openSocket(() => live.cursor, {
+    const socket = openSocket({
       changed: (change) => live.apply(change),
       connected: () => {
         this.contact = 'live';

@@ -4,15 +4,15 @@ import { asActivity, nothing, reduce, SHOWN, type Shown } from './reducer';
 
 const order = (n: number, more: Partial<Order> = {}): Order => ({
   order_id: `o-${n}`, customer_name: 'Camille Martin', product: 'Thé', lines: [], amount: 8.9, currency: 'EUR', status: 'Pending', timestamp: new Date(1_700_000_000_000 + n * 1000).toISOString(),
-  store: 'paris-1', device: 'till-1', ce_id: `paris-1/till-1/7/${n}`, origin: 'local', confirmed: false, journal_offset: n, ...more,
+  store: 'paris-1', device: 'till-1', ce_id: `paris-1/till-1/7/${n}`, origin: 'local', confirmed: false, row: n, journal_offset: n, ...more,
 });
 const payment = (n: number): Payment => ({
   payment_id: `p-${n}`, order_id: 'o-1', amount: 8.9, currency: 'EUR', method: 'Cash', status: 'SUCCESS', timestamp: new Date(1_700_000_000_000 + n * 1000).toISOString(),
-  store: 'paris-1', device: 'till-1', ce_id: `paris-1/till-1/7/${n}`, origin: 'local', confirmed: false, journal_offset: n,
+  store: 'paris-1', device: 'till-1', ce_id: `paris-1/till-1/7/${n}`, origin: 'local', confirmed: false, row: n, journal_offset: n,
 });
 const stats = { total_orders: 3, total_payments: 0, success_payments: 0, failed_payments: 0, total_deliveries: 0, total_revenue: 0, currency: 'EUR', payment_success_rate: 0, orders_per_hour: [] };
-const batch = (more: Partial<Batch>): Batch => ({ orders: [], payments: [], deliveries: [], confirmed: [], stats: null, gateway: null, cursor: 'c', ...more });
-const snapshot = (orders: Order[], payments: Payment[] = []): InitialData => ({ orders, payments, deliveries: [], stats, gateway: {} as InitialData['gateway'], cursor: 's' });
+const batch = (more: Partial<Batch>): Batch => ({ orders: [], payments: [], deliveries: [], confirmed: [], stats: null, gateway: null, ...more });
+const snapshot = (orders: Order[], payments: Payment[] = []): InitialData => ({ orders, payments, deliveries: [], stats, gateway: {} as InitialData['gateway'] });
 const after = (...batches: Partial<Batch>[]): Shown => batches.reduce<Shown>((shown, b) => reduce(shown, { type: 'batch', batch: batch(b) }), nothing);
 const ids = (shown: Shown) => shown.orders.map((o) => o.order_id);
 
@@ -56,19 +56,22 @@ describe('lists are bounded', () => {
 });
 
 describe('activity', () => {
-  it('is in the order of the journal, not of the kinds', () => {
+  it('is in the order in which all were first seen, not of the kinds', () => {
     const shown = after({ orders: [order(1), order(3)], payments: [payment(2)] });
     expect(shown.activity.map((a) => a.id)).toEqual(['o-3', 'p-2', 'o-1']);
   });
 
-  it('falls back to the time of the event for one from Kafka', () => {
-    const foreign = order(2, { origin: 'kafka', journal_offset: undefined });
-    expect(after({ orders: [order(1), foreign, order(3)] }).activity.map((a) => a.id)).toEqual(['o-3', 'o-2', 'o-1']);
+  it('an old one that changes is not taken for a new one', () => {
+    const many = Array.from({ length: 60 }, (_, i) => order(i + 1));
+    const shown = after({ orders: many }, { orders: [order(3, { status: 'Completed', ce_id: 'paris-1/till-1/7/99', journal_offset: 99 })] });
+    expect(ids(shown)).toHaveLength(SHOWN);
+    expect(ids(shown)).not.toContain('o-3');
+    expect(shown.activity.map((a) => a.id)).not.toContain('o-3');
   });
 });
 
 describe('confirmations', () => {
-  const confirmed = { kind: 'order' as const, id: 'o-1', ce_id: 'paris-1/till-1/7/1', partition: 2, offset: 41 };
+  const confirmed = { kind: 'order' as const, order_id: 'o-1', ce_id: 'paris-1/till-1/7/1', partition: 2, offset: 41 };
 
   it('mark the row and the activity, also in the batch that brings the item', () => {
     const shown = after({ orders: [order(1)], confirmed: [confirmed] });
@@ -97,7 +100,7 @@ describe('a snapshot', () => {
     const shown = reduce(after({ orders: [order(1), order(2)] }), { type: 'snapshot', data: snapshot([order(9)], [payment(8)]) });
     expect(ids(shown)).toEqual(['o-9']);
     expect(shown.activity.map((a) => a.id)).toEqual(['o-9', 'p-8']);
-    expect(shown).toMatchObject({ ready: true, cursor: 's', stats });
+    expect(shown).toMatchObject({ ready: true, stats });
     expect(shown.fresh.size).toBe(0);
   });
 });

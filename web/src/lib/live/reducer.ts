@@ -2,7 +2,9 @@
  * What the pages show, as a pure fold of what the gateway says.
  *
  * Rules that everything else relies on:
- * - an item is known by its id: a later one replaces the one shown and keeps its place, it is never a second row;
+ * - an item is known by its id: a later one replaces the one shown, it is never a second row;
+ * - an item's place is its `row`, the order in which all were first seen: so a later state of an old one moves nothing,
+ *   and a page that was away shows what one that stayed shows;
  * - lists are newest first and hold at most `SHOWN` items;
  * - a confirmation marks an item only while it still shows the very event (`ce_id`) that was confirmed;
  * - a snapshot replaces everything: what the gateway does not show any more is not shown here either;
@@ -28,7 +30,6 @@ export type Shown = {
   activity: readonly Activity[];
   stats: Stats | null;
   gateway: GatewayStatus | null;
-  cursor: string | null;
   /** Ids that came with the last change: their rows appear with an animation. */
   fresh: ReadonlySet<string>;
   /** So much is new at once that rows are better refilled than moved: making fifty rows ten times a second costs frames. */
@@ -44,7 +45,7 @@ export type Change =
   | { type: 'confirmed'; confirmed: Confirmed };
 
 export const nothing: Shown = {
-  ready: false, orders: [], payments: [], deliveries: [], activity: [], stats: null, gateway: null, cursor: null, fresh: new Set(), flood: false,
+  ready: false, orders: [], payments: [], deliveries: [], activity: [], stats: null, gateway: null, fresh: new Set(), flood: false,
 };
 
 export const asActivity = {
@@ -77,8 +78,8 @@ function fromSnapshot(data: InitialData): Shown {
   const all = [...orders.map(asActivity.order), ...payments.map(asActivity.payment), ...deliveries.map(asActivity.delivery)];
   return {
     ready: true, orders, payments, deliveries,
-    activity: all.sort((a, b) => inTime(b, a)).slice(0, SHOWN),
-    stats: data.stats, gateway: data.gateway, cursor: data.cursor, fresh: new Set(), flood: false,
+    activity: all.sort((a, b) => rowOf(b.item) - rowOf(a.item)).slice(0, SHOWN),
+    stats: data.stats, gateway: data.gateway, fresh: new Set(), flood: false,
   };
 }
 
@@ -87,49 +88,43 @@ function withBatch(shown: Shown, batch: Batch): Shown {
     ...batch.orders.map(asActivity.order),
     ...batch.payments.map(asActivity.payment),
     ...batch.deliveries.map(asActivity.delivery),
-  ].sort(inTime);
+  ];
   const next = withConfirmed(withItems(shown, entries), batch.confirmed);
-  return { ...next, stats: batch.stats ?? next.stats, gateway: batch.gateway ?? next.gateway, cursor: batch.cursor };
+  return { ...next, stats: batch.stats ?? next.stats, gateway: batch.gateway ?? next.gateway };
 }
 
-/** The journal's order where both are from this gateway, else the time that the events say. */
-function inTime(a: Activity, b: Activity): number {
-  const [x, y] = [a.item.journal_offset, b.item.journal_offset];
-  if (x !== undefined && y !== undefined) return x - y;
-  return Date.parse(a.item.timestamp) - Date.parse(b.item.timestamp);
-}
+/** The gateway leaves it out only where it is not known yet: of what was stored this moment. */
+const rowOf = (item: Whereabouts): number => item.row ?? Number.MAX_SAFE_INTEGER;
 
 function withItems(shown: Shown, entries: readonly Activity[]): Shown {
   if (entries.length === 0) return shown;
   const of = <T>(kind: Kind) => entries.filter((e) => e.kind === kind).map((e) => e.item as T);
-  const activity = merge(shown.activity, entries, (e) => `${e.kind} ${e.id}`, (old, now) => ({ ...now, item: keepMark(old.item, now.item) }) as Activity);
+  const activity = merge(shown.activity, entries, (e) => `${e.kind} ${e.id}`, (e) => rowOf(e.item), (old, now) => ({ ...now, item: keepMark(old.item, now.item) }) as Activity);
   const known = new Set(shown.activity.map((e) => e.id));
-  const arrived = entries.filter((e) => !known.has(e.id));
+  const arrived = activity.filter((e) => !known.has(e.id));
   return {
     ...shown,
-    orders: merge(shown.orders, of<Order>('order'), (o) => o.order_id, keepMark),
-    payments: merge(shown.payments, of<Payment>('payment'), (p) => p.payment_id, keepMark),
-    deliveries: merge(shown.deliveries, of<Delivery>('delivery'), (d) => d.delivery_id, keepMark),
+    orders: merge(shown.orders, of<Order>('order'), (o) => o.order_id, rowOf, keepMark),
+    payments: merge(shown.payments, of<Payment>('payment'), (p) => p.payment_id, rowOf, keepMark),
+    deliveries: merge(shown.deliveries, of<Delivery>('delivery'), (d) => d.delivery_id, rowOf, keepMark),
     activity,
     fresh: new Set(arrived.length <= ANIMATED ? arrived.map((e) => e.id) : []),
     flood: arrived.length >= FLOOD,
   };
 }
 
-/** `incoming` is oldest first, so each new one goes in front of the one before it. */
-function merge<T>(list: readonly T[], incoming: readonly T[], idOf: (item: T) => string, replace: (old: T, now: T) => T): readonly T[] {
+/** `incoming` is oldest first. */
+function merge<T>(
+  list: readonly T[], incoming: readonly T[], idOf: (item: T) => string, row: (item: T) => number, replace: (old: T, now: T) => T,
+): readonly T[] {
   if (incoming.length === 0) return list;
-  const place = new Map(list.map((item, index) => [idOf(item), index]));
-  const kept = list.slice();
-  const added = new Map<string, T>();
+  const all = new Map(list.map((item) => [idOf(item), item]));
   for (const item of incoming) {
     const id = idOf(item);
-    const index = place.get(id);
-    const old = added.get(id);
-    if (index !== undefined) kept[index] = replace(kept[index] as T, item);
-    else added.set(id, old === undefined ? item : replace(old, item));
+    const old = all.get(id);
+    all.set(id, old === undefined ? item : replace(old, item));
   }
-  return [...added.values()].reverse().concat(kept).slice(0, SHOWN);
+  return [...all.values()].sort((a, b) => row(b) - row(a)).slice(0, SHOWN);
 }
 
 /** The same event may be told twice, before and after Kafka confirmed it: what is confirmed stays so. */
@@ -143,7 +138,7 @@ function withConfirmed(shown: Shown, confirmed: readonly Confirmed[]): Shown {
   const byEvent = new Map(confirmed.map((c) => [c.ce_id, c]));
   const mark = <T extends Whereabouts>(item: T): T => {
     const at = byEvent.get(item.ce_id);
-    return at && !item.confirmed ? { ...item, confirmed: true, partition: at.partition, offset: at.offset } : item;
+    return at && item.partition === undefined ? { ...item, confirmed: true, partition: at.partition, offset: at.offset } : item;
   };
   const markAll = <T extends Whereabouts>(items: readonly T[]) => (items.some((i) => byEvent.has(i.ce_id)) ? items.map(mark) : items);
   return {

@@ -1,6 +1,6 @@
 /** The wire: opens the Socket.IO connection and turns its messages into changes. Knows nothing of the pages. */
 import { io, type Socket } from 'socket.io-client';
-import type { Batch, Confirmed, Delivery, GatewayStatus, InitialData, Order, Payment, Stats } from '../api/types';
+import type { Auth, Batch, Confirmed, Delivery, GatewayStatus, InitialData, Order, Payment, Stats } from '../api/types';
 import { asActivity, type Change } from './reducer';
 
 export type Listener = {
@@ -9,8 +9,7 @@ export type Listener = {
   lost: () => void;
 };
 
-/** `cursor` is asked at each (re)connection, so that the gateway can send exactly what this page has missed. */
-export function openSocket(cursor: () => string | null, listener: Listener): Socket {
+export function openSocket(listener: Listener): Socket {
   const socket = io({
     // A gateway on the local network comes back within seconds; nobody should wait for a backoff of minutes.
     reconnectionDelay: 300,
@@ -18,10 +17,8 @@ export function openSocket(cursor: () => string | null, listener: Listener): Soc
     timeout: 5000,
     transports: ['websocket', 'polling'],
     tryAllTransports: true,
-    auth: (give) => {
-      const after = cursor();
-      give(after === null ? { batch: true } : { batch: true, after });
-    },
+    // What was missed is in the snapshot that begins every connection: pages show the newest only.
+    auth: { batch: true } satisfies Auth,
   });
   socket.on('connect', listener.connected);
   socket.on('disconnect', (reason) => {

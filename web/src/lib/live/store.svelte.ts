@@ -16,11 +16,6 @@ class Live {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #notBefore = 0;
 
-  /** The cursor up to which this page knows everything, shown yet or not. */
-  get cursor(): string | null {
-    return this.#next.cursor;
-  }
-
   apply(change: Change): void {
     const before = this.#next;
     this.#next = reduce(before, change);
@@ -53,7 +48,8 @@ function newPayments(before: Shown, change: Change): Payment[] {
     change.type === 'batch' ? change.batch.payments
     : change.type === 'item' && change.entry.kind === 'payment' ? [change.entry.item]
     : [];
-  return payments.filter((p) => !before.payments.some((known) => known.payment_id === p.payment_id));
+  const newest = before.payments[0]?.row ?? 0;
+  return payments.filter((payment) => (payment.row ?? 0) > newest);
 }
 
 export const live = new Live();
