@@ -317,7 +317,8 @@ export class SimulatedGateway {
         const offset = 4000 + (count - i) * 2;
         const till = this.#tills.get(device);
         if (till) till.confirmed += 1;
-        return { ...where, confirmed: true, partition: Math.floor(this.#random() * 3), offset };
+        this.#row += 1;
+        return { ...where, row: this.#row, confirmed: true, partition: Math.floor(this.#random() * 3), offset };
       };
       const who = customer(this.#random);
       const bought = lines(this.#random);
