@@ -29,6 +29,8 @@ function startSimulation(http: Server, middlewares: Connect.Server, strict: bool
     if (batch) sockets.emit('batch', batch);
   }, TICK_MS);
   http.on('close', () => clearInterval(timer));
+  // Longer than any pause of a test: else a request may meet a connection that is just being closed.
+  http.keepAliveTimeout = 65_000;
 
   const configure = (wish: Wish) => {
     if (wish.reset === true || wish.empty !== undefined) {
