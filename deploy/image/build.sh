@@ -3,6 +3,8 @@
 #
 #   deploy/image/build.sh [PACKAGE.deb]     default: the arm64 package that deploy/debian/build.sh arm64 makes
 #
+# COMPTOIR_IMAGE_PACK=no: not packed, for trying it out alone (make test-image).
+#
 # Root rights are needed: the files belong to many users. The image goes to target/image, or $COMPTOIR_IMAGE_FOLDER;
 # the plain .img stays beside it, for `make test-image`.
 #
@@ -49,7 +51,8 @@ read -r -d '' fill <<'END' || true
 set -euo pipefail
 root=$1 archive=$2 package=$3 files=$4
 mkdir "$root"
-tar -C "$root" -xf "$archive" --numeric-owner
+# Devices cannot be made in a namespace, and the machine's own are mounted there.
+tar -C "$root" -xf "$archive" --numeric-owner --exclude './dev/?*'
 mount --rbind /dev "$root/dev"
 mount --rbind /proc "$root/proc"
 # No service is to start inside.
@@ -122,6 +125,10 @@ for part in boot:$boot_mib journal:$journal_mib root:$root_mib; do
     at=$((at + ${part#*:}))
 done
 
+if [[ "${COMPTOIR_IMAGE_PACK:-yes}" == no ]]; then
+    printf '%s\n' "$image"
+    exit
+fi
 say "packing"
 # Level 3 with both cores: -6 takes several times as long for a few per cent less.
 xz --threads=0 -"${COMPTOIR_XZ_LEVEL:-3}" --keep --force "$image"

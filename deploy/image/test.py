@@ -376,6 +376,8 @@ def main():
     for tool in ["qemu-system-aarch64", "mcopy", "mdir", "kcat", "ssh", "ssh-keygen", "java"]:
         if not shutil.which(tool):
             sys.exit(f"{tool} is missing: deploy/install-dependencies.sh image, and test")
+    # An end from outside must not leave QEMU and Kafka behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     work = pathlib.Path(tempfile.mkdtemp(prefix="comptoir-image-"))
     try:
         test(options, work)
