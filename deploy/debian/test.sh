@@ -93,6 +93,7 @@ run() { # until the gateway answers on port 18080
         sleep 0.2
     done
     cat "$root/gateway.log"
+    tail -n 5 "$root/log"
     fail "the gateway is not ready"
 }
 stop() {
