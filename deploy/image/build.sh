@@ -65,7 +65,7 @@ find "$files" -mindepth 1 -printf '/%P\0' | (cd "$root" && xargs -0 -I{} sh -c '
 in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
 in_root dpkg --install /package.deb </dev/null
 in_root systemctl --quiet enable comptoir-first-boot comptoir-settings systemd-networkd systemd-resolved \
-    systemd-timesyncd wpa_supplicant@wlan0 mosquitto avahi-daemon ssh comptoir-gateway comptoir-backup.timer
+    systemd-timesyncd mosquitto avahi-daemon ssh comptoir-gateway comptoir-backup.timer
 in_root systemctl --quiet disable wpa_supplicant
 # systemd-networkd's wait would hold up nothing that we want.
 in_root systemctl --quiet mask systemd-networkd-wait-online
