@@ -34,7 +34,7 @@ repack() { # version, expression for preinst
     # A later version's settings: dpkg must ask, or keep what the shop has changed.
     echo "# of version $1" >>"$work/$1/etc/comptoir/gateway.toml"
     (cd "$work/$1" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | xargs -0 md5sum >DEBIAN/md5sums)
-    dpkg-deb --root-owner-group --build "$work/$1" "$work/$1.deb" >/dev/null
+    dpkg-deb --root-owner-group -Zgzip -z1 --build "$work/$1" "$work/$1.deb" >/dev/null
 }
 repack 9.9.9-1 's/^$//'
 repack 0.0.1-1 's/^schema_of_this=.*/schema_of_this=0/'
@@ -46,7 +46,8 @@ root=$1 archive=$2 package=$3 later=$4 older=$5
 fail() { printf 'package test: FAILED: %s\n' "$*" >&2; exit 1; }
 ok() { printf 'ok      %s\n' "$*"; }
 mkdir "$root"
-tar -C "$root" -xf "$archive" --numeric-owner
+# Devices cannot be made in a namespace, and the machine's own are mounted there.
+tar -C "$root" -xf "$archive" --numeric-owner --exclude './dev/?*'
 mount --rbind /dev "$root/dev"
 mount --rbind /proc "$root/proc"
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
@@ -67,8 +68,8 @@ in_root id comptoir >/dev/null || fail "no user comptoir"
 [[ "$(in_root stat -c %G:%a /etc/comptoir/gateway.toml)" == comptoir:640 ]] || fail "the settings can be read by others"
 [[ "$(in_root stat -c %U:%a /etc/comptoir/secrets.env)" == root:600 ]] || fail "the password can be read by others"
 in_root grep -q '^gateway:\$' /etc/mosquitto/comptoir.passwords || fail "no password for the gateway, or a plain one"
-[[ -e "$root/etc/systemd/system/multi-user.target.wants/comptoir-gateway.service" ]] || fail "the service is not enabled"
-[[ -e "$root/etc/systemd/system/timers.target.wants/comptoir-backup.timer" ]] || fail "the backup is not enabled"
+[[ -L "$root/etc/systemd/system/multi-user.target.wants/comptoir-gateway.service" ]] || fail "the service is not enabled"
+[[ -L "$root/etc/systemd/system/timers.target.wants/comptoir-backup.timer" ]] || fail "the backup is not enabled"
 in_root runuser -u comptoir -- gateway check --offline --config /etc/comptoir/gateway.toml
 for file in usr/share/man/man1/gateway.1.gz usr/share/bash-completion/completions/gateway \
     usr/share/doc/comptoir-gateway/when-something-is-wrong.md; do
@@ -92,6 +93,7 @@ run() { # until the gateway answers on port 18080
         sleep 0.2
     done
     cat "$root/gateway.log"
+    tail -n 5 "$root/log"
     fail "the gateway is not ready"
 }
 stop() {

@@ -3,6 +3,8 @@
 #
 #   deploy/image/build.sh [PACKAGE.deb]     default: the arm64 package that deploy/debian/build.sh arm64 makes
 #
+# COMPTOIR_IMAGE_PACK=no: not packed, for trying it out alone (make test-image).
+#
 # Root rights are needed: the files belong to many users. The image goes to target/image, or $COMPTOIR_IMAGE_FOLDER;
 # the plain .img stays beside it, for `make test-image`.
 #
@@ -49,7 +51,8 @@ read -r -d '' fill <<'END' || true
 set -euo pipefail
 root=$1 archive=$2 package=$3 files=$4
 mkdir "$root"
-tar -C "$root" -xf "$archive" --numeric-owner
+# Devices cannot be made in a namespace, and the machine's own are mounted there.
+tar -C "$root" -xf "$archive" --numeric-owner --exclude './dev/?*'
 mount --rbind /dev "$root/dev"
 mount --rbind /proc "$root/proc"
 # No service is to start inside.
@@ -62,7 +65,7 @@ find "$files" -mindepth 1 -printf '/%P\0' | (cd "$root" && xargs -0 -I{} sh -c '
 in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
 in_root dpkg --install /package.deb </dev/null
 in_root systemctl --quiet enable comptoir-first-boot comptoir-settings systemd-networkd systemd-resolved \
-    systemd-timesyncd wpa_supplicant@wlan0 mosquitto avahi-daemon ssh comptoir-gateway comptoir-backup.timer
+    systemd-timesyncd mosquitto avahi-daemon ssh comptoir-gateway comptoir-backup.timer
 in_root systemctl --quiet disable wpa_supplicant
 # systemd-networkd's wait would hold up nothing that we want.
 in_root systemctl --quiet mask systemd-networkd-wait-online
@@ -122,6 +125,10 @@ for part in boot:$boot_mib journal:$journal_mib root:$root_mib; do
     at=$((at + ${part#*:}))
 done
 
+if [[ "${COMPTOIR_IMAGE_PACK:-yes}" == no ]]; then
+    printf '%s\n' "$image"
+    exit
+fi
 say "packing"
 # Level 3 with both cores: -6 takes several times as long for a few per cent less.
 xz --threads=0 -"${COMPTOIR_XZ_LEVEL:-3}" --keep --force "$image"

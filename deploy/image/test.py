@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Boots the image in QEMU and sells through it, with Kafka on this machine; cuts the power; boots again; audits.
 
-    deploy/image/test.py [--image FILE.img] [--pos-sim FILE] [--keep]
+    deploy/image/test.py [--image FILE.img] [--pos-sim FILE] [--seconds N] [--keep]
 
 The disk is the image, byte for byte (a copy, made larger as a card would be); kernel and initramfs are those of its boot
 partition. The machine is QEMU's "virt" with a Cortex-A53 and 1 GB: QEMU's own Raspberry Pi has neither the network nor
@@ -312,8 +312,8 @@ def test(options, work):
 
         say("selling")
         ledger = []
-        ledger += measure(pi, options.pos_sim, work, 1, 40)
-        ledger += measure(pi, options.pos_sim, work, 100, 40)
+        ledger += measure(pi, options.pos_sim, work, 1, options.seconds)
+        ledger += measure(pi, options.pos_sim, work, 100, options.seconds)
         audit(kafka, ledger, "before the power cut")
 
         say("selling on, and cutting the power")
@@ -368,6 +368,7 @@ def main():
     sims = [target / profile / "pos-sim" for profile in ("dist", "release", "debug")]
     parser.add_argument("--image", type=pathlib.Path, default=folder / "comptoir-arm64.img")
     parser.add_argument("--pos-sim", type=pathlib.Path, default=next((sim for sim in sims if sim.exists()), sims[1]))
+    parser.add_argument("--seconds", type=int, default=40, help="how long each rate is measured")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the card, the consoles and the ledgers")
     options = parser.parse_args()
     for file in [options.image, options.pos_sim]:
@@ -376,6 +377,8 @@ def main():
     for tool in ["qemu-system-aarch64", "mcopy", "mdir", "kcat", "ssh", "ssh-keygen", "java"]:
         if not shutil.which(tool):
             sys.exit(f"{tool} is missing: deploy/install-dependencies.sh image, and test")
+    # An end from outside must not leave QEMU and Kafka behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     work = pathlib.Path(tempfile.mkdtemp(prefix="comptoir-image-"))
     try:
         test(options, work)
