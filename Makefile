@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test lint fmt bench soak clean kafka
+.PHONY: help run test lint fmt bench soak firmware firmware-demo clean kafka
 
 # rustup's own place, last: a shell that is not a login shell may not have it on its PATH.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -14,9 +14,11 @@ LOCKED ?=
 # Of the soak.
 MINUTES ?= 10
 KILLS ?= 50
+# Of the firmware.
+BOARD ?= qemu-riscv
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: ## install what is missing, build, and start the demo: MQTT, Kafka in memory, terminals, dashboard
 	deploy/install-dependencies.sh run
@@ -44,9 +46,20 @@ soak: kafka ## exactly once under kills, for as long as asked: make soak MINUTES
 	COMPTOIR_SOAK_MINUTES=$(MINUTES) COMPTOIR_SOAK_KILLS=$(KILLS) \
 		cargo test --release $(LOCKED) -p comptoir-gateway --test claims -- --ignored --exact --nocapture soak::exactly_once_under_kills
 
+firmware: ## the till on bare metal: build the image, print its sizes
+	deploy/install-dependencies.sh firmware
+	firmware/boards/build-$(BOARD).sh
+
+firmware-demo: ## that till in an emulator beside a gateway, its plug pulled every KILL_EVERY=20 seconds
+	deploy/install-dependencies.sh run
+	deploy/install-dependencies.sh firmware
+	cargo build --release $(LOCKED) -p comptoir-gateway --bin gateway
+	firmware/boards/demo-$(BOARD).sh "$${CARGO_TARGET_DIR:-target}/release/gateway" "$$(firmware/boards/build-$(BOARD).sh)"
+
 # What the tests run on. The fetch is the first time's only.
 kafka:
 	deploy/install-dependencies.sh test
+	deploy/install-dependencies.sh firmware
 	gateway/harness/kafka/fetch.sh
 
 clean: ## delete what was built; Kafka's jars stay in the cache

@@ -4,6 +4,7 @@
 #   run    a C and C++ compiler, make, perl (OpenSSL's build is written in it), pkg-config, git, certificates, Rust
 #   lint   the same, rustfmt and Clippy
 #   test   the same as run, Mosquitto and its clients, Java 17 or later, Maven (for Kafka's jars), strace, kcat
+#   firmware  QEMU for RISC-V, Mosquitto, and a Rust for bare metal: rustup's target if it is there, else Debian's
 #
 # Debian 12 or later, Raspberry Pi OS and their like: by apt-get, through sudo unless root. Elsewhere it names the tools.
 set -euo pipefail
@@ -74,6 +75,17 @@ look_for_test_tools() {
     has mvn || missing "Maven" maven
     has strace || missing strace strace
     has kcat || missing kcat kcat
+}
+
+look_for_firmware_tools() {
+    has qemu-system-riscv32 || missing "QEMU for RISC-V" qemu-system-misc
+    has_service mosquitto || missing "Mosquitto 2" mosquitto
+    local target=riscv32imac-unknown-none-elf
+    [[ ! -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/$target/lib" ]] || return 0
+    # Debian's Rust builds core from its source. It stands beside rustup's, which stays first on the PATH.
+    [[ -x /usr/bin/rustc ]] || missing "a Rust for $target" rustc-web
+    [[ -x /usr/bin/cargo ]] || missing "its Cargo" cargo-web
+    is_installed rust-web-src || missing "the source of its core" rust-web-src
 }
 
 # ---- apt ----
@@ -223,8 +235,8 @@ look_for_rust_linters() {
 
 readonly purpose="${1:-}"
 case "$purpose" in
-run | lint | test) ;;
-*) fail "usage: install-dependencies.sh run|lint|test" ;;
+run | lint | test | firmware) ;;
+*) fail "usage: install-dependencies.sh run|lint|test|firmware" ;;
 esac
 
 look() {
@@ -232,6 +244,7 @@ look() {
     packages=()
     look_for_build_tools
     [[ "$purpose" != test ]] || look_for_test_tools
+    [[ "$purpose" != firmware ]] || look_for_firmware_tools
 }
 
 name_missing() {

@@ -5,7 +5,7 @@ use core::cell::Cell;
 use comptoir_link::{Backoff, Heard, LinkError, OFFLINE, Settings as Pace, Spoke, Uplink, Watchdog};
 use comptoir_queue::{QueueError, SaleQueue, block_on};
 use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
-use comptoir_wire::{Command, Currency, Header, MAX_FRAME, encode};
+use comptoir_wire::{Command, Currency, Header, MAX_FRAME, MAX_ID, encode};
 use minimq::{Buffers as MqttBuffers, ConfigBuilder, Session, Will};
 use smoltcp::iface::SocketSet;
 use smoltcp::iface::SocketStorage;
@@ -185,11 +185,12 @@ impl Device {
             // The machine has no clock of the day.
             time_ms: 0,
         };
-        let frame = self
-            .till
-            .event(seq, |event| encode(&header, event, buffer).map(<[u8]>::len));
-        let len = match frame {
-            Some(Ok(len)) => len,
+        let frame = self.till.event(seq, |event| {
+            let order = heapless::String::<MAX_ID>::try_from(event.order_id()).unwrap_or_default();
+            encode(&header, event, buffer).map(|frame| (frame.len(), event.kind(), order))
+        });
+        let (len, kind, order) = match frame {
+            Some(Ok(kept)) => kept,
             Some(Err(_)) => return Err("an event is beyond the wire's bounds"),
             None => return Ok(()),
         };
@@ -198,7 +199,7 @@ impl Device {
                 self.till.queued(seq);
                 self.uplink.sold();
                 self.next_sale = millis() + settings.pace;
-                say!("till: sold {seq}");
+                say!("till: sold {seq} {kind} {order} kept");
                 Ok(())
             }
             // The event waits at the till until there is room.
