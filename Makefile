@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test lint types fmt bench soak clean kafka
+.PHONY: help run test lint types fmt bench soak firmware firmware-demo clean kafka
 
 # rustup's own place, last: a shell that is not a login shell may not have it on its PATH.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -17,9 +17,11 @@ LOCKED ?=
 # Of the soak.
 MINUTES ?= 10
 KILLS ?= 50
+# Of the firmware.
+BOARD ?= qemu-riscv
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## install what is missing, build, and start the demo: MQTT, Kafka in memory, terminals, pages
 	deploy/install-dependencies.sh run
@@ -57,6 +59,16 @@ soak: kafka ## exactly once under kills, for as long as asked: make soak MINUTES
 	cargo build --release --workspace --bins $(LOCKED)
 	COMPTOIR_SOAK_MINUTES=$(MINUTES) COMPTOIR_SOAK_KILLS=$(KILLS) \
 		cargo test --release $(LOCKED) -p comptoir-gateway --test claims -- --ignored --exact --nocapture soak::exactly_once_under_kills
+
+firmware: ## the till on bare metal: build the image, print its sizes
+	deploy/install-dependencies.sh firmware
+	firmware/boards/build-$(BOARD).sh
+
+firmware-demo: ## that till in an emulator beside a gateway, its plug pulled every KILL_EVERY=20 seconds
+	deploy/install-dependencies.sh run
+	deploy/install-dependencies.sh firmware
+	cargo build --release $(LOCKED) -p comptoir-gateway --bin gateway
+	firmware/boards/demo-$(BOARD).sh "$${CARGO_TARGET_DIR:-target}/release/gateway" "$$(firmware/boards/build-$(BOARD).sh)"
 
 # What the tests run on. The fetch is the first time's only.
 kafka:

@@ -10,6 +10,7 @@
 #          unless rustup has both targets
 #   package   the same as run, cargo-deb
 #   image  the same as arm, what makes an image without root's devices: mmdebstrap, mtools, sfdisk, e2fsprogs, xz, QEMU
+#   firmware  QEMU for RISC-V, Mosquitto, and a Rust for bare metal: rustup's target if it is there, else Debian's
 #
 # Debian 12 or later, Raspberry Pi OS and their like: by apt-get, through sudo unless root. Elsewhere it names the tools.
 set -euo pipefail
@@ -120,6 +121,17 @@ look_for_image_tools() {
     has_service sfdisk || missing sfdisk fdisk
     has xz || missing xz xz-utils
     has qemu-system-aarch64 || missing "QEMU for arm64" qemu-system-arm
+}
+
+look_for_firmware_tools() {
+    has qemu-system-riscv32 || missing "QEMU for RISC-V" qemu-system-misc
+    has_service mosquitto || missing "Mosquitto 2" mosquitto
+    local target=riscv32imac-unknown-none-elf
+    [[ ! -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/$target/lib" ]] || return 0
+    # Debian's Rust builds core from its source. It stands beside rustup's, which stays first on the PATH.
+    [[ -x /usr/bin/rustc ]] || missing "a Rust for $target" rustc-web
+    [[ -x /usr/bin/cargo ]] || missing "its Cargo" cargo-web
+    is_installed rust-web-src || missing "the source of its core" rust-web-src
 }
 
 # ---- apt ----
@@ -312,8 +324,8 @@ look_for_cargo_deb() {
 
 readonly purpose="${1:-}"
 case "$purpose" in
-run | lint | test | arm | package | image) ;;
-*) fail "usage: install-dependencies.sh run|lint|test|arm|package|image" ;;
+run | lint | test | arm | package | image | firmware) ;;
+*) fail "usage: install-dependencies.sh run|lint|test|arm|package|image|firmware" ;;
 esac
 
 look() {
@@ -323,6 +335,7 @@ look() {
     [[ "$purpose" != test ]] || look_for_test_tools
     [[ "$purpose" != arm && "$purpose" != image ]] || look_for_arm_tools
     [[ "$purpose" != image ]] || look_for_image_tools
+    [[ "$purpose" != firmware ]] || look_for_firmware_tools
 }
 
 name_missing() {

@@ -15,15 +15,21 @@
 //! * Without progress for [`Settings::resend`], or after a reconnect, all is sent again. Each time without
 //!   progress doubles the wait, so that ten thousand terminals do not keep a gateway busy that has just come
 //!   back.
+//!
+//! [`Uplink`] joins the window, the flash queue and any MQTT client that has the `embedded-svc` traits.
 
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 mod backoff;
+mod uplink;
+mod watchdog;
 mod window;
 
 pub use backoff::Backoff;
+pub use uplink::{Heard, Identity, LinkError, OFFLINE, ONLINE, Refusal, Spoke, Uplink};
+pub use watchdog::Watchdog;
 pub use window::{Send, Settings, Window};
 
 /// Milliseconds of a clock that does not go back, since any moment.

@@ -140,6 +140,27 @@ impl Window {
         safe
     }
 
+    /// What [`send`](Self::send) gave last was not sent after all.
+    pub fn retract(&mut self, send: Send) {
+        if send.seq + 1 == self.next && send.seq > self.acked {
+            self.next = send.seq;
+            if self.next == self.oldest() {
+                self.deadline = None;
+            }
+        }
+    }
+
+    /// Gives up the oldest event, which cannot be sent: it was damaged. Whether `seq` is the oldest.
+    pub fn bury(&mut self, seq: u32) -> bool {
+        if seq != self.oldest() || seq > self.sold {
+            return false;
+        }
+        self.acked = seq;
+        self.next = self.next.max(self.oldest());
+        self.sent = self.sent.max(seq);
+        true
+    }
+
     /// If the resend timeout has passed, goes back to the oldest unacked event, and says so.
     pub fn expire(&mut self, now: Millis) -> bool {
         match self.deadline {
@@ -171,6 +192,11 @@ impl Window {
     /// acked.
     pub fn oldest(&self) -> u32 {
         self.acked + 1
+    }
+
+    /// The highest number there is; 0 if there is none.
+    pub fn newest(&self) -> u32 {
+        self.sold
     }
 
     /// Events in the queue: not yet acked.

@@ -1,0 +1,149 @@
+//! NOR flash of the CFI01 kind: bank 1 of the virt machine, two 16-bit chips side by side.
+//!
+//! QEMU backs it by a file (`-drive if=pflash,unit=1`), so it outlives a reset and a killed emulator.
+
+use embedded_storage_async::nor_flash::{
+    ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
+};
+
+const BASE: usize = 0x2200_0000;
+const SIZE: usize = 0x0200_0000;
+/// Of both chips together.
+pub const SECTOR: usize = 256 * 1024;
+const WORD: usize = 4;
+
+/// Commands and status, once for each chip.
+const READ_ARRAY: u32 = 0x00ff_00ff;
+const PROGRAM: u32 = 0x0040_0040;
+const ERASE: u32 = 0x0020_0020;
+const CONFIRM: u32 = 0x00d0_00d0;
+const CLEAR_STATUS: u32 = 0x0050_0050;
+const READY: u32 = 0x0080;
+/// Erasing, programming or voltage failed, or the block is locked.
+const FAILED: u32 = 0x003a;
+
+/// Why an operation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlashError {
+    /// Not aligned to words or sectors.
+    NotAligned,
+    /// Outside of the bank.
+    OutOfBounds,
+    /// The chip says so: its status.
+    Failed(u32),
+}
+
+impl NorFlashError for FlashError {
+    fn kind(&self) -> NorFlashErrorKind {
+        match self {
+            Self::NotAligned => NorFlashErrorKind::NotAligned,
+            Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
+            Self::Failed(_) => NorFlashErrorKind::Other,
+        }
+    }
+}
+
+/// The bank. There is one, so only [`Flash::take`] makes it.
+pub struct Flash(());
+
+impl Flash {
+    /// The bank, ready to be read.
+    ///
+    /// # Safety
+    /// To be called once: two owners would mix their commands.
+    pub unsafe fn take() -> Self {
+        let flash = Self(());
+        flash.put(0, READ_ARRAY);
+        flash
+    }
+
+    /// `offset` is below [`SIZE`] and aligned to words, by the checks of the callers.
+    fn at(&self, offset: usize) -> u32 {
+        // SAFETY: inside of the bank, which is mapped.
+        unsafe { ((BASE + offset) as *const u32).read_volatile() }
+    }
+
+    fn put(&self, offset: usize, value: u32) {
+        // SAFETY: inside of the bank; nothing of the program's memory is there.
+        unsafe { ((BASE + offset) as *mut u32).write_volatile(value) }
+    }
+
+    fn settle(&self, offset: usize) -> Result<(), FlashError> {
+        let status = loop {
+            let status = self.at(offset);
+            if status & READY != 0 {
+                break status;
+            }
+        };
+        self.put(offset, CLEAR_STATUS);
+        self.put(offset, READ_ARRAY);
+        if status & FAILED == 0 {
+            Ok(())
+        } else {
+            Err(FlashError::Failed(status))
+        }
+    }
+
+    fn check(offset: u32, len: usize, align: usize) -> Result<usize, FlashError> {
+        let start = offset as usize;
+        if !start.is_multiple_of(align) || !len.is_multiple_of(align) {
+            return Err(FlashError::NotAligned);
+        }
+        match start.checked_add(len) {
+            Some(end) if end <= SIZE => Ok(start),
+            _ => Err(FlashError::OutOfBounds),
+        }
+    }
+}
+
+impl ErrorType for Flash {
+    type Error = FlashError;
+}
+
+impl ReadNorFlash for Flash {
+    const READ_SIZE: usize = WORD;
+
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
+        let start = Self::check(offset, bytes.len(), WORD)?;
+        for (word, at) in bytes.chunks_mut(WORD).zip((start..).step_by(WORD)) {
+            word.copy_from_slice(&self.at(at).to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        SIZE
+    }
+}
+
+impl NorFlash for Flash {
+    const WRITE_SIZE: usize = WORD;
+    const ERASE_SIZE: usize = SECTOR;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
+        let len = to.checked_sub(from).ok_or(FlashError::OutOfBounds)? as usize;
+        let start = Self::check(from, len, SECTOR)?;
+        for sector in (start..start + len).step_by(SECTOR) {
+            self.put(sector, ERASE);
+            self.put(sector, CONFIRM);
+            self.settle(sector)?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        let start = Self::check(offset, bytes.len(), WORD)?;
+        for (word, at) in bytes.chunks(WORD).zip((start..).step_by(WORD)) {
+            let mut padded = [0xff; WORD];
+            padded[..word.len()].copy_from_slice(word);
+            // Real cells only ever turn ones into zeros; the emulated ones take any value.
+            let value = u32::from_le_bytes(padded) & self.at(at);
+            self.put(at, PROGRAM);
+            self.put(at, value);
+            self.settle(at)?;
+        }
+        Ok(())
+    }
+}
+
+impl MultiwriteNorFlash for Flash {}

@@ -1,0 +1,79 @@
+//! The `embedded-svc` traits over minimq.
+
+use comptoir_link::Refusal;
+use embedded_svc::mqtt::client::asynch::{Client, Publish};
+use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
+use minimq::{Connection, Error, Io, PubError, Publication, TopicFilter};
+
+/// Why the client refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MqttError {
+    /// No room for another publish now.
+    Busy,
+    /// The connection is no longer one.
+    Lost,
+}
+
+impl Refusal for MqttError {
+    fn is_busy(&self) -> bool {
+        *self == Self::Busy
+    }
+}
+
+impl<E> From<Error<E>> for MqttError {
+    fn from(error: Error<E>) -> Self {
+        match error {
+            Error::NotReady | Error::Resource(_) => Self::Busy,
+            _ => Self::Lost,
+        }
+    }
+}
+
+/// A connection.
+pub struct Mqtt<'c, 's, 'b, I: Io>(pub &'c mut Connection<'s, 'b, I>);
+
+impl<I: Io> ErrorType for Mqtt<'_, '_, '_, I> {
+    type Error = MqttError;
+}
+
+impl<I: Io> Client for Mqtt<'_, '_, '_, I> {
+    async fn subscribe(&mut self, topic: &str, _: QoS) -> Result<MessageId, MqttError> {
+        self.0.subscribe(&[TopicFilter::new(topic)], &[]).await?;
+        Ok(0)
+    }
+
+    async fn unsubscribe(&mut self, topic: &str) -> Result<MessageId, MqttError> {
+        self.0.unsubscribe(&[topic], &[]).await?;
+        Ok(0)
+    }
+}
+
+impl<I: Io> Publish for Mqtt<'_, '_, '_, I> {
+    async fn publish(
+        &mut self,
+        topic: &str,
+        qos: QoS,
+        retain: bool,
+        payload: &[u8],
+    ) -> Result<MessageId, MqttError> {
+        let qos = match qos {
+            QoS::AtMostOnce => minimq::QoS::AtMostOnce,
+            QoS::AtLeastOnce => minimq::QoS::AtLeastOnce,
+            QoS::ExactlyOnce => minimq::QoS::ExactlyOnce,
+        };
+        if !self.0.can_publish(qos) {
+            return Err(if self.0.is_connected() {
+                MqttError::Busy
+            } else {
+                MqttError::Lost
+            });
+        }
+        let publication = Publication::bytes(topic, payload).qos(qos);
+        let publication = if retain { publication.retain() } else { publication };
+        match self.0.publish(publication).await {
+            Ok(_) => Ok(0),
+            Err(PubError::Session(error)) => Err(error.into()),
+            Err(PubError::Payload(_)) => Err(MqttError::Lost),
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Whole terminals (till, flash queue, link) under seeded faults of every kind, against a gateway that takes events in
+//! order: nothing confirmed is missing, nothing is double, nothing is out of order.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::{BTreeMap, VecDeque};
+
+use comptoir_link::{Heard, LinkError, Refusal, Settings, Spoke, Uplink};
+use comptoir_queue::{Fault, Opened, QueueError, RamError, RamFlash, SaleQueue, block_on};
+use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
+use comptoir_wire::topic::Name;
+use comptoir_wire::{Ack, Currency, Header, MAX_FRAME, decode, encode, with_oldest};
+use embedded_svc::mqtt::client::asynch::{Client, Publish};
+use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
+
+const PAGES: usize = 14;
+const LEN: u32 = 16 * 4096;
+const PERCENT: u32 = 5;
+const SETTINGS: Settings = Settings {
+    window: 16,
+    resend: 50,
+    resend_max: 400,
+};
+
+type Flash = RamFlash<Vec<u8>>;
+type Queue<'f> = SaleQueue<&'f mut Flash, PAGES>;
+
+#[derive(Debug)]
+struct Gone;
+
+impl Refusal for Gone {
+    fn is_busy(&self) -> bool {
+        false
+    }
+}
+
+/// A link that drops, doubles, delays and hangs, and a gateway at its end.
+struct World {
+    random: Random,
+    now: u64,
+    /// What arrives, and when.
+    events: Vec<(u64, Vec<u8>)>,
+    acks: VecDeque<(u64, Ack)>,
+    /// Nothing passes until then.
+    hangs: u64,
+    journal: BTreeMap<u32, Vec<u8>>,
+    upto: u32,
+    faults: BTreeMap<&'static str, u32>,
+}
+
+impl World {
+    fn strikes(&mut self, fault: &'static str) -> bool {
+        let strikes = self.random.below(100) < PERCENT;
+        *self.faults.entry(fault).or_default() += u32::from(strikes);
+        strikes
+    }
+
+    /// What has arrived by now is journalled, in order only, and acked.
+    fn turn(&mut self) {
+        self.now += 1;
+        if self.now < self.hangs {
+            return;
+        }
+        let (due, later): (Vec<_>, _) = std::mem::take(&mut self.events)
+            .into_iter()
+            .partition(|(at, _)| *at <= self.now);
+        self.events = later;
+        for (_, payload) in due {
+            let header = decode(&payload).unwrap().header;
+            assert!(
+                header.oldest <= self.upto + 1,
+                "an event was given up that no gateway has"
+            );
+            let whole = with_oldest(&payload, 1, &mut [0; MAX_FRAME]).unwrap().to_vec();
+            if header.seq == self.upto + 1 {
+                self.upto = header.seq;
+                self.journal.insert(header.seq, whole);
+            } else if let Some(known) = self.journal.get(&header.seq) {
+                assert_eq!(*known, whole, "one name for two events");
+            }
+            let ack = Ack {
+                epoch: header.epoch,
+                seq: self.upto,
+            };
+            if ack.seq > 0 && !self.strikes("ack dropped") {
+                self.acks.push_back((self.now + 2, ack));
+            }
+        }
+    }
+}
+
+impl ErrorType for World {
+    type Error = Gone;
+}
+
+impl Client for World {
+    async fn subscribe(&mut self, _: &str, _: QoS) -> Result<MessageId, Gone> {
+        Ok(0)
+    }
+
+    async fn unsubscribe(&mut self, _: &str) -> Result<MessageId, Gone> {
+        Ok(0)
+    }
+}
+
+impl Publish for World {
+    async fn publish(&mut self, topic: &str, _: QoS, _: bool, payload: &[u8]) -> Result<MessageId, Gone> {
+        if topic.ends_with("/status") {
+            return Ok(0);
+        }
+        if self.strikes("connection lost") {
+            self.events.clear();
+            self.acks.clear();
+            return Err(Gone);
+        }
+        if self.strikes("hung") {
+            self.hangs = self.now + 60;
+        }
+        if self.strikes("dropped") {
+            return Ok(0);
+        }
+        let delay = if self.strikes("delayed") { 30 } else { 1 };
+        self.events.push((self.now + delay, payload.to_vec()));
+        if self.strikes("doubled") {
+            self.events.push((self.now + 7, payload.to_vec()));
+        }
+        Ok(0)
+    }
+}
+
+/// One life of a terminal, from power to no power. `Ok`: all is sold and acked.
+fn live(
+    flash: &mut Flash,
+    world: &mut World,
+    confirmed: &mut BTreeMap<u32, Vec<u8>>,
+    device: &str,
+    events: u32,
+) -> Result<(), QueueError<RamError>> {
+    let (store, device) = (Name::new("paris-1").unwrap(), Name::new(device).unwrap());
+    let epoch = world.random.next_u32();
+    let (mut queue, opened): (Queue<'_>, _) = block_on(SaleQueue::open(flash, 0..LEN, epoch))?;
+    assert!(opened == Opened::Found || confirmed.is_empty());
+    let mut catalogue = Catalogue::<16>::new(Currency::EUR);
+    Autopilot::stock(&mut catalogue);
+    let mut till = Till::new(Ids::new(store, device, queue.epoch()), Currency::EUR);
+    let mut autopilot = Autopilot::new(world.random.next_u64(), queue.newest(), 40);
+    let mut uplink = Uplink::new(store, device, &queue, SETTINGS);
+    let mut buffers = Box::new([[0; MAX_FRAME]; 2]);
+    loop {
+        let _ = block_on(uplink.greet(world));
+        'connected: loop {
+            world.turn();
+            assert!(world.now < 4_000_000, "it hangs: {:?}", uplink.window());
+            if queue.newest() < events {
+                autopilot.act(&mut till, &catalogue);
+                let seq = queue.next_seq().unwrap();
+                // A clock that is absent, wrong or right.
+                let time_ms = [0, u64::MAX, world.now][world.random.below(3) as usize];
+                let header = Header {
+                    epoch: queue.epoch(),
+                    seq,
+                    oldest: uplink.window().oldest(),
+                    time_ms,
+                };
+                let [buffer, _] = &mut *buffers;
+                let frame = till.event(seq, |event| encode(&header, event, buffer).unwrap().to_vec());
+                if let Some(frame) = frame {
+                    match block_on(queue.push(seq, &frame)) {
+                        Ok(()) => {
+                            let whole = with_oldest(&frame, 1, &mut [0; MAX_FRAME]).unwrap().to_vec();
+                            assert!(confirmed.insert(seq, whole).is_none(), "a number was given twice");
+                            till.queued(seq);
+                            uplink.sold();
+                        }
+                        // The till waits.
+                        Err(QueueError::Full) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+            } else if queue.is_empty() {
+                return Ok(());
+            }
+            loop {
+                let random = world.random.next_u32();
+                let now = world.now;
+                match block_on(uplink.speak(world, &mut queue, now, random, &mut buffers)) {
+                    Ok(Spoke::Nothing) => break,
+                    Ok(Spoke::Published { .. }) => {}
+                    Ok(Spoke::Lost { seq }) => panic!("{seq} was lost"),
+                    Err(LinkError::Mqtt(Gone)) => break 'connected,
+                    Err(LinkError::Queue(error)) => return Err(error),
+                }
+            }
+            while world.acks.front().is_some_and(|(at, _)| *at <= world.now) {
+                let Some((_, ack)) = world.acks.pop_front() else {
+                    break;
+                };
+                let payload = ack.encode(&mut [0; Ack::MAX_BYTES]).unwrap().to_vec();
+                let topic = format!("pos/{store}/{device}/ack");
+                if let Heard::Safe(seq) = uplink.hear(&topic, &payload, world.now, 1 << 31) {
+                    block_on(queue.delete_through(seq))?;
+                }
+            }
+        }
+    }
+}
+
+fn run(terminals: u32, events: u32, seed: u64) {
+    let mut all = BTreeMap::<&str, u32>::new();
+    for number in 0..terminals {
+        let mut world = World {
+            random: Random::new(seed ^ (u64::from(number) << 40)),
+            now: 0,
+            events: Vec::new(),
+            acks: VecDeque::new(),
+            hangs: 0,
+            journal: BTreeMap::new(),
+            upto: 0,
+            faults: BTreeMap::new(),
+        };
+        let (mut flash, mut confirmed) = (Flash::new(vec![0xff; LEN as usize]), BTreeMap::new());
+        let device = format!("till-{number}");
+        loop {
+            // A sale takes some eight writes: one in twenty sales is cut off somewhere.
+            let after = world.random.below(2 * 8 * 100 / PERCENT);
+            flash.cut_power(Fault {
+                after,
+                seed: world.random.next_u32(),
+            });
+            match live(&mut flash, &mut world, &mut confirmed, &device, events) {
+                Ok(()) => break,
+                Err(error) => assert_eq!(error, QueueError::Flash(RamError::NoPower)),
+            }
+            assert!(flash.restore_power());
+            *world.faults.entry("power cut").or_default() += 1;
+            // What was on its way is gone with the connection.
+            world.events.clear();
+            world.acks.clear();
+        }
+        // The last sale before a cut may be kept without having been confirmed, and only it.
+        let missing = confirmed
+            .iter()
+            .filter(|(seq, frame)| world.journal.get(seq) != Some(frame));
+        assert_eq!(missing.count(), 0, "terminal {number}");
+        assert!(world.journal.keys().copied().eq(1..=world.upto) && world.upto >= events);
+        for (fault, count) in world.faults {
+            *all.entry(fault).or_default() += count;
+        }
+    }
+    println!("{terminals} terminals, {} events: {all:?}", terminals * events);
+    assert!(all.len() == 7 && all.values().all(|&count| count > 10), "{all:?}");
+}
+
+#[test]
+fn terminals_under_faults_lose_and_double_nothing() {
+    run(20, 100, 1);
+}
+
+#[test]
+#[ignore = "100,000 events: cargo test --release -p comptoir-link --test faults -- --ignored"]
+fn five_hundred_terminals_under_faults_lose_and_double_nothing() {
+    run(500, 200, 2);
+}

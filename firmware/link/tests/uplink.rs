@@ -1,0 +1,247 @@
+//! The link against an MQTT broker that drops, doubles and refuses, and a gateway that takes events in order.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::{BTreeMap, VecDeque};
+
+use comptoir_link::{Heard, LinkError, Refusal, Settings, Spoke, Uplink};
+use comptoir_queue::{RamFlash, SaleQueue, block_on};
+use comptoir_wire::topic::Name;
+use comptoir_wire::{
+    Ack, Command, Currency, Event, Header, MAX_FRAME, Message, Payment, PaymentMethod, PaymentStatus, decode,
+    encode,
+};
+use embedded_svc::mqtt::client::asynch::{Client, Publish};
+use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
+use proptest::prelude::*;
+
+const PAGES: usize = 14;
+const LEN: u32 = 16 * 4096;
+const EPOCH: u32 = 77;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Busy,
+    Gone,
+}
+
+impl Refusal for Trouble {
+    fn is_busy(&self) -> bool {
+        *self == Self::Busy
+    }
+}
+
+/// An MQTT broker and a gateway behind it; `faults` decides what happens to each event.
+#[derive(Default)]
+struct World {
+    faults: VecDeque<u8>,
+    subscribed: Vec<String>,
+    status: Option<Vec<u8>>,
+    journal: BTreeMap<u32, Vec<u8>>,
+    expected: u32,
+    acks: VecDeque<Vec<u8>>,
+}
+
+impl World {
+    fn take(&mut self, payload: &[u8]) {
+        let header = decode(payload).unwrap().header;
+        let first = self.expected.max(header.oldest - 1);
+        if header.seq == first + 1 {
+            self.expected = header.seq;
+            assert!(self.journal.insert(header.seq, payload.to_vec()).is_none());
+        }
+        let ack = Ack {
+            epoch: EPOCH,
+            seq: self.expected,
+        };
+        let mut buffer = [0; Ack::MAX_BYTES];
+        self.acks.push_back(ack.encode(&mut buffer).unwrap().to_vec());
+    }
+}
+
+impl ErrorType for World {
+    type Error = Trouble;
+}
+
+impl Client for World {
+    async fn subscribe(&mut self, topic: &str, _: QoS) -> Result<MessageId, Trouble> {
+        self.subscribed.push(topic.to_owned());
+        Ok(1)
+    }
+
+    async fn unsubscribe(&mut self, _: &str) -> Result<MessageId, Trouble> {
+        Ok(1)
+    }
+}
+
+impl Publish for World {
+    async fn publish(
+        &mut self,
+        topic: &str,
+        qos: QoS,
+        retain: bool,
+        payload: &[u8],
+    ) -> Result<MessageId, Trouble> {
+        assert_eq!(qos, QoS::AtLeastOnce);
+        if topic.ends_with("/status") {
+            assert!(retain);
+            self.status = Some(payload.to_vec());
+            return Ok(1);
+        }
+        assert_eq!((topic, retain), ("pos/paris-1/till-1/payments", false));
+        match self.faults.pop_front().unwrap_or_default() {
+            1 => return Err(Trouble::Gone),
+            2 => return Err(Trouble::Busy),
+            3 => {}
+            4 => {
+                self.take(payload);
+                self.take(payload);
+            }
+            5 => {
+                self.take(payload);
+                self.acks.clear();
+            }
+            _ => self.take(payload),
+        }
+        Ok(1)
+    }
+}
+
+fn frame(seq: u32) -> Vec<u8> {
+    let event = Event::Payment(Payment {
+        payment_id: &format!("p-{seq}"),
+        order_id: "o",
+        currency: Currency::EUR,
+        amount: u64::from(seq),
+        method: PaymentMethod::Cash,
+        status: PaymentStatus::Success,
+    });
+    let header = Header {
+        epoch: EPOCH,
+        seq,
+        oldest: 1,
+        time_ms: 0,
+    };
+    encode(&header, &event, &mut [0; MAX_FRAME]).unwrap().to_vec()
+}
+
+type Queue<'f> = SaleQueue<&'f mut RamFlash<Vec<u8>>, PAGES>;
+
+fn link(queue: &Queue<'_>) -> Uplink {
+    let settings = Settings {
+        window: 8,
+        resend: 100,
+        resend_max: 1000,
+    };
+    Uplink::new(
+        Name::new("paris-1").unwrap(),
+        Name::new("till-1").unwrap(),
+        queue,
+        settings,
+    )
+}
+
+/// Drives the link until all is acked; the times it was connected, and the numbers given up.
+fn deliver(uplink: &mut Uplink, queue: &mut Queue<'_>, world: &mut World) -> (u32, Vec<u32>) {
+    let mut buffers = Box::new([[0; MAX_FRAME]; 2]);
+    let (mut now, mut connects, mut lost) = (0, 1, Vec::new());
+    block_on(uplink.greet(world)).unwrap();
+    while uplink.window().unacked() > 0 {
+        now += 20;
+        assert!(now < 1_000_000, "it hangs at {}", uplink.window().oldest());
+        loop {
+            match block_on(uplink.speak(world, queue, now, 1 << 31, &mut buffers)) {
+                Ok(Spoke::Nothing) => break,
+                Ok(Spoke::Published { .. }) => {}
+                Ok(Spoke::Lost { seq }) => lost.push(seq),
+                Err(LinkError::Mqtt(Trouble::Gone)) => {
+                    world.acks.clear();
+                    connects += 1;
+                    block_on(uplink.greet(world)).unwrap();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        while let Some(ack) = world.acks.pop_front() {
+            match uplink.hear("pos/paris-1/till-1/ack", &ack, now, 1 << 31) {
+                Heard::Safe(seq) => _ = block_on(queue.delete_through(seq)).unwrap(),
+                heard => assert_eq!(heard, Heard::OldAck),
+            }
+        }
+    }
+    (connects, lost)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn everything_arrives_once_and_in_order(faults in prop::collection::vec(0..6u8, 0..200), sales in 1..120u32) {
+        let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
+        let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
+        let mut uplink = link(&queue);
+        for seq in 1..=sales {
+            block_on(queue.push(seq, &frame(seq))).unwrap();
+            uplink.sold();
+        }
+        let mut world = World { faults: faults.into(), ..World::default() };
+        let (connects, lost) = deliver(&mut uplink, &mut queue, &mut world);
+        prop_assert_eq!((lost, queue.is_empty()), (vec![], true));
+        prop_assert_eq!(world.journal.into_keys().collect::<Vec<_>>(), (1..=sales).collect::<Vec<_>>());
+        prop_assert_eq!(world.subscribed.len(), 2 * connects as usize);
+        prop_assert_eq!(world.status.as_deref(), Some(&b"online"[..]));
+    }
+}
+
+#[test]
+fn an_event_that_flash_lost_holds_up_no_other() {
+    let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
+    let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
+    for seq in 1..=20 {
+        block_on(queue.push(seq, &frame(seq))).unwrap();
+    }
+    let bit = 8 * flash
+        .memory()
+        .windows(3)
+        .position(|bytes| bytes == b"p-7")
+        .unwrap() as u64;
+    flash.flip_bit(bit);
+    let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, 1)).unwrap();
+    let mut uplink = link(&queue);
+    let mut world = World::default();
+    let (_, lost) = deliver(&mut uplink, &mut queue, &mut world);
+    assert_eq!(lost, [7]);
+    assert_eq!(
+        world.journal.into_keys().collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]
+    );
+}
+
+#[test]
+fn what_is_heard_is_understood() {
+    let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
+    let (queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
+    let mut uplink = link(&queue);
+    assert_eq!(uplink.identity().client_id, "paris-1-till-1");
+    let mut buffer = [0; 64];
+    let beyond = Ack { epoch: EPOCH, seq: 9 }.encode(&mut buffer).unwrap().to_vec();
+    assert_eq!(
+        uplink.hear("pos/paris-1/till-1/ack", &beyond, 0, 0),
+        Heard::ForeignAck
+    );
+    let other = Ack { epoch: 3, seq: 9 }.encode(&mut buffer).unwrap().to_vec();
+    assert_eq!(uplink.hear("pos/paris-1/till-1/ack", &other, 0, 0), Heard::OldAck);
+    assert!(matches!(
+        uplink.hear("pos/paris-1/till-1/ack", b"\x09", 0, 0),
+        Heard::Garbled(_)
+    ));
+    assert_eq!(uplink.hear("pos/paris-1/till-2/ack", &beyond, 0, 0), Heard::Other);
+    let command = Command::Message(Message {
+        text: "closing at six",
+    });
+    let bytes = command.encode(&mut buffer).unwrap().to_vec();
+    assert_eq!(
+        uplink.hear("pos/paris-1/till-1/commands", &bytes, 0, 0),
+        Heard::Command(command)
+    );
+}

@@ -1,0 +1,35 @@
+//! Minor units, written for people.
+
+use core::fmt;
+
+/// A sum in minor units with two of them after the point. For currencies with others, see
+/// [`Money::with_digits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Money {
+    minor: u64,
+    digits: u8,
+}
+
+impl Money {
+    /// Hundredths, as most currencies have.
+    pub const fn new(minor: u64) -> Self {
+        Self { minor, digits: 2 }
+    }
+
+    /// A currency with another number of digits after the point, 0 to 4.
+    pub const fn with_digits(minor: u64, digits: u8) -> Self {
+        let digits = if digits > 4 { 4 } else { digits };
+        Self { minor, digits }
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = 10u64.pow(u32::from(self.digits));
+        if self.digits == 0 {
+            return write!(f, "{}", self.minor);
+        }
+        let width = usize::from(self.digits);
+        write!(f, "{}.{:0width$}", self.minor / unit, self.minor % unit)
+    }
+}

@@ -1,0 +1,340 @@
+//! A day at the till.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::HashMap;
+
+use comptoir_terminal::{
+    Autopilot, Cart, CartError, Catalogue, CatalogueError, DeliverTo, Discount, Ids, Payment, Receipt, Till,
+    TillError,
+};
+use comptoir_wire::topic::Name;
+use comptoir_wire::{
+    Currency, Date, DeliveryStatus, Event, Header, MAX_AMOUNT, MAX_FRAME, OrderStatus, PaymentMethod,
+    PaymentStatus, Price, PriceList, Prices, decode, encode,
+};
+use proptest::prelude::*;
+
+fn till() -> Till {
+    let names = (Name::new("paris-1").unwrap(), Name::new("till-1").unwrap());
+    Till::new(Ids::new(names.0, names.1, 0xabcd), Currency::EUR)
+}
+
+fn catalogue() -> Catalogue<400> {
+    let mut catalogue = Catalogue::new(Currency::EUR);
+    for at in 0..300 {
+        catalogue.set(&format!("article {at}"), 100 + at).unwrap();
+    }
+    catalogue
+}
+
+/// Queues what is left to queue, as frames; what each is, in words.
+fn queue(till: &mut Till, next: &mut u32) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut buffer = vec![0; MAX_FRAME];
+    while till.has_events() {
+        let header = Header {
+            epoch: 1,
+            seq: *next,
+            oldest: 1,
+            time_ms: 0,
+        };
+        let frame = till
+            .event(*next, |event| {
+                encode(&header, event, &mut buffer).unwrap().to_vec()
+            })
+            .unwrap();
+        let event = decode(&frame).unwrap().event;
+        words.push(match event {
+            Event::Order(order) => format!("{} {} {}", order.order_id, order.status, order.lines.len()),
+            Event::Payment(payment) => {
+                format!("{} {} {}", payment.payment_id, payment.method, payment.status)
+            }
+            Event::Delivery(delivery) => format!("{} {}", delivery.delivery_id, delivery.status),
+        });
+        till.queued(*next);
+        *next += 1;
+    }
+    words
+}
+
+fn put(till: &mut Till, articles: impl IntoIterator<Item = (usize, u32)>) {
+    let catalogue = catalogue();
+    for (at, quantity) in articles {
+        till.cart_mut()
+            .unwrap()
+            .add(catalogue.get(at).unwrap(), quantity)
+            .unwrap();
+    }
+}
+
+const CARD: Payment = Payment::Remote {
+    method: PaymentMethod::CreditCard,
+    accepted: true,
+};
+const DECLINED: Payment = Payment::Remote {
+    method: PaymentMethod::DebitCard,
+    accepted: false,
+};
+
+#[test]
+fn cash_with_change_after_a_declined_card() {
+    let (mut till, mut next) = (till(), 7);
+    put(&mut till, [(0, 2), (5, 1), (0, 1)]);
+    assert_eq!((till.cart().lines().len(), till.cart().total()), (2, 405));
+    till.check_out(None, None).unwrap();
+    assert_eq!(till.pay(CARD), Err(TillError::NotQueued));
+    assert_eq!(queue(&mut till, &mut next), ["o-paris-1-till-1-abcd-7 Pending 2"]);
+    assert_eq!(till.cart_mut().unwrap_err(), TillError::Paying);
+    assert_eq!(till.pay(DECLINED), Ok(0));
+    assert_eq!(
+        queue(&mut till, &mut next),
+        ["p-paris-1-till-1-abcd-7 Debit Card FAILED"]
+    );
+    assert_eq!(till.pay(Payment::Cash(400)), Err(TillError::TooLittle(5)));
+    assert_eq!(till.pay(Payment::Cash(1000)), Ok(595));
+    let receipt = Receipt::new(&till, Currency::EUR, Some(1000)).to_string();
+    assert!(receipt.lines().all(|line| line.len() <= 40), "{receipt}");
+    assert!(
+        receipt.ends_with("Change                              5.95\n"),
+        "{receipt}"
+    );
+    assert_eq!(
+        queue(&mut till, &mut next),
+        [
+            "p-paris-1-till-1-abcd-7-2 Cash SUCCESS",
+            "o-paris-1-till-1-abcd-7 Completed 2"
+        ]
+    );
+    assert!(till.cart().is_empty() && till.current().is_none());
+    assert_eq!(till.refund(), Ok(405));
+    assert_eq!(
+        queue(&mut till, &mut next),
+        ["o-paris-1-till-1-abcd-7 Cancelled 0"]
+    );
+    assert_eq!(till.refund(), Err(TillError::Unknown));
+    assert_eq!(till.pay(CARD), Err(TillError::NotPaying));
+    assert_eq!(till.check_out(None, None), Err(TillError::EmptyCart));
+}
+
+#[test]
+fn a_delivery_goes_its_way() {
+    let (mut till, mut next) = (till(), 1);
+    let date = Date::new(2026, 11, 24).unwrap();
+    let to = |address| Some(DeliverTo { address, date });
+    put(&mut till, [(1, 1)]);
+    assert_eq!(till.check_out(None, to("")), Err(TillError::Text));
+    assert_eq!(till.check_out(Some(&"n".repeat(97)), None), Err(TillError::Text));
+    till.check_out(Some("Ada"), to("1 Rue de la Paix")).unwrap();
+    queue(&mut till, &mut next);
+    till.pay(CARD).unwrap();
+    assert_eq!(
+        queue(&mut till, &mut next),
+        [
+            "p-paris-1-till-1-abcd-1 Credit Card SUCCESS",
+            "o-paris-1-till-1-abcd-1 Processing 1",
+            "d-paris-1-till-1-abcd-1 Pending"
+        ]
+    );
+    assert_eq!(till.move_parcel(0), Ok(DeliveryStatus::InTransit));
+    assert_eq!(
+        queue(&mut till, &mut next),
+        ["d-paris-1-till-1-abcd-1 In Transit"]
+    );
+    assert_eq!(till.move_parcel(0), Ok(DeliveryStatus::Delivered));
+    assert_eq!(
+        queue(&mut till, &mut next),
+        [
+            "d-paris-1-till-1-abcd-1 Delivered",
+            "o-paris-1-till-1-abcd-1 Completed 0"
+        ]
+    );
+    assert_eq!(till.move_parcel(0), Err(TillError::Unknown));
+}
+
+#[test]
+fn a_sale_of_250_lines_is_one_order() {
+    let (mut till, mut next) = (till(), 1);
+    put(&mut till, (0..250).map(|at| (at, 1)));
+    till.check_out(None, None).unwrap();
+    assert_eq!(
+        queue(&mut till, &mut next),
+        ["o-paris-1-till-1-abcd-1 Pending 250"]
+    );
+    till.cancel().unwrap();
+    assert_eq!(
+        queue(&mut till, &mut next),
+        ["o-paris-1-till-1-abcd-1 Cancelled 250"]
+    );
+    put(&mut till, (0..256).map(|at| (at, 1)));
+    let one_more = till.cart_mut().unwrap().add(catalogue().get(299).unwrap(), 1);
+    assert_eq!(one_more, Err(CartError::Full));
+}
+
+#[test]
+fn prices_come_from_head_office() {
+    let mut catalogue = catalogue();
+    let prices = [
+        Price {
+            product: "article 3",
+            unit_price: 5,
+        },
+        Price {
+            product: "new",
+            unit_price: 6,
+        },
+    ];
+    let list = |currency| PriceList {
+        currency,
+        prices: Prices::from_slice(&prices),
+    };
+    assert_eq!(catalogue.take(&list(Currency::EUR)), Ok(2));
+    assert_eq!(
+        (catalogue.get(3).unwrap().unit_price, catalogue.products().len()),
+        (5, 301)
+    );
+    let francs = Currency::parse("CHF").unwrap();
+    assert_eq!(catalogue.take(&list(francs)), Err(CatalogueError::Currency));
+    assert_eq!(
+        catalogue.set("dear", MAX_AMOUNT + 1),
+        Err(CatalogueError::Product)
+    );
+    let mut small = Catalogue::<1>::new(Currency::EUR);
+    assert_eq!(
+        (small.set("a", 1), small.set("b", 1)),
+        (Ok(()), Err(CatalogueError::Full))
+    );
+}
+
+#[test]
+fn discounts_round_for_the_customer() {
+    let (mut cart, catalogue) = (Cart::new(), catalogue());
+    cart.add(catalogue.get(1).unwrap(), 1).unwrap();
+    cart.set_discount(Discount::Percent(10)).unwrap();
+    assert_eq!((cart.sum(), cart.discount(), cart.total()), (101, 11, 90));
+    cart.set_discount(Discount::Amount(1000)).unwrap();
+    assert_eq!(cart.total(), 0);
+    assert_eq!(cart.set_discount(Discount::Percent(101)), Err(CartError::Percent));
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Add(usize, u32),
+    Set(usize, u32),
+    Discount(u8),
+    CheckOut(bool),
+    Pay(bool),
+    Cash(u64),
+    Cancel,
+    Refund,
+    Move(usize),
+    Queue,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        8 => (0..300usize, prop_oneof![0..4u32, any::<u32>()]).prop_map(|(at, n)| Act::Add(at, n)),
+        2 => (0..6usize, prop_oneof![0..4u32, any::<u32>()]).prop_map(|(at, n)| Act::Set(at, n)),
+        1 => any::<u8>().prop_map(Act::Discount),
+        4 => any::<bool>().prop_map(Act::CheckOut),
+        3 => any::<bool>().prop_map(Act::Pay),
+        2 => prop_oneof![Just(u64::MAX), 0..2000u64].prop_map(Act::Cash),
+        1 => Just(Act::Cancel),
+        1 => Just(Act::Refund),
+        2 => (0..9usize).prop_map(Act::Move),
+        9 => Just(Act::Queue),
+    ]
+}
+
+proptest! {
+    /// Whatever is done at a till: no panic, every event is in its bounds, the lives of orders make sense, and
+    /// what was paid is what it cost.
+    #[test]
+    fn lives_of_orders_make_sense(acts in prop::collection::vec(act(), 0..300)) {
+        let (mut till, catalogue, mut next) = (till(), catalogue(), 1);
+        let mut lives = HashMap::<String, Vec<String>>::new();
+        let mut buffer = vec![0; MAX_FRAME];
+        for act in acts {
+            // What is refused changes nothing; the rules below see to the rest.
+            match act {
+                Act::Add(at, n) => {
+                    _ = till.cart_mut().map(|cart| cart.add(catalogue.get(at).unwrap(), n));
+                }
+                Act::Set(at, n) => _ = till.cart_mut().map(|cart| cart.set_quantity(at, n)),
+                Act::Discount(percent) => {
+                    _ = till.cart_mut().map(|cart| cart.set_discount(Discount::Percent(percent)));
+                }
+                Act::CheckOut(deliver) => {
+                    let date = Date::new(2026, 1, 1).unwrap();
+                    _ = till.check_out(None, deliver.then_some(DeliverTo { address: "here", date }));
+                }
+                Act::Pay(accepted) => {
+                    _ = till.pay(Payment::Remote { method: PaymentMethod::PayPal, accepted });
+                }
+                Act::Cash(given) => {
+                    let amount = till.current().map(|sale| sale.amount);
+                    if let Ok(change) = till.pay(Payment::Cash(given)) {
+                        prop_assert_eq!(Some(given - change), amount);
+                    }
+                }
+                Act::Cancel => _ = till.cancel(),
+                Act::Refund => _ = till.refund(),
+                Act::Move(at) => _ = till.move_parcel(at),
+                Act::Queue => {
+                    let header = Header { epoch: 1, seq: next, oldest: 1, time_ms: 0 };
+                    let life = till.event(next, |event| {
+                        encode(&header, event, &mut buffer).unwrap();
+                        let word = match event {
+                            Event::Order(order) => order.status.as_str(),
+                            Event::Payment(payment) => payment.status.as_str(),
+                            Event::Delivery(delivery) => delivery.status.as_str(),
+                        };
+                        lives.entry(event.order_id().to_owned()).or_default().push(word.to_owned());
+                    });
+                    if life.is_some() {
+                        till.queued(next);
+                        next += 1;
+                    }
+                }
+            }
+            prop_assert!(till.cart().sum() <= MAX_AMOUNT);
+        }
+        for life in lives.values() {
+            let story = life.join(" ").replace(&format!(" {}", PaymentStatus::Failed), "");
+            let whole = [
+                "Pending SUCCESS Completed Cancelled",
+                "Pending SUCCESS Processing Pending In Transit Delivered Completed",
+                "Pending Cancelled",
+            ];
+            prop_assert!(whole.iter().any(|whole| whole.starts_with(&story)), "{}", story);
+            prop_assert!(life[0] == OrderStatus::Pending.as_str());
+        }
+    }
+}
+
+#[test]
+fn the_autopilots_day_is_the_same_for_the_same_seed_and_does_all_there_is() {
+    let day = |seed, from| {
+        let (mut till, mut catalogue, mut next) = (till(), Catalogue::<16>::new(Currency::EUR), from + 1);
+        Autopilot::stock(&mut catalogue);
+        let (mut autopilot, mut words) = (Autopilot::new(seed, from, 50), Vec::new());
+        while words.len() < 3000 {
+            autopilot.act(&mut till, &catalogue);
+            words.extend(queue(&mut till, &mut next));
+        }
+        words
+    };
+    assert_eq!(day(1, 0), day(1, 0));
+    assert_ne!(day(1, 0), day(2, 0));
+    let words = day(1, 0).join("\n");
+    for word in [
+        "Cash SUCCESS",
+        "FAILED",
+        "Cancelled",
+        "In Transit",
+        "Completed 0",
+        "Pending 250",
+    ] {
+        assert!(words.contains(word), "{word}");
+    }
+}
