@@ -30,6 +30,7 @@ struct Stage {
     shop: Shop,
     /// Tills that sell while somebody looks.
     load: Option<PosSim>,
+    loads: u32,
     /// Whether the pages that come by the second address have contact.
     link: watch::Sender<bool>,
 }
@@ -47,17 +48,11 @@ impl Stage {
             // 2,000 events at 200 a second.
             "load/start" => {
                 let url = self.shop.mosquitto.url();
-                let tills = [
-                    "--broker",
-                    &url,
-                    "--store",
-                    STORE,
-                    "--devices",
-                    "5",
-                    "--seed",
-                    "7",
-                ];
-                let load = ["--rate", "200", "--events", "2000"];
+                // Tills that have been here before would be known, and sell nothing new.
+                self.loads += 1;
+                let seed = self.loads.to_string();
+                let tills = ["--broker", &url, "--store", STORE, "--devices", "5"];
+                let load = ["--rate", "200", "--events", "2000", "--seed", &seed];
                 self.load = Some(PosSim::spawn(tills.into_iter().chain(load))?);
                 Ok(())
             }
@@ -129,6 +124,7 @@ async fn a_person_sees_the_truth_whatever_happens() -> Result<()> {
         kafka,
         shop,
         load: None,
+        loads: 0,
         link,
     };
     let (asked, mut requests) = mpsc::channel(1);

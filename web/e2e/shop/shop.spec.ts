@@ -57,6 +57,9 @@ test('three tabs see the same sale at the same time, and it wears its state', as
   await expect(whereabouts(orders!, id)).toHaveAttribute('data-state', 'kafka');
 
   await payments!.locator('[name=order_id]').fill(id);
+  // A known order brings its amount, which this customer does not pay in full.
+  await payments!.locator('[name=order_id]').press('Tab');
+  await expect(payments!.locator('[name=amount]')).not.toHaveValue('');
   await payments!.locator('[name=method]').selectOption('Cash');
   await payments!.locator('[name=amount]').fill('12.50');
   await payments!.locator('form').getByRole('button').click();
