@@ -367,7 +367,7 @@ pub struct Confirmed {
     pub offset: i64,
 }
 
-/// `batch`: what came together. Under load only the newest 50 of each kind: older ones would not be seen.
+/// `batch`: what came together, of each kind only the newest 50 rows: older ones would not be seen.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(concrete(O = Order, P = Payment, D = Delivery)))]
 pub struct Batch<O, P, D> {

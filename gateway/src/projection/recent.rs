@@ -49,6 +49,14 @@ impl Recent {
         }
     }
 
+    /// Rows before this one are older than all that are kept.
+    pub fn oldest(&self, kind: Kind) -> u64 {
+        match self.rows[kind as usize].as_slice() {
+            [(oldest, _), ..] if self.rows[kind as usize].len() == NEWEST => *oldest,
+            _ => 0,
+        }
+    }
+
     /// Newest first.
     pub fn newest(&self, kind: Kind) -> impl Iterator<Item = (u64, &Listed)> {
         self.rows[kind as usize]
@@ -85,6 +93,7 @@ mod tests {
         assert_eq!(rows.len(), NEWEST);
         assert_eq!(rows[0], (51, "newest".to_owned()));
         assert_eq!(rows[NEWEST - 1], (2, "changed".to_owned()));
+        assert_eq!((recent.oldest(Kind::Order), recent.oldest(Kind::Payment)), (2, 0));
         recent.put(Kind::Order, 1, item("too old"));
         assert_eq!(shown(&recent), rows);
     }

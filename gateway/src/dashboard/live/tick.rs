@@ -1,6 +1,6 @@
 //! A tick: what came together, as the JSON that goes out.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -43,35 +43,32 @@ pub fn render(
     let each = shop.audience.each.load(Ordering::SeqCst) > 0;
     let batched = shop.audience.batched.load(Ordering::SeqCst) > 0;
     let watermark = shop.journal.state().watermark;
+    let oldest = shop
+        .projection
+        .recent(|recent| Kind::ALL.map(|kind| recent.oldest(kind)));
     let mut tick = Tick::default();
-    let mut sales: [Vec<Json>; 3] = Default::default();
+    // By row: of several states the last. A change of an old row must not push out a new one, so it is not the last
+    // changes that count but the newest rows.
+    let mut sales: [BTreeMap<u64, Json>; 3] = Default::default();
     let mut confirmed: Vec<&Confirmed> = Vec::new();
     for delta in deltas {
         match &delta.change {
             Change::Sales(changed) => {
                 tick.events += changed.len();
-                // Of each kind, only the newest end up on a page that joins them.
-                let mut left = match each {
-                    true => [usize::MAX; 3],
-                    false => [NEWEST; 3],
-                };
-                let newest = changed.iter().rev().filter(|(kind, _)| {
-                    let left = &mut left[*kind as usize];
-                    let taken = *left > 0;
-                    *left -= usize::from(taken);
-                    taken
-                });
-                let mut newest: Vec<_> = newest.collect();
-                newest.reverse();
-                for (kind, row) in newest {
+                for (kind, row) in changed {
+                    let place = row.row.unwrap_or(u64::MAX);
+                    let shown = batched && place >= oldest[*kind as usize];
+                    if !each && !shown {
+                        continue;
+                    }
                     let Some(json) = item(row, watermark) else {
                         continue;
                     };
                     if each {
                         tick.push(delta.version, event(*kind), json.clone());
                     }
-                    if batched {
-                        sales[*kind as usize].push(json);
+                    if shown {
+                        sales[*kind as usize].insert(place, json);
                     }
                 }
             }
@@ -89,7 +86,7 @@ pub fn render(
         }
     }
     if batched {
-        let [orders, payments, deliveries] = sales.map(newest);
+        let [orders, payments, deliveries] = sales.map(|rows| rows.into_values().collect::<Vec<_>>());
         tick.batch = Some(write(&dto::Batch {
             orders,
             payments,
@@ -124,11 +121,6 @@ fn news(event: &'static str, data: &impl Serialize) -> Single {
         event,
         data: write(data),
     }
-}
-
-fn newest(mut rows: Vec<Json>) -> Vec<Json> {
-    rows.drain(..rows.len().saturating_sub(NEWEST));
-    rows
 }
 
 /// Those that a page with the newest rows can mark: a drained backlog confirms many that nobody sees.
