@@ -7,7 +7,10 @@ const PORT = 4317;
 export default defineConfig({
   testDir: 'e2e',
   outputDir: 'test-results',
-  timeout: 30_000,
+  timeout: 60_000,
+  // A machine that also compiles is slow at times; a page is still right in the end.
+  expect: { timeout: 15_000 },
+  retries: 1,
   // One simulated gateway for all: two tests at once would see one another's sales.
   workers: 1,
   fullyParallel: false,
