@@ -5,7 +5,7 @@ import type { Wish } from '../../dev/api';
 type Fixtures = {
   /** Asks the simulated gateway for a situation. */
   simulate: (wish: Wish) => Promise<void>;
-  shop: void;
+  shop: undefined;
 };
 
 export const test = base.extend<Fixtures>({
@@ -20,7 +20,7 @@ export const test = base.extend<Fixtures>({
     async ({ page, simulate }, use) => {
       await page.clock.setFixedTime(CLOCK);
       await simulate({ reset: true, rate: 0 });
-      await use();
+      await use(undefined);
     },
     { auto: true },
   ],
