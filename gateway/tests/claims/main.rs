@@ -14,6 +14,7 @@ mod hostile_input;
 mod http;
 mod journal;
 mod live;
+mod mqtt_session;
 mod offline;
 mod operations;
 mod other_gateways;
