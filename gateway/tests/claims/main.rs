@@ -3,6 +3,7 @@
 //! One test binary, so that its tests share one Kafka; those that stop theirs start their own.
 
 mod api;
+mod bare_metal;
 mod browser;
 mod command_line;
 mod commands;
