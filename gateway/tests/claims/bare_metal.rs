@@ -1,166 +1,225 @@
 //! The till's firmware on bare metal (QEMU's RISC-V `virt` machine) sells through a real Mosquitto, and its plug is
 //! pulled again and again.
+//!
+//! What a cut left on the flash is read here by the queue's own code: which events it holds, and so which were not
+//! acked at that moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use comptoir_harness::{EmulatedTill, Kafka, LedgerLine, Mosquitto, MqttProbe};
-use comptoir_queue::{RamFlash, SaleQueue, block_on};
-use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
-use comptoir_wire::topic::Name;
-use comptoir_wire::{Ack, Currency, Header, MAX_FRAME, decode, encode, with_oldest};
+use anyhow::{Result, anyhow, ensure};
+use comptoir_harness::{ConfirmedSale, EmulatedTill, Kafka, LedgerLine};
+use comptoir_queue::{Opened, RamFlash, SaleQueue, block_on};
+use comptoir_terminal::Random;
+use comptoir_wire::{MAX_FRAME, decode};
 use rand::RngExt as _;
+use rand::seq::SliceRandom as _;
 
 use crate::shop::{LATER, SOON, STORE, Shop};
 
 const DEVICE: &str = "till-7";
+const SECTOR: usize = EmulatedTill::SECTOR;
+/// The queue's notes take two.
+const EVENT_SECTORS: usize = EmulatedTill::QUEUE / SECTOR - 2;
 
-/// Sells `events`, with so many hard kills of the emulator at random moments, and audits Kafka.
-async fn sell_under_kills(events: u32, kills: u32) -> Result<()> {
-    let shop = Shop::open_on(Kafka::shared().await.brokers()).await?;
-    let seed: u32 = rand::random();
-    println!("seed {seed}");
-    let port = shop.mosquitto.port();
-    let mut till = EmulatedTill::new(&format!(
-        "store={STORE};device={DEVICE};port={port};events={events};pace=25;long_every=10;seed={seed}"
-    ))?;
-    for kill in 0..kills {
-        till.switch_on()?;
-        till.sold(events * (kill + 1) / (kills + 1), SOON).await?;
-        // Anywhere between two sales: in the flash's writing, in a packet's sending.
-        tokio::time::sleep(Duration::from_micros(rand::rng().random_range(0..60_000))).await;
-        till.pull_the_plug();
-    }
-    till.switch_on()?;
-    let end = till.finish(LATER).await?;
-    ensure!(end.success(), "the till: {end}\n{}", till.log());
-    shop.drained(u64::from(events), LATER).await?;
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    /// SIGKILL at the first change of the flash while no ack can come: in the writing of a sale.
+    WhileWriting,
+    /// SIGKILL somewhere among sales, acks and deletions.
+    Anywhere,
+    /// The machine's reset, somewhere.
+    Reset,
+}
 
-    let records = shop.records().await?;
-    let told: BTreeMap<u32, _> = till.sales().into_iter().map(|sale| (sale.seq, sale)).collect();
-    let epoch = Random::new(seed.into()).next_u32();
-    let mut ledger = Vec::new();
-    for seq in 1..=events {
-        let ce_id = format!("{STORE}/{DEVICE}/{epoch}/{seq}");
-        let (topic, key) = match told.get(&seq) {
-            Some(sale) => (sale.topic.clone(), sale.key.clone()),
-            // Its plug was pulled between the flash and the serial line.
-            None => {
-                let record = records.iter().find(|record| record.ce_id() == Some(&ce_id));
-                let record = record.with_context(|| format!("{ce_id} is not in Kafka"))?;
-                (
-                    record.topic.clone(),
-                    record.key_text().unwrap_or_default().to_owned(),
-                )
+/// What a cut left.
+#[derive(Debug)]
+struct Left {
+    /// The highest number on the flash.
+    newest: u32,
+    /// Events on the flash, by their numbers: those that no ack has deleted.
+    unacked: BTreeMap<u32, ConfirmedSale>,
+}
+
+impl Left {
+    fn on(flash: Vec<u8>) -> Result<Self> {
+        let range = 0..u32::try_from(flash.len())?;
+        let flash = RamFlash::<_, SECTOR>::new(flash);
+        let opened = block_on(SaleQueue::<_, EVENT_SECTORS>::open(flash, range, 1));
+        let (mut queue, opened) = opened.map_err(|error| anyhow!("open what is on the flash: {error}"))?;
+        ensure!(opened == Opened::Found, "the flash holds no queue");
+        let (mut unacked, mut buffer) = (BTreeMap::new(), [0; MAX_FRAME]);
+        let read = queue.read(1, &mut buffer, |seq, frame| {
+            if let Ok(frame) = decode(frame) {
+                let topic = frame.event.kind().to_string();
+                let key = frame.event.order_id().to_owned();
+                unacked.insert(seq, ConfirmedSale { seq, topic, key });
             }
-        };
-        let acked = Some(String::new());
-        ledger.push(LedgerLine {
-            ce_id,
-            topic,
-            key,
-            published: None,
-            acked,
+            ControlFlow::Continue(())
         });
+        block_on(read).map_err(|error| anyhow!("read what is on the flash: {error}"))?;
+        let (held, read) = (queue.len() as usize, unacked.len());
+        ensure!(held == read, "of {held} events on the flash {read} can be read");
+        let newest = queue.newest();
+        Ok(Self { newest, unacked })
     }
-    let untold = events as usize - told.len();
-    ensure!(
-        untold <= kills as usize,
-        "{untold} sales were never confirmed at the till"
+}
+
+/// A day at a till whose power is bad.
+struct Day {
+    events: u32,
+    /// Orders among the events; the others are what becomes of them.
+    orders: usize,
+    kills: usize,
+    resets: usize,
+}
+
+/// How many cuts met what.
+#[derive(Debug, Default)]
+struct Met {
+    /// An event that was not acked.
+    unacked: usize,
+    /// An event that was on the flash in part.
+    torn: usize,
+    /// An event that was on the flash whole, and that the till had not come to confirm.
+    unconfirmed: usize,
+}
+
+impl Day {
+    fn cuts(&self) -> Vec<Cut> {
+        let while_writing = self.kills.div_ceil(2);
+        let of = |cut, count| std::iter::repeat_n(cut, count);
+        let mut cuts: Vec<_> = of(Cut::WhileWriting, while_writing)
+            .chain(of(Cut::Anywhere, self.kills - while_writing))
+            .chain(of(Cut::Reset, self.resets))
+            .collect();
+        cuts.shuffle(&mut rand::rng());
+        cuts
+    }
+
+    async fn sell(self) -> Result<()> {
+        let mut shop = Shop::open_on(Kafka::shared().await.brokers()).await?;
+        let (seed, port, events) = (rand::random::<u32>(), shop.mosquitto.port(), self.events);
+        println!("seed {seed}");
+        let mut till = EmulatedTill::new(&format!(
+            "store={STORE};device={DEVICE};port={port};events={events};pace=25;long_every=5;seed={seed}"
+        ))?;
+        till.switch_on()?;
+        let (cuts, mut met, mut kept) = (self.cuts(), Met::default(), BTreeMap::new());
+        let apart = events / (u32::try_from(cuts.len())? + 1);
+        for (cut, due) in cuts.into_iter().zip((apart..).step_by(apart as usize)) {
+            till.sold(due, SOON).await?;
+            let left = make(cut, &mut shop, &mut till, &mut met).await?;
+            kept.extend(left.unacked);
+        }
+        let end = till.finish(LATER).await?;
+        ensure!(end.success(), "the till: {end}\n{}", till.log());
+        shop.drained(events.into(), LATER).await?;
+
+        println!("{met:?}");
+        ensure!(met.torn > 0, "no cut was in the writing of a sale");
+        let confirmed = till.sales();
+        ensure!(
+            confirmed.is_sorted_by(|one, next| one.seq < next.seq),
+            "a number was given twice\n{}",
+            till.log()
+        );
+        for sale in confirmed {
+            let kept = kept.entry(sale.seq).or_insert_with(|| sale.clone());
+            ensure!(*kept == sale, "confirmed as {sale:?}, on the flash as {kept:?}");
+        }
+        ensure!(
+            kept.keys().copied().eq(1..=events),
+            "a sale was neither confirmed nor on the flash: {:?}",
+            kept.keys()
+        );
+        let orders: BTreeSet<_> = kept.values().map(|sale| &sale.key).collect();
+        println!("{} orders in {events} events", orders.len());
+        ensure!(orders.len() >= self.orders, "too few orders");
+        let epoch = Random::new(seed.into()).next_u32();
+        let ledger: Vec<_> = kept.into_values().map(|sale| acked(epoch, sale)).collect();
+        shop.audited(&ledger).await
+    }
+}
+
+/// The till has switched itself off: it was told that all is safe.
+fn acked(epoch: u32, sale: ConfirmedSale) -> LedgerLine {
+    LedgerLine {
+        ce_id: format!("{STORE}/{DEVICE}/{epoch}/{}", sale.seq),
+        topic: sale.topic,
+        key: sale.key,
+        published: None,
+        acked: Some(String::new()),
+    }
+}
+
+/// Makes the cut and switches the till on again.
+async fn make(cut: Cut, shop: &mut Shop, till: &mut EmulatedTill, met: &mut Met) -> Result<Left> {
+    let left = match cut {
+        Cut::WhileWriting => {
+            shop.mosquitto.pause()?;
+            // The acks that are under way come meanwhile.
+            till.sold(till.newest() + 2, SOON).await?;
+            let newest = till.newest();
+            let before = till.flash()?;
+            till.writes(&before, SOON).await?;
+            let flash = till.pull_the_plug()?;
+            shop.mosquitto.resume()?;
+            let (before, left) = (Left::on(before)?, Left::on(flash)?);
+            ensure!(!left.unacked.is_empty(), "all was acked while no ack could come");
+            // The flash changed after the newest sale was confirmed, no event was deleted, and none is new.
+            let deleted = before.unacked.first_key_value() != left.unacked.first_key_value();
+            met.torn += usize::from(!deleted && left.newest == newest);
+            left
+        }
+        Cut::Anywhere => {
+            a_moment().await;
+            Left::on(till.pull_the_plug()?)?
+        }
+        Cut::Reset => {
+            a_moment().await;
+            Left::on(till.reset().await?)?
+        }
+    };
+    let confirmed = till.newest();
+    println!(
+        "{cut:?}: confirmed {confirmed}, kept {}, unacked {}",
+        left.newest,
+        left.unacked.len()
     );
-    shop.audited(&ledger).await
+    met.unacked += usize::from(!left.unacked.is_empty());
+    met.unconfirmed += usize::from(left.newest > confirmed);
+    if !matches!(cut, Cut::Reset) {
+        till.switch_on()?;
+    }
+    Ok(left)
+}
+
+/// Time itself is the input here: over two sales' time, the moment is drawn at random.
+async fn a_moment() {
+    tokio::time::sleep(Duration::from_micros(rand::rng().random_range(0..60_000))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_till_whose_plug_is_pulled_again_and_again_loses_and_doubles_nothing() -> Result<()> {
-    sell_under_kills(60, 4).await
+    let day = Day {
+        events: 60,
+        orders: 8,
+        kills: 4,
+        resets: 1,
+    };
+    day.sell().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs for a minute: make soak"]
-async fn a_till_whose_plug_is_pulled_ten_times_in_200_events_loses_and_doubles_nothing() -> Result<()> {
-    sell_under_kills(200, 10).await
-}
-
-/// The frames of the first events of a seed, from this machine's build of the same crates.
-fn frames_here(seed: u64, events: u32) -> Result<Vec<Vec<u8>>> {
-    let epoch = Random::new(seed).next_u32();
-    let mut flash = RamFlash::<_, 4096>::new(vec![0xff; 64 * 4096]);
-    let opened = block_on(SaleQueue::<_, 62>::open(&mut flash, 0..64 * 4096, epoch));
-    let (mut queue, _) = opened.map_err(|error| anyhow::anyhow!("{error}"))?;
-    let ids = Ids::new(Name::new(STORE)?, Name::new(DEVICE)?, epoch);
-    let mut catalogue = Catalogue::<64>::new(Currency::EUR);
-    Autopilot::stock(&mut catalogue);
-    let (mut till, mut autopilot) = (Till::new(ids, Currency::EUR), Autopilot::new(seed, 0, 10));
-    let mut buffer = [0; MAX_FRAME];
-    while let Some(seq) = queue.next_seq().filter(|&seq| seq <= events) {
-        autopilot.act(&mut till, &catalogue);
-        let header = Header {
-            epoch,
-            seq,
-            oldest: 1,
-            time_ms: 0,
-        };
-        let Some(frame) = till.event(seq, |event| encode(&header, event, &mut buffer).map(<[u8]>::len))
-        else {
-            continue;
-        };
-        block_on(queue.push(seq, &buffer[..frame?])).map_err(|error| anyhow::anyhow!("{error}"))?;
-        till.queued(seq);
-    }
-    let mut frames = Vec::new();
-    let read = queue.read(1, &mut buffer, |_, frame| {
-        frames.push(frame.to_vec());
-        ControlFlow::Continue(())
-    });
-    block_on(read).map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok(frames)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_seed_gives_the_same_bytes_on_bare_metal_and_here() -> Result<()> {
-    const EVENTS: u32 = 40;
-    let mosquitto = Mosquitto::start().await?;
-    let mut gateway = MqttProbe::connect(&mosquitto.url()).await?;
-    gateway.subscribe(&format!("pos/{STORE}/{DEVICE}/+")).await?;
-    let port = mosquitto.port();
-    let settings =
-        format!("store={STORE};device={DEVICE};port={port};events={EVENTS};pace=5;long_every=10;seed=42");
-    let mut till = EmulatedTill::new(&settings)?;
-    till.switch_on()?;
-    let (mut frames, mut words, mut buffer) = (Vec::new(), Vec::new(), [0; MAX_FRAME]);
-    while frames.len() < EVENTS as usize || words.last().is_none_or(|word| word != "offline") {
-        let message = gateway.next(SOON).await?;
-        if message.topic.ends_with("/status") {
-            words.push(String::from_utf8(message.payload.to_vec())?);
-            continue;
-        }
-        let Ok(frame) = decode(&message.payload) else {
-            continue;
-        };
-        if frame.header.seq as usize != frames.len() + 1 {
-            continue;
-        }
-        // The oldest unacked number is of the moment; everything else is of the seed.
-        frames.push(with_oldest(&message.payload, 1, &mut buffer)?.to_vec());
-        let ack = Ack {
-            epoch: frame.header.epoch,
-            seq: frame.header.seq,
-        };
-        let mut bytes = [0; Ack::MAX_BYTES];
-        let ack = ack.encode(&mut bytes)?.to_vec();
-        gateway
-            .publish_retained(&format!("pos/{STORE}/{DEVICE}/ack"), ack)
-            .await?;
-    }
-    ensure!(till.finish(SOON).await?.success(), "{}", till.log());
-    assert_eq!(frames, frames_here(42, EVENTS)?);
-    assert!(
-        frames.iter().any(|frame| frame.len() > 4096),
-        "a sale of 250 lines is among them"
-    );
-    assert_eq!(words, ["online", "offline"]);
-    Ok(())
+async fn two_hundred_orders_with_ten_hard_kills_are_in_kafka_each_once() -> Result<()> {
+    let day = Day {
+        events: 1_000,
+        orders: 200,
+        kills: 10,
+        resets: 3,
+    };
+    day.sell().await
 }

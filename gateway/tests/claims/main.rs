@@ -20,5 +20,6 @@ mod operations;
 mod other_gateways;
 mod power_cut;
 mod real_input;
+mod same_code;
 mod shop;
 mod soak;
