@@ -23,3 +23,4 @@ mod real_input;
 mod same_code;
 mod shop;
 mod soak;
+mod wire_versions;
