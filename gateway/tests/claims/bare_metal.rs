@@ -213,7 +213,7 @@ async fn a_till_whose_plug_is_pulled_again_and_again_loses_and_doubles_nothing()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "runs for a minute: make soak"]
+#[ignore = "runs for minutes: make soak ONLY=bare_metal"]
 async fn two_hundred_orders_with_ten_hard_kills_are_in_kafka_each_once() -> Result<()> {
     let day = Day {
         events: 1_000,
