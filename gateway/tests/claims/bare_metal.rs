@@ -113,12 +113,23 @@ impl Day {
             let left = make(cut, &mut shop, &mut till, &mut met).await?;
             kept.extend(left.unacked);
         }
+        // On a busy machine a kill comes late. Without one in the writing of a sale the day shows too little.
+        while met.torn == 0 {
+            ensure!(
+                till.newest() + 5 < events,
+                "no cut was in the writing of a sale: {met:?}"
+            );
+            kept.extend(
+                make(Cut::WhileWriting, &mut shop, &mut till, &mut met)
+                    .await?
+                    .unacked,
+            );
+        }
         let end = till.finish(LATER).await?;
         ensure!(end.success(), "the till: {end}\n{}", till.log());
         shop.drained(events.into(), LATER).await?;
 
         println!("{met:?}");
-        ensure!(met.torn > 0, "no cut was in the writing of a sale");
         let confirmed = till.sales();
         ensure!(
             confirmed.is_sorted_by(|one, next| one.seq < next.seq),
@@ -204,7 +215,7 @@ async fn a_moment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_till_whose_plug_is_pulled_again_and_again_loses_and_doubles_nothing() -> Result<()> {
     let day = Day {
-        events: 60,
+        events: 80,
         orders: 8,
         kills: 4,
         resets: 1,
