@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use comptoir_wire::Ack;
 use tokio::sync::{Notify, oneshot};
 
-use crate::event::DeviceId;
+use crate::event::{DeviceId, GATEWAY_EPOCH};
 use crate::journal::{DeviceAck, Encoding};
 
 /// Publishes that the MQTT broker has not acknowledged yet.
@@ -147,6 +147,11 @@ impl Downlink {
 
 impl Queues {
     fn put_ack(&mut self, ack: DeviceAck) {
+        // What a postcard terminal sent and nobody could read has a number of the gateway's, which no terminal can
+        // wait for. It must not take the place of the ack that one does wait for, here or as the retained message.
+        if ack.encoding == Encoding::Postcard && ack.epoch == GATEWAY_EPOCH {
+            return;
+        }
         let device = ack.device.clone();
         if self.acks.insert(device.clone(), ack).is_none() {
             self.due.push_back(device);
@@ -209,7 +214,7 @@ fn encode(ack: &DeviceAck) -> Vec<u8> {
     match ack.encoding {
         Encoding::Postcard => match (Ack { epoch, seq }).encode(&mut buffer) {
             Ok(bytes) => bytes.to_vec(),
-            // Epoch 0, the gateway's own: no postcard terminal has it, and none can wait for it.
+            // Epoch 0, which `put_ack` does not take.
             Err(_) => Vec::new(),
         },
         Encoding::Json => format!(r#"{{"epoch":{epoch},"seq":{seq}}}"#).into_bytes(),
@@ -251,6 +256,20 @@ mod tests {
         downlink.ack([ack("a", 1), ack("b", 1), ack("a", 2)]);
         let expected = [("pos/s/a/ack".into(), json(2)), ("pos/s/b/ack".into(), json(1))];
         assert_eq!(taken(&downlink), expected);
+    }
+
+    #[test]
+    fn what_nobody_could_read_takes_no_acks_place() {
+        let downlink = Downlink::default();
+        let postcard = |epoch, seq| DeviceAck {
+            encoding: Encoding::Postcard,
+            epoch,
+            ..ack("a", seq)
+        };
+        downlink.ack([postcard(7, 3), postcard(GATEWAY_EPOCH, 1)]);
+        let out = downlink.lock().take().unwrap();
+        assert_eq!(Ack::decode(&out.payload), Ok(Ack { epoch: 7, seq: 3 }));
+        assert!(downlink.lock().take().is_none());
     }
 
     #[test]
