@@ -260,16 +260,16 @@ mod tests {
 
     #[test]
     fn what_nobody_could_read_takes_no_acks_place() {
-        let downlink = Downlink::default();
+        let downlink = connected();
         let postcard = |epoch, seq| DeviceAck {
             encoding: Encoding::Postcard,
             epoch,
             ..ack("a", seq)
         };
         downlink.ack([postcard(7, 3), postcard(GATEWAY_EPOCH, 1)]);
-        let out = downlink.lock().take().unwrap();
+        let out = downlink.take().unwrap();
         assert_eq!(Ack::decode(&out.payload), Ok(Ack { epoch: 7, seq: 3 }));
-        assert!(downlink.lock().take().is_none());
+        assert!(downlink.take().is_none());
     }
 
     #[test]
