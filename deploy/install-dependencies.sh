@@ -157,7 +157,8 @@ add_bare_metal() {
         return 1
     fi
     say "adding to rustup's toolchain: $bare_metal"
-    rustup target add "$bare_metal" </dev/null >&2 && has_bare_metal
+    # Without the network it would wait for minutes.
+    timeout 120 rustup target add "$bare_metal" </dev/null >&2 && has_bare_metal
 }
 
 # ---- apt ----
