@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgGroup, Parser};
+use comptoir_sim::faults::Faults;
 use comptoir_sim::{Broker, End, Plan, Progress, Sales, SimError, Summary};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::watch;
@@ -52,12 +53,13 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
 
-    /// Keep the terminals' queues in files here, synced before a sale counts: a killed pos-sim goes on where
-    /// it was
+    /// Keep the terminals' flash in files here, synced before a sale counts: a killed pos-sim goes on where it was.
+    /// Files that are none of pos-sim's are refused
     #[arg(long, value_name = "DIR")]
     queue: Option<PathBuf>,
 
-    /// Unacked events at which a terminal stops selling until some are acked
+    /// Unacked events at which a terminal stops selling until some are acked; before that, when its flash of 4 MiB
+    /// has no room for another sale (some ten thousand typical events)
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     queue_limit: usize,
 
@@ -81,6 +83,22 @@ struct Arguments {
     /// Percent of the terminals that speak JSON instead of postcard
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     json_terminals: u8,
+
+    /// Make things go wrong, e.g. power=5,drop=2 or all=5: percent of the events sold (power, flash, clock) or of the
+    /// publishes (drop, duplicate, delay, hang)
+    ///
+    /// power: the power goes at one of the event's flash writes, and the terminal starts again from its flash;
+    /// whatever it had confirmed is there. flash: a bit of the flash turns; the event that it hits may be lost before
+    /// it is acked, which is counted, has no ack in the ledger, and is a gap that the gateway reports: no other fault
+    /// can lose an event. drop, duplicate, delay, hang: what the network does with a publish, drop also with acks;
+    /// everything arrives in the end, once and in order. clock: the time is absent or wrong, nothing else.
+    #[arg(
+        long,
+        value_name = "KIND=PERCENT,...",
+        default_value = "all=0",
+        hide_default_value = true
+    )]
+    faults: Faults,
 
     /// Write the summary as JSON
     #[arg(long, value_name = "FILE")]
@@ -153,6 +171,7 @@ impl Arguments {
         plan.ledger = self.ledger;
         plan.queue = self.queue;
         plan.queue_limit = self.queue_limit;
+        plan.faults = self.faults;
         plan.link.window = self.window;
         plan
     }
@@ -191,7 +210,7 @@ async fn main() -> ExitCode {
                 eprintln!("pos-sim: write {}: {error}", file.display());
                 return ExitCode::from(WRONG);
             }
-            if summary.unacked == 0 {
+            if summary.unacked == 0 && summary.lost == 0 {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::from(NOT_ALL_ACKED)
@@ -293,8 +312,18 @@ fn line(progress: &Progress, rate: f64) -> String {
 
 fn told(summary: &Summary) -> String {
     let latency = &summary.ack_latency_ms;
+    let faults: String = summary
+        .faults
+        .iter()
+        .map(|(kind, count)| format!(" {kind} {count}"))
+        .collect();
+    let faults = if faults.is_empty() {
+        faults
+    } else {
+        format!("faults:{faults}; lost {}\n", summary.lost)
+    };
     format!(
-        "sold {}, acked {}, unacked {}, published {}, resent {}, terminals {}, connects {}, commands {}\n\
+        "sold {}, acked {}, unacked {}, published {}, resent {}, terminals {}, connects {}, commands {}\n{faults}\
          {:.1} events/s over {:.2} s\n\
          publish to end-to-end ack: p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, max {:.1} ms\n",
         summary.sold,
