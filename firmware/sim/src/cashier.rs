@@ -144,14 +144,14 @@ impl Cashier {
     }
 }
 
-fn today(time_ms: u64) -> Date {
+pub(crate) fn today(time_ms: u64) -> Date {
     let time = i64::try_from(time_ms)
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok());
     time.unwrap_or_default().to_zoned(TimeZone::UTC).date()
 }
 
-fn wire_date(date: Date) -> comptoir_wire::Date {
+pub(crate) fn wire_date(date: Date) -> comptoir_wire::Date {
     let part = |part: i8| u8::try_from(part).unwrap_or(1);
     comptoir_wire::Date::new(
         u16::try_from(date.year()).unwrap_or(1),

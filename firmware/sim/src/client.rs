@@ -73,6 +73,11 @@ impl<'t> Client<'t> {
         late.chain([self.hangs]).filter(|&at| at > self.now).min()
     }
 
+    /// Whether another publish may be added now.
+    pub fn has_room(&self) -> bool {
+        !self.is_hung() && self.session.has_room()
+    }
+
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
     }
@@ -161,7 +166,7 @@ impl Publish for Client<'_> {
         retain: bool,
         payload: &[u8],
     ) -> Result<MessageId, SessionError> {
-        if self.is_hung() || !self.session.has_room() {
+        if !self.has_room() {
             return Err(SessionError::Busy);
         }
         let payload = self.dialect.outgoing(payload)?;

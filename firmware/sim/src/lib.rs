@@ -23,6 +23,7 @@
 
 pub mod cashier;
 mod client;
+pub mod counter;
 mod dialect;
 pub mod faults;
 mod flash;

@@ -385,6 +385,22 @@ fn the_command_line_refuses_nonsense_with_exit_code_2() {
     for (arguments, told) in [
         (&["--broker", "localhost", "--store", "s"][..], "mqtt://"),
         (&["--broker", "mqtt://localhost"][..], "--store"),
+        (&[][..], "--store"),
+        (
+            &["till", "--broker", "mqtt://localhost", "--store", "s"][..],
+            "no terminal",
+        ),
+        (
+            &[
+                "--broker",
+                "mqtt://localhost",
+                "--store",
+                "s",
+                "--faults",
+                "fire=1",
+            ][..],
+            "none of power",
+        ),
         (
             &["--broker", "mqtt://localhost", "--store", "S"][..],
             "lower-case",

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{ArgGroup, Parser};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
+use comptoir_sim::counter::{self, Language};
 use comptoir_sim::faults::Faults;
 use comptoir_sim::{Broker, End, Plan, Progress, Sales, SimError, Summary};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,7 +18,53 @@ use tokio_util::sync::CancellationToken;
 /// Each terminal has its own connection, epoch, sequence numbers and queue, and survives restarts of the MQTT
 /// broker and of the gateway. pos-sim ends when all it has sold is acked.
 #[derive(Parser)]
-#[command(version, after_long_help = EXAMPLES)]
+#[command(version, after_long_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Invocation {
+    #[command(subcommand)]
+    act: Option<Act>,
+
+    #[command(flatten)]
+    simulation: Option<Arguments>,
+}
+
+#[derive(Subcommand)]
+enum Act {
+    /// A till for you to work at: catalogue, cart, payment, and keys that pull the network's plug or cut the power
+    Till(TillArguments),
+}
+
+#[derive(Args)]
+struct TillArguments {
+    /// The MQTT broker: mqtt://[user:password@]host[:port]
+    #[arg(long, value_name = "URL", env = "POS_SIM_BROKER")]
+    broker: Broker,
+
+    /// The shop ([a-z0-9][a-z0-9-]{0,31})
+    #[arg(long, value_name = "NAME")]
+    store: String,
+
+    /// The till in the shop
+    #[arg(long, value_name = "NAME", default_value = "counter-1")]
+    device: String,
+
+    /// Keep the till's flash in a file here; without it, what is unacked is gone when you quit
+    #[arg(long, value_name = "DIR")]
+    queue: Option<PathBuf>,
+
+    /// en or fr; without it, the environment's language
+    #[arg(long, value_name = "LANGUAGE", value_parser = language)]
+    lang: Option<Language>,
+}
+
+fn language(text: &str) -> Result<Language, String> {
+    match text {
+        "en" => Ok(Language::English),
+        "fr" => Ok(Language::French),
+        _ => Err("en or fr".to_owned()),
+    }
+}
+
+#[derive(Args)]
 #[command(group(ArgGroup::new("sales").required(true).args(["store", "replay"])))]
 struct Arguments {
     /// The MQTT broker: mqtt://[user:password@]host[:port]
@@ -110,6 +157,8 @@ Examples:
   pos-sim --broker mqtt://localhost --store paris-1 --devices 5 --rate 20
   pos-sim --broker mqtt://localhost --store paris-1 --devices 50 --rate 0 --events 1000000 --ledger ledger.jsonl
   pos-sim --broker mqtt://localhost --replay sales.csv.gz --currency USD --speed 600
+  pos-sim --broker mqtt://localhost --store paris-1 --devices 500 --rate 0 --events 100000 --faults all=5
+  pos-sim till --broker mqtt://localhost --store paris-1
 
 Ctrl-C stops the selling and waits up to 10 s for the last acks; a second Ctrl-C ends it at once.
 
@@ -182,7 +231,14 @@ const WRONG: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut arguments = Arguments::parse();
+    let invocation = Invocation::parse();
+    if let Some(Act::Till(arguments)) = invocation.act {
+        return work_at_the_till(arguments).await;
+    }
+    let Some(mut arguments) = invocation.simulation else {
+        Invocation::command().print_help().ok();
+        return ExitCode::from(WRONG);
+    };
     let summary_file = arguments.summary.take();
     let plan = arguments.plan();
     allow_many_connections();
@@ -220,6 +276,26 @@ async fn main() -> ExitCode {
             eprintln!("pos-sim: {error}");
             let own_fault = matches!(error, SimError::Task(_) | SimError::Latencies(_));
             ExitCode::from(if own_fault { NOT_ALL_ACKED } else { WRONG })
+        }
+    }
+}
+
+async fn work_at_the_till(arguments: TillArguments) -> ExitCode {
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let options = counter::Options {
+        broker: arguments.broker,
+        store: arguments.store,
+        device: arguments.device,
+        queue: arguments.queue,
+        language: arguments.lang.unwrap_or(Language::of(locale.as_deref())),
+    };
+    match counter::run(options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pos-sim: {error}");
+            ExitCode::from(WRONG)
         }
     }
 }
