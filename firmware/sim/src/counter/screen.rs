@@ -211,7 +211,7 @@ mod tests {
             let words = language.words();
             let helps = [words.help_selling, words.help_paying, words.help_typing];
             let longest = helps.iter().flatten().map(|line| line.chars().count()).max();
-            assert!(longest.is_some_and(|longest| longest <= 84), "{longest:?}");
+            assert!(longest.is_some_and(|longest| longest <= 80), "{longest:?}");
         }
         assert!(screen[23].contains("k couper le courant"), "{}", screen[23]);
     }

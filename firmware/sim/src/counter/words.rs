@@ -110,7 +110,7 @@ static ENGLISH: Words = Words {
     lost: "The flash lost event",
     number: "That is no such number.",
     help_selling: [
-        "↑↓ choose   + or Enter one more   - one less   d discount   c check out   l deliver",
+        "↑↓ choose  + one more  - one less  d discount  c check out  l deliver",
         "r refund the last   v next step of a delivery",
         "n plug or unplug the network   k cut the power   q quit",
     ],
@@ -161,7 +161,7 @@ static FRENCH: Words = Words {
     lost: "La mémoire flash a perdu l'événement",
     number: "Ce nombre ne convient pas.",
     help_selling: [
-        "↑↓ choisir   + ou Entrée un de plus   - un de moins   d remise   c encaisser   l livrer",
+        "↑↓ choisir  + un de plus  - un de moins  d remise  c encaisser  l livrer",
         "r rembourser le dernier   v étape suivante d'une livraison",
         "n (dé)brancher le réseau   k couper le courant   q quitter",
     ],
