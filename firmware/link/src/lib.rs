@@ -23,11 +23,13 @@
 #![warn(missing_docs)]
 
 mod backoff;
+mod frames;
 mod uplink;
 mod watchdog;
 mod window;
 
 pub use backoff::Backoff;
+pub use frames::Frames;
 pub use uplink::{Heard, Identity, LinkError, OFFLINE, ONLINE, Refusal, Spoke, Uplink};
 pub use watchdog::Watchdog;
 pub use window::{Send, Settings, Window};

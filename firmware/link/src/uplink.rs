@@ -14,7 +14,7 @@ use embedded_svc::mqtt::client::QoS;
 use embedded_svc::mqtt::client::asynch::{Client, Publish};
 use heapless::String;
 
-use crate::{Millis, Settings, Window};
+use crate::{Frames, Millis, Settings, Window};
 
 /// The retained status of a terminal that is connected.
 pub const ONLINE: &[u8] = b"online";
@@ -166,25 +166,25 @@ impl Uplink {
     ///
     /// # Errors
     /// The client's, or the queue's.
-    pub async fn speak<M, F, const PAGES: usize>(
+    pub async fn speak<M, Q>(
         &mut self,
         mqtt: &mut M,
-        queue: &mut SaleQueue<F, PAGES>,
+        queue: &mut Q,
         now: Millis,
         random: u32,
         buffers: &mut [[u8; MAX_FRAME]; 2],
-    ) -> Result<Spoke, LinkError<M::Error, F::Error>>
+    ) -> Result<Spoke, LinkError<M::Error, Q::Error>>
     where
         M: Publish,
         M::Error: Refusal,
-        F: MultiwriteNorFlash,
+        Q: Frames,
     {
         self.window.expire(now);
         let Some(send) = self.window.send(now, random) else {
             return Ok(Spoke::Nothing);
         };
         let [kept, sent] = buffers;
-        let len = queue.get(send.seq, kept).await.map_err(LinkError::Queue)?;
+        let len = queue.frame(send.seq, kept).await.map_err(LinkError::Queue)?;
         let frame = len.map(|len| &kept[..len]);
         let readable = frame.and_then(|frame| {
             let kind = decode(frame).ok()?.event.kind();

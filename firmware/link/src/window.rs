@@ -144,6 +144,9 @@ impl Window {
     pub fn retract(&mut self, send: Send) {
         if send.seq + 1 == self.next && send.seq > self.acked {
             self.next = send.seq;
+            if !send.again {
+                self.sent = send.seq - 1;
+            }
             if self.next == self.oldest() {
                 self.deadline = None;
             }

@@ -93,6 +93,19 @@ fn an_ack_while_going_back_skips_what_it_covers() {
 }
 
 #[test]
+fn what_was_not_sent_after_all_is_not_sent_again() {
+    let mut window = window(3, 2);
+    let first = window.send(0, MIDDLE).unwrap();
+    window.retract(first);
+    assert_eq!((window.deadline(), window.ack(ack(1), 0, MIDDLE)), (None, 0));
+    assert_eq!(window.send(0, MIDDLE), Some(Send { seq: 1, again: false }));
+    window.reconnected();
+    let again = window.send(0, MIDDLE).unwrap();
+    window.retract(again);
+    assert_eq!(window.send(0, MIDDLE), Some(Send { seq: 1, again: true }));
+}
+
+#[test]
 fn resumes_with_the_next_number_and_believes_acks_for_the_old_ones() {
     let mut window = Window::resume(EPOCH, 3, 6, Settings::default());
     assert_eq!(window.oldest(), 4);

@@ -45,4 +45,4 @@ mod read_back;
 pub use block::block_on;
 pub use part::PART;
 pub use queue::{Opened, QueueError, SaleQueue};
-pub use ram::{Fault, RamError, RamFlash, Wear};
+pub use ram::{Fault, Memory, RamError, RamFlash, Wear};

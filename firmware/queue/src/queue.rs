@@ -1,11 +1,12 @@
 //! The queue itself: sequential-storage's queue for the events, its map for the notes.
 
-use core::fmt;
 use core::ops::{ControlFlow, Range};
+use core::{fmt, mem};
 
 use comptoir_wire::MAX_FRAME;
 use embedded_storage_async::nor_flash::{MultiwriteNorFlash, NorFlash};
 use sequential_storage::Error as StorageError;
+use sequential_storage::cache::key_pointers::ArrayKeyPointers;
 use sequential_storage::cache::page_pointers::ArrayPagePointers;
 use sequential_storage::cache::page_states::ArrayPageStates;
 use sequential_storage::cache::{Cache, Uncached};
@@ -13,7 +14,7 @@ use sequential_storage::map::{MapConfig, MapStorage};
 use sequential_storage::queue::{QueueConfig, QueueStorage};
 
 use crate::part::{Assembly, ITEM, PART, PartHeader, checksum, count};
-use crate::read_back::{ReadBack, ReadBackError};
+use crate::read_back::{ReadBack, ReadBackError, Trace};
 
 /// Pages for the notes: the fewest of a map, which writes one while it keeps the other.
 const NOTE_PAGES: u32 = 2;
@@ -27,7 +28,15 @@ const ATTEMPTS: u32 = 8;
 type Events<F, const PAGES: usize> =
     QueueStorage<ReadBack<F>, Cache<ArrayPageStates<PAGES>, ArrayPagePointers<PAGES>, Uncached>>;
 
-type Notes<'f, F> = MapStorage<u8, &'f mut ReadBack<F>, Cache<Uncached, Uncached, Uncached, u8>>;
+/// Without it, each note would look at all the notes of its page first.
+type NoteCache = Cache<
+    ArrayPageStates<{ NOTE_PAGES as usize }>,
+    ArrayPagePointers<{ NOTE_PAGES as usize }>,
+    ArrayKeyPointers<u8, 1>,
+    u8,
+>;
+
+type Notes<'f, F> = MapStorage<u8, &'f mut ReadBack<F>, NoteCache>;
 
 /// Why the queue could not do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,11 +108,16 @@ pub enum Opened {
 pub struct SaleQueue<F: MultiwriteNorFlash, const PAGES: usize> {
     events: Events<F, PAGES>,
     notes: Range<u32>,
+    note_cache: NoteCache,
     epoch: u32,
     /// All up to here are deleted.
     acked: u32,
     /// The highest number given.
     newest: u32,
+    /// Where the last item ends that a reader is known to come to; `None`: nobody has looked.
+    reached: Option<u32>,
+    /// Bytes that are free at least: deletions only add to them.
+    room: u32,
 }
 
 impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
@@ -138,8 +152,8 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         let noted = queue.note().await;
         queue.or_erase_notes(noted).await?;
         queue.events.erase_all().await?;
-        let removed = queue.notes()?.remove_all_items(&mut [0; NOTE_BYTES]).await;
-        queue.or_erase_notes(removed.map_err(QueueError::from)).await?;
+        let removed = queue.forget_notes().await;
+        queue.or_erase_notes(removed).await?;
         let noted = queue.note().await;
         queue.or_erase_notes(noted).await?;
         Ok(queue)
@@ -160,6 +174,10 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         if !self.has_room_for(frame.len()).await? {
             return Err(QueueError::Full);
         }
+        let room = self.room.saturating_sub(Self::needed(frame.len())?);
+        // Both hold again once all went well: a write that failed took more room, and left who knows what.
+        self.room = 0;
+        let mut reached = self.reached.take();
         let (crc, mut item) = (checksum(frame), [0; ITEM]);
         // At most 21, by the bound above.
         let count = u8::try_from(count(frame.len())).map_err(|_| QueueError::TooLarge)?;
@@ -173,16 +191,38 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
             };
             let len = header.write(part, &mut item);
             self.push_item(&item[..len]).await?;
+            reached = reached.and_then(|end| self.follows(end));
         }
-        if !self.holds(seq, crc).await? {
+        let end = self.events.flash().trace.run.end;
+        if mem::take(&mut self.events.flash().failed) {
+            reached = None;
+        }
+        if reached.is_none() && !self.holds(seq, crc).await? {
             return Err(QueueError::Corrupted);
         }
         self.newest = seq;
-        self.note().await
+        self.note().await?;
+        (self.reached, self.room) = (Some(end), room);
+        Ok(())
+    }
+
+    /// Whether a reader that came to the item ending at `end` comes to the one written last: where that one ends.
+    ///
+    /// Readers go through a page item by item, then to the next page. So they do if it stands right behind the
+    /// other, or first on the page after it, and no page but that one was erased on the way.
+    fn follows(&mut self, end: u32) -> Option<u32> {
+        let range = self.events.flash_range();
+        let page = u32::try_from(F::ERASE_SIZE).ok()?;
+        let Trace { run, erases, erased } = self.events.flash().trace.clone();
+        let after = end.next_multiple_of(page);
+        let next = if after == range.end { range.start } else { after };
+        let here = run.start == end && erases == 0;
+        let there = run.start == next && (erases == 0 || (erases == 1 && erased == next));
+        (here || there).then_some(run.end)
     }
 
     /// Whether a reader will find that event. Pages whose marks are damaged take items that no reader comes to:
-    /// such an event must not be confirmed.
+    /// such an event must not be confirmed. Goes through all that is held; [`follows`](Self::follows) spares that.
     async fn holds(&mut self, seq: u32, crc: u32) -> Result<bool, QueueError<F::Error>> {
         let (epoch, mut item, mut last) = (self.epoch, [0; ITEM], None::<PartHeader>);
         let mut items = self.events.iter().await?;
@@ -206,11 +246,13 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
     /// What was written and could not be read is passed over, here and by every reader.
     async fn push_item(&mut self, item: &[u8]) -> Result<(), QueueError<F::Error>> {
         for _ in 1..ATTEMPTS {
+            self.events.flash().trace = Trace::default();
             match self.events.push(item, false).await.map_err(QueueError::from) {
                 Err(QueueError::Worn) => {}
                 done => return done,
             }
         }
+        self.events.flash().trace = Trace::default();
         Ok(self.events.push(item, false).await?)
     }
 
@@ -283,6 +325,15 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
     /// # Errors
     /// The flash.
     pub async fn has_room_for(&mut self, len: usize) -> Result<bool, QueueError<F::Error>> {
+        let needed = Self::needed(len)?;
+        if self.room < needed {
+            self.room = self.events.space_left().await?;
+        }
+        Ok(self.room >= needed)
+    }
+
+    /// Bytes that an event of `len` bytes takes at most, with what it wastes at the ends of pages.
+    fn needed(len: usize) -> Result<u32, QueueError<F::Error>> {
         let word = u32::try_from(F::WRITE_SIZE.max(F::READ_SIZE)).map_err(|_| QueueError::Range)?;
         let item = Events::<F, PAGES>::item_overhead_size()
             + u32::try_from(ITEM)
@@ -292,8 +343,7 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         let page = u32::try_from(F::ERASE_SIZE).map_err(|_| QueueError::Range)?;
         // Each page that is touched may waste what is smaller than an item at its end.
         let pages = items.saturating_mul(item) / (page - item) + 2;
-        let needed = items.saturating_add(pages).saturating_mul(item);
-        Ok(self.events.space_left().await? >= needed)
+        Ok(items.saturating_add(pages).saturating_mul(item))
     }
 
     /// Of all the events.
@@ -328,12 +378,12 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
 
     /// The flash, for what the queue has no part in: its measures, its faults in tests.
     pub fn flash(&mut self) -> &mut F {
-        &mut self.events.flash().0
+        &mut self.events.flash().flash
     }
 
     /// Gives the flash back.
     pub fn close(self) -> F {
-        self.events.destroy().0.0
+        self.events.destroy().0.flash
     }
 
     /// The range cut in two, and a queue on it that has looked at nothing yet.
@@ -348,11 +398,14 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         let config = QueueConfig::try_new(middle..range.end).map_err(|_| QueueError::Range)?;
         let cache = Cache::new(ArrayPageStates::new(), ArrayPagePointers::new(), Uncached);
         Ok(Self {
-            events: QueueStorage::new(ReadBack(flash), config, cache),
+            events: QueueStorage::new(ReadBack::new(flash), config, cache),
             notes: range.start..middle,
+            note_cache: note_cache(),
             epoch: epoch.max(1),
             acked: 0,
             newest: 0,
+            reached: None,
+            room: 0,
         })
     }
 
@@ -409,15 +462,25 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
 
     async fn note(&mut self) -> Result<(), QueueError<F::Error>> {
         let note = (u64::from(self.newest) << 32) | u64::from(self.epoch);
-        Ok(self
-            .notes()?
-            .store_item(&mut [0; NOTE_BYTES], &NOTE, &note)
-            .await?)
+        let mut notes = open_notes(self.events.flash(), self.notes.clone(), &mut self.note_cache)?;
+        let stored = notes.store_item(&mut [0; NOTE_BYTES], &NOTE, &note).await;
+        self.note_cache = notes.destroy().1;
+        Ok(stored?)
+    }
+
+    async fn forget_notes(&mut self) -> Result<(), QueueError<F::Error>> {
+        let mut notes = open_notes(self.events.flash(), self.notes.clone(), &mut self.note_cache)?;
+        let removed = notes.remove_all_items(&mut [0; NOTE_BYTES]).await;
+        self.note_cache = notes.destroy().1;
+        Ok(removed?)
     }
 
     /// Epoch and newest number, as noted last.
     async fn read_note(&mut self) -> Result<Option<(u32, u32)>, QueueError<F::Error>> {
-        let note = match self.notes()?.fetch_item::<u64>(&mut [0; NOTE_BYTES], &NOTE).await {
+        let mut notes = open_notes(self.events.flash(), self.notes.clone(), &mut self.note_cache)?;
+        let fetched = notes.fetch_item::<u64>(&mut [0; NOTE_BYTES], &NOTE).await;
+        self.note_cache = notes.destroy().1;
+        let note = match fetched {
             Ok(note) => note,
             Err(StorageError::Storage { value, .. }) => return Err(value.into()),
             // The events know the numbers too.
@@ -439,17 +502,27 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
             Err(_) => {
                 let Range { start, end } = self.notes.clone();
                 self.events.flash().erase(start, end).await?;
+                self.note_cache = note_cache();
                 self.note().await
             }
         }
     }
+}
 
-    fn notes(&mut self) -> Result<Notes<'_, F>, QueueError<F::Error>> {
-        let config = MapConfig::try_new(self.notes.clone()).map_err(|_| QueueError::Range)?;
-        Ok(MapStorage::new(
-            self.events.flash(),
-            config,
-            Cache::new_uncached(),
-        ))
-    }
+fn note_cache() -> NoteCache {
+    Cache::new(
+        ArrayPageStates::new(),
+        ArrayPagePointers::new(),
+        ArrayKeyPointers::new(),
+    )
+}
+
+/// The map of the notes. Its cache comes back from [`MapStorage::destroy`]; without it, the next looks for itself.
+fn open_notes<'f, F: MultiwriteNorFlash>(
+    flash: &'f mut ReadBack<F>,
+    range: Range<u32>,
+    cache: &mut NoteCache,
+) -> Result<Notes<'f, F>, QueueError<F::Error>> {
+    let config = MapConfig::try_new(range).map_err(|_| QueueError::Range)?;
+    Ok(MapStorage::new(flash, config, mem::replace(cache, note_cache())))
 }

@@ -5,6 +5,8 @@
 
 mod catalogue;
 
+pub(crate) use catalogue::PRODUCTS;
+
 use fake::Fake;
 use fake::faker::address::raw::{CityName, StreetName};
 use fake::faker::name::raw::{FirstName, LastName};

@@ -19,16 +19,16 @@ pub enum JsonError {
     Json(#[from] serde_json::Error),
 }
 
-/// Appends a postcard frame as JSON to `out`, with `oldest` in place of its own.
+/// Appends a postcard frame as JSON to `out`.
 ///
 /// # Errors
 /// The frame cannot be read.
-pub fn write_event(frame: &[u8], oldest: u32, out: &mut Vec<u8>) -> Result<(), JsonError> {
+pub fn write_event(frame: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
     let Frame { header, event } = decode(frame)?;
     let envelope = Envelope {
         epoch: header.epoch,
         seq: header.seq,
-        oldest,
+        oldest: header.oldest,
         timestamp: timestamp(header.time_ms),
     };
     match event {
@@ -80,22 +80,18 @@ pub fn write_event(frame: &[u8], oldest: u32, out: &mut Vec<u8>) -> Result<(), J
     Ok(())
 }
 
-/// Reads an ack, JSON or postcard, whichever it is.
+/// Reads an ack in JSON.
 ///
 /// # Errors
-/// It is neither.
+/// It is none.
 pub fn read_ack(payload: &[u8]) -> Result<Ack, JsonError> {
     #[derive(serde::Deserialize)]
     struct JsonAck {
         epoch: u32,
         seq: u32,
     }
-    if payload.first() == Some(&b'{') {
-        let JsonAck { epoch, seq } = serde_json::from_slice(payload)?;
-        Ok(Ack { epoch, seq })
-    } else {
-        Ok(Ack::decode(payload)?)
-    }
+    let JsonAck { epoch, seq } = serde_json::from_slice(payload)?;
+    Ok(Ack { epoch, seq })
 }
 
 #[derive(serde::Serialize)]
@@ -209,7 +205,7 @@ mod tests {
     fn json(header: Header, event: Event<'_>) -> String {
         let mut buffer = [0; MAX_FRAME];
         let mut out = Vec::new();
-        write_event(encode(&header, &event, &mut buffer).unwrap(), 5, &mut out).unwrap();
+        write_event(encode(&header, &event, &mut buffer).unwrap(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -226,7 +222,7 @@ mod tests {
         let header = Header {
             epoch: 7,
             seq: 9,
-            oldest: 1,
+            oldest: 5,
             time_ms: 1_500_000_000_001,
         };
         assert_eq!(
@@ -258,7 +254,7 @@ mod tests {
                 Header {
                     epoch: 7,
                     seq: 9,
-                    oldest: 1,
+                    oldest: 5,
                     time_ms: 0
                 },
                 Event::Order(order)
@@ -268,13 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn acks_of_both_kinds() {
+    fn acks() {
         let ack = Ack { epoch: 1, seq: 2 };
         assert_eq!(read_ack(br#"{"epoch":1,"seq":2}"#).unwrap(), ack);
-        assert_eq!(
-            read_ack(ack.encode(&mut [0; Ack::MAX_BYTES]).unwrap()).unwrap(),
-            ack
-        );
-        assert!(read_ack(b"").is_err());
+        assert!(read_ack(br#"{"epoch":1}"#).is_err());
     }
 }

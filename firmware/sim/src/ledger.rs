@@ -1,18 +1,20 @@
 //! The ledger: one JSON line per event, for whoever wants to audit what arrived in Kafka.
 //!
 //! An event's line is written when it is acked end to end; when a run is broken off, those not acked follow
-//! with `"acked":null`. An event without `acked` may or may not be in Kafka; one with it must be.
+//! with `"acked":null`, and so do those whose flash lost them, when that is found out. An event without `acked` may or
+//! may not be in Kafka; one with it must be.
+//!
+//! What a line says is kept here from the sale on, not in the terminal: that one forgets it with its power.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use comptoir_wire::decode;
+use comptoir_wire::topic::Kind;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::queue::Held;
 use crate::tally::Clock;
 
 /// The ledger cannot be written.
@@ -28,6 +30,17 @@ pub struct LedgerError {
 pub struct Ledger {
     path: PathBuf,
     file: Mutex<BufWriter<File>>,
+}
+
+/// An event that was sold and is not acked.
+#[derive(Debug)]
+pub struct Sold {
+    pub seq: u32,
+    pub kind: Kind,
+    /// Its order; nothing if there is no ledger.
+    pub key: Box<str>,
+    /// When it was first published, in microseconds of the clock; 0: not yet.
+    pub published: u64,
 }
 
 #[derive(Serialize)]
@@ -52,28 +65,27 @@ impl Ledger {
         })
     }
 
-    /// Writes one line per event of `terminal` (`{store}/{device}`); `acked` in microseconds of the clock.
+    /// Writes one line per event of `terminal` (`{store}/{device}`) and epoch; `acked` in microseconds of the clock.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write<'a>(
         &self,
         terminal: &str,
+        epoch: u32,
         clock: &Clock,
-        events: impl Iterator<Item = &'a Held>,
+        events: impl Iterator<Item = &'a Sold>,
         acked: Option<u64>,
     ) -> Result<(), LedgerError> {
         let at = |micros| time(clock.unix_ms(micros));
         let acked = acked.map(at);
         let mut lines = Vec::new();
-        for held in events {
-            // It was encoded by this program or decoded when its queue was opened.
-            let Ok(frame) = decode(&held.frame) else { continue };
+        for sold in events {
             let line = Line {
-                ce_id: format!("{terminal}/{}/{}", frame.header.epoch, frame.header.seq),
-                topic: held.kind.as_str(),
-                key: frame.event.order_id(),
-                published: (held.published > 0).then(|| at(held.published)),
+                ce_id: format!("{terminal}/{epoch}/{}", sold.seq),
+                topic: sold.kind.as_str(),
+                key: &sold.key,
+                published: (sold.published > 0).then(|| at(sold.published)),
                 acked: acked.clone(),
             };
             serde_json::to_writer(&mut lines, &line).map_err(|error| failed(&self.path, error.into()))?;

@@ -1,8 +1,9 @@
 //! Simulated point-of-sale terminals, many in one process: `pos-sim` as a library.
 //!
-//! Each terminal is a task with an MQTT 5 connection, an epoch, sequence numbers and a queue of its own. It
-//! runs the terminals' own code where that exists: `comptoir-wire` for every byte, `comptoir-link` for what
-//! is sent when. Its sales are invented ([`invent`], [`till`]) or replayed from real receipts ([`replay`]).
+//! Each terminal is a task with an MQTT 5 connection, and runs the firmware: the till of `comptoir-terminal`, the
+//! queue of `comptoir-queue` on a flash in memory or in a file, the link of `comptoir-link`, every byte of
+//! `comptoir-wire`. What is here is what real terminals have around them: somebody who works at the till ([`cashier`],
+//! [`invent`]) or receipts that were rung up elsewhere ([`replay`]), an MQTT client, and [`faults`].
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), comptoir_sim::SimError> {
@@ -20,21 +21,27 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cashier;
+mod client;
+pub mod counter;
+mod dialect;
+pub mod faults;
+mod flash;
 pub mod invent;
-pub mod json;
+mod json;
 mod ledger;
 mod pace;
 mod plan;
-pub mod queue;
+mod queue;
 pub mod replay;
 mod run;
 mod session;
 mod source;
 mod tally;
 mod terminal;
-pub mod till;
 
 pub use comptoir_link::Settings;
+pub use flash::FlashFileError;
 pub use ledger::LedgerError;
 pub use plan::{Broker, End, Plan, PlanError, Sales};
 pub use queue::QueueError;

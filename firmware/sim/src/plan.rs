@@ -9,6 +9,8 @@ use comptoir_link::Settings;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::faults::{Faults, Kind};
+
 /// Why a plan cannot be carried out.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
@@ -178,8 +180,11 @@ pub struct Plan {
     pub ledger: Option<PathBuf>,
     /// A directory for the terminals' queues; `None`: in memory.
     pub queue: Option<PathBuf>,
-    /// Unacked events at which a terminal stops selling until the gateway has taken some.
+    /// Unacked events at which a terminal stops selling until the gateway has taken some. It stops before that when
+    /// its flash of 4 MiB has no room for another sale.
     pub queue_limit: usize,
+    /// What is made to go wrong, and how often.
+    pub faults: Faults,
     /// How each terminal sends.
     pub link: Settings,
     /// After the selling has been stopped from outside: how long to wait for acks.
@@ -203,6 +208,7 @@ impl Plan {
             ledger: None,
             queue: None,
             queue_limit: 10_000,
+            faults: Faults::default(),
             link: Settings::default(),
             drain: Duration::from_secs(10),
         }
@@ -236,6 +242,12 @@ impl Plan {
         }
         if self.json_terminals > 100 {
             return wrong("--json-terminals", "0 to 100 percent are expected");
+        }
+        if self.queue.is_some() && self.faults.of(Kind::Power) > 0 {
+            return wrong(
+                "--faults",
+                "power cuts are for queues in memory; kill pos-sim for those in files",
+            );
         }
         if self.queue_limit == 0 {
             return wrong("--queue-limit", "at least 1 is expected");

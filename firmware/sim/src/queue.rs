@@ -1,211 +1,293 @@
-//! The events a terminal holds until the gateway has them: in memory, or in a file that survives a kill.
-//!
-//! A sale counts once [`SaleQueue::commit`] has returned; an event leaves only by [`SaleQueue::remove`].
-
-mod file;
+//! A simulated terminal's queue: the firmware's, and in memory the frames that the link asks for next.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use bytes::Bytes;
-use comptoir_wire::topic::{Kind, Name};
+use bytes::{Bytes, BytesMut};
+use comptoir_link::Frames;
+use comptoir_queue::{Opened, QueueError as FlashQueueError, RamError, SaleQueue, block_on};
+use comptoir_wire::MAX_FRAME;
+use comptoir_wire::topic::Name;
 
-use self::file::QueueFile;
+use crate::flash::{EVENT_PAGES, Flash, FlashFileError, SIZE, in_file, in_memory};
+
+/// What the queue says that went wrong with its flash.
+pub type FlashError = FlashQueueError<RamError>;
 
 /// Why a terminal's queue cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// The operating system refused.
-    #[error("{act} the queue {path}: {source}")]
-    Io {
-        /// What was tried.
-        act: &'static str,
-        /// The file.
-        path: String,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// The file is not a queue, or of another format.
-    #[error("{path} is not a queue of a terminal; it was left as it is")]
-    Foreign {
-        /// The file.
-        path: String,
-    },
-    /// A record is whole, its checksum right, and yet it is not what a queue holds.
-    #[error("the queue {path} is damaged at byte {at}: {what}; it was left as it is")]
-    Damaged {
-        /// The file.
-        path: String,
-        /// Where the record begins.
-        at: u64,
+    /// Its file.
+    #[error(transparent)]
+    File(#[from] FlashFileError),
+    /// Its flash, for good.
+    #[error("{terminal}: {what}")]
+    Flash {
+        /// `{store}/{device}`.
+        terminal: String,
         /// What is wrong.
         what: String,
     },
+    /// The file took what was written and could not be synced; nothing is sold then.
+    #[error("{terminal}: sync the queue: {source}")]
+    Sync {
+        /// `{store}/{device}`.
+        terminal: String,
+        /// The system's error.
+        source: std::io::Error,
+    },
 }
 
-/// An event not yet acked.
-#[derive(Debug)]
-pub struct Held {
-    /// Its number.
-    pub seq: u32,
-    /// Which topic it belongs on.
-    pub kind: Kind,
-    /// Its frame, as it was when it was sold.
-    pub frame: Bytes,
-    /// When this process first published it, in microseconds of its clock; 0: not yet.
-    pub published: u64,
+/// The flash queue, and what of it is kept in memory.
+pub struct Queue {
+    flash: SaleQueue<Flash, EVENT_PAGES>,
+    recent: Recent,
+    scratch: BytesMut,
 }
 
-/// What a terminal holds, oldest first, without holes.
-#[derive(Debug)]
-pub struct SaleQueue {
-    epoch: u32,
-    /// All up to here are acked.
-    acked: u32,
-    held: VecDeque<Held>,
-    /// Events at the end that are not yet committed.
-    uncommitted: usize,
-    file: Option<QueueFile>,
+/// Frames one after another without holes: those that the link is at.
+///
+/// A real terminal has as much, or reads its flash. What is not here is read from there, so many at a time that
+/// the walk through the flash costs each of them little.
+struct Recent {
+    first: u32,
+    frames: VecDeque<Bytes>,
+    most: usize,
 }
 
-impl SaleQueue {
-    /// An empty queue that a kill destroys.
-    pub fn in_memory(epoch: u32) -> Self {
-        Self {
-            epoch,
-            acked: 0,
-            held: VecDeque::new(),
-            uncommitted: 0,
-            file: None,
+impl Recent {
+    fn add(&mut self, seq: u32, frame: Bytes) {
+        if self.frames.is_empty() {
+            self.first = seq;
+        }
+        if self.frames.len() < self.most && self.next() == seq {
+            self.frames.push_back(frame);
         }
     }
 
-    /// The queue of a terminal in `directory`; made, with `epoch`, if it is not there. An existing one keeps
-    /// its own epoch and goes on with its next number. Blocks.
+    fn next(&self) -> u32 {
+        // At most `most` of them, and numbers end before u32 does.
+        self.first + u32::try_from(self.frames.len()).unwrap_or(0)
+    }
+
+    fn get(&self, seq: u32) -> Option<&Bytes> {
+        self.frames.get(seq.checked_sub(self.first)? as usize)
+    }
+
+    fn forget_through(&mut self, seq: u32) {
+        while self.first <= seq && self.frames.pop_front().is_some() {
+            self.first += 1;
+        }
+    }
+}
+
+impl Queue {
+    /// The queue on new flash in memory, or in the terminal's file in `directory`. `epoch` is used if there is none
+    /// yet. Keeps up to `most` frames in memory. Blocks.
     ///
     /// # Errors
-    /// The directory or file cannot be used, or the file is not a queue; it is then left as it is.
-    pub fn on_disk(
-        directory: &Path,
+    /// The file cannot be used.
+    pub fn open(
+        directory: Option<&Path>,
         store: Name<'_>,
         device: Name<'_>,
         epoch: u32,
-    ) -> Result<Self, QueueError> {
-        // No name has an underscore, so no two terminals share a file.
-        let path = directory.join(format!("{store}_{device}.queue"));
-        let (file, epoch, acked, frames) = QueueFile::open(path, epoch)?;
-        let held = (acked + 1..)
-            .zip(frames)
-            .map(|(seq, (kind, frame))| Held {
-                seq,
-                kind,
-                frame,
-                published: 0,
-            })
-            .collect();
-        Ok(Self {
-            epoch,
-            acked,
-            held,
-            uncommitted: 0,
-            file: Some(file),
-        })
+        most: usize,
+    ) -> Result<(Self, Opened), QueueError> {
+        let flash = match directory {
+            None => in_memory(),
+            // No name has an underscore, so no two terminals share a file.
+            Some(directory) => in_file(&directory.join(format!("{store}_{device}.queue")))?,
+        };
+        let terminal = format!("{store}/{device}");
+        let (flash, opened) = block_on(SaleQueue::open(flash, 0..SIZE, epoch))
+            .map_err(|error| failed(&terminal, None, error))?;
+        Ok((Self::with(flash, most), opened))
     }
 
-    /// Of all its events.
-    pub fn epoch(&self) -> u32 {
-        self.epoch
-    }
-
-    /// The highest number acked.
-    pub fn acked(&self) -> u32 {
-        self.acked
-    }
-
-    /// The highest number given.
-    pub fn newest(&self) -> u32 {
-        self.held.back().map_or(self.acked, |held| held.seq)
-    }
-
-    /// Events held.
-    pub fn len(&self) -> usize {
-        self.held.len()
-    }
-
-    /// Whether all is acked.
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
-    }
-
-    /// Adds the event with the next number. It is not sold before [`commit`](Self::commit).
-    pub fn push(&mut self, seq: u32, kind: Kind, frame: Bytes) {
-        debug_assert_eq!(seq, self.newest() + 1, "without holes");
-        if let Some(file) = &mut self.file {
-            file.append(&frame);
+    fn with(flash: SaleQueue<Flash, EVENT_PAGES>, most: usize) -> Self {
+        Self {
+            flash,
+            recent: Recent {
+                first: 1,
+                frames: VecDeque::new(),
+                most: most.max(1),
+            },
+            scratch: BytesMut::new(),
         }
-        self.held.push_back(Held {
-            seq,
-            kind,
-            frame,
-            published: 0,
-        });
-        self.uncommitted += 1;
     }
 
-    /// Makes what was pushed as durable as this queue is; how many events that were.
+    /// The firmware's queue.
+    pub fn flash_queue(&self) -> &SaleQueue<Flash, EVENT_PAGES> {
+        &self.flash
+    }
+
+    /// The flash itself, for faults.
+    pub fn flash(&mut self) -> &mut Flash {
+        self.flash.flash()
+    }
+
+    /// As after a power cut: what was in memory is gone, and the flash is all there is.
     ///
     /// # Errors
-    /// The file could not be written; nothing is sold then, and the queue is not to be used any more.
-    pub async fn commit(&mut self) -> Result<usize, QueueError> {
-        if self.uncommitted > 0
-            && let Some(file) = &mut self.file
-        {
-            file.sync().await?;
-        }
-        Ok(std::mem::take(&mut self.uncommitted))
+    /// The flash.
+    pub fn restart(self, epoch: u32) -> Result<(Self, Opened), FlashError> {
+        let most = self.recent.most;
+        let mut flash = self.flash.close();
+        flash.restore_power();
+        let (flash, opened) = block_on(SaleQueue::open(flash, 0..SIZE, epoch))?;
+        Ok((Self::with(flash, most), opened))
     }
 
-    /// The event with this number, if it is held.
-    pub fn get_mut(&mut self, seq: u32) -> Option<&mut Held> {
-        let at = seq.checked_sub(self.acked + 1)?;
-        self.held.get_mut(at as usize)
-    }
-
-    /// Takes the oldest event out: the gateway has it.
-    pub fn remove(&mut self) -> Option<Held> {
-        let held = self.held.pop_front()?;
-        self.acked = held.seq;
-        Some(held)
-    }
-
-    /// Notes what was removed. It goes to the disk with the next sale, or with [`close`](Self::close): an ack
-    /// that a kill makes forgotten costs a second sending, nothing else.
+    /// Deletes everything and begins another epoch.
     ///
     /// # Errors
-    /// The file could not be written.
-    pub async fn removed(&mut self) -> Result<(), QueueError> {
-        match &mut self.file {
-            Some(file) => {
-                file.acked(self.acked, self.held.iter().map(|held| &held.frame))
-                    .await
+    /// The flash.
+    pub fn format(self, epoch: u32) -> Result<Self, FlashError> {
+        let most = self.recent.most;
+        let flash = block_on(SaleQueue::format(self.flash.close(), 0..SIZE, epoch))?;
+        Ok(Self::with(flash, most))
+    }
+
+    /// Whether the largest event would find room.
+    ///
+    /// # Errors
+    /// The flash.
+    pub fn has_room(&mut self) -> Result<bool, FlashError> {
+        block_on(self.flash.has_room_for(MAX_FRAME))
+    }
+
+    /// Keeps an event; for good once what [`sync`](Self::sync) gives was synced.
+    ///
+    /// # Errors
+    /// As [`SaleQueue::push`].
+    pub fn push(&mut self, seq: u32, frame: &[u8]) -> Result<(), FlashError> {
+        block_on(self.flash.push(seq, frame))?;
+        self.scratch.extend_from_slice(frame);
+        self.recent.add(seq, self.scratch.split().freeze());
+        Ok(())
+    }
+
+    /// The file that is to be synced now, if there is one.
+    pub fn sync(&mut self) -> Option<std::sync::Arc<std::fs::File>> {
+        self.flash.flash().memory_mut().unsynced()
+    }
+
+    /// Deletes all events through `seq`.
+    ///
+    /// # Errors
+    /// The flash.
+    pub fn delete_through(&mut self, seq: u32) -> Result<(), FlashError> {
+        self.recent.forget_through(seq);
+        block_on(self.flash.delete_through(seq)).map(drop)
+    }
+
+    /// Gives all events from `from` on to `sink`, oldest first.
+    ///
+    /// # Errors
+    /// The flash.
+    pub fn read(&mut self, from: u32, mut sink: impl FnMut(u32, &[u8])) -> Result<(), FlashError> {
+        let mut buffer = vec![0; MAX_FRAME];
+        block_on(self.flash.read(from, &mut buffer, |seq, frame| {
+            sink(seq, frame);
+            ControlFlow::Continue(())
+        }))
+    }
+
+    /// Fills the memory with what begins at `seq`.
+    fn recall(&mut self, seq: u32) -> Result<(), FlashError> {
+        let Self {
+            flash,
+            recent,
+            scratch,
+        } = self;
+        recent.frames.clear();
+        recent.first = seq;
+        let mut buffer = vec![0; MAX_FRAME];
+        block_on(flash.read(seq, &mut buffer, |number, frame| {
+            // After a damaged event there is a hole, and what is behind it is asked for later.
+            if number != recent.next() || recent.frames.len() == recent.most {
+                return ControlFlow::Break(());
             }
-            None => Ok(()),
+            scratch.extend_from_slice(frame);
+            recent.add(number, scratch.split().freeze());
+            ControlFlow::Continue(())
+        }))
+    }
+}
+
+impl Frames for Queue {
+    type Error = RamError;
+
+    async fn frame(&mut self, seq: u32, buffer: &mut [u8]) -> Result<Option<usize>, FlashError> {
+        if self.recent.get(seq).is_none() && seq <= self.flash.newest() {
+            self.recall(seq)?;
         }
+        let Some(frame) = self.recent.get(seq) else {
+            return Ok(None);
+        };
+        let Some(room) = buffer.get_mut(..frame.len()) else {
+            return Ok(None);
+        };
+        room.copy_from_slice(frame);
+        Ok(Some(frame.len()))
+    }
+}
+
+/// What a flash that failed for good means for the run.
+pub fn failed(terminal: &str, flash: Option<&mut Flash>, error: FlashError) -> QueueError {
+    let why = flash.and_then(|flash| flash.memory().trouble());
+    QueueError::Flash {
+        terminal: terminal.to_owned(),
+        what: why.unwrap_or_else(|| error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use comptoir_queue::QueueError as Flashed;
+
+    fn queue(most: usize) -> Queue {
+        let (store, device) = (Name::new("s").unwrap(), Name::new("d").unwrap());
+        Queue::open(None, store, device, 7, most).unwrap().0
     }
 
-    /// Writes what is noted and not yet on disk.
-    ///
-    /// # Errors
-    /// The file could not be written.
-    pub async fn close(mut self) -> Result<(), QueueError> {
-        match &mut self.file {
-            Some(file) => file.sync().await,
-            None => Ok(()),
-        }
+    fn frame(seq: u32) -> Vec<u8> {
+        vec![seq.to_le_bytes()[0]; 200 + seq as usize % 100]
     }
 
-    /// The events held, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Held> {
-        self.held.iter()
+    fn got(queue: &mut Queue, seq: u32) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; MAX_FRAME];
+        let len = block_on(queue.frame(seq, &mut buffer)).unwrap()?;
+        Some(buffer[..len].to_vec())
+    }
+
+    #[test]
+    fn what_memory_has_not_the_flash_has() {
+        let mut queue = queue(10);
+        (1..=100).for_each(|seq| queue.push(seq, &frame(seq)).unwrap());
+        for seq in [1, 10, 11, 50, 51, 3, 100, 99] {
+            assert_eq!(got(&mut queue, seq), Some(frame(seq)), "{seq}");
+        }
+        assert_eq!(got(&mut queue, 101), None);
+        queue.delete_through(40).unwrap();
+        assert_eq!(got(&mut queue, 40), None);
+        let (mut queue, opened) = queue.restart(8).unwrap();
+        assert_eq!((opened, queue.flash_queue().epoch()), (Opened::Found, 7));
+        (41..=100).for_each(|seq| assert_eq!(got(&mut queue, seq), Some(frame(seq))));
+    }
+
+    #[test]
+    fn ten_thousand_typical_events_find_room() {
+        let mut queue = queue(1);
+        let mut seq = 0;
+        while queue.has_room().unwrap() {
+            seq += 1;
+            queue.push(seq, &vec![1; 330]).unwrap();
+        }
+        assert!(seq > 10_000, "{seq}");
+        assert_eq!(queue.push(seq + 2, &[1]), Err(Flashed::NotNext));
     }
 }

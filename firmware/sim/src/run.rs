@@ -14,15 +14,17 @@ use tokio_util::sync::CancellationToken;
 use comptoir_wire::Currency;
 use comptoir_wire::topic::{Name, NameError};
 
+use crate::cashier::{Cashier, generator};
+use crate::dialect::Dialect;
+use crate::faults::Dice;
 use crate::ledger::{Ledger, LedgerError};
 use crate::pace::{Pacer, Permits};
 use crate::plan::{End, Plan, PlanError, Sales};
-use crate::queue::{QueueError, SaleQueue};
+use crate::queue::{Queue, QueueError};
 use crate::replay::{Basket, Baskets, ReplayError};
 use crate::source::{Script, Source};
 use crate::tally::{Clock, Progress, Summary, Tally};
 use crate::terminal::{Shared, Terminal, TerminalError};
-use crate::till::{Till, generator};
 
 /// Why a run could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -175,11 +177,12 @@ async fn start_invented(
         let device = format!("till-{}", u64::from(index) + 1);
         let device = Name::new(&device)?;
         let (queue, rng) = queue(shared, store, device).await?;
-        let till = Till::new(store, device, queue.epoch(), rng.clone());
+        let epoch = queue.flash_queue().epoch();
+        let cashier = Box::new(Cashier::new(store, device, epoch, rng.clone()));
         let source = if rate > 0.0 {
             let permits = Arc::<Permits>::default();
             all_permits.push(Arc::clone(&permits));
-            Source::Paced { till, permits }
+            Source::Paced { cashier, permits }
         } else {
             // An equal share each, so that the same seed gives the same events whoever is faster.
             let share = |total: u64| {
@@ -187,11 +190,11 @@ async fn start_invented(
                 each + u64::from(u64::from(index) < over)
             };
             Source::Eager {
-                till,
+                cashier,
                 left: total.map(share),
             }
         };
-        start(tasks, shared, store, device, index, source, queue, rng);
+        start(tasks, shared, store, device, index, source, queue, rng)?;
     }
     if !all_permits.is_empty() {
         let pacer = Pacer {
@@ -220,12 +223,27 @@ fn start(
     device: Name<'_>,
     index: u32,
     source: Source,
-    queue: SaleQueue,
-    rng: Xoshiro256PlusPlus,
-) {
-    let json = shared.plan.speaks_json(index);
-    let terminal = Terminal::new(store, device, json, source, queue, rng, Arc::clone(shared));
+    queue: Queue,
+    mut rng: Xoshiro256PlusPlus,
+) -> Result<(), SimError> {
+    let dialect = if shared.plan.speaks_json(index) {
+        Dialect::Json
+    } else {
+        Dialect::Postcard
+    };
+    let dice = Dice::new(shared.plan.faults, rng.random());
+    let terminal = Terminal::new(
+        store,
+        device,
+        dialect,
+        source,
+        queue,
+        dice,
+        rng,
+        Arc::clone(shared),
+    )?;
     tasks.spawn(async move { Ok(terminal.run().await?) });
+    Ok(())
 }
 
 /// A terminal's queue, and the random numbers of its life from here on.
@@ -233,20 +251,23 @@ async fn queue(
     shared: &Shared,
     store: Name<'_>,
     device: Name<'_>,
-) -> Result<(SaleQueue, Xoshiro256PlusPlus), SimError> {
+) -> Result<(Queue, Xoshiro256PlusPlus), SimError> {
     let epoch = generator(shared.plan.seed, store, device, 0).random_range(1..=u32::MAX);
+    // What waits, and as much again: an eager terminal sells two windows ahead.
+    let most = (2 * shared.plan.link.window as usize).min(shared.plan.queue_limit);
     let queue = match shared.plan.queue.clone() {
-        None => SaleQueue::in_memory(epoch),
+        None => Queue::open(None, store, device, epoch, most)?.0,
         Some(directory) => {
             let (store, device) = (store.to_string(), device.to_string());
             let open = move || {
                 let names = (Name::new(&store)?, Name::new(&device)?);
-                Ok::<_, SimError>(SaleQueue::on_disk(&directory, names.0, names.1, epoch)?)
+                let (queue, _) = Queue::open(Some(&directory), names.0, names.1, epoch, most)?;
+                Ok::<_, SimError>(queue)
             };
             tokio::task::spawn_blocking(open).await??
         }
     };
-    let rng = generator(shared.plan.seed, store, device, queue.newest());
+    let rng = generator(shared.plan.seed, store, device, queue.flash_queue().newest());
     Ok((queue, rng))
 }
 
@@ -319,10 +340,10 @@ async fn replay(shared: Arc<Shared>) -> Result<(), SimError> {
                 store,
                 device,
                 index,
-                Source::Script(script),
+                Source::Script(Box::new(script)),
                 queue,
                 rng,
-            );
+            )?;
             stores.insert(basket.store.clone(), sender);
         }
         if let Some(sender) = stores.get(&basket.store) {

@@ -12,12 +12,15 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use rumqttc::v5::mqttbytes::v5::{
     Connect, ConnectProperties, ConnectReturnCode, Disconnect, DisconnectReasonCode, Filter, LastWill, Login,
-    Packet, PingReq, PubAck, Publish, Subscribe, SubscribeReasonCode,
+    Packet, PingReq, PubAck, Publish, Subscribe, SubscribeReasonCode, Unsubscribe,
 };
 use rumqttc::v5::mqttbytes::{self, QoS};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
+use comptoir_link::{Identity, OFFLINE};
+
+use crate::json::JsonError;
 use crate::plan::Broker;
 
 /// Seconds between pings on a silent connection; a silence of twice as long ends it.
@@ -59,22 +62,18 @@ pub enum SessionError {
     /// A packet that does not belong here.
     #[error("the MQTT broker sent an unexpected packet")]
     Unexpected,
+    /// As much is on its way as may be.
+    #[error("no room for another publish now")]
+    Busy,
+    /// An event cannot be put into the terminal's language.
+    #[error(transparent)]
+    Json(#[from] JsonError),
 }
 
 impl From<mqttbytes::Error> for SessionError {
     fn from(error: mqttbytes::Error) -> Self {
         Self::Protocol(error)
     }
-}
-
-/// Who connects, and what it wants to hear.
-pub struct Identity {
-    /// `{store}-{device}`.
-    pub client_id: String,
-    /// Retained `online`, and `offline` as the last will.
-    pub status: Bytes,
-    /// Topics to subscribe to at QoS 1.
-    pub subscriptions: [String; 2],
 }
 
 /// An established connection.
@@ -89,8 +88,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, subscribes, and says `online`. The session at the MQTT broker is kept if it is there;
-    /// subscribing again brings the retained ack again, which is why it is done each time.
+    /// Connects. The session at the MQTT broker is kept if it is there.
     ///
     /// # Errors
     /// The MQTT broker is not there, or says no.
@@ -114,7 +112,7 @@ impl Session {
         };
         let connect = Connect {
             keep_alive: KEEP_ALIVE,
-            client_id: identity.client_id.clone(),
+            client_id: identity.client_id.to_string(),
             clean_start: false,
             properties: Some(ConnectProperties {
                 session_expiry_interval: Some(SESSION_EXPIRY),
@@ -129,8 +127,8 @@ impl Session {
             }),
         };
         let will = LastWill {
-            topic: identity.status.clone(),
-            message: Bytes::from_static(b"offline"),
+            topic: Bytes::copy_from_slice(identity.status.as_bytes()),
+            message: Bytes::from_static(OFFLINE),
             qos: QoS::AtLeastOnce,
             retain: true,
             properties: None,
@@ -157,15 +155,31 @@ impl Session {
         if let Some(most) = connack.properties.and_then(|properties| properties.receive_max) {
             session.most_in_flight = most.clamp(1, MOST_IN_FLIGHT);
         }
-        let filters = identity
-            .subscriptions
-            .iter()
-            .map(|topic| Filter::new(topic, QoS::AtLeastOnce));
-        let mut subscribe = Subscribe::new_many(filters, None);
-        subscribe.pkid = session.free_id();
-        session.put(&Packet::Subscribe(subscribe))?;
-        session.say_status(&identity.status, b"online")?;
         Ok(session)
+    }
+
+    /// Adds a subscription at QoS 1 to what is to be written; its packet id.
+    ///
+    /// # Errors
+    /// The packet cannot be written.
+    pub fn subscribe(&mut self, topic: &str) -> Result<u16, SessionError> {
+        let mut subscribe = Subscribe::new(Filter::new(topic, QoS::AtLeastOnce), None);
+        subscribe.pkid = self.free_id();
+        let pkid = subscribe.pkid;
+        self.put(&Packet::Subscribe(subscribe))?;
+        Ok(pkid)
+    }
+
+    /// Adds the end of a subscription to what is to be written; its packet id.
+    ///
+    /// # Errors
+    /// The packet cannot be written.
+    pub fn unsubscribe(&mut self, topic: &str) -> Result<u16, SessionError> {
+        let mut unsubscribe = Unsubscribe::new(topic, None);
+        unsubscribe.pkid = self.free_id();
+        let pkid = unsubscribe.pkid;
+        self.put(&Packet::Unsubscribe(unsubscribe))?;
+        Ok(pkid)
     }
 
     /// Whether another publish may be added now.
@@ -173,32 +187,24 @@ impl Session {
         self.in_flight.len() < usize::from(self.most_in_flight) && self.output.len() < FULL
     }
 
-    /// Adds a publish at QoS 1 to what is to be written.
+    /// Adds a publish at QoS 1 to what is to be written; its packet id.
     ///
     /// # Errors
     /// The packet cannot be written.
-    pub fn publish(&mut self, topic: &Bytes, payload: Bytes, retain: bool) -> Result<(), SessionError> {
+    pub fn publish(&mut self, topic: Bytes, payload: Bytes, retain: bool) -> Result<u16, SessionError> {
         let pkid = self.free_id();
         let publish = Publish {
             dup: false,
             qos: QoS::AtLeastOnce,
             retain,
-            topic: topic.clone(),
+            topic,
             pkid,
             payload,
             properties: None,
         };
         publish.write(&mut self.output)?;
         self.in_flight.push_back(pkid);
-        Ok(())
-    }
-
-    /// Adds the retained status.
-    ///
-    /// # Errors
-    /// As [`publish`](Self::publish).
-    pub fn say_status(&mut self, topic: &Bytes, word: &'static [u8]) -> Result<(), SessionError> {
-        self.publish(topic, Bytes::from_static(word), true)
+        Ok(pkid)
     }
 
     /// Adds a ping.
@@ -236,7 +242,7 @@ impl Session {
                         return Err(SessionError::NoSubscription(*code));
                     }
                 }
-                Packet::PingResp(_) => {}
+                Packet::PingResp(_) | Packet::UnsubAck(_) => {}
                 Packet::Disconnect(disconnect) => return Err(SessionError::Ended(disconnect.reason_code)),
                 _ => return Err(SessionError::Unexpected),
             }
@@ -288,12 +294,11 @@ impl Session {
         Ok(went)
     }
 
-    /// Says `offline` and goodbye.
+    /// Writes what there is to write, and says goodbye.
     ///
     /// # Errors
     /// The connection is gone.
-    pub async fn close(mut self, status: &Bytes) -> Result<(), SessionError> {
-        self.say_status(status, b"offline")?;
+    pub async fn close(mut self) -> Result<(), SessionError> {
         self.put(&Packet::Disconnect(Disconnect::new(
             DisconnectReasonCode::NormalDisconnection,
         )))?;

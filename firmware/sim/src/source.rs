@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use comptoir_wire::topic::Name;
 use comptoir_wire::{
     Currency, Event, Line, Lines, Order, OrderStatus, Payment, PaymentMethod, PaymentStatus,
 };
@@ -9,19 +10,25 @@ use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::mpsc;
 
+use crate::cashier::Cashier;
 use crate::invent;
 use crate::pace::Permits;
 use crate::replay::Basket;
-use crate::till::Till;
 
 /// Sales to come.
 pub enum Source {
     /// Invented ones, as many as the pacer permits.
-    Paced { till: Till, permits: Arc<Permits> },
+    Paced {
+        cashier: Box<Cashier>,
+        permits: Arc<Permits>,
+    },
     /// Invented ones, as many as the queue takes. `left`: how many still; `None`: no end.
-    Eager { till: Till, left: Option<u64> },
+    Eager {
+        cashier: Box<Cashier>,
+        left: Option<u64>,
+    },
     /// Those of a file.
-    Script(Script),
+    Script(Box<Script>),
 }
 
 impl Source {
@@ -37,20 +44,40 @@ impl Source {
         }
     }
 
-    /// The next event, as number `seq`; `then` gets it and the time it is to carry. To be asked only if the
-    /// source wants one. `None`: there is none after all.
-    pub fn next<T>(&mut self, seq: u32, now_ms: u64, then: impl FnOnce(&Event<'_>, u64) -> T) -> Option<T> {
+    /// The next event, to be queued as number `seq`; `then` gets it and the time it is to carry. To be asked only if
+    /// the source wants one; gives the same again until [`queued`](Self::queued). `None`: there is none after all.
+    pub fn event<T>(&mut self, seq: u32, now_ms: u64, then: impl FnOnce(&Event<'_>, u64) -> T) -> Option<T> {
         match self {
-            Self::Paced { till, permits } => {
-                (permits.take(1) == 1).then(|| till.next(seq, now_ms, |event| then(event, now_ms)))
+            Self::Paced { cashier, .. } | Self::Eager { cashier, .. } => {
+                cashier.event(seq, now_ms, |event| then(event, now_ms))
             }
-            Self::Eager { till, left } => {
-                if let Some(left) = left {
-                    *left = left.checked_sub(1)?;
-                }
-                Some(till.next(seq, now_ms, |event| then(event, now_ms)))
+            Self::Script(script) => script.event(then),
+        }
+    }
+
+    /// The event is in the queue for good.
+    pub fn queued(&mut self, seq: u32) {
+        match self {
+            Self::Paced { cashier, permits } => {
+                cashier.queued(seq);
+                permits.take(1);
             }
-            Self::Script(script) => script.next(then),
+            Self::Eager { cashier, left } => {
+                cashier.queued(seq);
+                *left = left.map(|left| left.saturating_sub(1));
+            }
+            Self::Script(script) => script.queued(),
+        }
+    }
+
+    /// The terminal starts anew, with a queue of that epoch.
+    pub fn restart(&mut self, store: Name<'_>, device: Name<'_>, epoch: u32) {
+        match self {
+            Self::Paced { cashier, .. } | Self::Eager { cashier, .. } => {
+                cashier.restart(store, device, epoch)
+            }
+            // The file remembers.
+            Self::Script(_) => {}
         }
     }
 
@@ -78,13 +105,16 @@ impl Source {
 }
 
 /// The receipts of one store, as they come from the file.
+///
+/// They were rung up elsewhere, so no till rings them up again: their events go to the queue as they stand in the
+/// file, to the cent and to the line.
 pub struct Script {
     baskets: mpsc::Receiver<Basket>,
     currency: Currency,
     rng: Xoshiro256PlusPlus,
     next: Option<Basket>,
     /// The payment of the order before.
-    payment: Option<Basket>,
+    payment: Option<(Basket, PaymentMethod)>,
     over: bool,
 }
 
@@ -100,28 +130,19 @@ impl Script {
         }
     }
 
-    fn next<T>(&mut self, then: impl FnOnce(&Event<'_>, u64) -> T) -> Option<T> {
-        if let Some(paid) = self.payment.take() {
-            let method = *[
-                PaymentMethod::Cash,
-                PaymentMethod::CreditCard,
-                PaymentMethod::DebitCard,
-            ]
-            .get(self.rng.random_range(0..3))?;
+    fn event<T>(&mut self, then: impl FnOnce(&Event<'_>, u64) -> T) -> Option<T> {
+        if let Some((paid, method)) = &self.payment {
             let payment = Payment {
                 payment_id: &format!("{}-p", paid.order_id),
                 order_id: &paid.order_id,
                 currency: self.currency,
                 amount: paid.amount,
-                method,
+                method: *method,
                 status: PaymentStatus::Success,
             };
             return Some(then(&Event::Payment(payment), paid.time_ms));
         }
-        let basket = match self.next.take() {
-            Some(basket) => basket,
-            None => self.baskets.try_recv().ok()?,
-        };
+        let basket = self.next.as_ref()?;
         let lines: Vec<Line<'_>> = basket
             .lines
             .iter()
@@ -142,11 +163,22 @@ impl Script {
             address: None,
             lines: Lines::from_slice(&lines),
         };
-        let told = then(&Event::Order(order), basket.time_ms);
-        self.payment = Some(basket);
+        Some(then(&Event::Order(order), basket.time_ms))
+    }
+
+    fn queued(&mut self) {
+        if self.payment.take().is_some() {
+            return;
+        }
+        let methods = [
+            PaymentMethod::Cash,
+            PaymentMethod::CreditCard,
+            PaymentMethod::DebitCard,
+        ];
+        let method = methods[self.rng.random_range(0..methods.len())];
+        self.payment = self.next.take().map(|basket| (basket, method));
         if let Ok(next) = self.baskets.try_recv() {
             self.next = Some(next);
         }
-        Some(told)
     }
 }

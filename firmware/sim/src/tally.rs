@@ -1,5 +1,6 @@
 //! What a run counts, and what it tells about itself.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -7,6 +8,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use jiff::Timestamp;
 use serde::Serialize;
+
+use crate::faults::Kind;
 
 /// Microseconds since the run began, and what time of day that is. It does not go back.
 #[derive(Clone, Copy, Debug)]
@@ -70,14 +73,15 @@ pub struct Progress {
     pub acked: u64,
     /// Events in the queues, not yet acked; also those that an earlier run left on disk.
     pub unacked: u64,
+    /// Events whose flash lost them.
+    pub lost: u64,
     /// Publishes of events that had been published before.
     pub resent: u64,
     /// How many events will be sold in all, where that is known.
     pub total: Option<u64>,
     /// Since the start.
     pub elapsed: Duration,
-    /// The last thing that went wrong on a terminal, while some are neither connected nor finished; or what will
-    /// not pass by itself.
+    /// The last thing that went wrong on a terminal, while some are neither connected nor finished.
     pub trouble: Option<String>,
 }
 
@@ -94,6 +98,8 @@ pub struct Summary {
     pub acked: u64,
     /// Events still in the queues: 0, or the run was broken off.
     pub unacked: u64,
+    /// Events whose flash lost them before they were acked: 0, unless bits of it were made to turn.
+    pub lost: u64,
     /// Publishes of events.
     pub published: u64,
     /// Of them, those of events that had been published before.
@@ -102,6 +108,9 @@ pub struct Summary {
     pub connects: u64,
     /// Commands that arrived.
     pub commands: u64,
+    /// How often each kind of fault struck; those that did not are left out.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub faults: BTreeMap<&'static str, u64>,
     /// From the start to the last ack.
     pub seconds: f64,
     /// Acked events per second of that time.
@@ -132,13 +141,13 @@ pub struct Tally {
     pub acked: AtomicU64,
     /// Events found in queues on disk.
     pub inherited: AtomicU64,
+    pub lost: AtomicU64,
     pub published: AtomicU64,
     pub resent: AtomicU64,
     pub commands: AtomicU64,
+    faults: [AtomicU64; Kind::ALL.len()],
     last_ack: AtomicU64,
     trouble: Mutex<Option<String>>,
-    /// Told as long as the run lasts.
-    lasting: Mutex<Option<String>>,
     latency: Mutex<Histogram<u64>>,
 }
 
@@ -155,28 +164,27 @@ impl Tally {
             sold: AtomicU64::new(0),
             acked: AtomicU64::new(0),
             inherited: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            faults: Default::default(),
             published: AtomicU64::new(0),
             resent: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             last_ack: AtomicU64::new(0),
             trouble: Mutex::new(None),
-            lasting: Mutex::new(None),
             latency: Mutex::new(Histogram::new_with_max(LONGEST_MICROS, 3)?),
         })
     }
 
-    /// Counts acked events by when each was first published; 0 for one that only an earlier run published.
-    pub fn acked(&self, now: u64, published: impl Iterator<Item = u64>) {
+    /// Counts `count` acked events, and when each was first published; 0 for one that only an earlier run published.
+    pub fn acked(&self, now: u64, count: u32, published: impl Iterator<Item = u64>) {
         let mut latency = lock(&self.latency);
-        let mut count = 0;
         for published in published {
-            count += 1;
             if published > 0 {
                 latency.saturating_record(now.saturating_sub(published));
             }
         }
         drop(latency);
-        self.acked.fetch_add(count, Relaxed);
+        self.acked.fetch_add(u64::from(count), Relaxed);
         self.last_ack.fetch_max(now, Relaxed);
     }
 
@@ -185,16 +193,16 @@ impl Tally {
         *lock(&self.trouble) = Some(what);
     }
 
-    /// Remembers what will not pass by itself.
-    pub fn lasting_trouble(&self, what: String) {
-        *lock(&self.lasting) = Some(what);
+    /// Counts a fault that struck.
+    pub fn struck(&self, kind: Kind) {
+        self.faults[kind as usize].fetch_add(1, Relaxed);
     }
 
     pub fn progress(&self, total: Option<u64>, elapsed: Duration) -> Progress {
         let (terminals, finished) = (self.terminals.load(Relaxed), self.finished.load(Relaxed));
         let connected = self.connected.load(Relaxed);
-        // Acked first: it never gets ahead of what is read after it.
-        let acked = self.acked.load(Relaxed);
+        // These first: they never get ahead of what is read after them.
+        let (acked, lost) = (self.acked.load(Relaxed), self.lost.load(Relaxed));
         let (sold, inherited) = (self.sold.load(Relaxed), self.inherited.load(Relaxed));
         let passing = || {
             lock(&self.trouble)
@@ -207,11 +215,12 @@ impl Tally {
             finished_terminals: finished,
             sold,
             acked,
-            unacked: (sold + inherited).saturating_sub(acked),
+            unacked: (sold + inherited).saturating_sub(acked + lost),
+            lost,
             resent: self.resent.load(Relaxed),
             total,
             elapsed,
-            trouble: lock(&self.lasting).clone().or_else(passing),
+            trouble: passing(),
         }
     }
 
@@ -228,10 +237,16 @@ impl Tally {
             sold: progress.sold,
             acked: progress.acked,
             unacked: progress.unacked,
+            lost: progress.lost,
             published: self.published.load(Relaxed),
             resent: progress.resent,
             connects: self.connects.load(Relaxed),
             commands: self.commands.load(Relaxed),
+            faults: Kind::ALL
+                .into_iter()
+                .map(|kind| (kind.as_str(), self.faults[kind as usize].load(Relaxed)))
+                .filter(|&(_, count)| count > 0)
+                .collect(),
             seconds,
             events_per_second: if seconds > 0.0 {
                 progress.acked as f64 / seconds

@@ -1,28 +1,33 @@
-//! One terminal: sells, keeps, publishes, forgets what is acked.
+//! One terminal: the firmware's till, queue and link, driven by a task.
 //!
-//! One task, and nothing in it waits for anything but its `select`: selling goes on while the connection is
-//! being made or is gone. What is sold is in the queue first, and leaves the queue only by an end-to-end ack.
+//! Nothing in the task waits for anything but its `select`: selling goes on while the connection is being made or is
+//! gone. What is sold is in the queue first, and leaves the queue only by an end-to-end ack.
 
+mod restart;
 mod traffic;
 
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::{Bytes, BytesMut};
+use comptoir_queue::{QueueError as FlashQueueError, RamError, block_on};
 use rand::Rng;
 use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use comptoir_link::{Backoff, Millis, Window};
-use comptoir_wire::topic::{Kind, Leaf, Name, Topic};
+use comptoir_link::{Backoff, Millis, Uplink};
+use comptoir_wire::topic::Name;
 
-use crate::ledger::{Ledger, LedgerError};
+use crate::client::Client;
+use crate::dialect::Dialect;
+use crate::faults::Dice;
+use crate::ledger::{Ledger, LedgerError, Sold};
 use crate::plan::Plan;
-use crate::queue::{QueueError, SaleQueue};
-use crate::session::{Identity, KEEP_ALIVE, Session, SessionError};
+use crate::queue::{FlashError, Queue, QueueError, failed};
+use crate::session::{KEEP_ALIVE, Session, SessionError};
 use crate::source::Source;
 use crate::tally::{Clock, Tally};
 
@@ -43,12 +48,6 @@ pub enum TerminalError {
         /// The field, and what is wrong.
         what: String,
     },
-    /// All numbers of the epoch are given.
-    #[error("{terminal}: the epoch has no more numbers; delete its queue")]
-    Exhausted {
-        /// `{store}/{device}`.
-        terminal: String,
-    },
 }
 
 /// What all terminals of a run share.
@@ -67,18 +66,25 @@ pub struct Shared {
 
 /// One terminal.
 pub struct Terminal {
-    name: String,
-    identity: Arc<Identity>,
-    topics: [Bytes; 3],
-    ack_topic: String,
-    commands_topic: String,
-    json: bool,
+    store: String,
+    device: String,
+    dialect: Dialect,
     source: Source,
-    queue: SaleQueue,
-    window: Window,
+    /// `None` only while it starts anew.
+    queue: Option<Queue>,
+    uplink: Uplink,
+    /// What the run knows of this epoch, whatever happens to the terminal: all up to here are acked, or lost.
+    settled: u32,
+    /// And the highest number sold.
+    newest: u32,
+    /// What is sold and not settled, oldest first.
+    sold: VecDeque<Sold>,
+    /// The queue takes nothing more (its flash makes no sense, or the epoch's numbers are used up) until it is empty
+    /// and formatted.
+    jammed: bool,
+    dice: Dice,
     rng: Xoshiro256PlusPlus,
     shared: Arc<Shared>,
-    scratch: BytesMut,
 }
 
 /// How a terminal ends.
@@ -94,6 +100,10 @@ enum End {
 enum Interruption {
     /// Another one is to be made.
     Lost(SessionError),
+    /// The power is gone: the terminal starts anew.
+    PowerCut,
+    /// The epoch was used before: the terminal takes another.
+    ForeignEpoch,
     /// The terminal cannot go on.
     Failed(TerminalError),
 }
@@ -110,38 +120,50 @@ impl From<TerminalError> for Interruption {
     }
 }
 
+impl From<LedgerError> for Interruption {
+    fn from(error: LedgerError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 impl Terminal {
+    /// A terminal with what is in its queue.
+    ///
+    /// # Errors
+    /// The queue cannot be read.
+    #[expect(clippy::too_many_arguments, reason = "its parts, each made elsewhere")]
     pub fn new(
         store: Name<'_>,
         device: Name<'_>,
-        json: bool,
+        dialect: Dialect,
         source: Source,
-        queue: SaleQueue,
+        queue: Queue,
+        dice: Dice,
         rng: Xoshiro256PlusPlus,
         shared: Arc<Shared>,
-    ) -> Self {
-        let topic = |leaf| Topic { store, device, leaf }.to_string();
-        let [ack_topic, commands_topic] = [topic(Leaf::Ack), topic(Leaf::Commands)];
+    ) -> Result<Self, TerminalError> {
+        let flash = queue.flash_queue();
         shared.tally.terminals.fetch_add(1, Relaxed);
-        shared.tally.inherited.fetch_add(queue.len() as u64, Relaxed);
-        Self {
-            name: format!("{store}/{device}"),
-            identity: Arc::new(Identity {
-                client_id: format!("{store}-{device}"),
-                status: Bytes::from(topic(Leaf::Status)),
-                subscriptions: [ack_topic.clone(), commands_topic.clone()],
-            }),
-            topics: Kind::ALL.map(|kind| Bytes::from(topic(Leaf::Event(kind)))),
-            ack_topic,
-            commands_topic,
-            json,
+        shared.tally.inherited.fetch_add(u64::from(flash.len()), Relaxed);
+        let (settled, newest) = (flash.acked(), flash.newest());
+        let uplink = Uplink::new(store, device, flash, shared.plan.link);
+        let mut terminal = Self {
+            store: store.to_string(),
+            device: device.to_string(),
+            dialect,
             source,
-            window: Window::resume(queue.epoch(), queue.acked(), queue.newest(), shared.plan.link),
-            queue,
+            queue: Some(queue),
+            uplink,
+            settled,
+            newest,
+            sold: VecDeque::new(),
+            jammed: false,
+            dice,
             rng,
             shared,
-            scratch: BytesMut::new(),
-        }
+        };
+        terminal.remember_from(settled + 1)?;
+        Ok(terminal)
     }
 
     /// Works until all is sold and acked, or the run is broken off.
@@ -151,49 +173,57 @@ impl Terminal {
     pub async fn run(mut self) -> Result<(), TerminalError> {
         let mut backoff = Backoff::new(250, 10_000);
         loop {
-            self.sell().await?;
-            if self.is_done() {
-                break;
-            }
-            let end = match self.connect().await {
-                Ok(Some(session)) => {
-                    let tally = &self.shared.tally;
-                    tally.connected.fetch_add(1, Relaxed);
-                    tally.connects.fetch_add(1, Relaxed);
-                    let began = self.now();
-                    let end = self.converse(session).await;
-                    self.shared.tally.connected.fetch_sub(1, Relaxed);
-                    if self.now() - began > 5_000 {
-                        backoff.reset();
-                    }
-                    end
-                }
-                Ok(None) => Ok(End::GaveUp),
-                Err(interruption) => Err(interruption),
+            let interruption = match self.live(&mut backoff).await {
+                Ok(_) => break,
+                Err(interruption) => interruption,
             };
-            match end {
-                Ok(End::Done | End::GaveUp) => break,
-                Err(Interruption::Failed(error)) => return Err(error),
-                Err(Interruption::Lost(error)) => {
-                    self.shared.tally.trouble(format!("{}: {error}", self.name))
+            match interruption {
+                Interruption::Failed(error) => return Err(error),
+                Interruption::PowerCut => self.restart()?,
+                Interruption::ForeignEpoch => self.take_another_epoch()?,
+                Interruption::Lost(error) => {
+                    self.shared.tally.trouble(format!("{}: {error}", self.name()));
+                    let until = self.now() + backoff.wait(self.rng.next_u32());
+                    match self.wait_until(until).await {
+                        Ok(End::Done) => {}
+                        Ok(End::GaveUp) => break,
+                        Err(Interruption::Failed(error)) => return Err(error),
+                        // Only the power can go here: nothing else happens without a connection.
+                        Err(_) => self.restart()?,
+                    }
                 }
             }
-            let until = self.now() + backoff.wait(self.rng.next_u32());
-            if self.wait_until(until).await? == End::GaveUp {
-                break;
-            }
         }
-        if let Some(ledger) = &self.shared.ledger {
-            ledger.write(&self.name, &self.shared.clock, self.queue.iter(), None)?;
-        }
-        self.queue.close().await?;
+        self.write(self.sold.iter(), None)?;
+        self.sync().await?;
         self.shared.tally.finished.fetch_add(1, Relaxed);
         Ok(())
     }
 
+    /// From one connection to its end.
+    async fn live(&mut self, backoff: &mut Backoff) -> Result<End, Interruption> {
+        self.sell().await?;
+        if self.is_done() {
+            return Ok(End::Done);
+        }
+        let Some(session) = self.connect().await? else {
+            return Ok(End::GaveUp);
+        };
+        let shared = Arc::clone(&self.shared);
+        shared.tally.connected.fetch_add(1, Relaxed);
+        shared.tally.connects.fetch_add(1, Relaxed);
+        let began = self.now();
+        let end = self.converse(session).await;
+        shared.tally.connected.fetch_sub(1, Relaxed);
+        if self.now() - began > 5_000 {
+            backoff.reset();
+        }
+        end
+    }
+
     /// Makes a connection, and sells meanwhile. `None`: the run was broken off.
     async fn connect(&mut self) -> Result<Option<Session>, Interruption> {
-        let (shared, identity) = (Arc::clone(&self.shared), Arc::clone(&self.identity));
+        let (shared, identity) = (Arc::clone(&self.shared), self.uplink.identity().clone());
         // On the heap, and gone with this function: it is large, and rarely there.
         let mut attempt = Box::pin(async {
             // The semaphore is never closed, so there is a permit.
@@ -211,7 +241,7 @@ impl Terminal {
     }
 
     /// Sells without a connection. `GaveUp`: the run was broken off.
-    async fn wait_until(&mut self, until: Millis) -> Result<End, TerminalError> {
+    async fn wait_until(&mut self, until: Millis) -> Result<End, Interruption> {
         let shared = Arc::clone(&self.shared);
         let mut timer = pin!(sleep_until(Instant::from_std(shared.clock.instant(until))));
         loop {
@@ -225,44 +255,46 @@ impl Terminal {
     }
 
     /// Uses a connection until all is done.
-    async fn converse(&mut self, mut session: Session) -> Result<End, Interruption> {
-        self.window.reconnected();
+    async fn converse(&mut self, session: Session) -> Result<End, Interruption> {
         let shared = Arc::clone(&self.shared);
+        let mut client = Client::new(session, self.dialect, self.dice.fork(), &shared.tally);
+        block_on(self.uplink.greet(&mut client))?;
         let (mut heard, mut spoke) = (self.now(), self.now());
         let mut timer = pin!(sleep_until(Instant::now()));
         loop {
-            self.hear(&mut session).await?;
+            client.turn(self.now())?;
+            self.hear(&mut client)?;
             self.sell().await?;
             let now = self.now();
             if now >= heard + 2 * SILENCE {
                 return Err(SessionError::Silent.into());
             }
             if now >= spoke + SILENCE {
-                session.ping()?;
+                client.session().ping()?;
             }
-            if self.speak(&mut session, now)? {
+            if self.speak(&mut client, now)? {
                 spoke = now;
             }
             if self.is_done() {
                 // All that mattered is acked; a goodbye that fails changes nothing.
-                let _ = session.close(&self.identity.status).await;
+                let _ = block_on(self.uplink.part(&mut client));
+                let _ = client.into_session().close().await;
                 return Ok(End::Done);
             }
             let silent = (heard + 2 * SILENCE).min(spoke + SILENCE);
-            let wake = self
-                .window
-                .deadline()
-                .map_or(silent, |deadline| deadline.min(silent));
+            let deadlines = [self.uplink.window().deadline(), client.deadline()];
+            let wake = deadlines.into_iter().flatten().fold(silent, Millis::min);
             let wake = Instant::from_std(shared.clock.instant(wake));
             // Acks move the deadline away all the time. Moving the timer is dear; waking too early costs one
             // turn.
             if wake < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(wake);
             }
+            let hung = client.is_hung();
             tokio::select! {
-                ready = session.ready() => {
+                ready = client.session().ready(), if !hung => {
                     ready.map_err(SessionError::from)?;
-                    if session.read()? {
+                    if client.session().read()? {
                         heard = self.now();
                     }
                 }
@@ -282,7 +314,7 @@ impl Terminal {
             self.shared.plan.link.window as usize,
             self.shared.plan.queue_limit,
         );
-        let has_room = self.queue.len() < limit.min(2 * window);
+        let has_room = !self.jammed && self.sold.len() < limit.min(2 * window);
         tokio::select! {
             () = self.source.changed(has_room) => {}
             () = self.shared.closing.cancelled() => {}
@@ -290,11 +322,57 @@ impl Terminal {
     }
 
     fn is_done(&self) -> bool {
-        (self.shared.closing.is_cancelled() || self.source.is_over()) && self.queue.is_empty()
+        let over = self.shared.closing.is_cancelled() || self.source.is_over();
+        over && self.settled == self.newest
     }
 
     fn now(&self) -> Millis {
         self.shared.clock.millis()
+    }
+
+    fn name(&self) -> String {
+        format!("{}/{}", self.store, self.device)
+    }
+
+    /// Tells the ledger, if there is one.
+    fn write<'a>(
+        &self,
+        events: impl Iterator<Item = &'a Sold>,
+        acked: Option<u64>,
+    ) -> Result<(), LedgerError> {
+        match &self.shared.ledger {
+            Some(ledger) => {
+                let epoch = self.uplink.window().epoch();
+                ledger.write(&self.name(), epoch, &self.shared.clock, events, acked)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes what was written to the queue's file durable.
+    async fn sync(&mut self) -> Result<(), QueueError> {
+        let Some(file) = self.queue.as_mut().and_then(Queue::sync) else {
+            return Ok(());
+        };
+        let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
+        synced
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            .map_err(|source| QueueError::Sync {
+                terminal: self.name(),
+                source,
+            })
+    }
+
+    /// What a failure of the flash means.
+    fn flash_failed(&mut self, error: FlashError) -> Interruption {
+        match error {
+            FlashQueueError::Flash(RamError::NoPower) => Interruption::PowerCut,
+            error => Interruption::Failed(self.unusable(error).into()),
+        }
+    }
+
+    fn unusable(&mut self, error: FlashError) -> QueueError {
+        failed(&self.name(), self.queue.as_mut().map(Queue::flash), error)
     }
 }
 

@@ -9,9 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::{Acker, Faults, Mosquitto, run, run_until, until};
-use comptoir_sim::{End, Plan, Progress, Sales, SimError};
+use comptoir_sim::{End, Plan, Sales, SimError, faults};
 use comptoir_wire::decode;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 fn plan(mosquitto: &Mosquitto, devices: u32, rate: f64, events: u64) -> Plan {
@@ -250,27 +249,98 @@ async fn a_queue_on_disk_goes_on_after_a_kill() {
     );
 }
 
-/// The names are taken: the gateway acks more than this run has sold, which it must not believe, but tell.
+/// The names are taken: the gateway acks more than this run has sold. So it takes others, and what it sold arrives.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_seed_used_before_is_noticed() {
+async fn a_seed_used_before_takes_other_names() {
     let mosquitto = Mosquitto::start();
-    let _acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
-    run(plan(&mosquitto, 1, 0.0, 500)).await.unwrap();
-    let (progress, mut watched) = watch::channel(Progress::default());
-    let again = tokio::spawn(comptoir_sim::run(
-        plan(&mosquitto, 1, 10.0, 500),
-        CancellationToken::new(),
-        progress,
-    ));
-    let told = watched.wait_for(|progress| progress.trouble.is_some());
-    let told = tokio::time::timeout(Duration::from_secs(20), told)
-        .await
-        .unwrap()
-        .unwrap()
-        .trouble
-        .clone();
-    assert!(told.unwrap().contains("was this seed used"));
-    again.abort();
+    let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
+    let directory = tempfile::tempdir().unwrap();
+    run(plan(&mosquitto, 2, 0.0, 500)).await.unwrap();
+    for time in 1..=2 {
+        let mut again = plan(&mosquitto, 2, 0.0, 300);
+        quick(&mut again);
+        again.ledger = Some(directory.path().join("ledger"));
+        let summary = run(again).await.unwrap();
+        assert_eq!(
+            (summary.sold, summary.acked, summary.unacked, summary.lost),
+            (300, 300, 0, 0)
+        );
+        assert_eq!(acker.total(), 500 + time * 300);
+        let ledger = std::fs::read_to_string(directory.path().join("ledger")).unwrap();
+        let names: HashSet<String> = ledger
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["ce_id"].to_string())
+            .collect();
+        assert_eq!(names.len(), 300);
+    }
+}
+
+/// Of every kind at once, but bits of the flash, which may lose what they hit.
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_lose_and_double_nothing() {
+    let mosquitto = Mosquitto::start();
+    let acker = Acker::start(&mosquitto.broker(), Faults::default(), true);
+    let mut plan = plan(&mosquitto, 20, 0.0, 2_000);
+    quick(&mut plan);
+    plan.json_terminals = 20;
+    plan.faults = faults::Faults::all(5).with(faults::Kind::Flash, 0);
+    let summary = run(plan).await.unwrap();
+    assert_eq!(
+        (summary.sold, summary.acked, summary.unacked, summary.lost),
+        (2_000, 2_000, 0, 0)
+    );
+    assert_eq!(acker.total(), 2_000);
+    assert_eq!(summary.faults.len(), 6, "{:?}", summary.faults);
+    assert!(
+        summary.faults.values().all(|&count| count > 10),
+        "{:?}",
+        summary.faults
+    );
+}
+
+/// A bit that turns costs the event that it hits at most, and that is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn bits_of_the_flash_that_turn_are_told() {
+    let mosquitto = Mosquitto::start();
+    let gateway = Faults {
+        gaps: true,
+        ..Faults::default()
+    };
+    let acker = Acker::start(&mosquitto.broker(), gateway, false);
+    let directory = tempfile::tempdir().unwrap();
+    let mut plan = plan(&mosquitto, 10, 0.0, 2_000);
+    quick(&mut plan);
+    plan.ledger = Some(directory.path().join("ledger"));
+    plan.faults = faults::Faults::default()
+        .with(faults::Kind::Flash, 30)
+        .with(faults::Kind::Power, 10);
+    let summary = run(plan).await.unwrap();
+    assert_eq!(
+        (summary.sold, summary.acked + summary.lost, summary.unacked),
+        (2_000, 2_000, 0)
+    );
+    let ledger = std::fs::read_to_string(directory.path().join("ledger")).unwrap();
+    let (acked, lost): (Vec<&str>, Vec<&str>) = ledger
+        .lines()
+        .partition(|line| !line.ends_with(r#""acked":null}"#));
+    assert_eq!(
+        (acked.len() as u64, lost.len() as u64),
+        (summary.acked, summary.lost)
+    );
+    assert!(acker.total() >= summary.acked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_no_queue_is_refused() {
+    let mosquitto = Mosquitto::start();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("paris-1_till-1.queue");
+    std::fs::write(&file, "my holiday notes").unwrap();
+    let mut plan = plan(&mosquitto, 1, 0.0, 10);
+    plan.queue = Some(directory.path().to_owned());
+    let error = run(plan).await.unwrap_err().to_string();
+    assert!(error.contains("paris-1_till-1.queue is not"), "{error}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "my holiday notes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,6 +385,22 @@ fn the_command_line_refuses_nonsense_with_exit_code_2() {
     for (arguments, told) in [
         (&["--broker", "localhost", "--store", "s"][..], "mqtt://"),
         (&["--broker", "mqtt://localhost"][..], "--store"),
+        (&[][..], "--store"),
+        (
+            &["till", "--broker", "mqtt://localhost", "--store", "s"][..],
+            "no terminal",
+        ),
+        (
+            &[
+                "--broker",
+                "mqtt://localhost",
+                "--store",
+                "s",
+                "--faults",
+                "fire=1",
+            ][..],
+            "none of power",
+        ),
         (
             &["--broker", "mqtt://localhost", "--store", "S"][..],
             "lower-case",

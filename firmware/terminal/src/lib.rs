@@ -37,4 +37,4 @@ pub use catalogue::{Catalogue, CatalogueError, Product};
 pub use ids::{Ids, OrderNumber};
 pub use money::Money;
 pub use receipt::Receipt;
-pub use till::{Change, DeliverTo, MAX_PARCELS, Parcel, Payment, Sale, Till, TillError};
+pub use till::{Change, Customer, DeliverTo, MAX_PARCELS, Parcel, Payment, Sale, Till, TillError};

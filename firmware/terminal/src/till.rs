@@ -1,8 +1,8 @@
 //! The acts at a till, and the events that they leave.
 
 use comptoir_wire::{
-    Date, Delivery, DeliveryStatus, Event, Line, Lines, MAX_ADDRESS, MAX_LINES, MAX_NAME, MAX_PRODUCT, Order,
-    OrderStatus, Payment as PaymentEvent, PaymentMethod, PaymentStatus,
+    Date, Delivery, DeliveryStatus, Event, Line, Lines, MAX_ADDRESS, MAX_EMAIL, MAX_LINES, MAX_NAME,
+    MAX_PRODUCT, Order, OrderStatus, Payment as PaymentEvent, PaymentMethod, PaymentStatus,
 };
 use heapless::{Deque, String, Vec};
 
@@ -29,7 +29,7 @@ pub enum TillError {
     NotPaying,
     /// Less cash than is to be paid; so much is missing, in minor units.
     TooLittle(u64),
-    /// A name or address that is empty or too long.
+    /// A name or address that is too long, or an address that is empty.
     Text,
     /// [`MAX_PARCELS`] deliveries are under way.
     TooManyParcels,
@@ -37,6 +37,22 @@ pub enum TillError {
     Unknown,
     /// The attempts to pay are used up: cancel.
     TooManyAttempts,
+}
+
+/// Who buys.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Customer<'a> {
+    /// At most [`MAX_NAME`] bytes; `None`: nobody asked.
+    pub name: Option<&'a str>,
+    /// At most [`MAX_EMAIL`] bytes.
+    pub email: Option<&'a str>,
+}
+
+/// A name and nothing else.
+impl<'a> From<Option<&'a str>> for Customer<'a> {
+    fn from(name: Option<&'a str>) -> Self {
+        Self { name, email: None }
+    }
 }
 
 /// Where and when an order is to be delivered.
@@ -76,6 +92,8 @@ pub struct Sale {
     pub product: String<MAX_PRODUCT>,
     /// Who buys.
     pub customer: String<MAX_NAME>,
+    /// Where to write to.
+    pub email: Option<String<MAX_EMAIL>>,
     /// Where and when to deliver.
     pub deliver_to: Option<(String<MAX_ADDRESS>, Date)>,
     /// Attempts to pay so far.
@@ -175,7 +193,11 @@ impl Till {
     ///
     /// # Errors
     /// An empty cart, an order that is being paid, texts out of their bounds, or too many deliveries.
-    pub fn check_out(&mut self, customer: Option<&str>, to: Option<DeliverTo<'_>>) -> Result<(), TillError> {
+    pub fn check_out<'a>(
+        &mut self,
+        customer: impl Into<Customer<'a>>,
+        to: Option<DeliverTo<'_>>,
+    ) -> Result<(), TillError> {
         self.ready()?;
         if self.current.is_some() {
             return Err(TillError::Paying);
@@ -194,12 +216,18 @@ impl Till {
             )),
             None => None,
         };
-        let customer = String::try_from(customer.unwrap_or(WALK_IN)).map_err(|_| TillError::Text)?;
+        let Customer { name, email } = customer.into();
+        let customer = String::try_from(name.unwrap_or(WALK_IN)).map_err(|_| TillError::Text)?;
+        let email = email
+            .map(String::try_from)
+            .transpose()
+            .map_err(|_| TillError::Text)?;
         self.current = Some(Sale {
             number: None,
             amount: self.cart.total(),
             product: self.summary(),
             customer,
+            email,
             deliver_to,
             attempts: 0,
         });
@@ -312,7 +340,7 @@ impl Till {
             What::Order(status) => then(&Event::Order(Order {
                 order_id: &order_id,
                 customer_name: &sale.customer,
-                customer_email: None,
+                customer_email: sale.email.as_deref(),
                 product: &sale.product,
                 currency: self.currency,
                 amount: sale.amount,

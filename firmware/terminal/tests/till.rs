@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use comptoir_terminal::{
-    Autopilot, Cart, CartError, Catalogue, CatalogueError, DeliverTo, Discount, Ids, Payment, Receipt, Till,
-    TillError,
+    Autopilot, Cart, CartError, Catalogue, CatalogueError, Customer, DeliverTo, Discount, Ids, Payment,
+    Receipt, Till, TillError,
 };
 use comptoir_wire::topic::Name;
 use comptoir_wire::{
@@ -78,6 +78,30 @@ const DECLINED: Payment = Payment::Remote {
 };
 
 #[test]
+fn a_customer_with_an_email_has_it_in_the_order() {
+    let (mut till, catalogue) = (till(), catalogue());
+    till.cart_mut().unwrap().add(&catalogue.products()[0], 1).unwrap();
+    let long = "e".repeat(129);
+    let customer = |email| Customer {
+        name: Some("Zoé"),
+        email: Some(email),
+    };
+    assert_eq!(
+        till.check_out(customer(long.as_str()), None),
+        Err(TillError::Text)
+    );
+    till.check_out(customer("zoe@example.com"), None).unwrap();
+    let told = till.event(1, |event| match event {
+        Event::Order(order) => (
+            order.customer_name.to_owned(),
+            order.customer_email.map(str::to_owned),
+        ),
+        _ => panic!("an order comes first"),
+    });
+    assert_eq!(told, Some(("Zoé".to_owned(), Some("zoe@example.com".to_owned()))));
+}
+
+#[test]
 fn cash_with_change_after_a_declined_card() {
     let (mut till, mut next) = (till(), 7);
     put(&mut till, [(0, 2), (5, 1), (0, 1)]);
@@ -124,7 +148,10 @@ fn a_delivery_goes_its_way() {
     let to = |address| Some(DeliverTo { address, date });
     put(&mut till, [(1, 1)]);
     assert_eq!(till.check_out(None, to("")), Err(TillError::Text));
-    assert_eq!(till.check_out(Some(&"n".repeat(97)), None), Err(TillError::Text));
+    assert_eq!(
+        till.check_out(Some("n".repeat(97).as_str()), None),
+        Err(TillError::Text)
+    );
     till.check_out(Some("Ada"), to("1 Rue de la Paix")).unwrap();
     queue(&mut till, &mut next);
     till.pay(CARD).unwrap();

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use comptoir_gateway::config::Config;
 use comptoir_gateway::ingest::decode::Decoder;
 use comptoir_gateway::journal::{Numbering, Submission};
-use comptoir_sim::till::{Till, generator};
+use comptoir_sim::cashier::{Cashier, generator};
 use comptoir_wire::topic::{Kind, Name};
 use comptoir_wire::{Header, MAX_FRAME};
 use jiff::Timestamp;
@@ -29,7 +29,7 @@ pub fn topic(device: &str, leaf: &str) -> String {
 pub fn frames(device: &str, epoch: u32, seed: u64, count: u32) -> Result<Vec<Frame>> {
     let name = |text| Name::new(text).map_err(|error| anyhow!("{text}: {error}"));
     let (store, device) = (name(STORE)?, name(device)?);
-    let mut till = Till::new(store, device, epoch, generator(seed, store, device, 0));
+    let mut cashier = Cashier::new(store, device, epoch, generator(seed, store, device, 0));
     let time_ms = u64::try_from(Timestamp::now().as_millisecond())?;
     let mut buffer = vec![0; MAX_FRAME];
     let mut all = BytesMut::new();
@@ -41,13 +41,15 @@ pub fn frames(device: &str, epoch: u32, seed: u64, count: u32) -> Result<Vec<Fra
             oldest: 1,
             time_ms,
         };
-        till.next(seq, time_ms, |event| -> Result<()> {
+        let encoded = cashier.event(seq, time_ms, |event| -> Result<()> {
             let bytes = comptoir_wire::encode(&header, event, &mut buffer)
                 .map_err(|error| anyhow!("encode an event: {error}"))?;
             all.extend_from_slice(bytes);
             ends.push((event.kind(), all.len()));
             Ok(())
-        })?;
+        });
+        encoded.context("a till always has another event")??;
+        cashier.queued(seq);
     }
     let all = all.freeze();
     let mut begin = 0;

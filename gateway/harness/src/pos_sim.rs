@@ -42,6 +42,14 @@ impl PosSim {
         Ok(())
     }
 
+    /// Waits until it has finished, however: 1 is for "not all is acked".
+    ///
+    /// # Errors
+    /// It still runs when the deadline has passed.
+    pub async fn wait(&mut self, deadline: Duration) -> Result<ExitStatus> {
+        self.process.wait(deadline).await
+    }
+
     /// Whether it still runs.
     ///
     /// # Errors

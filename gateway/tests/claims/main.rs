@@ -10,6 +10,7 @@ mod commands;
 mod demo;
 mod embedded_broker;
 mod exactly_once;
+mod faults;
 mod full;
 mod hostile_input;
 mod http;

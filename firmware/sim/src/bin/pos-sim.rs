@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{ArgGroup, Parser};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
+use comptoir_sim::counter::{self, Language};
+use comptoir_sim::faults::Faults;
 use comptoir_sim::{Broker, End, Plan, Progress, Sales, SimError, Summary};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::watch;
@@ -16,7 +18,53 @@ use tokio_util::sync::CancellationToken;
 /// Each terminal has its own connection, epoch, sequence numbers and queue, and survives restarts of the MQTT
 /// broker and of the gateway. pos-sim ends when all it has sold is acked.
 #[derive(Parser)]
-#[command(version, after_long_help = EXAMPLES)]
+#[command(version, after_long_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Invocation {
+    #[command(subcommand)]
+    act: Option<Act>,
+
+    #[command(flatten)]
+    simulation: Option<Arguments>,
+}
+
+#[derive(Subcommand)]
+enum Act {
+    /// A till for you to work at: catalogue, cart, payment, and keys that pull the network's plug or cut the power
+    Till(TillArguments),
+}
+
+#[derive(Args)]
+struct TillArguments {
+    /// The MQTT broker: mqtt://[user:password@]host[:port]
+    #[arg(long, value_name = "URL", env = "POS_SIM_BROKER")]
+    broker: Broker,
+
+    /// The shop ([a-z0-9][a-z0-9-]{0,31})
+    #[arg(long, value_name = "NAME")]
+    store: String,
+
+    /// The till in the shop
+    #[arg(long, value_name = "NAME", default_value = "counter-1")]
+    device: String,
+
+    /// Keep the till's flash in a file here; without it, what is unacked is gone when you quit
+    #[arg(long, value_name = "DIR")]
+    queue: Option<PathBuf>,
+
+    /// en or fr; without it, the environment's language
+    #[arg(long, value_name = "LANGUAGE", value_parser = language)]
+    lang: Option<Language>,
+}
+
+fn language(text: &str) -> Result<Language, String> {
+    match text {
+        "en" => Ok(Language::English),
+        "fr" => Ok(Language::French),
+        _ => Err("en or fr".to_owned()),
+    }
+}
+
+#[derive(Args)]
 #[command(group(ArgGroup::new("sales").required(true).args(["store", "replay"])))]
 struct Arguments {
     /// The MQTT broker: mqtt://[user:password@]host[:port]
@@ -52,12 +100,13 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
 
-    /// Keep the terminals' queues in files here, synced before a sale counts: a killed pos-sim goes on where
-    /// it was
+    /// Keep the terminals' flash in files here, synced before a sale counts: a killed pos-sim goes on where it was.
+    /// Files that are none of pos-sim's are refused
     #[arg(long, value_name = "DIR")]
     queue: Option<PathBuf>,
 
-    /// Unacked events at which a terminal stops selling until some are acked
+    /// Unacked events at which a terminal stops selling until some are acked; before that, when its flash of 4 MiB
+    /// has no room for another sale (some ten thousand typical events)
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     queue_limit: usize,
 
@@ -82,6 +131,22 @@ struct Arguments {
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     json_terminals: u8,
 
+    /// Make things go wrong, e.g. power=5,drop=2 or all=5: percent of the events sold (power, flash, clock) or of the
+    /// publishes (drop, duplicate, delay, hang)
+    ///
+    /// power: the power goes at one of the event's flash writes, and the terminal starts again from its flash;
+    /// whatever it had confirmed is there. flash: a bit of the flash turns; the event that it hits may be lost before
+    /// it is acked, which is counted, has no ack in the ledger, and is a gap that the gateway reports: no other fault
+    /// can lose an event. drop, duplicate, delay, hang: what the network does with a publish, drop also with acks;
+    /// everything arrives in the end, once and in order. clock: the time is absent or wrong, nothing else.
+    #[arg(
+        long,
+        value_name = "KIND=PERCENT,...",
+        default_value = "all=0",
+        hide_default_value = true
+    )]
+    faults: Faults,
+
     /// Write the summary as JSON
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
@@ -92,6 +157,8 @@ Examples:
   pos-sim --broker mqtt://localhost --store paris-1 --devices 5 --rate 20
   pos-sim --broker mqtt://localhost --store paris-1 --devices 50 --rate 0 --events 1000000 --ledger ledger.jsonl
   pos-sim --broker mqtt://localhost --replay sales.csv.gz --currency USD --speed 600
+  pos-sim --broker mqtt://localhost --store paris-1 --devices 500 --rate 0 --events 100000 --faults all=5
+  pos-sim till --broker mqtt://localhost --store paris-1
 
 Ctrl-C stops the selling and waits up to 10 s for the last acks; a second Ctrl-C ends it at once.
 
@@ -153,6 +220,7 @@ impl Arguments {
         plan.ledger = self.ledger;
         plan.queue = self.queue;
         plan.queue_limit = self.queue_limit;
+        plan.faults = self.faults;
         plan.link.window = self.window;
         plan
     }
@@ -163,7 +231,14 @@ const WRONG: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut arguments = Arguments::parse();
+    let invocation = Invocation::parse();
+    if let Some(Act::Till(arguments)) = invocation.act {
+        return work_at_the_till(arguments).await;
+    }
+    let Some(mut arguments) = invocation.simulation else {
+        Invocation::command().print_help().ok();
+        return ExitCode::from(WRONG);
+    };
     let summary_file = arguments.summary.take();
     let plan = arguments.plan();
     allow_many_connections();
@@ -191,7 +266,7 @@ async fn main() -> ExitCode {
                 eprintln!("pos-sim: write {}: {error}", file.display());
                 return ExitCode::from(WRONG);
             }
-            if summary.unacked == 0 {
+            if summary.unacked == 0 && summary.lost == 0 {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::from(NOT_ALL_ACKED)
@@ -201,6 +276,26 @@ async fn main() -> ExitCode {
             eprintln!("pos-sim: {error}");
             let own_fault = matches!(error, SimError::Task(_) | SimError::Latencies(_));
             ExitCode::from(if own_fault { NOT_ALL_ACKED } else { WRONG })
+        }
+    }
+}
+
+async fn work_at_the_till(arguments: TillArguments) -> ExitCode {
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let options = counter::Options {
+        broker: arguments.broker,
+        store: arguments.store,
+        device: arguments.device,
+        queue: arguments.queue,
+        language: arguments.lang.unwrap_or(Language::of(locale.as_deref())),
+    };
+    match counter::run(options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pos-sim: {error}");
+            ExitCode::from(WRONG)
         }
     }
 }
@@ -293,8 +388,18 @@ fn line(progress: &Progress, rate: f64) -> String {
 
 fn told(summary: &Summary) -> String {
     let latency = &summary.ack_latency_ms;
+    let faults: String = summary
+        .faults
+        .iter()
+        .map(|(kind, count)| format!(" {kind} {count}"))
+        .collect();
+    let faults = if faults.is_empty() {
+        faults
+    } else {
+        format!("faults:{faults}; lost {}\n", summary.lost)
+    };
     format!(
-        "sold {}, acked {}, unacked {}, published {}, resent {}, terminals {}, connects {}, commands {}\n\
+        "sold {}, acked {}, unacked {}, published {}, resent {}, terminals {}, connects {}, commands {}\n{faults}\
          {:.1} events/s over {:.2} s\n\
          publish to end-to-end ack: p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, max {:.1} ms\n",
         summary.sold,

@@ -1,150 +1,260 @@
 //! What a terminal does in one turn: hears acks, sells, speaks.
 
+use std::cell::RefCell;
 use std::sync::atomic::Ordering::Relaxed;
 
-use comptoir_link::Millis;
-use comptoir_wire::{Command, EncodeError, Header, MAX_FRAME, encode, with_oldest};
+use comptoir_link::{Heard, LinkError, Millis, Spoke};
+use comptoir_queue::{QueueError as FlashQueueError, block_on};
+use comptoir_wire::{EncodeError, Header, MAX_FRAME, encode};
 use rand::Rng;
 
 use super::{Interruption, Terminal, TerminalError};
-use crate::json;
-use crate::session::{Session, SessionError};
+use crate::client::Client;
+use crate::dialect::Dialect;
+use crate::faults::Kind;
+use crate::ledger::Sold;
+use crate::queue::Queue;
+
+thread_local! {
+    /// A frame as it is kept, and as it is sent. They are large, and no terminal needs them between two turns.
+    static BUFFERS: RefCell<Box<[[u8; MAX_FRAME]; 2]>> = RefCell::new(Box::new([[0; MAX_FRAME]; 2]));
+}
 
 impl Terminal {
     /// Takes in what arrived: acks and commands.
-    pub(super) async fn hear(&mut self, session: &mut Session) -> Result<(), Interruption> {
-        let mut safe = 0;
-        while let Some(publish) = session.received()? {
-            if publish.topic == self.ack_topic.as_bytes() {
-                match json::read_ack(&publish.payload) {
-                    Ok(ack) if ack.epoch == self.window.epoch() && ack.seq > self.queue.newest() => {
-                        // Another run used this epoch. The gateway has events under the names that this one gives,
-                        // or it had: a retained ack outlives it.
-                        let what =
-                            "was acked beyond what it sold; was this seed used with this gateway before?";
-                        self.shared
-                            .tally
-                            .lasting_trouble(format!("{}: {what}", self.name));
+    pub(super) fn hear(&mut self, client: &mut Client<'_>) -> Result<(), Interruption> {
+        let (now, mut safe, mut foreign) = (self.now(), 0, false);
+        let (tally, json) = (&self.shared.tally, self.dialect == Dialect::Json);
+        let (uplink, rng) = (&mut self.uplink, &mut self.rng);
+        let mut trouble = None;
+        while client
+            .received(
+                |topic, payload| match uplink.hear(topic, payload, now, rng.next_u32()) {
+                    Heard::Safe(seq) => safe = seq,
+                    Heard::ForeignAck => foreign = true,
+                    // Nothing here carries it out: customers invent what they pay.
+                    Heard::Command(_) => _ = tally.commands.fetch_add(1, Relaxed),
+                    // The gateway's commands to terminals that speak JSON are in JSON.
+                    Heard::Garbled(_) if json && payload.first() == Some(&b'{') => {
+                        tally.commands.fetch_add(1, Relaxed);
                     }
-                    Ok(ack) => safe += self.window.ack(ack, self.now(), self.rng.next_u32()),
-                    Err(error) => self.shared.tally.trouble(format!("{}: ack: {error}", self.name)),
-                }
-            } else if publish.topic == self.commands_topic.as_bytes() {
-                match Command::decode(&publish.payload) {
-                    Err(error) if !self.json => {
-                        self.shared
-                            .tally
-                            .trouble(format!("{}: command: {error}", self.name));
-                    }
-                    _ => _ = self.shared.tally.commands.fetch_add(1, Relaxed),
-                }
-            }
+                    Heard::Garbled(error) => trouble = Some(error),
+                    Heard::OldAck | Heard::Other => {}
+                },
+            )?
+            .is_some()
+        {}
+        if let Some(error) = trouble {
+            self.shared.tally.trouble(format!("{}: {error}", self.name()));
         }
         if safe > 0 {
-            self.forget(safe).await?;
+            self.forget_through(safe)?;
+        }
+        if foreign {
+            return Err(Interruption::ForeignEpoch);
         }
         Ok(())
     }
 
-    /// Deletes the oldest `count` events: they are safe.
-    async fn forget(&mut self, count: u32) -> Result<(), TerminalError> {
+    /// Deletes the events through `seq`: they are safe.
+    fn forget_through(&mut self, seq: u32) -> Result<(), Interruption> {
         let now = self.shared.clock.micros();
-        let acked = || self.queue.iter().take(count as usize);
-        if let Some(ledger) = &self.shared.ledger {
-            ledger.write(&self.name, &self.shared.clock, acked(), Some(now))?;
-        }
-        self.shared.tally.acked(now, acked().map(|held| held.published));
-        for _ in 0..count {
-            self.queue.remove();
-        }
-        Ok(self.queue.removed().await?)
+        let count = self.sold.partition_point(|sold| sold.seq <= seq);
+        let acked = || self.sold.iter().take(count);
+        self.write(acked(), Some(now))?;
+        let published = acked().map(|sold| sold.published);
+        // After a power cut in the middle of deleting, some are acked again.
+        let news = seq.saturating_sub(self.settled);
+        self.shared.tally.acked(now, news, published);
+        self.sold.drain(..count);
+        self.settled = self.settled.max(seq);
+        self.delete_through(seq)
+    }
+
+    fn delete_through(&mut self, seq: u32) -> Result<(), Interruption> {
+        let Some(queue) = &mut self.queue else {
+            return Ok(());
+        };
+        queue
+            .delete_through(seq)
+            .map_err(|error| self.flash_failed(error))
     }
 
     /// Sells what may be sold now. When this returns, it is in the queue for good.
-    pub(super) async fn sell(&mut self) -> Result<(), TerminalError> {
+    pub(super) async fn sell(&mut self) -> Result<(), Interruption> {
+        let mut sold = 0;
+        let outcome = self.ring_up(&mut sold);
+        if sold > 0 {
+            self.sync().await.map_err(TerminalError::from)?;
+            (0..sold).for_each(|_| self.uplink.sold());
+            self.shared.tally.sold.fetch_add(u64::from(sold), Relaxed);
+        }
+        outcome
+    }
+
+    /// Puts into the queue what may be sold now, and counts it.
+    fn ring_up(&mut self, sold: &mut u32) -> Result<(), Interruption> {
         let (window, limit) = (
             self.shared.plan.link.window as usize,
             self.shared.plan.queue_limit,
         );
-        while !self.shared.closing.is_cancelled() && self.source.wants(self.queue.len(), window, limit) {
-            let exhausted = || TerminalError::Exhausted {
-                terminal: self.name.clone(),
+        while !self.shared.closing.is_cancelled()
+            && self
+                .source
+                .wants((self.newest - self.settled) as usize, window, limit)
+        {
+            if self.jammed {
+                if self.settled < self.newest {
+                    break;
+                }
+                self.format()?;
+            }
+            let Some(queue) = &mut self.queue else { break };
+            // A till says that there is no room before a sale, not after it.
+            match queue.has_room() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return Err(self.flash_failed(error)),
+            }
+            let Some(seq) = queue.flash_queue().next_seq() else {
+                self.jammed = true;
+                continue;
             };
-            let seq = self.window.next_seq().ok_or_else(exhausted)?;
-            let now_ms = self.shared.clock.unix_ms(self.shared.clock.micros());
-            let (epoch, oldest) = (self.window.epoch(), self.window.oldest());
-            let scratch = &mut self.scratch;
-            let event = self.source.next(seq, now_ms, |event, time_ms| {
+            match self.ring_up_next(seq)? {
+                true => *sold += 1,
+                false if self.jammed => {}
+                false => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The next event goes to the queue. `false`: there was none, or the queue did not take it.
+    fn ring_up_next(&mut self, seq: u32) -> Result<bool, Interruption> {
+        let shared = &self.shared;
+        let Some(queue) = &mut self.queue else {
+            return Ok(false);
+        };
+        let now_ms = shared.clock.unix_ms(shared.clock.micros());
+        let (epoch, oldest) = (self.uplink.window().epoch(), self.uplink.window().oldest());
+        let wrong = self.dice.clock(now_ms);
+        if wrong.is_some() {
+            shared.tally.struck(Kind::Clock);
+        }
+        if let Some(cut) = self.dice.power_cut() {
+            queue.flash().cut_power(cut);
+        }
+        let audited = shared.ledger.is_some();
+        let pushed = BUFFERS.with_borrow_mut(|buffers| {
+            let [buffer, _] = &mut **buffers;
+            let event = self.source.event(seq, now_ms, |event, time_ms| {
                 let header = Header {
                     epoch,
                     seq,
                     oldest,
-                    time_ms,
+                    time_ms: wrong.unwrap_or(time_ms),
                 };
-                let mut buffer = [0; MAX_FRAME];
-                let frame = encode(&header, event, &mut buffer)?;
-                scratch.extend_from_slice(frame);
-                Ok((event.kind(), scratch.split().freeze()))
-            });
-            let Some(event) = event else { break };
-            let (kind, frame) = event.map_err(|error: EncodeError| TerminalError::Event {
-                terminal: self.name.clone(),
-                what: error.to_string(),
+                let key: Box<str> = if audited {
+                    event.order_id().into()
+                } else {
+                    Box::default()
+                };
+                let frame = encode(&header, event, buffer)?;
+                Ok((event.kind(), key, frame.len()))
             })?;
-            self.queue.push(seq, kind, frame);
-            self.window.sell();
+            Some(event.map(|(kind, key, len)| (kind, key, queue.push(seq, &buffer[..len]))))
+        });
+        let Some(pushed) = pushed else { return Ok(false) };
+        let (kind, key, pushed) = pushed.map_err(|error: EncodeError| TerminalError::Event {
+            terminal: self.name(),
+            what: error.to_string(),
+        })?;
+        match pushed {
+            Ok(()) => {}
+            Err(FlashQueueError::Full) => return Ok(false),
+            // It is not confirmed, and comes again once all that is held is acked.
+            Err(FlashQueueError::Corrupted | FlashQueueError::Worn) => {
+                self.jammed = true;
+                return Ok(false);
+            }
+            Err(error) => return Err(self.flash_failed(error)),
         }
-        let sold = self.queue.commit().await?;
-        self.shared.tally.sold.fetch_add(sold as u64, Relaxed);
-        Ok(())
+        self.source.queued(seq);
+        self.newest = seq;
+        self.sold.push_back(Sold {
+            seq,
+            kind,
+            key,
+            published: 0,
+        });
+        if self.dice.strikes(Kind::Flash) {
+            self.shared.tally.struck(Kind::Flash);
+            let random = self.dice.draw();
+            if let Some(flash) = self.queue.as_mut().map(Queue::flash) {
+                let bit = flash.memory().used_bit(random);
+                flash.flip_bit(bit);
+            }
+        }
+        Ok(true)
     }
 
     /// Publishes what the window allows; whether anything was written.
-    pub(super) fn speak(&mut self, session: &mut Session, now: Millis) -> Result<bool, SessionError> {
-        self.window.expire(now);
-        let (mut published, mut again) = (0, 0);
+    pub(super) fn speak(&mut self, client: &mut Client<'_>, now: Millis) -> Result<bool, Interruption> {
         let mut wrote = false;
-        let mut buffer = [0; MAX_FRAME];
         loop {
-            while session.has_room()
-                && let Some(send) = self.window.send(now, self.rng.next_u32())
-            {
-                // The window only names what the queue holds, and the queue only holds frames that can be
-                // read.
-                let Some(held) = self.queue.get_mut(send.seq) else {
-                    continue;
-                };
-                if self.json {
-                    let mut text = Vec::new();
-                    if json::write_event(&held.frame, self.window.oldest(), &mut text).is_err() {
-                        continue;
-                    }
-                    self.scratch.extend_from_slice(&text);
-                } else {
-                    let Ok(frame) = with_oldest(&held.frame, self.window.oldest(), &mut buffer) else {
-                        continue;
-                    };
-                    self.scratch.extend_from_slice(frame);
-                }
-                if held.published == 0 {
-                    held.published = self.shared.clock.micros();
-                }
-                session.publish(
-                    &self.topics[held.kind as usize],
-                    self.scratch.split().freeze(),
-                    false,
-                )?;
-                published += 1;
-                again += u64::from(send.again);
-            }
-            let went = session.write()?;
+            self.publish(client, now)?;
+            let went = client.write()?;
             wrote |= went;
-            if !went || !session.has_room() || !self.window.can_send() {
-                break;
+            if !went || !client.session().has_room() || !self.uplink.window().can_send() {
+                return Ok(wrote);
             }
         }
+    }
+
+    fn publish(&mut self, client: &mut Client<'_>, now: Millis) -> Result<(), Interruption> {
+        let (mut published, mut again) = (0, 0);
+        let outcome = loop {
+            let Some(queue) = &mut self.queue else {
+                break Ok(());
+            };
+            let random = self.rng.next_u32();
+            let spoke = BUFFERS
+                .with_borrow_mut(|buffers| block_on(self.uplink.speak(client, queue, now, random, buffers)));
+            match spoke {
+                Ok(Spoke::Published { seq, again: resent }) => {
+                    published += 1;
+                    again += u64::from(resent);
+                    if let Ok(at) = self.sold.binary_search_by_key(&seq, |sold| sold.seq)
+                        && let Some(sold) = self.sold.get_mut(at)
+                        && sold.published == 0
+                    {
+                        sold.published = self.shared.clock.micros();
+                    }
+                }
+                Ok(Spoke::Lost { seq }) => {
+                    if let Err(interruption) = self.lose_through(seq).and_then(|()| self.delete_through(seq))
+                    {
+                        break Err(interruption);
+                    }
+                }
+                Ok(Spoke::Nothing) => break Ok(()),
+                Err(LinkError::Mqtt(error)) => break Err(error.into()),
+                Err(LinkError::Queue(error)) => break Err(self.flash_failed(error)),
+            }
+        };
         self.shared.tally.published.fetch_add(published, Relaxed);
         self.shared.tally.resent.fetch_add(again, Relaxed);
-        Ok(wrote)
+        outcome
+    }
+
+    /// The flash lost all events through `seq` that are not settled.
+    pub(super) fn lose_through(&mut self, seq: u32) -> Result<(), Interruption> {
+        let count = self.sold.partition_point(|sold| sold.seq <= seq);
+        self.write(self.sold.iter().take(count), None)?;
+        self.sold.drain(..count);
+        let lost = seq.saturating_sub(self.settled);
+        self.shared.tally.lost.fetch_add(u64::from(lost), Relaxed);
+        self.settled = self.settled.max(seq);
+        Ok(())
     }
 }

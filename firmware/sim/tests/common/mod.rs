@@ -87,6 +87,8 @@ pub struct Faults {
     pub overlook_each: u64,
     /// Nothing is acked above so many events of a terminal.
     pub ack_at_most: Option<u32>,
+    /// Terminals may give up events that were not taken: their flash lost them.
+    pub gaps: bool,
 }
 
 /// Takes the events of each terminal strictly in order of seq, as the gateway does, and acks them.
@@ -205,6 +207,9 @@ impl Taken {
         self.json.insert(terminal.clone(), is_json);
         let name = (terminal, epoch);
         let count = self.counts.entry(name.clone()).or_default();
+        if faults.gaps {
+            *count = (*count).max(oldest - 1);
+        }
         assert!(
             oldest <= *count + 1,
             "{}: forgot {oldest} of which only {count} are taken",

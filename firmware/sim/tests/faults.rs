@@ -1,4 +1,4 @@
-//! Whole terminals (till, flash queue, link) under seeded faults of every kind, against a gateway that takes events in
+//! Whole terminals (till, flash queue, link) in a world of their own, without clock or network, under seeded faults of every kind, against a gateway that takes events in
 //! order: nothing confirmed is missing, nothing is double, nothing is out of order.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use comptoir_link::{Heard, LinkError, Refusal, Settings, Spoke, Uplink};
-use comptoir_queue::{Fault, Opened, QueueError, RamError, RamFlash, SaleQueue, block_on};
+use comptoir_queue::{Opened, QueueError, RamError, RamFlash, SaleQueue, block_on};
+use comptoir_sim::faults::{Dice, Fate, Faults, Kind};
 use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
 use comptoir_wire::topic::Name;
 use comptoir_wire::{Ack, Currency, Header, MAX_FRAME, decode, encode, with_oldest};
@@ -15,7 +16,7 @@ use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 
 const PAGES: usize = 14;
 const LEN: u32 = 16 * 4096;
-const PERCENT: u32 = 5;
+const PERCENT: u8 = 5;
 const SETTINGS: Settings = Settings {
     window: 16,
     resend: 50,
@@ -37,6 +38,7 @@ impl Refusal for Gone {
 /// A link that drops, doubles, delays and hangs, and a gateway at its end.
 struct World {
     random: Random,
+    dice: Dice,
     now: u64,
     /// What arrives, and when.
     events: Vec<(u64, Vec<u8>)>,
@@ -49,10 +51,8 @@ struct World {
 }
 
 impl World {
-    fn strikes(&mut self, fault: &'static str) -> bool {
-        let strikes = self.random.below(100) < PERCENT;
-        *self.faults.entry(fault).or_default() += u32::from(strikes);
-        strikes
+    fn struck(&mut self, fault: &'static str) {
+        *self.faults.entry(fault).or_default() += 1;
     }
 
     /// What has arrived by now is journalled, in order only, and acked.
@@ -82,7 +82,9 @@ impl World {
                 epoch: header.epoch,
                 seq: self.upto,
             };
-            if ack.seq > 0 && !self.strikes("ack dropped") {
+            if ack.seq > 0 && self.dice.strikes(Kind::Drop) {
+                self.struck("ack dropped");
+            } else if ack.seq > 0 {
                 self.acks.push_back((self.now + 2, ack));
             }
         }
@@ -108,21 +110,28 @@ impl Publish for World {
         if topic.ends_with("/status") {
             return Ok(0);
         }
-        if self.strikes("connection lost") {
+        if self.random.below(100) < u32::from(PERCENT) {
+            self.struck("connection lost");
             self.events.clear();
             self.acks.clear();
             return Err(Gone);
         }
-        if self.strikes("hung") {
-            self.hangs = self.now + 60;
-        }
-        if self.strikes("dropped") {
-            return Ok(0);
-        }
-        let delay = if self.strikes("delayed") { 30 } else { 1 };
-        self.events.push((self.now + delay, payload.to_vec()));
-        if self.strikes("doubled") {
-            self.events.push((self.now + 7, payload.to_vec()));
+        let arrives = (self.now + 1, payload.to_vec());
+        match self.dice.fate() {
+            Fate::Arrives => self.events.push(arrives),
+            Fate::Lost => self.struck("dropped"),
+            Fate::Twice => {
+                self.struck("doubled");
+                self.events.extend([arrives, (self.now + 7, payload.to_vec())]);
+            }
+            Fate::Late => {
+                self.struck("delayed");
+                self.events.push((self.now + 30, payload.to_vec()));
+            }
+            Fate::Hangs => {
+                self.struck("hung");
+                self.hangs = self.now + 60;
+            }
         }
         Ok(0)
     }
@@ -154,8 +163,7 @@ fn live(
             if queue.newest() < events {
                 autopilot.act(&mut till, &catalogue);
                 let seq = queue.next_seq().unwrap();
-                // A clock that is absent, wrong or right.
-                let time_ms = [0, u64::MAX, world.now][world.random.below(3) as usize];
+                let time_ms = world.dice.clock(world.now).unwrap_or(world.now);
                 let header = Header {
                     epoch: queue.epoch(),
                     seq,
@@ -210,6 +218,7 @@ fn run(terminals: u32, events: u32, seed: u64) {
     for number in 0..terminals {
         let mut world = World {
             random: Random::new(seed ^ (u64::from(number) << 40)),
+            dice: Dice::new(Faults::all(PERCENT), seed ^ (u64::from(number) << 20)),
             now: 0,
             events: Vec::new(),
             acks: VecDeque::new(),
@@ -221,12 +230,12 @@ fn run(terminals: u32, events: u32, seed: u64) {
         let (mut flash, mut confirmed) = (Flash::new(vec![0xff; LEN as usize]), BTreeMap::new());
         let device = format!("till-{number}");
         loop {
-            // A sale takes some eight writes: one in twenty sales is cut off somewhere.
-            let after = world.random.below(2 * 8 * 100 / PERCENT);
-            flash.cut_power(Fault {
-                after,
-                seed: world.random.next_u32(),
-            });
+            // The next cut is many events away.
+            let mut cut = (0..u32::MAX)
+                .find_map(|events| Some((events, world.dice.power_cut()?)))
+                .unwrap();
+            cut.1.after += 8 * cut.0;
+            flash.cut_power(cut.1);
             match live(&mut flash, &mut world, &mut confirmed, &device, events) {
                 Ok(()) => break,
                 Err(error) => assert_eq!(error, QueueError::Flash(RamError::NoPower)),
@@ -257,7 +266,7 @@ fn terminals_under_faults_lose_and_double_nothing() {
 }
 
 #[test]
-#[ignore = "100,000 events: cargo test --release -p comptoir-link --test faults -- --ignored"]
+#[ignore = "100,000 events: cargo test --release -p comptoir-sim --test faults -- --ignored"]
 fn five_hundred_terminals_under_faults_lose_and_double_nothing() {
     run(500, 200, 2);
 }
