@@ -1,18 +1,19 @@
-/** Amounts, dates and numbers in the reader's language and time zone. Formatters are made once: making one costs more than using it. */
+/** Amounts, dates and numbers in the reader's language and time zone. */
+import { once } from './once';
 
 export type Formats = ReturnType<typeof formatsOf>;
 
 export function formatsOf(locale: string) {
-  const number = new Intl.NumberFormat(locale);
-  const decimal = new Intl.NumberFormat(locale, { maximumFractionDigits: 1, minimumFractionDigits: 0 });
-  const percent = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 1 });
-  const change = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0, signDisplay: 'exceptZero' });
-  const time = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
-  const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
-  const day = new Intl.DateTimeFormat(locale, { weekday: 'short', day: 'numeric', month: 'short' });
-  const today = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long' });
-  const hour = new Intl.DateTimeFormat(locale, { hour: 'numeric', hourCycle: 'h23' });
-  const list = new Intl.ListFormat(locale, { type: 'unit', style: 'narrow' });
+  const number = once(() => new Intl.NumberFormat(locale));
+  const decimal = once(() => new Intl.NumberFormat(locale, { maximumFractionDigits: 1, minimumFractionDigits: 0 }));
+  const percent = once(() => new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 1 }));
+  const change = once(() => new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0, signDisplay: 'exceptZero' }));
+  const time = once(() => new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' }));
+  const clock = once(() => new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }));
+  const day = once(() => new Intl.DateTimeFormat(locale, { weekday: 'short', day: 'numeric', month: 'short' }));
+  const today = once(() => new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long' }));
+  const hour = once(() => new Intl.DateTimeFormat(locale, { hour: 'numeric', hourCycle: 'h23' }));
+  const list = once(() => new Intl.ListFormat(locale, { type: 'unit', style: 'narrow' }));
   const money = new Map<string, Intl.NumberFormat>();
   const unit = new Map<string, Intl.NumberFormat>();
 
@@ -32,32 +33,32 @@ export function formatsOf(locale: string) {
   const sameDay = (a: Date, b: Date) => a.toDateString() === b.toDateString();
 
   return {
-    number: (n: number) => number.format(n),
-    decimal: (n: number) => decimal.format(n),
+    number: (n: number) => number().format(n),
+    decimal: (n: number) => decimal().format(n),
     /** Of a ratio: 0.5 is 50 %. */
-    percent: (ratio: number) => percent.format(ratio),
-    change: (ratio: number) => change.format(ratio),
+    percent: (ratio: number) => percent().format(ratio),
+    change: (ratio: number) => change().format(ratio),
     /** A foreign event may carry no currency, or one that Intl refuses: the shop's own is the best guess. */
     money: (amount: number, currency = 'EUR') => {
       try {
         return moneyOf(currency).format(amount);
       } catch {
-        return `${number.format(amount)} ${currency}`;
+        return `${number().format(amount)} ${currency}`;
       }
     },
-    clock: (at: Date) => clock.format(at),
-    today: (at: Date) => today.format(at),
-    hour: (at: Date) => hour.format(at),
+    clock: (at: Date) => clock().format(at),
+    today: (at: Date) => today().format(at),
+    hour: (at: Date) => hour().format(at),
     /** Today's as a time, older ones with their day. Empty for what is no date. */
     moment: (iso: string, now = new Date()) => {
       const at = new Date(iso);
       if (Number.isNaN(at.getTime())) return '';
-      return sameDay(at, now) ? time.format(at) : `${day.format(at)} ${clock.format(at)}`;
+      return sameDay(at, now) ? time().format(at) : `${day().format(at)} ${clock().format(at)}`;
     },
     /** A calendar day (YYYY-MM-DD) is no instant: it must not shift with the time zone. */
     day: (date: string) => {
       const at = new Date(`${date}T12:00:00`);
-      return Number.isNaN(at.getTime()) ? date : day.format(at);
+      return Number.isNaN(at.getTime()) ? date : day().format(at);
     },
     bytes: (n: number) => {
       const names = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
@@ -77,7 +78,7 @@ export function formatsOf(locale: string) {
       if (first < 0) return inUnit(0, 'second');
       // Seconds beside hours would only flicker.
       const said = parts.slice(first, first + (first === 2 ? 1 : 2)).filter(([n]) => n > 0);
-      return list.format(said.map(([n, name]) => inUnit(n, name)));
+      return list().format(said.map(([n, name]) => inUnit(n, name)));
     },
   };
 }
