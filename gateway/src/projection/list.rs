@@ -93,6 +93,14 @@ const COLUMNS: &str = "SELECT kind, seq, sale.entry, name, payload,
      coalesce(sale.partition, place.partition), coalesce(sale.offset, place.offset)
      FROM sale LEFT JOIN place ON place.entry = sale.entry";
 
+/// Which rows have something to show: those whose entry the journal still has, and those from Kafka. The others are
+/// kept to be known again. Takes [`first`].
+const HERE: &str = "(sale.entry IS NULL OR sale.entry >= ?)";
+
+fn first(journal: &Journal) -> i64 {
+    journal.state().first.0 as i64
+}
+
 impl Projection {
     /// Those first seen before `before` (a page's `next`), newest first, at most `limit`.
     pub async fn list(
@@ -112,11 +120,13 @@ impl Projection {
         }
         self.flushed().await?;
         let filter = if status.is_some() { "AND status = ?" } else { "" };
-        let sql = format!("{COLUMNS} WHERE kind = ? AND seq < ? {filter} ORDER BY seq DESC LIMIT ?");
+        let sql =
+            format!("{COLUMNS} WHERE kind = ? AND seq < ? AND {HERE} {filter} ORDER BY seq DESC LIMIT ?");
         let before = before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(kind_code(kind))
-            .bind(before);
+            .bind(before)
+            .bind(first(&self.journal));
         if let Some(status) = status {
             query = query.bind(status);
         }
@@ -134,13 +144,15 @@ impl Projection {
         const MOST: i64 = 500;
         self.flushed().await?;
         let sql = format!(
-            "SELECT * FROM ({COLUMNS} WHERE kind = ? AND id = ?)
-             UNION ALL SELECT * FROM ({COLUMNS} WHERE order_id = ? ORDER BY seq LIMIT ?)"
+            "SELECT * FROM ({COLUMNS} WHERE kind = ? AND id = ? AND {HERE})
+             UNION ALL SELECT * FROM ({COLUMNS} WHERE order_id = ? AND {HERE} ORDER BY seq LIMIT ?)"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(kind_code(Kind::Order))
             .bind(order_id)
+            .bind(first(&self.journal))
             .bind(order_id)
+            .bind(first(&self.journal))
             .bind(MOST)
             .fetch_all(&self.readers)
             .await?;
@@ -155,9 +167,10 @@ pub(super) async fn newest(
     journal: &Journal,
     kind: Kind,
 ) -> Result<Vec<(u64, Listed)>, ProjectionError> {
-    let sql = format!("{COLUMNS} WHERE kind = ? ORDER BY seq DESC LIMIT ?");
+    let sql = format!("{COLUMNS} WHERE kind = ? AND {HERE} ORDER BY seq DESC LIMIT ?");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(kind_code(kind))
+        .bind(first(journal))
         .bind(NEWEST as i64)
         .fetch_all(readers)
         .await?;

@@ -60,6 +60,9 @@ static PUT_POSITION: LazyLock<Rows> = LazyLock::new(|| {
     )
 });
 
+/// Rows kept beyond what they were made of: some 50 MB.
+const KEPT: u64 = 200_000;
+
 pub(super) type Key = (Kind, String);
 
 pub(super) struct Store {
@@ -245,17 +248,18 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Lets go of what the journal no longer has, and of all but the newest that came from Kafka.
+    /// Lets go of all but the newest [`KEPT`] of what has nothing to show any more: because the journal has let go of
+    /// it, or because only so much is kept from Kafka. The newest stay to be known again: an order that goes on after
+    /// its entries have gone is not another one.
     pub async fn prune(&mut self, first: Offset, next_seq: u64) -> Result<(), sqlx::Error> {
-        const FROM_KAFKA: u64 = 200_000;
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("DELETE FROM place WHERE entry < ?")
             .bind(first.0 as i64)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("DELETE FROM sale WHERE entry < ? OR (entry IS NULL AND seq < ?)")
+        sqlx::query("DELETE FROM sale WHERE kind IN (0, 1, 2) AND seq < ? AND (entry IS NULL OR entry < ?)")
+            .bind(next_seq.saturating_sub(KEPT) as i64)
             .bind(first.0 as i64)
-            .bind(next_seq.saturating_sub(FROM_KAFKA) as i64)
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await
