@@ -14,7 +14,7 @@ export PATH := $(or $(COMPTOIR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/com
 
 # LOCKED=--locked makes a Cargo.lock that does not fit an error; `.ci/run` does.
 LOCKED ?=
-# Of the soak.
+# Of the soak. ONLY=bare_metal leaves out the rest.
 MINUTES ?= 10
 KILLS ?= 50
 # Of the firmware.
@@ -27,7 +27,7 @@ run: ## install what is missing, build, and start the demo: MQTT, Kafka in memor
 	deploy/install-dependencies.sh run
 	cargo run --release $(LOCKED) -p comptoir-gateway --bin gateway -- demo $(ARGS)
 
-test: kafka web/node_modules ## all tests, on a real Mosquitto, a real Kafka and a real browser
+test: kafka firmware web/node_modules ## all tests, on a real Mosquitto, a real Kafka, a real browser and an emulated till
 	cargo build --workspace --bins $(LOCKED)
 	cargo test --workspace $(LOCKED)
 	cd web && npm test
@@ -51,14 +51,14 @@ fmt: ## format the code
 	deploy/install-dependencies.sh lint
 	cargo fmt --all
 
-bench: kafka ## rates, latencies, CPU and memory beside a bare relay's: one table, and JSON
+bench: kafka web/node_modules ## rates, latencies, CPU and memory beside a bare relay's: one table, and JSON
 	cargo build --release --workspace --bins $(LOCKED)
 	cargo bench $(LOCKED) -p comptoir-gateway --bench pipeline $(if $(ARGS),-- $(ARGS))
 
-soak: kafka ## exactly once under kills, for as long as asked: make soak MINUTES=10 KILLS=50
+soak: kafka firmware ## exactly once under kills, for as long as asked: make soak MINUTES=10 KILLS=50
 	cargo build --release --workspace --bins $(LOCKED)
 	COMPTOIR_SOAK_MINUTES=$(MINUTES) COMPTOIR_SOAK_KILLS=$(KILLS) \
-		cargo test --release $(LOCKED) -p comptoir-gateway --test claims -- --ignored --exact --nocapture soak::exactly_once_under_kills
+		cargo test --release $(LOCKED) -p comptoir-gateway --test claims -- --ignored --nocapture --test-threads=1 $(ONLY)
 
 firmware: ## the till on bare metal: build the image, print its sizes
 	deploy/install-dependencies.sh firmware

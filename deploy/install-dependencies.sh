@@ -10,7 +10,8 @@
 #          unless rustup has both targets
 #   package   the same as run, cargo-deb
 #   image  the same as arm, what makes an image without root's devices: mmdebstrap, mtools, sfdisk, e2fsprogs, xz, QEMU
-#   firmware  QEMU for RISC-V, Mosquitto, and a Rust for bare metal: rustup's target if it is there, else Debian's
+#   firmware  QEMU for RISC-V, Mosquitto, and a Rust for bare metal: rustup's target, else Debian's second Rust with its
+#          source, and a linker
 #
 # Debian 12 or later, Raspberry Pi OS and their like: by apt-get, through sudo unless root. Elsewhere it names the tools.
 set -euo pipefail
@@ -123,15 +124,41 @@ look_for_image_tools() {
     has qemu-system-aarch64 || missing "QEMU for arm64" qemu-system-arm
 }
 
+readonly bare_metal=riscv32imac-unknown-none-elf
+
+rust_sysroot() { rustc --print sysroot 2>/dev/null; }
+has_bare_metal() { [[ -d "$(rust_sysroot)/lib/rustlib/$bare_metal/lib" ]]; }
+
 look_for_firmware_tools() {
     has qemu-system-riscv32 || missing "QEMU for RISC-V" qemu-system-misc
     has_service mosquitto || missing "Mosquitto 2" mosquitto
-    local target=riscv32imac-unknown-none-elf
-    [[ ! -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/$target/lib" ]] || return 0
+    ! has_bare_metal || return 0
     # Debian's Rust builds core from its source. It stands beside rustup's, which stays first on the PATH.
-    [[ -x /usr/bin/rustc ]] || missing "a Rust for $target" rustc-web
-    [[ -x /usr/bin/cargo ]] || missing "its Cargo" cargo-web
-    is_installed rust-web-src || missing "the source of its core" rust-web-src
+    local -a debians=()
+    if ! is_installed rustc-web || ! is_installed cargo-web || ! is_installed rust-web-src; then
+        # All of them, so that they are of one version.
+        debians+=("a Rust for $bare_metal" rustc-web "its Cargo" cargo-web "the source of its core" rust-web-src)
+    fi
+    # rustup's toolchains have a linker for it, Debian's has none.
+    compgen -G "$(rust_sysroot)/lib/rustlib/*/bin/rust-lld" >/dev/null || has ld.lld || debians+=("a linker for it" lld)
+    ((${#debians[@]} > 0)) || return 0
+    if add_bare_metal; then
+        return
+    fi
+    local at
+    for ((at = 0; at < ${#debians[@]}; at += 2)); do
+        missing "${debians[at]}" "${debians[at + 1]}"
+    done
+}
+
+# Whoever has rustup gets its target from there, if it can be reached.
+add_bare_metal() {
+    if ! has rustup || ! rustup show active-toolchain >/dev/null 2>&1; then
+        return 1
+    fi
+    say "adding to rustup's toolchain: $bare_metal"
+    # Without the network it would wait for minutes.
+    timeout 120 rustup target add "$bare_metal" </dev/null >&2 && has_bare_metal
 }
 
 # ---- apt ----

@@ -30,5 +30,6 @@ pub mod kafka;
 pub mod link;
 pub mod metrics;
 pub mod projection;
+mod rows;
 pub mod sale;
 pub mod service;

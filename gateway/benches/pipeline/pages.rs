@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::{SinkExt as _, StreamExt as _};
+use serde::Deserialize;
 use serde_json::json;
+use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -54,6 +56,7 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
         Target::AtMost(100.0),
     );
 
+    first_load(stage, report).await?;
     lists(stage, arguments, report).await
 }
 
@@ -153,6 +156,48 @@ async fn client(url: String, posted: Posted, connected: Arc<AtomicUsize>) -> Res
         }
     }
     Ok(heard)
+}
+
+/// A line of `first-load.mjs`.
+#[derive(Deserialize)]
+struct FirstLoad {
+    page: String,
+    ms: f64,
+    bytes: f64,
+}
+
+/// A browser's first visit, with its CPU slowed four times.
+async fn first_load(stage: &Stage, report: &mut Report) -> Result<()> {
+    const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web");
+    eprintln!("pages: first load");
+    let mut shop = stage.shop(false).await?;
+    let visit = Command::new("node")
+        .args(["scripts/first-load.mjs", &shop.gateway.http_url()?])
+        .current_dir(WEB)
+        .output()
+        .await
+        .context("start node; `make bench` installs it")?;
+    ensure!(
+        visit.status.success(),
+        "{}",
+        String::from_utf8_lossy(&visit.stderr)
+    );
+    let lines = String::from_utf8(visit.stdout)?;
+    let mut most = 0.0_f64;
+    for line in lines.lines() {
+        let FirstLoad { page, ms, bytes } = serde_json::from_str(line).context("read a visit")?;
+        most = most.max(bytes / 1024.0);
+        let what = format!("first load of /{page}, CPU slowed 4 times: usable after");
+        report.held(what, "ms", [ms], Target::AtMost(1_000.0));
+    }
+    report.held(
+        "first load of a page, over the wire, the most",
+        "KB",
+        [most],
+        Target::AtMost(150.0),
+    );
+    shop.gateway.terminate().await?;
+    Ok(())
 }
 
 async fn lists(stage: &Stage, arguments: &Arguments, report: &mut Report) -> Result<()> {

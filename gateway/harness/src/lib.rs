@@ -9,6 +9,7 @@
 
 mod audit;
 mod cache;
+mod emulated_till;
 mod eventually;
 mod gateway;
 mod kafka;
@@ -24,6 +25,7 @@ mod scratch;
 mod usage;
 
 pub use audit::{Audit, audit};
+pub use emulated_till::{ConfirmedSale, EmulatedTill};
 pub use eventually::{eventually, within};
 pub use gateway::{Gateway, GatewayConfig};
 pub use kafka::{Jvm, Kafka, KafkaSettings, Node, fresh_prefix};

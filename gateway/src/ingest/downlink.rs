@@ -10,14 +10,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use comptoir_wire::Ack;
 use tokio::sync::{Notify, oneshot};
 
-use crate::event::DeviceId;
+use crate::event::{DeviceId, GATEWAY_EPOCH};
 use crate::journal::{DeviceAck, Encoding};
 
 /// Publishes that the MQTT broker has not acknowledged yet.
 pub const IN_FLIGHT: usize = 128;
 
+/// Above it is the connection's own SUBSCRIBE.
+pub const MAX_PACKET_ID: u16 = u16::MAX - 1;
+
 /// Something to publish, QoS 1.
 pub struct Outgoing {
+    /// Its packet id.
+    pub packet: u16,
     pub topic: String,
     pub retain: bool,
     pub payload: Vec<u8>,
@@ -41,9 +46,11 @@ struct Queues {
     /// The devices of `acks`, in the order in which they were first due.
     due: VecDeque<DeviceId>,
     commands: VecDeque<Command>,
-    /// Handed to the client, which has not told their packet ids yet; in order.
-    submitted: VecDeque<Sent>,
-    in_flight: HashMap<u16, Sent>,
+    /// By packet id, in the order in which they were published; the PUBACKs mostly come in the same.
+    in_flight: VecDeque<(u16, Sent)>,
+    last_packet: u16,
+    /// What the broker of this connection allows; 0 without a connection.
+    most_in_flight: usize,
 }
 
 /// Shared by the connection, which empties it, and by whoever has something for a terminal.
@@ -82,45 +89,48 @@ impl Downlink {
         done
     }
 
-    /// The next publish, when there is one and not too many are unacknowledged. It counts as submitted
-    /// from now on: one connection takes at a time.
-    pub async fn next(&self) -> Outgoing {
-        loop {
-            let changed = self.changed.notified();
-            if let Some(outgoing) = self.lock().take() {
-                return outgoing;
-            }
+    /// The connection is there, and lets this many publishes be unacknowledged.
+    pub fn connected(&self, receive_maximum: u16) {
+        self.lock().most_in_flight = IN_FLIGHT.min(usize::from(receive_maximum));
+        self.changed.notify_one();
+    }
+
+    /// Waits until [`Downlink::take`] may have something. One connection waits at a time.
+    pub async fn due(&self) {
+        let changed = self.changed.notified();
+        if !self.lock().has_due() {
             changed.await;
         }
     }
 
-    /// The client has given the oldest submitted publish this packet id.
-    pub fn sent(&self, packet: u16) {
-        let mut queues = self.lock();
-        if let Some(sent) = queues.submitted.pop_front() {
-            queues.in_flight.insert(packet, sent);
-        }
+    /// The next publish, if there is one and not too many are unacknowledged. It counts as published from
+    /// now on.
+    pub fn take(&self) -> Option<Outgoing> {
+        self.lock().take()
     }
 
     /// The MQTT broker has acknowledged it.
     pub fn acknowledged(&self, packet: u16) {
-        let sent = self.lock().in_flight.remove(&packet);
-        if let Some(Sent::Command(command)) = sent {
+        let mut queues = self.lock();
+        let at = queues.in_flight.iter().position(|(id, _)| *id == packet);
+        let sent = at.and_then(|at| queues.in_flight.remove(at));
+        let more = queues.has_due();
+        drop(queues);
+        if let Some((_, Sent::Command(command))) = sent {
             // Dropped: nobody waits to hear of it.
             let _ = command.delivered.send(());
         }
-        self.changed.notify_one();
+        if more {
+            self.changed.notify_one();
+        }
     }
 
     /// The connection is gone: what was not acknowledged is due again, commands in their order.
     pub fn disconnected(&self) {
         let mut queues = self.lock();
-        let mut flown: Vec<_> = queues.in_flight.drain().collect();
-        flown.sort_unstable_by_key(|(packet, _)| *packet);
-        let submitted = std::mem::take(&mut queues.submitted);
-        let again = flown.into_iter().map(|(_, sent)| sent).chain(submitted);
+        queues.most_in_flight = 0;
         let mut commands = VecDeque::new();
-        for sent in again {
+        for (_, sent) in std::mem::take(&mut queues.in_flight) {
             match sent {
                 Sent::Ack(ack) => {
                     if !queues.acks.contains_key(&ack.device) {
@@ -137,20 +147,31 @@ impl Downlink {
 
 impl Queues {
     fn put_ack(&mut self, ack: DeviceAck) {
+        // What a postcard terminal sent and nobody could read has a number of the gateway's, which no terminal can
+        // wait for. It must not take the place of the ack that one does wait for, here or as the retained message.
+        if ack.encoding == Encoding::Postcard && ack.epoch == GATEWAY_EPOCH {
+            return;
+        }
         let device = ack.device.clone();
         if self.acks.insert(device.clone(), ack).is_none() {
             self.due.push_back(device);
         }
     }
 
+    fn has_due(&self) -> bool {
+        self.in_flight.len() < self.most_in_flight && !(self.due.is_empty() && self.commands.is_empty())
+    }
+
     fn take(&mut self) -> Option<Outgoing> {
-        if self.submitted.len() + self.in_flight.len() >= IN_FLIGHT {
+        if !self.has_due() {
             return None;
         }
+        let packet = self.free_packet();
         let due = self.due.pop_front().and_then(|device| self.acks.remove(&device));
         let (outgoing, sent) = match due {
             Some(ack) => (
                 Outgoing {
+                    packet,
                     topic: topic(&ack.device, "ack"),
                     retain: true,
                     payload: encode(&ack),
@@ -160,6 +181,7 @@ impl Queues {
             None => {
                 let command = self.commands.pop_front()?;
                 let outgoing = Outgoing {
+                    packet,
                     topic: topic(&command.device, "commands"),
                     retain: false,
                     payload: command.payload.clone(),
@@ -167,8 +189,18 @@ impl Queues {
                 (outgoing, Sent::Command(command))
             }
         };
-        self.submitted.push_back(sent);
+        self.in_flight.push_back((packet, sent));
         Some(outgoing)
+    }
+
+    /// A packet id that nothing in flight has. There is one: far fewer are in flight than there are ids.
+    fn free_packet(&mut self) -> u16 {
+        loop {
+            self.last_packet = self.last_packet % MAX_PACKET_ID + 1;
+            if self.in_flight.iter().all(|(id, _)| *id != self.last_packet) {
+                return self.last_packet;
+            }
+        }
     }
 }
 
@@ -182,7 +214,7 @@ fn encode(ack: &DeviceAck) -> Vec<u8> {
     match ack.encoding {
         Encoding::Postcard => match (Ack { epoch, seq }).encode(&mut buffer) {
             Ok(bytes) => bytes.to_vec(),
-            // Epoch 0, the gateway's own: no postcard terminal has it, and none can wait for it.
+            // Epoch 0, which `put_ack` does not take.
             Err(_) => Vec::new(),
         },
         Encoding::Json => format!(r#"{{"epoch":{epoch},"seq":{seq}}}"#).into_bytes(),
@@ -202,8 +234,14 @@ mod tests {
         }
     }
 
+    fn connected() -> Downlink {
+        let downlink = Downlink::default();
+        downlink.connected(u16::MAX);
+        downlink
+    }
+
     fn taken(downlink: &Downlink) -> Vec<(String, String)> {
-        std::iter::from_fn(|| downlink.lock().take())
+        std::iter::from_fn(|| downlink.take())
             .map(|out| (out.topic, String::from_utf8(out.payload).unwrap()))
             .collect()
     }
@@ -214,51 +252,80 @@ mod tests {
 
     #[test]
     fn only_the_newest_ack_of_a_device_is_published() {
-        let downlink = Downlink::default();
+        let downlink = connected();
         downlink.ack([ack("a", 1), ack("b", 1), ack("a", 2)]);
         let expected = [("pos/s/a/ack".into(), json(2)), ("pos/s/b/ack".into(), json(1))];
         assert_eq!(taken(&downlink), expected);
     }
 
     #[test]
+    fn what_nobody_could_read_takes_no_acks_place() {
+        let downlink = connected();
+        let postcard = |epoch, seq| DeviceAck {
+            encoding: Encoding::Postcard,
+            epoch,
+            ..ack("a", seq)
+        };
+        downlink.ack([postcard(7, 3), postcard(GATEWAY_EPOCH, 1)]);
+        let out = downlink.take().unwrap();
+        assert_eq!(Ack::decode(&out.payload), Ok(Ack { epoch: 7, seq: 3 }));
+        assert!(downlink.take().is_none());
+    }
+
+    #[test]
     fn a_lost_connection_loses_neither_acks_nor_commands() {
-        let downlink = Downlink::default();
+        let downlink = connected();
         let device = DeviceId::new("s", "a").unwrap();
         downlink.ack([ack("a", 1)]);
         let mut done = downlink.command(device.clone(), b"one".to_vec());
         assert_eq!(taken(&downlink).len(), 2);
-        downlink.sent(1);
-        downlink.sent(2);
         downlink.command(device, b"two".to_vec());
         downlink.disconnected();
-        let payloads: Vec<_> = taken(&downlink).into_iter().map(|(_, p)| p).collect();
-        assert_eq!(payloads, [json(1), "one".into(), "two".into()]);
-        for packet in 1..=3 {
-            downlink.sent(packet);
-        }
+        assert!(downlink.take().is_none(), "nobody is there to take it");
+        downlink.connected(u16::MAX);
+        let again: Vec<_> = std::iter::from_fn(|| downlink.take()).collect();
+        let payloads: Vec<_> = again.iter().map(|out| out.payload.clone()).collect();
+        assert_eq!(payloads, [json(1).into_bytes(), b"one".to_vec(), b"two".to_vec()]);
         assert!(done.try_recv().is_err());
-        downlink.acknowledged(2);
+        downlink.acknowledged(again[1].packet);
         assert!(done.try_recv().is_ok());
     }
 
     #[test]
     fn an_older_ack_does_not_come_back_after_a_newer_one() {
-        let downlink = Downlink::default();
+        let downlink = connected();
         downlink.ack([ack("a", 1)]);
         taken(&downlink);
-        downlink.sent(1);
         downlink.ack([ack("a", 2)]);
         downlink.disconnected();
+        downlink.connected(u16::MAX);
         assert_eq!(taken(&downlink), [("pos/s/a/ack".into(), json(2))]);
     }
 
     #[test]
     fn no_more_than_the_window_is_in_flight() {
-        let downlink = Downlink::default();
+        let downlink = connected();
         downlink.ack((0..200).map(|n| ack(&format!("t{n}"), 1)));
-        assert_eq!(taken(&downlink).len(), IN_FLIGHT);
-        downlink.sent(1);
-        downlink.acknowledged(1);
+        let first = downlink.take().unwrap();
+        assert_eq!(taken(&downlink).len(), IN_FLIGHT - 1);
+        downlink.acknowledged(first.packet);
         assert_eq!(taken(&downlink).len(), 1);
+
+        downlink.disconnected();
+        downlink.connected(10);
+        assert_eq!(taken(&downlink).len(), 10, "the broker allows fewer");
+    }
+
+    #[test]
+    fn packet_ids_in_flight_are_distinct_beyond_their_end() {
+        let downlink = connected();
+        downlink.ack([ack("slow", 1)]);
+        let slow = downlink.take().unwrap().packet;
+        for seq in 1..=u32::from(u16::MAX) + 10 {
+            downlink.ack([ack("quick", seq)]);
+            let packet = downlink.take().unwrap().packet;
+            assert!(packet != slow && (1..=MAX_PACKET_ID).contains(&packet));
+            downlink.acknowledged(packet);
+        }
     }
 }

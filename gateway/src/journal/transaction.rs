@@ -1,6 +1,6 @@
 //! The transaction of a group commit.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};
@@ -9,17 +9,11 @@ use super::group::Group;
 use super::stored::used_bytes;
 use super::stream::Stream;
 use super::{DEAD_LETTER, Relayed};
+use crate::rows::Rows;
 
-/// Rows per statement: a batch is a few statements, for each one crosses into SQLite's thread and back.
-const CHUNKS: [usize; 3] = [256, 32, 1];
-static INSERTS: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| {
-    CHUNKS.map(|rows| {
-        let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
-        format!(
-            "INSERT INTO entry (offset, kind, device, epoch, seq, time, key, payload, reason) VALUES {values}"
-        )
-        .into()
-    })
+static INSERT: LazyLock<Rows> = LazyLock::new(|| {
+    let columns = "(offset, kind, device, epoch, seq, time, key, payload, reason)";
+    Rows::new(&format!("INSERT INTO entry {columns} VALUES"), 9, "")
 });
 
 /// The transaction. Returns the bytes in use after it.
@@ -41,32 +35,24 @@ pub(super) async fn write(
         .execute(&mut *transaction)
         .await?;
     }
-    let mut written = 0;
-    for (rows, sql) in CHUNKS.into_iter().zip(INSERTS.iter()) {
-        while group.entries.len() - written >= rows {
-            let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
-            for (entry, device) in group.entries[written..]
-                .iter()
-                .zip(&group.rows[written..])
-                .take(rows)
-            {
-                query = query
-                    .bind(entry.offset.0 as i64)
-                    .bind(entry.kind.code())
-                    .bind(device)
-                    .bind(i64::from(entry.name.epoch))
-                    .bind(i64::from(entry.name.seq))
-                    .bind(entry.time)
-                    .bind(&*entry.key);
-                query = match std::str::from_utf8(&entry.payload) {
-                    Ok(text) if entry.kind.code() != DEAD_LETTER => query.bind(text),
-                    _ => query.bind(&*entry.payload),
-                };
-                query = query.bind(entry.reason.as_deref());
-            }
-            query.execute(&mut *transaction).await?;
-            written += rows;
+    for (range, sql) in INSERT.split(group.entries.len()) {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (entry, device) in group.entries[range.clone()].iter().zip(&group.rows[range]) {
+            query = query
+                .bind(entry.offset.0 as i64)
+                .bind(entry.kind.code())
+                .bind(device)
+                .bind(i64::from(entry.name.epoch))
+                .bind(i64::from(entry.name.seq))
+                .bind(entry.time)
+                .bind(&*entry.key);
+            query = match std::str::from_utf8(&entry.payload) {
+                Ok(text) if entry.kind.code() != DEAD_LETTER => query.bind(text),
+                _ => query.bind(&*entry.payload),
+            };
+            query = query.bind(entry.reason.as_deref());
         }
+        query.execute(&mut *transaction).await?;
     }
     let streams: Vec<_> = group
         .streams

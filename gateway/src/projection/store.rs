@@ -3,22 +3,62 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _};
 use tracing::warn;
 
 use super::fold::{Row, Source, Totals};
+use super::kind_code;
 use crate::event::Kind;
 use crate::journal::Offset;
+use crate::rows::Rows;
 use crate::sale::Money;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/projection");
+
+static FIND: LazyLock<Rows> = LazyLock::new(|| {
+    Rows::new(
+        "WITH wanted (kind, id) AS (VALUES",
+        2,
+        ") SELECT sale.kind, sale.id, seq, status, minor, currency, entry, name, payload, partition, offset,
+                order_id, time
+         FROM wanted CROSS JOIN sale ON sale.kind = wanted.kind AND sale.id = wanted.id",
+    )
+});
+static PUT_SALE: LazyLock<Rows> = LazyLock::new(|| {
+    Rows::new(
+        "INSERT INTO sale (kind, seq, id, order_id, status, time, minor, currency, entry, name, payload, partition,
+                           offset)
+         VALUES",
+        13,
+        // Not REPLACE, which would write the indexes over id and order_id again, too.
+        "ON CONFLICT (kind, seq) DO UPDATE SET
+            status = excluded.status, time = excluded.time, minor = excluded.minor, currency = excluded.currency,
+            entry = excluded.entry, name = excluded.name, payload = excluded.payload,
+            partition = excluded.partition, offset = excluded.offset",
+    )
+});
+static PUT_PLACE: LazyLock<Rows> = LazyLock::new(|| {
+    Rows::new(
+        "INSERT OR REPLACE INTO place (entry, partition, offset) VALUES",
+        3,
+        "",
+    )
+});
+static PUT_POSITION: LazyLock<Rows> = LazyLock::new(|| {
+    Rows::new(
+        "INSERT OR REPLACE INTO position (topic, partition, next) VALUES",
+        3,
+        "",
+    )
+});
 
 pub(super) type Key = (Kind, String);
 
@@ -130,121 +170,72 @@ impl Store {
 
     /// What the file knows of these.
     pub async fn rows(&mut self, keys: &[&Key]) -> Result<HashMap<Key, Row>, sqlx::Error> {
-        let wanted: Vec<_> = keys.iter().map(|(kind, id)| (*kind as i64, id)).collect();
-        let rows = sqlx::query(
-            "SELECT sale.kind, sale.id, seq, status, minor, currency, entry, name, payload, partition, offset,
-                    order_id, time
-             FROM json_each(?) wanted
-             CROSS JOIN sale ON sale.kind = wanted.value ->> 0 AND sale.id = wanted.value ->> 1",
-        )
-        .bind(serde_json::json!(wanted).to_string())
-        .fetch_all(&mut self.connection)
-        .await?;
-        let mut found = HashMap::with_capacity(rows.len());
-        for row in rows {
-            let kind = Kind::ALL[(row.get::<i64, _>(0) as usize).min(2)];
-            let amount = row
-                .get::<Option<i64>, _>(4)
-                .zip(row.get::<Option<&str>, _>(5))
-                .and_then(|(minor, code)| Money::from_minor(minor as u64, code.parse().ok()?).ok());
-            let source = match row.get::<Option<i64>, _>(6) {
-                Some(entry) => Source::Entry(Offset(entry as u64)),
-                None => Source::Kafka {
-                    name: row.get::<&str, _>(7).into(),
-                    payload: row.get::<&str, _>(8).as_bytes().into(),
-                    partition: row.get(9),
-                    offset: row.get(10),
-                },
-            };
-            let seen = Row {
-                seq: row.get::<i64, _>(2) as u64,
-                order_id: row.get(11),
-                status: row.get(3),
-                time: row.get(12),
-                amount,
-                source,
-            };
-            found.insert((kind, row.get(1)), seen);
+        let mut found = HashMap::new();
+        for (range, sql) in FIND.split(keys.len()) {
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for (kind, id) in &keys[range] {
+                query = query.bind(kind_code(*kind)).bind(id);
+            }
+            for row in query.fetch_all(&mut self.connection).await? {
+                let (key, row) = read(&row);
+                found.insert(key, row);
+            }
         }
         Ok(found)
     }
 
     pub async fn flush(&mut self, flush: Flush<'_>) -> Result<(), sqlx::Error> {
-        let rows: Vec<_> = flush
-            .rows
-            .iter()
-            .map(|((kind, id), row)| {
-                let (minor, currency) = match row.amount {
-                    Some(amount) => (Some(amount.minor()), Some(amount.currency().code())),
-                    None => (None, None),
-                };
-                let (entry, name, payload, partition, offset) = match &row.source {
-                    Source::Entry(entry) => (Some(entry.0), None, None, None, None),
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        // In the order of the table: its pages are then touched once.
+        let mut rows: Vec<_> = flush.rows.iter().collect();
+        rows.sort_unstable_by_key(|((kind, _), row)| (*kind as u8, row.seq));
+        for (range, sql) in PUT_SALE.split(rows.len()) {
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for ((kind, id), row) in &rows[range] {
+                query = query.bind(kind_code(*kind)).bind(row.seq as i64).bind(id);
+                query = query
+                    .bind(&row.order_id)
+                    .bind(&row.status)
+                    .bind(row.time)
+                    .bind(row.amount.map(|amount| amount.minor()))
+                    .bind(row.amount.map(|amount| amount.currency().code()));
+                query = match &row.source {
+                    Source::Entry(entry) => query
+                        .bind(entry.0 as i64)
+                        .bind(None::<&str>)
+                        .bind(None::<&str>)
+                        .bind(None::<i32>)
+                        .bind(None::<i64>),
                     Source::Kafka {
                         name,
                         payload,
                         partition,
                         offset,
-                    } => (
-                        None,
-                        Some(name),
-                        Some(String::from_utf8_lossy(payload)),
-                        Some(partition),
-                        Some(offset),
-                    ),
+                    } => query
+                        .bind(None::<i64>)
+                        .bind(&**name)
+                        .bind(String::from_utf8_lossy(payload))
+                        .bind(partition)
+                        .bind(offset),
                 };
-                serde_json::json!([
-                    *kind as i64,
-                    row.seq,
-                    id,
-                    row.status,
-                    minor,
-                    currency,
-                    entry,
-                    name,
-                    payload,
-                    partition,
-                    offset,
-                    row.order_id,
-                    row.time
-                ])
-            })
-            .collect();
-        let positions: Vec<_> = flush
-            .positions
-            .iter()
-            .map(|((topic, partition), next)| (topic, partition, next))
-            .collect();
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        if !rows.is_empty() {
-            sqlx::query(
-                "INSERT OR REPLACE INTO sale
-                 (kind, seq, id, status, minor, currency, entry, name, payload, partition, offset, order_id, time)
-                 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-                        value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10,
-                        value ->> 11, value ->> 12
-                 FROM json_each(?)",
-            )
-            .bind(serde_json::Value::from(rows).to_string())
-            .execute(&mut *transaction)
-            .await?;
+            }
+            query.execute(&mut *transaction).await?;
         }
-        if !flush.places.is_empty() {
-            sqlx::query(
-                "INSERT OR REPLACE INTO place (entry, partition, offset)
-                 SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)",
-            )
-            .bind(serde_json::json!(flush.places).to_string())
-            .execute(&mut *transaction)
-            .await?;
+        for (range, sql) in PUT_PLACE.split(flush.places.len()) {
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for (entry, partition, offset) in &flush.places[range] {
+                query = query.bind(*entry as i64).bind(partition).bind(offset);
+            }
+            query.execute(&mut *transaction).await?;
         }
-        sqlx::query(
-            "INSERT OR REPLACE INTO position (topic, partition, next)
-             SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)",
-        )
-        .bind(serde_json::json!(positions).to_string())
-        .execute(&mut *transaction)
-        .await?;
+        let positions: Vec<_> = flush.positions.iter().collect();
+        for (range, sql) in PUT_POSITION.split(positions.len()) {
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for ((topic, partition), next) in &positions[range] {
+                query = query.bind(topic).bind(partition).bind(next);
+            }
+            query.execute(&mut *transaction).await?;
+        }
         sqlx::query("INSERT OR REPLACE INTO progress (id, journal, folded, totals) VALUES (1, ?, ?, ?)")
             .bind(flush.journal)
             .bind(flush.folded.0 as i64)
@@ -269,4 +260,31 @@ impl Store {
             .await?;
         transaction.commit().await
     }
+}
+
+/// Reads a row of [`FIND`].
+fn read(row: &SqliteRow) -> (Key, Row) {
+    let kind = Kind::ALL[(row.get::<i64, _>(0) as usize).min(2)];
+    let amount = row
+        .get::<Option<i64>, _>(4)
+        .zip(row.get::<Option<&str>, _>(5))
+        .and_then(|(minor, code)| Money::from_minor(minor as u64, code.parse().ok()?).ok());
+    let source = match row.get::<Option<i64>, _>(6) {
+        Some(entry) => Source::Entry(Offset(entry as u64)),
+        None => Source::Kafka {
+            name: row.get::<&str, _>(7).into(),
+            payload: row.get::<&str, _>(8).as_bytes().into(),
+            partition: row.get(9),
+            offset: row.get(10),
+        },
+    };
+    let seen = Row {
+        seq: row.get::<i64, _>(2) as u64,
+        order_id: row.get(11),
+        status: row.get(3),
+        time: row.get(12),
+        amount,
+        source,
+    };
+    ((kind, row.get(1)), seen)
 }

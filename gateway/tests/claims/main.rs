@@ -3,6 +3,7 @@
 //! One test binary, so that its tests share one Kafka; those that stop theirs start their own.
 
 mod api;
+mod bare_metal;
 mod browser;
 mod command_line;
 mod commands;
@@ -14,10 +15,13 @@ mod hostile_input;
 mod http;
 mod journal;
 mod live;
+mod mqtt_session;
 mod offline;
 mod operations;
 mod other_gateways;
 mod power_cut;
 mod real_input;
+mod same_code;
 mod shop;
 mod soak;
+mod wire_versions;

@@ -104,15 +104,20 @@ impl Buffers {
     }
 }
 
+/// The buffers that packets arrive in.
+type Arrivals = [[u8; PACKET]; QUEUE];
+
 struct Inner {
     card: Card,
-    buffers: &'static mut Buffers,
+    transmit: &'static mut [u8; PACKET],
     slots: [Slot; QUEUE],
 }
 
 /// The card.
 pub struct Nic {
     inner: RefCell<Inner>,
+    /// Apart from the card: smoltcp answers a packet (ARP, a reset, an early ACK) while it still reads it.
+    receive: RefCell<&'static mut Arrivals>,
     mac: [u8; 6],
     /// Packets the card did not take.
     pub dropped: Cell<u32>,
@@ -128,14 +133,16 @@ impl Nic {
             (transport.device_type() == DeviceType::Network).then(|| Card::new(transport).ok())?
         })?;
         let mac = card.mac_address();
+        let Buffers { receive, transmit } = buffers;
         let mut inner = Inner {
             card,
-            buffers,
+            transmit,
             slots: [Slot::Idle; QUEUE],
         };
-        (0..QUEUE).for_each(|at| inner.arm(at));
+        (0..QUEUE).for_each(|at| inner.arm(receive, at));
         Some(Self {
             inner: RefCell::new(inner),
+            receive: RefCell::new(receive),
             mac,
             dropped: Cell::new(0),
         })
@@ -148,23 +155,23 @@ impl Nic {
 }
 
 impl Inner {
-    fn arm(&mut self, at: usize) {
+    fn arm(&mut self, receive: &mut Arrivals, at: usize) {
         // SAFETY: the buffer is static and not touched until `receive_complete` for this token.
-        let armed = unsafe { self.card.receive_begin(&mut self.buffers.receive[at]) };
+        let armed = unsafe { self.card.receive_begin(&mut receive[at]) };
         self.slots[at] = armed.map_or(Slot::Idle, Slot::Armed);
     }
 
     /// A packet that has arrived: its buffer, and where it is in there.
-    fn arrived(&mut self) -> Option<(usize, core::ops::Range<usize>)> {
+    fn arrived(&mut self, receive: &mut Arrivals) -> Option<(usize, core::ops::Range<usize>)> {
         let token = self.card.poll_receive()?;
         let at = self.slots.iter().position(|&slot| slot == Slot::Armed(token))?;
         // SAFETY: this is the buffer that the token was given for.
-        let received = unsafe { self.card.receive_complete(token, &mut self.buffers.receive[at]) };
+        let received = unsafe { self.card.receive_complete(token, &mut receive[at]) };
         self.slots[at] = Slot::Idle;
         match received {
             Ok((header, len)) => Some((at, header..header + len)),
             Err(_) => {
-                self.arm(at);
+                self.arm(receive, at);
                 None
             }
         }
@@ -183,9 +190,9 @@ pub struct Room<'n>(&'n Nic);
 
 impl RxToken for Received<'_> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
-        let mut inner = self.nic.inner.borrow_mut();
-        let result = read(inner.buffers.receive[self.at].get(self.range).unwrap_or_default());
-        inner.arm(self.at);
+        let mut receive = self.nic.receive.borrow_mut();
+        let result = read(receive[self.at].get(self.range).unwrap_or_default());
+        self.nic.inner.borrow_mut().arm(&mut receive, self.at);
         result
     }
 }
@@ -194,7 +201,7 @@ impl TxToken for Room<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
         let inner = &mut *self.0.inner.borrow_mut();
         // No packet is longer than what `capabilities` says.
-        let packet = &mut inner.buffers.transmit[..len];
+        let packet = &mut inner.transmit[..len];
         let result = write(packet);
         if inner.card.send(packet).is_err() {
             self.0.dropped.set(self.0.dropped.get() + 1);
@@ -217,7 +224,8 @@ impl<'n> Device for Port<'n> {
         Self: 'a;
 
     fn receive(&mut self, _: Instant) -> Option<(Received<'n>, Room<'n>)> {
-        let (at, range) = self.0.inner.borrow_mut().arrived()?;
+        let mut receive = self.0.receive.borrow_mut();
+        let (at, range) = self.0.inner.borrow_mut().arrived(&mut receive)?;
         let received = Received {
             nic: self.0,
             at,

@@ -153,6 +153,8 @@ impl Live {
                     self.tick(&mut gathered, None);
                 }
                 delta = deltas.recv() => match delta {
+                    // Who comes later is counted first and begins with the state, which has it.
+                    Ok(_) if self.shop.audience.count() == 0 => gathered.stats_due = true,
                     Ok(delta) => gathered.deltas.push(delta),
                     Err(RecvError::Lagged(_)) => gathered.again = true,
                     Err(RecvError::Closed) => break,

@@ -1,0 +1,51 @@
+//! What the till tells on its serial line.
+
+/// A line `till: sold {seq} {topic} {order_id} kept`: the event is on flash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfirmedSale {
+    pub seq: u32,
+    /// `orders`, `payments` or `deliveries`.
+    pub topic: String,
+    /// The `order_id`.
+    pub key: String,
+}
+
+/// The sales of a log, in its order.
+pub(super) fn sales(log: &str) -> Vec<ConfirmedSale> {
+    log.lines().filter_map(sale).collect()
+}
+
+/// `None` for a line about something else, and for one that a cut left without its last word: it was not
+/// confirmed.
+fn sale(line: &str) -> Option<ConfirmedSale> {
+    // What a cut left of a line stands before the first line of the next life.
+    let (_, said) = line.trim_end().rsplit_once("till: ")?;
+    let mut words = said.strip_prefix("sold ")?.strip_suffix(" kept")?.split(' ');
+    Some(ConfirmedSale {
+        seq: words.next()?.parse().ok()?,
+        topic: words.next()?.to_owned(),
+        key: words.next()?.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_confirms_nothing() {
+        let log = "till: paris-1/till-7 Formatted: epoch 00000001, newest 0, unacked 0\n\
+                   till: sold 1 orders o-1 kept\r\n\
+                   till: sold 2 payments o-1 kep\
+                   till: paris-1/till-7 Found: epoch 00000001, newest 2, unacked 2\n\
+                   till: sold 3 payments o-\
+                   till: sold 3 deliveries o-1 kept\n\
+                   till: acked 3\n\
+                   till: sold 4 orders o-";
+        let told: Vec<_> = sales(log)
+            .into_iter()
+            .map(|sale| (sale.seq, sale.topic))
+            .collect();
+        assert_eq!(told, [(1, "orders".to_owned()), (3, "deliveries".to_owned())]);
+    }
+}

@@ -1,0 +1,147 @@
+//! One code on the host and on bare metal: the same seed, the same published bytes.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use anyhow::{Result, anyhow, ensure};
+use comptoir_harness::{EmulatedTill, Gateway, GatewayConfig, Mosquitto, MqttProbe};
+use comptoir_link::{Refusal, Settings, Spoke, Uplink};
+use comptoir_queue::{RamFlash, SaleQueue, block_on};
+use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
+use comptoir_wire::topic::Name;
+use comptoir_wire::{Currency, Event, Header, MAX_FRAME, decode, encode, with_oldest};
+use embedded_svc::mqtt::client::asynch::Publish;
+use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
+
+use crate::shop::{GATEWAY, SOON, STORE};
+
+const DEVICE: &str = "till-7";
+const EVENTS: u32 = 60;
+const SEED: u64 = 42;
+/// Every so many orders has 250 lines.
+const LONG_EVERY: u32 = 4;
+
+/// What was published under a number: its topic, and its bytes as if nothing had been acked yet. When acks come
+/// is of the moment; everything else is of the seed.
+type Published = BTreeMap<u32, (String, Vec<u8>)>;
+
+fn record(published: &mut Published, topic: &str, payload: &[u8]) -> Result<()> {
+    let seq = decode(payload)?.header.seq;
+    let mut buffer = [0; MAX_FRAME];
+    let bytes = with_oldest(payload, 1, &mut buffer)?.to_vec();
+    let again = (topic.to_owned(), bytes);
+    let first = published.entry(seq).or_insert_with(|| again.clone());
+    ensure!(*first == again, "{seq} was published again as something else");
+    Ok(())
+}
+
+/// Takes the place of an MQTT client.
+struct Wire(Vec<(String, Vec<u8>)>);
+
+#[derive(Debug)]
+struct Never(Infallible);
+
+impl Refusal for Never {
+    fn is_busy(&self) -> bool {
+        match self.0 {}
+    }
+}
+
+impl ErrorType for Wire {
+    type Error = Never;
+}
+
+impl Publish for Wire {
+    async fn publish(&mut self, topic: &str, _: QoS, _: bool, payload: &[u8]) -> Result<MessageId, Never> {
+        self.0.push((topic.to_owned(), payload.to_vec()));
+        Ok(0)
+    }
+}
+
+/// By this machine's build of the crates, on flash with other sectors.
+fn published_here() -> Result<Published> {
+    const SECTOR: usize = 4096;
+    const SECTORS: usize = 64;
+    let flash = RamFlash::<_, SECTOR>::new(vec![0xff; SECTORS * SECTOR]);
+    let range = 0..u32::try_from(SECTORS * SECTOR)?;
+    let epoch = Random::new(SEED).next_u32();
+    let opened = block_on(SaleQueue::<_, { SECTORS - 2 }>::open(flash, range, epoch));
+    let (mut queue, _) = opened.map_err(|error| anyhow!("open the queue: {error}"))?;
+    let (store, device) = (Name::new(STORE)?, Name::new(DEVICE)?);
+    let settings = Settings {
+        window: EVENTS,
+        ..Settings::default()
+    };
+    let mut uplink = Uplink::new(store, device, &queue, settings);
+    let mut till = Till::new(Ids::new(store, device, epoch), Currency::EUR);
+    let mut catalogue = Catalogue::<64>::new(Currency::EUR);
+    Autopilot::stock(&mut catalogue);
+    let mut autopilot = Autopilot::new(SEED, 0, LONG_EVERY);
+    let mut frames = [[0; MAX_FRAME]; 2];
+    let (mut wire, mut published) = (Wire(Vec::new()), Published::new());
+    while let Some(seq) = queue.next_seq().filter(|&seq| seq <= EVENTS) {
+        autopilot.act(&mut till, &catalogue);
+        let header = Header {
+            epoch,
+            seq,
+            oldest: uplink.window().oldest(),
+            time_ms: 0,
+        };
+        let encoded = till.event(seq, |event| {
+            encode(&header, event, &mut frames[0]).map(<[u8]>::len)
+        });
+        let Some(len) = encoded.transpose()? else {
+            continue;
+        };
+        block_on(queue.push(seq, &frames[0][..len])).map_err(|error| anyhow!("keep {seq}: {error}"))?;
+        till.queued(seq);
+        uplink.sold();
+    }
+    while block_on(uplink.speak(&mut wire, &mut queue, 0, 0, &mut frames))
+        .map_err(|error| anyhow!("publish: {error}"))?
+        != Spoke::Nothing
+    {}
+    for (topic, payload) in wire.0 {
+        record(&mut published, &topic, &payload)?;
+    }
+    Ok(published)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_seed_gives_the_same_bytes_on_bare_metal_and_here() -> Result<()> {
+    let mosquitto = Mosquitto::start().await?;
+    let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
+    gateway.wait_ready().await?;
+    let mut listener = MqttProbe::connect(&mosquitto.url()).await?;
+    listener.subscribe(&format!("pos/{STORE}/{DEVICE}/+")).await?;
+    let port = mosquitto.port();
+    let mut till = EmulatedTill::new(&format!(
+        "store={STORE};device={DEVICE};port={port};events={EVENTS};pace=5;long_every={LONG_EVERY};seed={SEED}"
+    ))?;
+    till.switch_on()?;
+    let (mut published, mut status) = (Published::new(), Vec::new());
+    while status.last().is_none_or(|word| word != "offline") {
+        let message = listener.next(SOON).await?;
+        match message.topic.rsplit('/').next() {
+            Some("status") => status.push(String::from_utf8(message.payload.to_vec())?),
+            Some("ack") => {}
+            _ => record(&mut published, &message.topic, &message.payload)?,
+        }
+    }
+    let end = till.finish(SOON).await?;
+    ensure!(end.success(), "the till: {end}\n{}", till.log());
+    assert_eq!(status, ["online", "offline"]);
+    assert!(published.keys().copied().eq(1..=EVENTS), "{:?}", published.keys());
+    let here = published_here()?;
+    for (seq, sent) in &published {
+        assert_eq!(Some(sent), here.get(seq), "{seq}");
+    }
+    let is_long = |bytes: &[u8]| match decode(bytes).map(|frame| frame.event) {
+        Ok(Event::Order(order)) => order.lines.len() == 250,
+        _ => false,
+    };
+    let long = published.values().filter(|(_, bytes)| is_long(bytes)).count();
+    println!("{EVENTS} events, {long} of 250 lines");
+    assert!(long > 0, "no order was long");
+    Ok(())
+}
