@@ -17,5 +17,5 @@ pub mod settings;
 mod till;
 
 pub use board::{Board, State, lit};
-pub use person::{Button, Person, Shift};
+pub use person::{Button, Debounce, Person, Shift};
 pub use till::{Link, Memory, PRODUCTS, Trouble, open, run};

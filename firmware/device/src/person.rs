@@ -62,33 +62,17 @@ impl Person for Shift {
 /// Milliseconds that a button has to keep a level before it counts.
 const BOUNCE: Millis = 30;
 
-/// A button: each press is one invented sale, from the cart to its payment.
-#[derive(Clone, Debug)]
-pub struct Button<P> {
-    autopilot: Autopilot,
-    is_pressed: P,
+/// Tells presses of a button from its contacts' bouncing.
+#[derive(Clone, Debug, Default)]
+pub struct Debounce {
     level: bool,
     since: Millis,
     held: bool,
-    selling: bool,
 }
 
-impl<P: FnMut() -> bool> Button<P> {
-    /// `is_pressed` reads the pin.
-    pub const fn new(autopilot: Autopilot, is_pressed: P) -> Self {
-        Self {
-            autopilot,
-            is_pressed,
-            level: false,
-            since: 0,
-            held: false,
-            selling: false,
-        }
-    }
-
-    /// Whether it was pressed since the last call, contacts' bouncing aside.
-    fn pressed(&mut self, now: Millis) -> bool {
-        let level = (self.is_pressed)();
+impl Debounce {
+    /// Takes a look at the button; true once for each press. To be called every few milliseconds.
+    pub const fn look(&mut self, level: bool, now: Millis) -> bool {
         if level != self.level {
             self.level = level;
             self.since = now;
@@ -101,14 +85,34 @@ impl<P: FnMut() -> bool> Button<P> {
     }
 }
 
+/// A button: each press is one invented sale, from the cart to its payment.
+#[derive(Clone, Debug)]
+pub struct Button<P> {
+    autopilot: Autopilot,
+    was_pressed: P,
+    selling: bool,
+}
+
+impl<P: FnMut() -> bool> Button<P> {
+    /// `was_pressed` says whether there was a press since it was last asked. The loop may be busy with the network
+    /// for seconds, so it is the board that looks at the pin meanwhile, in [`Board::work`](crate::Board::work).
+    pub const fn new(autopilot: Autopilot, was_pressed: P) -> Self {
+        Self {
+            autopilot,
+            was_pressed,
+            selling: false,
+        }
+    }
+}
+
 impl<P: FnMut() -> bool> Person for Button<P> {
-    fn act(&mut self, till: &mut Till, catalogue: &Catalogue<PRODUCTS>, _: u32, now: Millis) -> bool {
+    fn act(&mut self, till: &mut Till, catalogue: &Catalogue<PRODUCTS>, _: u32, _: Millis) -> bool {
+        // A press while a sale goes on, or waits for room, belongs to that sale.
+        let was_pressed = (self.was_pressed)();
         if till.has_events() {
             return true;
         }
-        // A press while a sale goes on belongs to that sale.
-        let pressed = self.pressed(now);
-        if till.current().is_some() || pressed {
+        if till.current().is_some() || was_pressed {
             self.selling = true;
         }
         if self.selling {
@@ -121,23 +125,19 @@ impl<P: FnMut() -> bool> Person for Button<P> {
 
 #[cfg(test)]
 mod tests {
-    use core::cell::Cell;
-
     use super::*;
 
     #[test]
     fn a_bouncing_button_is_pressed_once() {
-        let level = Cell::new(false);
-        let mut button = Button::new(Autopilot::new(1, 0, 0), || level.get());
-        let mut presses = 0;
-        for now in 0..1000 {
-            level.set(match now {
+        let mut debounce = Debounce::default();
+        let presses = (0..1000).filter(|&now| {
+            let level = match now {
                 100..110 | 400..410 => now % 2 == 0,
                 110..400 => true,
                 _ => false,
-            });
-            presses += u32::from(button.pressed(now));
-        }
-        assert_eq!(presses, 1);
+            };
+            debounce.look(level, now)
+        });
+        assert_eq!(presses.count(), 1);
     }
 }
