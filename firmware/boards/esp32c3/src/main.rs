@@ -150,8 +150,9 @@ fn main() -> ! {
     };
 
     static mut MEMORY: Memory = Memory::new();
-    // SAFETY: `main` is called once.
-    let memory = unsafe { &mut *(&raw mut MEMORY) };
+    let memory = &raw mut MEMORY;
+    // SAFETY: `main` is called once, and nothing else names it.
+    let memory = unsafe { &mut *memory };
     let opened = open(&board, QueueFlash(flash), 0..QUEUE_BYTES, epoch, (store, device));
     let queue: SaleQueue<_, SECTORS> = match opened {
         Ok((queue, _)) => queue,
