@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test lint types fmt bench soak firmware firmware-demo clean kafka
+.PHONY: help run test lint types fmt bench soak firmware firmware-demo flash-board clean kafka
 
 # rustup's own place, last: a shell that is not a login shell may not have it on its PATH.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -17,8 +17,9 @@ LOCKED ?=
 # Of the soak. ONLY=bare_metal leaves out the rest.
 MINUTES ?= 10
 KILLS ?= 50
-# Of the firmware.
+# Of the firmware: qemu-riscv or esp32c3. The port that a board is on; espflash looks for it otherwise.
 BOARD ?= qemu-riscv
+PORT ?=
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,8 +61,8 @@ soak: kafka firmware ## exactly once under kills, for as long as asked: make soa
 	COMPTOIR_SOAK_MINUTES=$(MINUTES) COMPTOIR_SOAK_KILLS=$(KILLS) \
 		cargo test --release $(LOCKED) -p comptoir-gateway --test claims -- --ignored --nocapture --test-threads=1 $(ONLY)
 
-firmware: ## the till on bare metal: build the image, print its sizes
-	deploy/install-dependencies.sh firmware
+firmware: ## the till on bare metal: build the image, print its sizes; BOARD=esp32c3 is the one with Wi-Fi
+	deploy/install-dependencies.sh firmware $(BOARD)
 	firmware/boards/build-$(BOARD).sh
 
 firmware-demo: ## that till in an emulator beside a gateway, its plug pulled every KILL_EVERY=20 seconds
@@ -69,6 +70,11 @@ firmware-demo: ## that till in an emulator beside a gateway, its plug pulled eve
 	deploy/install-dependencies.sh firmware
 	cargo build --release $(LOCKED) -p comptoir-gateway --bin gateway
 	firmware/boards/demo-$(BOARD).sh "$${CARGO_TARGET_DIR:-target}/release/gateway" "$$(firmware/boards/build-$(BOARD).sh)"
+
+flash-board: BOARD = esp32c3
+flash-board: ## write that till to a board on the USB port and show its serial line: make flash-board PORT=/dev/ttyACM0
+	deploy/install-dependencies.sh firmware $(BOARD)
+	firmware/boards/flash-$(BOARD).sh $(PORT)
 
 # What the tests run on. The fetch is the first time's only.
 kafka:

@@ -10,8 +10,8 @@
 #          unless rustup has both targets
 #   package   the same as run, cargo-deb
 #   image  the same as arm, what makes an image without root's devices: mmdebstrap, mtools, sfdisk, e2fsprogs, xz, QEMU
-#   firmware  QEMU for RISC-V, Mosquitto, and a Rust for bare metal: rustup's target, else Debian's second Rust with its
-#          source, and a linker
+#   firmware [BOARD]  a Rust for bare metal: rustup's target, else Debian's second Rust with its source, and a linker; for
+#          the board qemu-riscv, which is meant unless another is named, QEMU for RISC-V and Mosquitto
 #
 # Debian 12 or later, Raspberry Pi OS and their like: by apt-get, through sudo unless root. Elsewhere it names the tools.
 set -euo pipefail
@@ -124,14 +124,22 @@ look_for_image_tools() {
     has qemu-system-aarch64 || missing "QEMU for arm64" qemu-system-arm
 }
 
-readonly bare_metal=riscv32imac-unknown-none-elf
+target_of_board() { # Rust's name for the board's processor
+    case "$board" in
+    qemu-riscv) printf 'riscv32imac-unknown-none-elf\n' ;;
+    esp32c3) printf 'riscv32imc-unknown-none-elf\n' ;;
+    *) return 1 ;;
+    esac
+}
 
 rust_sysroot() { rustc --print sysroot 2>/dev/null; }
 has_bare_metal() { [[ -d "$(rust_sysroot)/lib/rustlib/$bare_metal/lib" ]]; }
 
 look_for_firmware_tools() {
-    has qemu-system-riscv32 || missing "QEMU for RISC-V" qemu-system-misc
-    has_service mosquitto || missing "Mosquitto 2" mosquitto
+    if [[ "$board" == qemu-riscv ]]; then
+        has qemu-system-riscv32 || missing "QEMU for RISC-V" qemu-system-misc
+        has_service mosquitto || missing "Mosquitto 2" mosquitto
+    fi
     ! has_bare_metal || return 0
     # Debian's Rust builds core from its source. It stands beside rustup's, which stays first on the PATH.
     local -a debians=()
@@ -352,8 +360,11 @@ look_for_cargo_deb() {
 readonly purpose="${1:-}"
 case "$purpose" in
 run | lint | test | arm | package | image | firmware) ;;
-*) fail "usage: install-dependencies.sh run|lint|test|arm|package|image|firmware" ;;
+*) fail "usage: install-dependencies.sh run|lint|test|arm|package|image|firmware [BOARD]" ;;
 esac
+readonly board="${2:-qemu-riscv}"
+bare_metal="$(target_of_board)" || fail "there is no board $board: qemu-riscv or esp32c3"
+readonly bare_metal
 
 look() {
     tools=()

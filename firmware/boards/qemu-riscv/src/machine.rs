@@ -57,11 +57,6 @@ pub fn micros() -> u64 {
     }
 }
 
-/// Milliseconds since the reset.
-pub fn millis() -> u64 {
-    micros() / 1000
-}
-
 /// Ends the emulation: 0 is success.
 pub fn exit(code: u16) -> ! {
     let word = if code == 0 {

@@ -6,10 +6,7 @@
 
 mod flash;
 mod machine;
-mod mqtt;
-mod net;
 mod nic;
-mod settings;
 mod till;
 
 use core::panic::PanicInfo;

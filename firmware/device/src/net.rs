@@ -6,12 +6,12 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::phy::Device;
 use smoltcp::socket::{dhcpv4, tcp};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
-use crate::machine::{micros, millis};
-use crate::nic::{Nic, Port};
+use crate::Board;
 
 /// Why a connection could not be made, or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,44 +42,46 @@ impl embedded_io_async::Error for NetError {
     }
 }
 
-struct Stack<'n> {
+struct Stack<'n, D> {
     interface: Interface,
-    port: Port<'n>,
+    card: D,
     sockets: SocketSet<'n>,
 }
 
-impl Stack<'_> {
-    fn poll(&mut self) {
-        self.interface.poll(now(), &mut self.port, &mut self.sockets);
-    }
-}
-
 /// The network.
-pub struct Net<'n> {
-    stack: RefCell<Stack<'n>>,
+pub struct Net<'n, B, D> {
+    board: &'n B,
+    stack: RefCell<Stack<'n, D>>,
     dhcp: SocketHandle,
     tcp: SocketHandle,
 }
 
-fn now() -> Instant {
-    Instant::from_micros(i64::try_from(micros()).unwrap_or(i64::MAX))
+fn now(board: &impl Board) -> Instant {
+    Instant::from_micros(i64::try_from(board.micros()).unwrap_or(i64::MAX))
 }
 
-impl<'n> Net<'n> {
-    /// Over that card. `random` decides about the port numbers.
-    pub fn new(nic: &'n Nic, random: u64, sockets: SocketSet<'n>, tcp: tcp::Socket<'n>) -> Self {
-        let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(nic.mac())));
+impl<'n, B: Board, D: Device> Net<'n, B, D> {
+    /// Over that card, which has the address `mac`. `random` decides about the port numbers.
+    pub fn new(
+        board: &'n B,
+        mut card: D,
+        mac: [u8; 6],
+        random: u64,
+        sockets: SocketSet<'n>,
+        tcp: tcp::Socket<'n>,
+    ) -> Self {
+        let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(mac)));
         config.random_seed = random;
-        let mut port = Port(nic);
-        let interface = Interface::new(config, &mut port, now());
+        let interface = Interface::new(config, &mut card, now(board));
         let mut stack = Stack {
             interface,
-            port,
+            card,
             sockets,
         };
         let dhcp = stack.sockets.add(dhcpv4::Socket::new());
         let tcp = stack.sockets.add(tcp);
         Self {
+            board,
             stack: RefCell::new(stack),
             dhcp,
             tcp,
@@ -88,8 +90,11 @@ impl<'n> Net<'n> {
 
     /// Lets the network do what it has to: takes packets, sends packets, renews the address.
     pub fn poll(&self) {
+        self.board.work();
         let stack = &mut *self.stack.borrow_mut();
-        stack.poll();
+        stack
+            .interface
+            .poll(now(self.board), &mut stack.card, &mut stack.sockets);
         match stack.sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).poll() {
             Some(dhcpv4::Event::Configured(config)) => {
                 stack.interface.update_ip_addrs(|addresses| {
@@ -118,13 +123,13 @@ impl<'n> Net<'n> {
         port: u16,
         random: u32,
         patience: u64,
-    ) -> Result<Connection<'_, 'n>, NetError> {
+    ) -> Result<Connection<'_, 'n, B, D>, NetError> {
         let connection = Connection { net: self };
-        let until = millis() + patience;
+        let until = self.board.millis() + patience;
         connection.with(|socket| socket.abort());
         while self.stack.borrow().interface.ipv4_addr().is_none() {
             self.poll();
-            if millis() > until {
+            if self.board.millis() > until {
                 return Err(NetError::NotConnected);
             }
         }
@@ -145,7 +150,7 @@ impl<'n> Net<'n> {
             if connection.with(|socket| socket.may_send()) {
                 return Ok(connection);
             }
-            if millis() > until || !connection.with(|socket| socket.is_open()) {
+            if self.board.millis() > until || !connection.with(|socket| socket.is_open()) {
                 return Err(NetError::NotConnected);
             }
         }
@@ -156,14 +161,14 @@ impl<'n> Net<'n> {
     pub fn drive<F: Future>(&self, future: F, patience: u64) -> Option<F::Output> {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
-        let until = millis() + patience;
+        let until = self.board.millis() + patience;
         loop {
             self.poll();
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                 self.poll();
                 return Some(output);
             }
-            if millis() >= until {
+            if self.board.millis() >= until {
                 return None;
             }
         }
@@ -171,11 +176,11 @@ impl<'n> Net<'n> {
 }
 
 /// The TCP connection.
-pub struct Connection<'s, 'n> {
-    net: &'s Net<'n>,
+pub struct Connection<'s, 'n, B, D> {
+    net: &'s Net<'n, B, D>,
 }
 
-impl Connection<'_, '_> {
+impl<B, D> Connection<'_, '_, B, D> {
     fn with<R>(&self, act: impl FnOnce(&mut tcp::Socket<'_>) -> R) -> R {
         let mut stack = self.net.stack.borrow_mut();
         act(stack.sockets.get_mut::<tcp::Socket<'_>>(self.net.tcp))
@@ -186,11 +191,11 @@ impl Connection<'_, '_> {
     }
 }
 
-impl embedded_io_async::ErrorType for Connection<'_, '_> {
+impl<B, D> embedded_io_async::ErrorType for Connection<'_, '_, B, D> {
     type Error = NetError;
 }
 
-impl embedded_io_async::Read for Connection<'_, '_> {
+impl<B, D> embedded_io_async::Read for Connection<'_, '_, B, D> {
     async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, NetError> {
         self.wait(|socket| match socket.recv_slice(buffer) {
             Ok(0) if socket.may_recv() => None,
@@ -202,7 +207,7 @@ impl embedded_io_async::Read for Connection<'_, '_> {
     }
 }
 
-impl embedded_io_async::Write for Connection<'_, '_> {
+impl<B, D> embedded_io_async::Write for Connection<'_, '_, B, D> {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, NetError> {
         self.wait(|socket| match socket.send_slice(bytes) {
             Ok(0) => None,

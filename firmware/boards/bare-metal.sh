@@ -1,0 +1,72 @@
+# What the boards' build scripts share; to be sourced. They set `board`, the board's folder, and `target`, Rust's name for
+# its processor.
+#
+# With rustup: its target. Without: Debian's rustc-web, cargo-web and rust-web-src build core themselves; the linker is
+# rust-lld of any toolchain, or ld.lld.
+# shellcheck shell=bash disable=SC2154
+
+readonly me="build-${board##*/}"
+
+fail() {
+    printf '%s: %s\n' "$me" "$*" >&2
+    exit 1
+}
+
+has_target() { [[ -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/$target/lib" ]]; }
+
+linker() {
+    local found
+    for found in "$(rustc --print sysroot 2>/dev/null)"/lib/rustlib/*/bin/rust-lld; do
+        if [[ -x "$found" ]]; then
+            printf '%s\n' "$found"
+            return
+        fi
+    done
+    command -v ld.lld || command -v ld.lld-19 || command -v ld.lld-14
+}
+
+# Builds the board's package with the named crates of Rust's own and sets `image` to the ELF's path.
+build() { # crates, as "core,alloc"
+    local folder lld variable
+    PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
+    # What the host's build has set says nothing about this target.
+    unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET RUSTC_WRAPPER RUSTUP_TOOLCHAIN RUSTC CARGO RUSTDOC
+    folder="${CARGO_TARGET_DIR:-$board/../../../target}/boards"
+    mkdir -p "$folder"
+    folder="$(cd "$folder" && pwd)"
+    export CARGO_TARGET_DIR="$folder"
+    cd "$board" || fail "there is no $board"
+    if has_target; then
+        cargo build --quiet --locked --release --target "$target" >&2
+    elif [[ -x /usr/bin/rustc && -x /usr/bin/cargo ]] &&
+        [[ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library" ]]; then
+        lld="$(linker)" || fail "there is no rust-lld and no ld.lld: install Debian's lld"
+        variable="CARGO_TARGET_${target^^}_LINKER"
+        export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 "${variable//-/_}=$lld"
+        /usr/bin/cargo build --quiet --locked -Zbuild-std="$1" --release --target "$target" >&2
+    else
+        fail "no Rust for $target: rustup target add $target, or Debian's rustc-web, cargo-web and rust-web-src"
+    fi
+    image="$folder/$target/release/comptoir-${board##*/}"
+    [[ -f "$image" ]] || fail "there is no $image"
+}
+
+# The sizes of the ELF's sections whose names match, summed up.
+bytes_of() { # pattern
+    readelf --wide --sections "$image" | awk -v names="$1" '
+        function hex(digits, i, value) {
+            value = 0
+            for (i = 1; i <= length(digits); i++) value = value * 16 + index("0123456789abcdef", substr(digits, i, 1)) - 1
+            return value
+        }
+        { sub(/^ *\[ *[0-9]+\] */, "") }
+        $1 ~ names { sum += hex($5) }
+        END { print sum + 0 }'
+}
+
+# Prints the sizes; too large is an error.
+check_sizes() { # flash, its limit, RAM, its limit
+    printf '%s: flash %d bytes of %d, static RAM %d bytes of %d\n' "$me" "$@" >&2
+    (($1 <= $2)) || fail "the image is too large for the flash"
+    (($3 <= $4)) || fail "the image needs too much RAM"
+}

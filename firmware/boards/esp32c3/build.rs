@@ -1,0 +1,6 @@
+//! esp-hal's linker script.
+
+fn main() {
+    println!("cargo:rustc-link-arg=-Tlinkall.x");
+    println!("cargo:rerun-if-changed=build.rs");
+}

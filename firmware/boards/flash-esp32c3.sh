@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Builds the till, writes it to a board on the USB port, and shows the board's serial line: flash-esp32c3.sh [PORT]
+#
+# The settings and the queue keep what they have: the partition table is written, their partitions are not.
+set -euo pipefail
+
+readonly here="${BASH_SOURCE[0]%/*}" port="${1:-}"
+
+PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
+if ! command -v espflash >/dev/null; then
+    printf 'flash-esp32c3: espflash is missing: cargo install espflash --locked\n' >&2
+    exit 1
+fi
+image="$("$here/build-esp32c3.sh")"
+exec espflash flash --chip esp32c3 --partition-table "$here/esp32c3/partitions.csv" --monitor \
+    ${port:+--port "$port"} "$image"

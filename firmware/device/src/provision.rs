@@ -1,0 +1,344 @@
+//! What a board with Wi-Fi is told over its serial line, and how its flash keeps it.
+//!
+//! On flash: `CMP1`, the text's length (u16, little endian), its CRC-32 (u32, little endian), and the text, a line
+//! `key=value` for each setting. Passwords may hold anything but control characters, so a line ends a value.
+
+use core::fmt::{self, Write};
+use core::net::Ipv4Addr;
+
+use comptoir_wire::topic::Name;
+use crc::{CRC_32_ISO_HDLC, Crc};
+use heapless::String;
+
+/// Bytes that the record takes at most.
+pub const RECORD: usize = 512;
+const MAGIC: [u8; 4] = *b"CMP1";
+const HEAD: usize = 10;
+const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+/// Of the longest name of a shop or a terminal that is kept here.
+const NAME: usize = 64;
+
+/// What `help` says.
+pub const HELP: &str = "set KEY VALUE | show | save | help; keys: wifi.ssid wifi.password store device mqtt.host \
+                        (an IPv4 address) mqtt.port; save starts the board anew";
+
+/// Settings of a board with Wi-Fi.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Provision {
+    /// The Wi-Fi network; empty: not set up yet.
+    pub ssid: String<32>,
+    /// Its password; empty: an open network.
+    pub password: String<64>,
+    /// The shop.
+    pub store: String<NAME>,
+    /// The terminal.
+    pub device: String<NAME>,
+    /// The MQTT broker.
+    pub host: Ipv4Addr,
+    /// Its port.
+    pub port: u16,
+}
+
+/// Why something was not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProvisionError {
+    /// No such command.
+    UnknownCommand,
+    /// No such key.
+    UnknownKey,
+    /// This key does not take the value.
+    BadValue(&'static str),
+    /// There is no record on flash.
+    NoRecord,
+    /// The record is damaged.
+    Damaged,
+}
+
+impl fmt::Display for ProvisionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownCommand => f.write_str("no such command; try help"),
+            Self::UnknownKey => f.write_str("no such key; try help"),
+            Self::BadValue(key) => write!(f, "{key} does not take this value"),
+            Self::NoRecord => f.write_str("nothing was saved yet"),
+            Self::Damaged => f.write_str("what was saved is damaged"),
+        }
+    }
+}
+
+impl core::error::Error for ProvisionError {}
+
+/// What a line asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A setting was changed; nothing is saved.
+    Changed,
+    /// Show the settings.
+    Show,
+    /// Keep them on flash.
+    Save,
+    /// Say [`HELP`].
+    Help,
+    /// An empty line.
+    Nothing,
+}
+
+impl Default for Provision {
+    fn default() -> Self {
+        let name = |text| String::try_from(text).unwrap_or_default();
+        Self {
+            ssid: String::new(),
+            password: String::new(),
+            store: name("paris-1"),
+            device: name("till-1"),
+            host: Ipv4Addr::UNSPECIFIED,
+            port: 1883,
+        }
+    }
+}
+
+/// Shows all but the password.
+impl fmt::Display for Provision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = if self.password.is_empty() {
+            "not set"
+        } else {
+            "set"
+        };
+        write!(
+            f,
+            "wifi.ssid={} wifi.password is {password} store={} device={} mqtt.host={} mqtt.port={}",
+            self.ssid, self.store, self.device, self.host, self.port
+        )
+    }
+}
+
+impl fmt::Debug for Provision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn text<const LEN: usize>(key: &'static str, value: &str) -> Result<String<LEN>, ProvisionError> {
+    if value.chars().any(char::is_control) {
+        return Err(ProvisionError::BadValue(key));
+    }
+    String::try_from(value).map_err(|_| ProvisionError::BadValue(key))
+}
+
+fn name(key: &'static str, value: &str) -> Result<String<NAME>, ProvisionError> {
+    Name::new(value).map_err(|_| ProvisionError::BadValue(key))?;
+    text(key, value)
+}
+
+impl Provision {
+    /// Whether there is enough to connect.
+    pub fn is_complete(&self) -> bool {
+        !self.ssid.is_empty() && !self.host.is_unspecified()
+    }
+
+    /// Changes one setting.
+    ///
+    /// # Errors
+    /// The key is unknown, or does not take the value; nothing is changed then.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), ProvisionError> {
+        match key {
+            "wifi.ssid" => self.ssid = text("wifi.ssid", value)?,
+            "wifi.password" => {
+                // WPA2's own bound; an open network has none.
+                if !matches!(value.len(), 0 | 8..=64) {
+                    return Err(ProvisionError::BadValue("wifi.password"));
+                }
+                self.password = text("wifi.password", value)?;
+            }
+            "store" => self.store = name("store", value)?,
+            "device" => self.device = name("device", value)?,
+            "mqtt.host" => {
+                self.host = value.parse().map_err(|_| ProvisionError::BadValue("mqtt.host"))?;
+            }
+            "mqtt.port" => match value.parse() {
+                Ok(port) if port > 0 => self.port = port,
+                _ => return Err(ProvisionError::BadValue("mqtt.port")),
+            },
+            _ => return Err(ProvisionError::UnknownKey),
+        }
+        Ok(())
+    }
+
+    /// Takes a line of the serial console. Of a `set`, all behind the key's space is the value, spaces included.
+    ///
+    /// # Errors
+    /// What is not understood.
+    pub fn take(&mut self, line: &str) -> Result<Asked, ProvisionError> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "" if rest.is_empty() => Ok(Asked::Nothing),
+            "set" => {
+                let (key, value) = rest.split_once(' ').unwrap_or((rest, ""));
+                self.set(key, value).map(|()| Asked::Changed)
+            }
+            "show" => Ok(Asked::Show),
+            "save" => Ok(Asked::Save),
+            "help" => Ok(Asked::Help),
+            _ => Err(ProvisionError::UnknownCommand),
+        }
+    }
+
+    /// The record for the flash.
+    pub fn record(&self) -> [u8; RECORD] {
+        let mut text = String::<{ RECORD - HEAD }>::new();
+        // 32, 64, 64, 64, 15 and 5 bytes of values, their keys and ends: below the bound.
+        let _ = write!(
+            text,
+            "wifi.ssid={}\nwifi.password={}\nstore={}\ndevice={}\nmqtt.host={}\nmqtt.port={}\n",
+            self.ssid, self.password, self.store, self.device, self.host, self.port
+        );
+        let mut record = [0xff; RECORD];
+        #[expect(clippy::cast_possible_truncation, reason = "below RECORD")]
+        let len = (text.len() as u16).to_le_bytes();
+        record[..4].copy_from_slice(&MAGIC);
+        record[4..6].copy_from_slice(&len);
+        record[6..HEAD].copy_from_slice(&CRC.checksum(text.as_bytes()).to_le_bytes());
+        record[HEAD..HEAD + text.len()].copy_from_slice(text.as_bytes());
+        record
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// There is none, or it is damaged.
+    pub fn from_record(record: &[u8; RECORD]) -> Result<Self, ProvisionError> {
+        let damaged = ProvisionError::Damaged;
+        if record[..4] != MAGIC {
+            return Err(ProvisionError::NoRecord);
+        }
+        let len = usize::from(u16::from_le_bytes([record[4], record[5]]));
+        let sum = u32::from_le_bytes([record[6], record[7], record[8], record[9]]);
+        let text = record.get(HEAD..HEAD + len).ok_or(damaged)?;
+        if CRC.checksum(text) != sum {
+            return Err(damaged);
+        }
+        let text = core::str::from_utf8(text).map_err(|_| damaged)?;
+        let mut provision = Self::default();
+        for line in text.lines() {
+            let (key, value) = line.split_once('=').ok_or(damaged)?;
+            // A key of a newer firmware says nothing to this one.
+            match provision.set(key, value) {
+                Ok(()) | Err(ProvisionError::UnknownKey) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(provision)
+    }
+}
+
+/// Gathers a line from bytes; one that is too long is dropped whole.
+#[derive(Debug, Default)]
+pub struct LineReader {
+    line: heapless::Vec<u8, 160>,
+    overflowed: bool,
+}
+
+impl LineReader {
+    /// Takes a byte. At a line's end it gives the line to `then`, if it is text.
+    pub fn push<R>(&mut self, byte: u8, then: impl FnOnce(&str) -> R) -> Option<R> {
+        if !matches!(byte, b'\r' | b'\n') {
+            self.overflowed |= self.line.push(byte).is_err();
+            return None;
+        }
+        let result = match core::str::from_utf8(&self.line) {
+            Ok(line) if !self.overflowed && !line.is_empty() => Some(then(line)),
+            _ => None,
+        };
+        self.line.clear();
+        self.overflowed = false;
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Provision {
+        let mut provision = Provision::default();
+        for (key, len) in [("wifi.ssid", 32), ("wifi.password", 64)] {
+            let value = core::str::from_utf8(&[b'='; 64][..len]).unwrap();
+            assert_eq!(provision.set(key, value), Ok(()));
+        }
+        provision.take("set mqtt.host 192.168.100.200").unwrap();
+        provision
+    }
+
+    #[test]
+    fn what_is_saved_comes_back() {
+        let provision = full();
+        assert_eq!(Provision::from_record(&provision.record()), Ok(provision));
+    }
+
+    #[test]
+    fn every_damaged_byte_of_a_record_is_noticed() {
+        let provision = full();
+        let record = provision.record();
+        let len = HEAD + usize::from(u16::from_le_bytes([record[4], record[5]]));
+        for at in 0..len {
+            let mut damaged = record;
+            damaged[at] ^= 0x10;
+            assert!(Provision::from_record(&damaged).is_err(), "byte {at}");
+        }
+        assert_eq!(
+            Provision::from_record(&[0xff; RECORD]),
+            Err(ProvisionError::NoRecord)
+        );
+    }
+
+    #[test]
+    fn a_refused_value_names_its_key_and_changes_nothing() {
+        let mut provision = full();
+        let before = provision.clone();
+        for (line, error) in [
+            ("set mqtt.port 0", ProvisionError::BadValue("mqtt.port")),
+            ("set mqtt.port 65536", ProvisionError::BadValue("mqtt.port")),
+            ("set mqtt.host broker", ProvisionError::BadValue("mqtt.host")),
+            (
+                "set wifi.password seven77",
+                ProvisionError::BadValue("wifi.password"),
+            ),
+            (
+                "set wifi.ssid 123456789012345678901234567890123",
+                ProvisionError::BadValue("wifi.ssid"),
+            ),
+            ("set wifi.ssid a\tb", ProvisionError::BadValue("wifi.ssid")),
+            ("set store a/b", ProvisionError::BadValue("store")),
+            ("set colour red", ProvisionError::UnknownKey),
+            ("reset", ProvisionError::UnknownCommand),
+        ] {
+            assert_eq!(provision.take(line), Err(error), "{line}");
+        }
+        assert_eq!(provision, before);
+    }
+
+    #[test]
+    fn nothing_shows_the_password() {
+        let mut provision = full();
+        provision.take("set wifi.password correct horse").unwrap();
+        assert_eq!(provision.password, "correct horse");
+        let mut shown = String::<1024>::new();
+        write!(shown, "{provision} {provision:?}").unwrap();
+        assert!(!shown.contains("horse"), "{shown}");
+        assert!(shown.contains("wifi.password is set"), "{shown}");
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_dropped_whole() {
+        let mut reader = LineReader::default();
+        let mut count = 0;
+        for byte in [b'x'; 200].into_iter().chain(*b"\nshow\r\n") {
+            reader.push(byte, |line| {
+                assert_eq!(line, "show");
+                count += 1;
+            });
+        }
+        assert_eq!(count, 1);
+    }
+}
