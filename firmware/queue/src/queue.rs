@@ -201,7 +201,9 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
             return Err(QueueError::Corrupted);
         }
         self.newest = seq;
-        self.note().await?;
+        // Damaged notes can go: the event just kept tells epoch and number.
+        let noted = self.note().await;
+        self.or_erase_notes(noted).await?;
         (self.reached, self.room) = (Some(end), room);
         Ok(())
     }
@@ -267,6 +269,12 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
             return Ok(0);
         }
         self.acked = seq;
+        if self.is_empty() {
+            // From here on only the notes know the number: were there one, its damage would bring the one before
+            // back, and a number would be given twice.
+            let noted = self.note().await;
+            self.or_erase_notes(noted).await?;
+        }
         self.sweep().await?;
         Ok(deleted)
     }
@@ -463,9 +471,18 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
     async fn note(&mut self) -> Result<(), QueueError<F::Error>> {
         let note = (u64::from(self.newest) << 32) | u64::from(self.epoch);
         let mut notes = open_notes(self.events.flash(), self.notes.clone(), &mut self.note_cache)?;
-        let stored = notes.store_item(&mut [0; NOTE_BYTES], &NOTE, &note).await;
+        let mut stored = Err(QueueError::Worn);
+        for _ in 0..ATTEMPTS {
+            stored = notes
+                .store_item(&mut [0; NOTE_BYTES], &NOTE, &note)
+                .await
+                .map_err(QueueError::from);
+            if !matches!(stored, Err(QueueError::Worn)) {
+                break;
+            }
+        }
         self.note_cache = notes.destroy().1;
-        Ok(stored?)
+        stored
     }
 
     async fn forget_notes(&mut self) -> Result<(), QueueError<F::Error>> {

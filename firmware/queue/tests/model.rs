@@ -97,6 +97,14 @@ proptest! {
         } else {
             prop_assert_eq!(queue.epoch(), 99);
         }
+        // Where nothing was written yet, the bit is in the way of what comes: some notes, or an event's parts.
+        let next = queue.newest() + 1;
+        let expected: Vec<u32> = after.into_iter().map(|(seq, _)| seq).chain(next..next + 20).collect();
+        for seq in next..next + 20 {
+            block_on(queue.push(seq, &frame(seq, 1, 900))).unwrap();
+        }
+        let seqs: Vec<u32> = held(&mut queue).unwrap().into_iter().map(|(seq, _)| seq).collect();
+        prop_assert_eq!(seqs, expected);
     }
 
     /// Any number of flipped bits, and then noise: it opens, and works.
