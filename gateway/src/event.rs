@@ -47,9 +47,13 @@ impl DeviceId {
         };
         check("store", store)?;
         check("device", device)?;
+        // At most 32 bytes each, by the check above, and ASCII.
+        let mut text = [b'/'; 65];
+        let len = store.len() + 1 + device.len();
+        text[..store.len()].copy_from_slice(store.as_bytes());
+        text[store.len() + 1..len].copy_from_slice(device.as_bytes());
         Ok(Self {
-            text: format!("{store}/{device}").into(),
-            // At most 32, by the check above.
+            text: std::str::from_utf8(&text[..len]).unwrap_or_default().into(),
             slash: store.len() as u8,
         })
     }

@@ -21,7 +21,7 @@ use crate::terminal::Sent;
 /// Events per second of the shop that goes on, over all terminals.
 pub const RATE: f64 = 100.0;
 /// Entries of a transaction of a backlog, at most: the gateway's own limit.
-const TRANSACTION: u32 = 10_000;
+const TRANSACTION: u32 = 5_000;
 /// Events prepared for the time of a drain: nobody knows how long it takes.
 const LIVE: u32 = 60_000;
 const FILES: [&str; 2] = ["journal.db", "journal-dashboard.db"];

@@ -6,6 +6,7 @@
 //! skipped.
 
 use std::collections::HashMap;
+use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use crate::link::{Link, patience};
 use crate::metrics::Metrics;
 
 /// Most entries, and about as many bytes, of one transaction.
-const MAX_ENTRIES: usize = 10_000;
+const MAX_ENTRIES: usize = 5_000;
 const MAX_BYTES: usize = 4 << 20;
 /// A Kafka that answers at all answers within this time.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -106,6 +107,7 @@ impl Relay {
             source: format!("/comptoir/{}", self.settings.identity),
             read_from: end,
             refreshed: Instant::now(),
+            texts: Texts::default(),
         };
         sender.run(at, runtime, stop)
     }
@@ -199,6 +201,22 @@ struct Sender<'a> {
     source: String,
     read_from: i64,
     refreshed: Instant,
+    texts: Texts,
+}
+
+/// Headers of one record that are numbers and times; kept for the next, which has as long ones.
+#[derive(Default)]
+struct Texts {
+    id: String,
+    offset: String,
+    time: String,
+    length: String,
+}
+
+fn set(text: &mut String, value: impl Display) {
+    text.clear();
+    // A String takes whatever is written.
+    let _ = write!(text, "{value}");
 }
 
 impl Sender<'_> {
@@ -242,7 +260,7 @@ impl Sender<'_> {
         Ok(())
     }
 
-    fn transaction(&self, entries: &[Arc<Entry>]) -> Result<(), RelayError> {
+    fn transaction(&mut self, entries: &[Arc<Entry>]) -> Result<(), RelayError> {
         let begun = Instant::now();
         let deadline = begun + PATIENCE;
         self.producer.begin()?;
@@ -276,13 +294,19 @@ impl Sender<'_> {
     }
 
     /// CloudEvents 1.0, Kafka protocol binding, binary content mode.
-    fn send(&self, entry: &Entry, deadline: Instant) -> Result<(), kafka::Error> {
-        let id = entry.name.to_string();
-        let offset = entry.offset.0.to_string();
+    fn send(&mut self, entry: &Entry, deadline: Instant) -> Result<(), kafka::Error> {
+        set(&mut self.texts.id, &entry.name);
+        set(&mut self.texts.offset, entry.offset.0);
         // Every entry's time was a Timestamp when it was made.
-        let time = Timestamp::from_millisecond(entry.time)
-            .unwrap_or(Timestamp::UNIX_EPOCH)
-            .to_string();
+        let time = Timestamp::from_millisecond(entry.time).unwrap_or(Timestamp::UNIX_EPOCH);
+        set(&mut self.texts.time, time);
+        set(&mut self.texts.length, entry.payload.len());
+        let Texts {
+            id,
+            offset,
+            time,
+            length,
+        } = &self.texts;
         let (topic, kind, content) = match entry.kind {
             EntryKind::Event(kind) => (
                 &self.topics.events[kind as usize],
@@ -295,7 +319,6 @@ impl Sender<'_> {
                 "application/octet-stream",
             ),
         };
-        let length = entry.payload.len().to_string();
         let headers: [(&str, &[u8]); 11] = [
             ("ce_specversion", b"1.0"),
             ("ce_id", id.as_bytes()),

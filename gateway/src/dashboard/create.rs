@@ -18,7 +18,7 @@ use super::problem::Refused;
 use super::sales::item;
 use super::{Problem, Shop, dto};
 use crate::event::{COUNTER, DeviceId, Kind};
-use crate::journal::{EntryKind, Numbering, Offset, Outcome, Submission};
+use crate::journal::{EntryKind, Numbering, Offset, Outcome, Payload, Submission};
 use crate::projection::Listed;
 use crate::sale::draft::{self, Draft, FieldError, LineDraft};
 use crate::sale::money::Amount;
@@ -149,7 +149,7 @@ async fn create(kind: Kind, State(shop): State<Arc<Shop>>, body: Body) -> Result
         kind: EntryKind::Event(kind),
         time: timestamp.as_millisecond(),
         key: event.order_id().into(),
-        payload: payload.into(),
+        payload: Payload::Json(payload),
         reason: None,
     };
     let receipt = shop.journal.append(vec![submission]).await?;

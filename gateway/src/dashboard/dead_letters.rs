@@ -43,7 +43,7 @@ impl From<&DeadLetter> for dto::DeadLetter {
             received: time(entry.time),
             retried: letter.retried.map(time),
             bytes: entry.payload.len(),
-            payload: STANDARD.encode(&entry.payload),
+            payload: STANDARD.encode(&*entry.payload),
         }
     }
 }

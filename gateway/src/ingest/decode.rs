@@ -11,7 +11,7 @@ use comptoir_wire::topic::{Leaf, Topic};
 use comptoir_wire::{self as wire};
 
 use crate::event::{DeviceId, GATEWAY_EPOCH, Kind, UNKNOWN_DEVICE};
-use crate::journal::{Discipline, Encoding, EntryKind, Numbering, Submission};
+use crate::journal::{Discipline, Encoding, EntryKind, Numbering, Payload, Submission};
 use crate::sale::draft::{self, Draft, FieldError};
 use crate::sale::{
     Currency, Delivery, DeliveryStatus, Event, Line, Money, Order, OrderStatus, Payment, PaymentMethod,
@@ -33,10 +33,10 @@ pub struct Decoder {
 }
 
 /// An event, decoded, and who numbered it.
-struct Decoded {
+struct Decoded<'a> {
     numbering: Option<Numbered>,
     timestamp: Timestamp,
-    event: Event,
+    event: Event<'a>,
 }
 
 #[derive(Clone, Copy)]
@@ -79,7 +79,7 @@ impl Decoder {
         match decoded {
             Ok(decoded) => Submission {
                 key: decoded.event.order_id().into(),
-                payload: decoded.event.to_json(decoded.timestamp, &device).into(),
+                payload: Payload::Json(decoded.event.to_json(decoded.timestamp, &device)),
                 kind: EntryKind::Event(kind),
                 numbering: match decoded.numbering {
                     Some(number) => number.by(encoding),
@@ -122,7 +122,7 @@ impl Decoder {
             kind: EntryKind::DeadLetter,
             time: now.as_millisecond(),
             key: topic.into(),
-            payload: payload.into(),
+            payload: Payload::Bytes(payload.into()),
             reason: Some(reason.into()),
         }
     }
@@ -134,7 +134,7 @@ impl Decoder {
         kind: Kind,
         payload: &[u8],
         now: Timestamp,
-    ) -> (Result<Decoded, String>, Option<Numbered>) {
+    ) -> (Result<Decoded<'static>, String>, Option<Numbered>) {
         if payload.len() > MAX_JSON {
             let reason = format!("{} bytes of JSON, at most {MAX_JSON}", payload.len());
             return (Err(reason), None);
@@ -233,7 +233,7 @@ fn address(topic: &str) -> Result<(DeviceId, Kind), String> {
     Ok((device, kind.into()))
 }
 
-fn postcard(kind: Kind, payload: &[u8], now: Timestamp) -> Result<Decoded, String> {
+fn postcard(kind: Kind, payload: &[u8], now: Timestamp) -> Result<Decoded<'_>, String> {
     let frame = wire::decode(payload).map_err(|error| error.to_string())?;
     let sent = Kind::from(frame.event.kind());
     if sent != kind {
@@ -261,21 +261,21 @@ fn postcard(kind: Kind, payload: &[u8], now: Timestamp) -> Result<Decoded, Strin
     })
 }
 
-fn event(event: &wire::Event<'_>) -> Result<Event, FieldError> {
+fn event<'a>(event: &wire::Event<'a>) -> Result<Event<'a>, FieldError> {
     Ok(match event {
         wire::Event::Order(order) => {
             let currency = currency(&order.currency)?;
             Event::Order(Order {
-                order_id: order.order_id.to_owned(),
-                customer_name: order.customer_name.to_owned(),
-                customer_email: order.customer_email.map(str::to_owned),
-                product: order.product.to_owned(),
+                order_id: order.order_id.into(),
+                customer_name: order.customer_name.into(),
+                customer_email: order.customer_email.map(Into::into),
+                product: order.product.into(),
                 lines: order
                     .lines
                     .iter()
                     .map(|line| {
                         Ok(Line {
-                            product: line.product.to_owned(),
+                            product: line.product.into(),
                             quantity: line.quantity,
                             unit_price: money("lines.unit_price", line.unit_price, currency)?,
                         })
@@ -288,12 +288,12 @@ fn event(event: &wire::Event<'_>) -> Result<Event, FieldError> {
                     wire::OrderStatus::Completed => OrderStatus::Completed,
                     wire::OrderStatus::Cancelled => OrderStatus::Cancelled,
                 },
-                address: order.address.map(str::to_owned),
+                address: order.address.map(Into::into),
             })
         }
         wire::Event::Payment(payment) => Event::Payment(Payment {
-            payment_id: payment.payment_id.to_owned(),
-            order_id: payment.order_id.to_owned(),
+            payment_id: payment.payment_id.into(),
+            order_id: payment.order_id.into(),
             amount: money("amount", payment.amount, currency(&payment.currency)?)?,
             method: match payment.method {
                 wire::PaymentMethod::CreditCard => PaymentMethod::CreditCard,
@@ -308,9 +308,9 @@ fn event(event: &wire::Event<'_>) -> Result<Event, FieldError> {
             },
         }),
         wire::Event::Delivery(delivery) => Event::Delivery(Delivery {
-            delivery_id: delivery.delivery_id.to_owned(),
-            order_id: delivery.order_id.to_owned(),
-            address: delivery.address.to_owned(),
+            delivery_id: delivery.delivery_id.into(),
+            order_id: delivery.order_id.into(),
+            address: delivery.address.into(),
             status: match delivery.status {
                 wire::DeliveryStatus::Pending => DeliveryStatus::Pending,
                 wire::DeliveryStatus::InTransit => DeliveryStatus::InTransit,

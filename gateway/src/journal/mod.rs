@@ -30,6 +30,7 @@
 //! the projection. At `max_bytes` with nothing to prune, `append` refuses: nothing is ever dropped.
 
 mod group;
+mod payload;
 mod read;
 mod schema;
 mod stored;
@@ -48,6 +49,7 @@ use sqlx::sqlite::SqlitePool;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::event::{DeviceId, EventName, Kind};
+pub use payload::Payload;
 pub use read::{BackupError, DeadLetter, DeviceReport, StreamReport, dead_letters_of};
 pub use schema::{OpenError, schema_version};
 pub use stream::Discipline;
@@ -98,9 +100,9 @@ pub struct Entry {
     /// When it happened, Unix ms.
     pub time: i64,
     /// Kafka's key: the order_id. Of a dead letter: the MQTT topic it came on.
-    pub key: Box<str>,
-    /// Kafka's value: JSON. Of a dead letter: the bytes as they came.
-    pub payload: Box<[u8]>,
+    pub key: Arc<str>,
+    /// Kafka's value.
+    pub payload: Payload,
     /// Of a dead letter: why.
     pub reason: Option<Box<str>>,
 }
@@ -145,8 +147,8 @@ pub struct Submission {
     pub numbering: Numbering,
     pub kind: EntryKind,
     pub time: i64,
-    pub key: Box<str>,
-    pub payload: Box<[u8]>,
+    pub key: Arc<str>,
+    pub payload: Payload,
     pub reason: Option<Box<str>>,
 }
 

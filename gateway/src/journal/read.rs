@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Encoding, Entry, EntryKind, Journal, Offset, OpenError, ReadError, schema};
+use super::{Encoding, Entry, EntryKind, Journal, Offset, OpenError, Payload, ReadError, schema};
 use crate::event::{DeviceId, EventName};
 
 const COLUMNS: &str = "entry.offset, entry.kind, device.store, device.device, entry.epoch, entry.seq, entry.time, entry.key, entry.payload, entry.reason";
@@ -261,9 +261,14 @@ fn device(row: &SqliteRow, column: usize) -> Result<DeviceId, ReadError> {
 fn entry(row: &SqliteRow) -> Result<Entry, ReadError> {
     let offset = row.get::<i64, _>(0) as u64;
     let damaged = |what| ReadError::Damaged { offset, what };
+    let kind = EntryKind::from_code(row.get(1)).ok_or_else(|| damaged("known kind"))?;
+    let payload = match kind {
+        EntryKind::Event(_) => Payload::Json(row.try_get::<&str, _>(8)?.into()),
+        EntryKind::DeadLetter => Payload::Bytes(row.try_get::<&[u8], _>(8)?.into()),
+    };
     Ok(Entry {
         offset: Offset(offset),
-        kind: EntryKind::from_code(row.get(1)).ok_or_else(|| damaged("known kind"))?,
+        kind,
         name: EventName {
             device: device(row, 2)?,
             epoch: row.get::<i64, _>(4) as u32,
@@ -271,7 +276,7 @@ fn entry(row: &SqliteRow) -> Result<Entry, ReadError> {
         },
         time: row.get(6),
         key: row.get::<&str, _>(7).into(),
-        payload: row.try_get::<&[u8], _>(8)?.into(),
+        payload,
         reason: row.get::<Option<&str>, _>(9).map(Into::into),
     })
 }

@@ -1,14 +1,14 @@
 //! The transaction of a group commit.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Connection};
 
 use super::group::Group;
 use super::stored::used_bytes;
 use super::stream::Stream;
-use super::{DEAD_LETTER, Relayed};
+use super::{Payload, Relayed};
 use crate::rows::Rows;
 
 static INSERT: LazyLock<Rows> = LazyLock::new(|| {
@@ -35,8 +35,7 @@ pub(super) async fn write(
         .execute(&mut *transaction)
         .await?;
     }
-    for (range, sql) in INSERT.split(group.entries.len()) {
-        let mut query = sqlx::query(AssertSqlSafe(sql));
+    for (range, mut query) in INSERT.queries(group.entries.len()) {
         for (entry, device) in group.entries[range.clone()].iter().zip(&group.rows[range]) {
             query = query
                 .bind(entry.offset.0 as i64)
@@ -45,10 +44,10 @@ pub(super) async fn write(
                 .bind(i64::from(entry.name.epoch))
                 .bind(i64::from(entry.name.seq))
                 .bind(entry.time)
-                .bind(&*entry.key);
-            query = match std::str::from_utf8(&entry.payload) {
-                Ok(text) if entry.kind.code() != DEAD_LETTER => query.bind(text),
-                _ => query.bind(&*entry.payload),
+                .bind(Arc::clone(&entry.key));
+            query = match &entry.payload {
+                Payload::Json(json) => query.bind(Arc::clone(json)),
+                Payload::Bytes(bytes) => query.bind(&**bytes),
             };
             query = query.bind(entry.reason.as_deref());
         }

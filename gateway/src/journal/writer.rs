@@ -244,7 +244,7 @@ impl Writer {
         self.known.adopt(&mut group);
         let committed = group.entries.len() as u64;
         let last = group.entries.last().map(|entry| entry.offset);
-        self.tail.push(group.entries);
+        self.tail.push(group.entries, Instant::now());
         self.state.send_modify(|state| {
             state.last = last.unwrap_or(state.last);
             state.watermark = state.watermark.max(watermark);

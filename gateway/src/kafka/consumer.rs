@@ -209,8 +209,8 @@ impl Consumer {
             .set("fetch.error.backoff.ms", "50")
             // Bounds what lies unread here: it is read as fast as it comes.
             .set("queued.max.messages.kbytes", "2048")
-            .set("fetch.max.bytes", "1048576")
-            .set("message.max.bytes", "1048576");
+            .set("fetch.max.bytes", "262144")
+            .set("message.max.bytes", "262144");
         settings.finish(&mut config);
         let consumer: BaseConsumer<Context> = config
             .create_with_context(Context { start, positions })

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,7 @@ impl<'a> Fact<'a> {
         };
         let amount = match (kind, said.amount) {
             (Kind::Payment, Some(raw)) => {
-                let amount: Amount = serde_json::from_str(raw.get()).ok()?;
+                let amount: Amount = raw.get().parse().ok()?;
                 let currency = said.currency.unwrap_or(Currency::EUR);
                 Some(Money::from_decimal(amount.0, currency).ok()?)
             }
@@ -79,8 +80,8 @@ impl<'a> Fact<'a> {
 pub struct Row {
     /// Its place among those of its kind: the order in which they were first seen.
     pub seq: u64,
-    pub order_id: Option<String>,
-    pub status: String,
+    pub order_id: Option<Arc<str>>,
+    pub status: Arc<str>,
     /// Of its newest event, Unix ms.
     pub time: i64,
     pub amount: Option<Money>,
@@ -242,8 +243,8 @@ mod tests {
     fn row(fact: &Fact<'_>) -> Row {
         Row {
             seq: 1,
-            order_id: fact.order_id.as_deref().map(str::to_owned),
-            status: fact.status.to_string(),
+            order_id: fact.order_id.as_deref().map(Into::into),
+            status: (&*fact.status).into(),
             time: fact.time,
             amount: fact.amount,
             source: Source::Entry(Offset(1)),

@@ -50,8 +50,7 @@ impl Listed {
     /// The JSON of the contract's section 3.
     pub fn payload(&self) -> &str {
         match &self.event {
-            // The journal holds what `Event::to_json` has written, or what was checked to be JSON.
-            Event::Own(entry) => std::str::from_utf8(&entry.payload).unwrap_or("{}"),
+            Event::Own(entry) => entry.payload.json(),
             Event::Foreign { payload, .. } => payload,
         }
     }

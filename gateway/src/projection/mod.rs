@@ -8,8 +8,8 @@ pub mod fold;
 mod list;
 mod recent;
 mod store;
+mod words;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +30,7 @@ use fold::{Fact, Row, Setting, Source, Totals};
 pub use list::{Listed, Page};
 pub use recent::{NEWEST, Recent};
 use store::{Flush, Key, Progress, Store};
+use words::Words;
 
 /// Journal entries folded at a time.
 const FOLD_ENTRIES: usize = 2_048;
@@ -154,6 +155,7 @@ pub struct Folder {
     clean: HashMap<Key, Row>,
     places: Vec<(u64, i32, i64)>,
     unwritten_since: Option<Instant>,
+    words: Words,
 }
 
 /// Opens the projection of a journal. `currency` is the shop's; `prefix` is of the Kafka topics, and
@@ -208,6 +210,7 @@ pub async fn open(
         clean: HashMap::new(),
         places: Vec::new(),
         unwritten_since: None,
+        words: Words::default(),
     };
     Ok((projection, folder, positions))
 }
@@ -215,8 +218,20 @@ pub async fn open(
 /// An event on its way into the fold.
 struct Folding<'a> {
     fact: Fact<'a>,
+    /// The order that it is about.
+    order: Option<Arc<str>>,
     source: Source,
     item: Listed,
+}
+
+impl Folding<'_> {
+    fn key(&self) -> Key {
+        let id = match (self.fact.kind, &self.order) {
+            (Kind::Order, Some(order)) => Arc::clone(order),
+            _ => Arc::from(&*self.fact.id),
+        };
+        (self.fact.kind, id)
+    }
 }
 
 impl Folder {
@@ -269,6 +284,7 @@ impl Folder {
             match Fact::read(kind, &entry.payload, entry.time) {
                 Some(fact) => batch.push(Folding {
                     fact,
+                    order: Some(Arc::clone(&entry.key)),
                     source: Source::Entry(entry.offset),
                     item: Listed::own(Arc::clone(entry)),
                 }),
@@ -307,6 +323,11 @@ impl Folder {
                 }
                 Content::Foreign { name, time, payload } => match Fact::read(place.kind, payload, *time) {
                     Some(fact) => foreign.push(Folding {
+                        order: match place.kind {
+                            Kind::Order => Some(&fact.id),
+                            Kind::Payment | Kind::Delivery => fact.order_id.as_ref(),
+                        }
+                        .map(|order| Arc::from(&**order)),
                         fact,
                         source: Source::Kafka {
                             name: name.clone(),
@@ -353,14 +374,18 @@ impl Folder {
         self.send(&mut recent, Change::Sales(sales.collect()));
     }
 
-    fn confirm(&self, confirmed: Vec<(Offset, Confirmed)>) {
+    fn confirm(&self, mut confirmed: Vec<(Offset, Confirmed)>) {
         if confirmed.is_empty() {
             return;
         }
+        // Of one partition they come in order, of several they do not.
+        confirmed.sort_unstable_by_key(|(entry, _)| *entry);
         let mut recent = lock(&self.recent);
-        for (entry, seen) in &confirmed {
-            recent.place(*entry, seen.partition, seen.offset);
-        }
+        recent.place(|entry| {
+            let at = confirmed.binary_search_by_key(&entry, |(entry, _)| *entry).ok()?;
+            let seen = &confirmed[at].1;
+            Some((seen.partition, seen.offset))
+        });
         let confirmed = confirmed.into_iter().map(|(_, seen)| seen);
         self.send(&mut recent, Change::Confirmed(confirmed.collect()));
     }
@@ -379,10 +404,7 @@ impl Folder {
             now: Timestamp::now().as_millisecond(),
             currency: self.currency,
         };
-        let keys: Vec<Key> = batch
-            .iter()
-            .map(|event| (event.fact.kind, event.fact.id.to_string()))
-            .collect();
+        let keys: Vec<Key> = batch.iter().map(Folding::key).collect();
         let unknown: Vec<&Key> = keys
             .iter()
             .filter(|key| !self.dirty.contains_key(*key) && !self.clean.contains_key(*key))
@@ -395,6 +417,7 @@ impl Folder {
         for (
             Folding {
                 fact,
+                order,
                 source,
                 mut item,
             },
@@ -418,8 +441,8 @@ impl Folder {
             changed.push((fact.kind, seq, item));
             let row = Row {
                 seq,
-                order_id: fact.order_id.map(Cow::into_owned),
-                status: fact.status.into_owned(),
+                order_id: order.filter(|_| fact.kind != Kind::Order),
+                status: self.words.share(&fact.status),
                 time: fact.time,
                 amount: fact.amount,
                 source,

@@ -36,16 +36,12 @@ impl Recent {
         }
     }
 
-    /// Where an own entry lies in Kafka.
-    pub(super) fn place(&mut self, entry: Offset, partition: i32, offset: i64) {
-        // The newest are the likeliest.
-        let found = self
-            .rows
-            .iter_mut()
-            .flat_map(|rows| rows.iter_mut().rev())
-            .find(|(_, item)| item.entry() == Some(entry));
-        if let Some((_, item)) = found {
-            item.place = Some((partition, offset));
+    /// Where own entries lie in Kafka: `find` gives the partition and the offset.
+    pub(super) fn place(&mut self, find: impl Fn(Offset) -> Option<(i32, i64)>) {
+        for (_, item) in self.rows.iter_mut().flatten() {
+            if let Some(place) = item.entry().and_then(&find) {
+                item.place = Some(place);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -11,11 +11,12 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _};
+use sqlx::{ConnectOptions, Connection, Row as _};
 use tracing::warn;
 
 use super::fold::{Row, Source, Totals};
 use super::kind_code;
+use super::words::Words;
 use crate::event::Kind;
 use crate::journal::Offset;
 use crate::rows::Rows;
@@ -63,11 +64,13 @@ static PUT_POSITION: LazyLock<Rows> = LazyLock::new(|| {
 /// Rows kept beyond what they were made of: some 50 MB.
 const KEPT: u64 = 200_000;
 
-pub(super) type Key = (Kind, String);
+/// An order's, a payment's or a delivery's id.
+pub(super) type Key = (Kind, Arc<str>);
 
 pub(super) struct Store {
     pub connection: SqliteConnection,
     pub readers: SqlitePool,
+    words: Words,
 }
 
 /// Where the fold stands.
@@ -168,16 +171,20 @@ impl Store {
                     .thread_name(|n| format!("projection-read-{n}")),
             )
             .await?;
-        Ok(Some((Self { connection, readers }, at)))
+        let store = Self {
+            connection,
+            readers,
+            words: Words::default(),
+        };
+        Ok(Some((store, at)))
     }
 
     /// What the file knows of these.
     pub async fn rows(&mut self, keys: &[&Key]) -> Result<HashMap<Key, Row>, sqlx::Error> {
         let mut found = HashMap::new();
-        for (range, sql) in FIND.split(keys.len()) {
-            let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (range, mut query) in FIND.queries(keys.len()) {
             for (kind, id) in &keys[range] {
-                query = query.bind(kind_code(*kind)).bind(id);
+                query = query.bind(kind_code(*kind)).bind(Arc::clone(id));
             }
             for row in query.fetch_all(&mut self.connection).await? {
                 let (key, row) = read(&row);
@@ -192,16 +199,20 @@ impl Store {
         // In the order of the table: its pages are then touched once.
         let mut rows: Vec<_> = flush.rows.iter().collect();
         rows.sort_unstable_by_key(|((kind, _), row)| (*kind as u8, row.seq));
-        for (range, sql) in PUT_SALE.split(rows.len()) {
-            let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (range, mut query) in PUT_SALE.queries(rows.len()) {
             for ((kind, id), row) in &rows[range] {
-                query = query.bind(kind_code(*kind)).bind(row.seq as i64).bind(id);
                 query = query
-                    .bind(&row.order_id)
-                    .bind(&row.status)
+                    .bind(kind_code(*kind))
+                    .bind(row.seq as i64)
+                    .bind(Arc::clone(id))
+                    .bind(row.order_id.clone())
+                    .bind(Arc::clone(&row.status))
                     .bind(row.time)
                     .bind(row.amount.map(|amount| amount.minor()))
-                    .bind(row.amount.map(|amount| amount.currency().code()));
+                    .bind(
+                        row.amount
+                            .map(|amount| self.words.share(amount.currency().code())),
+                    );
                 query = match &row.source {
                     Source::Entry(entry) => query
                         .bind(entry.0 as i64)
@@ -224,16 +235,14 @@ impl Store {
             }
             query.execute(&mut *transaction).await?;
         }
-        for (range, sql) in PUT_PLACE.split(flush.places.len()) {
-            let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (range, mut query) in PUT_PLACE.queries(flush.places.len()) {
             for (entry, partition, offset) in &flush.places[range] {
                 query = query.bind(*entry as i64).bind(partition).bind(offset);
             }
             query.execute(&mut *transaction).await?;
         }
         let positions: Vec<_> = flush.positions.iter().collect();
-        for (range, sql) in PUT_POSITION.split(positions.len()) {
-            let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (range, mut query) in PUT_POSITION.queries(positions.len()) {
             for ((topic, partition), next) in &positions[range] {
                 query = query.bind(topic).bind(partition).bind(next);
             }
@@ -284,11 +293,11 @@ fn read(row: &SqliteRow) -> (Key, Row) {
     };
     let seen = Row {
         seq: row.get::<i64, _>(2) as u64,
-        order_id: row.get(11),
-        status: row.get(3),
+        order_id: row.get::<Option<&str>, _>(11).map(Into::into),
+        status: row.get::<&str, _>(3).into(),
         time: row.get(12),
         amount,
         source,
     };
-    ((kind, row.get(1)), seen)
+    ((kind, row.get::<&str, _>(1).into()), seen)
 }

@@ -4,6 +4,8 @@
 //! domain's type, or names the field that is wrong. Whoever wants defaults (the `POST`s invent what is
 //! not given) fills them into the draft first.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -82,7 +84,7 @@ pub fn from_json<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, FieldEr
 
 impl Draft {
     /// The event of this `kind`. `currency` is the shop's own, for a draft that names none.
-    pub fn complete(self, kind: Kind, currency: Currency) -> Result<Event, FieldError> {
+    pub fn complete(self, kind: Kind, currency: Currency) -> Result<Event<'static>, FieldError> {
         let currency = self.currency.unwrap_or(currency);
         match kind {
             Kind::Order => self.order(currency).map(Event::Order),
@@ -91,7 +93,7 @@ impl Draft {
         }
     }
 
-    fn order(self, currency: Currency) -> Result<Order, FieldError> {
+    fn order(self, currency: Currency) -> Result<Order<'static>, FieldError> {
         let lines = self.lines.unwrap_or_default();
         if lines.len() > MAX_LINES {
             let problem = format!("{} of them, at most {MAX_LINES}", lines.len());
@@ -105,7 +107,7 @@ impl Draft {
         let product = match (self.product, lines.first()) {
             (Some(product), _) => text("product", product)?,
             (None, Some(first)) if lines.len() == 1 => first.product.clone(),
-            (None, Some(first)) => format!("{} + {}", first.product, lines.len() - 1),
+            (None, Some(first)) => format!("{} + {}", first.product, lines.len() - 1).into(),
             (None, None) => return Err(missing("product")),
         };
         Ok(Order {
@@ -123,7 +125,7 @@ impl Draft {
         })
     }
 
-    fn payment(self, currency: Currency) -> Result<Payment, FieldError> {
+    fn payment(self, currency: Currency) -> Result<Payment<'static>, FieldError> {
         let word: String = self.status.ok_or_else(|| missing("status"))?;
         Ok(Payment {
             payment_id: id("payment_id", self.payment_id)?,
@@ -134,7 +136,7 @@ impl Draft {
         })
     }
 
-    fn delivery(self) -> Result<Delivery, FieldError> {
+    fn delivery(self) -> Result<Delivery<'static>, FieldError> {
         Ok(Delivery {
             delivery_id: id("delivery_id", self.delivery_id)?,
             order_id: id("order_id", self.order_id)?,
@@ -149,7 +151,7 @@ impl Draft {
 }
 
 impl LineDraft {
-    fn complete(self, index: usize, currency: Currency) -> Result<Line, FieldError> {
+    fn complete(self, index: usize, currency: Currency) -> Result<Line<'static>, FieldError> {
         let field = |name: &str| format!("lines[{index}].{name}");
         let product = self.product.ok_or_else(|| missing(&field("product")))?;
         Ok(Line {
@@ -170,7 +172,7 @@ fn money(field: &str, amount: Option<Amount>, currency: Currency) -> Result<Mone
 }
 
 /// An id: it becomes a Kafka key and a part of addresses.
-fn id(field: &str, value: Option<String>) -> Result<String, FieldError> {
+fn id(field: &str, value: Option<String>) -> Result<Cow<'static, str>, FieldError> {
     let value = value.ok_or_else(|| missing(field))?;
     if value.is_empty() {
         return Err(FieldError::new(field, "empty"));
@@ -178,15 +180,15 @@ fn id(field: &str, value: Option<String>) -> Result<String, FieldError> {
     bounded(field, value, MAX_ID)
 }
 
-fn text(field: &str, value: String) -> Result<String, FieldError> {
+fn text(field: &str, value: String) -> Result<Cow<'static, str>, FieldError> {
     bounded(field, value, MAX_TEXT)
 }
 
-fn optional(field: &str, value: Option<String>) -> Result<Option<String>, FieldError> {
+fn optional(field: &str, value: Option<String>) -> Result<Option<Cow<'static, str>>, FieldError> {
     value.map(|value| text(field, value)).transpose()
 }
 
-fn bounded(field: &str, value: String, max: usize) -> Result<String, FieldError> {
+fn bounded(field: &str, value: String, max: usize) -> Result<Cow<'static, str>, FieldError> {
     if value.len() > max {
         let problem = format!("{} bytes, at most {max}", value.len());
         return Err(FieldError::new(field, problem));
@@ -195,7 +197,7 @@ fn bounded(field: &str, value: String, max: usize) -> Result<String, FieldError>
         let problem = format!("holds the control character {:?}", control);
         return Err(FieldError::new(field, problem));
     }
-    Ok(value)
+    Ok(value.into())
 }
 
 fn status<'a, T: Deserialize<'a>>(field: &str, word: &'a str) -> Result<T, FieldError> {
@@ -210,7 +212,7 @@ mod tests {
     use super::*;
     use crate::event::DeviceId;
 
-    fn complete(kind: Kind, json: &str) -> Result<Event, FieldError> {
+    fn complete(kind: Kind, json: &str) -> Result<Event<'static>, FieldError> {
         from_json::<Draft>(json.as_bytes())?.complete(kind, Currency::EUR)
     }
 
@@ -222,7 +224,7 @@ mod tests {
         let device = DeviceId::new("paris-1", "till-9").unwrap();
         let written = event.to_json("2026-11-22T10:00:00Z".parse().unwrap(), &device);
         assert_eq!(
-            String::from_utf8(written).unwrap(),
+            &*written,
             r#"{"payment_id":"p-1","order_id":"o-1","amount":12.50,"currency":"EUR","method":"Cash","status":"SUCCESS","timestamp":"2026-11-22T10:00:00Z","store":"paris-1","device":"till-9"}"#
         );
     }

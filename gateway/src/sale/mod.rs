@@ -7,6 +7,9 @@
 pub mod draft;
 pub mod money;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -70,51 +73,51 @@ pub enum DeliveryStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Line {
-    pub product: String,
+pub struct Line<'a> {
+    pub product: Cow<'a, str>,
     pub quantity: u32,
     pub unit_price: Money,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Order {
-    pub order_id: String,
-    pub customer_name: String,
-    pub customer_email: Option<String>,
+pub struct Order<'a> {
+    pub order_id: Cow<'a, str>,
+    pub customer_name: Cow<'a, str>,
+    pub customer_email: Option<Cow<'a, str>>,
     /// Sums up the lines, for people.
-    pub product: String,
-    pub lines: Vec<Line>,
+    pub product: Cow<'a, str>,
+    pub lines: Vec<Line<'a>>,
     pub amount: Money,
     pub status: OrderStatus,
-    pub address: Option<String>,
+    pub address: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Payment {
-    pub payment_id: String,
-    pub order_id: String,
+pub struct Payment<'a> {
+    pub payment_id: Cow<'a, str>,
+    pub order_id: Cow<'a, str>,
     pub amount: Money,
     pub method: PaymentMethod,
     pub status: PaymentStatus,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Delivery {
-    pub delivery_id: String,
-    pub order_id: String,
-    pub address: String,
+pub struct Delivery<'a> {
+    pub delivery_id: Cow<'a, str>,
+    pub order_id: Cow<'a, str>,
+    pub address: Cow<'a, str>,
     pub status: DeliveryStatus,
     pub estimated_date: Date,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    Order(Order),
-    Payment(Payment),
-    Delivery(Delivery),
+pub enum Event<'a> {
+    Order(Order<'a>),
+    Payment(Payment<'a>),
+    Delivery(Delivery<'a>),
 }
 
-impl Event {
+impl Event<'_> {
     pub fn kind(&self) -> Kind {
         match self {
             Event::Order(_) => Kind::Order,
@@ -133,51 +136,66 @@ impl Event {
     }
 
     /// The JSON of the contract's section 3.
-    pub fn to_json(&self, timestamp: Timestamp, device: &DeviceId) -> Vec<u8> {
+    pub fn to_json(&self, timestamp: Timestamp, device: &DeviceId) -> Arc<str> {
         let sender = Sender {
             timestamp,
             store: device.store(),
             device: device.device(),
         };
+        let mut json = Vec::with_capacity(512);
         let written = match self {
-            Event::Order(order) => serde_json::to_vec(&OrderJson {
-                order_id: &order.order_id,
-                customer_name: &order.customer_name,
-                customer_email: order.customer_email.as_deref(),
-                product: &order.product,
-                lines: &order.lines,
-                amount: order.amount,
-                currency: order.amount.currency(),
-                status: order.status,
-                address: order.address.as_deref(),
-                timestamp: sender.timestamp,
-                store: sender.store,
-                device: sender.device,
-            }),
-            Event::Payment(payment) => serde_json::to_vec(&PaymentJson {
-                payment_id: &payment.payment_id,
-                order_id: &payment.order_id,
-                amount: payment.amount,
-                currency: payment.amount.currency(),
-                method: payment.method,
-                status: payment.status,
-                timestamp: sender.timestamp,
-                store: sender.store,
-                device: sender.device,
-            }),
-            Event::Delivery(delivery) => serde_json::to_vec(&DeliveryJson {
-                delivery_id: &delivery.delivery_id,
-                order_id: &delivery.order_id,
-                address: &delivery.address,
-                status: delivery.status,
-                estimated_date: delivery.estimated_date,
-                timestamp: sender.timestamp,
-                store: sender.store,
-                device: sender.device,
-            }),
+            Event::Order(order) => serde_json::to_writer(
+                &mut json,
+                &OrderJson {
+                    order_id: &order.order_id,
+                    customer_name: &order.customer_name,
+                    customer_email: order.customer_email.as_deref(),
+                    product: &order.product,
+                    lines: &order.lines,
+                    amount: order.amount,
+                    currency: order.amount.currency(),
+                    status: order.status,
+                    address: order.address.as_deref(),
+                    timestamp: sender.timestamp,
+                    store: sender.store,
+                    device: sender.device,
+                },
+            ),
+            Event::Payment(payment) => serde_json::to_writer(
+                &mut json,
+                &PaymentJson {
+                    payment_id: &payment.payment_id,
+                    order_id: &payment.order_id,
+                    amount: payment.amount,
+                    currency: payment.amount.currency(),
+                    method: payment.method,
+                    status: payment.status,
+                    timestamp: sender.timestamp,
+                    store: sender.store,
+                    device: sender.device,
+                },
+            ),
+            Event::Delivery(delivery) => serde_json::to_writer(
+                &mut json,
+                &DeliveryJson {
+                    delivery_id: &delivery.delivery_id,
+                    order_id: &delivery.order_id,
+                    address: &delivery.address,
+                    status: delivery.status,
+                    estimated_date: delivery.estimated_date,
+                    timestamp: sender.timestamp,
+                    store: sender.store,
+                    device: sender.device,
+                },
+            ),
         };
         // Strings, integers and decimals into a Vec: serde_json has no way to fail here.
-        written.unwrap_or_else(|error| unreachable!("a sale is always JSON: {error}"))
+        let json = match written {
+            Ok(()) => std::str::from_utf8(&json).ok(),
+            Err(_) => None,
+        };
+        json.unwrap_or_else(|| unreachable!("a sale is always JSON"))
+            .into()
     }
 }
 
@@ -194,7 +212,7 @@ struct OrderJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     customer_email: Option<&'a str>,
     product: &'a str,
-    lines: &'a [Line],
+    lines: &'a [Line<'a>],
     amount: Money,
     currency: Currency,
     status: OrderStatus,

@@ -1,6 +1,7 @@
 //! Amounts of money: an integer of minor units and a currency. Never a float.
 
 use std::fmt;
+use std::io::{Cursor, Write as _};
 use std::str::FromStr;
 
 use iso_currency::Currency as Iso;
@@ -147,8 +148,13 @@ fn write_decimal(minor: i64, decimals: u32, out: &mut impl fmt::Write) -> fmt::R
 /// A JSON number, exact: serialised through the raw text so that no float is ever involved.
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RawValue::from_string(self.to_string())
-            .map_err(serde::ser::Error::custom)?
+        use serde::ser::Error;
+        // 19 digits, a sign and a point at most.
+        let mut text = Cursor::new([0; 24]);
+        write!(text, "{self}").map_err(S::Error::custom)?;
+        let written = text.position() as usize;
+        serde_json::from_slice::<&RawValue>(&text.get_ref()[..written])
+            .map_err(S::Error::custom)?
             .serialize(serializer)
     }
 }
@@ -157,18 +163,34 @@ impl Serialize for Money {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Amount(pub Decimal);
 
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        let text = raw.get();
+/// A text that is no such number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnAmount {
+    #[error("expected a number, like 12.50")]
+    NoNumber,
+    #[error("a number that no shop's amount can be")]
+    Absurd,
+}
+
+impl FromStr for Amount {
+    type Err = NotAnAmount;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAmount> {
         if !text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
-            return Err(D::Error::custom("expected a number, like 12.50"));
+            return Err(NotAnAmount::NoNumber);
         }
         Decimal::from_str_exact(text)
             .or_else(|_| Decimal::from_scientific(text))
             .map(Amount)
-            .map_err(|_| D::Error::custom("a number that no shop's amount can be"))
+            .map_err(|_| NotAnAmount::Absurd)
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        raw.get().parse().map_err(D::Error::custom)
     }
 }
 

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use comptoir_gateway::event::{DeviceId, Kind};
-use comptoir_gateway::journal::{AppendError, EntryKind, Journal, Numbering, Offset, Outcome, Submission};
+use comptoir_gateway::journal::{
+    AppendError, EntryKind, Journal, Numbering, Offset, Outcome, Payload, Submission,
+};
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, Scratch, within};
 use serde_json::json;
 
@@ -20,7 +22,7 @@ fn submission(payload: &str) -> Result<Submission> {
         kind: EntryKind::Event(Kind::Order),
         time: 1,
         key: "o-1".into(),
-        payload: payload.as_bytes().into(),
+        payload: Payload::Json(payload.into()),
         reason: None,
     })
 }
