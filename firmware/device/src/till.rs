@@ -4,7 +4,9 @@ use core::cell::Cell;
 use core::fmt;
 use core::ops::Range;
 
-use comptoir_link::{Backoff, Heard, LinkError, Millis, OFFLINE, Settings as Pace, Spoke, Uplink, Watchdog};
+use comptoir_link::{
+    Backoff, Heard, Identity, LinkError, Millis, OFFLINE, Settings as Pace, Spoke, Uplink, Watchdog,
+};
 use comptoir_queue::{Opened, QueueError, SaleQueue, block_on};
 use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
 use comptoir_wire::topic::Name;
@@ -17,7 +19,7 @@ use smoltcp::socket::tcp;
 use smoltcp::wire::{IpAddress, Ipv4Address};
 
 use crate::mqtt::{Mqtt, MqttError};
-use crate::net::Net;
+use crate::net::{self, Net};
 use crate::{Board, Person, State};
 
 /// What a till can sell.
@@ -35,15 +37,20 @@ const TURN: Millis = 2;
 /// Milliseconds without an ack, while events wait, until the link is made anew, and until the board is.
 const PATIENCE: Millis = 120_000;
 const LAST_PATIENCE: Millis = 600_000;
-/// The client's memory: a frame and its topic, with something to spare.
-const PACKET: usize = MAX_FRAME + 512;
+/// The client's memory: a command, or a frame, and its topic, with something to spare. The client tells the MQTT
+/// broker the largest packet that it takes.
+const RECEIVE: usize = Command::MAX_BYTES + 256;
+const TRANSMIT: usize = MAX_FRAME + 512;
+/// Bytes on their way to the MQTT broker, and from it: more than a segment of Ethernet's size each.
+const TCP: usize = 1536;
 
 /// What is too large for the stack.
 pub struct Memory {
-    frames: [[u8; MAX_FRAME]; 2],
-    receive: [u8; PACKET],
-    transmit: [u8; PACKET],
-    tcp: [[u8; 4096]; 2],
+    frame: [u8; MAX_FRAME],
+    receive: [u8; RECEIVE],
+    transmit: [u8; TRANSMIT],
+    tcp: [[u8; TCP]; 2],
+    catalogue: Option<Catalogue<PRODUCTS>>,
 }
 
 impl Memory {
@@ -51,10 +58,12 @@ impl Memory {
     #[expect(clippy::new_without_default, reason = "a default would be made on the stack")]
     pub const fn new() -> Self {
         Self {
-            frames: [[0; MAX_FRAME]; 2],
-            receive: [0; PACKET],
-            transmit: [0; PACKET],
-            tcp: [[0; 4096]; 2],
+            frame: [0; MAX_FRAME],
+            receive: [0; RECEIVE],
+            transmit: [0; TRANSMIT],
+            tcp: [[0; TCP]; 2],
+            // Not a catalogue yet: its currency alone would make all of this a constant for the flash.
+            catalogue: None,
         }
     }
 }
@@ -114,7 +123,7 @@ struct Device<'b, B, P, F: MultiwriteNorFlash, const PAGES: usize> {
     board: &'b B,
     person: P,
     till: Till,
-    catalogue: Catalogue<PRODUCTS>,
+    catalogue: &'b mut Catalogue<PRODUCTS>,
     queue: SaleQueue<F, PAGES>,
     uplink: Uplink,
     random: Random,
@@ -126,6 +135,8 @@ struct Device<'b, B, P, F: MultiwriteNorFlash, const PAGES: usize> {
 ///
 /// # Errors
 /// The flash does not suit, or fails.
+// What it needs of the stack is free again for the loop.
+#[inline(never)]
 pub fn open<B: Board, F: MultiwriteNorFlash, const PAGES: usize>(
     board: &B,
     flash: F,
@@ -134,13 +145,34 @@ pub fn open<B: Board, F: MultiwriteNorFlash, const PAGES: usize>(
     (store, device): (Name<'_>, Name<'_>),
 ) -> Result<(SaleQueue<F, PAGES>, Opened), Trouble> {
     let (queue, opened) = block_on(SaleQueue::open(flash, range, epoch)).map_err(|_| Trouble::Open)?;
+    let found = match opened {
+        Opened::Found => "Found",
+        Opened::Formatted => "Formatted",
+    };
     board.say(format_args!(
-        "till: {store}/{device} {opened:?}: epoch {:08x}, newest {}, unacked {}",
+        "till: {store}/{device} {found}: epoch {:08x}, newest {}, unacked {}",
         queue.epoch(),
         queue.newest(),
         queue.len()
     ));
     Ok((queue, opened))
+}
+
+/// A catalogue with something in it. In a function of its own: what is moved there is on the stack twice.
+#[inline(never)]
+fn stock(place: &mut Option<Catalogue<PRODUCTS>>) -> &mut Catalogue<PRODUCTS> {
+    let catalogue = place.insert(Catalogue::new(Currency::EUR));
+    Autopilot::stock(catalogue);
+    catalogue
+}
+
+/// A client for that terminal, with its last will.
+#[inline(never)]
+fn session<'m>(identity: &Identity, buffers: MqttBuffers<'m>) -> Option<Session<'m>> {
+    let will = Will::new(&identity.status, OFFLINE, &[]).ok()?;
+    let config = ConfigBuilder::new(buffers).client_id(&identity.client_id).ok()?;
+    let config = config.will(will.qos(minimq::QoS::AtLeastOnce).retained()).ok()?;
+    Some(Session::new(config))
 }
 
 /// Runs until the person is done and all is acked; for ever if there is no end to the sales.
@@ -162,8 +194,6 @@ where
     P: Person,
     F: MultiwriteNorFlash,
 {
-    let mut catalogue = Catalogue::new(Currency::EUR);
-    Autopilot::stock(&mut catalogue);
     let [receive, transmit] = &mut memory.tcp;
     let socket = tcp::Socket::new(
         tcp::SocketBuffer::new(&mut receive[..]),
@@ -172,26 +202,13 @@ where
     let mut storage = [SocketStorage::EMPTY; 2];
     let sockets = SocketSet::new(&mut storage[..]);
     let net = Net::new(board, card, link.mac, random.next_u64(), sockets, socket);
-    let mut device = Device {
-        board,
-        person,
-        till: Till::new(Ids::new(link.store, link.device, queue.epoch()), Currency::EUR),
-        catalogue,
-        uplink: Uplink::new(link.store, link.device, &queue, PACE),
-        queue,
-        random,
-        dogs: [PATIENCE, LAST_PATIENCE].map(|patience| Cell::new(Watchdog::new(patience, board.millis()))),
-    };
+    let catalogue = stock(&mut memory.catalogue);
+    let mut device = Device::new(board, person, link, catalogue, queue, random);
     let mut backoff = Backoff::new(100, 5_000);
     loop {
-        let identity = device.uplink.identity().clone();
-        let will = Will::new(&identity.status, OFFLINE, &[]).map_err(|_| Trouble::Client)?;
-        let config = ConfigBuilder::new(MqttBuffers::new(&mut memory.receive, &mut memory.transmit))
-            .client_id(&identity.client_id)
-            .and_then(|config| config.will(will.qos(minimq::QoS::AtLeastOnce).retained()))
-            .map_err(|_| Trouble::Client)?;
-        let mut session = Session::new(config);
-        match device.converse(&net, &mut session, link, &mut memory.frames) {
+        let buffers = MqttBuffers::new(&mut memory.receive, &mut memory.transmit);
+        let mut session = session(device.uplink.identity(), buffers).ok_or(Trouble::Client)?;
+        match device.converse(&net, &mut session, link, &mut memory.frame) {
             Ok(()) => {
                 board.say(format_args!(
                     "till: done: newest {}, all acked",
@@ -206,7 +223,7 @@ where
         while board.millis() < until {
             net.poll();
             device.turn(State::Offline);
-            device.sell(&mut memory.frames[0])?;
+            device.sell(&mut memory.frame)?;
         }
         if device.queue.is_empty() || backoff.failures() > 8 {
             backoff.reset();
@@ -214,7 +231,13 @@ where
     }
 }
 
+/// An MQTT connection over the network.
+type Mqtts<'s, 'm, 'c, 'n, B, D> = minimq::Connection<'s, 'm, net::Connection<'c, 'n, B, D>>;
+
+const SILENT: Interruption = Interruption::Link("the MQTT broker is silent");
+
 /// What ends a connection.
+#[derive(Clone, Copy)]
 enum Interruption {
     /// Another is to be made.
     Link(&'static str),
@@ -231,13 +254,38 @@ impl<E> From<LinkError<MqttError, E>> for Interruption {
     }
 }
 
-impl<B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<'_, B, P, F, PAGES> {
+impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<'b, B, P, F, PAGES> {
+    // What it needs of the stack is free again for the loop, as with the other functions here that are never inlined:
+    // the depth is that of one step, not of all together.
+    #[inline(never)]
+    fn new(
+        board: &'b B,
+        person: P,
+        link: Link<'_>,
+        catalogue: &'b mut Catalogue<PRODUCTS>,
+        queue: SaleQueue<F, PAGES>,
+        random: Random,
+    ) -> Self {
+        Self {
+            board,
+            person,
+            till: Till::new(Ids::new(link.store, link.device, queue.epoch()), Currency::EUR),
+            catalogue,
+            uplink: Uplink::new(link.store, link.device, &queue, PACE),
+            queue,
+            random,
+            dogs: [PATIENCE, LAST_PATIENCE]
+                .map(|patience| Cell::new(Watchdog::new(patience, board.millis()))),
+        }
+    }
+
     /// Sells what is due: its events are in the queue for good when this returns.
+    #[inline(never)]
     fn sell(&mut self, buffer: &mut [u8; MAX_FRAME]) -> Result<(), Trouble> {
         let now = self.board.millis();
         if !self
             .person
-            .act(&mut self.till, &self.catalogue, self.queue.newest(), now)
+            .act(&mut self.till, self.catalogue, self.queue.newest(), now)
         {
             return Ok(());
         }
@@ -305,81 +353,20 @@ impl<B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<'_, 
     }
 
     /// One connection, from its making to its end. `Ok`: all is sold and acked.
+    #[inline(never)]
     fn converse<D: phy::Device>(
         &mut self,
         net: &Net<'_, B, D>,
         session: &mut Session<'_>,
         link: Link<'_>,
-        frames: &mut [[u8; MAX_FRAME]; 2],
+        frame: &mut [u8; MAX_FRAME],
     ) -> Result<(), Interruption> {
-        let silent = || Interruption::Link("the MQTT broker is silent");
-        let connection = net
-            .connect(
-                IpAddress::Ipv4(link.broker),
-                link.port,
-                self.random.next_u32(),
-                CONNECT,
-            )
-            .map_err(|_| Interruption::Link("the MQTT broker is not there"))?;
-        let mut connection = net
-            .drive(session.connect(connection), CONNECT)
-            .ok_or_else(silent)?
-            .map_err(|_| Interruption::Link("the MQTT broker refuses the connection"))?;
-        net.drive(self.uplink.greet(&mut Mqtt(&mut connection)), STEP)
-            .ok_or_else(silent)?
-            .map_err(|_| Interruption::Link("the MQTT broker refuses the subscription"))?;
+        let mut connection = self.connect(net, session, link)?;
         self.board.say(format_args!("till: connected"));
         loop {
-            self.sell(&mut frames[0]).map_err(Interruption::Fatal)?;
-            let mut mqtt = Mqtt(&mut connection);
-            let random = self.random.next_u32();
-            let spoke = self
-                .uplink
-                .speak(&mut mqtt, &mut self.queue, self.board.millis(), random, frames);
-            match net.drive(spoke, STEP).ok_or_else(silent)?? {
-                Spoke::Published { .. } | Spoke::Nothing => {}
-                Spoke::Lost { seq } => self.board.say(format_args!("till: {seq} was damaged on flash")),
-            }
-            // What arrives within the turn; the client's reading may be broken off.
-            let received = match net.drive(connection.poll(), TURN) {
-                None => None,
-                Some(Ok(received)) => received,
-                Some(Err(_)) => return Err(Interruption::Link("the connection is lost")),
-            };
-            if let Some(message) = received {
-                let random = self.random.next_u32();
-                match self
-                    .uplink
-                    .hear(message.topic(), message.payload(), self.board.millis(), random)
-                {
-                    Heard::Safe(seq) => {
-                        self.feed();
-                        block_on(self.queue.delete_through(seq))
-                            .map_err(|_| Interruption::Fatal(Trouble::Delete))?;
-                        self.board.say(format_args!("till: acked {seq}"));
-                    }
-                    Heard::Command(Command::PriceList(list)) => match self.catalogue.take(&list) {
-                        Ok(taken) => self.board.say(format_args!("till: {taken} new prices")),
-                        Err(_) => self.board.say(format_args!("till: prices in another currency")),
-                    },
-                    Heard::Command(Command::Message(message)) => {
-                        self.board.say(format_args!("till: message: {}", message.text))
-                    }
-                    Heard::Command(Command::OrderStatus(change)) => {
-                        self.board.say(format_args!(
-                            "till: order {} is {}",
-                            change.order_id, change.status
-                        ));
-                    }
-                    Heard::ForeignAck => self.board.say(format_args!(
-                        "till: acked beyond what was sold: was this seed used before?"
-                    )),
-                    Heard::Garbled(_) => self
-                        .board
-                        .say(format_args!("till: a message that is not understood")),
-                    Heard::OldAck | Heard::Other => {}
-                }
-            }
+            self.sell(frame).map_err(Interruption::Fatal)?;
+            self.speak(net, &mut connection, frame)?;
+            self.listen(net, &mut connection)?;
             let state = if self.till.has_events() {
                 State::Full
             } else if self.queue.is_empty() {
@@ -393,12 +380,104 @@ impl<B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<'_, 
                 ));
             }
             if self.person.is_over(self.queue.newest()) && self.queue.is_empty() {
-                let parted = net.drive(self.uplink.part(&mut Mqtt(&mut connection)), STEP);
-                let left = net.drive(connection.disconnect(), STEP);
-                // All that mattered is acked.
-                let _ = (parted, left);
+                self.part(net, connection);
                 return Ok(());
             }
         }
+    }
+
+    /// Connects to the MQTT broker, subscribes, and says that the terminal is online.
+    #[inline(never)]
+    fn connect<'c, 's, 'n, 'm, D: phy::Device>(
+        &mut self,
+        net: &'c Net<'n, B, D>,
+        session: &'s mut Session<'m>,
+        link: Link<'_>,
+    ) -> Result<Mqtts<'s, 'm, 'c, 'n, B, D>, Interruption> {
+        let connection = net
+            .connect(
+                IpAddress::Ipv4(link.broker),
+                link.port,
+                self.random.next_u32(),
+                CONNECT,
+            )
+            .map_err(|_| Interruption::Link("the MQTT broker is not there"))?;
+        let mut connection = net
+            .drive(session.connect(connection), CONNECT)
+            .ok_or(SILENT)?
+            .map_err(|_| Interruption::Link("the MQTT broker refuses the connection"))?;
+        net.drive(self.uplink.greet(&mut Mqtt(&mut connection)), STEP)
+            .ok_or(SILENT)?
+            .map_err(|_| Interruption::Link("the MQTT broker refuses the subscription"))?;
+        Ok(connection)
+    }
+
+    /// Publishes the next event, if there is one to be published now.
+    #[inline(never)]
+    fn speak<D: phy::Device>(
+        &mut self,
+        net: &Net<'_, B, D>,
+        connection: &mut Mqtts<'_, '_, '_, '_, B, D>,
+        frame: &mut [u8; MAX_FRAME],
+    ) -> Result<(), Interruption> {
+        let (now, random, mut mqtt) = (self.board.millis(), self.random.next_u32(), Mqtt(connection));
+        let spoke = self.uplink.speak(&mut mqtt, &mut self.queue, now, random, frame);
+        match net.drive(spoke, STEP).ok_or(SILENT)?? {
+            Spoke::Published { .. } | Spoke::Nothing => {}
+            Spoke::Lost { seq } => self.board.say(format_args!("till: {seq} was damaged on flash")),
+        }
+        Ok(())
+    }
+
+    /// Takes in what arrives within the turn.
+    #[inline(never)]
+    fn listen<D: phy::Device>(
+        &mut self,
+        net: &Net<'_, B, D>,
+        connection: &mut Mqtts<'_, '_, '_, '_, B, D>,
+    ) -> Result<(), Interruption> {
+        // The client's reading may be broken off.
+        let message = match net.drive(connection.poll(), TURN) {
+            None | Some(Ok(None)) => return Ok(()),
+            Some(Ok(Some(message))) => message,
+            Some(Err(_)) => return Err(Interruption::Link("the connection is lost")),
+        };
+        let (now, random) = (self.board.millis(), self.random.next_u32());
+        match self.uplink.hear(message.topic(), message.payload(), now, random) {
+            Heard::Safe(seq) => {
+                self.feed();
+                block_on(self.queue.delete_through(seq)).map_err(|_| Interruption::Fatal(Trouble::Delete))?;
+                self.board.say(format_args!("till: acked {seq}"));
+            }
+            Heard::Command(Command::PriceList(list)) => match self.catalogue.take(&list) {
+                Ok(taken) => self.board.say(format_args!("till: {taken} new prices")),
+                Err(_) => self.board.say(format_args!("till: prices in another currency")),
+            },
+            Heard::Command(Command::Message(message)) => {
+                self.board.say(format_args!("till: message: {}", message.text))
+            }
+            Heard::Command(Command::OrderStatus(change)) => {
+                self.board.say(format_args!(
+                    "till: order {} is {}",
+                    change.order_id, change.status
+                ));
+            }
+            Heard::ForeignAck => self.board.say(format_args!(
+                "till: acked beyond what was sold: was this seed used before?"
+            )),
+            Heard::Garbled(_) => self
+                .board
+                .say(format_args!("till: a message that is not understood")),
+            Heard::OldAck | Heard::Other => {}
+        }
+        Ok(())
+    }
+
+    /// Goes offline in order. All that mattered is acked, so nothing depends on how that goes.
+    #[inline(never)]
+    fn part<D: phy::Device>(&mut self, net: &Net<'_, B, D>, mut connection: Mqtts<'_, '_, '_, '_, B, D>) {
+        let parted = net.drive(self.uplink.part(&mut Mqtt(&mut connection)), STEP);
+        let left = net.drive(connection.disconnect(), STEP);
+        let _ = (parted, left);
     }
 }

@@ -143,14 +143,14 @@ fn link(queue: &Queue<'_>) -> Uplink {
 
 /// Drives the link until all is acked; the times it was connected, and the numbers given up.
 fn deliver(uplink: &mut Uplink, queue: &mut Queue<'_>, world: &mut World) -> (u32, Vec<u32>) {
-    let mut buffers = Box::new([[0; MAX_FRAME]; 2]);
+    let mut buffer = Box::new([0; MAX_FRAME]);
     let (mut now, mut connects, mut lost) = (0, 1, Vec::new());
     block_on(uplink.greet(world)).unwrap();
     while uplink.window().unacked() > 0 {
         now += 20;
         assert!(now < 1_000_000, "it hangs at {}", uplink.window().oldest());
         loop {
-            match block_on(uplink.speak(world, queue, now, 1 << 31, &mut buffers)) {
+            match block_on(uplink.speak(world, queue, now, 1 << 31, &mut buffer)) {
                 Ok(Spoke::Nothing) => break,
                 Ok(Spoke::Published { .. }) => {}
                 Ok(Spoke::Lost { seq }) => lost.push(seq),
