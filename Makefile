@@ -52,7 +52,7 @@ fmt: ## format the code
 	deploy/install-dependencies.sh lint
 	cargo fmt --all
 
-bench: kafka web/node_modules ## rates, latencies, CPU and memory beside a bare relay's: one table, and JSON
+bench: kafka firmware web/node_modules ## rates, latencies, CPU and memory beside a bare relay's: one table, and JSON
 	cargo build --release --workspace --bins $(LOCKED)
 	cargo bench $(LOCKED) -p comptoir-gateway --bench pipeline $(if $(ARGS),-- $(ARGS))
 
