@@ -127,6 +127,8 @@ struct Device<'b, B, P, F: MultiwriteNorFlash, const PAGES: usize> {
     queue: SaleQueue<F, PAGES>,
     uplink: Uplink,
     random: Random,
+    /// The event that comes next has no room.
+    is_full: bool,
     /// Of the link, and of the whole board: what only acks feed.
     dogs: [Cell<Watchdog>; 2],
 }
@@ -222,8 +224,7 @@ where
         let until = board.millis() + backoff.wait(device.random.next_u32());
         while board.millis() < until {
             net.poll();
-            device.turn(State::Offline);
-            device.sell(&mut memory.frame)?;
+            device.sell_offline(&mut memory.frame)?;
         }
         if device.queue.is_empty() || backoff.failures() > 8 {
             backoff.reset();
@@ -274,6 +275,7 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
             uplink: Uplink::new(link.store, link.device, &queue, PACE),
             queue,
             random,
+            is_full: false,
             dogs: [PATIENCE, LAST_PATIENCE]
                 .map(|patience| Cell::new(Watchdog::new(patience, board.millis()))),
         }
@@ -310,6 +312,7 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         };
         match block_on(self.queue.push(seq, &buffer[..len])) {
             Ok(()) => {
+                self.is_full = false;
                 self.till.queued(seq);
                 self.uplink.sold();
                 self.person.kept(self.board.millis());
@@ -318,9 +321,20 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
                 Ok(())
             }
             // The event waits at the till until there is room.
-            Err(QueueError::Full) => Ok(()),
+            Err(QueueError::Full) => {
+                self.is_full = true;
+                Ok(())
+            }
             Err(_) => Err(Trouble::Keep),
         }
+    }
+
+    /// A turn while there is no connection: a till sells through any outage.
+    fn sell_offline(&mut self, frame: &mut [u8; MAX_FRAME]) -> Result<(), Trouble> {
+        let state = if self.is_full { State::Full } else { State::Offline };
+        // There is no link that could be made anew.
+        let _ = self.turn(state);
+        self.sell(frame)
     }
 
     /// An ack made events safe.
@@ -361,13 +375,13 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         link: Link<'_>,
         frame: &mut [u8; MAX_FRAME],
     ) -> Result<(), Interruption> {
-        let mut connection = self.connect(net, session, link)?;
+        let mut connection = self.connect(net, session, link, frame)?;
         self.board.say(format_args!("till: connected"));
         loop {
             self.sell(frame).map_err(Interruption::Fatal)?;
             self.speak(net, &mut connection, frame)?;
             self.listen(net, &mut connection)?;
-            let state = if self.till.has_events() {
+            let state = if self.is_full {
                 State::Full
             } else if self.queue.is_empty() {
                 State::Idle
@@ -393,20 +407,23 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         net: &'c Net<'n, B, D>,
         session: &'s mut Session<'m>,
         link: Link<'_>,
+        frame: &mut [u8; MAX_FRAME],
     ) -> Result<Mqtts<'s, 'm, 'c, 'n, B, D>, Interruption> {
-        let connection = net
-            .connect(
-                IpAddress::Ipv4(link.broker),
-                link.port,
-                self.random.next_u32(),
-                CONNECT,
-            )
-            .map_err(|_| Interruption::Link("the MQTT broker is not there"))?;
-        let mut connection = net
-            .drive(session.connect(connection), CONNECT)
+        let (broker, random) = (IpAddress::Ipv4(link.broker), self.random.next_u32());
+        let mut sold = Ok(());
+        let mut sell = || {
+            if sold.is_ok() {
+                sold = self.sell_offline(frame);
+            }
+        };
+        let connection = net.connect(broker, link.port, random, CONNECT, &mut sell);
+        let connection = connection.map(|connection| net.drive(session.connect(connection), CONNECT, sell));
+        sold.map_err(Interruption::Fatal)?;
+        let mut connection = connection
+            .map_err(|_| Interruption::Link("the MQTT broker is not there"))?
             .ok_or(SILENT)?
             .map_err(|_| Interruption::Link("the MQTT broker refuses the connection"))?;
-        net.drive(self.uplink.greet(&mut Mqtt(&mut connection)), STEP)
+        net.drive(self.uplink.greet(&mut Mqtt(&mut connection)), STEP, || {})
             .ok_or(SILENT)?
             .map_err(|_| Interruption::Link("the MQTT broker refuses the subscription"))?;
         Ok(connection)
@@ -422,7 +439,7 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
     ) -> Result<(), Interruption> {
         let (now, random, mut mqtt) = (self.board.millis(), self.random.next_u32(), Mqtt(connection));
         let spoke = self.uplink.speak(&mut mqtt, &mut self.queue, now, random, frame);
-        match net.drive(spoke, STEP).ok_or(SILENT)?? {
+        match net.drive(spoke, STEP, || {}).ok_or(SILENT)?? {
             Spoke::Published { .. } | Spoke::Nothing => {}
             Spoke::Lost { seq } => self.board.say(format_args!("till: {seq} was damaged on flash")),
         }
@@ -437,7 +454,7 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         connection: &mut Mqtts<'_, '_, '_, '_, B, D>,
     ) -> Result<(), Interruption> {
         // The client's reading may be broken off.
-        let message = match net.drive(connection.poll(), TURN) {
+        let message = match net.drive(connection.poll(), TURN, || {}) {
             None | Some(Ok(None)) => return Ok(()),
             Some(Ok(Some(message))) => message,
             Some(Err(_)) => return Err(Interruption::Link("the connection is lost")),
@@ -476,8 +493,8 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
     /// Goes offline in order. All that mattered is acked, so nothing depends on how that goes.
     #[inline(never)]
     fn part<D: phy::Device>(&mut self, net: &Net<'_, B, D>, mut connection: Mqtts<'_, '_, '_, '_, B, D>) {
-        let parted = net.drive(self.uplink.part(&mut Mqtt(&mut connection)), STEP);
-        let left = net.drive(connection.disconnect(), STEP);
+        let parted = net.drive(self.uplink.part(&mut Mqtt(&mut connection)), STEP, || {});
+        let left = net.drive(connection.disconnect(), STEP, || {});
         let _ = (parted, left);
     }
 }
