@@ -39,6 +39,7 @@ lint: web/node_modules ## formatting, Clippy, the pages' types and linter; warni
 	cd web && npm run check && npm run lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
+	firmware/boards/lint.sh
 
 types: ## write the pages' types (web/src/lib/api/types.ts) from the gateway's
 	COMPTOIR_WRITE_TYPES=1 cargo test -p comptoir-gateway --lib -- dashboard::dto

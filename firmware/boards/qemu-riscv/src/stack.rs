@@ -35,6 +35,8 @@ pub fn used() -> (usize, usize) {
         // SAFETY: aligned and within the stack, of which every word may be read.
         unsafe { (*address as *const u32).read_volatile() == PAINT }
     };
-    let deepest = (start..end).step_by(size_of::<u32>()).find(|address| !is_painted(address));
+    let deepest = (start..end)
+        .step_by(size_of::<u32>())
+        .find(|address| !is_painted(address));
     (end - deepest.unwrap_or(end), end - start)
 }
