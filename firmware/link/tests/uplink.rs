@@ -193,6 +193,60 @@ proptest! {
     }
 }
 
+/// Topics and payloads of all kinds, among them acks that are none of this epoch, or beyond all that was sold.
+fn heard() -> impl Strategy<Value = (String, Vec<u8>)> {
+    let topic = prop_oneof![
+        Just("pos/paris-1/till-1/ack".to_owned()),
+        Just("pos/paris-1/till-1/commands".to_owned()),
+        any::<String>(),
+    ];
+    let json = prop_oneof![
+        (any::<u32>(), any::<u32>()).prop_map(|(epoch, seq)| format!(r#"{{"epoch":{epoch},"seq":{seq}}}"#)),
+        any::<String>().prop_map(|text| format!("{{{text:?}:{text:?}}}")),
+    ];
+    let ack = (prop_oneof![Just(EPOCH), 1..=u32::MAX], 1_000..=u32::MAX).prop_map(|(epoch, seq)| {
+        let mut buffer = [0; Ack::MAX_BYTES];
+        Ack { epoch, seq }.encode(&mut buffer).unwrap().to_vec()
+    });
+    let payload = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..200),
+        prop::collection::vec(any::<u8>(), 0..200).prop_map(|mut bytes| {
+            bytes.insert(0, 1);
+            bytes
+        }),
+        json.prop_map(String::into_bytes),
+        ack,
+    ];
+    (topic, payload)
+}
+
+proptest! {
+    #[test]
+    fn nothing_but_a_true_ack_makes_events_safe(
+        heard in prop::collection::vec(heard(), 1..20), sales in 0..20u32, sent in 0..20u32,
+    ) {
+        let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
+        let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
+        let mut uplink = link(&queue);
+        for seq in 1..=sales {
+            block_on(queue.push(seq, &frame(seq))).unwrap();
+            uplink.sold();
+        }
+        let (mut world, mut buffer) = (World::default(), Box::new([0; MAX_FRAME]));
+        for _ in 0..sent {
+            block_on(uplink.speak(&mut world, &mut queue, 0, 0, &mut buffer)).unwrap();
+        }
+        for (topic, payload) in &heard {
+            let heard = uplink.hear(topic, payload, 1, 0);
+            prop_assert!(!matches!(heard, Heard::Safe(_)), "{:?}", heard);
+        }
+        prop_assert_eq!(uplink.window().unacked(), sales);
+        world.acks.clear();
+        let (_, lost) = deliver(&mut uplink, &mut queue, &mut world);
+        prop_assert_eq!((lost, queue.is_empty()), (vec![], true));
+    }
+}
+
 #[test]
 fn an_event_that_flash_lost_holds_up_no_other() {
     let mut flash = RamFlash::new(vec![0xff; LEN as usize]);

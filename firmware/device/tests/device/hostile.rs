@@ -1,11 +1,12 @@
 //! Nothing that comes over the cable makes it panic, stop or forget: not frames, not an MQTT broker's bytes, not messages.
 
 use comptoir_device::State;
+use comptoir_wire::{Ack, Command, Currency, MAX_AMOUNT, MAX_PRICES, Message, Price, PriceList, Prices};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::cable::Cable;
-use crate::machine::{Day, Ended, World, blank, live};
+use crate::machine::{Day, EPOCH, Ended, World, blank, live};
 
 const DAY: Day = Day {
     events: 12,
@@ -29,6 +30,29 @@ enum Said {
 
 fn said() -> impl Strategy<Value = Said> {
     let bytes = || vec(any::<u8>(), 0..200);
+    let price = ("\\PC{0,16}", 0..=MAX_AMOUNT);
+    let prices = vec(price, 0..=MAX_PRICES).prop_map(|prices| {
+        let prices: Vec<_> = prices
+            .iter()
+            .map(|&(ref product, unit_price)| Price { product, unit_price })
+            .collect();
+        let list = PriceList {
+            currency: Currency::EUR,
+            prices: Prices::from_slice(&prices),
+        };
+        let mut buffer = vec![0; Command::MAX_BYTES];
+        Command::PriceList(list).encode(&mut buffer).unwrap().to_vec()
+    });
+    let text = "\\PC{0,60}".prop_map(|text| {
+        let mut buffer = vec![0; Command::MAX_BYTES];
+        let message = Message { text: &text };
+        Command::Message(message).encode(&mut buffer).unwrap().to_vec()
+    });
+    // Of other epochs, and of this one beyond all that will be sold: by an ack that is true it may delete.
+    let ack = (prop_oneof![Just(EPOCH), 1..EPOCH], DAY.events + 1..).prop_map(|(epoch, seq)| {
+        let mut buffer = [0; Ack::MAX_BYTES];
+        Ack { epoch, seq }.encode(&mut buffer).unwrap().to_vec()
+    });
     let leaf = prop::sample::select(vec!["ack", "commands", "status", "orders", ""]);
     // The first byte of a payload is the version: often one that there is.
     let payload = (0..3u8, bytes()).prop_map(|(first, mut rest)| {
@@ -39,6 +63,8 @@ fn said() -> impl Strategy<Value = Said> {
         bytes().prop_map(Said::Bytes),
         (any::<u8>(), vec(any::<u8>(), 0..120)).prop_map(|(kind, body)| Said::Packet(kind, body)),
         (leaf, payload).prop_map(|(leaf, payload)| Said::Message(leaf, payload)),
+        prop_oneof![prices, text].prop_map(|command| Said::Message("commands", command)),
+        ack.prop_map(|ack| Said::Message("ack", ack)),
         (prop::sample::select(vec![0x0800, 0x0806, 0x86dd]), bytes())
             .prop_map(|(kind, body)| Said::Frame(kind, body)),
     ]

@@ -24,7 +24,7 @@ const QUIET: u64 = 2_000;
 const PAGE: usize = 4096;
 const PAGES: usize = 62;
 const SIZE: u32 = ((2 + PAGES) * PAGE) as u32;
-const EPOCH: u32 = 0xc0ff_ee01;
+pub const EPOCH: u32 = 0xc0ff_ee01;
 
 /// A till's flash: all that it has when the power is back.
 pub type Flash = RamFlash<Vec<u8>, PAGE>;
