@@ -70,6 +70,8 @@ async fn many(stage: &Stage, report: &mut Report) -> Result<()> {
     ])?;
     shop.reached("comptoir_events_stored_total", FIRST_EVENTS).await?;
     let mark = Mark::of(sim.pid())?;
+    let all = format!("{MANY}/{MANY} connected");
+    ensure!(sim.log().contains(&all), "not all are connected\n{}", sim.log());
     sim.interrupt(LONG).await?;
     shop.gateway.terminate().await?;
     let resident = mark.peak_rss_bytes as f64;

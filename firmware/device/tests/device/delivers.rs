@@ -1,7 +1,9 @@
 //! It connects, sells, and publishes all in order; what is acked is deleted.
 
-use comptoir_device::State;
-use comptoir_wire::{Event, decode};
+use comptoir_device::{PRODUCTS, State};
+use comptoir_wire::{
+    Command, Currency, Event, MAX_AMOUNT, MAX_PRICES, MAX_PRODUCT, Price, PriceList, Prices, decode,
+};
 
 use crate::cable::Cable;
 use crate::machine::{Day, Ended, World, blank, live};
@@ -27,6 +29,40 @@ fn all_that_is_sold_arrives_in_order_also_orders_of_250_lines() {
         });
     assert!(long.count() > 0);
     assert_eq!(told.states.borrow().last(), Some(&State::Idle));
+}
+
+#[test]
+fn the_largest_price_list_is_taken() {
+    let (cable, mut flash) = (Cable::default(), blank());
+    let mut world = World::new(&cable);
+    let names: Vec<_> = (0..MAX_PRICES).map(|at| format!("{at:0>MAX_PRODUCT$}")).collect();
+    let prices = names.iter().map(|product| Price {
+        product,
+        unit_price: MAX_AMOUNT,
+    });
+    let prices: Vec<_> = prices.collect();
+    let list = PriceList {
+        currency: Currency::EUR,
+        prices: Prices::from_slice(&prices),
+    };
+    let mut buffer = vec![0; Command::MAX_BYTES];
+    let command = Command::PriceList(list).encode(&mut buffer).unwrap();
+    let mut told_head_office = false;
+    let (ended, told) = live(&mut world, &mut flash, DAY, |world, _, _| {
+        if world.shop.newest() > 10 && !told_head_office {
+            told_head_office = true;
+            world.shop.publish("commands", command);
+        }
+    });
+    assert_eq!((ended, world.shop.newest()), (Ended::Done, 60));
+    // The autopilot's articles are in the catalogue already.
+    let new = PRODUCTS - 8;
+    assert_eq!(
+        told.count(&format!("till: {new} new prices")),
+        1,
+        "{:#?}",
+        told.lines.borrow()
+    );
 }
 
 #[test]
