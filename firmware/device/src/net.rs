@@ -62,6 +62,7 @@ fn now(board: &impl Board) -> Instant {
 
 impl<'n, B: Board, D: Device> Net<'n, B, D> {
     /// Over that card, which has the address `mac`. `random` decides about the port numbers.
+    // What it needs of the stack is free again for the loop.
     #[inline(never)]
     pub fn new(
         board: &'n B,

@@ -138,7 +138,7 @@ fn stock(place: &mut Option<Catalogue<PRODUCTS>>) -> &mut Catalogue<PRODUCTS> {
     catalogue
 }
 
-/// A client for that terminal, with its last will.
+/// A client for that terminal, with its last will. Its settings take some of the stack as long as this runs.
 #[inline(never)]
 fn session<'m>(identity: &Identity, buffers: MqttBuffers<'m>) -> Option<Session<'m>> {
     let will = Will::new(&identity.status, OFFLINE, &[]).ok()?;

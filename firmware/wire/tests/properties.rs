@@ -20,6 +20,21 @@ fn encoded(header: &Header, parts: &Parts) -> Vec<u8> {
     })
 }
 
+/// As a till's cart is one.
+impl LineSource for Parts {
+    fn count(&self) -> usize {
+        self.lines.len()
+    }
+
+    fn line(&self, at: usize) -> Option<Line<'_>> {
+        self.lines.get(at).map(|(product, quantity, unit_price)| Line {
+            product,
+            quantity: *quantity,
+            unit_price: *unit_price,
+        })
+    }
+}
+
 /// Walks everything lazy, so that a panic in there would show.
 fn read_all(bytes: &[u8]) {
     let _ = peek_header(bytes);
@@ -50,6 +65,20 @@ proptest! {
         // What was read writes the same bytes again: a borrowed list is as good as a slice.
         let mut again = vec![0; MAX_FRAME];
         prop_assert_eq!(encode(&frame.header, &frame.event, &mut again).unwrap(), &bytes[..]);
+    }
+
+    #[test]
+    fn lines_of_a_source_are_lines_of_a_slice(header in header(), parts in parts(40)) {
+        let bytes = encoded(&header, &parts);
+        with_event(&parts, |event| {
+            let Event::Order(order) = event else { return };
+            let lines = Lines::from_source(&parts);
+            assert_eq!((lines.len(), lines.iter().len()), (parts.lines.len(), parts.lines.len()));
+            assert_eq!(lines, order.lines);
+            let mut buffer = vec![0; MAX_FRAME];
+            let again = encode(&header, &Event::Order(Order { lines, ..order }), &mut buffer);
+            assert_eq!(again, Ok(&bytes[..]));
+        });
     }
 
     #[test]

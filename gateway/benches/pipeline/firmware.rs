@@ -1,6 +1,7 @@
 //! What a till takes: the image for bare metal, and many tills in one `pos-sim`.
 //!
-//! The image runs in the emulator, sells to a real gateway, and tells how deep its stack was. It needs what `make firmware` does.
+//! The image runs in the emulator, sells to a real gateway, and tells how deep its stack was. It needs what
+//! `make firmware` does, and says what of that is missing.
 
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::{EmulatedTill, PosSim};
