@@ -29,7 +29,6 @@ linker() {
 # Sets `cargo`, the beginning of a command for the board's package, and `options`, its end; changes to the board's folder.
 # Of the crates that come with Rust, as "core,alloc", the board needs these. 1: there is no Rust for it.
 choose_rust() { # crates
-    local lld variable
     PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
     # What the host's build has set says nothing about this target.
     unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET RUSTC_WRAPPER RUSTUP_TOOLCHAIN RUSTC CARGO RUSTDOC
@@ -43,9 +42,7 @@ choose_rust() { # crates
         cargo=(cargo)
     elif [[ -x /usr/bin/rustc && -x /usr/bin/cargo ]] &&
         [[ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library" ]]; then
-        lld="$(linker)" || fail "there is no rust-lld and no ld.lld: install Debian's lld"
-        variable="CARGO_TARGET_${target^^}_LINKER"
-        export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 "${variable//-/_}=$lld"
+        export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1
         cargo=(/usr/bin/cargo)
         options+=(-Zbuild-std="$1")
     else
@@ -55,8 +52,14 @@ choose_rust() { # crates
 
 # Builds the board's package and sets `image` to the ELF's path.
 build() { # crates
+    local lld variable
     choose_rust "$1" ||
         fail "no Rust for $target: rustup target add $target, or Debian's rustc-web, cargo-web and rust-web-src"
+    if [[ "${cargo[0]}" == /usr/bin/cargo ]]; then
+        lld="$(linker)" || fail "there is no rust-lld and no ld.lld: install Debian's lld"
+        variable="CARGO_TARGET_${target^^}_LINKER"
+        export "${variable//-/_}=$lld"
+    fi
     "${cargo[@]}" build "${options[@]}" >&2
     image="$folder/$target/release/comptoir-${board##*/}"
     [[ -f "$image" ]] || fail "there is no $image"
