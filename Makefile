@@ -39,6 +39,7 @@ lint: web/node_modules ## formatting, Clippy, the pages' types and linter; warni
 	cd web && npm run check && npm run lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
+	firmware/boards/lint.sh
 
 types: ## write the pages' types (web/src/lib/api/types.ts) from the gateway's
 	COMPTOIR_WRITE_TYPES=1 cargo test -p comptoir-gateway --lib -- dashboard::dto
@@ -52,7 +53,7 @@ fmt: ## format the code
 	deploy/install-dependencies.sh lint
 	cargo fmt --all
 
-bench: kafka web/node_modules ## rates, latencies, CPU and memory beside a bare relay's: one table, and JSON
+bench: kafka firmware web/node_modules ## rates, latencies, CPU and memory beside a bare relay's: one table, and JSON
 	cargo build --release --workspace --bins $(LOCKED)
 	cargo bench $(LOCKED) -p comptoir-gateway --bench pipeline $(if $(ARGS),-- $(ARGS))
 

@@ -5,7 +5,8 @@
 # rust-lld of any toolchain, or ld.lld.
 # shellcheck shell=bash disable=SC2154
 
-readonly me="build-${board##*/}"
+me="$(basename "$0" .sh)"
+readonly me
 
 fail() {
     printf '%s: %s\n' "$me" "$*" >&2
@@ -25,9 +26,9 @@ linker() {
     command -v ld.lld || command -v ld.lld-19 || command -v ld.lld-14
 }
 
-# Builds the board's package with the named crates of Rust's own and sets `image` to the ELF's path.
-build() { # crates, as "core,alloc"
-    local folder lld variable
+# Sets `cargo`, the beginning of a command for the board's package, and `options`, its end; changes to the board's folder.
+# Of the crates that come with Rust, as "core,alloc", the board needs these. 1: there is no Rust for it.
+choose_rust() { # crates
     PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
     # What the host's build has set says nothing about this target.
     unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET RUSTC_WRAPPER RUSTUP_TOOLCHAIN RUSTC CARGO RUSTDOC
@@ -36,19 +37,49 @@ build() { # crates, as "core,alloc"
     folder="$(cd "$folder" && pwd)"
     export CARGO_TARGET_DIR="$folder"
     cd "$board" || fail "there is no $board"
+    options=(--quiet --locked --release --target "$target")
     if has_target; then
-        cargo build --quiet --locked --release --target "$target" >&2
+        cargo=(cargo)
     elif [[ -x /usr/bin/rustc && -x /usr/bin/cargo ]] &&
         [[ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library" ]]; then
+        export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1
+        cargo=(/usr/bin/cargo)
+        options+=(-Zbuild-std="$1")
+    else
+        return 1
+    fi
+}
+
+# Builds the board's package and sets `image` to the ELF's path.
+build() { # crates
+    local lld variable
+    choose_rust "$1" ||
+        fail "no Rust for $target: rustup target add $target, or Debian's rustc-web, cargo-web and rust-web-src"
+    if [[ "${cargo[0]}" == /usr/bin/cargo ]]; then
         lld="$(linker)" || fail "there is no rust-lld and no ld.lld: install Debian's lld"
         variable="CARGO_TARGET_${target^^}_LINKER"
-        export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 "${variable//-/_}=$lld"
-        /usr/bin/cargo build --quiet --locked -Zbuild-std="$1" --release --target "$target" >&2
-    else
-        fail "no Rust for $target: rustup target add $target, or Debian's rustc-web, cargo-web and rust-web-src"
+        export "${variable//-/_}=$lld"
     fi
+    "${cargo[@]}" build "${options[@]}" >&2
     image="$folder/$target/release/comptoir-${board##*/}"
     [[ -f "$image" ]] || fail "there is no $image"
+}
+
+# Clippy for the board's package; left out, with a word, where its Rust has none.
+lint() { # crates
+    if ! choose_rust "$1"; then
+        printf '%s: left out: no Rust for %s\n' "$me" "$target" >&2
+        return
+    fi
+    if [[ "${cargo[0]}" == /usr/bin/cargo ]]; then
+        # By its path: cargo itself would take rustup's, which is another version's.
+        cargo=(env CARGO=/usr/bin/cargo /usr/bin/cargo-clippy)
+    fi
+    if ! "${cargo[@]}" clippy --version >/dev/null 2>&1; then
+        printf '%s: left out: there is no Clippy for the Rust that builds for %s\n' "$me" "$target" >&2
+        return
+    fi
+    "${cargo[@]}" clippy "${options[@]}" -- -D warnings
 }
 
 # The sizes of the ELF's sections whose names match, summed up.

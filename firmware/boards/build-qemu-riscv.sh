@@ -12,6 +12,7 @@ source "${BASH_SOURCE[0]%/*}/bare-metal.sh"
 build core
 # Text, constants and data are what flash would hold, data and bss what RAM would.
 if command -v readelf >/dev/null; then
-    check_sizes "$(bytes_of '^[.](text|rodata|data$)')" "$limit_flash" "$(bytes_of '^[.](data|bss)$')" "$limit_ram"
+    check_sizes "$(bytes_of '^[.](text|init[.]rust|rodata|data$)')" "$limit_flash" \
+        "$(bytes_of '^[.](data|bss)$')" "$limit_ram"
 fi
 printf '%s\n' "$image"

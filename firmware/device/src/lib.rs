@@ -8,6 +8,8 @@
 #![warn(missing_docs)]
 
 mod board;
+mod conversation;
+mod device;
 mod mqtt;
 mod net;
 mod person;

@@ -62,6 +62,8 @@ fn now(board: &impl Board) -> Instant {
 
 impl<'n, B: Board, D: Device> Net<'n, B, D> {
     /// Over that card, which has the address `mac`. `random` decides about the port numbers.
+    // What it needs of the stack is free again for the loop.
+    #[inline(never)]
     pub fn new(
         board: &'n B,
         mut card: D,
@@ -113,7 +115,7 @@ impl<'n, B: Board, D: Device> Net<'n, B, D> {
         }
     }
 
-    /// Connects. The one before is broken off.
+    /// Connects. The one before is broken off. `meanwhile` is called at each turn: this takes its time.
     ///
     /// # Errors
     /// Nobody is there, or nothing is heard within `patience` milliseconds.
@@ -123,12 +125,14 @@ impl<'n, B: Board, D: Device> Net<'n, B, D> {
         port: u16,
         random: u32,
         patience: u64,
+        mut meanwhile: impl FnMut(),
     ) -> Result<Connection<'_, 'n, B, D>, NetError> {
         let connection = Connection { net: self };
         let until = self.board.millis() + patience;
         connection.with(|socket| socket.abort());
         while self.stack.borrow().interface.ipv4_addr().is_none() {
             self.poll();
+            meanwhile();
             if self.board.millis() > until {
                 return Err(NetError::NotConnected);
             }
@@ -147,6 +151,7 @@ impl<'n, B: Board, D: Device> Net<'n, B, D> {
         }
         loop {
             self.poll();
+            meanwhile();
             if connection.with(|socket| socket.may_send()) {
                 return Ok(connection);
             }
@@ -157,8 +162,13 @@ impl<'n, B: Board, D: Device> Net<'n, B, D> {
     }
 
     /// Drives a future while the network works, for so many milliseconds at most. `None`: time is up, and the
-    /// future is dropped; it has to bear that.
-    pub fn drive<F: Future>(&self, future: F, patience: u64) -> Option<F::Output> {
+    /// future is dropped; it has to bear that. `meanwhile` is called at each turn.
+    pub fn drive<F: Future>(
+        &self,
+        future: F,
+        patience: u64,
+        mut meanwhile: impl FnMut(),
+    ) -> Option<F::Output> {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
         let until = self.board.millis() + patience;
@@ -168,6 +178,7 @@ impl<'n, B: Board, D: Device> Net<'n, B, D> {
                 self.poll();
                 return Some(output);
             }
+            meanwhile();
             if self.board.millis() >= until {
                 return None;
             }

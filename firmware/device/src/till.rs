@@ -1,49 +1,41 @@
 //! The main loop: sells, publishes, forgets what is acked, whatever the network does.
 
-use core::cell::Cell;
 use core::fmt;
 use core::ops::Range;
 
-use comptoir_link::{Backoff, Heard, LinkError, Millis, OFFLINE, Settings as Pace, Spoke, Uplink, Watchdog};
-use comptoir_queue::{Opened, QueueError, SaleQueue, block_on};
-use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
+use comptoir_link::{Backoff, Identity, OFFLINE};
+use comptoir_queue::{Opened, SaleQueue, block_on};
+use comptoir_terminal::{Autopilot, Catalogue, Random};
 use comptoir_wire::topic::Name;
-use comptoir_wire::{Command, Currency, Header, MAX_FRAME, MAX_ID, encode};
+use comptoir_wire::{Command, Currency, MAX_FRAME};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 use minimq::{Buffers as MqttBuffers, ConfigBuilder, Session, Will};
 use smoltcp::iface::{SocketSet, SocketStorage};
 use smoltcp::phy;
 use smoltcp::socket::tcp;
-use smoltcp::wire::{IpAddress, Ipv4Address};
+use smoltcp::wire::Ipv4Address;
 
-use crate::mqtt::{Mqtt, MqttError};
+use crate::conversation::Interruption;
+use crate::device::Device;
 use crate::net::Net;
-use crate::{Board, Person, State};
+use crate::{Board, Person};
 
 /// What a till can sell.
 pub const PRODUCTS: usize = 64;
-/// minimq keeps eight publishes until their PUBACK.
-const PACE: Pace = Pace {
-    window: 8,
-    resend: 2_000,
-    resend_max: 30_000,
-};
-/// Milliseconds: for a connection, for a step of the client, for a turn of its reading.
-const CONNECT: Millis = 5_000;
-const STEP: Millis = 5_000;
-const TURN: Millis = 2;
-/// Milliseconds without an ack, while events wait, until the link is made anew, and until the board is.
-const PATIENCE: Millis = 120_000;
-const LAST_PATIENCE: Millis = 600_000;
-/// The client's memory: a frame and its topic, with something to spare.
-const PACKET: usize = MAX_FRAME + 512;
+/// The client's memory: a command, or a frame, and its topic, with something to spare. The client tells the MQTT
+/// broker the largest packet that it takes.
+const RECEIVE: usize = Command::MAX_BYTES + 256;
+const TRANSMIT: usize = MAX_FRAME + 512;
+/// Bytes on their way to the MQTT broker, and from it: more than a segment of Ethernet's size each.
+const TCP: usize = 1536;
 
 /// What is too large for the stack.
 pub struct Memory {
-    frames: [[u8; MAX_FRAME]; 2],
-    receive: [u8; PACKET],
-    transmit: [u8; PACKET],
-    tcp: [[u8; 4096]; 2],
+    frame: [u8; MAX_FRAME],
+    receive: [u8; RECEIVE],
+    transmit: [u8; TRANSMIT],
+    tcp: [[u8; TCP]; 2],
+    catalogue: Option<Catalogue<PRODUCTS>>,
 }
 
 impl Memory {
@@ -51,10 +43,12 @@ impl Memory {
     #[expect(clippy::new_without_default, reason = "a default would be made on the stack")]
     pub const fn new() -> Self {
         Self {
-            frames: [[0; MAX_FRAME]; 2],
-            receive: [0; PACKET],
-            transmit: [0; PACKET],
-            tcp: [[0; 4096]; 2],
+            frame: [0; MAX_FRAME],
+            receive: [0; RECEIVE],
+            transmit: [0; TRANSMIT],
+            tcp: [[0; TCP]; 2],
+            // Not a catalogue yet: its currency alone would make all of this a constant for the flash.
+            catalogue: None,
         }
     }
 }
@@ -109,23 +103,12 @@ pub struct Link<'a> {
     pub mac: [u8; 6],
 }
 
-/// The till and all that belongs to it but the network.
-struct Device<'b, B, P, F: MultiwriteNorFlash, const PAGES: usize> {
-    board: &'b B,
-    person: P,
-    till: Till,
-    catalogue: Catalogue<PRODUCTS>,
-    queue: SaleQueue<F, PAGES>,
-    uplink: Uplink,
-    random: Random,
-    /// Of the link, and of the whole board: what only acks feed.
-    dogs: [Cell<Watchdog>; 2],
-}
-
 /// Opens the queue on `range` of the flash and says what it holds. `epoch` is random: of a queue that is new.
 ///
 /// # Errors
 /// The flash does not suit, or fails.
+// What it needs of the stack is free again for the loop.
+#[inline(never)]
 pub fn open<B: Board, F: MultiwriteNorFlash, const PAGES: usize>(
     board: &B,
     flash: F,
@@ -134,13 +117,34 @@ pub fn open<B: Board, F: MultiwriteNorFlash, const PAGES: usize>(
     (store, device): (Name<'_>, Name<'_>),
 ) -> Result<(SaleQueue<F, PAGES>, Opened), Trouble> {
     let (queue, opened) = block_on(SaleQueue::open(flash, range, epoch)).map_err(|_| Trouble::Open)?;
+    let found = match opened {
+        Opened::Found => "Found",
+        Opened::Formatted => "Formatted",
+    };
     board.say(format_args!(
-        "till: {store}/{device} {opened:?}: epoch {:08x}, newest {}, unacked {}",
+        "till: {store}/{device} {found}: epoch {:08x}, newest {}, unacked {}",
         queue.epoch(),
         queue.newest(),
         queue.len()
     ));
     Ok((queue, opened))
+}
+
+/// A catalogue with something in it. In a function of its own: what is moved there is on the stack twice.
+#[inline(never)]
+fn stock(place: &mut Option<Catalogue<PRODUCTS>>) -> &mut Catalogue<PRODUCTS> {
+    let catalogue = place.insert(Catalogue::new(Currency::EUR));
+    Autopilot::stock(catalogue);
+    catalogue
+}
+
+/// A client for that terminal, with its last will. Its settings take some of the stack as long as this runs.
+#[inline(never)]
+fn session<'m>(identity: &Identity, buffers: MqttBuffers<'m>) -> Option<Session<'m>> {
+    let will = Will::new(&identity.status, OFFLINE, &[]).ok()?;
+    let config = ConfigBuilder::new(buffers).client_id(&identity.client_id).ok()?;
+    let config = config.will(will.qos(minimq::QoS::AtLeastOnce).retained()).ok()?;
+    Some(Session::new(config))
 }
 
 /// Runs until the person is done and all is acked; for ever if there is no end to the sales.
@@ -162,8 +166,6 @@ where
     P: Person,
     F: MultiwriteNorFlash,
 {
-    let mut catalogue = Catalogue::new(Currency::EUR);
-    Autopilot::stock(&mut catalogue);
     let [receive, transmit] = &mut memory.tcp;
     let socket = tcp::Socket::new(
         tcp::SocketBuffer::new(&mut receive[..]),
@@ -172,26 +174,13 @@ where
     let mut storage = [SocketStorage::EMPTY; 2];
     let sockets = SocketSet::new(&mut storage[..]);
     let net = Net::new(board, card, link.mac, random.next_u64(), sockets, socket);
-    let mut device = Device {
-        board,
-        person,
-        till: Till::new(Ids::new(link.store, link.device, queue.epoch()), Currency::EUR),
-        catalogue,
-        uplink: Uplink::new(link.store, link.device, &queue, PACE),
-        queue,
-        random,
-        dogs: [PATIENCE, LAST_PATIENCE].map(|patience| Cell::new(Watchdog::new(patience, board.millis()))),
-    };
+    let catalogue = stock(&mut memory.catalogue);
+    let mut device = Device::new(board, person, link, catalogue, queue, random);
     let mut backoff = Backoff::new(100, 5_000);
     loop {
-        let identity = device.uplink.identity().clone();
-        let will = Will::new(&identity.status, OFFLINE, &[]).map_err(|_| Trouble::Client)?;
-        let config = ConfigBuilder::new(MqttBuffers::new(&mut memory.receive, &mut memory.transmit))
-            .client_id(&identity.client_id)
-            .and_then(|config| config.will(will.qos(minimq::QoS::AtLeastOnce).retained()))
-            .map_err(|_| Trouble::Client)?;
-        let mut session = Session::new(config);
-        match device.converse(&net, &mut session, link, &mut memory.frames) {
+        let buffers = MqttBuffers::new(&mut memory.receive, &mut memory.transmit);
+        let mut session = session(device.uplink.identity(), buffers).ok_or(Trouble::Client)?;
+        match device.converse(&net, &mut session, link, &mut memory.frame) {
             Ok(()) => {
                 board.say(format_args!(
                     "till: done: newest {}, all acked",
@@ -205,200 +194,10 @@ where
         let until = board.millis() + backoff.wait(device.random.next_u32());
         while board.millis() < until {
             net.poll();
-            device.turn(State::Offline);
-            device.sell(&mut memory.frames[0])?;
+            device.sell_offline(&mut memory.frame)?;
         }
         if device.queue.is_empty() || backoff.failures() > 8 {
             backoff.reset();
-        }
-    }
-}
-
-/// What ends a connection.
-enum Interruption {
-    /// Another is to be made.
-    Link(&'static str),
-    /// The till cannot go on.
-    Fatal(Trouble),
-}
-
-impl<E> From<LinkError<MqttError, E>> for Interruption {
-    fn from(error: LinkError<MqttError, E>) -> Self {
-        match error {
-            LinkError::Mqtt(_) => Self::Link("the connection is lost"),
-            LinkError::Queue(_) => Self::Fatal(Trouble::Read),
-        }
-    }
-}
-
-impl<B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<'_, B, P, F, PAGES> {
-    /// Sells what is due: its events are in the queue for good when this returns.
-    fn sell(&mut self, buffer: &mut [u8; MAX_FRAME]) -> Result<(), Trouble> {
-        let now = self.board.millis();
-        if !self
-            .person
-            .act(&mut self.till, &self.catalogue, self.queue.newest(), now)
-        {
-            return Ok(());
-        }
-        let Some(seq) = self.queue.next_seq() else {
-            return Err(Trouble::NumbersUsedUp);
-        };
-        let header = Header {
-            epoch: self.queue.epoch(),
-            seq,
-            oldest: self.uplink.window().oldest(),
-            // The machine has no clock of the day.
-            time_ms: 0,
-        };
-        let frame = self.till.event(seq, |event| {
-            let order = heapless::String::<MAX_ID>::try_from(event.order_id()).unwrap_or_default();
-            encode(&header, event, buffer).map(|frame| (frame.len(), event.kind(), order))
-        });
-        let (len, kind, order) = match frame {
-            Some(Ok(kept)) => kept,
-            Some(Err(_)) => return Err(Trouble::BeyondWire),
-            None => return Ok(()),
-        };
-        match block_on(self.queue.push(seq, &buffer[..len])) {
-            Ok(()) => {
-                self.till.queued(seq);
-                self.uplink.sold();
-                self.person.kept(self.board.millis());
-                self.board
-                    .say(format_args!("till: sold {seq} {kind} {order} kept"));
-                Ok(())
-            }
-            // The event waits at the till until there is room.
-            Err(QueueError::Full) => Ok(()),
-            Err(_) => Err(Trouble::Keep),
-        }
-    }
-
-    /// An ack made events safe.
-    fn feed(&self) {
-        for cell in &self.dogs {
-            let mut dog = cell.get();
-            dog.feed(self.board.millis());
-            cell.set(dog);
-        }
-    }
-
-    /// Shows the state and feeds the board's watchdog, unless nothing was acked for far too long. Gives whether
-    /// the link is to be made anew; its patience then begins again, the board's does not.
-    fn turn(&self, state: State) -> bool {
-        let (now, unacked) = (self.board.millis(), self.queue.len());
-        self.board.show(state);
-        let [of_link, of_board] = &self.dogs;
-        let mut dog = of_board.get();
-        if !dog.expired(now, unacked) {
-            self.board.alive();
-        }
-        of_board.set(dog);
-        let mut dog = of_link.get();
-        let expired = dog.expired(now, unacked);
-        if expired {
-            dog.feed(now);
-        }
-        of_link.set(dog);
-        expired
-    }
-
-    /// One connection, from its making to its end. `Ok`: all is sold and acked.
-    fn converse<D: phy::Device>(
-        &mut self,
-        net: &Net<'_, B, D>,
-        session: &mut Session<'_>,
-        link: Link<'_>,
-        frames: &mut [[u8; MAX_FRAME]; 2],
-    ) -> Result<(), Interruption> {
-        let silent = || Interruption::Link("the MQTT broker is silent");
-        let connection = net
-            .connect(
-                IpAddress::Ipv4(link.broker),
-                link.port,
-                self.random.next_u32(),
-                CONNECT,
-            )
-            .map_err(|_| Interruption::Link("the MQTT broker is not there"))?;
-        let mut connection = net
-            .drive(session.connect(connection), CONNECT)
-            .ok_or_else(silent)?
-            .map_err(|_| Interruption::Link("the MQTT broker refuses the connection"))?;
-        net.drive(self.uplink.greet(&mut Mqtt(&mut connection)), STEP)
-            .ok_or_else(silent)?
-            .map_err(|_| Interruption::Link("the MQTT broker refuses the subscription"))?;
-        self.board.say(format_args!("till: connected"));
-        loop {
-            self.sell(&mut frames[0]).map_err(Interruption::Fatal)?;
-            let mut mqtt = Mqtt(&mut connection);
-            let random = self.random.next_u32();
-            let spoke = self
-                .uplink
-                .speak(&mut mqtt, &mut self.queue, self.board.millis(), random, frames);
-            match net.drive(spoke, STEP).ok_or_else(silent)?? {
-                Spoke::Published { .. } | Spoke::Nothing => {}
-                Spoke::Lost { seq } => self.board.say(format_args!("till: {seq} was damaged on flash")),
-            }
-            // What arrives within the turn; the client's reading may be broken off.
-            let received = match net.drive(connection.poll(), TURN) {
-                None => None,
-                Some(Ok(received)) => received,
-                Some(Err(_)) => return Err(Interruption::Link("the connection is lost")),
-            };
-            if let Some(message) = received {
-                let random = self.random.next_u32();
-                match self
-                    .uplink
-                    .hear(message.topic(), message.payload(), self.board.millis(), random)
-                {
-                    Heard::Safe(seq) => {
-                        self.feed();
-                        block_on(self.queue.delete_through(seq))
-                            .map_err(|_| Interruption::Fatal(Trouble::Delete))?;
-                        self.board.say(format_args!("till: acked {seq}"));
-                    }
-                    Heard::Command(Command::PriceList(list)) => match self.catalogue.take(&list) {
-                        Ok(taken) => self.board.say(format_args!("till: {taken} new prices")),
-                        Err(_) => self.board.say(format_args!("till: prices in another currency")),
-                    },
-                    Heard::Command(Command::Message(message)) => {
-                        self.board.say(format_args!("till: message: {}", message.text))
-                    }
-                    Heard::Command(Command::OrderStatus(change)) => {
-                        self.board.say(format_args!(
-                            "till: order {} is {}",
-                            change.order_id, change.status
-                        ));
-                    }
-                    Heard::ForeignAck => self.board.say(format_args!(
-                        "till: acked beyond what was sold: was this seed used before?"
-                    )),
-                    Heard::Garbled(_) => self
-                        .board
-                        .say(format_args!("till: a message that is not understood")),
-                    Heard::OldAck | Heard::Other => {}
-                }
-            }
-            let state = if self.till.has_events() {
-                State::Full
-            } else if self.queue.is_empty() {
-                State::Idle
-            } else {
-                State::Waiting
-            };
-            if self.turn(state) {
-                return Err(Interruption::Link(
-                    "no ack for too long: once more from the start",
-                ));
-            }
-            if self.person.is_over(self.queue.newest()) && self.queue.is_empty() {
-                let parted = net.drive(self.uplink.part(&mut Mqtt(&mut connection)), STEP);
-                let left = net.drive(connection.disconnect(), STEP);
-                // All that mattered is acked.
-                let _ = (parted, left);
-                return Ok(());
-            }
         }
     }
 }

@@ -8,7 +8,7 @@ use core::fmt::{self, Write};
 
 use comptoir_queue::{QueueError, SaleQueue};
 use comptoir_wire::topic::{Kind, Leaf, MAX_TOPIC, Name, Topic};
-use comptoir_wire::{Ack, Command, DecodeError, MAX_FRAME, decode, with_oldest};
+use comptoir_wire::{Ack, Command, DecodeError, MAX_FRAME, decode, set_oldest};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 use embedded_svc::mqtt::client::QoS;
 use embedded_svc::mqtt::client::asynch::{Client, Publish};
@@ -162,7 +162,7 @@ impl Uplink {
     }
 
     /// Publishes the next event, if there is one to be published now. To be called until it gives
-    /// [`Spoke::Nothing`]. `random` is uniform over all of `u32`; the buffers hold a frame each.
+    /// [`Spoke::Nothing`]. `random` is uniform over all of `u32`; the buffer is for the frame.
     ///
     /// # Errors
     /// The client's, or the queue's.
@@ -172,7 +172,7 @@ impl Uplink {
         queue: &mut Q,
         now: Millis,
         random: u32,
-        buffers: &mut [[u8; MAX_FRAME]; 2],
+        buffer: &mut [u8; MAX_FRAME],
     ) -> Result<Spoke, LinkError<M::Error, Q::Error>>
     where
         M: Publish,
@@ -183,12 +183,10 @@ impl Uplink {
         let Some(send) = self.window.send(now, random) else {
             return Ok(Spoke::Nothing);
         };
-        let [kept, sent] = buffers;
-        let len = queue.frame(send.seq, kept).await.map_err(LinkError::Queue)?;
-        let frame = len.map(|len| &kept[..len]);
-        let readable = frame.and_then(|frame| {
-            let kind = decode(frame).ok()?.event.kind();
-            Some((kind, with_oldest(frame, self.window.oldest(), sent).ok()?))
+        let len = queue.frame(send.seq, buffer).await.map_err(LinkError::Queue)?;
+        let readable = len.and_then(|len| {
+            let kind = decode(&buffer[..len]).ok()?.event.kind();
+            Some((kind, set_oldest(buffer, len, self.window.oldest()).ok()?))
         });
         let Some((kind, frame)) = readable else {
             // Nothing behind it is taken before it. So it waits until it is the oldest, and is given up then.

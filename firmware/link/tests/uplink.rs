@@ -143,14 +143,14 @@ fn link(queue: &Queue<'_>) -> Uplink {
 
 /// Drives the link until all is acked; the times it was connected, and the numbers given up.
 fn deliver(uplink: &mut Uplink, queue: &mut Queue<'_>, world: &mut World) -> (u32, Vec<u32>) {
-    let mut buffers = Box::new([[0; MAX_FRAME]; 2]);
+    let mut buffer = Box::new([0; MAX_FRAME]);
     let (mut now, mut connects, mut lost) = (0, 1, Vec::new());
     block_on(uplink.greet(world)).unwrap();
     while uplink.window().unacked() > 0 {
         now += 20;
         assert!(now < 1_000_000, "it hangs at {}", uplink.window().oldest());
         loop {
-            match block_on(uplink.speak(world, queue, now, 1 << 31, &mut buffers)) {
+            match block_on(uplink.speak(world, queue, now, 1 << 31, &mut buffer)) {
                 Ok(Spoke::Nothing) => break,
                 Ok(Spoke::Published { .. }) => {}
                 Ok(Spoke::Lost { seq }) => lost.push(seq),
@@ -190,6 +190,60 @@ proptest! {
         prop_assert_eq!(world.journal.into_keys().collect::<Vec<_>>(), (1..=sales).collect::<Vec<_>>());
         prop_assert_eq!(world.subscribed.len(), 2 * connects as usize);
         prop_assert_eq!(world.status.as_deref(), Some(&b"online"[..]));
+    }
+}
+
+/// Topics and payloads of all kinds, among them acks that are none of this epoch, or beyond all that was sold.
+fn heard() -> impl Strategy<Value = (String, Vec<u8>)> {
+    let topic = prop_oneof![
+        Just("pos/paris-1/till-1/ack".to_owned()),
+        Just("pos/paris-1/till-1/commands".to_owned()),
+        any::<String>(),
+    ];
+    let json = prop_oneof![
+        (any::<u32>(), any::<u32>()).prop_map(|(epoch, seq)| format!(r#"{{"epoch":{epoch},"seq":{seq}}}"#)),
+        any::<String>().prop_map(|text| format!("{{{text:?}:{text:?}}}")),
+    ];
+    let ack = (prop_oneof![Just(EPOCH), 1..=u32::MAX], 1_000..=u32::MAX).prop_map(|(epoch, seq)| {
+        let mut buffer = [0; Ack::MAX_BYTES];
+        Ack { epoch, seq }.encode(&mut buffer).unwrap().to_vec()
+    });
+    let payload = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..200),
+        prop::collection::vec(any::<u8>(), 0..200).prop_map(|mut bytes| {
+            bytes.insert(0, 1);
+            bytes
+        }),
+        json.prop_map(String::into_bytes),
+        ack,
+    ];
+    (topic, payload)
+}
+
+proptest! {
+    #[test]
+    fn nothing_but_a_true_ack_makes_events_safe(
+        heard in prop::collection::vec(heard(), 1..20), sales in 0..20u32, sent in 0..20u32,
+    ) {
+        let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
+        let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
+        let mut uplink = link(&queue);
+        for seq in 1..=sales {
+            block_on(queue.push(seq, &frame(seq))).unwrap();
+            uplink.sold();
+        }
+        let (mut world, mut buffer) = (World::default(), Box::new([0; MAX_FRAME]));
+        for _ in 0..sent {
+            block_on(uplink.speak(&mut world, &mut queue, 0, 0, &mut buffer)).unwrap();
+        }
+        for (topic, payload) in &heard {
+            let heard = uplink.hear(topic, payload, 1, 0);
+            prop_assert!(!matches!(heard, Heard::Safe(_)), "{:?}", heard);
+        }
+        prop_assert_eq!(uplink.window().unacked(), sales);
+        world.acks.clear();
+        let (_, lost) = deliver(&mut uplink, &mut queue, &mut world);
+        prop_assert_eq!((lost, queue.is_empty()), (vec![], true));
     }
 }
 

@@ -197,7 +197,7 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         if mem::take(&mut self.events.flash().failed) {
             reached = None;
         }
-        if reached.is_none() && !self.holds(seq, crc).await? {
+        if reached.is_none() && !self.holds(seq, crc, &mut item).await? {
             return Err(QueueError::Corrupted);
         }
         self.newest = seq;
@@ -225,10 +225,15 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
 
     /// Whether a reader will find that event. Pages whose marks are damaged take items that no reader comes to:
     /// such an event must not be confirmed. Goes through all that is held; [`follows`](Self::follows) spares that.
-    async fn holds(&mut self, seq: u32, crc: u32) -> Result<bool, QueueError<F::Error>> {
-        let (epoch, mut item, mut last) = (self.epoch, [0; ITEM], None::<PartHeader>);
+    async fn holds(
+        &mut self,
+        seq: u32,
+        crc: u32,
+        item: &mut [u8; ITEM],
+    ) -> Result<bool, QueueError<F::Error>> {
+        let (epoch, mut last) = (self.epoch, None::<PartHeader>);
         let mut items = self.events.iter().await?;
-        while let Some(entry) = items.next(&mut item).await? {
+        while let Some(entry) = items.next(&mut item[..]).await? {
             let Some((part, _)) = PartHeader::read(&entry) else {
                 continue;
             };

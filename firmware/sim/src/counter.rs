@@ -95,7 +95,7 @@ struct Counter<'t> {
     backoff: Backoff,
     clock: Clock,
     tally: &'t Tally,
-    buffers: Box<[[u8; MAX_FRAME]; 2]>,
+    buffer: Box<[u8; MAX_FRAME]>,
 }
 
 /// Works until the person quits. What is unacked then stays in the file, or is gone with the memory.
@@ -194,7 +194,7 @@ impl<'t> Counter<'t> {
             backoff: Backoff::new(250, 5_000),
             clock,
             tally,
-            buffers: Box::new([[0; MAX_FRAME]; 2]),
+            buffer: Box::new([0; MAX_FRAME]),
         })
     }
 
@@ -258,7 +258,7 @@ impl<'t> Counter<'t> {
                 oldest: self.uplink.window().oldest(),
                 time_ms: self.clock.unix_ms(self.clock.micros()),
             };
-            let [buffer, _] = &mut *self.buffers;
+            let buffer = &mut *self.buffer;
             let frame = self
                 .desk
                 .till
@@ -390,7 +390,7 @@ impl<'t> Counter<'t> {
             };
             let spoke = self
                 .uplink
-                .speak(client, queue, now, rand::random(), &mut self.buffers);
+                .speak(client, queue, now, rand::random(), &mut self.buffer);
             match block_on(spoke) {
                 Ok(Spoke::Nothing) => break,
                 Ok(Spoke::Published { .. }) => {}

@@ -10,7 +10,7 @@ use comptoir_queue::{Opened, QueueError, RamError, RamFlash, SaleQueue, block_on
 use comptoir_sim::faults::{Dice, Fate, Faults, Kind};
 use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
 use comptoir_wire::topic::Name;
-use comptoir_wire::{Ack, Currency, Header, MAX_FRAME, decode, encode, with_oldest};
+use comptoir_wire::{Ack, Currency, Header, MAX_FRAME, decode, encode, set_oldest};
 use embedded_svc::mqtt::client::asynch::{Client, Publish};
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 
@@ -33,6 +33,12 @@ impl Refusal for Gone {
     fn is_busy(&self) -> bool {
         false
     }
+}
+
+/// A frame as if nothing had been acked yet: what it says of that is of the moment it is sent.
+fn first_sent(frame: &[u8]) -> Vec<u8> {
+    let mut buffer = frame.to_vec();
+    set_oldest(&mut buffer, frame.len(), 1).unwrap().to_vec()
 }
 
 /// A link that drops, doubles, delays and hangs, and a gateway at its end.
@@ -71,7 +77,7 @@ impl World {
                 header.oldest <= self.upto + 1,
                 "an event was given up that no gateway has"
             );
-            let whole = with_oldest(&payload, 1, &mut [0; MAX_FRAME]).unwrap().to_vec();
+            let whole = first_sent(&payload);
             if header.seq == self.upto + 1 {
                 self.upto = header.seq;
                 self.journal.insert(header.seq, whole);
@@ -154,7 +160,7 @@ fn live(
     let mut till = Till::new(Ids::new(store, device, queue.epoch()), Currency::EUR);
     let mut autopilot = Autopilot::new(world.random.next_u64(), queue.newest(), 40);
     let mut uplink = Uplink::new(store, device, &queue, SETTINGS);
-    let mut buffers = Box::new([[0; MAX_FRAME]; 2]);
+    let mut buffer = Box::new([0; MAX_FRAME]);
     loop {
         let _ = block_on(uplink.greet(world));
         'connected: loop {
@@ -170,12 +176,13 @@ fn live(
                     oldest: uplink.window().oldest(),
                     time_ms,
                 };
-                let [buffer, _] = &mut *buffers;
-                let frame = till.event(seq, |event| encode(&header, event, buffer).unwrap().to_vec());
+                let frame = till.event(seq, |event| {
+                    encode(&header, event, &mut *buffer).unwrap().to_vec()
+                });
                 if let Some(frame) = frame {
                     match block_on(queue.push(seq, &frame)) {
                         Ok(()) => {
-                            let whole = with_oldest(&frame, 1, &mut [0; MAX_FRAME]).unwrap().to_vec();
+                            let whole = first_sent(&frame);
                             assert!(confirmed.insert(seq, whole).is_none(), "a number was given twice");
                             till.queued(seq);
                             uplink.sold();
@@ -191,7 +198,7 @@ fn live(
             loop {
                 let random = world.random.next_u32();
                 let now = world.now;
-                match block_on(uplink.speak(world, &mut queue, now, random, &mut buffers)) {
+                match block_on(uplink.speak(world, &mut queue, now, random, &mut buffer)) {
                     Ok(Spoke::Nothing) => break,
                     Ok(Spoke::Published { .. }) => {}
                     Ok(Spoke::Lost { seq }) => panic!("{seq} was lost"),

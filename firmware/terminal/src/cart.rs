@@ -1,6 +1,6 @@
 //! What a customer is about to buy.
 
-use comptoir_wire::{MAX_AMOUNT, MAX_LINES, MAX_PRODUCT};
+use comptoir_wire::{Line, LineSource, MAX_AMOUNT, MAX_LINES, MAX_PRODUCT};
 use heapless::{String, Vec};
 
 use crate::catalogue::Product;
@@ -46,6 +46,21 @@ pub enum CartError {
 pub struct Cart {
     lines: Vec<CartLine, MAX_LINES>,
     discount: Discount,
+}
+
+/// As an order has them.
+impl LineSource for Cart {
+    fn count(&self) -> usize {
+        self.lines.len()
+    }
+
+    fn line(&self, at: usize) -> Option<Line<'_>> {
+        self.lines.get(at).map(|line| Line {
+            product: &line.name,
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+        })
+    }
 }
 
 impl Cart {

@@ -1,8 +1,8 @@
 //! The acts at a till, and the events that they leave.
 
 use comptoir_wire::{
-    Date, Delivery, DeliveryStatus, Event, Line, Lines, MAX_ADDRESS, MAX_EMAIL, MAX_LINES, MAX_NAME,
-    MAX_PRODUCT, Order, OrderStatus, Payment as PaymentEvent, PaymentMethod, PaymentStatus,
+    Date, Delivery, DeliveryStatus, Event, Lines, MAX_ADDRESS, MAX_EMAIL, MAX_NAME, MAX_PRODUCT, Order,
+    OrderStatus, Payment as PaymentEvent, PaymentMethod, PaymentStatus,
 };
 use heapless::{Deque, String, Vec};
 
@@ -327,15 +327,10 @@ impl Till {
         let number = sale.number.unwrap_or(seq);
         let order_id = self.ids.id('o', number, 1);
         let address = sale.deliver_to.as_ref();
-        let mut lines = Vec::<Line<'_>, MAX_LINES>::new();
-        if let Subject::Current = subject {
-            // As many as the cart holds.
-            lines.extend(self.cart.lines().iter().map(|line| Line {
-                product: &line.name,
-                quantity: line.quantity,
-                unit_price: line.unit_price,
-            }));
-        }
+        let lines = match subject {
+            Subject::Current => Lines::from_source(&self.cart),
+            Subject::Last | Subject::Parcel(_) => Lines::from_slice(&[]),
+        };
         Some(match what {
             What::Order(status) => then(&Event::Order(Order {
                 order_id: &order_id,
@@ -346,7 +341,7 @@ impl Till {
                 amount: sale.amount,
                 status,
                 address: address.map(|(address, _)| address.as_str()),
-                lines: Lines::from_slice(&lines),
+                lines,
             })),
             What::Payment(method, status) => then(&Event::Payment(PaymentEvent {
                 payment_id: &self.ids.id('p', number, sale.attempts),

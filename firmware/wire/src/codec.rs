@@ -4,12 +4,16 @@
 //! with the same bounds. Postcard has no framing of its own, so fields one after another are exactly the
 //! bytes of the struct.
 
-use crate::{DecodeError, EncodeError, Fault};
+use crate::{DecodeError, EncodeError, Fault, LineSource};
 
 /// A type's bytes inside a frame.
 pub trait Record<'a>: Copy {
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError>;
     fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError>;
+    /// An element that is made when it is asked for. Only lines are.
+    fn of(_: &'a dyn LineSource, _at: usize) -> Option<Self> {
+        None
+    }
 }
 
 pub struct Writer<'b> {

@@ -54,11 +54,14 @@ pub struct OrderStatusChange<'a> {
 }
 
 impl<'a> Command<'a> {
+    /// Bytes of the longest: a price list with its version, number, currency and count, and of each price the
+    /// name's length, the name, and an amount of up to 40 bits.
+    pub const MAX_BYTES: usize = 1 + 1 + 3 + 2 + MAX_PRICES * (1 + MAX_PRODUCT + 6);
+
     /// Writes the command to the start of `buffer` and gives back what was written.
     ///
     /// # Errors
-    /// A field out of its bounds, or a buffer too small; [`MAX_FRAME`](crate::MAX_FRAME) bytes always
-    /// suffice.
+    /// A field out of its bounds, or a buffer too small; [`MAX_BYTES`](Self::MAX_BYTES) always suffice.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
         let mut w = Writer::frame(buffer)?;
         match self {

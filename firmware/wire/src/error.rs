@@ -144,9 +144,9 @@ impl Error for EncodeError {}
 /// Why a frame could not be copied with another `oldest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReframeError {
-    /// What was to be copied is no frame.
+    /// What is there is no frame.
     Decode(DecodeError),
-    /// The copy could not be made.
+    /// The other header could not be written.
     Encode(EncodeError),
 }
 

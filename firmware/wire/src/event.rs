@@ -7,7 +7,8 @@ use crate::seq::Seq;
 use crate::topic::Kind;
 use crate::value::{Currency, Date, DeliveryStatus, OrderStatus, PaymentMethod, PaymentStatus};
 use crate::{
-    DecodeError, EncodeError, Fault, MAX_ADDRESS, MAX_AMOUNT, MAX_EMAIL, MAX_LINES, MAX_NAME, MAX_PRODUCT,
+    DecodeError, EncodeError, Fault, LineSource, MAX_ADDRESS, MAX_AMOUNT, MAX_EMAIL, MAX_LINES, MAX_NAME,
+    MAX_PRODUCT,
 };
 
 /// The lines of an order, at most [`MAX_LINES`].
@@ -170,6 +171,10 @@ impl<'a> Record<'a> for Line<'a> {
             quantity: r.u32("lines.quantity")?,
             unit_price: r.at_most("lines.unit_price", MAX_AMOUNT)?,
         })
+    }
+
+    fn of(lines: &'a dyn LineSource, at: usize) -> Option<Self> {
+        lines.line(at)
     }
 }
 

@@ -73,23 +73,36 @@ pub fn encode<'b>(header: &Header, event: &Event<'_>, buffer: &'b mut [u8]) -> R
     Ok(writer.finish())
 }
 
-/// Copies a frame to the start of `buffer` with another `oldest`, and gives back the copy.
+/// Bytes before the event at most: the version, three numbers of 32 bits and one of 64.
+const MAX_HEAD: usize = 1 + 3 * 5 + 10;
+
+/// Gives the frame of `len` bytes at the start of `buffer` another `oldest`, in its place; gives it back.
 ///
 /// A terminal keeps whole frames, and acks arrive between the sale and the moment a frame is sent or sent
 /// again: the `oldest` on the air has to be that of the moment. The version and what is behind the header
-/// stay as they are.
+/// stay as they are. In its place, because a terminal has no memory to spare for a second frame.
 ///
 /// # Errors
-/// A frame whose header cannot be read, an `oldest` out of its bounds, or a buffer too small.
-pub fn with_oldest<'b>(frame: &[u8], oldest: u32, buffer: &'b mut [u8]) -> Result<&'b [u8], ReframeError> {
+/// A frame whose header cannot be read, an `oldest` out of its bounds, or a buffer too small: then the frame is
+/// as before.
+pub fn set_oldest(buffer: &mut [u8], len: usize, oldest: u32) -> Result<&[u8], ReframeError> {
+    let frame = buffer.get(..len).unwrap_or_default();
     let mut reader = Reader::frame(frame).map_err(ReframeError::Decode)?;
     let header = Header::read(&mut reader).map_err(ReframeError::Decode)?;
-    let mut writer = Writer::version(buffer, frame[0]).map_err(ReframeError::Encode)?;
+    let event = len - reader.rest().len()..len;
+    let mut head = [0; MAX_HEAD];
+    let mut writer = Writer::version(&mut head, frame[0]).map_err(ReframeError::Encode)?;
     Header { oldest, ..header }
         .write(&mut writer)
         .map_err(ReframeError::Encode)?;
-    writer.bytes(reader.rest()).map_err(ReframeError::Encode)?;
-    Ok(writer.finish())
+    let head = writer.finish();
+    let end = head.len() + event.len();
+    if end > buffer.len() {
+        return Err(ReframeError::Encode(EncodeError::BufferFull));
+    }
+    buffer.copy_within(event, head.len());
+    buffer[..head.len()].copy_from_slice(head);
+    Ok(&buffer[..end])
 }
 
 /// Reads the payload of an `orders`, `payments` or `deliveries` topic, all of it.

@@ -56,8 +56,8 @@ pub use ack::Ack;
 pub use command::{Command, Message, OrderStatusChange, Price, PriceList, Prices};
 pub use error::{DecodeError, EncodeError, Fault, ReframeError};
 pub use event::{Delivery, Event, Line, Lines, Order, Payment};
-pub use frame::{Frame, Header, decode, encode, peek_header, with_oldest};
-pub use seq::{Seq, SeqIter};
+pub use frame::{Frame, Header, decode, encode, peek_header, set_oldest};
+pub use seq::{LineSource, Seq, SeqIter};
 pub use value::{Currency, Date, DeliveryStatus, OrderStatus, PaymentMethod, PaymentStatus};
 
 /// The version this crate writes.

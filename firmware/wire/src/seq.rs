@@ -3,16 +3,30 @@
 use core::{fmt, marker::PhantomData};
 
 use crate::codec::{Reader, Record, Writer, bad};
-use crate::{DecodeError, EncodeError, Fault};
+use crate::{DecodeError, EncodeError, Fault, Line};
 
-/// A list of `T`: a slice to be written, or the checked bytes of a frame that was read. Both write the same
-/// bytes.
+/// Whoever has an order's lines in another form, and no memory for all of them in this one.
+pub trait LineSource: Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// The one at a place, from 0. `None` from [`count`](Self::count) on, and only then.
+    fn line(&self, at: usize) -> Option<Line<'_>>;
+}
+
+/// A list of `T`: a slice or a [`LineSource`] to be written, or the checked bytes of a frame that was read. All write
+/// the same bytes.
 pub struct Seq<'a, T> {
     source: Source<'a, T>,
 }
 
 enum Source<'a, T> {
     Slice(&'a [T]),
+    /// Those from the place `next` on, before the place `end`.
+    Lines {
+        next: usize,
+        end: usize,
+        of: &'a dyn LineSource,
+    },
     /// Invariant: `bytes` begins with `count` elements that were read once without an error.
     Frame {
         count: usize,
@@ -32,6 +46,7 @@ impl<'a, T> Seq<'a, T> {
     pub const fn len(&self) -> usize {
         match self.source {
             Source::Slice(slice) => slice.len(),
+            Source::Lines { next, end, .. } => end - next,
             Source::Frame { count, .. } => count,
         }
     }
@@ -42,15 +57,24 @@ impl<'a, T> Seq<'a, T> {
     }
 }
 
+impl<'a> Seq<'a, Line<'a>> {
+    /// A list to be written. Its bounds are checked when it is.
+    pub fn from_source(source: &'a dyn LineSource) -> Self {
+        Self {
+            source: Source::Lines {
+                next: 0,
+                end: source.count(),
+                of: source,
+            },
+        }
+    }
+}
+
 impl<'a, T: Record<'a>> Seq<'a, T> {
     /// The elements in order, each read when it is asked for.
     pub fn iter(&self) -> SeqIter<'a, T> {
-        let source = match self.source {
-            Source::Slice(slice) => Source::Slice(slice),
-            Source::Frame { count, bytes } => Source::Frame { count, bytes },
-        };
         SeqIter {
-            source,
+            source: self.source,
             element: PhantomData,
         }
     }
@@ -141,6 +165,11 @@ impl<'a, T: Record<'a>> Iterator for SeqIter<'a, T> {
                 let (first, rest) = slice.split_first()?;
                 *slice = rest;
                 Some(*first)
+            }
+            Source::Lines { next, end, of } => {
+                let at = *next;
+                *next = (at + 1).min(*end);
+                (at < *end).then(|| T::of(*of, at)).flatten()
             }
             Source::Frame { count, bytes } => {
                 *count = count.checked_sub(1)?;

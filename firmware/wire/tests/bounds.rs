@@ -89,7 +89,9 @@ fn the_largest_legal_frame_fits() {
         currency: Currency::EUR,
         prices: Prices::from_slice(&prices),
     };
-    Command::PriceList(list).encode(&mut [0; MAX_FRAME]).unwrap();
+    let mut buffer = [0; Command::MAX_BYTES];
+    let bytes = Command::PriceList(list).encode(&mut buffer).unwrap();
+    assert_eq!(bytes.len(), Command::MAX_BYTES);
 }
 
 #[test]

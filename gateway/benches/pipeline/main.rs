@@ -12,12 +12,14 @@
 //! wear     bytes written to disk at one event per second                                 (wear.rs)
 //! pages    POST → a page, → a thousand pages; lists                                      (pages.rs)
 //! append   appending to an empty journal | to one with many rows                         (append.rs)
+//! firmware the image for bare metal: flash, RAM; pos-sim: memory of a terminal, CPU      (firmware.rs)
 //! ```
 //!
 //! Prints one table, and writes it with every single run to `target/bench/pipeline.json`.
 
 mod append;
 mod drain;
+mod firmware;
 mod flow;
 mod jobs;
 mod latency;
@@ -36,7 +38,7 @@ use serde::Serialize;
 use report::Report;
 use stage::Stage;
 
-/// Rates, latencies, CPU and memory of the gateway beside a bare relay's.
+/// Rates, latencies, CPU and memory of the gateway beside a bare relay's; what a till takes.
 #[derive(Parser, Debug, Clone, Serialize)]
 struct Arguments {
     /// Events of each run of the live flow
@@ -86,6 +88,7 @@ enum Section {
     Wear,
     Pages,
     Append,
+    Firmware,
 }
 
 fn main() -> Result<()> {
@@ -136,6 +139,11 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     }
     if wanted(Section::Append) {
         append::measure(arguments, &mut report).await.context("append")?;
+    }
+    if wanted(Section::Firmware) {
+        firmware::measure(&stage, arguments, &mut report)
+            .await
+            .context("firmware")?;
     }
     println!("{report}");
     let file = report.write(arguments)?;

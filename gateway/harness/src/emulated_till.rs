@@ -16,8 +16,9 @@ use tokio::time::Instant;
 use crate::eventually::within;
 use crate::process::{Process, read_log};
 use crate::scratch::Scratch;
+pub use image::Image;
 use monitor::Monitor;
-pub use serial::ConfirmedSale;
+pub use serial::{ConfirmedSale, Stack};
 
 const QEMU: &str = "qemu-system-riscv32";
 /// Bytes of the flash bank, and where in it the board looks for its settings.
@@ -55,6 +56,14 @@ impl EmulatedTill {
             machine: None,
             scratch,
         })
+    }
+
+    /// What it runs.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn image() -> Result<Image> {
+        Image::read()
     }
 
     /// Switches it on.
@@ -169,6 +178,14 @@ impl EmulatedTill {
     /// The number of the sale that it confirmed last; 0 if there is none.
     pub fn newest(&self) -> u32 {
         self.sales().last().map_or(0, |sale| sale.seq)
+    }
+
+    /// What it used of its stack from its last start until it switched itself off.
+    ///
+    /// # Errors
+    /// It has not switched itself off.
+    pub fn stack(&self) -> Result<Stack> {
+        serial::stack(&self.log()).with_context(|| format!("the till tells no stack\n{}", self.log()))
     }
 
     /// What the serial line said, over all its lives.

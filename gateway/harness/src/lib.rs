@@ -25,7 +25,7 @@ mod scratch;
 mod usage;
 
 pub use audit::{Audit, audit};
-pub use emulated_till::{ConfirmedSale, EmulatedTill};
+pub use emulated_till::{ConfirmedSale, EmulatedTill, Image, Stack};
 pub use eventually::{eventually, within};
 pub use gateway::{Gateway, GatewayConfig};
 pub use kafka::{Jvm, Kafka, KafkaSettings, Node, fresh_prefix};

@@ -28,6 +28,20 @@ impl PosSim {
         let scratch = Scratch::new("pos-sim")?;
         let mut command = Command::new(sibling_binary("pos-sim")?);
         command.args(args).arg("--ledger").arg(ledger(&scratch));
+        Self::start(command, scratch)
+    }
+
+    /// The same with no ledger, whose writing costs time.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn without_ledger<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<Self> {
+        let mut command = Command::new(sibling_binary("pos-sim")?);
+        command.args(args);
+        Self::start(command, Scratch::new("pos-sim")?)
+    }
+
+    fn start(command: Command, scratch: Scratch) -> Result<Self> {
         let process = Process::spawn("pos-sim", command, &scratch.join("pos-sim.log"))?;
         Ok(Self { process, scratch })
     }

@@ -11,6 +11,7 @@ mod demo;
 mod embedded_broker;
 mod exactly_once;
 mod faults;
+mod firmware_size;
 mod full;
 mod hostile_input;
 mod http;

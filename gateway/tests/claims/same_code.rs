@@ -9,7 +9,7 @@ use comptoir_link::{Refusal, Settings, Spoke, Uplink};
 use comptoir_queue::{RamFlash, SaleQueue, block_on};
 use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
 use comptoir_wire::topic::Name;
-use comptoir_wire::{Currency, Event, Header, MAX_FRAME, decode, encode, with_oldest};
+use comptoir_wire::{Currency, Event, Header, MAX_FRAME, decode, encode, set_oldest};
 use embedded_svc::mqtt::client::asynch::Publish;
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 
@@ -27,8 +27,8 @@ type Published = BTreeMap<u32, (String, Vec<u8>)>;
 
 fn record(published: &mut Published, topic: &str, payload: &[u8]) -> Result<()> {
     let seq = decode(payload)?.header.seq;
-    let mut buffer = [0; MAX_FRAME];
-    let bytes = with_oldest(payload, 1, &mut buffer)?.to_vec();
+    let mut buffer = payload.to_vec();
+    let bytes = set_oldest(&mut buffer, payload.len(), 1)?.to_vec();
     let again = (topic.to_owned(), bytes);
     let first = published.entry(seq).or_insert_with(|| again.clone());
     ensure!(*first == again, "{seq} was published again as something else");
@@ -77,7 +77,7 @@ fn published_here() -> Result<Published> {
     let mut catalogue = Catalogue::<64>::new(Currency::EUR);
     Autopilot::stock(&mut catalogue);
     let mut autopilot = Autopilot::new(SEED, 0, LONG_EVERY);
-    let mut frames = [[0; MAX_FRAME]; 2];
+    let mut frame = [0; MAX_FRAME];
     let (mut wire, mut published) = (Wire(Vec::new()), Published::new());
     while let Some(seq) = queue.next_seq().filter(|&seq| seq <= EVENTS) {
         autopilot.act(&mut till, &catalogue);
@@ -87,17 +87,15 @@ fn published_here() -> Result<Published> {
             oldest: uplink.window().oldest(),
             time_ms: 0,
         };
-        let encoded = till.event(seq, |event| {
-            encode(&header, event, &mut frames[0]).map(<[u8]>::len)
-        });
+        let encoded = till.event(seq, |event| encode(&header, event, &mut frame).map(<[u8]>::len));
         let Some(len) = encoded.transpose()? else {
             continue;
         };
-        block_on(queue.push(seq, &frames[0][..len])).map_err(|error| anyhow!("keep {seq}: {error}"))?;
+        block_on(queue.push(seq, &frame[..len])).map_err(|error| anyhow!("keep {seq}: {error}"))?;
         till.queued(seq);
         uplink.sold();
     }
-    while block_on(uplink.speak(&mut wire, &mut queue, 0, 0, &mut frames))
+    while block_on(uplink.speak(&mut wire, &mut queue, 0, 0, &mut frame))
         .map_err(|error| anyhow!("publish: {error}"))?
         != Spoke::Nothing
     {}

@@ -7,6 +7,7 @@
 mod flash;
 mod machine;
 mod nic;
+mod stack;
 mod till;
 
 use core::panic::PanicInfo;
@@ -31,6 +32,7 @@ embassy_time_driver::time_driver_impl!(static CLOCK: Clock = Clock);
 
 #[riscv_rt::entry]
 fn main() -> ! {
+    stack::paint();
     let code = match till::run() {
         Ok(()) => 0,
         Err(trouble) => {
@@ -38,6 +40,8 @@ fn main() -> ! {
             1
         }
     };
+    let (used, stack) = stack::used();
+    say!("till: stack {used} bytes of {stack}");
     machine::exit(code)
 }
 

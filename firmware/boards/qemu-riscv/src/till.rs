@@ -39,8 +39,9 @@ impl Board for Machine {
 pub fn run() -> Result<(), &'static str> {
     static mut MEMORY: Memory = Memory::new();
     static mut PACKETS: Buffers = Buffers::new();
+    let (memory, packets) = (&raw mut MEMORY, &raw mut PACKETS);
     // SAFETY: `run` is called once, by the entry.
-    let (memory, packets) = unsafe { (&mut *(&raw mut MEMORY), &mut *(&raw mut PACKETS)) };
+    let (memory, packets) = unsafe { (&mut *memory, &mut *packets) };
     // SAFETY: as above, once.
     let mut flash = unsafe { Flash::take() };
     let mut text = [0; 256];

@@ -419,3 +419,44 @@ fn told(summary: &Summary) -> String {
         latency.max,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../../deploy/debian/pos-sim.1");
+
+    /// The long options under that heading of the manual page.
+    fn in_the_page(heading: &str) -> BTreeSet<String> {
+        let section = PAGE
+            .split(".SH ")
+            .find_map(|section| section.strip_prefix(heading));
+        let entries = section
+            .into_iter()
+            .flat_map(|section| section.split(".TP\n").skip(1));
+        entries
+            .filter_map(|entry| {
+                // The entry's first line names them: \fB\-\-queue\-limit\fR \fIN\fR
+                let (_, option) = entry.lines().next()?.split_once(r"\-\-")?;
+                let (name, _) = option.split_once(r"\f")?;
+                Some(name.replace(r"\-", "-"))
+            })
+            .collect()
+    }
+
+    fn in_the_help(command: &clap::Command) -> BTreeSet<String> {
+        let long = command.get_arguments().filter_map(clap::Arg::get_long);
+        long.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_manual_page_has_the_options_that_the_help_has() {
+        let mut command = Invocation::command();
+        command.build();
+        assert_eq!(in_the_page("OPTIONS\n"), in_the_help(&command));
+        let till = command.find_subcommand("till").unwrap();
+        assert_eq!(in_the_page("OPTIONS OF POS\\-SIM TILL\n"), in_the_help(till));
+    }
+}

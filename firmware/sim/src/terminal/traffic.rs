@@ -16,8 +16,8 @@ use crate::ledger::Sold;
 use crate::queue::Queue;
 
 thread_local! {
-    /// A frame as it is kept, and as it is sent. They are large, and no terminal needs them between two turns.
-    static BUFFERS: RefCell<Box<[[u8; MAX_FRAME]; 2]>> = RefCell::new(Box::new([[0; MAX_FRAME]; 2]));
+    /// For a frame. It is large, and no terminal needs it between two turns.
+    static BUFFER: RefCell<Box<[u8; MAX_FRAME]>> = RefCell::new(Box::new([0; MAX_FRAME]));
 }
 
 impl Terminal {
@@ -145,8 +145,7 @@ impl Terminal {
             queue.flash().cut_power(cut);
         }
         let audited = shared.ledger.is_some();
-        let pushed = BUFFERS.with_borrow_mut(|buffers| {
-            let [buffer, _] = &mut **buffers;
+        let pushed = BUFFER.with_borrow_mut(|buffer| {
             let event = self.source.event(seq, now_ms, |event, time_ms| {
                 let header = Header {
                     epoch,
@@ -159,7 +158,7 @@ impl Terminal {
                 } else {
                     Box::default()
                 };
-                let frame = encode(&header, event, buffer)?;
+                let frame = encode(&header, event, &mut **buffer)?;
                 Ok((event.kind(), key, frame.len()))
             })?;
             Some(event.map(|(kind, key, len)| (kind, key, queue.push(seq, &buffer[..len]))))
@@ -218,8 +217,8 @@ impl Terminal {
                 break Ok(());
             };
             let random = self.rng.next_u32();
-            let spoke = BUFFERS
-                .with_borrow_mut(|buffers| block_on(self.uplink.speak(client, queue, now, random, buffers)));
+            let spoke = BUFFER
+                .with_borrow_mut(|buffer| block_on(self.uplink.speak(client, queue, now, random, buffer)));
             match spoke {
                 Ok(Spoke::Published { seq, again: resent }) => {
                     published += 1;

@@ -1,10 +1,62 @@
 //! The image that the emulated till runs.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
+use object::elf::{SHF_ALLOC, SHF_WRITE};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, SymbolKind};
+
+/// An image, as its ELF file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Bytes that a chip would have in flash: code, constants, and what variables are at the start.
+    pub flash: u64,
+    /// Bytes of all variables; the stack comes on top.
+    pub variables: u64,
+    /// What is in flash, without gaps.
+    pub contents: Vec<u8>,
+    /// Names of all functions that are linked in.
+    pub functions: Vec<String>,
+}
+
+impl Image {
+    /// # Errors
+    /// The image cannot be built, or is no ELF file.
+    pub(super) fn read() -> Result<Self> {
+        let path = built()?;
+        let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
+        let file = object::File::parse(&*bytes).with_context(|| format!("read {}", path.display()))?;
+        let (mut contents, mut variables) = (Vec::new(), 0);
+        for section in file.sections() {
+            let SectionFlags::Elf { sh_flags } = section.flags() else {
+                continue;
+            };
+            if sh_flags & u64::from(SHF_ALLOC) == 0 {
+                continue;
+            }
+            contents.extend_from_slice(section.data()?);
+            // These two stand for what is left: there is no heap, and what the stack takes is measured.
+            let is_rest = matches!(section.name()?, ".stack" | ".heap");
+            if sh_flags & u64::from(SHF_WRITE) != 0 && !is_rest {
+                variables += section.size();
+            }
+        }
+        let functions = file
+            .symbols()
+            .filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0)
+            .map(|symbol| Ok(format!("{:#}", rustc_demangle::demangle(symbol.name()?))))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            flash: u64::try_from(contents.len())?,
+            variables,
+            contents,
+            functions,
+        })
+    }
+}
 
 /// Builds it, once per process: after a build of these sources that is a look at their times.
 ///

@@ -10,6 +10,28 @@ pub struct ConfirmedSale {
     pub key: String,
 }
 
+/// A line `till: stack {used} bytes of {size}`, the last before it switches itself off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stack {
+    /// Bytes at the deepest.
+    pub used: u64,
+    /// Bytes that the variables leave it.
+    pub size: u64,
+}
+
+/// `None` before it has switched itself off.
+pub(super) fn stack(log: &str) -> Option<Stack> {
+    let (used, size) = log
+        .lines()
+        .last()?
+        .strip_prefix("till: stack ")?
+        .split_once(" bytes of ")?;
+    Some(Stack {
+        used: used.parse().ok()?,
+        size: size.parse().ok()?,
+    })
+}
+
 /// The sales of a log, in its order.
 pub(super) fn sales(log: &str) -> Vec<ConfirmedSale> {
     log.lines().filter_map(sale).collect()

@@ -1,0 +1,212 @@
+//! The MQTT broker and the gateway behind it, in one: what they do is up to a [`Mood`].
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use comptoir_wire::{Ack, decode};
+use rumqttc::v5::mqttbytes::v5::{
+    ConnAck, ConnectReturnCode, Packet, PingResp, PubAck, Publish, SubAck, SubscribeReasonCode,
+};
+use rumqttc::v5::mqttbytes::{Error, QoS};
+
+use crate::shore::Shore;
+
+pub const STORE: &str = "paris-1";
+pub const DEVICE: &str = "till-7";
+/// Without a reason: all went well.
+const DISCONNECT: [u8; 2] = [0xe0, 0];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// As they should be.
+    Well,
+    /// Nobody listens.
+    Away,
+    /// Connections are taken, and nothing is ever answered.
+    Deaf,
+    /// The MQTT broker does all that it should; the gateway behind it does not ack.
+    NoGateway,
+}
+
+/// One connection of the till.
+#[derive(Default)]
+struct Conversation {
+    heard: BytesMut,
+    said: BytesMut,
+    packets: u16,
+}
+
+pub struct Shop {
+    mood: Mood,
+    conversation: Conversation,
+    /// Connections that came to a CONNECT.
+    pub connects: u32,
+    /// Payloads of the status topic, in order.
+    pub status: Vec<Bytes>,
+    /// The gateway's: events by their numbers, in the order of which it takes them.
+    pub journal: BTreeMap<u32, Bytes>,
+    /// What the gateway told the till last, retained.
+    ack: Option<Ack>,
+}
+
+impl Shop {
+    pub fn new() -> Self {
+        Self {
+            mood: Mood::Well,
+            conversation: Conversation::default(),
+            connects: 0,
+            status: Vec::new(),
+            journal: BTreeMap::new(),
+            ack: None,
+        }
+    }
+
+    pub fn set(&mut self, mood: Mood) {
+        self.mood = mood;
+    }
+
+    /// Bytes for the till, MQTT or not; for nobody if it is not connected.
+    pub fn say(&mut self, bytes: &[u8]) {
+        self.conversation.said.extend_from_slice(bytes);
+    }
+
+    /// A message for the till.
+    pub fn publish(&mut self, leaf: &str, payload: &[u8]) {
+        self.conversation.packets += 1;
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: topic(leaf).into(),
+            pkid: self.conversation.packets,
+            payload: Bytes::copy_from_slice(payload),
+            properties: None,
+        };
+        self.answer(Packet::Publish(publish));
+    }
+
+    pub fn turn(&mut self, shore: &mut Shore<'_>) {
+        if self.mood == Mood::Away {
+            shore.refuse();
+            return;
+        }
+        if shore.accept() {
+            self.conversation = Conversation::default();
+        }
+        let socket = shore.connection();
+        let heard = &mut self.conversation.heard;
+        while socket.can_recv() {
+            let taken = socket.recv(|bytes| {
+                heard.extend_from_slice(bytes);
+                (bytes.len(), ())
+            });
+            taken.unwrap();
+        }
+        if self.mood == Mood::Deaf {
+            return;
+        }
+        loop {
+            // The codec wants a reason in a DISCONNECT, which MQTT does not.
+            if self.conversation.heard.starts_with(&DISCONNECT) {
+                socket.close();
+                break;
+            }
+            match Packet::read(&mut self.conversation.heard, None) {
+                Ok(packet) => self.hear(packet),
+                Err(Error::InsufficientBytes(_)) => break,
+                // The till is told nonsense, and never says any.
+                Err(error) => panic!("the till says what is no MQTT: {error:?}"),
+            }
+        }
+        if socket.can_send() {
+            let sent = socket.send_slice(&self.conversation.said).unwrap();
+            let _ = self.conversation.said.split_to(sent);
+        }
+        if !socket.may_recv() && socket.may_send() && self.conversation.said.is_empty() {
+            socket.close();
+        }
+    }
+
+    fn hear(&mut self, packet: Packet) {
+        match packet {
+            Packet::Connect(_, will, _) => {
+                assert_eq!(will.unwrap().message, "offline");
+                self.connects += 1;
+                self.answer(Packet::ConnAck(ConnAck {
+                    session_present: false,
+                    code: ConnectReturnCode::Success,
+                    properties: None,
+                }));
+            }
+            Packet::Subscribe(subscribe) => {
+                let granted = SubscribeReasonCode::Success(QoS::AtLeastOnce);
+                self.answer(Packet::SubAck(SubAck {
+                    pkid: subscribe.pkid,
+                    return_codes: vec![granted; subscribe.filters.len()],
+                    properties: None,
+                }));
+                if subscribe.filters.iter().any(|filter| filter.path == topic("ack")) {
+                    self.tell();
+                }
+            }
+            Packet::Publish(publish) => {
+                assert_eq!(publish.qos, QoS::AtLeastOnce);
+                self.answer(Packet::PubAck(PubAck::new(publish.pkid, None)));
+                self.take(&publish);
+            }
+            Packet::PingReq(_) => self.answer(Packet::PingResp(PingResp)),
+            Packet::PubAck(_) => {}
+            other => panic!("a till has no reason to say {other:?}"),
+        }
+    }
+
+    /// As the gateway does: in order, each once, and an ack of all that is safe.
+    fn take(&mut self, publish: &Publish) {
+        let publish_topic = std::str::from_utf8(&publish.topic).unwrap();
+        if publish_topic == topic("status") {
+            assert!(publish.retain);
+            self.status.push(publish.payload.clone());
+            return;
+        }
+        let frame = decode(&publish.payload).unwrap();
+        assert_eq!(publish_topic, topic(frame.event.kind().as_str()));
+        let header = frame.header;
+        let newest = self.newest();
+        assert!(
+            header.oldest <= newest + 1,
+            "the till has deleted what no gateway has"
+        );
+        if self.mood != Mood::Well {
+            return;
+        }
+        if header.seq == newest + 1 {
+            self.journal.insert(header.seq, publish.payload.clone());
+        }
+        self.ack = Some(Ack {
+            epoch: header.epoch,
+            seq: self.newest(),
+        });
+        self.tell();
+    }
+
+    /// The highest number in the journal.
+    pub fn newest(&self) -> u32 {
+        self.journal.last_key_value().map_or(0, |(&seq, _)| seq)
+    }
+
+    fn tell(&mut self) {
+        if let Some(ack) = self.ack {
+            let mut buffer = [0; Ack::MAX_BYTES];
+            let payload = ack.encode(&mut buffer).unwrap().to_vec();
+            self.publish("ack", &payload);
+        }
+    }
+
+    fn answer(&mut self, packet: Packet) {
+        packet.write(&mut self.conversation.said, None).unwrap();
+    }
+}
+
+fn topic(leaf: &str) -> String {
+    format!("pos/{STORE}/{DEVICE}/{leaf}")
+}
