@@ -100,7 +100,6 @@ async fn bad_settings_leave_the_gateway_on_its_last_good_ones() -> Result<()> {
     gateway.wait_ready().await?;
     let state = gateway.get_json("/api/gateway").await?;
     ensure!(state["settings_problems"] == json!([]), "{state}");
-    let good = fs::read_to_string(gateway.config_file())?;
 
     // Somebody edits the file, and another program's settings are not right either.
     ensure!(gateway.terminate().await?.success());
