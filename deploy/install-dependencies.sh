@@ -109,6 +109,8 @@ look_for_arm_tools() {
         missing "Debian's Cargo" cargo-web
     }
     compgen -G '/usr/src/rustc-*/library/Cargo.toml' >/dev/null || missing "Rust's source" rust-web-src
+    # rustup's toolchains bring theirs.
+    has ld.lld || missing "a linker that packs relocations" lld
 }
 
 look_for_image_tools() {

@@ -21,6 +21,8 @@ readonly cache="${COMPTOIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/comptoir}"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$top/target/arm}"
 # Debian 12's, and Raspberry Pi OS's of its time.
 readonly newest_glibc=2.36
+# What a Pi Zero's card and memory are to hold without being noticed.
+readonly largest_bytes=16000000
 
 say() { printf 'arm: %s\n' "$*" >&2; }
 fail() {
@@ -105,25 +107,55 @@ arm64_sysroot() {
 
 # ---- building ----
 
-readonly -a what=(--profile "$profile" -p comptoir-gateway -p comptoir-sim --bin gateway --bin pos-sim)
+# Each with its package: arguments for the linker are of one binary at a time.
+readonly -a binaries=(comptoir-gateway:gateway comptoir-sim:pos-sim)
 
 # librdkafka's configure does not look at Rust's target: it takes CC, CXX and AR. Once these are set, what runs during
 # the build (sqlx's macros, with SQLite inside) needs the HOST_ ones. A RUSTFLAGS of somebody's, even an empty one, would
 # take the place of the target's own flags.
+#
+# C gets no tables for unwinding: no panic passes through it, for the callbacks that it makes end one at their border.
+# Each function stands in a section of its own, so that the linker leaves out what nobody calls.
 cross_environment() {
     unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
     export CC="$gnu-gcc" CXX="$gnu-g++" AR="$gnu-ar" HOST_CC=gcc HOST_CXX=g++ HOST_AR=ar
+    export CFLAGS="-ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fno-unwind-tables"
     export "CARGO_TARGET_${capitals}_LINKER=$gnu-gcc"
+}
+
+# lld packs the relocations of a position-independent program (glibc reads that since 2.36) into a thirtieth, and keeps
+# one of several equal functions. GNU ld of Debian 12 does neither on ARM.
+link_arguments() { # folder that may hold ld.lld, or nothing
+    if [[ -n "$1" && -x "$1/ld.lld" ]]; then
+        printf '%s\n' "-Clink-arg=-B$1"
+    elif ! has ld.lld; then
+        say "no lld (Debian's lld): the programs get larger"
+        return
+    fi
+    printf '%s\n' -Clink-arg=-fuse-ld=lld -Clink-arg=-Wl,-z,pack-relative-relocs,--icf=safe
+}
+
+build_each() { # folder that may hold ld.lld, or nothing; cargo and its arguments
+    local entry
+    local -a link
+    mapfile -t link < <(link_arguments "$1")
+    shift
+    for entry in "${binaries[@]}"; do
+        "$1" rustc --locked --target "$triple" --profile "$profile" "${@:2}" \
+            -p "${entry%%:*}" --bin "${entry##*:}" -- "${link[@]}"
+    done
 }
 
 build_rustup() (
     cross_environment
-    cargo build --locked --target "$triple" "${what[@]}"
+    host="$(rustc --version --verbose | sed -n 's/^host: //p')"
+    build_each "$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld" cargo
 )
 
 build_cross() (
     CC="$gnu-gcc" CXX="$gnu-g++" AR="$gnu-ar" HOST_CC=gcc HOST_CXX=g++ HOST_AR=ar CROSS_CONFIG="$top/cross.toml" \
-        cross build --locked --target "$triple" "${what[@]}"
+        cross build --locked --target "$triple" --profile "$profile" \
+        -p comptoir-gateway -p comptoir-sim --bin gateway --bin pos-sim
 )
 
 build_debian() (
@@ -134,12 +166,13 @@ build_debian() (
     sysroot=
     if [[ "$debian" == arm64 ]] && sysroot="$(arm64_sysroot)"; then
         export "CARGO_TARGET_${capitals}_RUSTFLAGS=--sysroot=$sysroot"
-        /usr/bin/cargo build --locked --target "$triple" "${what[@]}"
+        build_each "" /usr/bin/cargo
     else
         # No such package for armhf that fits. The standard library's source is there; stable compilers build it only
         # when told that they may.
         say "building the standard library too, from $(debian_source)"
-        RUSTC_BOOTSTRAP=1 /usr/bin/cargo build -Zbuild-std=std,panic_abort --locked --target "$triple" "${what[@]}"
+        export RUSTC_BOOTSTRAP=1
+        build_each "" /usr/bin/cargo -Zbuild-std=std,panic_abort
     fi
 )
 
@@ -154,10 +187,13 @@ examine() { # binary
         *) fail "$1 needs $library, which a fresh system does not have" ;;
         esac
     done < <(readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
-    glibc="$(readelf -W --dyn-syms "$1" | grep -o 'GLIBC_[0-9.]*' | cut -d _ -f 2 | sort -Vu | tail -n 1)"
+    # Packed relocations are a feature with a name in the place of a number.
+    glibc="$(readelf -W --version-info "$1" | grep -o 'GLIBC_[0-9.]*\|GLIBC_ABI_DT_RELR' |
+        sed 's/GLIBC_ABI_DT_RELR/GLIBC_2.36/' | cut -d _ -f 2 | sort -Vu | tail -n 1)"
     [[ "$(printf '%s\n%s\n' "$glibc" "$newest_glibc" | sort -V | tail -n 1)" == "$newest_glibc" ]] ||
         fail "$1 needs glibc $glibc, and Debian 12 has $newest_glibc"
     size="$(stat -c %s "$1")"
+    ((size < largest_bytes)) || say "$1 has $size bytes, and is to stay below $largest_bytes"
     printf '%-60s %6.1f MB, glibc %s or later\n' "${1#"$top/"}" "$((size / 1000))e-3" "$glibc"
 }
 

@@ -75,5 +75,7 @@ grep -v '^$' "$parts/log" >&2 || true
 package="$(find "${CARGO_TARGET_DIR:-target}" -name "comptoir-gateway_*_$architecture.deb" -newer "$parts/scripts/postrm" |
     head -n 1)"
 [[ -n "$package" ]] || fail "cargo-deb has made no package"
-printf 'package: %s bytes\n' "$(stat -c %s "$package")" >&2
+size="$(stat -c %s "$package")"
+printf 'package: %s bytes\n' "$size" >&2
+((size < 8000000)) || fail "it is to stay below 8 MB"
 printf '%s\n' "$package"

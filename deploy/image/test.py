@@ -343,6 +343,9 @@ def test(options, work):
         say(f"ready {pi.ready(900):.1f} s after power-on (settings with two errors)")
         if pi.gateway()["store"] != STORE:
             raise Failed(f"the last good settings are not in force: {pi.gateway()['store']}")
+        named = [problem.get("key") or problem["message"] for problem in pi.gateway()["settings_problems"]]
+        if len(named) != 2 or "STORE" not in named or not any("KAFKA_BROKER" in name for name in named):
+            raise Failed(f"the gateway page does not name them: {named}")
         report = pi.ssh("cat /boot/firmware/comptoir-settings.log")
         if "STORE" not in report or "KAFKA_BROKER" not in report or "STORE" not in pi.console.read_text(errors="replace"):
             raise Failed(f"the report does not name them, or the console does not: {report}")

@@ -19,7 +19,7 @@ use crate::bridge::readback::ReadBackLoop;
 use crate::bridge::relay::Relay;
 use crate::broker::EmbeddedBroker;
 use crate::commands::Commands;
-use crate::config::{Config, MqttUrl};
+use crate::config::{Config, ConfigError, MqttUrl};
 use crate::dashboard::{self, Audience, Backlog, Live, Shop};
 use crate::ingest::Ingest;
 use crate::ingest::decode::Decoder;
@@ -79,12 +79,17 @@ pub fn kafka_settings(config: &Config) -> Option<kafka::Settings> {
 
 impl App {
     /// Opens files and ports. Nothing runs yet, but the built-in MQTT broker's own threads.
-    pub async fn build(config: &Config) -> anyhow::Result<App> {
-        Self::build_with(config, None).await
+    /// `problems` are those of other settings, in whose place `config` is used.
+    pub async fn build(config: &Config, problems: Vec<ConfigError>) -> anyhow::Result<App> {
+        Self::build_with(config, problems, None).await
     }
 
     /// As [`App::build`], on a Kafka in memory that the pages can take down.
-    pub async fn build_with(config: &Config, demo: Option<kafka::Switch>) -> anyhow::Result<App> {
+    pub async fn build_with(
+        config: &Config,
+        problems: Vec<ConfigError>,
+        demo: Option<kafka::Switch>,
+    ) -> anyhow::Result<App> {
         // An error means that somebody has chosen one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Arc::new(Metrics::new().context("the metrics could not be set up")?);
@@ -134,6 +139,7 @@ impl App {
         let shop = Arc::new(Shop {
             store: config.store.clone(),
             currency: config.currency,
+            settings_problems: problems,
             journal: journal.clone(),
             projection,
             decoder: decoder.clone(),

@@ -1,9 +1,11 @@
 //! The configuration: defaults, then the file, then the environment (`COMPTOIR_SECTION__KEY`), the later
 //! over the earlier. Checked once, at the start; a key that is not known is refused.
 
+mod last_good;
+mod problem;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,14 +16,11 @@ use serde::{Deserialize, Deserializer};
 
 use crate::event::DeviceId;
 use crate::sale::Currency;
+pub use last_good::keep_as_last_good;
+pub use problem::{ConfigError, read_report};
 
 /// Where the packaged gateway has its file. Used when it is there and no other is named.
 pub const DEFAULT_FILE: &str = "/etc/comptoir/gateway.toml";
-
-/// One clear sentence: what is wrong, and in which key.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(String);
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -165,7 +164,11 @@ impl Config {
         let mut figment = Figment::new();
         match file {
             Some(file) if !file.is_file() => {
-                return Err(ConfigError(format!("{}: no such file", file.display())));
+                return Err(ConfigError {
+                    place: Some(file.display().to_string()),
+                    key: None,
+                    message: "no such file".to_owned(),
+                });
             }
             Some(file) => figment = figment.merge(Toml::file_exact(file)),
             None if Path::new(DEFAULT_FILE).is_file() => {
@@ -178,43 +181,25 @@ impl Config {
         Self::from_figment(figment.merge(environment.split("__")))
     }
 
-    /// As [`Config::load`]. Where that fails and an earlier start has left its settings (see
-    /// [`keep_as_last_good`]), these, and what is wrong with the present ones.
-    pub fn load_or_last_good(
-        file: Option<&Path>,
-        last_good: Option<&Path>,
-    ) -> Result<(Self, Option<ConfigError>), ConfigError> {
-        let problem = match Self::load(file) {
-            Ok(config) => return Ok((config, None)),
-            Err(problem) => problem,
-        };
-        // The last good settings may not fit either, where it is the environment that is wrong: then what is
-        // wrong with the present ones is what is to be said.
-        match last_good
-            .filter(|last_good| last_good.is_file())
-            .map(|last_good| Self::load(Some(last_good)))
-        {
-            Some(Ok(config)) => Ok((config, Some(problem))),
-            _ => Err(problem),
-        }
-    }
-
     /// Reads and checks.
     pub fn from_figment(figment: Figment) -> Result<Self, ConfigError> {
-        let config: Config = figment.extract().map_err(|error| ConfigError(describe(&error)))?;
-        config.check()?;
+        let config: Config = figment.extract().map_err(|error| ConfigError::read(&error))?;
+        config.check().map_err(|error| error.found_in(&figment))?;
         Ok(config)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
         if let Err(error) = DeviceId::new(&self.store, crate::event::COUNTER) {
-            return Err(ConfigError(error.to_string()));
+            return Err(ConfigError::of("store", error.to_string()));
         }
         if self.journal.max_bytes < MIN_JOURNAL_BYTES {
-            return Err(ConfigError(format!(
-                "journal.max_bytes: {} is too small, at least {MIN_JOURNAL_BYTES}",
-                self.journal.max_bytes
-            )));
+            return Err(ConfigError::of(
+                "journal.max_bytes",
+                format!(
+                    "{} is too small, at least {MIN_JOURNAL_BYTES}",
+                    self.journal.max_bytes
+                ),
+            ));
         }
         if self
             .kafka
@@ -222,28 +207,31 @@ impl Config {
             .as_deref()
             .is_some_and(|brokers| brokers.trim().is_empty())
         {
-            return Err(ConfigError(
-                "kafka.brokers: empty; leave it out to buffer without Kafka".to_owned(),
+            return Err(ConfigError::of(
+                "kafka.brokers",
+                "empty; leave it out to buffer without Kafka",
             ));
         }
         let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.http.mdns.len() > 63 || !self.http.mdns.chars().all(label) {
-            return Err(ConfigError(
-                "http.mdns: a name of a-z, 0-9 and '-', without .local; empty to announce none".to_owned(),
+            return Err(ConfigError::of(
+                "http.mdns",
+                "a name of a-z, 0-9 and '-', without .local; empty to announce none",
             ));
         }
         if self.kafka.partitions.is_some_and(|partitions| partitions < 1) {
-            return Err(ConfigError("kafka.partitions: at least 1".to_owned()));
+            return Err(ConfigError::of("kafka.partitions", "at least 1"));
         }
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if !self.kafka.topic_prefix.chars().all(valid) {
-            return Err(ConfigError(
-                "kafka.topic_prefix: only letters, digits, '.', '_' and '-'".to_owned(),
+            return Err(ConfigError::of(
+                "kafka.topic_prefix",
+                "only letters, digits, '.', '_' and '-'",
             ));
         }
         for (property, why) in OURS {
             if self.kafka.properties.contains_key(*property) {
-                return Err(ConfigError(format!("kafka.properties.{property}: {why}")));
+                return Err(ConfigError::of(format!("kafka.properties.{property}"), *why));
             }
         }
         Ok(())
@@ -256,28 +244,6 @@ impl Config {
             .clone()
             .unwrap_or_else(|| format!("comptoir-{}", self.store))
     }
-}
-
-/// Copies settings with which a gateway has started to where [`Config::load_or_last_good`] looks for them. Whole
-/// or not at all, and for the gateway's eyes only: there may be passwords in it.
-pub fn keep_as_last_good(file: Option<&Path>, last_good: &Path) -> std::io::Result<()> {
-    let file = file.unwrap_or(Path::new(DEFAULT_FILE));
-    let settings = match std::fs::read(file) {
-        Ok(settings) => settings,
-        // The environment alone has made the configuration.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    // A card that is written at every start for nothing wears.
-    if std::fs::read(last_good).is_ok_and(|kept| kept == settings) {
-        return Ok(());
-    }
-    let folder = last_good.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut new = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-    new.write_all(&settings)?;
-    new.as_file().sync_all()?;
-    new.persist(last_good)?;
-    Ok(())
 }
 
 /// Properties on which the guarantee rests.
@@ -295,19 +261,6 @@ const OURS: &[(&str, &str)] = &[
     ("group.id", "is made of the store's name"),
     ("acks", "is always all; exactly-once rests on it"),
 ];
-
-fn describe(error: &figment::Error) -> String {
-    let mut text = String::new();
-    if let Some(metadata) = &error.metadata
-        && let Some(source) = &metadata.source
-    {
-        text = format!("{source}: ");
-    }
-    if !error.path.is_empty() {
-        text += &format!("{}: ", error.path.join("."));
-    }
-    text + &error.kind.to_string()
-}
 
 /// A value that no log shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -478,47 +431,6 @@ mod tests {
             assert!(error.contains(word), "{toml}: {error}");
             assert!(!error.contains('\n'), "one sentence: {error}");
         }
-    }
-
-    #[test]
-    fn bad_settings_leave_the_last_good_ones() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, last_good) = (
-            folder.path().join("gateway.toml"),
-            folder.path().join("last-good.toml"),
-        );
-        let write = |text: &str| std::fs::write(&file, text).unwrap();
-        let load = || Config::load_or_last_good(Some(&file), Some(&last_good));
-        write("store = \"Paris 1\"");
-        assert!(
-            load().unwrap_err().to_string().contains("store"),
-            "there is nothing to fall back to"
-        );
-        write("store = \"paris-1\"");
-        let (config, problem) = load().unwrap();
-        assert!(config.store == "paris-1" && problem.is_none());
-        keep_as_last_good(Some(&file), &last_good).unwrap();
-        for broken in [
-            "store = \"Paris 1\"",
-            "store = paris-2",
-            "",
-            "stroe = \"paris-2\"",
-        ] {
-            write(broken);
-            let (config, problem) = load().unwrap();
-            // An empty file is no error: it asks for the defaults.
-            let expected = if broken.is_empty() { "shop-1" } else { "paris-1" };
-            assert_eq!(
-                (config.store.as_str(), problem.is_some()),
-                (expected, !broken.is_empty()),
-                "{broken}"
-            );
-        }
-        std::fs::remove_file(&file).unwrap();
-        assert!(load().unwrap().1.unwrap().to_string().contains("no such file"));
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(&last_good).unwrap().permissions().mode();
-        assert_eq!(mode & 0o077, 0, "it may hold passwords");
     }
 
     #[test]

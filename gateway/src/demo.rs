@@ -71,7 +71,7 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     };
     config.mqtt.embedded = Some(options.mqtt);
     config.kafka.brokers = Some(kafka.brokers());
-    let app = App::build_with(&config, Some(switch))
+    let app = App::build_with(&config, Vec::new(), Some(switch))
         .await
         .context("the demonstration cannot start (other ports: --http 0.0.0.0:8081 --mqtt 127.0.0.1:1884)")?;
     let (http, mqtt, shop) = (app.http, app.mqtt.clone(), app.shop.clone());

@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use comptoir_gateway::address;
 use comptoir_gateway::app::App;
-use comptoir_gateway::config::{Config, ConfigError, Log, LogFormat, keep_as_last_good};
+use comptoir_gateway::config::{Config, ConfigError, Log, LogFormat, keep_as_last_good, read_report};
 use comptoir_gateway::journal::{Journal, schema_version};
 use comptoir_gateway::{check, dead_letters, demo, service};
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,6 +52,15 @@ struct LastGoodArgument {
     last_good: Option<PathBuf>,
 }
 
+#[derive(clap::Args)]
+struct ReportArgument {
+    /// Where another program says what was wrong with the settings of which it makes this gateway's.
+    ///
+    /// A line each: place, key and message, with tabs between them. The gateway page shows them.
+    #[arg(long, value_name = "FILE")]
+    settings_report: Option<PathBuf>,
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Everything in one process, nothing to install: an MQTT broker, a Kafka in memory, simulated tills.
@@ -62,6 +71,8 @@ enum Command {
         config: ConfigArgument,
         #[command(flatten)]
         last_good: LastGoodArgument,
+        #[command(flatten)]
+        report: ReportArgument,
     },
     /// Validates the configuration and says what it can reach. Changes nothing.
     Check {
@@ -161,7 +172,9 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     let (argument, last_good) = match &command {
         Command::Demo(options) => return demo::run(options).await,
         Command::Manual { directory } => return manual(directory),
-        Command::Run { config, last_good }
+        Command::Run {
+            config, last_good, ..
+        }
         | Command::Check {
             config, last_good, ..
         } => (config, last_good.last_good.clone()),
@@ -177,7 +190,10 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     };
     match command {
         Command::Demo(_) | Command::Manual { .. } => Ok(ExitCode::SUCCESS),
-        Command::Run { .. } => run(&config, file.as_deref(), last_good.as_deref(), problem).await,
+        Command::Run { report, .. } => {
+            let report = report.settings_report.as_deref();
+            run(&config, file.as_deref(), last_good.as_deref(), problem, report).await
+        }
         Command::Check { offline, .. } => {
             let mut code = ExitCode::SUCCESS;
             match &problem {
@@ -216,14 +232,26 @@ async fn run(
     file: Option<&Path>,
     last_good: Option<&Path>,
     problem: Option<ConfigError>,
+    report: Option<&Path>,
 ) -> anyhow::Result<ExitCode> {
     log(&config.log)?;
-    if let Some(problem) = &problem {
-        error!(%problem, "the configuration is not valid: going on with the last good one");
+    let valid = problem.is_none();
+    let mut problems: Vec<ConfigError> = problem.into_iter().collect();
+    if let Some(report) = report {
+        match read_report(report) {
+            Ok(reported) => problems.extend(reported),
+            Err(error) => warn!(%error, file = %report.display(), "the settings' report cannot be read"),
+        }
     }
+    for problem in &problems {
+        error!(%problem, "the settings are not valid: going on with the last good ones");
+    }
+    let status = problems
+        .first()
+        .map(|problem| format!("ON ITS LAST GOOD SETTINGS: {problem}"));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let app = App::build(config).await?;
+    let app = App::build(config, problems).await?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
         store = config.store,
@@ -234,17 +262,14 @@ async fn run(
         "started"
     );
     // Only now: with these settings the files and ports could be opened.
-    if let (Some(last_good), None) = (last_good, &problem)
+    if let (Some(last_good), true) = (last_good, valid)
         && let Err(error) = keep_as_last_good(file, last_good)
     {
         warn!(%error, file = %last_good.display(), "the settings could not be kept for a later start");
     }
     let http = app.http;
     let running = app.start()?;
-    service::ready(&match &problem {
-        None => format!("store {}, dashboard on {http}", config.store),
-        Some(problem) => format!("ON ITS LAST GOOD SETTINGS: {problem}"),
-    });
+    service::ready(&status.unwrap_or_else(|| format!("store {}, dashboard on {http}", config.store)));
     let others = running.found_at(http);
     info!(
         addresses = others.join(" "),

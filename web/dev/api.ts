@@ -1,12 +1,12 @@
 /** The HTTP side of the simulated gateway: the same addresses and answers as the real one, as far as the pages use them. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Problem } from '../src/lib/api/types';
+import type { Problem, SettingsProblem } from '../src/lib/api/types';
 import type { SimulatedGateway } from './gateway';
 
 type Answer = { status: number; body?: unknown };
 /** What a test may ask of the simulator itself; no real gateway has this. */
 export type Control = { configure: (wish: Wish) => void };
-export type Wish = { rate?: number; empty?: boolean; away?: number; refusing?: boolean; reset?: boolean };
+export type Wish = { rate?: number; empty?: boolean; away?: number; refusing?: boolean; settings?: SettingsProblem[]; reset?: boolean };
 
 const problem = (status: number, title: string, detail: string, field?: string): Answer => ({
   status, body: { type: 'about:blank', title, status, detail, ...(field ? { field } : {}) } satisfies Problem,

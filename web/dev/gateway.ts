@@ -3,7 +3,7 @@
  * the pages are written against (one row per id, confirmations in order, totals that fit), and none of the real one's.
  */
 import type {
-  BacklogPoint, Batch, Confirmed, DeadLetter, Delivery, Device, Gateway, GatewayStatus, Hour, InitialData, Kind, Link, Order, Payment, Stats, Whereabouts,
+  BacklogPoint, Batch, Confirmed, DeadLetter, Delivery, Device, Gateway, GatewayStatus, Hour, InitialData, Kind, Link, Order, Payment, SettingsProblem, Stats, Whereabouts,
 } from '../src/lib/api/types';
 import { address, BUSY, customer, id, lines, method, NEXT_DELIVERY, pick, seeded, summaryOf, totalOf, type Random } from './shop';
 
@@ -26,6 +26,7 @@ export class SimulatedGateway {
   /** Orders per second that the tills make by themselves. */
   rate = 0.6;
   refusing = false;
+  settingsProblems: SettingsProblem[] = [];
   readonly #random: Random;
   readonly #hours = new Map<number, Hour>();
   readonly #tills = new Map<string, Till>();
@@ -168,7 +169,7 @@ export class SimulatedGateway {
       const counts = { received: till.seq - (missing.length > 0 ? 4 : 0), stored: till.seq - (missing.length > 0 ? 4 : 0), in_kafka: till.confirmed - (missing.length > 0 ? 4 : 0) };
       return { store: STORE, device, online: device === 'counter' ? null : device !== 'till-4', epochs: [{ epoch: till.epoch, ...counts, elsewhere: 0, missing }], ...counts, missing };
     });
-    return { ...this.status(), devices, backlog: this.#backlog };
+    return { ...this.status(), devices, backlog: this.#backlog, settings_problems: this.settingsProblems };
   }
 
   #later(ms: number, run: () => void): void {

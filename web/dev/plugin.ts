@@ -39,6 +39,7 @@ function startSimulation(http: Server, middlewares: Connect.Server, strict: bool
       if (wish.empty) gateway.rate = 0;
     }
     if (wish.rate !== undefined) gateway.rate = wish.rate;
+    if (wish.settings !== undefined) gateway.settingsProblems = wish.settings;
     if (wish.refusing !== undefined) gateway.refusing = wish.refusing;
     if (wish.away !== undefined) {
       awayUntil = Date.now() + wish.away * 1000;

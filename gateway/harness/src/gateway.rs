@@ -67,7 +67,10 @@ impl Gateway {
         // Else the port of the last start would be taken for that of this one.
         let _ = fs::remove_file(port_file(&self.scratch));
         let mut command = self.command(&self.config.wrapper);
-        command.args(["run", "--config"]).arg(&file);
+        command
+            .args(["run", "--config"])
+            .arg(&file)
+            .args(&self.config.args);
         self.process = Some(Process::spawn("the gateway", command, &self.log_file())?);
         Ok(())
     }

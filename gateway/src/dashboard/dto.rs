@@ -252,6 +252,22 @@ pub struct Gateway {
     pub devices: Vec<Device>,
     /// The last hour's, oldest first.
     pub backlog: Vec<BacklogPoint>,
+    /// What is wrong with the present settings: with any of it, the last good ones are in force.
+    pub settings_problems: Vec<SettingsProblem>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct SettingsProblem {
+    /// The file, or "the environment".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub place: Option<String>,
+    /// `journal.max_bytes`; none where the file cannot be read at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub key: Option<String>,
+    pub message: String,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -418,6 +434,7 @@ mod tests {
             Device::decl(&config),
             BacklogPoint::decl(&config),
             Gateway::decl(&config),
+            SettingsProblem::decl(&config),
             DeadLetter::decl(&config),
             Retried::decl(&config),
             DemoKafka::decl(&config),

@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 
+use crate::config::ConfigError;
 use crate::ingest::decode::Decoder;
 use crate::ingest::presence::Presence;
 use crate::journal::Journal;
@@ -43,6 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Shop {
     pub store: String,
     pub currency: Currency,
+    /// With which the gateway would not run: it is on its last good ones then.
+    pub settings_problems: Vec<ConfigError>,
     pub journal: Journal,
     pub projection: Projection,
     pub decoder: Decoder,

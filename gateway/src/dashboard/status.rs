@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::problem::Refused;
 use super::{Problem, Shop, dto};
+use crate::config::ConfigError;
 use crate::journal::{DeviceReport, ReadError};
 use crate::link::{Link, LinkState};
 use crate::projection::fold::Totals;
@@ -60,7 +61,16 @@ pub async fn gateway(State(shop): State<Arc<Shop>>) -> Result<Json<dto::Gateway>
         status: gateway_status(&shop).await?,
         devices: devices.into_iter().map(|report| device(report, &shop)).collect(),
         backlog: shop.backlog.points(),
+        settings_problems: shop.settings_problems.iter().map(settings_problem).collect(),
     }))
+}
+
+fn settings_problem(problem: &ConfigError) -> dto::SettingsProblem {
+    dto::SettingsProblem {
+        place: problem.place.clone(),
+        key: problem.key.clone(),
+        message: problem.message.clone(),
+    }
 }
 
 pub(super) async fn gateway_status(shop: &Shop) -> Result<dto::GatewayStatus, ReadError> {

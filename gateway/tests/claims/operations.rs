@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use comptoir_gateway::journal::{Journal, schema_version};
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, Scratch};
+use serde_json::json;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
@@ -89,11 +90,52 @@ async fn bad_settings_leave_the_gateway_on_its_last_good_ones() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let scratch = Scratch::new("last-good")?;
     let last_good = scratch.join("last-good.toml").display().to_string();
-    // What a person would do by hand: the harness writes the configuration, a copy of it is spoilt.
-    let mut first = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
-    first.wait_ready().await?;
-    let good = fs::read_to_string(first.config_file())?;
-    ensure!(first.terminate().await?.success());
+    let report = scratch.join("problems");
+    let mut config = GatewayConfig::new(STORE, &mosquitto.url());
+    config.args = vec![
+        format!("--last-good={last_good}"),
+        format!("--settings-report={}", report.display()),
+    ];
+    let mut gateway = Gateway::spawn(GATEWAY, config)?;
+    gateway.wait_ready().await?;
+    let state = gateway.get_json("/api/gateway").await?;
+    ensure!(state["settings_problems"] == json!([]), "{state}");
+
+    // Somebody edits the file, and another program's settings are not right either.
+    ensure!(gateway.terminate().await?.success());
+    gateway.config().store = "Paris 1".to_owned();
+    fs::write(&report, "comptoir.txt\tTIMEZONE\tMars is not known\n")?;
+    gateway.start_again()?;
+    gateway.wait_ready().await?;
+    let state = gateway.get_json("/api/gateway").await?;
+    ensure!(state["store"] == STORE, "{state}");
+    let problems = state["settings_problems"].as_array().context("no problems")?;
+    let file = gateway.config_file().display().to_string();
+    ensure!(
+        problems.len() == 2 && problems[0]["key"] == "store" && problems[0]["place"] == file,
+        "{problems:?}"
+    );
+    let other = json!({ "place": "comptoir.txt", "key": "TIMEZONE", "message": "Mars is not known" });
+    ensure!(problems[1] == other, "{problems:?}");
+    ensure!(gateway.log().contains("going on with the last good ones"));
+
+    // And corrects it.
+    ensure!(gateway.terminate().await?.success());
+    gateway.config().store = STORE.to_owned();
+    fs::remove_file(&report)?;
+    gateway.start_again()?;
+    gateway.wait_ready().await?;
+    let state = gateway.get_json("/api/gateway").await?;
+    ensure!(state["settings_problems"] == json!([]), "{state}");
+    ensure!(gateway.terminate().await?.success());
+    Ok(())
+}
+
+#[test]
+fn check_passes_where_the_last_good_settings_can_be_used() -> Result<()> {
+    let scratch = Scratch::new("check")?;
+    let last_good = scratch.join("last-good.toml").display().to_string();
+    let good = "store = \"paris-1\"";
     let check = |text: &str| -> Result<(bool, String)> {
         let file = scratch.join("gateway.toml");
         fs::write(&file, text)?;
@@ -106,13 +148,13 @@ async fn bad_settings_leave_the_gateway_on_its_last_good_ones() -> Result<()> {
     };
     let (passed, said) = check("store = \"Paris 1\"")?;
     ensure!(!passed && said.contains("store"), "{said}");
-    fs::write(&last_good, &good)?;
+    fs::write(&last_good, good)?;
     let (passed, said) = check("store = \"Paris 1\"")?;
     ensure!(
         passed && said.contains("FAILED") && said.contains("last good"),
         "{said}"
     );
-    let (passed, said) = check(&good)?;
+    let (passed, said) = check(good)?;
     ensure!(passed && !said.contains("FAILED"), "{said}");
     Ok(())
 }

@@ -76,5 +76,6 @@ export class Gateway extends App {
   readonly link = (name: string) => this.page.locator(`[data-link="${name}"]`);
   readonly kafkaDown = () => this.page.getByTestId('kafka-down');
   readonly kafkaUp = () => this.page.getByTestId('kafka-up');
+  readonly settings = () => this.page.getByTestId('settings-problems');
   readonly deadLetter = (offset: number) => this.page.locator(`[data-offset="${offset}"]`);
 }

@@ -1,6 +1,6 @@
 /** axe finds nothing on any page, in both languages and both themes; everything can be done by keyboard. */
 import axe from 'axe-core';
-import { App, Deliveries, Orders, PAGES, Payments } from '../pages/app';
+import { App, Deliveries, Gateway, Orders, PAGES, Payments } from '../pages/app';
 import { expect, test } from './simulator';
 
 const found = async (app: App) => {
@@ -34,6 +34,11 @@ for (const lang of ['fr', 'en'] as const) {
         await orders.createOne();
         await expect(orders.bar).toHaveAttribute('data-tone', 'wait');
         expect(await found(orders), 'offline').toEqual([]);
+        await simulate({ settings: [{ place: '/etc/comptoir/gateway.toml', key: 'journal.max_bytes', message: '10 is too small' }] });
+        const gateway = new Gateway(page);
+        await gateway.open('gateway');
+        await expect(gateway.settings()).toBeVisible();
+        expect(await found(gateway), 'settings').toEqual([]);
         await simulate({ empty: true });
         await orders.open('dashboard');
         expect(await found(orders), 'empty').toEqual([]);

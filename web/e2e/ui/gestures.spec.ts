@@ -177,6 +177,19 @@ test.describe('gateway', () => {
     await expect(page.locator('tr[data-id] [data-state="local"]')).toHaveCount(0);
   });
 
+  test('settings with an error are said where the gateway is looked at, and no longer once they are right', async ({ page, simulate }) => {
+    const gateway = new Gateway(page);
+    await simulate({ settings: [{ place: '/etc/comptoir/gateway.toml', key: 'kafka.partitions', message: 'at least 1' }, { place: 'comptoir.txt, line 3', message: 'KEY=value is expected' }] });
+    await gateway.open('gateway');
+    await expect(gateway.settings()).toContainText('Les réglages contiennent une erreur');
+    await expect(gateway.settings().getByRole('listitem')).toHaveText([/kafka\.partitions.*at least 1.*gateway\.toml/, /KEY=value is expected.*line 3/]);
+    await gateway.speak('en');
+    await expect(gateway.settings()).toContainText('runs on its last good settings');
+    await simulate({ settings: [] });
+    await gateway.open('gateway');
+    await expect(gateway.settings()).toHaveCount(0);
+  });
+
   test('dead letters show their bytes, are exported whole, and retried', async ({ page }) => {
     const gateway = new Gateway(page);
     await gateway.open('gateway');

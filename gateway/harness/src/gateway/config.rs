@@ -22,6 +22,8 @@ pub struct GatewayConfig {
     /// More TOML, with dotted keys only: `kafka.properties."linger.ms" = "5"`.
     pub extra: String,
     pub env: Vec<(String, String)>,
+    /// More arguments of `gateway run`.
+    pub args: Vec<String>,
     /// Program and arguments that start the gateway in their turn: `["strace", "-D"]`. It must end with it.
     pub wrapper: Vec<String>,
 }
@@ -39,6 +41,7 @@ impl GatewayConfig {
             http_listen: "127.0.0.1:0".to_owned(),
             extra: String::new(),
             env: Vec::new(),
+            args: Vec::new(),
             wrapper: Vec::new(),
         }
     }

@@ -214,7 +214,11 @@ export type Gateway = { devices: Array<Device>,
 /**
  * The last hour's, oldest first.
  */
-backlog: Array<BacklogPoint>, store: string, version: string, 
+backlog: Array<BacklogPoint>, 
+/**
+ * What is wrong with the present settings: with any of it, the last good ones are in force.
+ */
+settings_problems: Array<SettingsProblem>, store: string, version: string, 
 /**
  * Kafka is in memory and can be taken down by `POST /api/demo/kafka`.
  */
@@ -227,6 +231,16 @@ bridge: Link, journal: JournalStatus,
  * Under which the topics are read back; null without Kafka.
  */
 consumer_group: string | null, partitions: Array<Partition>, dead_letters: number, };
+
+export type SettingsProblem = { 
+/**
+ * The file, or "the environment".
+ */
+place?: string, 
+/**
+ * `journal.max_bytes`; none where the file cannot be read at all.
+ */
+key?: string, message: string, };
 
 export type DeadLetter = { offset: number, ce_id: string, 
 /**

@@ -105,6 +105,7 @@ export const en = {
     demo: 'Try it', demoHint: 'Take Kafka away, make sales, give it back: nothing is lost, nothing is doubled.',
     kafkaDown: 'Take Kafka down', kafkaUp: 'Bring Kafka up', demoFailed: 'Kafka could not be switched',
     unreachable: 'The gateway is not reached. This page fills when it is back.', version: (v: string) => `Version ${v}`,
+    settings: 'The settings have an error', settingsHint: 'The gateway runs on its last good settings. Correct what is named here and start it again.',
   },
   failure: {
     unreachable: 'The gateway is not reached. Try again in a moment.',

@@ -109,6 +109,7 @@ export const fr: Messages = {
     demo: 'Essayez', demoHint: 'Coupez Kafka, faites des ventes, rétablissez-le : rien ne se perd, rien n’est doublé.',
     kafkaDown: 'Couper Kafka', kafkaUp: 'Rétablir Kafka', demoFailed: 'Kafka n’a pas pu être commandé',
     unreachable: 'Passerelle injoignable. Cette page se remplira à son retour.', version: (v) => `Version ${v}`,
+    settings: 'Les réglages contiennent une erreur', settingsHint: 'La passerelle fonctionne avec ses derniers réglages valables. Corrigez ce qui est indiqué ici, puis redémarrez-la.',
   },
   failure: {
     unreachable: 'Passerelle injoignable. Réessayez dans un instant.',

@@ -1,9 +1,9 @@
 /**
- * What the gateway page shows beyond what is pushed: terminals and the backlog's last hour. Asked for every few seconds
+ * What the gateway page shows beyond what is pushed: terminals, the backlog's last hour, what is wrong with the settings. Asked for every few seconds
  * while the page is open; between two answers the pushed status extends the backlog.
  */
 import { api } from '../api/http';
-import type { BacklogPoint, Device, GatewayStatus } from '../api/types';
+import type { BacklogPoint, Device, GatewayStatus, SettingsProblem } from '../api/types';
 import { connection } from './connection.svelte';
 import { live } from './store.svelte';
 
@@ -15,6 +15,7 @@ const isoOf = (at: number) => new Date(at).toISOString();
 export function watchGateway() {
   let devices = $state.raw<Device[] | null>(null);
   let asked = $state.raw<BacklogPoint[]>([]);
+  let settingsProblems = $state.raw<SettingsProblem[]>([]);
   const status: GatewayStatus | null = $derived(live.shown.gateway);
 
   async function ask() {
@@ -23,6 +24,7 @@ export function watchGateway() {
       const answer = await api.gateway();
       devices = answer.devices;
       asked = answer.backlog;
+      settingsProblems = answer.settings_problems;
     } catch {
       // The bar at the top says that the gateway is not reached; what was known stays.
     }
@@ -47,6 +49,9 @@ export function watchGateway() {
   return {
     get devices() {
       return devices;
+    },
+    get settingsProblems() {
+      return settingsProblems;
     },
     get backlog() {
       return backlog;
