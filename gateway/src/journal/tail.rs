@@ -88,3 +88,64 @@ impl Tail {
 fn size(entry: &Entry) -> usize {
     std::mem::size_of::<Entry>() + entry.payload.len() + entry.key.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{EntryKind, Payload};
+    use super::*;
+    use crate::event::{DeviceId, EventName, Kind};
+
+    /// Entries of a kilobyte.
+    fn entries(offsets: std::ops::RangeInclusive<u64>) -> Vec<Arc<Entry>> {
+        let device = DeviceId::new("paris-1", "till-1").unwrap();
+        let entry = |offset| Entry {
+            offset: Offset(offset),
+            kind: EntryKind::Event(Kind::Order),
+            name: EventName {
+                device: device.clone(),
+                epoch: 1,
+                seq: 1,
+            },
+            time: 0,
+            key: "o".into(),
+            payload: Payload::Json("x".repeat(1_023 - size_of::<Entry>()).into()),
+            reason: None,
+        };
+        offsets.map(|offset| Arc::new(entry(offset))).collect()
+    }
+
+    fn oldest(tail: &Tail) -> u64 {
+        tail.lock().entries.front().unwrap().entry.offset.0
+    }
+
+    #[test]
+    fn a_flood_is_kept_for_a_second_and_within_bounds() {
+        let (tail, begun) = (Tail::default(), Instant::now());
+        tail.push(entries(1..=4_000), begun);
+        assert_eq!(oldest(&tail), 1);
+        tail.push(entries(4_001..=10_000), begun);
+        assert_eq!(oldest(&tail), 10_001 - (MAX_BYTES / 1_024) as u64);
+        // The fresh ones alone are within the bounds of the older.
+        tail.push(entries(10_001..=10_010), begun + FRESH);
+        assert_eq!(oldest(&tail), 10_011 - (KEPT_BYTES / 1_024) as u64);
+    }
+
+    #[test]
+    fn what_follows_is_given_in_order_or_not_at_all() {
+        let (tail, now) = (Tail::default(), Instant::now());
+        assert!(tail.after(Offset(0), 10, 1 << 20).is_none());
+        tail.push(entries(5..=9), now);
+        let given = |after, count, bytes| -> Option<Vec<u64>> {
+            let entries = tail.after(Offset(after), count, bytes)?;
+            Some(entries.iter().map(|entry| entry.offset.0).collect())
+        };
+        assert_eq!(given(3, 10, 1 << 20), None, "4 is not here");
+        assert_eq!(given(4, 10, 1 << 20), Some(vec![5, 6, 7, 8, 9]));
+        assert_eq!(given(6, 2, 1 << 20), Some(vec![7, 8]));
+        assert_eq!(given(4, 10, 1_025), Some(vec![5, 6]), "about so many bytes");
+        assert_eq!(given(9, 10, 1 << 20), None, "nothing follows");
+        tail.push(entries(20..=20), now);
+        assert_eq!(given(4, 10, 1 << 20), None, "a hole: it begins anew");
+        assert_eq!(given(19, 10, 1 << 20), Some(vec![20]));
+    }
+}

@@ -117,6 +117,7 @@ impl TransactionalProducer {
             .key(record.key)
             .payload(record.payload)
             .headers(headers);
+        let begun = Instant::now();
         loop {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
@@ -124,7 +125,7 @@ impl TransactionalProducer {
                     if Instant::now() < deadline =>
                 {
                     message = back;
-                    self.pause();
+                    self.pause(begun);
                 }
                 Err((error, _)) => return Err(Error::of("take a record")(error)),
             }
@@ -137,11 +138,12 @@ impl TransactionalProducer {
         let act = "commit a transaction";
         // The binding's own flush polls in steps of 100 ms, which would be every transaction's length; and its
         // poll spins through the last millisecond of every wait.
+        let begun = Instant::now();
         while self.producer.in_flight_count() > 0 {
             if Instant::now() >= deadline {
                 return Err(Error::TimedOut { act, within });
             }
-            self.pause();
+            self.pause(begun);
         }
         if self.producer.context().too_large.load(Ordering::Relaxed) {
             return Err(Error::TooLarge);
@@ -155,10 +157,12 @@ impl TransactionalProducer {
         }
     }
 
-    /// Serves callbacks, and lets librdkafka's own threads work for a moment.
-    fn pause(&self) {
+    /// Serves callbacks, and lets librdkafka's own threads work: for a moment, or for an eighth of what the wait has
+    /// taken since it was `begun`. What takes long is then not looked at a hundred times.
+    fn pause(&self, begun: Instant) {
         self.producer.poll(Duration::ZERO);
-        std::thread::sleep(Duration::from_micros(500));
+        let wait = (begun.elapsed() / 8).clamp(Duration::from_micros(250), Duration::from_millis(5));
+        std::thread::sleep(wait);
     }
 
     /// Serves callbacks while idle.
