@@ -301,7 +301,8 @@ pub struct Epoch {
     pub received: u32,
     pub stored: u64,
     pub in_kafka: u64,
-    /// Numbers that another gateway has acked, as the terminal says.
+    /// Numbers that the terminal no longer holds and that never came here: another gateway has acked them, or they are
+    /// lost. Of an epoch that was known here they are `missing`, too.
     pub elsewhere: u64,
     pub missing: Vec<[u32; 2]>,
 }

@@ -29,9 +29,9 @@ pub struct StreamReport {
     pub received: u32,
     pub stored: u64,
     pub in_kafka: u64,
-    /// Settled without this journal: the terminal says that some gateway has acked them.
+    /// Settled without this journal: the terminal says that it no longer holds them.
     pub elsewhere: u64,
-    /// Holes below `received`, as inclusive ranges.
+    /// Numbers below `received` that never came, as inclusive ranges.
     pub missing: Vec<(u32, u32)>,
 }
 
@@ -134,7 +134,7 @@ impl Journal {
     /// What is known of each device, by name. At most `limit` of them.
     pub async fn devices(&self, limit: u32) -> Result<Vec<DeviceReport>, ReadError> {
         let rows = sqlx::query(
-            "SELECT store, device.device, epoch, upto, ahead, stored, elsewhere, in_kafka
+            "SELECT store, device.device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone
              FROM (SELECT * FROM device ORDER BY store, device LIMIT ?) device
              JOIN stream ON stream.device = device.id
              ORDER BY store, device.device, epoch",
@@ -145,11 +145,13 @@ impl Journal {
         let mut reports: Vec<DeviceReport> = Vec::new();
         for row in rows {
             let device = device(&row, 0)?;
-            let ahead = serde_json::from_str(row.get(4)).map_err(|_| ReadError::Damaged {
-                offset: 0,
-                what: "ranges of numbers",
-            })?;
-            let stream = super::stream::Stream::restore(row.get::<i64, _>(3) as u32, ahead);
+            let ranges = |column| {
+                serde_json::from_str(row.get(column)).map_err(|_| ReadError::Damaged {
+                    offset: 0,
+                    what: "ranges of numbers",
+                })
+            };
+            let stream = super::stream::Stream::restore(row.get::<i64, _>(3) as u32, ranges(4)?, ranges(8)?);
             let report = StreamReport {
                 epoch: row.get::<i64, _>(2) as u32,
                 received: stream.highest(),

@@ -66,12 +66,13 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Loaded, sq
         let row = row.get(0);
         loaded.known.devices.insert(name, Device { row, encoding });
     }
-    for row in sqlx::query("SELECT device, epoch, upto, ahead, stored, elsewhere, in_kafka FROM stream")
+    for row in sqlx::query("SELECT device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone FROM stream")
         .fetch_all(connection)
         .await?
     {
-        let ahead = serde_json::from_str(row.get(3)).map_err(|error| sqlx::Error::Decode(error.into()))?;
-        let mut stream = Stream::restore(row.get::<i64, _>(2) as u32, ahead);
+        let ranges =
+            |column| serde_json::from_str(row.get(column)).map_err(|error| sqlx::Error::Decode(error.into()));
+        let mut stream = Stream::restore(row.get::<i64, _>(2) as u32, ranges(3)?, ranges(7)?);
         stream.stored = row.get::<i64, _>(4) as u64;
         stream.elsewhere = row.get::<i64, _>(5) as u64;
         stream.in_kafka = row.get::<i64, _>(6) as u64;

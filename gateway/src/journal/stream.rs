@@ -24,6 +24,8 @@ pub enum Admission {
 
 /// More separate ranges than this and the device is not numbering, it is guessing.
 const MAX_RANGES: usize = 1_024;
+/// Of what is gone, for people to look at.
+const MAX_GONE: usize = 64;
 
 /// The settled numbers, as `1..=upto` and some ranges beyond.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +33,9 @@ pub struct Stream {
     upto: u32,
     /// Disjoint, ascending, never touching one another or `upto`.
     ahead: Vec<(u32, u32)>,
+    /// Settled without us although the epoch was known here. Ascending, all of it at or below `upto`; the newest
+    /// ranges.
+    gone: Vec<(u32, u32)>,
     /// Events stored, ever.
     pub stored: u64,
     /// Settled without us: below the oldest number that the terminal still holds.
@@ -41,9 +46,10 @@ pub struct Stream {
 
 impl Stream {
     /// As it stood in the database. Ranges that break the invariant are merged, never trusted.
-    pub fn restore(upto: u32, ahead: Vec<(u32, u32)>) -> Self {
+    pub fn restore(upto: u32, ahead: Vec<(u32, u32)>, gone: Vec<(u32, u32)>) -> Self {
         let mut stream = Self {
             upto,
+            gone,
             ..Self::default()
         };
         for (from, to) in ahead {
@@ -63,23 +69,44 @@ impl Stream {
         &self.ahead
     }
 
+    pub fn gone(&self) -> &[(u32, u32)] {
+        &self.gone
+    }
+
     /// The highest number settled.
     pub fn highest(&self) -> u32 {
         self.ahead.last().map_or(self.upto, |&(_, to)| to)
     }
 
-    /// The holes below [`Stream::highest`], ascending.
+    /// Numbers at or below [`Stream::highest`] that never came, ascending: those that are gone, and the holes that may
+    /// still be filled.
     pub fn missing(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        let starts = std::iter::once(self.upto).chain(self.ahead.iter().map(|&(_, to)| to));
-        starts
-            .zip(&self.ahead)
-            .map(|(before, &(from, _))| (before + 1, from - 1))
+        let holes = self.holes_below(self.highest());
+        self.gone.iter().copied().chain(holes)
+    }
+
+    /// What is not settled below `end`, ascending.
+    fn holes_below(&self, end: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let settled = std::iter::once(self.upto).chain(self.ahead.iter().map(|&(_, to)| to));
+        let next = self.ahead.iter().map(|&(from, _)| from).chain([u32::MAX]);
+        settled
+            .zip(next)
+            .map(move |(before, next)| (before.saturating_add(1), (next - 1).min(end.saturating_sub(1))))
+            .filter(|(from, to)| from <= to)
     }
 
     /// Takes in one number. `oldest` is the lowest number that the terminal still holds (0: it did not
-    /// say): what lies below it was acked to the terminal by some gateway, and will never come here.
+    /// say): what lies below it was acked to the terminal by some gateway or is lost on its flash, and will never
+    /// come here.
     pub fn admit(&mut self, seq: u32, oldest: u32, discipline: Discipline) -> Admission {
         if oldest > self.upto.saturating_add(1) {
+            // Of an epoch that is new here, a till that has come from another gateway, nothing is missed.
+            if self.highest() > 0 {
+                let gone: Vec<_> = self.holes_below(oldest).collect();
+                self.gone.extend(gone);
+                let surplus = self.gone.len().saturating_sub(MAX_GONE);
+                self.gone.drain(..surplus);
+            }
             let before = self.settled();
             self.settle(1, oldest - 1);
             self.elsewhere += self.settled() - before;
@@ -192,6 +219,34 @@ mod tests {
     }
 
     #[test]
+    fn what_a_known_terminal_no_longer_holds_is_missing() {
+        let mut stream = Stream::default();
+        stream.admit(1, 1, InOrder);
+        assert_eq!(stream.admit(5, 4, InOrder), AheadOfGap);
+        assert_eq!(stream.admit(4, 4, InOrder), New);
+        assert_eq!(stream.missing().collect::<Vec<_>>(), [(2, 3)]);
+        assert_eq!(
+            (stream.upto(), stream.elsewhere),
+            (4, 2),
+            "and it is not waited for"
+        );
+        stream.admit(u32::MAX, u32::MAX, InOrder);
+        assert_eq!(stream.missing().collect::<Vec<_>>(), [(2, 3), (5, u32::MAX - 1)]);
+        let again = Stream::restore(stream.upto(), stream.ahead().to_vec(), stream.gone().to_vec());
+        assert!(again.missing().eq(stream.missing()));
+    }
+
+    #[test]
+    fn what_is_gone_is_bounded() {
+        let mut stream = Stream::default();
+        for seq in (1..10_000).step_by(2) {
+            assert_eq!(stream.admit(seq, seq, InOrder), New);
+        }
+        assert_eq!(stream.gone().len(), MAX_GONE);
+        assert_eq!(stream.gone().last(), Some(&(9_998, 9_998)));
+    }
+
+    #[test]
     fn guessed_numbers_are_bounded() {
         let mut stream = Stream::default();
         let taken = (1..10_000)
@@ -207,19 +262,22 @@ mod tests {
         #[test]
         fn agrees_with_a_plain_set(seqs in prop::collection::vec((1u32..60, 0u32..20), 0..200)) {
             let mut stream = Stream::default();
-            let mut set = BTreeSet::new();
+            let (mut set, mut gone) = (BTreeSet::new(), BTreeSet::new());
             for (seq, oldest) in seqs {
                 let oldest = oldest.min(seq);
+                if !set.is_empty() {
+                    gone.extend((1..oldest).filter(|n| !set.contains(n)));
+                }
                 set.extend(1..oldest);
                 let expected = if set.insert(seq) { New } else { Duplicate };
                 prop_assert_eq!(stream.admit(seq, oldest, AnyOrder), expected);
                 let upto = (1..).take_while(|n| set.contains(n)).last().unwrap_or(0);
                 prop_assert_eq!(stream.upto(), upto);
                 let missing: BTreeSet<u32> = stream.missing().flat_map(|(a, b)| a..=b).collect();
-                let holes = (1..=stream.highest()).filter(|n| !set.contains(n)).collect();
+                let holes = (1..=stream.highest()).filter(|n| !set.contains(n) || gone.contains(n)).collect();
                 prop_assert_eq!(missing, holes);
                 prop_assert_eq!(stream.stored + stream.elsewhere, set.len() as u64);
-                let again = Stream::restore(stream.upto(), stream.ahead().to_vec());
+                let again = Stream::restore(stream.upto(), stream.ahead().to_vec(), stream.gone().to_vec());
                 prop_assert_eq!(again.ahead(), stream.ahead());
             }
         }

@@ -64,13 +64,15 @@ pub(super) async fn write(
                 ..
             } = stream;
             let ahead = serde_json::json!(stream.ahead()).to_string();
-            serde_json::json!([device, epoch, stream.upto(), ahead, stored, elsewhere, in_kafka])
+            let gone = serde_json::json!(stream.gone()).to_string();
+            let upto = stream.upto();
+            serde_json::json!([device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone])
         })
         .collect();
     if !streams.is_empty() {
         sqlx::query(
-            "INSERT OR REPLACE INTO stream (device, epoch, upto, ahead, stored, elsewhere, in_kafka)
-             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+            "INSERT OR REPLACE INTO stream (device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone)
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
              FROM json_each(?)",
         )
         .bind(serde_json::Value::from(streams).to_string())

@@ -11,6 +11,8 @@ use comptoir_gateway::journal::{
 };
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, Scratch, within};
 use serde_json::json;
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::shop::{GATEWAY, SOON, STORE, Shop};
 
@@ -172,6 +174,50 @@ async fn a_batch_is_numbered_without_holes_and_a_full_journal_takes_none_of_it()
         read += entries.len() as u64;
     }
     ensure!(read == last, "{read} of {last}");
+    journal.close().await;
+    writing.await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_of_the_first_schema_is_brought_to_this_one_with_all_it_holds() -> Result<()> {
+    let scratch = Scratch::new("migrated")?;
+    let path = scratch.join("journal.db");
+    let (journal, writer) = Journal::open(&path, 1 << 30).await?;
+    let writing = tokio::spawn(writer.run());
+    journal
+        .append(vec![submission("{\"a\":1}")?, submission("{\"a\":2}")?])
+        .await?;
+    let uuid = journal.uuid();
+    journal.close().await;
+    writing.await?;
+    // As version 1 wrote it.
+    let mut first = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path)).await?;
+    for statement in [
+        "ALTER TABLE stream DROP COLUMN gone",
+        "DELETE FROM _sqlx_migrations WHERE version > 1",
+    ] {
+        sqlx::query(statement).execute(&mut first).await?;
+    }
+    first.close().await?;
+
+    let (journal, writer) = Journal::open(&path, 1 << 30).await?;
+    let writing = tokio::spawn(writer.run());
+    let receipt = journal.append(vec![submission("{\"a\":3}")?]).await?;
+    ensure!(matches!(receipt.outcomes[..], [Outcome::Stored(Offset(3), _)]));
+    let payloads: Vec<_> = journal
+        .read(Offset(0), 10, 1 << 20)
+        .await?
+        .iter()
+        .map(|entry| entry.payload.json().to_owned())
+        .collect();
+    ensure!(
+        payloads == ["{\"a\":1}", "{\"a\":2}", "{\"a\":3}"],
+        "{payloads:?}"
+    );
+    let devices = journal.devices(10).await?;
+    ensure!(devices[0].streams[0].stored == 3, "{devices:?}");
+    ensure!(journal.uuid() == uuid);
     journal.close().await;
     writing.await?;
     Ok(())

@@ -194,7 +194,8 @@ export type Epoch = { epoch: number,
  */
 received: number, stored: number, in_kafka: number, 
 /**
- * Numbers that another gateway has acked, as the terminal says.
+ * Numbers that the terminal no longer holds and that never came here: another gateway has acked them, or they are
+ * lost. Of an epoch that was known here they are `missing`, too.
  */
 elsewhere: number, missing: Array<[number, number]>, };
 
