@@ -99,7 +99,7 @@ pub(super) async fn gateway_status(shop: &Shop) -> Result<dto::GatewayStatus, Re
         consumer_group: shop.consumer_group.clone(),
         partitions: partitions
             .map(|partition| dto::Partition {
-                lag: partition.end.map(|end| (end - partition.position).max(0)),
+                lag: partition.lag,
                 topic: partition.topic,
                 partition: partition.partition,
                 position: partition.position,

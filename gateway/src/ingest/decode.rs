@@ -224,7 +224,7 @@ fn same(field: &str, said: Option<&str>, topic: &str) -> Result<(), FieldError> 
 }
 
 fn address(topic: &str) -> Result<(DeviceId, Kind), String> {
-    let parsed = Topic::parse(topic).map_err(|error| format!("topic: {error}"))?;
+    let parsed = Topic::parse(topic).map_err(|error| error.to_string())?;
     let Leaf::Event(kind) = parsed.leaf else {
         return Err("topic: not one that events come on".to_owned());
     };

@@ -33,12 +33,23 @@ pub struct Partition {
     pub position: i64,
     /// One past the last offset in Kafka, when known.
     pub end: Option<i64>,
+    /// Offsets before `end` that are still to be read, when known.
+    pub lag: Option<i64>,
 }
 
 #[derive(Default)]
 struct Seen {
     positions: HashMap<(String, i32), i64>,
-    ends: HashMap<(String, i32), i64>,
+    ends: HashMap<(String, i32), End>,
+}
+
+/// Of a partition, as librdkafka's statistics say.
+#[derive(Clone, Copy)]
+struct End {
+    end: i64,
+    /// One past the last record that was handed to us, and past the ends of transactions behind it: those are records,
+    /// too, but nobody is handed them, so that the position alone would never reach the end.
+    handed: i64,
 }
 
 /// Which partitions have been read how far; shared with whoever shows it.
@@ -64,11 +75,15 @@ impl Positions {
         let mut partitions: Vec<_> = seen
             .positions
             .iter()
-            .map(|(key, &position)| Partition {
-                topic: key.0.clone(),
-                partition: key.1,
-                position,
-                end: seen.ends.get(key).copied(),
+            .map(|(key, &position)| {
+                let end = seen.ends.get(key);
+                Partition {
+                    topic: key.0.clone(),
+                    partition: key.1,
+                    position,
+                    end: end.map(|end| end.end),
+                    lag: end.map(|end| (end.end - position.max(end.handed)).max(0)),
+                }
             })
             .collect();
         partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
@@ -95,7 +110,10 @@ impl ClientContext for Context {
         for (topic, of_topic) in statistics.topics {
             for (partition, of_partition) in of_topic.partitions {
                 if partition >= 0 && of_partition.hi_offset >= 0 {
-                    let end = of_partition.hi_offset.max(of_partition.ls_offset);
+                    let end = End {
+                        end: of_partition.hi_offset.max(of_partition.ls_offset),
+                        handed: of_partition.app_offset,
+                    };
                     seen.ends.insert((topic.clone(), partition), end);
                 }
             }

@@ -48,6 +48,24 @@ async fn what_is_posted_is_stored_kept_as_given_and_confirmed_by_kafka() -> Resu
             && record.header("content-type") == Some("application/json")
     );
     ensure!(record.key_text() == Some("o-mine"));
+    // The record behind it, its transaction's end, is not something left to read.
+    within("all partitions to be read to their ends", SOON, async || {
+        let status = shop.gateway.get_json("/api/gateway").await?;
+        let partitions = status["partitions"].as_array().context("partitions")?;
+        ensure!(
+            partitions.len() == 9 && partitions.iter().all(|of| of["lag"] == 0),
+            "{status}"
+        );
+        let read = partitions
+            .iter()
+            .find(|of| of["topic"] == record.topic.as_str() && of["partition"] == record.partition);
+        ensure!(
+            read.is_some_and(|of| of["position"] == record.offset + 1),
+            "{status}"
+        );
+        Ok(())
+    })
+    .await?;
     Ok(())
 }
 
