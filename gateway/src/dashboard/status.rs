@@ -49,16 +49,19 @@ pub(super) fn stats_of(totals: &Totals, currency: Currency) -> dto::Stats {
     }
 }
 
-/// More devices than a page can show; the metrics count them all.
-const MAX_DEVICES: u32 = 1_000;
+/// As many as the journal remembers.
+const MAX_DEVICES: u32 = 65_536;
 const MAX_RANGES: usize = 100;
 
 /// How the gateway is: its links, its journal, and each device's numbers.
 #[utoipa::path(get, path = "/api/gateway", tag = "gateway", responses((status = 200, body = dto::Gateway), Refused))]
 pub async fn gateway(State(shop): State<Arc<Shop>>) -> Result<Json<dto::Gateway>, Problem> {
+    // First, and then what it counts: what is not pending here is in Kafka in the devices' counts, too.
+    let status = gateway_status(&shop).await?;
+    shop.journal.settled().await;
     let devices = shop.journal.devices(MAX_DEVICES).await?;
     Ok(Json(dto::Gateway {
-        status: gateway_status(&shop).await?,
+        status,
         devices: devices.into_iter().map(|report| device(report, &shop)).collect(),
         backlog: shop.backlog.points(),
         settings_problems: shop.settings_problems.iter().map(settings_problem).collect(),

@@ -257,6 +257,8 @@ enum Command {
         reply: oneshot::Sender<Result<Receipt, AppendError>>,
     },
     Relayed(Relayed),
+    /// Makes what was reported durable, if it is not yet.
+    Settle(oneshot::Sender<()>),
     /// The journal is older than its watermark (a restored copy): number on above it.
     SkipTo(Offset, oneshot::Sender<()>),
     /// The journal forked from what Kafka has: it is another journal from now on.
@@ -341,6 +343,15 @@ impl Journal {
         self.read_from.store(relayed.read_from, Ordering::Relaxed);
         // Closed: the gateway is ending, and Kafka has the watermark.
         let _ = self.commands.send(Command::Relayed(relayed)).await;
+    }
+
+    /// Waits until [`Journal::devices`] knows all that the bridge has reported so far.
+    pub async fn settled(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.commands.send(Command::Settle(reply)).await.is_ok() {
+            // Dropped: the gateway is ending.
+            let _ = done.await;
+        }
     }
 
     /// Numbers on above `offset`: for a journal that is older than what Kafka has of it.

@@ -108,7 +108,7 @@ impl Writer {
                     None
                 }
             };
-            let mut batches = Vec::new();
+            let (mut batches, mut settling) = (Vec::new(), Vec::new());
             let (mut events, mut bytes) = (0, 0);
             while let Some(command) = next {
                 match command {
@@ -121,6 +121,7 @@ impl Writer {
                         Some((report, _)) => report.merge(relayed),
                         none => *none = Some((relayed, Instant::now())),
                     },
+                    Command::Settle(done) => settling.push(done),
                     Command::SkipTo(offset, done) => {
                         self.state
                             .send_modify(|state| state.last = state.last.max(offset));
@@ -139,8 +140,12 @@ impl Writer {
             if !batches.is_empty() {
                 self.commit(batches).await;
             }
-            if self.report_is_due() || closing.is_some() {
+            if self.report_is_due() || closing.is_some() || !settling.is_empty() {
                 self.commit_report().await;
+            }
+            for done in settling {
+                // Dropped: nobody waits any more.
+                let _ = done.send(());
             }
             self.prune().await;
         }

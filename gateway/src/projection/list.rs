@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
-use super::recent::NEWEST;
+use super::recent::KEPT;
 use super::{Projection, ProjectionError, kind_code};
 use crate::event::Kind;
 use crate::journal::{Entry, Journal, Offset};
@@ -92,9 +92,9 @@ const COLUMNS: &str = "SELECT kind, seq, sale.entry, name, payload,
      coalesce(sale.partition, place.partition), coalesce(sale.offset, place.offset)
      FROM sale LEFT JOIN place ON place.entry = sale.entry";
 
-/// Which rows have something to show: those whose entry the journal still has, and those from Kafka. The others are
-/// kept to be known again. Takes [`first`].
-const HERE: &str = "(sale.entry IS NULL OR sale.entry >= ?)";
+/// Which rows have something to show: those whose entry the journal still has, and the newest from Kafka. The others
+/// are kept to be known again. Takes [`first`].
+const HERE: &str = "(sale.payload IS NOT NULL OR sale.entry >= ?)";
 
 fn first(journal: &Journal) -> i64 {
     journal.state().first.0 as i64
@@ -110,9 +110,9 @@ impl Projection {
         limit: u32,
     ) -> Result<Page, ProjectionError> {
         let limit = limit as usize;
-        if status.is_none() && before.is_none() && limit <= NEWEST {
+        if status.is_none() && before.is_none() && limit <= KEPT {
             let rows: Vec<_> = self.recent(|recent| {
-                let newest = recent.newest(kind).take(limit);
+                let newest = recent.kept(kind).take(limit);
                 newest.map(|(seq, item)| (seq, item.clone())).collect()
             });
             return Ok(page(rows, limit));
@@ -170,7 +170,7 @@ pub(super) async fn newest(
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(kind_code(kind))
         .bind(first(journal))
-        .bind(NEWEST as i64)
+        .bind(KEPT as i64)
         .fetch_all(readers)
         .await?;
     let rows = listed(journal, &rows).await?;

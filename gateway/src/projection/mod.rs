@@ -37,6 +37,8 @@ const FOLD_ENTRIES: usize = 2_048;
 const FOLD_BYTES: usize = 1 << 20;
 /// A stroke is written when this much is unwritten, or after this time.
 const FLUSH_ROWS: usize = 8_192;
+/// Of JSON from Kafka.
+const FLUSH_BYTES: usize = 4 << 20;
 const FLUSH_AFTER: Duration = Duration::from_secs(10);
 /// Deltas that wait for whoever shows them; who is slower starts again from [`Recent`].
 const DELTAS: usize = 16;
@@ -155,6 +157,7 @@ pub struct Folder {
     clean: HashMap<Key, Row>,
     places: Vec<(u64, i32, i64)>,
     unwritten_since: Option<Instant>,
+    unwritten_bytes: usize,
     words: Words,
 }
 
@@ -210,6 +213,7 @@ pub async fn open(
         clean: HashMap::new(),
         places: Vec::new(),
         unwritten_since: None,
+        unwritten_bytes: 0,
         words: Words::default(),
     };
     Ok((projection, folder, positions))
@@ -348,7 +352,10 @@ impl Folder {
         }
         let changed = match foreign.is_empty() {
             true => Vec::new(),
-            false => self.fold(foreign).await?,
+            false => {
+                self.store.want_sweep();
+                self.fold(foreign).await?
+            }
         };
         for record in &batch {
             let topic = format!("{}{}", self.prefix, record.place.kind.topic());
@@ -438,6 +445,9 @@ impl Folder {
                 }
             };
             item.row = Some(seq);
+            if let Source::Kafka { payload, .. } = &source {
+                self.unwritten_bytes += payload.len();
+            }
             changed.push((fact.kind, seq, item));
             let row = Row {
                 seq,
@@ -461,8 +471,20 @@ impl Folder {
     }
 
     async fn flush_if_large(&mut self) -> Result<(), ProjectionError> {
-        if self.dirty.len() + self.places.len() >= FLUSH_ROWS {
+        if self.dirty.len() + self.places.len() >= FLUSH_ROWS || self.unwritten_bytes >= FLUSH_BYTES {
             self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Lists show what the journal still has. The file knows which rows come next.
+    async fn forget_before(&self, first: Offset) -> Result<(), ProjectionError> {
+        if !lock(&self.recent).forget_before(first) {
+            return Ok(());
+        }
+        for kind in Kind::ALL {
+            let newest = list::newest(&self.store.readers, &self.journal, kind).await?;
+            lock(&self.recent).fill(kind, newest);
         }
         Ok(())
     }
@@ -484,14 +506,16 @@ impl Folder {
         self.clean = std::mem::take(&mut self.dirty);
         self.places.clear();
         self.unwritten_since = None;
+        self.unwritten_bytes = 0;
         self.journal.folded(self.at.folded);
         let first = self.journal.state().first;
         if first > self.first {
             self.first = first;
             self.clean.clear();
-            self.store.prune(first, self.at.next_seq).await?;
+            self.store.want_sweep();
+            self.forget_before(first).await?;
         }
-        Ok(())
+        Ok(self.store.sweep(first, self.at.next_seq).await?)
     }
 }
 

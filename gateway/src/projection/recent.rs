@@ -1,17 +1,23 @@
 //! The newest orders, payments and deliveries, in memory: what every page begins with.
 
+use std::collections::VecDeque;
+
 use super::list::Listed;
 use crate::event::Kind;
 use crate::journal::Offset;
 
-/// How many of each kind.
+/// How many of each kind a page begins with.
 pub const NEWEST: usize = 50;
+
+/// How many of each kind are kept: the longest first page of a list is answered without the file, to which a fold under
+/// load would have to be written before.
+pub(super) const KEPT: usize = 500;
 
 /// The newest of each kind, and of which delta they are.
 #[derive(Debug, Clone, Default)]
 pub struct Recent {
     /// By kind; oldest first.
-    rows: [Vec<(u64, Listed)>; 3],
+    rows: [VecDeque<(u64, Listed)>; 3],
     /// Number of the last [`super::Delta`] that is in here.
     pub version: u64,
 }
@@ -26,11 +32,11 @@ impl Recent {
         let rows = &mut self.rows[kind as usize];
         match rows.binary_search_by_key(&seq, |(seq, _)| *seq) {
             Ok(at) => rows[at].1 = item,
-            Err(0) if rows.len() >= NEWEST => {}
+            Err(0) if rows.len() >= KEPT => {}
             Err(at) => {
                 rows.insert(at, (seq, item));
-                if rows.len() > NEWEST {
-                    rows.remove(0);
+                if rows.len() > KEPT {
+                    rows.pop_front();
                 }
             }
         }
@@ -45,16 +51,28 @@ impl Recent {
         }
     }
 
-    /// Rows before this one are older than all that are kept.
-    pub fn oldest(&self, kind: Kind) -> u64 {
-        match self.rows[kind as usize].as_slice() {
-            [(oldest, _), ..] if self.rows[kind as usize].len() == NEWEST => *oldest,
-            _ => 0,
+    /// Forgets the rows whose entries the journal has let go of; true if there were any.
+    pub(super) fn forget_before(&mut self, first: Offset) -> bool {
+        let here = |(_, item): &(u64, Listed)| item.entry().is_none_or(|entry| entry >= first);
+        let before = self.rows.iter().map(VecDeque::len).sum::<usize>();
+        for rows in &mut self.rows {
+            rows.retain(here);
         }
+        self.rows.iter().map(VecDeque::len).sum::<usize>() < before
     }
 
-    /// Newest first.
+    /// Rows before this one are older than the [`NEWEST`].
+    pub fn oldest(&self, kind: Kind) -> u64 {
+        self.kept(kind).nth(NEWEST - 1).map_or(0, |(oldest, _)| oldest)
+    }
+
+    /// The [`NEWEST`], newest first.
     pub fn newest(&self, kind: Kind) -> impl Iterator<Item = (u64, &Listed)> {
+        self.kept(kind).take(NEWEST)
+    }
+
+    /// All that are kept, newest first.
+    pub(super) fn kept(&self, kind: Kind) -> impl Iterator<Item = (u64, &Listed)> {
         self.rows[kind as usize]
             .iter()
             .rev()
@@ -71,26 +89,36 @@ mod tests {
     }
 
     fn shown(recent: &Recent) -> Vec<(u64, String)> {
-        let newest = recent.newest(Kind::Order);
-        newest
-            .map(|(seq, item)| (seq, item.payload().to_owned()))
-            .collect()
+        let kept = recent.kept(Kind::Order);
+        kept.map(|(seq, item)| (seq, item.payload().to_owned())).collect()
     }
 
     #[test]
     fn a_new_state_keeps_its_place_and_the_oldest_goes() {
         let mut recent = Recent::default();
-        for seq in 1..=NEWEST as u64 {
+        let most = KEPT as u64;
+        for seq in 1..=most {
             recent.put(Kind::Order, seq, item("new"));
         }
         recent.put(Kind::Order, 2, item("changed"));
-        recent.put(Kind::Order, 51, item("newest"));
+        recent.put(Kind::Order, most + 1, item("newest"));
         let rows = shown(&recent);
-        assert_eq!(rows.len(), NEWEST);
-        assert_eq!(rows[0], (51, "newest".to_owned()));
-        assert_eq!(rows[NEWEST - 1], (2, "changed".to_owned()));
-        assert_eq!((recent.oldest(Kind::Order), recent.oldest(Kind::Payment)), (2, 0));
+        assert_eq!(rows.len(), KEPT);
+        assert_eq!(rows[0], (most + 1, "newest".to_owned()));
+        assert_eq!(rows[KEPT - 1], (2, "changed".to_owned()));
         recent.put(Kind::Order, 1, item("too old"));
         assert_eq!(shown(&recent), rows);
+    }
+
+    #[test]
+    fn a_page_begins_with_the_newest() {
+        let mut recent = Recent::default();
+        for seq in 1..=NEWEST as u64 {
+            assert_eq!(recent.oldest(Kind::Order), 0);
+            recent.put(Kind::Order, seq, item("new"));
+        }
+        recent.put(Kind::Order, 51, item("new"));
+        assert_eq!(recent.newest(Kind::Order).count(), NEWEST);
+        assert_eq!((recent.oldest(Kind::Order), recent.oldest(Kind::Payment)), (2, 0));
     }
 }

@@ -63,6 +63,11 @@ static PUT_POSITION: LazyLock<Rows> = LazyLock::new(|| {
 
 /// Rows kept beyond what they were made of: some 50 MB.
 const KEPT: u64 = 200_000;
+/// Of the newest rows those from Kafka have their JSON here: some 20 MB. A longer one is not kept.
+const SHOWN: u64 = 20_000;
+const LONGEST: usize = 64 << 10;
+/// Rows that one step of a sweep looks at: more than a flush writes, or the sweep would never arrive.
+const SWEEP: u64 = 16_384;
 
 /// An order's, a payment's or a delivery's id.
 pub(super) type Key = (Kind, Arc<str>);
@@ -71,6 +76,18 @@ pub(super) struct Store {
     pub connection: SqliteConnection,
     pub readers: SqlitePool,
     words: Words,
+    sweep: Sweep,
+}
+
+/// Where the search for rows that may go stands. It goes through the table in small steps, one with each flush, so that
+/// none holds up the fold for long.
+#[derive(Debug, Default)]
+struct Sweep {
+    /// The row at which the next step begins.
+    at: u64,
+    /// Since the last sweep began there is more that may go.
+    wanted: bool,
+    running: bool,
 }
 
 /// Where the fold stands.
@@ -150,11 +167,14 @@ impl Store {
             at.folded = Offset(row.get::<i64, _>(1) as u64);
             at.totals =
                 serde_json::from_str(row.get(2)).map_err(|error| sqlx::Error::Decode(error.into()))?;
-            let highest: Option<i64> =
-                sqlx::query_scalar("SELECT max(seq) FROM sale WHERE kind IN (0, 1, 2)")
+            // One by one: SQLite answers each from the b-tree's edge.
+            for kind in Kind::ALL {
+                let highest: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM sale WHERE kind = ?")
+                    .bind(kind_code(kind))
                     .fetch_one(&mut connection)
                     .await?;
-            at.next_seq = highest.unwrap_or(0) as u64 + 1;
+                at.next_seq = at.next_seq.max(highest.unwrap_or(0) as u64 + 1);
+            }
             for row in sqlx::query("SELECT topic, partition, next FROM position")
                 .fetch_all(&mut connection)
                 .await?
@@ -175,6 +195,10 @@ impl Store {
             connection,
             readers,
             words: Words::default(),
+            sweep: Sweep {
+                wanted: true,
+                ..Sweep::default()
+            },
         };
         Ok(Some((store, at)))
     }
@@ -228,7 +252,7 @@ impl Store {
                     } => query
                         .bind(None::<i64>)
                         .bind(&**name)
-                        .bind(String::from_utf8_lossy(payload))
+                        .bind((payload.len() <= LONGEST).then(|| String::from_utf8_lossy(payload)))
                         .bind(partition)
                         .bind(offset),
                 };
@@ -257,21 +281,65 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Lets go of all but the newest [`KEPT`] of what has nothing to show any more: because the journal has let go of
-    /// it, or because only so much is kept from Kafka. The newest stay to be known again: an order that goes on after
-    /// its entries have gone is not another one.
-    pub async fn prune(&mut self, first: Offset, next_seq: u64) -> Result<(), sqlx::Error> {
+    /// There is something new that may go: the journal has let go of entries, or rows came from Kafka.
+    pub fn want_sweep(&mut self) {
+        self.sweep.wanted = true;
+    }
+
+    /// A step of letting go of all but the newest [`KEPT`] of what has nothing to show any more, because the journal has
+    /// let go of it, or because only so much is kept from Kafka. The newest stay to be known again: an order that goes on
+    /// after its entries have gone is not another one.
+    pub async fn sweep(&mut self, first: Offset, next_seq: u64) -> Result<(), sqlx::Error> {
+        if !self.sweep.running {
+            if !self.sweep.wanted {
+                return Ok(());
+            }
+            self.sweep = Sweep {
+                at: self.lowest().await?,
+                wanted: false,
+                running: true,
+            };
+        }
+        let from = self.sweep.at;
+        let (shown, kept) = (next_seq.saturating_sub(SHOWN), next_seq.saturating_sub(KEPT));
+        let to = (from + SWEEP).min(shown);
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("DELETE FROM place WHERE entry < ?")
             .bind(first.0 as i64)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("DELETE FROM sale WHERE kind IN (0, 1, 2) AND seq < ? AND (entry IS NULL OR entry < ?)")
-            .bind(next_seq.saturating_sub(KEPT) as i64)
-            .bind(first.0 as i64)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await
+        sqlx::query(
+            "DELETE FROM sale WHERE kind IN (0, 1, 2) AND seq >= ? AND seq < ? AND (entry IS NULL OR entry < ?)",
+        )
+        .bind(from as i64)
+        .bind(to.min(kept) as i64)
+        .bind(first.0 as i64)
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "UPDATE sale SET payload = NULL WHERE kind IN (0, 1, 2) AND seq >= ? AND seq < ? AND payload IS NOT NULL",
+        )
+        .bind(from as i64)
+        .bind(to as i64)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        self.sweep.at = to;
+        self.sweep.running = to < shown;
+        Ok(())
+    }
+
+    async fn lowest(&mut self) -> Result<u64, sqlx::Error> {
+        let mut lowest = None;
+        // One by one: SQLite answers each from the b-tree's edge.
+        for kind in Kind::ALL {
+            let of_kind: Option<i64> = sqlx::query_scalar("SELECT min(seq) FROM sale WHERE kind = ?")
+                .bind(kind_code(kind))
+                .fetch_one(&mut self.connection)
+                .await?;
+            lowest = lowest.into_iter().chain(of_kind).min();
+        }
+        Ok(lowest.unwrap_or(0) as u64)
     }
 }
 
@@ -286,7 +354,11 @@ fn read(row: &SqliteRow) -> (Key, Row) {
         Some(entry) => Source::Entry(Offset(entry as u64)),
         None => Source::Kafka {
             name: row.get::<&str, _>(7).into(),
-            payload: row.get::<&str, _>(8).as_bytes().into(),
+            payload: row
+                .get::<Option<&str>, _>(8)
+                .unwrap_or_default()
+                .as_bytes()
+                .into(),
             partition: row.get(9),
             offset: row.get(10),
         },
@@ -300,4 +372,109 @@ fn read(row: &SqliteRow) -> (Key, Row) {
         source,
     };
     ((kind, row.get::<&str, _>(1).into()), seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOURNAL: &str = "the journal";
+
+    async fn store(folder: &Path) -> Store {
+        let path = folder.join("dashboard.db");
+        Store::open(&path, JOURNAL).await.unwrap().0
+    }
+
+    fn row(seq: u64, source: Source) -> (Key, Row) {
+        let row = Row {
+            seq,
+            order_id: None,
+            status: "Pending".into(),
+            time: 1,
+            amount: None,
+            source,
+        };
+        ((Kind::Order, format!("o-{seq}").into()), row)
+    }
+
+    fn from_kafka(seq: u64) -> (Key, Row) {
+        let source = Source::Kafka {
+            name: "lyon-1/till/1/1".into(),
+            payload: (*b"{}").into(),
+            partition: 0,
+            offset: seq as i64,
+        };
+        row(seq, source)
+    }
+
+    async fn put(store: &mut Store, rows: impl IntoIterator<Item = (Key, Row)>) {
+        let rows = rows.into_iter().collect();
+        let flush = Flush {
+            journal: JOURNAL,
+            folded: Offset(0),
+            totals: &Totals::default(),
+            rows: &rows,
+            places: &[],
+            positions: &HashMap::new(),
+        };
+        store.flush(flush).await.unwrap();
+    }
+
+    /// Sequence numbers, and whether the JSON is here.
+    async fn kept(store: &mut Store) -> Vec<(i64, bool)> {
+        sqlx::query_as("SELECT seq, payload IS NOT NULL FROM sale ORDER BY seq")
+            .fetch_all(&mut store.connection)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_has_nothing_to_show_goes_and_what_the_journal_has_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = store(folder.path()).await;
+        let own = |seq, entry| row(seq, Source::Entry(Offset(entry)));
+        put(
+            &mut store,
+            [own(1, 10), own(2, 20), from_kafka(3), from_kafka(4), own(5, 21)],
+        )
+        .await;
+        // As if the newest row were KEPT beyond the fourth.
+        store.sweep(Offset(20), KEPT + 4).await.unwrap();
+        assert_eq!(kept(&mut store).await, [(2, false), (4, false), (5, false)]);
+    }
+
+    #[tokio::test]
+    async fn only_the_newest_from_kafka_have_their_json() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = store(folder.path()).await;
+        put(&mut store, (1..=3).map(from_kafka)).await;
+        store.sweep(Offset(1), SHOWN + 2).await.unwrap();
+        assert_eq!(kept(&mut store).await, [(1, false), (2, true), (3, true)]);
+        let known = store.rows(&[&(Kind::Order, "o-1".into())]).await.unwrap();
+        assert_eq!(known.len(), 1, "it is known again all the same");
+    }
+
+    #[tokio::test]
+    async fn a_sweep_arrives_in_steps_and_begins_again_only_when_it_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = store(folder.path()).await;
+        let far = SWEEP * 2 + 100;
+        put(&mut store, [1, SWEEP + 50, far].map(from_kafka)).await;
+        let next = KEPT + far + 1;
+        let mut left = Vec::new();
+        for _ in 0..4 {
+            store.sweep(Offset(1), next).await.unwrap();
+            left.push(kept(&mut store).await.len());
+        }
+        assert_eq!(left, [2, 1, 0, 0]);
+        put(&mut store, [from_kafka(2)]).await;
+        while store.sweep.running {
+            store.sweep(Offset(1), next).await.unwrap();
+        }
+        store.sweep(Offset(1), next).await.unwrap();
+        assert_eq!(kept(&mut store).await.len(), 1);
+        store.want_sweep();
+        store.sweep(Offset(1), next).await.unwrap();
+        assert_eq!(kept(&mut store).await.len(), 0);
+    }
 }

@@ -70,6 +70,27 @@ async fn what_is_posted_is_stored_kept_as_given_and_confirmed_by_kafka() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_longer_pending_is_in_kafka_in_the_devices_counts_too() -> Result<()> {
+    let shop = Shop::open().await?;
+    for round in 1..=20 {
+        let (status, _, order) = shop.gateway.post_json("/api/orders", &json!({})).await?;
+        ensure!(status == 201, "{order}");
+        within("nothing to be pending", SOON, async || {
+            let status = shop.gateway.get_json("/api/gateway").await?;
+            ensure!(status["journal"]["pending"] == 0, "{status}");
+            let counter = &status["devices"][0];
+            Ok((counter["stored"] == round, counter["in_kafka"] == round))
+        })
+        .await
+        .and_then(|same| {
+            ensure!(same == (true, true), "round {round}: (stored, in Kafka) {same:?}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_empty_post_invents_believable_sales_and_the_totals_add_up() -> Result<()> {
     let shop = Shop::open().await?;
     let mut revenue = 0.0;
