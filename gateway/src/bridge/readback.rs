@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::event::Kind;
-use crate::journal::Offset;
+use crate::journal::{Journal, Offset};
 use crate::kafka::{Consumer, Message, Positions, Settings, Start};
 use crate::link::Link;
 use crate::metrics::Metrics;
@@ -56,11 +56,32 @@ pub enum Content {
 
 pub struct ReadBackLoop {
     pub settings: Settings,
-    pub journal: crate::journal::Journal,
+    pub journal: Journal,
     pub positions: Positions,
     pub link: Link,
     pub metrics: Arc<Metrics>,
     pub output: mpsc::Sender<Vec<ReadBack>>,
+}
+
+/// Whose entries are this journal's.
+struct Ours {
+    uuid: String,
+    parent: Option<(String, Offset)>,
+}
+
+impl Ours {
+    fn of(journal: &Journal) -> Self {
+        Self {
+            uuid: journal.uuid(),
+            parent: journal.parent(),
+        }
+    }
+
+    /// This journal's entry that a record of `journal` is, if it is one.
+    fn entry(&self, journal: &[u8], offset: Offset) -> Option<Offset> {
+        let shared = |(parent, upto): &(String, Offset)| journal == parent.as_bytes() && offset <= *upto;
+        (journal == self.uuid.as_bytes() || self.parent.as_ref().is_some_and(shared)).then_some(offset)
+    }
 }
 
 impl ReadBackLoop {
@@ -94,8 +115,8 @@ impl ReadBackLoop {
                 }
                 probed = Some(Instant::now());
             }
-            let uuid = self.journal.uuid();
-            let batch = self.batch(&consumer, &uuid);
+            let ours = Ours::of(&self.journal);
+            let batch = self.batch(&consumer, &ours);
             if batch.is_empty() {
                 continue;
             }
@@ -121,13 +142,13 @@ impl ReadBackLoop {
         }
     }
 
-    fn batch(&self, consumer: &Consumer, uuid: &str) -> Vec<ReadBack> {
+    fn batch(&self, consumer: &Consumer, ours: &Ours) -> Vec<ReadBack> {
         let mut batch = Vec::new();
         let mut wait = Duration::from_millis(500);
         while batch.len() < BATCH {
             match consumer.poll(wait) {
                 None => break,
-                Some(Ok(message)) => batch.extend(self.record(&message, uuid)),
+                Some(Ok(message)) => batch.extend(self.record(&message, ours)),
                 Some(Err(error)) => {
                     debug!(%error, "read back");
                     break;
@@ -138,29 +159,32 @@ impl ReadBackLoop {
         batch
     }
 
-    fn record(&self, message: &Message<'_>, uuid: &str) -> Option<ReadBack> {
+    fn record(&self, message: &Message<'_>, ours: &Ours) -> Option<ReadBack> {
         let topic = message.topic().strip_prefix(self.settings.prefix.as_str())?;
         let place = Place {
             kind: Kind::from_topic(topic)?,
             partition: message.partition(),
             offset: message.offset(),
         };
-        let (mut id, mut own, mut offset) = (None, false, None);
+        let (mut id, mut journal, mut offset) = (None, None, None);
         message.headers(|key, value| match key {
             "ce_id" => id = std::str::from_utf8(value).ok(),
-            "ce_journal" => own = value == uuid.as_bytes(),
+            "ce_journal" => journal = Some(value),
             "ce_journaloffset" => {
                 offset = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
             }
             _ => {}
         });
-        let content = match (own, offset) {
-            (true, Some(offset)) => Content::Own {
-                entry: Offset(offset),
+        let own = journal
+            .zip(offset.map(Offset))
+            .and_then(|(journal, offset)| ours.entry(journal, offset));
+        let content = match own {
+            Some(entry) => Content::Own {
+                entry,
                 name: id.unwrap_or_default().into(),
                 order_id: String::from_utf8_lossy(message.key()).into(),
             },
-            _ => Content::Foreign {
+            None => Content::Foreign {
                 name: match id {
                     Some(id) => id.into(),
                     None => format!("{topic}/{}/{}", place.partition, place.offset).into(),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use super::watermark::{self, Mark};
 use crate::event::DeviceId;
@@ -94,9 +94,12 @@ impl Relay {
         runtime.block_on(kafka::ensure_topics(&self.settings, PATIENCE))?;
         let producer = TransactionalProducer::connect(&self.settings, PATIENCE)?;
         let uuid = self.journal.uuid();
+        let (parent, shared) = self.journal.parent().unwrap_or_default();
         let from = self.journal.read_from();
-        let (mark, end) = watermark::read(&self.settings, &uuid, from, PATIENCE * 2)?;
-        let at = runtime.block_on(self.reconcile(mark, end))?;
+        let ([own, inherited], end) = watermark::read(&self.settings, [&uuid, &parent], from, PATIENCE * 2)?;
+        // What the parent has of its own is not ours.
+        let inherited = inherited.map(|mark| Offset(mark.offset).min(shared));
+        let at = runtime.block_on(self.reconcile(own, inherited.unwrap_or_default(), end))?;
         self.link.up();
         let mut sender = Sender {
             relay: self,
@@ -112,33 +115,15 @@ impl Relay {
         sender.run(at, runtime, stop)
     }
 
-    /// Compares what Kafka says with what the journal says, and moves the journal's watermark to it.
-    async fn reconcile(&self, mark: Option<Mark>, end: i64) -> Result<Offset, RelayError> {
-        let state = self.journal.state();
-        let local = state.watermark;
-        let Some(mark) = mark.filter(|mark| mark.offset > local.0) else {
-            return Ok(local);
+    /// Compares what Kafka says with what the journal says, and moves the journal's watermark to it. `inherited` is what
+    /// Kafka has of the journal that this one is a copy of.
+    async fn reconcile(&self, own: Option<Mark>, inherited: Offset, end: i64) -> Result<Offset, RelayError> {
+        let local = self.journal.state().watermark;
+        let upto = match own.filter(|mark| mark.offset > local.0) {
+            None => inherited,
+            Some(mark) => self.settle(mark, local).await?,
         };
-        let upto = Offset(mark.offset);
-        if upto > state.last {
-            warn!(
-                journal = state.last.0,
-                kafka = upto.0,
-                "the journal is older than what Kafka has of it (a restored backup?); numbering goes on above"
-            );
-            self.journal.skip_to(upto).await?;
-        } else if let Some(entry) = self.journal.entry(upto).await?
-            && entry.name.to_string() != mark.event
-        {
-            let uuid = self.journal.rename().await?;
-            error!(
-                offset = upto.0,
-                here = %entry.name,
-                kafka = mark.event,
-                new_identity = uuid,
-                "the journal has forked from what Kafka has of it (a restored backup that took new events): \
-                 it goes on as a new journal; events that were in Kafka but not marked so here are sent again"
-            );
+        if upto <= local {
             return Ok(local);
         }
         info!(
@@ -148,7 +133,7 @@ impl Relay {
         );
         let mut counts = HashMap::new();
         let mut at = local;
-        while at < upto.min(state.last) {
+        while at < upto {
             let wanted = usize::try_from(upto.0 - at.0)
                 .unwrap_or(MAX_ENTRIES)
                 .min(MAX_ENTRIES);
@@ -165,6 +150,35 @@ impl Relay {
             })
             .await;
         Ok(upto)
+    }
+}
+
+impl Relay {
+    /// How far Kafka is with this journal, by a mark beyond what this side knows. Where the mark cannot be this
+    /// journal's own, the file is a copy: it becomes a journal of its own, so that what it has taken in is sent.
+    async fn settle(&self, mark: Mark, local: Offset) -> Result<Offset, RelayError> {
+        let offset = Offset(mark.offset);
+        let last_shared = match &mark.run {
+            Some(run) => self.journal.runs().last_of(run),
+            None => Some(self.journal.state().last),
+        };
+        let shared = match last_shared {
+            Some(last) if offset <= last => return Ok(offset),
+            // Kafka has more of that run than this file. All of it that is here is in Kafka.
+            Some(last) => last,
+            // The run began after the copy was made, and nobody knows when that was. What the copy does not know to be in
+            // Kafka may be there twice.
+            None => local,
+        };
+        self.journal.branch_off(shared).await?;
+        error!(
+            kafka = mark.offset,
+            shared = shared.0,
+            uuid = self.journal.uuid(),
+            "the journal is a copy that was not made by `gateway backup`, and Kafka has more of the first one: it goes on as \
+             a journal of its own"
+        );
+        Ok(shared)
     }
 }
 
@@ -271,6 +285,7 @@ impl Sender<'_> {
             let mark = Mark {
                 offset: last.offset.0,
                 event: last.name.to_string(),
+                run: self.relay.journal.runs().of(last.offset).map(str::to_owned),
             };
             let payload = serde_json::json!(mark).to_string();
             self.producer.send(

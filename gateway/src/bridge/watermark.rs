@@ -15,8 +15,12 @@ use crate::kafka::{self, Settings};
 pub struct Mark {
     /// Journal offset.
     pub offset: u64,
-    /// `ce_id` of the entry at that offset: tells a journal that has forked from one that has not.
+    /// `ce_id` of the entry at that offset, for people.
     pub event: String,
+    /// The run of the journal in which that entry was taken in: tells a journal from a copy of it that has gone its own
+    /// way. Earlier versions wrote none.
+    #[serde(default)]
+    pub run: Option<String>,
 }
 
 /// The record's key.
@@ -24,20 +28,20 @@ pub fn key(store: &str, journal: &str) -> String {
     format!("{store}/{journal}")
 }
 
-/// What Kafka says of this journal, and where its topic ended then.
-pub fn read(
+/// What Kafka says of these journals, and where its topic ended then.
+pub fn read<const N: usize>(
     settings: &Settings,
-    journal: &str,
+    journals: [&str; N],
     from: i64,
     within: Duration,
-) -> Result<(Option<Mark>, i64), kafka::Error> {
-    let key = key(&settings.identity, journal);
-    let mut newest = None;
+) -> Result<([Option<Mark>; N], i64), kafka::Error> {
+    let keys = journals.map(|journal| key(&settings.identity, journal));
+    let mut newest = [const { None }; N];
     let end = kafka::read_to_end(settings, kafka::WATERMARKS, from, within, |message| {
-        if message.key() == key.as_bytes()
+        if let Some(of) = keys.iter().position(|key| message.key() == key.as_bytes())
             && let Ok(mark) = serde_json::from_slice::<Mark>(message.payload())
         {
-            newest = Some(mark);
+            newest[of] = Some(mark);
         }
     })?;
     Ok((newest, end))

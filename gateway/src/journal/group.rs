@@ -43,6 +43,8 @@ pub(super) struct Group {
     /// New ones, and those that have changed their encoding.
     pub devices: HashMap<DeviceId, Device>,
     pub fingerprints: HashMap<[u8; 16], Offset>,
+    /// The gateway's own numbers begin above it.
+    pub own_floor: u32,
     pub duplicates: u64,
     pub dead_letters: u64,
     pub receipts: Vec<Receipt>,
@@ -110,6 +112,15 @@ impl Known {
             taken += 1;
         }
         taken
+    }
+
+    /// The highest number of the gateway's own.
+    pub fn highest_own(&self) -> u32 {
+        let own = self
+            .streams
+            .iter()
+            .filter(|((_, epoch), _)| *epoch == GATEWAY_EPOCH);
+        own.map(|(_, stream)| stream.highest()).max().unwrap_or(0)
     }
 
     /// Counts what the bridge has brought into Kafka.
@@ -203,7 +214,7 @@ impl Group {
                         Slot::Vacant(slot) => slot.insert(next),
                     };
                 }
-                Ok(stream.number())
+                Ok(stream.number(self.own_floor))
             }
         }
     }

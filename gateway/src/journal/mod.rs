@@ -32,6 +32,7 @@
 mod group;
 mod payload;
 mod read;
+mod runs;
 mod schema;
 mod stored;
 pub mod stream;
@@ -51,6 +52,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::event::{DeviceId, EventName, Kind};
 pub use payload::Payload;
 pub use read::{BackupError, DeadLetter, DeviceReport, StreamReport, dead_letters_of};
+pub use runs::Runs;
 pub use schema::{OpenError, schema_version};
 pub use stream::Discipline;
 use tail::Tail;
@@ -231,6 +233,16 @@ impl State {
     }
 }
 
+/// Which journal this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Identity {
+    uuid: String,
+    /// The journal that this is a copy of, and up to which entry.
+    parent: Option<(String, Offset)>,
+    /// The gateway's own numbers begin above it.
+    own_floor: u32,
+}
+
 /// The bridge's report to the journal after a committed transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relayed {
@@ -259,10 +271,8 @@ enum Command {
     Relayed(Relayed),
     /// Makes what was reported durable, if it is not yet.
     Settle(oneshot::Sender<()>),
-    /// The journal is older than its watermark (a restored copy): number on above it.
-    SkipTo(Offset, oneshot::Sender<()>),
-    /// The journal forked from what Kafka has: it is another journal from now on.
-    Rename(oneshot::Sender<Result<String, AppendError>>),
+    /// The journal is a copy, or forked from what Kafka has: it is another journal from now on.
+    BranchOff(Offset, oneshot::Sender<Result<Identity, AppendError>>),
     Retried(Offset),
     Close(oneshot::Sender<()>),
 }
@@ -275,7 +285,8 @@ pub struct Journal {
     readers: SqlitePool,
     tail: Arc<Tail>,
     state: watch::Receiver<State>,
-    uuid: watch::Receiver<String>,
+    identity: watch::Receiver<Identity>,
+    runs: Arc<Runs>,
     /// The bridge's last report, before the writer has made it durable.
     relayed: Arc<watch::Sender<Offset>>,
     read_from: Arc<std::sync::atomic::AtomicI64>,
@@ -288,9 +299,19 @@ impl Journal {
         &self.path
     }
 
-    /// This journal's own identity.
+    /// Under which Kafka has this journal's watermark.
     pub fn uuid(&self) -> String {
-        self.uuid.borrow().clone()
+        self.identity.borrow().uuid.clone()
+    }
+
+    /// Whose copy this is, and up to which entry it is the same.
+    pub fn parent(&self) -> Option<(String, Offset)> {
+        self.identity.borrow().parent.clone()
+    }
+
+    /// Which entries were taken in when.
+    pub fn runs(&self) -> &Runs {
+        &self.runs
     }
 
     pub fn state(&self) -> State {
@@ -354,24 +375,15 @@ impl Journal {
         }
     }
 
-    /// Numbers on above `offset`: for a journal that is older than what Kafka has of it.
-    pub async fn skip_to(&self, offset: Offset) -> Result<(), AppendError> {
+    /// Gives the journal a new identity, under which Kafka has no watermark yet. Up to and including `upto` it is the one
+    /// that it was.
+    pub async fn branch_off(&self, upto: Offset) -> Result<(), AppendError> {
         let (reply, done) = oneshot::channel();
         self.commands
-            .send(Command::SkipTo(offset, reply))
+            .send(Command::BranchOff(upto, reply))
             .await
             .map_err(|_| AppendError::Closed)?;
-        done.await.map_err(|_| AppendError::Closed)
-    }
-
-    /// Gives the journal a new identity, under which Kafka has no watermark yet.
-    pub async fn rename(&self) -> Result<String, AppendError> {
-        let (reply, done) = oneshot::channel();
-        self.commands
-            .send(Command::Rename(reply))
-            .await
-            .map_err(|_| AppendError::Closed)?;
-        done.await.unwrap_or(Err(AppendError::Closed))
+        done.await.unwrap_or(Err(AppendError::Closed)).map(|_| ())
     }
 
     /// Notes that a dead letter has been taken in after all.

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
 use super::{Encoding, Entry, EntryKind, Journal, Offset, OpenError, Payload, ReadError, schema};
 use crate::event::{DeviceId, EventName};
@@ -193,11 +193,21 @@ impl Journal {
             .await
             .map_err(|error| failed(std::io::Error::other(error)))?;
         journal.close().await;
+        mark_as_copy(&part)
+            .await
+            .map_err(|error| failed(std::io::Error::other(error)))?;
         std::fs::File::open(&part)
             .and_then(|file| file.sync_all())
             .and_then(|()| std::fs::rename(&part, copy))
             .map_err(failed)
     }
+}
+
+/// Who goes on with it must not take it for the journal itself.
+async fn mark_as_copy(copy: &Path) -> Result<(), sqlx::Error> {
+    let mut connection = SqliteConnectOptions::new().filename(copy).connect().await?;
+    schema::mark(&mut connection, schema::COPY).await?;
+    connection.close().await
 }
 
 /// Dead letters of a journal that may be open elsewhere.

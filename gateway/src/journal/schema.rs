@@ -12,7 +12,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/journal");
 
@@ -27,6 +27,26 @@ pub fn schema_version() -> i64 {
 
 /// "Cmpt": stands in the header of a SQLite file that is a journal of ours.
 const APPLICATION_ID: u32 = 0x436d_7074;
+
+/// In the header beside it (SQLite's `user_version`): what the file is.
+pub(super) const JOURNAL: u32 = 1;
+/// A copy that nobody has gone on with yet.
+pub(super) const COPY: u32 = 2;
+
+/// Says what the file is. Takes part in a transaction.
+pub(super) async fn mark(connection: &mut SqliteConnection, what: u32) -> Result<(), sqlx::Error> {
+    sqlx::query(AssertSqlSafe(format!("PRAGMA user_version = {what}")))
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+pub(super) async fn is_copy(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let what: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(connection)
+        .await?;
+    Ok(what == i64::from(COPY))
+}
 
 /// Pages after which a commit folds the WAL back. Larger than SQLite's 1,000: the pages that every
 /// commit touches are then written back once for many commits.
@@ -235,9 +255,7 @@ async fn create(path: &Path) -> Result<(), sqlx::Error> {
         .pragma("application_id", APPLICATION_ID.to_string())
         .connect()
         .await?;
-    sqlx::query("PRAGMA user_version = 1")
-        .execute(&mut connection)
-        .await?;
+    mark(&mut connection, JOURNAL).await?;
     // Last, for the mark must stand in the file itself: [`is_new`] looks there, and not in a WAL.
     sqlx::query("PRAGMA journal_mode = WAL")
         .execute(&mut connection)

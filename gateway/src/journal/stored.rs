@@ -1,22 +1,57 @@
 //! What the file says at the start.
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, Row};
 
 use super::group::{Device, Known};
 use super::stream::Stream;
-use super::{Encoding, Offset, State};
+use super::{Encoding, Identity, Offset, State, schema};
 use crate::event::DeviceId;
 
-pub(super) async fn identity(connection: &mut SqliteConnection) -> Result<String, sqlx::Error> {
+/// Numbers of the gateway's own that are left to a journal's copies: it is hardly ever given more of them between a copy
+/// and its own end.
+const ROOM: u32 = 1 << 24;
+
+pub(super) async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::Error> {
     sqlx::query("INSERT OR IGNORE INTO journal (id, uuid, created) VALUES (1, ?, ?)")
         .bind(uuid::Uuid::new_v4().to_string())
         .bind(jiff::Timestamp::now().as_millisecond())
         .execute(&mut *connection)
         .await?;
-    sqlx::query_scalar("SELECT uuid FROM journal")
+    let row = sqlx::query("SELECT uuid, parent, parent_upto, own_floor FROM journal")
         .fetch_one(connection)
-        .await
+        .await?;
+    let parent: Option<String> = row.get(1);
+    Ok(Identity {
+        uuid: row.get(0),
+        parent: parent.map(|uuid| (uuid, Offset(row.get::<i64, _>(2) as u64))),
+        own_floor: row.get::<i64, _>(3) as u32,
+    })
+}
+
+/// Makes this another journal, which up to and including `upto` is the one that it was. `own` is the highest of the
+/// gateway's own numbers.
+pub(super) async fn branch_off(
+    connection: &mut SqliteConnection,
+    upto: Offset,
+    own: u32,
+) -> Result<Identity, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query(
+        "UPDATE journal SET parent = uuid, parent_upto = ?, uuid = ?,
+         own_floor = min((max(own_floor, ?) / ? + 1) * ?, ?)",
+    )
+    .bind(upto.0 as i64)
+    .bind(uuid::Uuid::new_v4().to_string())
+    .bind(i64::from(own))
+    .bind(i64::from(ROOM))
+    .bind(i64::from(ROOM))
+    .bind(i64::from(u32::MAX))
+    .execute(&mut *transaction)
+    .await?;
+    schema::mark(&mut transaction, schema::JOURNAL).await?;
+    transaction.commit().await?;
+    identity(connection).await
 }
 
 /// Where the journal stands.

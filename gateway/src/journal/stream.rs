@@ -125,8 +125,13 @@ impl Stream {
         Admission::New
     }
 
-    /// The next number that the gateway gives out itself.
-    pub fn number(&mut self) -> u32 {
+    /// The next number that the gateway gives out itself, above `floor`.
+    pub fn number(&mut self, floor: u32) -> u32 {
+        if self.highest() < floor {
+            let before = self.settled();
+            self.settle(1, floor);
+            self.elsewhere += self.settled() - before;
+        }
         let seq = self.highest().saturating_add(1);
         self.settle(seq, seq);
         self.stored += 1;
@@ -234,6 +239,17 @@ mod tests {
         assert_eq!(stream.missing().collect::<Vec<_>>(), [(2, 3), (5, u32::MAX - 1)]);
         let again = Stream::restore(stream.upto(), stream.ahead().to_vec(), stream.gone().to_vec());
         assert!(again.missing().eq(stream.missing()));
+    }
+
+    #[test]
+    fn the_gateways_own_numbers_begin_above_the_floor_and_none_is_missing() {
+        let mut stream = Stream::default();
+        assert_eq!((stream.number(0), stream.number(0)), (1, 2));
+        assert_eq!((stream.number(100), stream.number(100)), (101, 102));
+        assert_eq!(
+            (stream.missing().count(), stream.stored, stream.elsewhere),
+            (0, 4, 98)
+        );
     }
 
     #[test]

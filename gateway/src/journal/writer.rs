@@ -13,11 +13,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::group::{Group, Known};
-use super::stored::{identity, load, used_bytes};
+use super::runs::Runs;
+use super::stored::{branch_off, identity, load, used_bytes};
 use super::tail::Tail;
 use super::transaction::write;
 use super::{
-    AppendError, Command, Journal, Numbering, Offset, OpenError, Receipt, Relayed, State, Submission, schema,
+    AppendError, Command, Identity, Journal, Numbering, Offset, OpenError, Receipt, Relayed, State,
+    Submission, schema,
 };
 
 /// Batches waiting for the writer; a sender waits beyond that.
@@ -38,7 +40,7 @@ pub struct Writer {
     commands: mpsc::Receiver<Command>,
     tail: Arc<Tail>,
     state: watch::Sender<State>,
-    uuid: watch::Sender<String>,
+    identity: watch::Sender<Identity>,
     folded: Arc<AtomicU64>,
     known: Known,
     /// What the bridge has reported and no commit has carried yet, and since when.
@@ -55,8 +57,23 @@ impl Journal {
             path: path.to_owned(),
             problem,
         };
-        let uuid = identity(&mut connection).await.map_err(storage)?;
+        let mut identity = identity(&mut connection).await.map_err(storage)?;
         let loaded = load(&mut connection).await.map_err(storage)?;
+        let last = loaded.state.last;
+        if schema::is_copy(&mut connection).await.map_err(storage)? {
+            let parent = identity.uuid;
+            identity = branch_off(&mut connection, last, loaded.known.highest_own())
+                .await
+                .map_err(storage)?;
+            info!(
+                parent,
+                uuid = identity.uuid,
+                last = last.0,
+                "a copy of a journal (a restored backup): it goes on as a journal of its own"
+            );
+        }
+        let runs = Runs::begin(&mut connection, last).await.map_err(storage)?;
+        let runs = Arc::new(runs);
         let (commands, receiver) = mpsc::channel(QUEUE);
         let tail = Arc::new(Tail::default());
         let bytes = used_bytes(&mut connection).await.map_err(storage)?;
@@ -65,7 +82,7 @@ impl Journal {
             max_bytes,
             ..loaded.state
         });
-        let uuid = watch::Sender::new(uuid);
+        let identity = watch::Sender::new(identity);
         let relayed = Arc::new(watch::Sender::new(loaded.state.watermark));
         let folded = Arc::new(AtomicU64::new(0));
         let journal = Journal {
@@ -74,7 +91,8 @@ impl Journal {
             readers: opened.readers,
             tail: tail.clone(),
             state: state.subscribe(),
-            uuid: uuid.subscribe(),
+            identity: identity.subscribe(),
+            runs,
             relayed,
             read_from: Arc::new(AtomicI64::new(loaded.read_from)),
             folded: folded.clone(),
@@ -84,7 +102,7 @@ impl Journal {
             commands: receiver,
             tail,
             state,
-            uuid,
+            identity,
             folded,
             known: loaded.known,
             report: None,
@@ -122,13 +140,8 @@ impl Writer {
                         none => *none = Some((relayed, Instant::now())),
                     },
                     Command::Settle(done) => settling.push(done),
-                    Command::SkipTo(offset, done) => {
-                        self.state
-                            .send_modify(|state| state.last = state.last.max(offset));
-                        let _ = done.send(());
-                    }
-                    Command::Rename(reply) => {
-                        let _ = reply.send(self.rename().await);
+                    Command::BranchOff(upto, reply) => {
+                        let _ = reply.send(self.branch_off(upto).await);
                     }
                     Command::Retried(offset) => self.note_retried(offset).await,
                     Command::Close(done) => closing = Some(done),
@@ -222,6 +235,7 @@ impl Writer {
         let mut group = Group {
             after: self.state.borrow().last,
             fingerprints: known,
+            own_floor: self.identity.borrow().own_floor,
             ..Group::default()
         };
         for batch in batches {
@@ -304,15 +318,12 @@ impl Writer {
         }
     }
 
-    async fn rename(&mut self) -> Result<String, AppendError> {
-        let uuid = uuid::Uuid::new_v4().to_string();
-        sqlx::query("UPDATE journal SET uuid = ?")
-            .bind(&uuid)
-            .execute(&mut self.connection)
+    async fn branch_off(&mut self, upto: Offset) -> Result<Identity, AppendError> {
+        let identity = branch_off(&mut self.connection, upto, self.known.highest_own())
             .await
             .map_err(|error| AppendError::Storage(Arc::new(error)))?;
-        self.uuid.send_replace(uuid.clone());
-        Ok(uuid)
+        self.identity.send_replace(identity.clone());
+        Ok(identity)
     }
 
     async fn note_retried(&mut self, offset: Offset) {
