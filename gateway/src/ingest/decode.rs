@@ -92,15 +92,17 @@ impl Decoder {
             },
             Err(reason) => {
                 let numbering = number.map(|number| number.by(encoding));
-                let sender = Some((device, encoding));
-                self.dead_letter(sender, &topic, payload, now, reason, numbering)
+                // Bytes without a number that can be read say nothing about their device: its acks and commands stay in the
+                // encoding that it has, and nobody waits for an ack of these.
+                let encoding = numbering.is_some().then_some(encoding);
+                self.dead_letter(Some((device, encoding)), &topic, payload, now, reason, numbering)
             }
         }
     }
 
     fn dead_letter(
         &self,
-        sender: Option<(DeviceId, Encoding)>,
+        sender: Option<(DeviceId, Option<Encoding>)>,
         topic: &str,
         payload: &[u8],
         now: Timestamp,
@@ -108,7 +110,7 @@ impl Decoder {
         numbering: Option<Numbering>,
     ) -> Submission {
         let (device, encoding) = match sender {
-            Some((device, encoding)) => (Some(device), Some(encoding)),
+            Some((device, encoding)) => (Some(device), encoding),
             None => (None, None),
         };
         Submission {

@@ -1,6 +1,6 @@
 //! What goes from the gateway to the terminals: acks and commands.
 //!
-//! Acks are conflated: of a device only the newest counts, so they are bounded by the devices however
+//! Acks are conflated: of a device and epoch only the newest counts, so they are bounded by those however
 //! slow the MQTT broker is. Commands are kept in their order, and given back to whoever sent them when the
 //! broker has them. Both survive a lost connection: what the broker had not acknowledged is sent again.
 
@@ -40,11 +40,18 @@ struct Command {
     delivered: oneshot::Sender<()>,
 }
 
+/// Whose numbers an ack is about.
+type Stream = (DeviceId, u32);
+
+fn stream(ack: &DeviceAck) -> Stream {
+    (ack.device.clone(), ack.epoch)
+}
+
 #[derive(Default)]
 struct Queues {
-    acks: HashMap<DeviceId, DeviceAck>,
-    /// The devices of `acks`, in the order in which they were first due.
-    due: VecDeque<DeviceId>,
+    acks: HashMap<Stream, DeviceAck>,
+    /// The keys of `acks`, in the order in which they were first due.
+    due: VecDeque<Stream>,
     commands: VecDeque<Command>,
     /// By packet id, in the order in which they were published; the PUBACKs mostly come in the same.
     in_flight: VecDeque<(u16, Sent)>,
@@ -133,7 +140,7 @@ impl Downlink {
         for (_, sent) in std::mem::take(&mut queues.in_flight) {
             match sent {
                 Sent::Ack(ack) => {
-                    if !queues.acks.contains_key(&ack.device) {
+                    if !queues.acks.contains_key(&stream(&ack)) {
                         queues.put_ack(ack);
                     }
                 }
@@ -147,14 +154,14 @@ impl Downlink {
 
 impl Queues {
     fn put_ack(&mut self, ack: DeviceAck) {
-        // What a postcard terminal sent and nobody could read has a number of the gateway's, which no terminal can
-        // wait for. It must not take the place of the ack that one does wait for, here or as the retained message.
+        // No binary terminal can wait for a number of the gateway's. It must not take the place of the ack that one does
+        // wait for as the retained message.
         if ack.encoding == Encoding::Postcard && ack.epoch == GATEWAY_EPOCH {
             return;
         }
-        let device = ack.device.clone();
-        if self.acks.insert(device.clone(), ack).is_none() {
-            self.due.push_back(device);
+        let stream = stream(&ack);
+        if self.acks.insert(stream.clone(), ack).is_none() {
+            self.due.push_back(stream);
         }
     }
 
@@ -167,7 +174,7 @@ impl Queues {
             return None;
         }
         let packet = self.free_packet();
-        let due = self.due.pop_front().and_then(|device| self.acks.remove(&device));
+        let due = self.due.pop_front().and_then(|stream| self.acks.remove(&stream));
         let (outgoing, sent) = match due {
             Some(ack) => (
                 Outgoing {
@@ -256,6 +263,21 @@ mod tests {
         downlink.ack([ack("a", 1), ack("b", 1), ack("a", 2)]);
         let expected = [("pos/s/a/ack".into(), json(2)), ("pos/s/b/ack".into(), json(1))];
         assert_eq!(taken(&downlink), expected);
+    }
+
+    #[test]
+    fn each_epoch_of_a_device_has_its_ack() {
+        let downlink = connected();
+        let own = DeviceAck {
+            epoch: GATEWAY_EPOCH,
+            ..ack("a", 9)
+        };
+        downlink.ack([own, ack("a", 1), ack("a", 2)]);
+        let own = r#"{"epoch":0,"seq":9}"#.to_owned();
+        assert_eq!(
+            taken(&downlink),
+            [("pos/s/a/ack".into(), own), ("pos/s/a/ack".into(), json(2))]
+        );
     }
 
     #[test]

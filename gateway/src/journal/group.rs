@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
+use tracing::warn;
+
 use super::stream::{Admission, Stream};
 use super::waiting::Waiting;
 use super::{
@@ -29,6 +31,8 @@ pub(super) struct Known {
     pub devices: HashMap<DeviceId, Device>,
     pub streams: HashMap<StreamKey, Stream>,
     pub waiting: Waiting,
+    /// [`MAX_STREAMS`] was reached, and it was said.
+    pub overrun: bool,
 }
 
 /// What a group commit is about to write. [`Known`] changes only when it is committed.
@@ -57,6 +61,13 @@ impl Known {
         let mut acked: Vec<(StreamKey, DeviceId, Encoding)> = Vec::new();
         for submission in batch {
             let Some(key) = self.stream_of(&submission, group) else {
+                if !std::mem::replace(&mut self.overrun, true) {
+                    let device = submission.device.to_string();
+                    warn!(
+                        device,
+                        "more devices or epochs than can be remembered: new ones are not taken in"
+                    );
+                }
                 // As one ahead of a gap: not taken, not acked, sent again.
                 receipt.outcomes.push(Outcome::AheadOfGap);
                 continue;
@@ -82,6 +93,8 @@ impl Known {
             group.duplicates += u64::from(outcome == Outcome::Duplicate);
             receipt.outcomes.push(outcome);
         }
+        // A device's own epochs last: the last one is what the MQTT broker retains.
+        acked.sort_by_key(|((_, epoch), ..)| *epoch != GATEWAY_EPOCH);
         receipt.acks = acked
             .into_iter()
             .filter_map(|(key, device, encoding)| {

@@ -24,6 +24,8 @@ pub enum Admission {
 
 /// More separate ranges than this and the device is not numbering, it is guessing.
 const MAX_RANGES: usize = 1_024;
+/// Numbers that a terminal may say at once that it no longer holds.
+const MAX_JUMP: u32 = 1_000_000;
 /// Of what is gone, for people to look at.
 const MAX_GONE: usize = 64;
 
@@ -99,7 +101,10 @@ impl Stream {
     /// say): what lies below it was acked to the terminal by some gateway or is lost on its flash, and will never
     /// come here.
     pub fn admit(&mut self, seq: u32, oldest: u32, discipline: Discipline) -> Admission {
-        if oldest > self.upto.saturating_add(1) {
+        let jump = oldest.saturating_sub(self.upto);
+        // Believed of an epoch that is new here, and within reason: or one absurd number would make duplicates of all that
+        // the terminal has still to send.
+        if jump > 1 && (self.highest() == 0 || jump <= MAX_JUMP) {
             // Of an epoch that is new here, a till that has come from another gateway, nothing is missed.
             if self.highest() > 0 {
                 let gone: Vec<_> = self.holes_below(oldest).collect();
@@ -235,8 +240,8 @@ mod tests {
             (4, 2),
             "and it is not waited for"
         );
-        stream.admit(u32::MAX, u32::MAX, InOrder);
-        assert_eq!(stream.missing().collect::<Vec<_>>(), [(2, 3), (5, u32::MAX - 1)]);
+        stream.admit(9, 9, InOrder);
+        assert_eq!(stream.missing().collect::<Vec<_>>(), [(2, 3), (5, 8)]);
         let again = Stream::restore(stream.upto(), stream.ahead().to_vec(), stream.gone().to_vec());
         assert!(again.missing().eq(stream.missing()));
     }
@@ -250,6 +255,15 @@ mod tests {
             (stream.missing().count(), stream.stored, stream.elsewhere),
             (0, 4, 98)
         );
+    }
+
+    #[test]
+    fn an_absurd_oldest_number_makes_no_duplicates_of_what_is_still_to_come() {
+        let mut stream = Stream::default();
+        stream.admit(1, 1, InOrder);
+        assert_eq!(stream.admit(4_000_000_000, 4_000_000_000, InOrder), AheadOfGap);
+        assert_eq!(stream.admit(2, 1, InOrder), New);
+        assert_eq!((stream.upto(), stream.elsewhere), (2, 0));
     }
 
     #[test]

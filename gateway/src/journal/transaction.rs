@@ -16,6 +16,9 @@ static INSERT: LazyLock<Rows> = LazyLock::new(|| {
     Rows::new(&format!("INSERT INTO entry {columns} VALUES"), 9, "")
 });
 
+static REMEMBER: LazyLock<Rows> =
+    LazyLock::new(|| Rows::new("INSERT INTO fingerprint (hash, offset) VALUES", 2, ""));
+
 /// The transaction. Returns the bytes in use after it.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
@@ -79,12 +82,13 @@ pub(super) async fn write(
         .execute(&mut *transaction)
         .await?;
     }
-    for (hash, offset) in &group.fingerprints {
-        sqlx::query("INSERT OR IGNORE INTO fingerprint (hash, offset) VALUES (?, ?)")
-            .bind(&hash[..])
-            .bind(offset.0 as i64)
-            .execute(&mut *transaction)
-            .await?;
+    let mut new: Vec<_> = group.fingerprints.iter().collect();
+    new.retain(|(_, offset)| **offset > group.after);
+    for (range, mut query) in REMEMBER.queries(new.len()) {
+        for (hash, offset) in &new[range] {
+            query = query.bind(hash.to_vec()).bind(offset.0 as i64);
+        }
+        query.execute(&mut *transaction).await?;
     }
     if let Some(report) = report {
         sqlx::query("INSERT OR REPLACE INTO watermark (id, offset, read_from) VALUES (1, ?, ?)")

@@ -32,6 +32,9 @@ const REPORT_DELAY: Duration = Duration::from_millis(500);
 /// Entries pruned in one transaction, so that events do not wait long behind it.
 const PRUNE_ENTRIES: u64 = 4_096;
 
+/// For each so many bytes that the journal may have, the fingerprint of one pruned entry is kept: a twentieth of it at most.
+const BYTES_REMEMBERED: u64 = 2_048;
+
 type Reply = oneshot::Sender<Result<Receipt, AppendError>>;
 
 /// The writer task's state.
@@ -313,8 +316,10 @@ impl Writer {
         if self.report.is_none() {
             return;
         }
-        if let Err(error) = self.try_commit(Vec::new()).await {
-            warn!(%error, "the watermark is kept in memory for now; Kafka has it");
+        match self.try_commit(Vec::new()).await {
+            // The disk works again, if it was that.
+            Ok(_) => self.try_again(),
+            Err(error) => warn!(%error, "the watermark is kept in memory for now; Kafka has it"),
         }
     }
 
@@ -364,13 +369,15 @@ impl Writer {
             return Ok(state.bytes);
         }
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        for statement in [
-            "DELETE FROM entry WHERE offset <= ?",
-            "DELETE FROM fingerprint WHERE offset <= ?",
-            "DELETE FROM retried WHERE offset <= ?",
+        // A twin may come long after its event has gone: a broker redelivers when it can.
+        let remembered = upto.0.saturating_sub(state.max_bytes / BYTES_REMEMBERED);
+        for (statement, upto) in [
+            ("DELETE FROM entry WHERE offset <= ?", upto.0),
+            ("DELETE FROM fingerprint WHERE offset <= ?", remembered),
+            ("DELETE FROM retried WHERE offset <= ?", upto.0),
         ] {
             sqlx::query(statement)
-                .bind(upto.0 as i64)
+                .bind(upto as i64)
                 .execute(&mut *transaction)
                 .await?;
         }

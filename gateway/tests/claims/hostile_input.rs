@@ -105,6 +105,38 @@ async fn what_cannot_be_decoded_is_kept_whole_and_the_rest_goes_on() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn noise_on_a_tills_topic_neither_takes_its_acks_place_nor_changes_its_language() -> Result<()> {
+    let shop = Shop::open().await?;
+    let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
+    let topic = format!("pos/{STORE}/till-6/payments");
+    probe.publish(&topic, postcard(5, 1, 1)?).await?;
+    for noise in [&b"hello"[..], &[0xa5; 40], b"{\"payment_id\":", b"\x1f"] {
+        probe.publish(&topic, noise).await?;
+    }
+    shop.drained(5, SOON).await?;
+    // A numbered JSON device: its number counts, not the gateway's for what came in between.
+    let json = format!("pos/{STORE}/till-7/payments");
+    probe.publish(&json, numbered(9, 1)).await?;
+    probe.publish(&json, "{\"payment_id\":").await?;
+    probe.publish(&json, numbered(9, 2)).await?;
+    shop.drained(8, SOON).await?;
+
+    let retained = async |device: &str| -> Result<Vec<u8>> {
+        let mut late = MqttProbe::connect(&shop.mosquitto.url()).await?;
+        late.subscribe(&format!("pos/{STORE}/{device}/ack")).await?;
+        Ok(late.next(SOON).await?.payload.to_vec())
+    };
+    within("the till's own ack to be retained", SOON, async || {
+        let ack = wire::Ack::decode(&retained("till-6").await?);
+        ensure!(ack == Ok(wire::Ack { epoch: 5, seq: 1 }), "{ack:?}");
+        let ack: Value = serde_json::from_slice(&retained("till-7").await?)?;
+        ensure!(ack == json!({"epoch": 9, "seq": 2}), "{ack}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_json_device_may_number_in_any_order_and_its_gaps_are_shown() -> Result<()> {
     let shop = Shop::open().await?;
     let url = shop.mosquitto.url();
