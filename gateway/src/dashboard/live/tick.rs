@@ -115,6 +115,13 @@ pub fn render(
 }
 
 impl Tick {
+    /// Bytes that it keeps, about.
+    pub fn weight(&self) -> usize {
+        let singles = self.singles.iter();
+        let singles = singles.map(|single| size_of::<Single>() + single.data.get().len());
+        singles.sum::<usize>() + self.batch.as_ref().map_or(0, |batch| batch.get().len())
+    }
+
     fn push(&mut self, version: u64, entry: Option<Offset>, event: &'static str, data: Json) {
         self.singles.push(Single {
             version: Some(version),
