@@ -350,7 +350,8 @@ pub struct Auth {
     /// Sends `batch` instead of one packet for each event.
     pub batch: bool,
     /// The `journal_offset` of the last event that the client has: later ones of this gateway are sent, in order,
-    /// after `initial_data`, as far as the journal still has them. Not for `batch`.
+    /// after `initial_data`, as far as the journal still has them. Not for `batch`. To be said anew at each
+    /// reconnection: without it, what was missed comes only as far as it is in `initial_data`.
     #[serde(deserialize_with = "number_or_nothing")]
     #[cfg_attr(test, ts(optional))]
     pub after: Option<u64>,

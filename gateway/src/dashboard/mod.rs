@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
+use axum::serve::ListenerExt as _;
 use axum::{Router, middleware};
 use socketioxide::SocketIo;
 use tokio::net::TcpListener;
@@ -41,6 +42,9 @@ pub use problem::Problem;
 const MAX_BODY: usize = 64 << 10;
 /// A client that takes longer for its request is let go.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What the kernel may hold for a connection. Megabytes, if nobody says: a slow client's heartbeat would wait behind
+/// them for longer than it may.
+const SEND_BUFFER: usize = 128 << 10;
 
 /// What the handlers see of the gateway.
 pub struct Shop {
@@ -91,6 +95,10 @@ pub fn router(shop: &Arc<Shop>) -> (Router, SocketIo) {
 
 /// Serves until `stop`, then lets the requests under way end.
 pub async fn serve(listener: TcpListener, (router, io): (Router, SocketIo), stop: CancellationToken) {
+    let listener = listener.tap_io(|connection| {
+        // Without it the connection works, too.
+        let _ = rustix::net::sockopt::set_socket_send_buffer_size(connection, SEND_BUFFER);
+    });
     let served = axum::serve(listener, router)
         .with_graceful_shutdown(async move {
             stop.cancelled().await;

@@ -16,7 +16,7 @@ use crate::admin;
 #[openapi(
     info(
         title = "Comptoir",
-        description = "The gateway of a shop: what was sold, and where each event is. Live by Socket.IO on `/socket.io`.",
+        description = include_str!("openapi.md"),
     ),
     tags(
         (name = "sales", description = "Orders, payments and deliveries"),

@@ -4,7 +4,9 @@
 //! kept in a file of their own ([`store`]), written now and then in large strokes; after a crash the
 //! entries since the last stroke are folded again, and Kafka is read from the positions of that stroke.
 
+mod deltas;
 pub mod fold;
+mod lately;
 mod list;
 mod recent;
 mod store;
@@ -26,6 +28,7 @@ use crate::event::Kind;
 use crate::journal::{EntryKind, Journal, Offset, ReadError, State};
 use crate::kafka::Positions;
 use crate::sale::Currency;
+use deltas::Deltas;
 use fold::{Fact, Row, Setting, Source, Totals};
 pub use list::{Listed, Page};
 pub use recent::{NEWEST, Recent};
@@ -40,8 +43,6 @@ const FLUSH_ROWS: usize = 8_192;
 /// Of JSON from Kafka.
 const FLUSH_BYTES: usize = 4 << 20;
 const FLUSH_AFTER: Duration = Duration::from_secs(10);
-/// Deltas that wait for whoever shows them; who is slower starts again from [`Recent`].
-const DELTAS: usize = 16;
 
 /// Why the projection cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +76,8 @@ pub enum Change {
     Sales(Vec<(Kind, Listed)>),
     /// Own events that were read back from Kafka.
     Confirmed(Vec<Confirmed>),
+    /// What has changed was too much to wait for whoever shows it.
+    Lost,
 }
 
 /// An own event that was seen in Kafka.
@@ -149,7 +152,7 @@ pub struct Folder {
     currency: Currency,
     view: watch::Sender<View>,
     recent: Arc<Mutex<Recent>>,
-    deltas: broadcast::Sender<Arc<Delta>>,
+    deltas: Deltas,
     at: Progress,
     first: Offset,
     /// Changed since the last stroke, and what the last one wrote: the next event is often about those.
@@ -185,8 +188,9 @@ pub async fn open(
     for kind in Kind::ALL {
         recent.fill(kind, list::newest(&store.readers, &journal, kind).await?);
     }
+    recent.folded = at.folded;
     let recent = Arc::new(Mutex::new(recent));
-    let deltas = broadcast::Sender::new(DELTAS);
+    let deltas = Deltas::new();
     let positions = Positions::new(at.positions.clone());
     let projection = Projection {
         flushes,
@@ -194,7 +198,7 @@ pub async fn open(
         journal: journal.clone(),
         view: view.subscribe(),
         recent: recent.clone(),
-        deltas: deltas.downgrade(),
+        deltas: deltas.receivers(),
     };
     let folder = Folder {
         store,
@@ -297,8 +301,7 @@ impl Folder {
         }
         let changed = self.fold(batch).await?;
         self.at.folded = last;
-        self.publish();
-        self.tell(changed);
+        self.publish(changed, Vec::new());
         self.flush_if_large().await
     }
 
@@ -362,47 +365,53 @@ impl Folder {
             let key = (topic, record.place.partition);
             self.at.positions.insert(key, record.place.offset + 1);
         }
-        self.publish();
-        self.tell(changed);
-        self.confirm(confirmed);
+        self.publish(changed, confirmed);
         self.flush_if_large().await
     }
 
-    /// Passes new states on to whoever shows them.
-    fn tell(&self, changed: Vec<(Kind, u64, Listed)>) {
-        if changed.is_empty() {
-            return;
-        }
-        let mut recent = lock(&self.recent);
+    /// Shows what has changed, at once: rows, totals and deltas change under the lock of the newest, so that whoever
+    /// looks under it sees one moment, and knows by its version which deltas are in it.
+    fn publish(&mut self, changed: Vec<(Kind, u64, Listed)>, mut confirmed: Vec<(Offset, Confirmed)>) {
+        self.unwritten_since.get_or_insert_with(Instant::now);
+        let recent = Arc::clone(&self.recent);
+        let mut recent = lock(&recent);
         for (kind, seq, item) in &changed {
             recent.put(*kind, *seq, item.clone());
         }
-        let sales = changed.into_iter().map(|(kind, _, item)| (kind, item));
-        self.send(&mut recent, Change::Sales(sales.collect()));
-    }
-
-    fn confirm(&self, mut confirmed: Vec<(Offset, Confirmed)>) {
-        if confirmed.is_empty() {
-            return;
-        }
-        // Of one partition they come in order, of several they do not.
-        confirmed.sort_unstable_by_key(|(entry, _)| *entry);
-        let mut recent = lock(&self.recent);
-        recent.place(|entry| {
-            let at = confirmed.binary_search_by_key(&entry, |(entry, _)| *entry).ok()?;
-            let seen = &confirmed[at].1;
-            Some((seen.partition, seen.offset))
+        recent.folded = self.at.folded;
+        self.view.send_replace(View {
+            folded: self.at.folded,
+            totals: Arc::new(self.at.totals.clone()),
         });
-        let confirmed = confirmed.into_iter().map(|(_, seen)| seen);
-        self.send(&mut recent, Change::Confirmed(confirmed.collect()));
+        if !changed.is_empty() {
+            if changed.iter().any(|(_, _, item)| item.entry().is_none()) {
+                recent.foreign = recent.version + 1;
+            }
+            let sales = changed.into_iter().map(|(kind, _, item)| (kind, item));
+            self.send(&mut recent, Change::Sales(sales.collect()));
+        }
+        if !confirmed.is_empty() {
+            // Of one partition they come in order, of several they do not.
+            confirmed.sort_unstable_by_key(|(entry, _)| *entry);
+            recent.place(|entry| {
+                let at = confirmed.binary_search_by_key(&entry, |(entry, _)| *entry).ok()?;
+                let seen = &confirmed[at].1;
+                Some((seen.partition, seen.offset))
+            });
+            let version = recent.version + 1;
+            for (entry, seen) in &confirmed {
+                recent
+                    .lately
+                    .place(*entry, (seen.partition, seen.offset), version);
+            }
+            let confirmed = confirmed.into_iter().map(|(_, seen)| seen);
+            self.send(&mut recent, Change::Confirmed(confirmed.collect()));
+        }
     }
 
-    /// Under the lock of the newest: whoever looks at those knows by their version which deltas are in them.
-    fn send(&self, recent: &mut Recent, change: Change) {
+    fn send(&mut self, recent: &mut Recent, change: Change) {
         recent.version += 1;
-        let version = recent.version;
-        // Nobody listens: nobody needs it.
-        let _ = self.deltas.send(Arc::new(Delta { version, change }));
+        self.deltas.send(recent.version, change);
     }
 
     /// Folds, and gives what has changed, with each row's place.
@@ -460,14 +469,6 @@ impl Folder {
             self.dirty.insert(key, row);
         }
         Ok(changed)
-    }
-
-    fn publish(&mut self) {
-        self.unwritten_since.get_or_insert_with(Instant::now);
-        self.view.send_replace(View {
-            folded: self.at.folded,
-            totals: Arc::new(self.at.totals.clone()),
-        });
     }
 
     async fn flush_if_large(&mut self) -> Result<(), ProjectionError> {

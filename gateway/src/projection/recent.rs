@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::lately::Lately;
 use super::list::Listed;
 use crate::event::Kind;
 use crate::journal::Offset;
@@ -20,6 +21,11 @@ pub struct Recent {
     rows: [VecDeque<(u64, Listed)>; 3],
     /// Number of the last [`super::Delta`] that is in here.
     pub version: u64,
+    /// Every journal entry at or below it is in here, and in the totals of the [`super::View`] of this moment.
+    pub folded: Offset,
+    /// Of the last delta that brought something of another gateway.
+    pub foreign: u64,
+    pub lately: Lately,
 }
 
 impl Recent {
@@ -29,6 +35,9 @@ impl Recent {
 
     /// A new state of the row `seq`; without effect if that is older than all that are kept.
     pub(super) fn put(&mut self, kind: Kind, seq: u64, item: Listed) {
+        if let Some(entry) = item.entry() {
+            self.lately.push(entry, seq);
+        }
         let rows = &mut self.rows[kind as usize];
         match rows.binary_search_by_key(&seq, |(seq, _)| *seq) {
             Ok(at) => rows[at].1 = item,

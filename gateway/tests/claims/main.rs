@@ -17,6 +17,7 @@ mod hostile_input;
 mod http;
 mod journal;
 mod live;
+mod live_under_load;
 mod mqtt_session;
 mod offline;
 mod operations;

@@ -2,9 +2,12 @@
 //!
 //! The projection's deltas are gathered into ticks: at once when it is quiet, ten a second under load. A tick is
 //! written as JSON once, for all. Each connection has a task of its own ([`socket`]) that sends the ticks as fast
-//! as its client takes them; one that falls behind gets the newest state anew, so nobody's slowness costs
-//! memory or anybody else's time.
+//! as its client takes them. The last ticks are kept, once for all ([`history`]); one that falls behind those reads on
+//! in the journal, or gets the newest state anew if it wants batches, so nobody's slowness costs memory or anybody
+//! else's time.
 
+mod history;
+mod pace;
 mod socket;
 mod tick;
 
@@ -17,8 +20,8 @@ use jiff::Timestamp;
 use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, State, TryData};
 use socketioxide::layer::SocketIoLayer;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -26,12 +29,12 @@ use tracing::debug;
 use super::status::{gateway_status, stats_of};
 use super::{Shop, dto};
 use crate::projection::Delta;
-use tick::Tick;
+use history::History;
 
-/// Ticks that wait for a slow client.
-const TICKS: usize = 32;
 /// Packets that wait in a connection; a tick without `batch` is many.
 const PACKETS: usize = 256;
+/// After so long each client is asked whether it lives.
+const PING: Duration = Duration::from_secs(25);
 /// Of long polling: a snapshot of large orders must fit.
 const MAX_PAYLOAD: u64 = 8 << 20;
 /// Between two ticks.
@@ -44,20 +47,11 @@ const POINT: Duration = Duration::from_secs(10);
 const POINTS: usize = 360;
 
 /// Who listens, and what they listen to.
+#[derive(Default)]
 pub struct Audience {
-    ticks: broadcast::Sender<Arc<Tick>>,
+    ticks: History,
     each: AtomicUsize,
     batched: AtomicUsize,
-}
-
-impl Default for Audience {
-    fn default() -> Self {
-        Self {
-            ticks: broadcast::Sender::new(TICKS),
-            each: AtomicUsize::new(0),
-            batched: AtomicUsize::new(0),
-        }
-    }
 }
 
 impl Audience {
@@ -112,6 +106,7 @@ impl Backlog {
 pub fn layer(shop: &Arc<Shop>) -> (SocketIoLayer, SocketIo) {
     let (layer, io) = SocketIo::builder()
         .max_buffer_size(PACKETS)
+        .ping_interval(PING)
         .max_payload(MAX_PAYLOAD)
         .with_state(Arc::clone(shop))
         .build_layer();
@@ -134,6 +129,14 @@ pub struct Live {
 impl Live {
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) {
+        let (told, status) = watch::channel(None);
+        tokio::select! {
+            () = self.ticks(status, stop) => {}
+            () = self.look(told) => {}
+        }
+    }
+
+    async fn ticks(&self, mut status: watch::Receiver<Option<dto::GatewayStatus>>, stop: CancellationToken) {
         let Some(mut deltas) = self.shop.projection.subscribe() else {
             return;
         };
@@ -159,34 +162,42 @@ impl Live {
                     Err(RecvError::Lagged(_)) => gathered.again = true,
                     Err(RecvError::Closed) => break,
                 },
-                _ = beat.tick() => self.beat(&mut gathered).await,
+                Ok(()) = status.changed() => {
+                    let status = status.borrow_and_update().clone();
+                    self.tick(&mut gathered, status);
+                }
+                _ = beat.tick() => {
+                    let patience = patience(self.shop.audience.count());
+                    if gathered.stats_due && gathered.stats_at.elapsed() >= patience {
+                        self.tick(&mut gathered, None);
+                    }
+                }
                 _ = point.tick() => self.shop.backlog.note(self.shop.journal.state().pending()),
             }
         }
     }
 
-    /// Looks at what changes without a delta: the links, the journal, and totals that had to wait.
-    async fn beat(&self, gathered: &mut Gathered) {
-        let audience = self.shop.audience.count();
-        if audience == 0 {
-            gathered.status = None;
-            return;
-        }
-        let mut changed = None;
-        if gathered.status_at.elapsed() >= patience(audience) {
+    /// Looks at what changes without a delta: the links and the journal. Beside the ticks: it waits for the disk.
+    async fn look(&self, told: watch::Sender<Option<dto::GatewayStatus>>) {
+        loop {
+            let audience = self.shop.audience.count();
+            tokio::time::sleep(patience(audience)).await;
+            if audience == 0 {
+                told.send_if_modified(|told| {
+                    *told = None;
+                    false
+                });
+                continue;
+            }
             match gateway_status(&self.shop).await {
-                Ok(status) if gathered.status.as_ref() != Some(&status) => {
-                    gathered.status_at = Instant::now();
-                    gathered.status = Some(status.clone());
-                    changed = Some(status);
+                Ok(status) => {
+                    told.send_if_modified(|told| {
+                        let before = told.replace(status);
+                        before != *told
+                    });
                 }
-                Ok(_) => {}
                 Err(error) => debug!(%error, "the pages' state is late"),
             }
-        }
-        let stats = gathered.stats_due && gathered.stats_at.elapsed() >= patience(audience);
-        if stats || changed.is_some() {
-            self.tick(gathered, changed);
         }
     }
 
@@ -206,13 +217,10 @@ impl Live {
             gathered.stats_at = Instant::now();
             stats = Some(stats_of(&self.shop.projection.view().totals, self.shop.currency));
         }
-        let tick = Tick {
-            again,
-            ..tick::render(&self.shop, &deltas, stats, status)
-        };
+        let mut tick = tick::render(&self.shop, &deltas, stats, status);
+        tick.again |= again;
         gathered.pause = pause(tick.events, count);
-        // All have just gone: nobody misses it.
-        let _ = audience.ticks.send(Arc::new(tick));
+        audience.ticks.push(tick);
     }
 }
 
@@ -236,8 +244,6 @@ struct Gathered {
     pause: Duration,
     stats_due: bool,
     stats_at: Instant,
-    status: Option<dto::GatewayStatus>,
-    status_at: Instant,
 }
 
 impl Gathered {
@@ -250,8 +256,6 @@ impl Gathered {
             pause: SHORTEST,
             stats_due: false,
             stats_at: now,
-            status: None,
-            status_at: now,
         }
     }
 

@@ -1,23 +1,24 @@
 //! One connection: the state, what was missed, then every tick.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::tick::{Json, write};
+use super::history::Next;
+use super::pace::Pace;
+use super::tick::{self, Json, write};
 use crate::dashboard::sales::item;
 use crate::dashboard::status::{gateway_status, stats_of};
 use crate::dashboard::{Shop, dto};
 use crate::event::Kind;
 use crate::journal::{EntryKind, Offset, ReadError};
-use crate::projection::Listed;
+use crate::projection::{Confirmed, Listed, ProjectionError};
 
-/// A client that takes nothing is asked again after this time.
-const FULL: Duration = Duration::from_millis(10);
+/// Ticks that wait for a slow client of batches: after more of them the state is less.
+const TICKS: u64 = 32;
 /// Entries that are read at a time for a client that was away.
 const MISSED: usize = 500;
 const MISSED_BYTES: usize = 1 << 20;
@@ -29,6 +30,8 @@ enum Ended {
     Gone,
     #[error(transparent)]
     Read(#[from] ReadError),
+    #[error(transparent)]
+    Projection(#[from] ProjectionError),
 }
 
 /// Talks to one client until it goes.
@@ -36,11 +39,16 @@ pub async fn serve(socket: &SocketRef, auth: dto::Auth, shop: &Shop) {
     let gone = CancellationToken::new();
     let left = gone.clone();
     socket.on_disconnect(async move || left.cancel());
-    let talk = Talk { socket, auth, shop };
+    let mut talk = Talk {
+        socket,
+        batch: auth.batch,
+        shop,
+        pace: Pace::new(Instant::now()),
+    };
     tokio::select! {
         () = gone.cancelled() => {}
-        ended = talk.run() => {
-            if let Err(Ended::Read(error)) = ended {
+        ended = talk.run(auth.after.map(Offset)) => {
+            if let Err(error @ (Ended::Read(_) | Ended::Projection(_))) = ended {
                 // The client connects again by itself, and gets everything.
                 debug!(%error, "a page's connection is closed");
                 let _ = socket.clone().disconnect();
@@ -51,62 +59,76 @@ pub async fn serve(socket: &SocketRef, auth: dto::Auth, shop: &Shop) {
 
 struct Talk<'a> {
     socket: &'a SocketRef,
-    auth: dto::Auth,
+    batch: bool,
     shop: &'a Shop,
+    pace: Pace,
 }
 
 /// What a client has been told.
+#[derive(Clone, Copy)]
 struct Told {
+    /// Of the rows and deltas.
     version: u64,
-    folded: Offset,
+    /// Every event of the journal at or below it.
+    upto: Offset,
 }
 
 impl Talk<'_> {
-    async fn run(&self) -> Result<(), Ended> {
-        let _seat = self.shop.audience.join(self.auth.batch);
+    async fn run(&mut self, after: Option<Offset>) -> Result<(), Ended> {
+        let shop = self.shop;
+        let _seat = shop.audience.join(self.batch);
         // Before the state: what is not in that comes as a tick.
-        let mut ticks = self.shop.audience.ticks.subscribe();
+        let mut ticks = shop.audience.ticks.follow();
         let mut told = self.state().await?;
-        if let Some(after) = self.auth.after.filter(|_| !self.auth.batch) {
-            self.missed(Offset(after), told.folded).await?;
+        if let Some(after) = after.filter(|_| !self.batch) {
+            self.missed(after, told.upto).await?;
         }
         loop {
-            match ticks.recv().await {
-                Ok(tick) if tick.again => told = self.state().await?,
-                Ok(tick) => {
-                    if self.auth.batch {
-                        if let Some(batch) = &tick.batch {
-                            self.send("batch", batch).await?;
-                        }
-                        continue;
+            let tick = match ticks.next().await {
+                Next::Tick(tick) if !tick.again => Some(tick),
+                Next::Tick(_) | Next::Gone => None,
+                Next::End => return Ok(()),
+            };
+            match tick {
+                Some(tick) if self.batch && ticks.waiting() <= TICKS => {
+                    if let Some(batch) = &tick.batch {
+                        self.send("batch", batch).await?;
                     }
+                }
+                Some(tick) if !self.batch => {
                     let news = |version: Option<u64>| version.is_none_or(|version| version > told.version);
                     for single in tick.singles.iter().filter(|single| news(single.version)) {
                         self.send(single.event, &single.data).await?;
+                        told.upto = single.entry.unwrap_or(told.upto);
                     }
+                    told.version = tick.version.max(told.version);
                 }
-                Err(RecvError::Lagged(_)) => {
-                    ticks = ticks.resubscribe();
-                    told = self.state().await?;
+                _ => {
+                    ticks.skip();
+                    told = match self.batch {
+                        true => self.state().await?,
+                        false => self.catch_up(told).await?,
+                    };
                 }
-                Err(RecvError::Closed) => return Ok(()),
             }
         }
     }
 
     /// `initial_data`.
-    async fn state(&self) -> Result<Told, Ended> {
+    async fn state(&mut self) -> Result<Told, Ended> {
         let shop = self.shop;
         let gateway = gateway_status(shop).await?;
         let watermark = shop.journal.state().watermark;
-        // Before the rows, so that what is missing of these is not in the totals either, but comes after.
-        let view = shop.projection.view();
-        let (version, rows) = shop.projection.recent(|recent| {
+        let (told, totals, rows) = shop.projection.recent(|recent| {
             let rows = Kind::ALL.map(|kind| {
                 let newest = recent.newest(kind);
                 newest.map(|(_, row)| row.clone()).collect::<Vec<Listed>>()
             });
-            (recent.version, rows)
+            let told = Told {
+                version: recent.version,
+                upto: recent.folded,
+            };
+            (told, shop.projection.view().totals, rows)
         });
         let [orders, payments, deliveries] = rows.map(|rows| {
             rows.iter()
@@ -117,42 +139,102 @@ impl Talk<'_> {
             orders,
             payments,
             deliveries,
-            stats: stats_of(&view.totals, shop.currency),
+            stats: stats_of(&totals, shop.currency),
             gateway,
         };
         self.send("initial_data", &write(&state)).await?;
-        Ok(Told {
-            version,
-            folded: view.folded,
-        })
+        Ok(told)
+    }
+
+    /// For a client whose ticks have gone: what it was not told, from the journal. The state only if there is more
+    /// than that.
+    async fn catch_up(&mut self, told: Told) -> Result<Told, Ended> {
+        let shop = self.shop;
+        let (mut now, foreign) = shop.projection.recent(|recent| {
+            let now = Told {
+                version: recent.version,
+                upto: recent.folded,
+            };
+            (now, recent.foreign > told.version)
+        });
+        let pruned = shop.journal.state().first.0 > told.upto.0 + 1;
+        if foreign || pruned {
+            now = self.state().await?;
+        }
+        self.confirmed(told).await?;
+        self.missed(told.upto, now.upto).await?;
+        let stats = stats_of(&shop.projection.view().totals, shop.currency);
+        self.send("stats_update", &write(&stats)).await?;
+        let gateway = gateway_status(shop).await?;
+        self.send("gateway_status", &write(&gateway)).await?;
+        Ok(now)
+    }
+
+    /// Those of the events that the client had been told that were seen in Kafka since.
+    async fn confirmed(&mut self, told: Told) -> Result<(), Ended> {
+        let mut after = Offset(0);
+        loop {
+            let projection = &self.shop.projection;
+            let seen =
+                projection.recent(|recent| recent.lately.confirmed(after, told.upto, told.version, MISSED));
+            let Some((last, _)) = seen.last() else {
+                return Ok(());
+            };
+            after = *last;
+            let offsets: Vec<Offset> = seen.iter().map(|(entry, _)| *entry).collect();
+            let entries = self.shop.journal.entries(&offsets).await?;
+            for (entry, (partition, offset)) in seen {
+                let Some(entry) = entries.get(&entry) else {
+                    continue;
+                };
+                let EntryKind::Event(kind) = entry.kind else {
+                    continue;
+                };
+                let seen = Confirmed {
+                    kind,
+                    name: entry.name.to_string().into(),
+                    order_id: entry.key.as_ref().into(),
+                    partition,
+                    offset,
+                };
+                self.send("event_confirmed", &write(&tick::dto_of(&seen))).await?;
+            }
+        }
     }
 
     /// The events after the last one that the client had, in the order of the journal.
-    async fn missed(&self, mut after: Offset, upto: Offset) -> Result<(), Ended> {
+    async fn missed(&mut self, mut after: Offset, upto: Offset) -> Result<(), Ended> {
         while after < upto {
-            let entries = self.shop.journal.read(after, MISSED, MISSED_BYTES).await?;
-            let watermark = self.shop.journal.state().watermark;
+            let mut entries = self.shop.journal.read(after, MISSED, MISSED_BYTES).await?;
+            entries.retain(|entry| entry.offset <= upto);
             let Some(last) = entries.last() else { return Ok(()) };
             after = last.offset;
-            for entry in entries.into_iter().filter(|entry| entry.offset <= upto) {
-                let event = match entry.kind {
-                    EntryKind::Event(kind) => super::tick::event(kind),
-                    EntryKind::DeadLetter => continue,
-                };
-                if let Some(json) = item(&Listed::own(entry), watermark) {
-                    self.send(event, &json).await?;
+            let located = self.shop.projection.located(entries).await?;
+            let watermark = self.shop.journal.state().watermark;
+            for (kind, row) in &located {
+                if let Some(json) = item(row, watermark) {
+                    self.send(tick::event(*kind), &json).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Waits while the connection is full; ticks that pile up meanwhile are replaced by the state.
-    async fn send(&self, event: &'static str, data: &Json) -> Result<(), Ended> {
+    /// Waits while the connection is full.
+    async fn send(&mut self, event: &'static str, data: &Json) -> Result<(), Ended> {
         loop {
+            let rest = self.pace.rest(Instant::now());
+            if !rest.is_zero() {
+                tokio::time::sleep(rest).await;
+            }
             match self.socket.emit(event, data) {
-                Ok(()) => return Ok(()),
-                Err(SendError::Socket(SocketError::InternalChannelFull)) => tokio::time::sleep(FULL).await,
+                Ok(()) => {
+                    self.pace.took();
+                    return Ok(());
+                }
+                Err(SendError::Socket(SocketError::InternalChannelFull)) => {
+                    tokio::time::sleep(self.pace.full(Instant::now())).await;
+                }
                 Err(_) => return Err(Ended::Gone),
             }
         }

@@ -10,6 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::dashboard::sales::item;
 use crate::dashboard::{Shop, dto};
 use crate::event::Kind;
+use crate::journal::Offset;
 use crate::projection::{Change, Confirmed, Delta, NEWEST};
 
 /// JSON that is ready to be sent.
@@ -17,6 +18,8 @@ pub type Json = Box<RawValue>;
 
 #[derive(Default)]
 pub struct Tick {
+    /// Of the last delta that is in it.
+    pub version: u64,
     /// How many events are in it.
     pub events: usize,
     /// Something is missing: the state is to be sent anew.
@@ -30,6 +33,8 @@ pub struct Tick {
 pub struct Single {
     /// Of its delta: a state of at least this version has it. `None`: always news.
     pub version: Option<u64>,
+    /// Of an event of this gateway: its place in the journal.
+    pub entry: Option<Offset>,
     pub event: &'static str,
     pub data: Json,
 }
@@ -46,7 +51,10 @@ pub fn render(
     let oldest = shop
         .projection
         .recent(|recent| Kind::ALL.map(|kind| recent.oldest(kind)));
-    let mut tick = Tick::default();
+    let mut tick = Tick {
+        version: deltas.last().map_or(0, |delta| delta.version),
+        ..Tick::default()
+    };
     // By row: of several states the last. A change of an old row must not push out a new one, so it is not the last
     // changes that count but the newest rows.
     let mut sales: [BTreeMap<u64, Json>; 3] = Default::default();
@@ -65,7 +73,7 @@ pub fn render(
                         continue;
                     };
                     if each {
-                        tick.push(delta.version, event(*kind), json.clone());
+                        tick.push(delta.version, row.entry(), event(*kind), json.clone());
                     }
                     if shown {
                         sales[*kind as usize].insert(place, json);
@@ -76,13 +84,14 @@ pub fn render(
                 tick.events += seen.len();
                 if each {
                     for one in seen {
-                        tick.push(delta.version, "event_confirmed", write(&dto_of(one)));
+                        tick.push(delta.version, None, "event_confirmed", write(&dto_of(one)));
                     }
                 }
                 if batched {
                     confirmed.extend(seen);
                 }
             }
+            Change::Lost => tick.again = true,
         }
     }
     if batched {
@@ -106,9 +115,17 @@ pub fn render(
 }
 
 impl Tick {
-    fn push(&mut self, version: u64, event: &'static str, data: Json) {
+    /// Bytes that it keeps, about.
+    pub fn weight(&self) -> usize {
+        let singles = self.singles.iter();
+        let singles = singles.map(|single| size_of::<Single>() + single.data.get().len());
+        singles.sum::<usize>() + self.batch.as_ref().map_or(0, |batch| batch.get().len())
+    }
+
+    fn push(&mut self, version: u64, entry: Option<Offset>, event: &'static str, data: Json) {
         self.singles.push(Single {
             version: Some(version),
+            entry,
             event,
             data,
         });
@@ -118,6 +135,7 @@ impl Tick {
 fn news(event: &'static str, data: &impl Serialize) -> Single {
     Single {
         version: None,
+        entry: None,
         event,
         data: write(data),
     }
@@ -148,7 +166,7 @@ pub fn event(kind: Kind) -> &'static str {
     }
 }
 
-fn dto_of(seen: &Confirmed) -> dto::Confirmed {
+pub fn dto_of(seen: &Confirmed) -> dto::Confirmed {
     dto::Confirmed {
         kind: seen.kind,
         ce_id: seen.name.to_string(),

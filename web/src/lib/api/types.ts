@@ -274,7 +274,8 @@ export type Auth = {
 batch: boolean, 
 /**
  * The `journal_offset` of the last event that the client has: later ones of this gateway are sent, in order,
- * after `initial_data`, as far as the journal still has them. Not for `batch`.
+ * after `initial_data`, as far as the journal still has them. Not for `batch`. To be said anew at each
+ * reconnection: without it, what was missed comes only as far as it is in `initial_data`.
  */
 after?: number, };
 
