@@ -1,18 +1,17 @@
 //! Builds every part, then starts them: the only place that starts tasks and threads.
 
+mod parts;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::address::{self, Announced};
 use crate::bridge::readback::ReadBackLoop;
@@ -20,16 +19,17 @@ use crate::bridge::relay::Relay;
 use crate::broker::EmbeddedBroker;
 use crate::commands::Commands;
 use crate::config::{Config, ConfigError, MqttUrl};
-use crate::dashboard::{self, Audience, Backlog, Live, Shop};
+use crate::dashboard::{self, Audience, Backlog, Live, Password, Shop};
 use crate::ingest::Ingest;
 use crate::ingest::decode::Decoder;
 use crate::ingest::downlink::Downlink;
 use crate::ingest::presence::Presence;
-use crate::journal::{Journal, Writer};
+use crate::journal::{Journal, OpenError, Writer};
 use crate::kafka;
 use crate::link::{Link, LinkState};
 use crate::metrics::Metrics;
 use crate::projection::{self, Folder};
+use parts::Parts;
 
 /// SIGTERM to the end of the process, at most; a Kafka that hangs is left behind (its open transaction is
 /// aborted by the next start).
@@ -55,14 +55,7 @@ pub struct Running {
     journal: Journal,
     /// The pages' name on the network, if it could be had.
     announced: Option<Announced>,
-    /// Takes no more in: ingest, HTTP, the broker.
-    stop_intake: CancellationToken,
-    intake: JoinSet<()>,
-    /// Everything else but the journal's writer.
-    stop: CancellationToken,
-    tasks: JoinSet<()>,
-    threads: Vec<JoinHandle<()>>,
-    writer: tokio::task::JoinHandle<()>,
+    parts: Parts,
 }
 
 /// The Kafka settings of a configuration; `None` without brokers.
@@ -79,7 +72,8 @@ pub fn kafka_settings(config: &Config) -> Option<kafka::Settings> {
 
 impl App {
     /// Opens files and ports. Nothing runs yet, but the built-in MQTT broker's own threads.
-    /// `problems` are those of other settings, in whose place `config` is used.
+    /// `problems` are those of other settings, in whose place `config` is used. Where a setting is why it fails, the
+    /// error is a [`ConfigError`].
     pub async fn build(config: &Config, problems: Vec<ConfigError>) -> anyhow::Result<App> {
         Self::build_with(config, problems, None).await
     }
@@ -93,7 +87,12 @@ impl App {
         // An error means that somebody has chosen one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Arc::new(Metrics::new().context("the metrics could not be set up")?);
-        let (journal, writer) = Journal::open(&config.journal.path, config.journal.max_bytes).await?;
+        let (journal, writer) = match Journal::open(&config.journal.path, config.journal.max_bytes).await {
+            Err(error @ OpenError::Unreadable { .. }) => {
+                return Err(ConfigError::of("journal.path", error.to_string()).into());
+            }
+            opened => opened?,
+        };
         // Read back at most a few batches ahead of the fold.
         let (output, read_back) = mpsc::channel(4);
         let (projection, folder, positions) = projection::open(
@@ -104,19 +103,24 @@ impl App {
             read_back,
         )
         .await?;
-        let listener = TcpListener::bind(config.http.listen)
-            .await
-            .with_context(|| format!("http.listen: {} cannot be used", config.http.listen))?;
+        let listener = TcpListener::bind(config.http.listen).await.map_err(|error| {
+            ConfigError::of(
+                "http.listen",
+                format!("{} cannot be used: {error}", config.http.listen),
+            )
+        })?;
         let http = listener.local_addr()?;
         if let Some(file) = &config.http.port_file {
             std::fs::write(file, http.port().to_string())
-                .with_context(|| format!("http.port_file: {}", file.display()))?;
+                .map_err(|error| ConfigError::of("http.port_file", format!("{}: {error}", file.display())))?;
         }
         let mut mqtt = config.mqtt.url.clone();
         let broker = match config.mqtt.embedded {
             None => None,
             Some(listen) => {
-                let broker = EmbeddedBroker::start(listen).await?;
+                let broker = EmbeddedBroker::start(listen)
+                    .await
+                    .map_err(|error| ConfigError::of("mqtt.embedded", error.to_string()))?;
                 let address = broker.address()?;
                 mqtt = MqttUrl {
                     host: "127.0.0.1".to_owned(),
@@ -140,6 +144,7 @@ impl App {
             store: config.store.clone(),
             currency: config.currency,
             settings_problems: problems,
+            password: config.http.password.as_ref().map(Password::new),
             journal: journal.clone(),
             projection,
             decoder: decoder.clone(),
@@ -207,14 +212,14 @@ impl App {
 
     /// Starts every part.
     pub fn start(self) -> anyhow::Result<Running> {
-        let (stop_intake, stop) = (CancellationToken::new(), CancellationToken::new());
-        let (mut intake, mut tasks, mut threads) = (JoinSet::new(), JoinSet::new(), Vec::new());
-        let writer = tokio::spawn(self.writer.run());
-        tasks.spawn(self.folder.run(stop.clone()));
+        let mut parts = Parts::new();
+        let (stop_intake, stop) = (parts.stop_intake.clone(), parts.stop.clone());
+        parts.writer("journal", self.writer.run());
+        parts.task("dashboard", self.folder.run(stop.clone()));
         if let Some(broker) = self.broker {
-            tasks.spawn(broker.run(stop.clone()));
+            parts.task("built-in MQTT broker", broker.run(stop.clone()));
         }
-        intake.spawn(self.ingest.run(stop_intake.clone()));
+        parts.intake("MQTT", self.ingest.run(stop_intake.clone()));
         let announced = match self.mdns.as_str() {
             "" => None,
             name => address::announce(name, &self.shop.store, self.http),
@@ -222,32 +227,21 @@ impl App {
         let live = Live {
             shop: Arc::clone(&self.shop),
         };
-        tasks.spawn(live.run(stop.clone()));
+        parts.task("live pages", live.run(stop.clone()));
         let router = dashboard::router(&self.shop);
-        intake.spawn(dashboard::serve(self.listener, router, stop_intake.clone()));
+        parts.intake("HTTP", dashboard::serve(self.listener, router, stop_intake));
         if let Some((relay, readback, commands)) = self.kafka {
             let runtime = Handle::current();
-            let mut thread = |name: &str, run: Box<dyn FnOnce() + Send>| -> anyhow::Result<()> {
-                let thread = std::thread::Builder::new().name(name.to_owned());
-                threads.push(thread.spawn(run).context("a thread could not be started")?);
-                Ok(())
-            };
             let (handle, token) = (runtime.clone(), stop.clone());
-            thread("relay", Box::new(move || relay.run(&handle, &token)))?;
+            parts.thread("relay", move || relay.run(&handle, &token))?;
             let token = stop.clone();
-            thread("read-back", Box::new(move || readback.run(&token)))?;
-            let token = stop.clone();
-            thread("commands", Box::new(move || commands.run(&runtime, &token)))?;
+            parts.thread("read-back", move || readback.run(&token))?;
+            parts.thread("commands", move || commands.run(&runtime, &stop))?;
         }
         Ok(Running {
             journal: self.journal,
             announced,
-            stop_intake,
-            intake,
-            stop,
-            tasks,
-            threads,
-            writer,
+            parts,
         })
     }
 }
@@ -267,29 +261,66 @@ impl Running {
         address::lan_url(http).into_iter().chain(named).collect()
     }
 
+    /// Waits for a part that ends though nobody has told it to, and says which. The gateway is of no use then.
+    pub async fn failed(&mut self) -> &'static str {
+        let part = self.parts.failed().await;
+        error!(part, "a part of the gateway has ended: the gateway ends too");
+        part
+    }
+
     /// Ends in order: take no more in, let what was taken be committed, let the bridge finish its
     /// transaction, fold, close the files. True if everything ended in time.
     pub async fn stop(mut self) -> bool {
         let deadline = Instant::now() + SHUTDOWN;
-        let in_time = tokio::time::timeout_at(deadline.into(), async {
-            drop(self.announced.take());
-            self.stop_intake.cancel();
-            while self.intake.join_next().await.is_some() {}
-            self.stop.cancel();
-            while self.tasks.join_next().await.is_some() {}
-            while self.threads.iter().any(|thread| !thread.is_finished()) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await
-        .is_ok();
+        drop(self.announced.take());
+        let in_time = tokio::time::timeout_at(deadline.into(), self.parts.stop())
+            .await
+            .is_ok();
         if !in_time {
             warn!("a part did not end in time; what it had open is settled at the next start");
         }
         // The journal is closed in any case: it waits for nobody.
         self.journal.close().await;
-        let _ = self.writer.await;
+        self.parts.written().await;
         info!("stopped");
         in_time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn running(folder: &tempfile::TempDir) -> Running {
+        let mut config = Config::default();
+        config.journal.path = folder.path().join("journal.db");
+        config.http.listen = ([127, 0, 0, 1], 0).into();
+        config.http.mdns = String::new();
+        // Nobody listens there.
+        config.mqtt.url.port = 1;
+        App::build(&config, Vec::new()).await.unwrap().start().unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_part_that_panics_is_named_and_the_others_still_end_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut running = running(&folder).await;
+        running
+            .parts
+            .task("till", async { panic!("as this test wants it") });
+        let failed = tokio::time::timeout(SHUTDOWN, running.failed()).await;
+        assert_eq!(failed, Ok("till"));
+        assert!(running.stop().await);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn it_ends_in_time_also_where_the_journal_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut running = running(&folder).await;
+        running.parts.writer.abort_all();
+        let failed = tokio::time::timeout(SHUTDOWN, running.failed()).await;
+        assert_eq!(failed, Ok("journal"));
+        let stopped = tokio::time::timeout(SHUTDOWN + SHUTDOWN, running.stop()).await;
+        assert!(stopped.is_ok());
     }
 }

@@ -10,11 +10,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use figment::Figment;
 use figment::providers::{Env, Format, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
 use serde::{Deserialize, Deserializer};
+use tracing_subscriber::EnvFilter;
 
 use crate::event::DeviceId;
+use crate::kafka;
 use crate::sale::Currency;
 pub use last_good::keep_as_last_good;
 pub use problem::{ConfigError, read_report};
@@ -80,6 +83,9 @@ pub struct Http {
     pub port_file: Option<PathBuf>,
     /// The pages are found under this name with `.local` behind it (mDNS); empty: not announced.
     pub mdns: String,
+    /// Whoever asks for pages, API or Socket.IO must say it, with any user name (HTTP Basic). None by default.
+    #[serde(deserialize_with = "secret")]
+    pub password: Option<Secret>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -141,6 +147,7 @@ impl Default for Http {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             port_file: None,
             mdns: "comptoir".to_owned(),
+            password: None,
         }
     }
 }
@@ -161,24 +168,14 @@ const MIN_JOURNAL_BYTES: u64 = 1 << 20;
 impl Config {
     /// Reads the named file, or [`DEFAULT_FILE`] if it is there, and the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let mut figment = Figment::new();
-        match file {
-            Some(file) if !file.is_file() => {
-                return Err(ConfigError {
-                    place: Some(file.display().to_string()),
-                    key: None,
-                    message: "no such file".to_owned(),
-                });
-            }
-            Some(file) => figment = figment.merge(Toml::file_exact(file)),
-            None if Path::new(DEFAULT_FILE).is_file() => {
-                figment = figment.merge(Toml::file_exact(DEFAULT_FILE));
-            }
-            None => {}
+        if let Some(file) = file.filter(|file| !file.is_file()) {
+            return Err(ConfigError {
+                place: Some(file.display().to_string()),
+                key: None,
+                message: "no such file".to_owned(),
+            });
         }
-        // The build and the tests have variables of their own.
-        let environment = Env::prefixed("COMPTOIR_").ignore(&["web_dist", "cache"]);
-        Self::from_figment(figment.merge(environment.split("__")))
+        Self::from_figment(settings(file))
     }
 
     /// Reads and checks.
@@ -219,6 +216,13 @@ impl Config {
                 "a name of a-z, 0-9 and '-', without .local; empty to announce none",
             ));
         }
+        let password = self.http.password.as_ref();
+        if password.is_some_and(|password| password.reveal().is_empty()) {
+            return Err(ConfigError::of(
+                "http.password",
+                "empty; leave it out to ask for none",
+            ));
+        }
         if self.kafka.partitions.is_some_and(|partitions| partitions < 1) {
             return Err(ConfigError::of("kafka.partitions", "at least 1"));
         }
@@ -234,6 +238,16 @@ impl Config {
                 return Err(ConfigError::of(format!("kafka.properties.{property}"), *why));
             }
         }
+        if let Err(refused) = kafka::check(&self.kafka.properties) {
+            let property = refused.property.map(|property| format!(".{property}"));
+            return Err(ConfigError::of(
+                format!("kafka.properties{}", property.unwrap_or_default()),
+                refused.why,
+            ));
+        }
+        if let Err(error) = EnvFilter::try_new(&self.log.filter) {
+            return Err(ConfigError::of("log.filter", error.to_string()));
+        }
         Ok(())
     }
 
@@ -244,6 +258,30 @@ impl Config {
             .clone()
             .unwrap_or_else(|| format!("comptoir-{}", self.store))
     }
+}
+
+/// What the file and the environment say.
+fn settings(file: Option<&Path>) -> Figment {
+    let mut figment = Figment::new();
+    if let Some(file) = file.or(Some(Path::new(DEFAULT_FILE)).filter(|file| file.is_file())) {
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    // The build and the tests have variables of their own.
+    let environment = Env::prefixed("COMPTOIR_")
+        .ignore(&["web_dist", "cache"])
+        .split("__");
+    let metadata = environment.metadata();
+    let verbatim: Vec<Verbatim> = environment
+        .iter()
+        .filter(|(key, _)| key == "http.password" || key.starts_with("kafka.properties."))
+        .map(|(key, value)| Verbatim {
+            metadata: metadata.clone(),
+            key: key.to_string(),
+            value,
+        })
+        .collect();
+    let figment = figment.merge(environment);
+    verbatim.into_iter().fold(figment, Figment::merge)
 }
 
 /// Properties on which the guarantee rests.
@@ -282,6 +320,29 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A variable's text as it stands. figment makes values of the others, which takes the zeros from a password `0042`.
+struct Verbatim {
+    metadata: Metadata,
+    key: String,
+    value: String,
+}
+
+impl Provider for Verbatim {
+    fn metadata(&self) -> Metadata {
+        self.metadata.clone()
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let nested = figment::util::nest(&self.key, Value::from(self.value.clone()));
+        Ok(Profile::Default.collect(nested.into_dict().unwrap_or_default()))
+    }
+}
+
+/// As [`word`].
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    word(deserializer).map(|word| Some(Secret(word)))
+}
+
 /// A text, also where it looks like a number: the environment has no quotes to tell them apart.
 fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
@@ -299,8 +360,6 @@ fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 /// Flattens what TOML and the environment make of a dotted name: `security.protocol` may come quoted, as
 /// nested tables, or as `SECURITY_PROTOCOL` (no property that matters here has an underscore).
 fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Secret>, D::Error> {
-    use figment::value::{Dict, Value};
-
     fn flatten(prefix: &str, dict: Dict, out: &mut BTreeMap<String, Secret>) -> Result<(), String> {
         for (key, value) in dict {
             let name = match prefix {
@@ -426,6 +485,14 @@ mod tests {
             ("[kafka]\nbrokers = \" \"", "kafka.brokers"),
             ("[kafka.properties]\ntransactional.id = \"x\"", "transactional.id"),
             ("currency = \"EURO\"", "currency"),
+            ("[http]\npassword = \"\"", "http.password"),
+            ("[http]\npassword = true", "http.password"),
+            ("[log]\nfilter = \"comptoir_gateway=loud\"", "log.filter"),
+            ("[kafka.properties]\nlingr.ms = 5", "kafka.properties.lingr.ms"),
+            (
+                "[kafka.properties]\nlinger.ms = \"x\"",
+                "kafka.properties.linger.ms",
+            ),
         ] {
             let error = load(toml).expect_err(toml).to_string();
             assert!(error.contains(word), "{toml}: {error}");
@@ -435,11 +502,13 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown() {
-        let toml = "[mqtt]\nurl = \"mqtt://till:hunter2@broker\"\n[kafka.properties]\n\"sasl.password\" = \"hunter2\"";
+        let toml = "[mqtt]\nurl = \"mqtt://till:hunter2@broker\"\n[kafka.properties]\n\"sasl.password\" = \"hunter2\"\n\
+             [http]\npassword = \"hunter2\"";
         let config = load(toml).unwrap();
         let shown = format!("{config:?} {}", config.mqtt.url);
         assert!(!shown.contains("hunter2"), "{shown}");
         let (user, password) = config.mqtt.url.credentials.unwrap();
         assert_eq!((user.as_str(), password.reveal()), ("till", "hunter2"));
+        assert_eq!(config.http.password.as_ref().map(Secret::reveal), Some("hunter2"));
     }
 }

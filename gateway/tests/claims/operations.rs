@@ -131,6 +131,96 @@ async fn bad_settings_leave_the_gateway_on_its_last_good_ones() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_are_valid_and_do_not_work_leave_the_last_good_ones_too() -> Result<()> {
+    let mosquitto = Mosquitto::start().await?;
+    let scratch = Scratch::new("does-not-work")?;
+    let last_good = scratch.join("last-good.toml");
+    let no_folder = scratch.join("a-file");
+    fs::write(&no_folder, "")?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let mut config = GatewayConfig::new(STORE, &mosquitto.url());
+    config.args = vec![format!("--last-good={}", last_good.display())];
+    let mut gateway = Gateway::spawn(GATEWAY, config.clone())?;
+    gateway.wait_ready().await?;
+    ensure!(gateway.terminate().await?.success());
+    let good = fs::read(&last_good)?;
+    let broken = |key: &str| {
+        let mut config = config.clone();
+        match key {
+            "http.listen" => config.http_listen = taken.local_addr()?.to_string(),
+            "journal.path" => config.journal_path = Some(no_folder.join("journal.db")),
+            "log.filter" => config.extra = "log.filter = \"comptoir_gateway=loud\"".to_owned(),
+            "mqtt.embedded" => config.extra = format!("mqtt.embedded = \"{}\"", taken.local_addr()?),
+            property => config.extra = format!("{property} = \"soon\""),
+        }
+        anyhow::Ok(config)
+    };
+    let keys = [
+        "http.listen",
+        "journal.path",
+        "log.filter",
+        "mqtt.embedded",
+        "kafka.properties.linger.ms",
+        "kafka.properties.lingr.ms",
+    ];
+    for key in keys {
+        *gateway.config() = broken(key)?;
+        gateway.start_again()?;
+        gateway.wait_ready().await?;
+        let state = gateway.get_json("/api/gateway").await?;
+        let problems = state["settings_problems"].as_array().context("no problems")?;
+        let file = gateway.config_file().display().to_string();
+        ensure!(
+            problems.len() == 1 && problems[0]["key"] == key && problems[0]["place"] == file,
+            "{key}: {problems:?}"
+        );
+        ensure!(gateway.terminate().await?.success());
+        ensure!(fs::read(&last_good)? == good, "{key}: it was kept as good");
+    }
+    // With nothing to fall back to.
+    for key in keys {
+        let mut config = broken(key)?;
+        config.args.clear();
+        let mut gateway = Gateway::spawn(GATEWAY, config)?;
+        let status = gateway.wait_exit(SOON).await?;
+        let said = gateway.log();
+        ensure!(status.code() == Some(2), "{key}: {status} {said}");
+        ensure!(
+            said.trim().lines().count() == 1 && said.contains(key),
+            "{key}: {said}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_beside_a_gateway_on_its_last_good_settings_use_them_too() -> Result<()> {
+    let mosquitto = Mosquitto::start().await?;
+    let scratch = Scratch::new("last-good-commands")?;
+    let last_good = format!("--last-good={}", scratch.join("last-good.toml").display());
+    let copy = scratch.join("copy.db");
+    let mut config = GatewayConfig::new(STORE, &mosquitto.url());
+    config.args = vec![last_good.clone()];
+    let mut gateway = Gateway::spawn(GATEWAY, config)?;
+    gateway.wait_ready().await?;
+    gateway.post_json("/api/orders", &json!({})).await?;
+    gateway.config().store = "Paris 1".to_owned();
+    let backup = ["backup", &copy.display().to_string()].map(str::to_owned);
+    let list = ["dead-letters", "list"].map(str::to_owned);
+    for arguments in [backup, list] {
+        let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (status, said) = gateway.run(&arguments, SOON).await?;
+        ensure!(status.code() == Some(2) && said.contains("store"), "{said}");
+        arguments.push(&last_good);
+        let (status, said) = gateway.run(&arguments, SOON).await?;
+        ensure!(status.success(), "{said}");
+        ensure!(said.contains("the last good settings are used"), "{said}");
+    }
+    ensure!(fs::metadata(&copy)?.len() > 0, "nothing was copied");
+    Ok(())
+}
+
 #[test]
 fn check_passes_where_the_last_good_settings_can_be_used() -> Result<()> {
     let scratch = Scratch::new("check")?;
