@@ -33,6 +33,7 @@ use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
 use crate::sale::Currency;
+pub use create::WHEREABOUTS;
 pub use live::{Audience, Backlog, Live};
 pub use password::Password;
 pub use problem::Problem;

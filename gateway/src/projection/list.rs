@@ -79,6 +79,15 @@ pub struct Page {
     pub next: Option<u64>,
 }
 
+/// What is known of an order, a payment or a delivery.
+#[derive(Debug)]
+pub enum Known {
+    Never,
+    /// It was there, and what it was like is no longer kept here.
+    Gone,
+    Here(Listed),
+}
+
 struct Found {
     kind: Kind,
     seq: u64,
@@ -135,6 +144,23 @@ impl Projection {
             rows.into_iter().map(|(_, seq, item)| (seq, item)).collect(),
             limit,
         ))
+    }
+
+    /// The newest state of one, with everything that the journal holds by now.
+    pub async fn find(&self, kind: Kind, id: &str) -> Result<Known, ProjectionError> {
+        self.reached(self.journal.state().last).await;
+        self.flushed().await?;
+        let sql = format!("{COLUMNS} WHERE kind = ? AND id = ?");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(kind_code(kind))
+            .bind(id)
+            .fetch_all(&self.readers)
+            .await?;
+        if rows.is_empty() {
+            return Ok(Known::Never);
+        }
+        let here = listed(&self.journal, &rows).await?.pop();
+        Ok(here.map_or(Known::Gone, |(_, _, item)| Known::Here(item)))
     }
 
     /// An order with all that belongs to it, in the order in which they were first seen.

@@ -35,7 +35,7 @@ impl FieldError {
     }
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct LineDraft {
     pub product: Option<String>,
     pub quantity: Option<u32>,

@@ -169,11 +169,23 @@ async fn bad_input_is_refused_by_the_name_of_its_field() -> Result<()> {
             json!({"lines": [{"product": "a", "unit_price": "x"}]}),
             "lines[0].unit_price",
         ),
+        (
+            "/api/orders",
+            json!({"lines": [{"product": "a", "unit_price": 1, "qty": 3}]}),
+            "lines[0].qty",
+        ),
+        (
+            "/api/orders",
+            json!({"lines": [{"product": "a", "unit_price": 1, "quantity": 0}]}),
+            "lines[0].quantity",
+        ),
+        ("/api/orders", json!({"customer_name": ""}), "customer_name"),
         ("/api/orders", json!({"status": "Paid"}), "status"),
         ("/api/orders", json!({"currency": "EURO"}), "currency"),
         ("/api/orders", json!([]), "body"),
         ("/api/payments", json!({"method": "Gold"}), "method"),
         ("/api/payments", json!({"store": "lyon"}), "store"),
+        ("/api/payments", json!({"address": "3 rue du Four"}), "address"),
         (
             "/api/deliveries",
             json!({"estimated_date": "tomorrow"}),

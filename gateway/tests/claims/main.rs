@@ -16,6 +16,7 @@ mod full;
 mod hostile_input;
 mod http;
 mod journal;
+mod later_states;
 mod live;
 mod mqtt_session;
 mod offline;
