@@ -12,12 +12,16 @@ pub const NEWEST: usize = 50;
 pub struct Recent {
     /// By kind; oldest first.
     rows: [Vec<(u64, Listed)>; 3],
+    /// By kind: there are, or were, others before them.
+    older: [bool; 3],
     /// Number of the last [`super::Delta`] that is in here.
     pub version: u64,
 }
 
 impl Recent {
-    pub(super) fn fill(&mut self, kind: Kind, newest_first: Vec<(u64, Listed)>) {
+    pub(super) fn fill(&mut self, kind: Kind, mut newest_first: Vec<(u64, Listed)>) {
+        self.older[kind as usize] = newest_first.len() > NEWEST;
+        newest_first.truncate(NEWEST);
         self.rows[kind as usize] = newest_first.into_iter().rev().collect();
     }
 
@@ -26,11 +30,12 @@ impl Recent {
         let rows = &mut self.rows[kind as usize];
         match rows.binary_search_by_key(&seq, |(seq, _)| *seq) {
             Ok(at) => rows[at].1 = item,
-            Err(0) if rows.len() >= NEWEST => {}
+            Err(0) if rows.len() >= NEWEST => self.older[kind as usize] = true,
             Err(at) => {
                 rows.insert(at, (seq, item));
                 if rows.len() > NEWEST {
                     rows.remove(0);
+                    self.older[kind as usize] = true;
                 }
             }
         }
@@ -51,6 +56,11 @@ impl Recent {
             [(oldest, _), ..] if self.rows[kind as usize].len() == NEWEST => *oldest,
             _ => 0,
         }
+    }
+
+    /// Whether there are others before those that are kept.
+    pub fn has_older(&self, kind: Kind) -> bool {
+        self.older[kind as usize]
     }
 
     /// Newest first.
@@ -83,8 +93,10 @@ mod tests {
         for seq in 1..=NEWEST as u64 {
             recent.put(Kind::Order, seq, item("new"));
         }
+        assert!(!recent.has_older(Kind::Order));
         recent.put(Kind::Order, 2, item("changed"));
         recent.put(Kind::Order, 51, item("newest"));
+        assert!(recent.has_older(Kind::Order) && !recent.has_older(Kind::Payment));
         let rows = shown(&recent);
         assert_eq!(rows.len(), NEWEST);
         assert_eq!(rows[0], (51, "newest".to_owned()));
@@ -92,5 +104,16 @@ mod tests {
         assert_eq!((recent.oldest(Kind::Order), recent.oldest(Kind::Payment)), (2, 0));
         recent.put(Kind::Order, 1, item("too old"));
         assert_eq!(shown(&recent), rows);
+    }
+
+    #[test]
+    fn what_the_file_has_beyond_is_known_to_be_there() {
+        for (in_file, older) in [(NEWEST, false), (NEWEST + 1, true)] {
+            let mut recent = Recent::default();
+            let rows = (1..=in_file as u64).rev().map(|seq| (seq, item("stored")));
+            recent.fill(Kind::Order, rows.collect());
+            assert_eq!(shown(&recent).len(), NEWEST);
+            assert_eq!(recent.has_older(Kind::Order), older, "{in_file}");
+        }
     }
 }
