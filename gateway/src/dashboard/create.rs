@@ -22,6 +22,7 @@ use crate::journal::{EntryKind, Numbering, Offset, Outcome, Payload, Submission}
 use crate::projection::{Known, Listed};
 use crate::sale;
 use crate::sale::draft::{self, Draft, FieldError};
+pub(super) use described::Closed;
 use described::{NewDelivery, NewOrder, NewPayment};
 pub use given::WHEREABOUTS;
 
