@@ -9,11 +9,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use utoipa::IntoResponses;
 
+use super::body::TooMuch;
 use super::problem::Refused;
 use super::sales::item;
 use super::{Problem, Shop, dto};
@@ -26,24 +25,13 @@ pub(super) use described::Closed;
 use described::{NewDelivery, NewOrder, NewPayment};
 pub use given::WHEREABOUTS;
 
-type Body = Result<Bytes, BytesRejection>;
-
-/// A body that is not taken in.
-#[derive(IntoResponses)]
-#[allow(dead_code, reason = "for the API's description")]
-enum TooMuch {
-    /// The body is larger than 64 KiB.
-    #[response(status = 413, content_type = "application/problem+json")]
-    Large(#[to_schema] Problem),
-}
-
 /// Stores an order. What is not given is invented; without a body, all of it.
 ///
 /// With the id of one that is known it is a later state of that: what is not given stays as it was. What `GET` gave may
 /// be given back, with its changes.
 #[utoipa::path(post, path = "/api/orders", tag = "sales", request_body(content = Option<NewOrder>, content_type = "application/json"),
     responses((status = 201, body = dto::Order), TooMuch, Refused))]
-pub async fn order(shop: State<Arc<Shop>>, body: Body) -> Result<Response, Problem> {
+pub async fn order(shop: State<Arc<Shop>>, body: Bytes) -> Result<Response, Problem> {
     create(Kind::Order, shop, body).await
 }
 
@@ -54,7 +42,7 @@ pub async fn order(shop: State<Arc<Shop>>, body: Body) -> Result<Response, Probl
 /// be given back, with its changes.
 #[utoipa::path(post, path = "/api/payments", tag = "sales", request_body(content = Option<NewPayment>, content_type = "application/json"),
     responses((status = 201, body = dto::Payment), TooMuch, Refused))]
-pub async fn payment(shop: State<Arc<Shop>>, body: Body) -> Result<Response, Problem> {
+pub async fn payment(shop: State<Arc<Shop>>, body: Bytes) -> Result<Response, Problem> {
     create(Kind::Payment, shop, body).await
 }
 
@@ -65,12 +53,12 @@ pub async fn payment(shop: State<Arc<Shop>>, body: Body) -> Result<Response, Pro
 /// be given back, with its changes.
 #[utoipa::path(post, path = "/api/deliveries", tag = "sales", request_body(content = Option<NewDelivery>, content_type = "application/json"),
     responses((status = 201, body = dto::Delivery), TooMuch, Refused))]
-pub async fn delivery(shop: State<Arc<Shop>>, body: Body) -> Result<Response, Problem> {
+pub async fn delivery(shop: State<Arc<Shop>>, body: Bytes) -> Result<Response, Problem> {
     create(Kind::Delivery, shop, body).await
 }
 
-async fn create(kind: Kind, State(shop): State<Arc<Shop>>, body: Body) -> Result<Response, Problem> {
-    let mut draft = given::read(kind, &body?)?;
+async fn create(kind: Kind, State(shop): State<Arc<Shop>>, body: Bytes) -> Result<Response, Problem> {
+    let mut draft = given::read(kind, &body)?;
     let device = DeviceId::new(&shop.store, COUNTER)
         .unwrap_or_else(|error| unreachable!("the store's name was checked: {error}"));
     let id = match kind {
