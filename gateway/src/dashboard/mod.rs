@@ -45,6 +45,8 @@ pub struct Shop {
     pub settings_problems: Vec<ConfigError>,
     /// That whoever asks must say; `None`: whoever is on the network may.
     pub password: Option<Password>,
+    /// Names of this machine that browsers may use, beside those that only a shop can have.
+    pub hosts: Vec<String>,
     pub journal: Journal,
     pub projection: Projection,
     pub decoder: Decoder,
@@ -75,7 +77,7 @@ pub fn router(shop: &Arc<Shop>) -> (Router, SocketIo) {
         .layer(live)
         .layer(middleware::from_fn_with_state(Arc::clone(shop), password::check))
         // Before anybody is asked for a password: a page of another site must not make the browser ask.
-        .layer(middleware::from_fn(same_site::check));
+        .layer(middleware::from_fn_with_state(Arc::clone(shop), same_site::check));
     (router, io)
 }
 
