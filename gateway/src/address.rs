@@ -23,6 +23,12 @@ impl Drop for Announced {
     }
 }
 
+/// This machine's own name, as its system has it.
+pub fn own_name() -> Option<String> {
+    let system = rustix::system::uname();
+    system.nodename().to_str().ok().map(str::to_owned)
+}
+
 /// Answers for `{name}.local` on the network. `None` if only this machine is listened to, or it does not work:
 /// the address still does.
 pub fn announce(name: &str, store: &str, listen: SocketAddr) -> Option<Announced> {

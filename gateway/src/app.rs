@@ -145,6 +145,13 @@ impl App {
             currency: config.currency,
             settings_problems: problems,
             password: config.http.password.as_ref().map(Password::new),
+            hosts: config
+                .http
+                .hosts
+                .iter()
+                .cloned()
+                .chain(address::own_name())
+                .collect(),
             journal: journal.clone(),
             projection,
             decoder: decoder.clone(),

@@ -83,6 +83,9 @@ pub struct Http {
     pub port_file: Option<PathBuf>,
     /// The pages are found under this name with `.local` behind it (mDNS); empty: not announced.
     pub mdns: String,
+    /// Names under which browsers may use the pages, beside addresses, `.local` and the like: those that a reverse proxy
+    /// without TLS passes on.
+    pub hosts: Vec<String>,
     /// Whoever asks for pages, API or Socket.IO must say it, with any user name (HTTP Basic). None by default.
     #[serde(deserialize_with = "secret")]
     pub password: Option<Secret>,
@@ -147,6 +150,7 @@ impl Default for Http {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             port_file: None,
             mdns: "comptoir".to_owned(),
+            hosts: Vec::new(),
             password: None,
         }
     }
@@ -215,6 +219,15 @@ impl Config {
                 "http.mdns",
                 "a name of a-z, 0-9 and '-', without .local; empty to announce none",
             ));
+        }
+        if let Some(host) = self
+            .http
+            .hosts
+            .iter()
+            .find(|host| url::Host::parse(host).is_err())
+        {
+            let problem = format!("{host:?} is no name of a machine: neither scheme nor port");
+            return Err(ConfigError::of("http.hosts", problem));
         }
         let password = self.http.password.as_ref();
         if password.is_some_and(|password| password.reveal().is_empty()) {
@@ -486,6 +499,7 @@ mod tests {
             ("[kafka.properties]\ntransactional.id = \"x\"", "transactional.id"),
             ("currency = \"EURO\"", "currency"),
             ("[http]\npassword = \"\"", "http.password"),
+            ("[http]\nhosts = [\"kasse.example:8080\"]", "http.hosts"),
             ("[http]\npassword = true", "http.password"),
             ("[log]\nfilter = \"comptoir_gateway=loud\"", "log.filter"),
             ("[kafka.properties]\nlingr.ms = 5", "kafka.properties.lingr.ms"),

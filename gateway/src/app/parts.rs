@@ -11,6 +11,10 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+/// What is being sent has this long to come to its end.
+const INTAKE: Duration = Duration::from_secs(2);
 
 /// The parts of a running gateway.
 pub struct Parts {
@@ -98,10 +102,14 @@ impl Parts {
         }
     }
 
-    /// Takes no more in, lets what was taken in be committed, then ends the others.
+    /// Takes no more in, lets what was taken in be committed, then ends the others: also where somebody has sent half a
+    /// request, for which HTTP would wait on.
     pub async fn stop(&mut self) {
         self.stop_intake.cancel();
-        while self.intake.join_next().await.is_some() {}
+        let taken_in = async { while self.intake.join_next().await.is_some() {} };
+        if tokio::time::timeout(INTAKE, taken_in).await.is_err() {
+            debug!("somebody has not finished what they were sending");
+        }
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
         while self.threads.iter().any(|thread| !thread.is_finished()) {

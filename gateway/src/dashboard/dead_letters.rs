@@ -3,26 +3,25 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::problem::Refused;
+use super::query::Asked;
 use super::{Problem, Shop, dto};
 use crate::journal::{DeadLetter, EntryKind, Numbering, Offset, Outcome};
 use crate::sale::draft::FieldError;
 
-const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 500;
-
-#[derive(Deserialize, IntoParams)]
+/// For the API's description: [`Asked`] is read so that an error names the field.
+#[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct ListQuery {
+#[allow(dead_code, reason = "for the API's description")]
+struct Paging {
     /// How many; 50 if it is not said.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
@@ -49,25 +48,21 @@ impl From<&DeadLetter> for dto::DeadLetter {
 }
 
 /// What could not be decoded, newest first.
-#[utoipa::path(get, path = "/api/dead-letters", tag = "dead letters", params(ListQuery),
+#[utoipa::path(get, path = "/api/dead-letters", tag = "dead letters", params(Paging),
     responses((status = 200, body = Vec<dto::DeadLetter>), Refused))]
 pub async fn list(
     State(shop): State<Arc<Shop>>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    query: Asked,
 ) -> Result<Json<Vec<dto::DeadLetter>>, Problem> {
-    let Query(query) = query?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(FieldError::new("limit", format!("a number from 1 to {MAX_LIMIT}")).into());
-    }
-    if query.before.is_some_and(|before| i64::try_from(before).is_err()) {
-        return Err(FieldError::new("before", "not an offset of the journal").into());
-    }
-    let letters = shop.journal.dead_letters(query.before.map(Offset), limit).await?;
+    let (limit, before) = (query.limit()?, query.place("before")?);
+    let letters = shop.journal.dead_letters(before.map(Offset), limit).await?;
     Ok(Json(letters.iter().map(dto::DeadLetter::from).collect()))
 }
 
-async fn find(shop: &Shop, offset: &str) -> Result<DeadLetter, Problem> {
+type Named = Result<Path<String>, PathRejection>;
+
+async fn find(shop: &Shop, offset: Named) -> Result<DeadLetter, Problem> {
+    let Path(offset) = offset.map_err(|rejection| Problem::of_path("offset", &rejection))?;
     let offset = offset
         .parse::<i64>()
         .ok()
@@ -84,27 +79,24 @@ async fn find(shop: &Shop, offset: &str) -> Result<DeadLetter, Problem> {
 }
 
 /// One of them.
-#[utoipa::path(get, path = "/api/dead-letters/{offset}", tag = "dead letters", params(("offset" = u64, Path)),
+#[utoipa::path(get, path = "/api/dead-letters/{offset}", tag = "dead letters", params(("offset" = u64, Path, maximum = 9_223_372_036_854_775_807_i64)),
     responses((status = 200, body = dto::DeadLetter), (status = 404, body = Problem, content_type = "application/problem+json"), Refused))]
-pub async fn show(
-    State(shop): State<Arc<Shop>>,
-    Path(offset): Path<String>,
-) -> Result<Json<dto::DeadLetter>, Problem> {
-    Ok(Json((&find(&shop, &offset).await?).into()))
+pub async fn show(State(shop): State<Arc<Shop>>, offset: Named) -> Result<Json<dto::DeadLetter>, Problem> {
+    Ok(Json((&find(&shop, offset).await?).into()))
 }
 
 /// Decodes it once more, for a gateway that has learned since.
 ///
 /// Its old number is taken (the dead letter
 /// has it), so the gateway numbers it; the bytes' fingerprint keeps a second retry from doubling it.
-#[utoipa::path(post, path = "/api/dead-letters/{offset}/retry", tag = "dead letters", params(("offset" = u64, Path)),
+#[utoipa::path(post, path = "/api/dead-letters/{offset}/retry", tag = "dead letters", params(("offset" = u64, Path, maximum = 9_223_372_036_854_775_807_i64)),
     responses((status = 201, body = dto::Retried), (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It was taken in already.", body = Problem, content_type = "application/problem+json"), Refused))]
 pub async fn retry(
     State(shop): State<Arc<Shop>>,
-    Path(offset): Path<String>,
+    offset: Named,
 ) -> Result<(StatusCode, Json<dto::Retried>), Problem> {
-    let letter = find(&shop, &offset).await?;
+    let letter = find(&shop, offset).await?;
     if let Some(at) = letter.retried {
         let at = Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH);
         return Err(Problem::new(

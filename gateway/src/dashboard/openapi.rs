@@ -43,7 +43,7 @@ impl Modify for Basic {
 }
 
 pub fn api() -> Router<Arc<Shop>> {
-    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+    let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(sales::orders, create::order))
         .routes(routes!(sales::life))
         .routes(routes!(sales::payments, create::payment))
@@ -58,5 +58,7 @@ pub fn api() -> Router<Arc<Shop>> {
         .routes(routes!(admin::readyz))
         .routes(routes!(admin::metrics))
         .split_for_parts();
+    // The schemas come with the routes.
+    create::Closed.modify(&mut description);
     router.route("/api/openapi.json", get(async move || Json(description)))
 }

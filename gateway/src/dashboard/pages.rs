@@ -5,8 +5,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -35,18 +34,23 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self'
 const ASSETS: &str = "assets/";
 
 pub fn pages() -> Router<Arc<Shop>> {
-    let router = PAGES.iter().fold(Router::new(), |router, page| {
+    PAGES.iter().fold(Router::new(), |router, page| {
         router.route(page, get(async |headers: HeaderMap| file(DOCUMENT, &headers)))
-    });
-    router.route(
-        "/{*path}",
-        get(
-            async |Path(path): Path<String>, headers: HeaderMap, uri: Uri| match Files::get(&path) {
-                Some(_) => file(&path, &headers),
-                None => problem::not_found(uri).await.into_response(),
-            },
-        ),
-    )
+    })
+}
+
+/// For every other address: a file of this name, if there is one. Not a route, which would answer for whatever is not
+/// there that it is read in another way.
+pub async fn file_or_nothing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    match Files::get(path) {
+        None => problem::not_found(uri).await.into_response(),
+        Some(_) if matches!(method, Method::GET | Method::HEAD) => file(path, &headers),
+        Some(_) => {
+            let problem = problem::method_not_allowed(method, uri).await;
+            ([(header::ALLOW, "GET,HEAD")], problem).into_response()
+        }
+    }
 }
 
 fn file(path: &str, asked: &HeaderMap) -> Response {

@@ -1,7 +1,7 @@
 //! Errors of the API: RFC 9457, `application/problem+json`, with the field that is wrong.
 
 use axum::Json;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::PathRejection;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -39,6 +39,22 @@ impl Problem {
             retry_after: None,
         }
     }
+
+    /// To be tried again after `Retry-After`.
+    pub fn unavailable(detail: impl ToString) -> Self {
+        Self {
+            retry_after: Some(5),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
+    }
+
+    /// Of a part of the address.
+    pub fn of_path(field: &str, rejection: &PathRejection) -> Self {
+        Self {
+            field: Some(field.to_owned()),
+            ..Self::new(rejection.status(), rejection.body_text())
+        }
+    }
 }
 
 impl IntoResponse for Problem {
@@ -70,20 +86,14 @@ impl From<FieldError> for Problem {
 
 impl From<AppendError> for Problem {
     fn from(error: AppendError) -> Self {
-        Self {
-            retry_after: Some(5),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
-        }
+        Self::unavailable(error)
     }
 }
 
 impl From<ProjectionError> for Problem {
     fn from(error: ProjectionError) -> Self {
         tracing::error!(%error, "a page could not be read");
-        Self {
-            retry_after: Some(5),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
-        }
+        Self::unavailable(error)
     }
 }
 
@@ -93,29 +103,11 @@ impl From<ReadError> for Problem {
     }
 }
 
-impl From<BytesRejection> for Problem {
-    fn from(rejection: BytesRejection) -> Self {
-        Self::new(rejection.status(), rejection.body_text())
-    }
-}
-
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, rejection.body_text())
-    }
-}
-
-impl From<PathRejection> for Problem {
-    fn from(rejection: PathRejection) -> Self {
-        Self::new(rejection.status(), rejection.body_text())
-    }
-}
-
 /// What any request may be answered instead.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "for the API's description")]
 pub enum Refused {
-    /// The request cannot be read, or did not come in time.
+    /// The request cannot be read.
     #[response(status = 400, content_type = "application/problem+json")]
     Unreadable(#[to_schema] Problem),
     /// The gateway has a password, and it was not said.
@@ -127,7 +119,7 @@ pub enum Refused {
     /// A field is wrong; `field` names it.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(#[to_schema] Problem),
-    /// The journal is full, or the disk does not work: try again after `Retry-After`.
+    /// The journal is full, the disk does not work, or it is not quick enough: try again after `Retry-After`.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(#[to_schema] Problem),
 }

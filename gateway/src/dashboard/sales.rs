@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
 use super::problem::Refused;
+use super::query::Asked;
 use super::{Problem, Shop, dto};
 use crate::event::Kind;
 use crate::journal::Offset;
@@ -19,17 +19,7 @@ use crate::projection::Listed;
 use crate::sale::draft::FieldError;
 use crate::sale::{DeliveryStatus, OrderStatus, PaymentStatus};
 
-const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 500;
-
-#[derive(Debug, Deserialize)]
-pub struct ListQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
-    status: Option<String>,
-}
-
-/// For the API's description: [`ListQuery`] is read so that an error names the field.
+/// For the API's description: [`Asked`] is read so that an error names the field.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "for the API's description")]
@@ -41,8 +31,6 @@ struct Paging {
     #[param(value_type = Option<u64>, maximum = 9_223_372_036_854_775_807_i64)]
     cursor: Option<String>,
 }
-
-type Asked = Result<Query<ListQuery>, QueryRejection>;
 
 /// The newest orders.
 #[utoipa::path(get, path = "/api/orders", tag = "sales", params(Paging, ("status" = Option<OrderStatus>, Query, description = "Only those.")),
@@ -66,37 +54,13 @@ pub async fn deliveries(shop: State<Arc<Shop>>, query: Asked) -> Result<Response
 }
 
 async fn list(kind: Kind, State(shop): State<Arc<Shop>>, query: Asked) -> Result<Response, Problem> {
-    let Query(query) = query?;
-    let limit = match &query.limit {
-        None => DEFAULT_LIMIT,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-            .ok_or_else(|| FieldError::new("limit", format!("a number from 1 to {MAX_LIMIT}")))?,
-    };
-    let cursor = query
-        .cursor
-        .as_deref()
-        .map(|text| {
-            text.parse()
-                .ok()
-                // As SQLite counts.
-                .filter(|cursor| i64::try_from(*cursor).is_ok())
-                .ok_or_else(|| FieldError::new("cursor", "not one that a page gave"))
-        })
-        .transpose()?;
+    let (limit, cursor, status) = (query.limit()?, query.place("cursor")?, query.text("status")?);
     let words = statuses(kind);
-    if let Some(status) = &query.status
-        && !words.contains(&status.as_str())
-    {
+    if status.is_some_and(|status| !words.contains(&status)) {
         let problem = format!("one of {}", words.join(", "));
         return Err(FieldError::new("status", problem).into());
     }
-    let page = shop
-        .projection
-        .list(kind, query.status.as_deref(), cursor, limit)
-        .await?;
+    let page = shop.projection.list(kind, status, cursor, limit).await?;
     let watermark = shop.journal.state().watermark;
     let body = dto::Page {
         items: page.items.iter().filter_map(|row| item(row, watermark)).collect(),
@@ -113,7 +77,7 @@ pub async fn life(
     State(shop): State<Arc<Shop>>,
     order_id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let Path(order_id) = order_id?;
+    let Path(order_id) = order_id.map_err(|rejection| Problem::of_path("order_id", &rejection))?;
     let found = shop.projection.life(&order_id).await?;
     if found.is_empty() {
         let problem = format!("no order {order_id:?} is known");

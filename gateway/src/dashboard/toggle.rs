@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 
+use super::body::TooMuch;
 use super::problem::Refused;
 use super::{Problem, Shop, dto};
 
@@ -15,7 +16,7 @@ use super::{Problem, Shop, dto};
     responses((status = 204, description = "Done."),
         (status = 404, description = "This is not the demonstration.", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON.", body = Problem, content_type = "application/problem+json"),
-        Refused))]
+        TooMuch, Refused))]
 pub async fn kafka(
     State(shop): State<Arc<Shop>>,
     body: Result<Json<dto::DemoKafka>, JsonRejection>,

@@ -79,6 +79,15 @@ pub struct Page {
     pub next: Option<u64>,
 }
 
+/// What is known of an order, a payment or a delivery.
+#[derive(Debug)]
+pub enum Known {
+    Never,
+    /// It was there, and what it was like is no longer kept here.
+    Gone,
+    Here(Listed),
+}
+
 struct Found {
     kind: Kind,
     seq: u64,
@@ -111,11 +120,15 @@ impl Projection {
     ) -> Result<Page, ProjectionError> {
         let limit = limit as usize;
         if status.is_none() && before.is_none() && limit <= KEPT {
-            let rows: Vec<_> = self.recent(|recent| {
-                let newest = recent.kept(kind).take(limit);
-                newest.map(|(seq, item)| (seq, item.clone())).collect()
-            });
-            return Ok(page(rows, limit));
+            return Ok(self.recent(|recent| {
+                let mut rows = recent.kept(kind);
+                let page: Vec<_> = rows.by_ref().take(limit).collect();
+                let more = rows.next().is_some() || recent.has_older(kind);
+                Page {
+                    next: page.last().map(|(seq, _)| *seq).filter(|_| more),
+                    items: page.into_iter().map(|(_, item)| item.clone()).collect(),
+                }
+            }));
         }
         self.flushed().await?;
         let filter = if status.is_some() { "AND status = ?" } else { "" };
@@ -129,12 +142,33 @@ impl Projection {
         if let Some(status) = status {
             query = query.bind(status);
         }
-        let rows = query.bind(limit as i64).fetch_all(&self.readers).await?;
+        // One more than is asked for, to know whether there is a next page.
+        let mut rows = query.bind(limit as i64 + 1).fetch_all(&self.readers).await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().map(|row| row.get::<i64, _>(1) as u64);
         let rows = listed(&self.journal, &rows).await?;
-        Ok(page(
-            rows.into_iter().map(|(_, seq, item)| (seq, item)).collect(),
-            limit,
-        ))
+        Ok(Page {
+            items: rows.into_iter().map(|(_, _, item)| item).collect(),
+            next: last.filter(|_| more),
+        })
+    }
+
+    /// The newest state of one, with everything that the journal holds by now.
+    pub async fn find(&self, kind: Kind, id: &str) -> Result<Known, ProjectionError> {
+        self.reached(self.journal.state().last).await;
+        self.flushed().await?;
+        let sql = format!("{COLUMNS} WHERE kind = ? AND id = ?");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(kind_code(kind))
+            .bind(id)
+            .fetch_all(&self.readers)
+            .await?;
+        if rows.is_empty() {
+            return Ok(Known::Never);
+        }
+        let here = listed(&self.journal, &rows).await?.pop();
+        Ok(here.map_or(Known::Gone, |(_, _, item)| Known::Here(item)))
     }
 
     /// An order with all that belongs to it, in the order in which they were first seen.
@@ -160,7 +194,7 @@ impl Projection {
     }
 }
 
-/// The newest of a kind, newest first, from the file.
+/// The newest of a kind, newest first, from the file; one more than are kept, if there are more.
 pub(super) async fn newest(
     readers: &SqlitePool,
     journal: &Journal,
@@ -170,21 +204,11 @@ pub(super) async fn newest(
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(kind_code(kind))
         .bind(first(journal))
-        .bind(KEPT as i64)
+        .bind(KEPT as i64 + 1)
         .fetch_all(readers)
         .await?;
     let rows = listed(journal, &rows).await?;
     Ok(rows.into_iter().map(|(_, seq, item)| (seq, item)).collect())
-}
-
-fn page(rows: Vec<(u64, Listed)>, limit: usize) -> Page {
-    let next = (rows.len() == limit)
-        .then(|| rows.last().map(|(seq, _)| *seq))
-        .flatten();
-    Page {
-        items: rows.into_iter().map(|(_, item)| item).collect(),
-        next,
-    }
 }
 
 /// Rows of [`COLUMNS`] with their events. An entry that was pruned a moment ago has no row to show any more.

@@ -30,7 +30,7 @@ use crate::kafka::Positions;
 use crate::sale::Currency;
 use deltas::Deltas;
 use fold::{Fact, Row, Setting, Source, Totals};
-pub use list::{Listed, Page};
+pub use list::{Known, Listed, Page};
 pub use recent::{NEWEST, Recent};
 use store::{Flush, Key, Progress, Store};
 use words::Words;

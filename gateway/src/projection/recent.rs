@@ -19,6 +19,8 @@ pub(super) const KEPT: usize = 500;
 pub struct Recent {
     /// By kind; oldest first.
     rows: [VecDeque<(u64, Listed)>; 3],
+    /// By kind: there are, or were, others before them.
+    older: [bool; 3],
     /// Number of the last [`super::Delta`] that is in here.
     pub version: u64,
     /// Every journal entry at or below it is in here, and in the totals of the [`super::View`] of this moment.
@@ -29,7 +31,9 @@ pub struct Recent {
 }
 
 impl Recent {
-    pub(super) fn fill(&mut self, kind: Kind, newest_first: Vec<(u64, Listed)>) {
+    pub(super) fn fill(&mut self, kind: Kind, mut newest_first: Vec<(u64, Listed)>) {
+        self.older[kind as usize] = newest_first.len() > KEPT;
+        newest_first.truncate(KEPT);
         self.rows[kind as usize] = newest_first.into_iter().rev().collect();
     }
 
@@ -41,11 +45,12 @@ impl Recent {
         let rows = &mut self.rows[kind as usize];
         match rows.binary_search_by_key(&seq, |(seq, _)| *seq) {
             Ok(at) => rows[at].1 = item,
-            Err(0) if rows.len() >= KEPT => {}
+            Err(0) if rows.len() >= KEPT => self.older[kind as usize] = true,
             Err(at) => {
                 rows.insert(at, (seq, item));
                 if rows.len() > KEPT {
                     rows.pop_front();
+                    self.older[kind as usize] = true;
                 }
             }
         }
@@ -73,6 +78,11 @@ impl Recent {
     /// Rows before this one are older than the [`NEWEST`].
     pub fn oldest(&self, kind: Kind) -> u64 {
         self.kept(kind).nth(NEWEST - 1).map_or(0, |(oldest, _)| oldest)
+    }
+
+    /// Whether there are others before those that are kept.
+    pub(super) fn has_older(&self, kind: Kind) -> bool {
+        self.older[kind as usize]
     }
 
     /// The [`NEWEST`], newest first.
@@ -109,8 +119,10 @@ mod tests {
         for seq in 1..=most {
             recent.put(Kind::Order, seq, item("new"));
         }
+        assert!(!recent.has_older(Kind::Order));
         recent.put(Kind::Order, 2, item("changed"));
         recent.put(Kind::Order, most + 1, item("newest"));
+        assert!(recent.has_older(Kind::Order) && !recent.has_older(Kind::Payment));
         let rows = shown(&recent);
         assert_eq!(rows.len(), KEPT);
         assert_eq!(rows[0], (most + 1, "newest".to_owned()));
@@ -129,5 +141,16 @@ mod tests {
         recent.put(Kind::Order, 51, item("new"));
         assert_eq!(recent.newest(Kind::Order).count(), NEWEST);
         assert_eq!((recent.oldest(Kind::Order), recent.oldest(Kind::Payment)), (2, 0));
+    }
+
+    #[test]
+    fn what_the_file_has_beyond_is_known_to_be_there() {
+        for (in_file, older) in [(KEPT, false), (KEPT + 1, true)] {
+            let mut recent = Recent::default();
+            let rows = (1..=in_file as u64).rev().map(|seq| (seq, item("stored")));
+            recent.fill(Kind::Order, rows.collect());
+            assert_eq!(shown(&recent).len(), KEPT);
+            assert_eq!(recent.has_older(Kind::Order), older, "{in_file}");
+        }
     }
 }

@@ -39,9 +39,9 @@ static PUT_SALE: LazyLock<Rows> = LazyLock::new(|| {
                            offset)
          VALUES",
         13,
-        // Not REPLACE, which would write the indexes over id and order_id again, too.
+        // Not REPLACE, which would write the index over id again, too.
         "ON CONFLICT (kind, seq) DO UPDATE SET
-            status = excluded.status, time = excluded.time, minor = excluded.minor, currency = excluded.currency,
+            order_id = excluded.order_id, status = excluded.status, time = excluded.time, minor = excluded.minor, currency = excluded.currency,
             entry = excluded.entry, name = excluded.name, payload = excluded.payload,
             partition = excluded.partition, offset = excluded.offset",
     )

@@ -35,7 +35,7 @@ impl FieldError {
     }
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct LineDraft {
     pub product: Option<String>,
     pub quantity: Option<u32>,
@@ -189,8 +189,9 @@ fn optional(field: &str, value: Option<String>) -> Result<Option<Cow<'static, st
 }
 
 fn bounded(field: &str, value: String, max: usize) -> Result<Cow<'static, str>, FieldError> {
-    if value.len() > max {
-        let problem = format!("{} bytes, at most {max}", value.len());
+    let length = value.chars().count();
+    if length > max {
+        let problem = format!("{length} characters, at most {max}");
         return Err(FieldError::new(field, problem));
     }
     if let Some(control) = value.chars().find(|c| c.is_control()) {

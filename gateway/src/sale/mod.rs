@@ -18,9 +18,9 @@ use utoipa::ToSchema;
 use crate::event::{DeviceId, Kind};
 pub use money::{Currency, Money};
 
-/// Longest id of an order, a payment or a delivery, in bytes.
+/// Longest id of an order, a payment or a delivery, in characters.
 pub const MAX_ID: usize = 128;
-/// Longest other text, in bytes.
+/// Longest other text, in characters.
 pub const MAX_TEXT: usize = 512;
 /// Most lines of one order.
 pub const MAX_LINES: usize = 2_000;

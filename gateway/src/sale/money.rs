@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{Cursor, Write as _};
 use std::str::FromStr;
 
-use iso_currency::Currency as Iso;
+use iso_currency::{Currency as Iso, IntoEnumIterator as _};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -15,6 +15,11 @@ pub struct Currency(Iso);
 
 impl Currency {
     pub const EUR: Currency = Currency(Iso::EUR);
+
+    /// All that there are, also the metals and funds.
+    pub fn all() -> impl Iterator<Item = Currency> {
+        Iso::iter().map(Currency)
+    }
 
     pub fn code(self) -> &'static str {
         self.0.code()

@@ -1,12 +1,8 @@
 //! HTTP, as the contract's section 4 has it.
 
-use std::time::Instant;
-
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::within;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use crate::shop::{SOON, STORE, Shop};
 
@@ -134,6 +130,20 @@ async fn an_empty_post_invents_believable_sales_and_the_totals_add_up() -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payment_without_a_status_succeeds_nine_times_in_ten() -> Result<()> {
+    let shop = Shop::open().await?;
+    for _ in 0..300 {
+        let (status, _, payment) = shop.gateway.post_json("/api/payments", &json!({})).await?;
+        ensure!(status == 201, "{payment}");
+    }
+    let stats = shop.gateway.get_json("/api/stats").await?;
+    let succeeded = stats["success_payments"].as_u64().context("a number")?;
+    // 270 are expected; outside of this once in a million runs. Eight in ten would be 240, and all would be 300.
+    ensure!((245..=295).contains(&succeeded), "{succeeded} of 300");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_later_status_changes_an_order_and_makes_no_second_one() -> Result<()> {
     let mut shop = Shop::open().await?;
     for n in 0..7 {
@@ -190,11 +200,23 @@ async fn bad_input_is_refused_by_the_name_of_its_field() -> Result<()> {
             json!({"lines": [{"product": "a", "unit_price": "x"}]}),
             "lines[0].unit_price",
         ),
+        (
+            "/api/orders",
+            json!({"lines": [{"product": "a", "unit_price": 1, "qty": 3}]}),
+            "lines[0].qty",
+        ),
+        (
+            "/api/orders",
+            json!({"lines": [{"product": "a", "unit_price": 1, "quantity": 0}]}),
+            "lines[0].quantity",
+        ),
+        ("/api/orders", json!({"customer_name": ""}), "customer_name"),
         ("/api/orders", json!({"status": "Paid"}), "status"),
         ("/api/orders", json!({"currency": "EURO"}), "currency"),
         ("/api/orders", json!([]), "body"),
         ("/api/payments", json!({"method": "Gold"}), "method"),
         ("/api/payments", json!({"store": "lyon"}), "store"),
+        ("/api/payments", json!({"address": "3 rue du Four"}), "address"),
         (
             "/api/deliveries",
             json!({"estimated_date": "tomorrow"}),
@@ -208,24 +230,41 @@ async fn bad_input_is_refused_by_the_name_of_its_field() -> Result<()> {
         );
         ensure!(headers["content-type"] == "application/problem+json");
     }
-    for (path, field) in [
-        ("/api/orders?limit=0", "limit"),
-        ("/api/orders?limit=501", "limit"),
-        ("/api/orders?cursor=x", "cursor"),
-        ("/api/payments?status=Pending", "status"),
+    for (path, expected, field) in [
+        ("/api/orders?limit=0", 422, "limit"),
+        ("/api/orders?limit=501", 422, "limit"),
+        ("/api/orders?limit=1&limit=2", 422, "limit"),
+        ("/api/orders?cursor=x", 422, "cursor"),
+        ("/api/orders/%FF", 400, "order_id"),
+        ("/api/payments?status=Pending", 422, "status"),
+        ("/api/dead-letters?limit=abc", 422, "limit"),
+        ("/api/dead-letters?before=-1", 422, "before"),
+        ("/api/dead-letters/one", 422, "offset"),
+        ("/api/dead-letters/%FF", 400, "offset"),
     ] {
-        let (status, text) = shop.gateway.get(path).await?;
+        let answer = reqwest::get(shop.gateway.http_url()? + path).await?;
+        let (status, headers, text) = (answer.status(), answer.headers().clone(), answer.text().await?);
+        ensure!(
+            headers["content-type"] == "application/problem+json",
+            "{path}: {text}"
+        );
         let problem: Value = serde_json::from_str(&text)?;
         ensure!(
-            status == 422 && problem["field"] == field,
+            status == expected && problem["field"] == field,
             "{path}: {status} {problem}"
         );
     }
-    let (status, _, _) = shop
-        .gateway
-        .post_json("/api/orders", &json!({"product": "x".repeat(100_000)}))
-        .await?;
-    ensure!(status == 413, "{status}");
+    for (path, expected) in [
+        ("/api/nothing", 404),
+        ("/nothing", 404),
+        ("/%FF", 404),
+        ("/sw.js", 405),
+        ("/", 405),
+    ] {
+        let (status, headers, problem) = shop.gateway.post_json(path, &json!({})).await?;
+        ensure!(status == expected, "{path}: {status} {problem}");
+        ensure!(headers["content-type"] == "application/problem+json", "{path}");
+    }
     ensure!(shop.gateway.get("/api/nothing").await?.0 == 404);
     ensure!(shop.gateway.get_json("/api/stats").await?["total_orders"] == 0);
     Ok(())
@@ -248,54 +287,4 @@ async fn health_and_metrics_are_there() -> Result<()> {
         ensure!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
     Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_slow_clients_and_idle_sockets_do_no_harm() -> Result<()> {
-    let shop = Shop::open().await?;
-    let url = shop.gateway.http_url()?;
-    let address = url.strip_prefix("http://").context("url")?;
-    let mut idle = Vec::new();
-    for _ in 0..1_000 {
-        idle.push(TcpStream::connect(address).await?);
-    }
-    // Promises a body and does not send it.
-    let mut slow = TcpStream::connect(address).await?;
-    slow.write_all(b"POST /api/orders HTTP/1.1\r\nHost: shop\r\nContent-Length: 100\r\n\r\n{")
-        .await?;
-    let mut large = TcpStream::connect(address).await?;
-    let body = 10 << 20;
-    let head = format!("POST /api/orders HTTP/1.1\r\nHost: shop\r\nContent-Length: {body}\r\n\r\n");
-    large.write_all(head.as_bytes()).await?;
-    // The gateway may hang up in the middle of it.
-    let _ = large.write_all(&vec![b' '; body]).await;
-    let said = answer(&mut large).await?;
-    ensure!(said.is_empty() || said.contains(" 413 "), "a large body: {said}");
-
-    for _ in 0..20 {
-        let begun = Instant::now();
-        let (status, _, order) = shop.gateway.post_json("/api/orders", &json!({})).await?;
-        ensure!(status == 201, "{order}");
-        ensure!(
-            begun.elapsed() < SOON / 4,
-            "the others are slowed down: {:?}",
-            begun.elapsed()
-        );
-    }
-    let said = answer(&mut slow).await?;
-    ensure!(said.contains(" 400 "), "a slow client: {said}");
-    let stats = shop.gateway.get_json("/api/stats").await?;
-    ensure!(
-        stats["total_orders"] == 20,
-        "nothing of theirs was taken: {stats}"
-    );
-    Ok(())
-}
-
-/// Everything until the gateway hangs up, or the first part of it.
-async fn answer(socket: &mut TcpStream) -> Result<String> {
-    let mut buffer = vec![0; 4_096];
-    let read = tokio::time::timeout(SOON, socket.read(&mut buffer)).await?;
-    // A connection that is reset has said nothing.
-    Ok(String::from_utf8_lossy(&buffer[..read.unwrap_or(0)]).into_owned())
 }
