@@ -121,9 +121,9 @@ impl App {
                 let broker = EmbeddedBroker::start(listen)
                     .await
                     .map_err(|error| ConfigError::of("mqtt.embedded", error.to_string()))?;
-                let address = broker.address()?;
+                let address = address::reachable(broker.address()?);
                 mqtt = MqttUrl {
-                    host: "127.0.0.1".to_owned(),
+                    host: address.ip().to_string(),
                     port: address.port(),
                     tls: false,
                     credentials: None,

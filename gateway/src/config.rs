@@ -433,7 +433,11 @@ impl FromStr for MqttUrl {
 impl fmt::Display for MqttUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "mqtts" } else { "mqtt" };
-        write!(f, "{scheme}://{}:{}", self.host, self.port)
+        match self.host.contains(':') {
+            // Of IPv6.
+            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
+            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
+        }
     }
 }
 
@@ -497,6 +501,17 @@ mod tests {
             let error = load(toml).expect_err(toml).to_string();
             assert!(error.contains(word), "{toml}: {error}");
             assert!(!error.contains('\n'), "one sentence: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_the_mqtt_broker_reads_as_it_was_written() {
+        for url in [
+            "mqtt://[::1]:1883",
+            "mqtts://192.0.2.1:8883",
+            "mqtt://localhost:1884",
+        ] {
+            assert_eq!(url.parse::<MqttUrl>().unwrap().to_string(), url);
         }
     }
 
