@@ -287,6 +287,7 @@ fn settings(file: Option<&Path>) -> Figment {
 /// Properties on which the guarantee rests.
 const OURS: &[(&str, &str)] = &[
     ("bootstrap.servers", "is kafka.brokers"),
+    ("metadata.broker.list", "is kafka.brokers"),
     (
         "transactional.id",
         "is made of the store's name; exactly-once rests on it",
@@ -298,6 +299,7 @@ const OURS: &[(&str, &str)] = &[
     ),
     ("group.id", "is made of the store's name"),
     ("acks", "is always all; exactly-once rests on it"),
+    ("request.required.acks", "is always all; exactly-once rests on it"),
 ];
 
 /// A value that no log shows.

@@ -73,9 +73,40 @@ impl Settings {
     /// The owner's properties come last, so that they count.
     fn finish(&self, config: &mut ClientConfig) {
         for (name, value) in &self.properties {
-            config.set(name, value.reveal());
+            config.set(canonical(name), value.reveal());
         }
+        at_least(config, "reconnect.backoff.max.ms", "reconnect.backoff.ms");
     }
+}
+
+/// librdkafka's second names of properties that we set, too. Of two names for one thing it takes either.
+const ALIASES: &[(&str, &str)] = &[
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("compression.codec", "compression.type"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+];
+
+fn canonical(name: &str) -> &str {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    alias.map_or(name, |(_, canonical)| canonical)
+}
+
+/// Raises a number to another. What is absent, or no number, is librdkafka's to judge.
+fn at_least(config: &mut ClientConfig, name: &str, least: &str) {
+    if let (Some(value), Some(least)) = (number(config, name), number(config, least)) {
+        config.set(name, value.max(least).to_string());
+    }
+}
+
+/// Lowers a number to another.
+fn at_most(config: &mut ClientConfig, name: &str, most: &str) {
+    if let (Some(value), Some(most)) = (number(config, name), number(config, most)) {
+        config.set(name, value.min(most).to_string());
+    }
+}
+
+fn number(config: &ClientConfig, name: &str) -> Option<u64> {
+    config.get(name)?.trim().parse().ok()
 }
 
 /// For clients whose calls say everything: librdkafka's own words go to the debug log.

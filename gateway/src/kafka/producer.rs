@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext};
 use tracing::debug;
 
-use super::{Error, Settings};
+use super::{Error, Settings, at_most};
 
 /// A record to send. Borrowed: librdkafka copies it.
 ///
@@ -153,6 +153,10 @@ impl TransactionalProducer {
 
 /// The client. Nobody is waited for yet.
 pub(super) fn create(settings: &Settings) -> Result<BaseProducer<Context>, KafkaError> {
+    config(settings).create_with_context(Context::default())
+}
+
+pub(super) fn config(settings: &Settings) -> ClientConfig {
     let mut config = settings.client();
     config
         .set("transactional.id", settings.transactional_id())
@@ -171,7 +175,12 @@ pub(super) fn create(settings: &Settings) -> Result<BaseProducer<Context>, Kafka
         // The Kafka brokers' limits count; see `topics`.
         .set("message.max.bytes", "8388608");
     settings.finish(&mut config);
-    config.create_with_context(Context::default())
+    // librdkafka refuses to wait longer for a request or a record than for their transaction. Waits that are usual
+    // elsewhere (its own defaults are 60 s and 300 s) are longer than ours lasts.
+    for name in ["socket.timeout.ms", "message.timeout.ms"] {
+        at_most(&mut config, name, "transaction.timeout.ms");
+    }
+    config
 }
 
 fn remaining(deadline: Instant) -> Duration {
