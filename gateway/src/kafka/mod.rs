@@ -140,7 +140,9 @@ pub enum Error {
          `kafka-transactions.sh find-hanging` names it and `abort` ends it"
     )]
     Undecided { topic: String, stable: i64 },
-    #[error("a record is larger than Kafka's topic allows (max.message.bytes)")]
+    #[error(
+        "a record is larger than Kafka's topic, or kafka.properties, allows (max.message.bytes, message.max.bytes)"
+    )]
     TooLarge,
     #[error("Kafka did not {act} within {} s", .within.as_secs())]
     TimedOut { act: &'static str, within: Duration },
@@ -161,6 +163,8 @@ impl Error {
                     | RDKafkaErrorCode::ProducerFenced
                     | RDKafkaErrorCode::InvalidProducerEpoch,
                 ) => Error::Fenced,
+                // Larger than the owner's `message.max.bytes`: not even sent.
+                Some(RDKafkaErrorCode::MessageSizeTooLarge) => Error::TooLarge,
                 _ => Error::Failed {
                     act,
                     problem: error.to_string(),

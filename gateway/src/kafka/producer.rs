@@ -107,7 +107,7 @@ impl TransactionalProducer {
                     message = back;
                     self.pause(begun);
                 }
-                Err((error, _)) => return Err(Error::of("take a record")(error)),
+                Err((error, _)) => return Err(self.or_too_large(Error::of("take a record")(error))),
             }
         }
     }
@@ -121,7 +121,7 @@ impl TransactionalProducer {
         let begun = Instant::now();
         while self.producer.in_flight_count() > 0 {
             if Instant::now() >= deadline {
-                return Err(Error::TimedOut { act, within });
+                return Err(self.or_too_large(Error::TimedOut { act, within }));
             }
             self.pause(begun);
         }
@@ -134,6 +134,16 @@ impl TransactionalProducer {
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
                 Err(error) => return Err(Error::of(act)(error)),
             }
+        }
+    }
+
+    /// A record that is too large fails its transaction, and then every later record of it is refused for that: what
+    /// happened first is what must be known, or the same would be tried for ever.
+    fn or_too_large(&self, error: Error) -> Error {
+        self.producer.poll(Duration::ZERO);
+        match self.producer.context().too_large.load(Ordering::Relaxed) {
+            true => Error::TooLarge,
+            false => error,
         }
     }
 
