@@ -181,6 +181,8 @@ impl App {
                 store: config.store.clone(),
                 journal: journal.clone(),
                 downlink: downlink.clone(),
+                presence: shop.presence.clone(),
+                link: shop.mqtt.clone(),
                 metrics: metrics.clone(),
             };
             (relay, readback, commands)

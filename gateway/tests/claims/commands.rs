@@ -80,3 +80,37 @@ async fn a_command_reaches_its_terminal_in_the_terminals_own_encoding() -> Resul
     ensure!(again.topic.contains("till-json"), "{}", again.topic);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_till_that_has_sold_nothing_yet_is_reached_too() -> Result<()> {
+    let mut shop = Shop::open().await?;
+    let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
+    probe.subscribe("pos/+/+/commands").await?;
+    let (text, message) = (
+        "Bonjour",
+        json!({"type": "message", "text": "Bonjour"}).to_string(),
+    );
+    // They say so while the gateway is away: what the MQTT broker has kept must count.
+    shop.gateway.kill9()?;
+    for till in [&format!("{STORE}/till-new"), "lyon-2/till-new"] {
+        probe
+            .publish_retained(&format!("pos/{till}/status"), "online")
+            .await?;
+    }
+    shop.gateway.start_again()?;
+    for (key, till) in [
+        (STORE, format!("{STORE}/till-new")),
+        ("lyon-2", "lyon-2/till-new".to_owned()),
+        ("lyon-2/till-new", "lyon-2/till-new".to_owned()),
+    ] {
+        send(&shop, key, &message).await?;
+        let got = probe.next(SOON).await?;
+        ensure!(
+            got.topic == format!("pos/{till}/commands"),
+            "{key}: {}",
+            got.topic
+        );
+        ensure!(wire::Command::decode(&got.payload) == Ok(wire::Command::Message(wire::Message { text })));
+    }
+    Ok(())
+}
