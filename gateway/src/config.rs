@@ -3,6 +3,7 @@
 
 mod last_good;
 mod problem;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,9 +11,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use figment::providers::{Env, Format, Toml};
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::Figment;
+use figment::value::{Dict, Value};
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +21,7 @@ use crate::kafka;
 use crate::sale::Currency;
 pub use last_good::keep_as_last_good;
 pub use problem::{ConfigError, read_report};
+use sources::settings;
 
 /// Where the packaged gateway has its file. Used when it is there and no other is named.
 pub const DEFAULT_FILE: &str = "/etc/comptoir/gateway.toml";
@@ -48,6 +49,7 @@ pub struct Mqtt {
     /// Listen address of the built-in MQTT broker; none by default. With it, `url` may be left out.
     pub embedded: Option<SocketAddr>,
     /// Default: `comptoir-{store}`.
+    #[serde(deserialize_with = "maybe_word")]
     pub client_id: Option<String>,
 }
 
@@ -55,8 +57,10 @@ pub struct Mqtt {
 #[serde(deny_unknown_fields, default)]
 pub struct Kafka {
     /// `host:port,…`. Without it the gateway works and buffers.
+    #[serde(deserialize_with = "maybe_word")]
     pub brokers: Option<String>,
     /// Stands before every topic's name, and before the names of the transaction and the group.
+    #[serde(deserialize_with = "word")]
     pub topic_prefix: String,
     /// Of topics that are made at start. Default: the Kafka brokers' own.
     pub replication_factor: Option<i32>,
@@ -82,6 +86,7 @@ pub struct Http {
     /// The bound port is written here: for whoever started the gateway on port 0.
     pub port_file: Option<PathBuf>,
     /// The pages are found under this name with `.local` behind it (mDNS); empty: not announced.
+    #[serde(deserialize_with = "word")]
     pub mdns: String,
     /// Whoever asks for pages, API or Socket.IO must say it, with any user name (HTTP Basic). None by default.
     #[serde(deserialize_with = "secret")]
@@ -223,6 +228,20 @@ impl Config {
                 "empty; leave it out to ask for none",
             ));
         }
+        if self.mqtt.client_id.as_deref() == Some("") {
+            // The MQTT broker would give another name each time, and with it another session.
+            return Err(ConfigError::of(
+                "mqtt.client_id",
+                "empty; leave it out for comptoir- and the store",
+            ));
+        }
+        let replication = self.kafka.replication_factor;
+        if replication.is_some_and(|factor| factor != -1 && factor < 1) {
+            return Err(ConfigError::of(
+                "kafka.replication_factor",
+                "at least 1, or -1 for what the Kafka brokers have set",
+            ));
+        }
         if self.kafka.partitions.is_some_and(|partitions| partitions < 1) {
             return Err(ConfigError::of("kafka.partitions", "at least 1"));
         }
@@ -258,30 +277,6 @@ impl Config {
             .clone()
             .unwrap_or_else(|| format!("comptoir-{}", self.store))
     }
-}
-
-/// What the file and the environment say.
-fn settings(file: Option<&Path>) -> Figment {
-    let mut figment = Figment::new();
-    if let Some(file) = file.or(Some(Path::new(DEFAULT_FILE)).filter(|file| file.is_file())) {
-        figment = figment.merge(Toml::file_exact(file));
-    }
-    // The build and the tests have variables of their own.
-    let environment = Env::prefixed("COMPTOIR_")
-        .ignore(&["web_dist", "cache"])
-        .split("__");
-    let metadata = environment.metadata();
-    let verbatim: Vec<Verbatim> = environment
-        .iter()
-        .filter(|(key, _)| key == "http.password" || key.starts_with("kafka.properties."))
-        .map(|(key, value)| Verbatim {
-            metadata: metadata.clone(),
-            key: key.to_string(),
-            value,
-        })
-        .collect();
-    let figment = figment.merge(environment);
-    verbatim.into_iter().fold(figment, Figment::merge)
 }
 
 /// Properties on which the guarantee rests.
@@ -322,30 +317,17 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A variable's text as it stands. figment makes values of the others, which takes the zeros from a password `0042`.
-struct Verbatim {
-    metadata: Metadata,
-    key: String,
-    value: String,
-}
-
-impl Provider for Verbatim {
-    fn metadata(&self) -> Metadata {
-        self.metadata.clone()
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let nested = figment::util::nest(&self.key, Value::from(self.value.clone()));
-        Ok(Profile::Default.collect(nested.into_dict().unwrap_or_default()))
-    }
-}
-
 /// As [`word`].
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     word(deserializer).map(|word| Some(Secret(word)))
 }
 
-/// A text, also where it looks like a number: the environment has no quotes to tell them apart.
+/// As [`word`].
+fn maybe_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    word(deserializer).map(Some)
+}
+
+/// A text, also where it looks like a number: who writes `store = 330` means the name.
 fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a text")]
@@ -359,20 +341,12 @@ fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     })
 }
 
-/// Flattens what TOML and the environment make of a dotted name: `security.protocol` may come quoted, as
-/// nested tables, or as `SECURITY_PROTOCOL` (no property that matters here has an underscore).
+/// librdkafka's properties by their names, however these are written: see [`sources::flat`].
 fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Secret>, D::Error> {
-    fn flatten(prefix: &str, dict: Dict, out: &mut BTreeMap<String, Secret>) -> Result<(), String> {
-        for (key, value) in dict {
-            let name = match prefix {
-                "" => key.replace('_', "."),
-                prefix => format!("{prefix}.{}", key.replace('_', ".")),
-            };
+    let properties = sources::flat(Dict::deserialize(deserializer)?).into_iter();
+    properties
+        .map(|(name, value)| {
             let text = match value {
-                Value::Dict(_, dict) => {
-                    flatten(&name, dict, out)?;
-                    continue;
-                }
                 Value::String(_, text) => text,
                 Value::Num(_, number) => match (number.to_i128(), number.to_u128()) {
                     (Some(number), _) => number.to_string(),
@@ -380,16 +354,14 @@ fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Str
                     _ => number.to_f64().unwrap_or_default().to_string(),
                 },
                 Value::Bool(_, flag) => flag.to_string(),
-                _ => return Err(format!("{name}: a text, a number, true or false")),
+                _ => {
+                    let problem = format!("{name}: a text, a number, true or false");
+                    return Err(serde::de::Error::custom(problem));
+                }
             };
-            out.insert(name, Secret(text));
-        }
-        Ok(())
-    }
-
-    let mut out = BTreeMap::new();
-    flatten("", Dict::deserialize(deserializer)?, &mut out).map_err(serde::de::Error::custom)?;
-    Ok(out)
+            Ok((name, Secret(text)))
+        })
+        .collect()
 }
 
 /// Where an MQTT broker listens. Its text shows no password.
@@ -452,6 +424,8 @@ impl<'de> Deserialize<'de> for MqttUrl {
 
 #[cfg(test)]
 mod tests {
+    use figment::providers::{Format, Toml};
+
     use super::*;
 
     fn load(toml: &str) -> Result<Config, ConfigError> {
@@ -491,6 +465,10 @@ mod tests {
             ("[kafka]\nbrokers = \" \"", "kafka.brokers"),
             ("[kafka.properties]\ntransactional.id = \"x\"", "transactional.id"),
             ("currency = \"EURO\"", "currency"),
+            ("[mqtt]\nclient_id = \"\"", "mqtt.client_id"),
+            ("[kafka]\nreplication_factor = 0", "kafka.replication_factor"),
+            ("[kafka]\nreplication_factor = -5", "kafka.replication_factor"),
+            ("[kafka]\npartitions = 0", "kafka.partitions"),
             ("[http]\npassword = \"\"", "http.password"),
             ("[http]\npassword = true", "http.password"),
             ("[log]\nfilter = \"comptoir_gateway=loud\"", "log.filter"),
