@@ -26,7 +26,7 @@ use crate::ingest::downlink::Downlink;
 use crate::ingest::presence::Presence;
 use crate::journal::{Journal, OpenError, Writer};
 use crate::kafka;
-use crate::link::{Link, LinkState};
+use crate::link::{Link, LinkState, Seldom};
 use crate::metrics::Metrics;
 use crate::projection::{self, Folder};
 use parts::Parts;
@@ -196,6 +196,7 @@ impl App {
             presence: shop.presence.clone(),
             link: shop.mqtt.clone(),
             metrics,
+            complaints: Seldom::default(),
         };
         Ok(App {
             shop,

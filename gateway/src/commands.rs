@@ -100,7 +100,7 @@ impl Commands {
             })
             .collect();
         for delivered in on_the_way {
-            // The downlink lives as long as the gateway: it drops no command.
+            // Else the MQTT broker refuses it, which has been said.
             if delivered.await.is_ok() {
                 self.metrics.commands.inc();
             }

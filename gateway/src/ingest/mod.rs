@@ -31,16 +31,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Filter, Packet, Publish, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::v5::{Filter, Packet, PubAckReason, Publish, SubscribeReasonCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::config::MqttUrl;
 use crate::event::Kind;
 use crate::journal::{AppendError, Journal, Outcome, Receipt};
-use crate::link::{Link, patience};
+use crate::link::{Link, Seldom, patience};
 use crate::metrics::Metrics;
 use crate::sale;
 pub use connection::{ConnectionError, reach};
@@ -68,6 +68,7 @@ pub struct Ingest {
     pub presence: Arc<Presence>,
     pub link: Link,
     pub metrics: Arc<Metrics>,
+    pub complaints: Seldom,
 }
 
 /// Why a connection ended.
@@ -198,7 +199,12 @@ impl Ingest {
                         std::future::pending::<()>().await;
                     }
                 }
-                Packet::PubAck(ack) => self.downlink.acknowledged(ack.pkid),
+                Packet::PubAck(ack) => match ack.reason {
+                    PubAckReason::Success | PubAckReason::NoMatchingSubscribers => {
+                        self.downlink.acknowledged(ack.pkid);
+                    }
+                    reason => self.refused(ack.pkid, &format!("{reason:?}")),
+                },
                 Packet::SubAck(ack) => {
                     for code in ack.return_codes {
                         if !matches!(code, SubscribeReasonCode::Success(_)) {
@@ -280,7 +286,10 @@ impl Ingest {
             while !output.is_full()
                 && let Some(outgoing) = self.downlink.take()
             {
-                output.publish(outgoing)?;
+                let packet = outgoing.packet;
+                if !output.publish(outgoing)? {
+                    self.refused(packet, "larger than it takes");
+                }
             }
             if !open {
                 output.goodbye()?;
@@ -289,6 +298,20 @@ impl Ingest {
             done.clear();
         }
         Ok(())
+    }
+
+    /// An ack that a terminal waits for, or a command, which is lost. An access list that is wrong refuses each one.
+    fn refused(&self, packet: u16, reason: &str) {
+        let Some(topic) = self.downlink.refused(packet) else {
+            return;
+        };
+        self.metrics.refused.inc();
+        if self.complaints.due() {
+            warn!(
+                topic,
+                reason, "the MQTT broker does not take what is published; see comptoir_mqtt_refused_total"
+            );
+        }
     }
 
     fn count(&self, receipt: &Receipt) {
