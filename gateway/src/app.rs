@@ -34,6 +34,8 @@ use parts::Parts;
 /// SIGTERM to the end of the process, at most; a Kafka that hangs is left behind (its open transaction is
 /// aborted by the next start).
 const SHUTDOWN: Duration = Duration::from_secs(8);
+/// Of it, what the journal's end waits for a Kafka that may hang.
+const FOR_KAFKA: Duration = Duration::from_secs(1);
 
 /// Every part, built and not yet started.
 pub struct App {
@@ -271,20 +273,27 @@ impl Running {
         part
     }
 
-    /// Ends in order: take no more in, let what was taken be committed, let the bridge finish its
-    /// transaction, fold, close the files. True if everything ended in time.
+    /// Ends in order: take no more in, let what was taken be committed, fold, let the bridge finish its transaction,
+    /// close the files. True if everything ended in time.
     pub async fn stop(mut self) -> bool {
         let deadline = Instant::now() + SHUTDOWN;
         drop(self.announced.take());
-        let in_time = tokio::time::timeout_at(deadline.into(), self.parts.stop())
+        let mut in_time = tokio::time::timeout_at(deadline.into(), self.parts.stop())
+            .await
+            .is_ok();
+        // Mostly they have ended by now, and the journal knows the bridge's last transaction. If Kafka hangs, it is not
+        // waited for: what came of the transaction Kafka says at the next start.
+        let kafka = deadline.min(Instant::now() + FOR_KAFKA);
+        let _ = tokio::time::timeout_at(kafka.into(), self.parts.threads_ended()).await;
+        // Closed in any case: it waits for nobody.
+        self.journal.close().await;
+        self.parts.written().await;
+        in_time &= tokio::time::timeout_at(deadline.into(), self.parts.threads_ended())
             .await
             .is_ok();
         if !in_time {
             warn!("a part did not end in time; what it had open is settled at the next start");
         }
-        // The journal is closed in any case: it waits for nobody.
-        self.journal.close().await;
-        self.parts.written().await;
         info!("stopped");
         in_time
     }

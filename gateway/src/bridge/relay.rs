@@ -91,11 +91,21 @@ impl Relay {
 
     /// One producer, from its connection to its first error.
     fn session(&self, size: &mut Size, runtime: &Handle, stop: &CancellationToken) -> Result<(), RelayError> {
-        runtime.block_on(kafka::ensure_topics(&self.settings, PATIENCE))?;
-        let producer = TransactionalProducer::connect(&self.settings, PATIENCE)?;
-        let uuid = self.journal.uuid();
+        let ensured = runtime.block_on(unless(stop, kafka::ensure_topics(&self.settings, PATIENCE)));
+        let Some(()) = ensured.transpose()? else {
+            return Ok(());
+        };
+        let patience = kafka::Patience::new(PATIENCE, stop);
+        let producer = TransactionalProducer::connect(&self.settings, &patience)?;
+        let (settings, uuid) = (self.settings.clone(), self.journal.uuid());
         let from = self.journal.read_from();
-        let (mark, end) = watermark::read(&self.settings, &uuid, from, PATIENCE * 2)?;
+        // On another thread, which may be left behind.
+        let read = runtime.spawn_blocking(move || watermark::read(&settings, &uuid, from, PATIENCE * 2));
+        let Some(Ok(read)) = runtime.block_on(unless(stop, read)) else {
+            // Stopped. Or a panic there, and then the gateway ends.
+            return Ok(());
+        };
+        let (mark, end) = read?;
         let at = runtime.block_on(self.reconcile(mark, end))?;
         self.link.up();
         let mut sender = Sender {
@@ -254,7 +264,7 @@ impl Sender<'_> {
             ahead = Some(runtime.spawn(async move { next.read(last, most.entries(), most.bytes()).await }));
             let bytes = entries.iter().map(|entry| entry.payload.len()).sum();
             let begun = Instant::now();
-            self.transaction(&entries)
+            self.transaction(&entries, stop)
                 .inspect_err(|error| self.failed(error, size, &entries, bytes))?;
             size.took(entries.len(), bytes, begun.elapsed());
             at = last;
@@ -291,12 +301,12 @@ impl Sender<'_> {
         }
     }
 
-    fn transaction(&mut self, entries: &[Arc<Entry>]) -> Result<(), kafka::Error> {
+    fn transaction(&mut self, entries: &[Arc<Entry>], stop: &CancellationToken) -> Result<(), kafka::Error> {
         let begun = Instant::now();
-        let deadline = begun + PATIENCE;
+        let patience = kafka::Patience::new(PATIENCE, stop);
         self.producer.begin()?;
         for entry in entries {
-            self.send(entry, deadline)?;
+            self.send(entry, &patience)?;
         }
         if let Some(last) = entries.last() {
             let mark = Mark {
@@ -311,10 +321,10 @@ impl Sender<'_> {
                     payload: payload.as_bytes(),
                     headers: &[],
                 },
-                deadline,
+                &patience,
             )?;
         }
-        self.producer.commit(deadline, PATIENCE)?;
+        self.producer.commit(&patience)?;
         self.relay.metrics.relayed.inc_by(entries.len() as u64);
         self.relay.metrics.transactions.inc();
         self.relay
@@ -325,7 +335,7 @@ impl Sender<'_> {
     }
 
     /// CloudEvents 1.0, Kafka protocol binding, binary content mode.
-    fn send(&mut self, entry: &Entry, deadline: Instant) -> Result<(), kafka::Error> {
+    fn send(&mut self, entry: &Entry, patience: &kafka::Patience<'_>) -> Result<(), kafka::Error> {
         set(&mut self.texts.id, &entry.name);
         set(&mut self.texts.offset, entry.offset.0);
         // Every entry's time was a Timestamp when it was made.
@@ -382,7 +392,7 @@ impl Sender<'_> {
                 payload,
                 headers: &headers[..used],
             },
-            deadline,
+            patience,
         )
     }
 
@@ -397,6 +407,14 @@ impl Sender<'_> {
             Ok(end) => self.read_from = end,
             Err(error) => debug!(%error, "the next start reads a little more"),
         }
+    }
+}
+
+/// `None` where it is told to stop before.
+async fn unless<T>(stop: &CancellationToken, done: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        () = stop.cancelled() => None,
+        done = done => Some(done),
     }
 }
 

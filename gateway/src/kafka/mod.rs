@@ -4,6 +4,7 @@
 
 mod consumer;
 mod memory;
+mod patience;
 mod producer;
 mod properties;
 mod topics;
@@ -21,6 +22,7 @@ use tracing::debug;
 use crate::config::Secret;
 pub use consumer::{Consumer, Message, Partition, Positions, Start, end_of, read_to_end};
 pub use memory::{InMemoryKafka, Switch};
+pub use patience::Patience;
 pub use producer::{Record, TransactionalProducer};
 pub use properties::{Refused, check};
 pub use topics::{describe, ensure_topics};

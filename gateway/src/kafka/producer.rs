@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::{ClientConfig, ClientContext};
 use tracing::debug;
 
-use super::{Error, Settings, at_most};
+use super::{Error, Patience, Settings, at_most};
 
 /// A record to send. Borrowed: librdkafka copies it.
 ///
@@ -63,14 +63,13 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 impl TransactionalProducer {
     /// Connects and fences: whatever an earlier producer of this identity had open is settled afterwards,
     /// committed or aborted.
-    pub fn connect(settings: &Settings, within: Duration) -> Result<Self, Error> {
+    pub fn connect(settings: &Settings, patience: &Patience<'_>) -> Result<Self, Error> {
         let act = "open the transactional producer";
         let producer = create(settings).map_err(Error::of(act))?;
-        let deadline = Instant::now() + within;
         loop {
-            match producer.init_transactions(remaining(deadline)) {
+            match producer.init_transactions(patience.step()) {
                 Ok(()) => return Ok(Self { producer }),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && !patience.is_over() => {}
                 Err(error) => return Err(Error::of(act)(error)),
             }
         }
@@ -83,7 +82,7 @@ impl TransactionalProducer {
     }
 
     /// Queues a record for the open transaction.
-    pub fn send(&self, record: &Record<'_>, deadline: Instant) -> Result<(), Error> {
+    pub fn send(&self, record: &Record<'_>, patience: &Patience<'_>) -> Result<(), Error> {
         let headers = record.headers.iter().fold(
             OwnedHeaders::new_with_capacity(record.headers.len()),
             |headers, (key, value)| {
@@ -102,7 +101,7 @@ impl TransactionalProducer {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if Instant::now() < deadline =>
+                    if !patience.is_over() =>
                 {
                     message = back;
                     self.pause(begun);
@@ -114,13 +113,14 @@ impl TransactionalProducer {
 
     /// Commits what was sent since [`TransactionalProducer::begin`]. After an error nobody knows whether it
     /// is committed: make a new producer, which settles it, and look.
-    pub fn commit(&self, deadline: Instant, within: Duration) -> Result<(), Error> {
+    pub fn commit(&self, patience: &Patience<'_>) -> Result<(), Error> {
         let act = "commit a transaction";
         // The binding's own flush polls in steps of 100 ms, which would be every transaction's length; and its
         // poll spins through the last millisecond of every wait.
         let begun = Instant::now();
         while self.producer.in_flight_count() > 0 {
-            if Instant::now() >= deadline {
+            if patience.is_over() {
+                let within = patience.within;
                 return Err(self.or_too_large(Error::TimedOut { act, within }));
             }
             self.pause(begun);
@@ -129,9 +129,9 @@ impl TransactionalProducer {
             return Err(Error::TooLarge);
         }
         loop {
-            match self.producer.commit_transaction(remaining(deadline)) {
+            match self.producer.commit_transaction(patience.step()) {
                 Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && !patience.is_over() => {}
                 Err(error) => return Err(Error::of(act)(error)),
             }
         }
@@ -191,10 +191,4 @@ pub(super) fn config(settings: &Settings) -> ClientConfig {
         at_most(&mut config, name, "transaction.timeout.ms");
     }
     config
-}
-
-fn remaining(deadline: Instant) -> Duration {
-    deadline
-        .saturating_duration_since(Instant::now())
-        .max(Duration::from_millis(1))
 }
