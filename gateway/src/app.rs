@@ -20,10 +20,10 @@ use crate::broker::EmbeddedBroker;
 use crate::commands::Commands;
 use crate::config::{Config, ConfigError, MqttUrl};
 use crate::dashboard::{self, Audience, Backlog, Live, Password, Shop};
-use crate::ingest::Ingest;
 use crate::ingest::decode::Decoder;
 use crate::ingest::downlink::Downlink;
 use crate::ingest::presence::Presence;
+use crate::ingest::{Ingest, Stores};
 use crate::journal::{Journal, OpenError, Writer};
 use crate::kafka;
 use crate::link::{Link, LinkState, Seldom};
@@ -162,6 +162,7 @@ impl App {
             metrics: metrics.clone(),
         });
         let downlink = Arc::new(Downlink::default());
+        let stores = Stores::new(config.mqtt.stores.clone());
         let kafka = settings.map(|settings| {
             let relay = Relay {
                 settings: settings.clone(),
@@ -181,6 +182,7 @@ impl App {
             let commands = Commands {
                 settings,
                 store: config.store.clone(),
+                stores: stores.clone(),
                 journal: journal.clone(),
                 downlink: downlink.clone(),
                 presence: shop.presence.clone(),
@@ -192,6 +194,7 @@ impl App {
         let ingest = Ingest {
             url: mqtt.clone(),
             client_id: config.mqtt_client_id(),
+            stores,
             journal: journal.clone(),
             decoder,
             downlink,

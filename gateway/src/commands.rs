@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::event::DeviceId;
+use crate::ingest::Stores;
 use crate::ingest::downlink::Downlink;
 use crate::ingest::presence::Presence;
 use crate::journal::{Encoding, Journal};
@@ -36,6 +37,7 @@ const OF_THE_SILENT: Encoding = Encoding::Postcard;
 pub struct Commands {
     pub settings: Settings,
     pub store: String,
+    pub stores: Stores,
     pub journal: Journal,
     pub downlink: Arc<Downlink>,
     pub presence: Arc<Presence>,
@@ -122,11 +124,14 @@ impl Commands {
 
     /// `{store}/{device}`, or `{store}` for all of its devices that are known: those that have sent something, and
     /// those that say, or said, that they are online. A store that is not ours is another gateway's, unless its
-    /// terminals have been seen here.
+    /// terminals have been seen here; one that is not among `mqtt.stores` always is.
     async fn addressees(&self, key: &[u8]) -> Result<Vec<(DeviceId, Encoding)>, String> {
         let key = std::str::from_utf8(key).map_err(|_| "its key is no text".to_owned())?;
         if key.contains('/') {
             let device: DeviceId = key.parse().map_err(|error| format!("its key: {error}"))?;
+            if !self.stores.hear(device.store()) {
+                return Ok(Vec::new());
+            }
             let known = self.journal.encoding(&device).await;
             return Ok(match known.map_err(|error| error.to_string())? {
                 Some(encoding) => vec![(device, encoding)],
@@ -136,6 +141,9 @@ impl Commands {
             });
         }
         DeviceId::new(key, crate::event::COUNTER).map_err(|error| format!("its key: {error}"))?;
+        if !self.stores.hear(key) {
+            return Ok(Vec::new());
+        }
         let mut devices = self
             .journal
             .encodings(key, MAX_DEVICES)

@@ -51,6 +51,9 @@ pub struct Mqtt {
     /// Default: `comptoir-{store}`.
     #[serde(deserialize_with = "maybe_word")]
     pub client_id: Option<String>,
+    /// Whose terminals are heard. Default: every store's.
+    #[serde(deserialize_with = "words")]
+    pub stores: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Deserialize, Default)]
@@ -133,6 +136,7 @@ impl Default for Mqtt {
             },
             embedded: None,
             client_id: None,
+            stores: None,
         }
     }
 }
@@ -235,6 +239,18 @@ impl Config {
                 "empty; leave it out for comptoir- and the store",
             ));
         }
+        if let Some(stores) = &self.mqtt.stores {
+            if stores.is_empty() {
+                return Err(ConfigError::of(
+                    "mqtt.stores",
+                    "empty; leave it out for all stores",
+                ));
+            }
+            for store in stores {
+                DeviceId::new(store, crate::event::COUNTER)
+                    .map_err(|error| ConfigError::of("mqtt.stores", error.to_string()))?;
+            }
+        }
         let replication = self.kafka.replication_factor;
         if replication.is_some_and(|factor| factor != -1 && factor < 1) {
             return Err(ConfigError::of(
@@ -325,6 +341,14 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, 
 /// As [`word`].
 fn maybe_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     word(deserializer).map(Some)
+}
+
+/// A list of them.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Word(#[serde(deserialize_with = "word")] String);
+    let words = Vec::<Word>::deserialize(deserializer)?;
+    Ok(Some(words.into_iter().map(|Word(word)| word).collect()))
 }
 
 /// A text, also where it looks like a number: who writes `store = 330` means the name.
@@ -466,6 +490,8 @@ mod tests {
             ("[kafka.properties]\ntransactional.id = \"x\"", "transactional.id"),
             ("currency = \"EURO\"", "currency"),
             ("[mqtt]\nclient_id = \"\"", "mqtt.client_id"),
+            ("[mqtt]\nstores = []", "mqtt.stores"),
+            ("[mqtt]\nstores = [\"Paris\"]", "mqtt.stores"),
             ("[kafka]\nreplication_factor = 0", "kafka.replication_factor"),
             ("[kafka]\nreplication_factor = -5", "kafka.replication_factor"),
             ("[kafka]\npartitions = 0", "kafka.partitions"),

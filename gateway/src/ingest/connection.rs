@@ -15,7 +15,7 @@ use rumqttc::tokio_rustls::rustls::pki_types::{InvalidDnsNameError, ServerName};
 use rumqttc::tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, Connect, ConnectProperties, ConnectReturnCode, Disconnect, DisconnectReasonCode, Filter, Login,
-    Packet, PingReq, PubAck, Publish, Subscribe,
+    Packet, PingReq, PubAck, Publish, Subscribe, Unsubscribe,
 };
 use rumqttc::v5::mqttbytes::{Error as PacketError, QoS};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -39,8 +39,9 @@ const SILENCE: Duration = Duration::from_secs(25);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes read at a time, and written at a time.
 const CHUNK: usize = 16 << 10;
-/// Of the only SUBSCRIBE of a connection.
+/// Of the only SUBSCRIBE of a connection, and of its UNSUBSCRIBE.
 const SUBSCRIBE_ID: u16 = downlink::MAX_PACKET_ID + 1;
+const UNSUBSCRIBE_ID: u16 = downlink::MAX_PACKET_ID + 2;
 
 /// Why a connection could not be made, or was lost.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,8 @@ pub struct Request<'a> {
     /// Publishes that the broker may have unacknowledged at a time, if it keeps to it.
     pub receive_maximum: u16,
     pub filters: Vec<Filter>,
+    /// Subscriptions that a session may have from before and that are no longer wanted.
+    pub former: Vec<String>,
 }
 
 /// A connection whose CONNECT was accepted, with the SUBSCRIBE on its way.
@@ -150,6 +153,13 @@ async fn connect(request: Request<'_>) -> Result<Opened, ConnectionError> {
     let limits = accepted.properties.as_ref();
     output.most = limits.and_then(|limits| limits.max_packet_size);
     let receive_maximum = limits.and_then(|limits| limits.receive_max);
+    if accepted.session_present && !request.former.is_empty() {
+        output.put(&Packet::Unsubscribe(Unsubscribe {
+            pkid: UNSUBSCRIBE_ID,
+            filters: request.former,
+            properties: None,
+        }))?;
+    }
     let mut subscribe = Subscribe::new_many(request.filters, None);
     subscribe.pkid = SUBSCRIBE_ID;
     output.put(&Packet::Subscribe(subscribe))?;

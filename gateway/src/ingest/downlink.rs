@@ -16,8 +16,8 @@ use crate::journal::{DeviceAck, Encoding};
 /// Publishes that the MQTT broker has not acknowledged yet.
 pub const IN_FLIGHT: usize = 128;
 
-/// Above it is the connection's own SUBSCRIBE.
-pub const MAX_PACKET_ID: u16 = u16::MAX - 1;
+/// Above it are the connection's own SUBSCRIBE and UNSUBSCRIBE.
+pub const MAX_PACKET_ID: u16 = u16::MAX - 2;
 
 /// Something to publish, QoS 1.
 pub struct Outgoing {

@@ -26,19 +26,19 @@ mod connection;
 pub mod decode;
 pub mod downlink;
 pub mod presence;
+mod stores;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Filter, Packet, PubAckReason, Publish, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, Publish, SubscribeReasonCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::config::MqttUrl;
-use crate::event::Kind;
 use crate::journal::{AppendError, Journal, Outcome, Receipt};
 use crate::link::{Link, Seldom, patience};
 use crate::metrics::Metrics;
@@ -48,6 +48,7 @@ use connection::{Input, Opened, Output, PING_EVERY, Request};
 use decode::Decoder;
 use downlink::Downlink;
 use presence::Presence;
+pub use stores::Stores;
 
 /// Publishes held without their PUBACK at a time.
 pub const RECEIVE_MAXIMUM: u16 = 1_000;
@@ -62,6 +63,7 @@ const BATCHES: usize = 4;
 pub struct Ingest {
     pub url: MqttUrl,
     pub client_id: String,
+    pub stores: Stores,
     pub journal: Journal,
     pub decoder: Decoder,
     pub downlink: Arc<Downlink>,
@@ -142,7 +144,8 @@ impl Ingest {
             url: &self.url,
             client_id: &self.client_id,
             receive_maximum: RECEIVE_MAXIMUM,
-            filters: filters(),
+            filters: self.stores.filters(),
+            former: self.stores.former(),
         })
         .await?;
         debug!(session_present, receive_maximum, "MQTT session");
@@ -214,7 +217,7 @@ impl Ingest {
                     *connected = true;
                     self.link.up();
                 }
-                Packet::PingResp(_) => {}
+                Packet::PingResp(_) | Packet::UnsubAck(_) => {}
                 _ => return Err(ConnectionError::Unexpected.into()),
             }
         }
@@ -232,7 +235,7 @@ impl Ingest {
             let mut held = Vec::with_capacity(buffer.len());
             for received in buffer.drain(..) {
                 let Publish { topic, payload, .. } = &received.publish;
-                if !self.presence.note(topic, payload) {
+                if self.stores.hear_topic(topic) && !self.presence.note(topic, payload) {
                     submissions.push(self.decoder.decode(topic, payload, now));
                 }
                 held.push(received.held);
@@ -326,13 +329,3 @@ impl Ingest {
 }
 
 const MAX_WAIT: Duration = Duration::from_secs(15);
-
-/// All stores' terminals: which of them may publish is the MQTT broker's to say.
-fn filters() -> Vec<Filter> {
-    Kind::ALL
-        .map(Kind::topic)
-        .into_iter()
-        .chain(["status"])
-        .map(|leaf| Filter::new(format!("pos/+/+/{leaf}"), QoS::AtLeastOnce))
-        .collect()
-}
