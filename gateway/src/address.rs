@@ -1,6 +1,6 @@
 //! Where the pages are found: an address for the shop's network, its name by mDNS, a QR code for phones.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use mdns_sd::{ServiceDaemon, ServiceInfo};
 use qrcode::QrCode;
@@ -9,6 +9,17 @@ use tracing::warn;
 
 /// What browsers and phones look for.
 const SERVICE: &str = "_http._tcp.local.";
+
+/// Where this machine itself reaches what listens there: the loopback address where it listens on all.
+pub fn reachable(mut listen: SocketAddr) -> SocketAddr {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(match listen.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    listen
+}
 
 /// An announced name; it is given back when this is dropped.
 pub struct Announced {
@@ -95,6 +106,17 @@ pub fn qr(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_listens_everywhere_is_asked_on_the_loopback() {
+        for (listen, ask) in [
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+        ] {
+            assert_eq!(reachable(listen.parse().unwrap()), ask.parse().unwrap());
+        }
+    }
 
     #[test]
     fn a_machine_that_listens_to_itself_only_has_no_address_for_others() {

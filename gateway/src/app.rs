@@ -20,13 +20,13 @@ use crate::broker::EmbeddedBroker;
 use crate::commands::Commands;
 use crate::config::{Config, ConfigError, MqttUrl};
 use crate::dashboard::{self, Audience, Backlog, Live, Password, Shop};
-use crate::ingest::Ingest;
 use crate::ingest::decode::Decoder;
 use crate::ingest::downlink::Downlink;
 use crate::ingest::presence::Presence;
+use crate::ingest::{Ingest, Stores};
 use crate::journal::{Journal, OpenError, Writer};
 use crate::kafka;
-use crate::link::{Link, LinkState};
+use crate::link::{Link, LinkState, Seldom};
 use crate::metrics::Metrics;
 use crate::projection::{self, Folder};
 use parts::Parts;
@@ -34,6 +34,8 @@ use parts::Parts;
 /// SIGTERM to the end of the process, at most; a Kafka that hangs is left behind (its open transaction is
 /// aborted by the next start).
 const SHUTDOWN: Duration = Duration::from_secs(8);
+/// Of it, what the journal's end waits for a Kafka that may hang.
+const FOR_KAFKA: Duration = Duration::from_secs(1);
 
 /// Every part, built and not yet started.
 pub struct App {
@@ -121,9 +123,9 @@ impl App {
                 let broker = EmbeddedBroker::start(listen)
                     .await
                     .map_err(|error| ConfigError::of("mqtt.embedded", error.to_string()))?;
-                let address = broker.address()?;
+                let address = address::reachable(broker.address()?);
                 mqtt = MqttUrl {
-                    host: "127.0.0.1".to_owned(),
+                    host: address.ip().to_string(),
                     port: address.port(),
                     tls: false,
                     credentials: None,
@@ -167,6 +169,7 @@ impl App {
             metrics: metrics.clone(),
         });
         let downlink = Arc::new(Downlink::default());
+        let stores = Stores::new(config.mqtt.stores.clone());
         let kafka = settings.map(|settings| {
             let relay = Relay {
                 settings: settings.clone(),
@@ -186,8 +189,11 @@ impl App {
             let commands = Commands {
                 settings,
                 store: config.store.clone(),
+                stores: stores.clone(),
                 journal: journal.clone(),
                 downlink: downlink.clone(),
+                presence: shop.presence.clone(),
+                link: shop.mqtt.clone(),
                 metrics: metrics.clone(),
             };
             (relay, readback, commands)
@@ -195,12 +201,14 @@ impl App {
         let ingest = Ingest {
             url: mqtt.clone(),
             client_id: config.mqtt_client_id(),
+            stores,
             journal: journal.clone(),
             decoder,
             downlink,
             presence: shop.presence.clone(),
             link: shop.mqtt.clone(),
             metrics,
+            complaints: Seldom::default(),
         };
         Ok(App {
             shop,
@@ -275,20 +283,27 @@ impl Running {
         part
     }
 
-    /// Ends in order: take no more in, let what was taken be committed, let the bridge finish its
-    /// transaction, fold, close the files. True if everything ended in time.
+    /// Ends in order: take no more in, let what was taken be committed, fold, let the bridge finish its transaction,
+    /// close the files. True if everything ended in time.
     pub async fn stop(mut self) -> bool {
         let deadline = Instant::now() + SHUTDOWN;
         drop(self.announced.take());
-        let in_time = tokio::time::timeout_at(deadline.into(), self.parts.stop())
+        let mut in_time = tokio::time::timeout_at(deadline.into(), self.parts.stop())
+            .await
+            .is_ok();
+        // Mostly they have ended by now, and the journal knows the bridge's last transaction. If Kafka hangs, it is not
+        // waited for: what came of the transaction Kafka says at the next start.
+        let kafka = deadline.min(Instant::now() + FOR_KAFKA);
+        let _ = tokio::time::timeout_at(kafka.into(), self.parts.threads_ended()).await;
+        // Closed in any case: it waits for nobody.
+        self.journal.close().await;
+        self.parts.written().await;
+        in_time &= tokio::time::timeout_at(deadline.into(), self.parts.threads_ended())
             .await
             .is_ok();
         if !in_time {
             warn!("a part did not end in time; what it had open is settled at the next start");
         }
-        // The journal is closed in any case: it waits for nobody.
-        self.journal.close().await;
-        self.parts.written().await;
         info!("stopped");
         in_time
     }

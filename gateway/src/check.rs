@@ -1,12 +1,15 @@
 //! `gateway check`: whether the configuration is valid, and what can be reached with it.
 
+use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::app::kafka_settings;
 use crate::config::{Config, MqttUrl};
+use crate::journal::Journal;
 use crate::{ingest, kafka};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,29 +41,40 @@ pub async fn check(config: &Config) -> Vec<Finding> {
             .and_then(|described| described.map_err(|error| error.to_string())),
     };
     vec![
-        finding("journal.path", can_write(config)),
+        finding("journal.path", can_write(&config.journal.path).await),
         mqtt,
         finding("kafka.brokers", kafka),
         finding("http.listen", can_listen(config.http.listen).await),
     ]
 }
 
-fn can_write(config: &Config) -> Result<String, String> {
-    let path = &config.journal.path;
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => std::path::Path::new("."),
-    };
-    if path.exists() {
-        return Ok(format!("{} is there", path.display()));
-    }
-    match std::fs::metadata(directory) {
-        Ok(found) if found.is_dir() && !found.permissions().readonly() => {
-            Ok(format!("{} will be made", path.display()))
+async fn can_write(path: &Path) -> Result<String, String> {
+    let there = Journal::is_at(path).await.map_err(|error| error.to_string())?;
+    // Beside the file are its lock and SQLite's log; the folders that are missing the gateway makes.
+    let mut folder = path;
+    while let Some(parent) = folder.parent() {
+        folder = match parent.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => parent,
+        };
+        if folder.exists() {
+            break;
         }
-        Ok(_) => Err(format!("{} cannot be written", directory.display())),
-        Err(error) => Err(format!("{}: {error}", directory.display())),
     }
+    if !folder.is_dir() {
+        return Err(format!("{} is no folder", folder.display()));
+    }
+    let enter = Access::WRITE_OK | Access::EXEC_OK;
+    for (path, rights) in [(folder, enter), (path, Access::WRITE_OK)] {
+        if path.exists() {
+            access(path, rights)
+                .map_err(|error| format!("{} cannot be written by this user: {error}", path.display()))?;
+        }
+    }
+    Ok(match there {
+        true => format!("{} is there", path.display()),
+        false => format!("{} will be made", path.display()),
+    })
 }
 
 async fn can_listen(listen: std::net::SocketAddr) -> Result<String, String> {
@@ -80,4 +94,41 @@ async fn can_connect(url: &MqttUrl) -> Result<String, String> {
         .await
         .map(|()| "the MQTT broker lets us in".to_owned())
         .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_journal_is_there_or_will_be_made_or_cannot_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let (journal, _writer) = Journal::open(&file("journal.db"), 1 << 20).await.unwrap();
+        let said = can_write(&file("journal.db")).await.unwrap();
+        assert!(
+            said.ends_with("is there"),
+            "also while a gateway runs on it: {said}"
+        );
+        drop(journal);
+        // The gateway makes the folders.
+        let said = can_write(&file("a/b/journal.db")).await.unwrap();
+        assert!(said.ends_with("will be made"), "{said}");
+        std::fs::write(file("empty.db"), "").unwrap();
+        assert!(
+            can_write(&file("empty.db"))
+                .await
+                .unwrap()
+                .ends_with("will be made")
+        );
+        std::fs::write(file("letter"), "Dear Sir").unwrap();
+        for (path, word) in [
+            ("letter", "not a Comptoir journal"),
+            ("letter/journal.db", "letter"),
+            (".", "directory"),
+        ] {
+            let error = can_write(&file(path)).await.unwrap_err();
+            assert!(error.contains(word), "{path}: {error}");
+        }
+    }
 }

@@ -4,10 +4,12 @@
 //! way in a crash is sent again. The order of one partition is kept.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use comptoir_wire as wire;
+use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -15,21 +17,32 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::event::DeviceId;
+use crate::ingest::Stores;
 use crate::ingest::downlink::Downlink;
+use crate::ingest::presence::Presence;
 use crate::journal::{Encoding, Journal};
 use crate::kafka::{COMMANDS, Consumer, Message, Positions, Settings, Start};
+use crate::link::{Link, LinkState};
 use crate::metrics::Metrics;
 use crate::sale::Currency;
 use crate::sale::money::{Amount, Money};
 
 /// Commands for one store's devices: no more are addressed at once.
-const MAX_DEVICES: u32 = 10_000;
+const MAX_DEVICES: usize = 10_000;
+/// What the MQTT broker has kept of the terminals' `status` follows the subscription: it is all there by then.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Of a device that has sent no event yet and says that it is online. That is what the terminals' own firmware does.
+const OF_THE_SILENT: Encoding = Encoding::Postcard;
 
 pub struct Commands {
     pub settings: Settings,
     pub store: String,
+    pub stores: Stores,
     pub journal: Journal,
     pub downlink: Arc<Downlink>,
+    pub presence: Arc<Presence>,
+    /// To the MQTT broker.
+    pub link: Link,
     pub metrics: Arc<Metrics>,
 }
 
@@ -72,6 +85,7 @@ impl Commands {
     }
 
     async fn hand_on(&self, message: &Message<'_>) {
+        self.reached().await;
         let devices = match self.addressees(message.key()).await {
             Ok(devices) => devices,
             Err(reason) => {
@@ -88,36 +102,67 @@ impl Commands {
             })
             .collect();
         for delivered in on_the_way {
-            // The downlink lives as long as the gateway: it drops no command.
+            // Else the MQTT broker refuses it, which has been said.
             if delivered.await.is_ok() {
                 self.metrics.commands.inc();
             }
         }
     }
 
-    /// `{store}/{device}`, or `{store}` for all of its devices that the journal knows. A store that is not
-    /// ours is another gateway's, unless its terminals have been seen here.
+    /// Waits until the MQTT broker is there, without which nothing can be handed on, and has said which terminals it
+    /// knows.
+    async fn reached(&self) {
+        let mut link = self.link.watch();
+        // The sender lives as long as the gateway.
+        let since = match link.wait_for(|status| status.state == LinkState::Up).await {
+            Ok(status) => status.since,
+            Err(_) => return,
+        };
+        let up = Timestamp::now().duration_since(since).unsigned_abs();
+        tokio::time::sleep(SETTLE.saturating_sub(up)).await;
+    }
+
+    /// `{store}/{device}`, or `{store}` for all of its devices that are known: those that have sent something, and
+    /// those that say, or said, that they are online. A store that is not ours is another gateway's, unless its
+    /// terminals have been seen here; one that is not among `mqtt.stores` always is.
     async fn addressees(&self, key: &[u8]) -> Result<Vec<(DeviceId, Encoding)>, String> {
         let key = std::str::from_utf8(key).map_err(|_| "its key is no text".to_owned())?;
-        let known = self
-            .journal
-            .encodings(MAX_DEVICES)
-            .await
-            .map_err(|error| error.to_string())?;
         if key.contains('/') {
             let device: DeviceId = key.parse().map_err(|error| format!("its key: {error}"))?;
-            let encoding = known.iter().find(|(other, _)| *other == device);
-            return Ok(match encoding {
-                Some((device, encoding)) => vec![(device.clone(), *encoding)],
+            if !self.stores.hear(device.store()) {
+                return Ok(Vec::new());
+            }
+            let known = self.journal.encoding(&device).await;
+            return Ok(match known.map_err(|error| error.to_string())? {
+                Some(encoding) => vec![(device, encoding)],
+                None if self.presence.knows(&device) => vec![(device, OF_THE_SILENT)],
                 None if device.store() == self.store => vec![(device, Encoding::Json)],
                 None => Vec::new(),
             });
         }
         DeviceId::new(key, crate::event::COUNTER).map_err(|error| format!("its key: {error}"))?;
-        Ok(known
-            .into_iter()
-            .filter(|(device, _)| device.store() == key)
-            .collect())
+        if !self.stores.hear(key) {
+            return Ok(Vec::new());
+        }
+        let mut devices = self
+            .journal
+            .encodings(key, MAX_DEVICES)
+            .await
+            .map_err(|error| error.to_string())?;
+        let heard: HashSet<DeviceId> = devices.iter().map(|(device, _)| device.clone()).collect();
+        let silent = self.presence.of_store(key);
+        let silent = silent.into_iter().filter(|device| !heard.contains(device));
+        devices.extend(silent.map(|device| (device, OF_THE_SILENT)));
+        if devices.len() > MAX_DEVICES {
+            warn!(
+                store = key,
+                devices = devices.len(),
+                most = MAX_DEVICES,
+                "a command for too many devices"
+            );
+            devices.truncate(MAX_DEVICES);
+        }
+        Ok(devices)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod last_good;
 mod problem;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,9 +11,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use figment::providers::{Env, Format, Toml};
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::Figment;
+use figment::value::{Dict, Value};
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +21,7 @@ use crate::kafka;
 use crate::sale::Currency;
 pub use last_good::keep_as_last_good;
 pub use problem::{ConfigError, read_report};
+use sources::settings;
 
 /// Where the packaged gateway has its file. Used when it is there and no other is named.
 pub const DEFAULT_FILE: &str = "/etc/comptoir/gateway.toml";
@@ -48,15 +49,21 @@ pub struct Mqtt {
     /// Listen address of the built-in MQTT broker; none by default. With it, `url` may be left out.
     pub embedded: Option<SocketAddr>,
     /// Default: `comptoir-{store}`.
+    #[serde(deserialize_with = "maybe_word")]
     pub client_id: Option<String>,
+    /// Whose terminals are heard. Default: every store's.
+    #[serde(deserialize_with = "words")]
+    pub stores: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct Kafka {
     /// `host:port,…`. Without it the gateway works and buffers.
+    #[serde(deserialize_with = "maybe_word")]
     pub brokers: Option<String>,
     /// Stands before every topic's name, and before the names of the transaction and the group.
+    #[serde(deserialize_with = "word")]
     pub topic_prefix: String,
     /// Of topics that are made at start. Default: the Kafka brokers' own.
     pub replication_factor: Option<i32>,
@@ -82,6 +89,7 @@ pub struct Http {
     /// The bound port is written here: for whoever started the gateway on port 0.
     pub port_file: Option<PathBuf>,
     /// The pages are found under this name with `.local` behind it (mDNS); empty: not announced.
+    #[serde(deserialize_with = "word")]
     pub mdns: String,
     /// Names under which browsers may use the pages, beside addresses, `.local` and the like: those that a reverse proxy
     /// without TLS passes on.
@@ -131,6 +139,7 @@ impl Default for Mqtt {
             },
             embedded: None,
             client_id: None,
+            stores: None,
         }
     }
 }
@@ -236,6 +245,32 @@ impl Config {
                 "empty; leave it out to ask for none",
             ));
         }
+        if self.mqtt.client_id.as_deref() == Some("") {
+            // The MQTT broker would give another name each time, and with it another session.
+            return Err(ConfigError::of(
+                "mqtt.client_id",
+                "empty; leave it out for comptoir- and the store",
+            ));
+        }
+        if let Some(stores) = &self.mqtt.stores {
+            if stores.is_empty() {
+                return Err(ConfigError::of(
+                    "mqtt.stores",
+                    "empty; leave it out for all stores",
+                ));
+            }
+            for store in stores {
+                DeviceId::new(store, crate::event::COUNTER)
+                    .map_err(|error| ConfigError::of("mqtt.stores", error.to_string()))?;
+            }
+        }
+        let replication = self.kafka.replication_factor;
+        if replication.is_some_and(|factor| factor != -1 && factor < 1) {
+            return Err(ConfigError::of(
+                "kafka.replication_factor",
+                "at least 1, or -1 for what the Kafka brokers have set",
+            ));
+        }
         if self.kafka.partitions.is_some_and(|partitions| partitions < 1) {
             return Err(ConfigError::of("kafka.partitions", "at least 1"));
         }
@@ -273,33 +308,10 @@ impl Config {
     }
 }
 
-/// What the file and the environment say.
-fn settings(file: Option<&Path>) -> Figment {
-    let mut figment = Figment::new();
-    if let Some(file) = file.or(Some(Path::new(DEFAULT_FILE)).filter(|file| file.is_file())) {
-        figment = figment.merge(Toml::file_exact(file));
-    }
-    // The build and the tests have variables of their own.
-    let environment = Env::prefixed("COMPTOIR_")
-        .ignore(&["web_dist", "cache"])
-        .split("__");
-    let metadata = environment.metadata();
-    let verbatim: Vec<Verbatim> = environment
-        .iter()
-        .filter(|(key, _)| key == "http.password" || key.starts_with("kafka.properties."))
-        .map(|(key, value)| Verbatim {
-            metadata: metadata.clone(),
-            key: key.to_string(),
-            value,
-        })
-        .collect();
-    let figment = figment.merge(environment);
-    verbatim.into_iter().fold(figment, Figment::merge)
-}
-
 /// Properties on which the guarantee rests.
 const OURS: &[(&str, &str)] = &[
     ("bootstrap.servers", "is kafka.brokers"),
+    ("metadata.broker.list", "is kafka.brokers"),
     (
         "transactional.id",
         "is made of the store's name; exactly-once rests on it",
@@ -311,6 +323,7 @@ const OURS: &[(&str, &str)] = &[
     ),
     ("group.id", "is made of the store's name"),
     ("acks", "is always all; exactly-once rests on it"),
+    ("request.required.acks", "is always all; exactly-once rests on it"),
 ];
 
 /// A value that no log shows.
@@ -333,30 +346,25 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A variable's text as it stands. figment makes values of the others, which takes the zeros from a password `0042`.
-struct Verbatim {
-    metadata: Metadata,
-    key: String,
-    value: String,
-}
-
-impl Provider for Verbatim {
-    fn metadata(&self) -> Metadata {
-        self.metadata.clone()
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let nested = figment::util::nest(&self.key, Value::from(self.value.clone()));
-        Ok(Profile::Default.collect(nested.into_dict().unwrap_or_default()))
-    }
-}
-
 /// As [`word`].
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     word(deserializer).map(|word| Some(Secret(word)))
 }
 
-/// A text, also where it looks like a number: the environment has no quotes to tell them apart.
+/// As [`word`].
+fn maybe_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    word(deserializer).map(Some)
+}
+
+/// A list of them.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Word(#[serde(deserialize_with = "word")] String);
+    let words = Vec::<Word>::deserialize(deserializer)?;
+    Ok(Some(words.into_iter().map(|Word(word)| word).collect()))
+}
+
+/// A text, also where it looks like a number: who writes `store = 330` means the name.
 fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a text")]
@@ -370,20 +378,12 @@ fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     })
 }
 
-/// Flattens what TOML and the environment make of a dotted name: `security.protocol` may come quoted, as
-/// nested tables, or as `SECURITY_PROTOCOL` (no property that matters here has an underscore).
+/// librdkafka's properties by their names, however these are written: see [`sources::flat`].
 fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Secret>, D::Error> {
-    fn flatten(prefix: &str, dict: Dict, out: &mut BTreeMap<String, Secret>) -> Result<(), String> {
-        for (key, value) in dict {
-            let name = match prefix {
-                "" => key.replace('_', "."),
-                prefix => format!("{prefix}.{}", key.replace('_', ".")),
-            };
+    let properties = sources::flat(Dict::deserialize(deserializer)?).into_iter();
+    properties
+        .map(|(name, value)| {
             let text = match value {
-                Value::Dict(_, dict) => {
-                    flatten(&name, dict, out)?;
-                    continue;
-                }
                 Value::String(_, text) => text,
                 Value::Num(_, number) => match (number.to_i128(), number.to_u128()) {
                     (Some(number), _) => number.to_string(),
@@ -391,16 +391,14 @@ fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Str
                     _ => number.to_f64().unwrap_or_default().to_string(),
                 },
                 Value::Bool(_, flag) => flag.to_string(),
-                _ => return Err(format!("{name}: a text, a number, true or false")),
+                _ => {
+                    let problem = format!("{name}: a text, a number, true or false");
+                    return Err(serde::de::Error::custom(problem));
+                }
             };
-            out.insert(name, Secret(text));
-        }
-        Ok(())
-    }
-
-    let mut out = BTreeMap::new();
-    flatten("", Dict::deserialize(deserializer)?, &mut out).map_err(serde::de::Error::custom)?;
-    Ok(out)
+            Ok((name, Secret(text)))
+        })
+        .collect()
 }
 
 /// Where an MQTT broker listens. Its text shows no password.
@@ -446,7 +444,11 @@ impl FromStr for MqttUrl {
 impl fmt::Display for MqttUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "mqtts" } else { "mqtt" };
-        write!(f, "{scheme}://{}:{}", self.host, self.port)
+        match self.host.contains(':') {
+            // Of IPv6.
+            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
+            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
+        }
     }
 }
 
@@ -459,6 +461,8 @@ impl<'de> Deserialize<'de> for MqttUrl {
 
 #[cfg(test)]
 mod tests {
+    use figment::providers::{Format, Toml};
+
     use super::*;
 
     fn load(toml: &str) -> Result<Config, ConfigError> {
@@ -498,6 +502,12 @@ mod tests {
             ("[kafka]\nbrokers = \" \"", "kafka.brokers"),
             ("[kafka.properties]\ntransactional.id = \"x\"", "transactional.id"),
             ("currency = \"EURO\"", "currency"),
+            ("[mqtt]\nclient_id = \"\"", "mqtt.client_id"),
+            ("[mqtt]\nstores = []", "mqtt.stores"),
+            ("[mqtt]\nstores = [\"Paris\"]", "mqtt.stores"),
+            ("[kafka]\nreplication_factor = 0", "kafka.replication_factor"),
+            ("[kafka]\nreplication_factor = -5", "kafka.replication_factor"),
+            ("[kafka]\npartitions = 0", "kafka.partitions"),
             ("[http]\npassword = \"\"", "http.password"),
             ("[http]\nhosts = [\"kasse.example:8080\"]", "http.hosts"),
             ("[http]\npassword = true", "http.password"),
@@ -511,6 +521,17 @@ mod tests {
             let error = load(toml).expect_err(toml).to_string();
             assert!(error.contains(word), "{toml}: {error}");
             assert!(!error.contains('\n'), "one sentence: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_the_mqtt_broker_reads_as_it_was_written() {
+        for url in [
+            "mqtt://[::1]:1883",
+            "mqtts://192.0.2.1:8883",
+            "mqtt://localhost:1884",
+        ] {
+            assert_eq!(url.parse::<MqttUrl>().unwrap().to_string(), url);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Whether a peer is reached, since when, and what went wrong last: for people and for readiness.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder;
 use jiff::Timestamp;
@@ -94,5 +95,36 @@ impl Link {
             status.problem = problem;
             true
         })
+    }
+}
+
+/// Says when to complain of what goes on and on: once a minute.
+#[derive(Default)]
+pub struct Seldom(Mutex<Option<Instant>>);
+
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+impl Seldom {
+    /// True if nobody was told so within the last minute.
+    pub fn due(&self) -> bool {
+        // A panic elsewhere leaves a time.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_seldom() {
+        let complaints = Seldom::default();
+        assert!(complaints.due());
+        assert!((0..1_000).all(|_| !complaints.due()));
     }
 }

@@ -15,6 +15,7 @@ pub struct Metrics {
     pub relay_failures: IntCounter,
     pub read_back: IntCounter,
     pub commands: IntCounter,
+    pub refused: IntCounter,
 }
 
 impl Metrics {
@@ -49,6 +50,10 @@ impl Metrics {
         )?;
         let read_back = counter("comptoir_events_read_back_total", "Records read back from Kafka")?;
         let commands = counter("comptoir_commands_total", "Commands handed to the MQTT broker")?;
+        let refused = counter(
+            "comptoir_mqtt_refused_total",
+            "Acks and commands that the MQTT broker refused: too large for it, or against its access list",
+        )?;
         let transaction_seconds = Histogram::with_opts(
             HistogramOpts::new(
                 "comptoir_kafka_transaction_seconds",
@@ -69,6 +74,7 @@ impl Metrics {
             relay_failures,
             read_back,
             commands,
+            refused,
         })
     }
 

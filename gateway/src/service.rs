@@ -3,12 +3,14 @@
 //!
 //! Started in any other way it has no `NOTIFY_SOCKET`, and all of this does nothing.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use sd_notify::NotifyState;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracing::warn;
+
+use crate::address::reachable;
 
 /// `systemctl start` returns; `status` is the line that `systemctl status` shows.
 pub fn ready(status: &str) {
@@ -53,17 +55,6 @@ async fn answers(http: SocketAddr) -> std::io::Result<()> {
     }
 }
 
-/// The loopback address where the gateway listens on all.
-fn reachable(mut http: SocketAddr) -> SocketAddr {
-    if http.ip().is_unspecified() {
-        http.set_ip(match http.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    http
-}
-
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         warn!(%error, "systemd could not be told");
@@ -74,17 +65,6 @@ fn tell(state: &[NotifyState<'_>]) {
 mod tests {
     use super::*;
     use tokio::net::TcpListener;
-
-    #[test]
-    fn what_listens_everywhere_is_asked_on_the_loopback() {
-        for (listen, ask) in [
-            ("0.0.0.0:80", "127.0.0.1:80"),
-            ("[::]:80", "[::1]:80"),
-            ("192.0.2.1:80", "192.0.2.1:80"),
-        ] {
-            assert_eq!(reachable(listen.parse().unwrap()), ask.parse().unwrap());
-        }
-    }
 
     #[tokio::test]
     async fn an_answer_counts_and_an_error_does_not() {

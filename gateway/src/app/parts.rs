@@ -112,6 +112,10 @@ impl Parts {
         }
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Waits for the threads. They are told to end with the others, but one may be waiting for Kafka.
+    pub async fn threads_ended(&self) {
         while self.threads.iter().any(|thread| !thread.is_finished()) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

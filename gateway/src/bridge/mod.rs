@@ -4,6 +4,7 @@
 //! Both are committed together or not at all, so after a crash Kafka itself says where to go on.
 //! [`readback`] reads the topics as any other reader would, and so knows what has really arrived.
 
+mod batch;
 pub mod readback;
 pub mod relay;
 pub mod watermark;

@@ -1,6 +1,7 @@
 //! The relay: journal → Kafka, one transaction after the other.
 //!
-//! A transaction takes what is there: a lone event goes at once, a backlog goes in large ones. Any error
+//! A transaction takes what is there: a lone event goes at once, a backlog goes in large ones, or in as large ones as
+//! come through in time ([`Size`](super::batch::Size)). Any error
 //! ends the session: a new producer settles what was open (and fences whoever else has our name), and the
 //! watermark is read back from Kafka, so that a commit whose answer was lost is neither repeated nor
 //! skipped.
@@ -16,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
+use super::batch::{MAX_BYTES, MAX_ENTRIES, Size};
 use super::watermark::{self, Mark};
 use crate::event::DeviceId;
 use crate::journal::{AppendError, Entry, EntryKind, Journal, Offset, ReadError, Relayed};
@@ -23,16 +25,13 @@ use crate::kafka::{self, Record, Settings, TransactionalProducer};
 use crate::link::{Link, patience};
 use crate::metrics::Metrics;
 
-/// Most entries, and about as many bytes, of one transaction.
-const MAX_ENTRIES: usize = 5_000;
-const MAX_BYTES: usize = 4 << 20;
 /// A Kafka that answers at all answers within this time.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between attempts; a fenced gateway waits the longest, so that two of one name do not fight.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 const FENCED_WAIT: Duration = Duration::from_secs(60);
-/// A dead letter may be larger than a Kafka record may be, where the topic was not made by us: then this
-/// much of it is sent.
+/// A dead letter may be larger than a Kafka record may be, where the topic was not made by us, or than a narrow uplink
+/// carries in time: then this much of it is sent.
 const CUT: usize = 256 << 10;
 /// How often the place to begin reading the watermark topic is moved up.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -42,7 +41,7 @@ pub struct Relay {
     pub journal: Journal,
     pub link: Link,
     pub metrics: Arc<Metrics>,
-    /// Kafka has refused a record for its size.
+    /// Kafka has refused a record for its size, or it was too large for the way there.
     pub cut: AtomicBool,
 }
 
@@ -62,9 +61,10 @@ impl Relay {
     /// Runs until `stop`, on a thread of its own: librdkafka's transaction calls block.
     pub fn run(self, runtime: &Handle, stop: &CancellationToken) {
         let mut waits = patience(MAX_WAIT);
+        let mut size = Size::default();
         while !stop.is_cancelled() {
             let begun = self.journal.state().watermark;
-            let Err(error) = self.session(runtime, stop) else {
+            let Err(error) = self.session(&mut size, runtime, stop) else {
                 return;
             };
             self.metrics.relay_failures.inc();
@@ -90,13 +90,24 @@ impl Relay {
     }
 
     /// One producer, from its connection to its first error.
-    fn session(&self, runtime: &Handle, stop: &CancellationToken) -> Result<(), RelayError> {
-        runtime.block_on(kafka::ensure_topics(&self.settings, PATIENCE))?;
-        let producer = TransactionalProducer::connect(&self.settings, PATIENCE)?;
-        let uuid = self.journal.uuid();
+    fn session(&self, size: &mut Size, runtime: &Handle, stop: &CancellationToken) -> Result<(), RelayError> {
+        let ensured = runtime.block_on(unless(stop, kafka::ensure_topics(&self.settings, PATIENCE)));
+        let Some(()) = ensured.transpose()? else {
+            return Ok(());
+        };
+        let patience = kafka::Patience::new(PATIENCE, stop);
+        let producer = TransactionalProducer::connect(&self.settings, &patience)?;
+        let (settings, uuid) = (self.settings.clone(), self.journal.uuid());
         let (parent, shared) = self.journal.parent().unwrap_or_default();
         let from = self.journal.read_from();
-        let ([own, inherited], end) = watermark::read(&self.settings, [&uuid, &parent], from, PATIENCE * 2)?;
+        // On another thread, which may be left behind.
+        let read = runtime
+            .spawn_blocking(move || watermark::read(&settings, [&uuid, &parent], from, PATIENCE * 2));
+        let Some(Ok(read)) = runtime.block_on(unless(stop, read)) else {
+            // Stopped. Or a panic there, and then the gateway ends.
+            return Ok(());
+        };
+        let ([own, inherited], end) = read?;
         // What the parent has of its own is not ours.
         let inherited = inherited.map(|mark| Offset(mark.offset).min(shared));
         let at = runtime.block_on(self.reconcile(own, inherited.unwrap_or_default(), end))?;
@@ -112,7 +123,7 @@ impl Relay {
             refreshed: Instant::now(),
             texts: Texts::default(),
         };
-        sender.run(at, runtime, stop)
+        sender.run(at, size, runtime, stop)
     }
 
     /// Compares what Kafka says with what the journal says, and moves the journal's watermark to it. `inherited` is what
@@ -234,14 +245,20 @@ fn set(text: &mut String, value: impl Display) {
 }
 
 impl Sender<'_> {
-    fn run(&mut self, mut at: Offset, runtime: &Handle, stop: &CancellationToken) -> Result<(), RelayError> {
+    fn run(
+        &mut self,
+        mut at: Offset,
+        size: &mut Size,
+        runtime: &Handle,
+        stop: &CancellationToken,
+    ) -> Result<(), RelayError> {
         let journal = self.relay.journal.clone();
         let mut changes = journal.watch();
         let mut ahead = None;
         while !stop.is_cancelled() {
             let entries = match ahead.take() {
                 Some(read) => runtime.block_on(join(read))?,
-                None => runtime.block_on(journal.read(at, MAX_ENTRIES, MAX_BYTES))?,
+                None => runtime.block_on(journal.read(at, size.entries(), size.bytes()))?,
             };
             let Some(last) = entries.last().map(|entry| entry.offset) else {
                 self.producer.idle();
@@ -258,9 +275,13 @@ impl Sender<'_> {
                 return Err(RelayError::Hole(at.0 + 1));
             }
             // The next ones are read from disk while Kafka commits these.
-            let next = journal.clone();
-            ahead = Some(runtime.spawn(async move { next.read(last, MAX_ENTRIES, MAX_BYTES).await }));
-            self.transaction(&entries)?;
+            let (next, most) = (journal.clone(), *size);
+            ahead = Some(runtime.spawn(async move { next.read(last, most.entries(), most.bytes()).await }));
+            let bytes = entries.iter().map(|entry| entry.payload.len()).sum();
+            let begun = Instant::now();
+            self.transaction(&entries, stop)
+                .inspect_err(|error| self.failed(error, size, &entries, bytes))?;
+            size.took(entries.len(), bytes, begun.elapsed());
             at = last;
             let mut counts = HashMap::new();
             count(&mut counts, &entries);
@@ -274,12 +295,33 @@ impl Sender<'_> {
         Ok(())
     }
 
-    fn transaction(&mut self, entries: &[Arc<Entry>]) -> Result<(), RelayError> {
+    /// What does not come through is to come in smaller parts.
+    fn failed(&self, error: &kafka::Error, size: &mut Size, entries: &[Arc<Entry>], bytes: usize) {
+        if !matches!(error, kafka::Error::TimedOut { .. } | kafka::Error::Failed { .. }) {
+            return;
+        }
+        size.failed(entries.len(), bytes);
+        debug!(
+            entries = entries.len(),
+            bytes,
+            next = size.entries(),
+            "a transaction did not come through"
+        );
+        // One alone has no parts. Of a dead letter the beginning may do, as where it is too large.
+        if matches!(error, kafka::Error::TimedOut { .. })
+            && let [only] = entries
+            && only.payload.len() > CUT
+        {
+            self.relay.cut.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn transaction(&mut self, entries: &[Arc<Entry>], stop: &CancellationToken) -> Result<(), kafka::Error> {
         let begun = Instant::now();
-        let deadline = begun + PATIENCE;
+        let patience = kafka::Patience::new(PATIENCE, stop);
         self.producer.begin()?;
         for entry in entries {
-            self.send(entry, deadline)?;
+            self.send(entry, &patience)?;
         }
         if let Some(last) = entries.last() {
             let mark = Mark {
@@ -295,10 +337,10 @@ impl Sender<'_> {
                     payload: payload.as_bytes(),
                     headers: &[],
                 },
-                deadline,
+                &patience,
             )?;
         }
-        self.producer.commit(deadline, PATIENCE)?;
+        self.producer.commit(&patience)?;
         self.relay.metrics.relayed.inc_by(entries.len() as u64);
         self.relay.metrics.transactions.inc();
         self.relay
@@ -309,7 +351,7 @@ impl Sender<'_> {
     }
 
     /// CloudEvents 1.0, Kafka protocol binding, binary content mode.
-    fn send(&mut self, entry: &Entry, deadline: Instant) -> Result<(), kafka::Error> {
+    fn send(&mut self, entry: &Entry, patience: &kafka::Patience<'_>) -> Result<(), kafka::Error> {
         set(&mut self.texts.id, &entry.name);
         set(&mut self.texts.offset, entry.offset.0);
         // Every entry's time was a Timestamp when it was made.
@@ -366,7 +408,7 @@ impl Sender<'_> {
                 payload,
                 headers: &headers[..used],
             },
-            deadline,
+            patience,
         )
     }
 
@@ -381,6 +423,14 @@ impl Sender<'_> {
             Ok(end) => self.read_from = end,
             Err(error) => debug!(%error, "the next start reads a little more"),
         }
+    }
+}
+
+/// `None` where it is told to stop before.
+async fn unless<T>(stop: &CancellationToken, done: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        () = stop.cancelled() => None,
+        done = done => Some(done),
     }
 }
 

@@ -15,7 +15,7 @@ use rumqttc::tokio_rustls::rustls::pki_types::{InvalidDnsNameError, ServerName};
 use rumqttc::tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, Connect, ConnectProperties, ConnectReturnCode, Disconnect, DisconnectReasonCode, Filter, Login,
-    Packet, PingReq, PubAck, Publish, Subscribe,
+    Packet, PingReq, PubAck, Publish, Subscribe, Unsubscribe,
 };
 use rumqttc::v5::mqttbytes::{Error as PacketError, QoS};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -39,8 +39,9 @@ const SILENCE: Duration = Duration::from_secs(25);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes read at a time, and written at a time.
 const CHUNK: usize = 16 << 10;
-/// Of the only SUBSCRIBE of a connection.
+/// Of the only SUBSCRIBE of a connection, and of its UNSUBSCRIBE.
 const SUBSCRIBE_ID: u16 = downlink::MAX_PACKET_ID + 1;
+const UNSUBSCRIBE_ID: u16 = downlink::MAX_PACKET_ID + 2;
 
 /// Why a connection could not be made, or was lost.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,8 @@ pub struct Request<'a> {
     /// Publishes that the broker may have unacknowledged at a time, if it keeps to it.
     pub receive_maximum: u16,
     pub filters: Vec<Filter>,
+    /// Subscriptions that a session may have from before and that are no longer wanted.
+    pub former: Vec<String>,
 }
 
 /// A connection whose CONNECT was accepted, with the SUBSCRIBE on its way.
@@ -98,6 +101,8 @@ pub struct Input {
 pub struct Output {
     stream: Box<dyn AsyncWrite + Send + Unpin>,
     buffer: BytesMut,
+    /// Largest packet that the broker takes, if it has said so. A larger one would end the connection.
+    most: Option<u32>,
 }
 
 /// Connects and subscribes; the session is kept from before, if the broker still has it.
@@ -145,16 +150,25 @@ async fn connect(request: Request<'_>) -> Result<Opened, ConnectionError> {
         }),
     };
     let (input, mut output, accepted) = introduce(request.url, connect).await?;
+    let limits = accepted.properties.as_ref();
+    output.most = limits.and_then(|limits| limits.max_packet_size);
+    let receive_maximum = limits.and_then(|limits| limits.receive_max);
+    if accepted.session_present && !request.former.is_empty() {
+        output.put(&Packet::Unsubscribe(Unsubscribe {
+            pkid: UNSUBSCRIBE_ID,
+            filters: request.former,
+            properties: None,
+        }))?;
+    }
     let mut subscribe = Subscribe::new_many(request.filters, None);
     subscribe.pkid = SUBSCRIBE_ID;
     output.put(&Packet::Subscribe(subscribe))?;
     output.flush().await?;
-    let limits = accepted.properties;
     Ok(Opened {
         input,
         output,
         session_present: accepted.session_present,
-        receive_maximum: limits.and_then(|limits| limits.receive_max).unwrap_or(u16::MAX),
+        receive_maximum: receive_maximum.unwrap_or(u16::MAX),
     })
 }
 
@@ -207,6 +221,7 @@ fn halves(
     let output = Output {
         stream: Box::new(output),
         buffer: BytesMut::new(),
+        most: None,
     };
     (input, output)
 }
@@ -252,8 +267,9 @@ impl Output {
         self.put(&Packet::PubAck(PubAck::new(packet, None)))
     }
 
-    pub fn publish(&mut self, outgoing: Outgoing) -> Result<(), ConnectionError> {
-        self.put(&Packet::Publish(Publish {
+    /// False if it is larger than the broker takes.
+    pub fn publish(&mut self, outgoing: Outgoing) -> Result<bool, ConnectionError> {
+        let put = self.put(&Packet::Publish(Publish {
             dup: false,
             qos: QoS::AtLeastOnce,
             retain: outgoing.retain,
@@ -261,7 +277,12 @@ impl Output {
             pkid: outgoing.packet,
             payload: Bytes::from(outgoing.payload),
             properties: None,
-        }))
+        }));
+        match put {
+            Ok(()) => Ok(true),
+            Err(ConnectionError::Packet(PacketError::OutgoingPacketTooLarge { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub fn ping(&mut self) -> Result<(), ConnectionError> {
@@ -287,7 +308,39 @@ impl Output {
     }
 
     fn put(&mut self, packet: &Packet) -> Result<(), ConnectionError> {
-        packet.write(&mut self.buffer, None)?;
+        packet.write(&mut self.buffer, self.most)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_broker_does_not_take_is_not_sent_and_the_rest_is() {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 16);
+        let (input, output) = tokio::io::split(ours);
+        let (_input, mut output) = halves(input, output);
+        output.most = Some(100);
+        let outgoing = |packet, bytes| Outgoing {
+            packet,
+            topic: "pos/s/a/commands".to_owned(),
+            retain: false,
+            payload: vec![b'x'; bytes],
+        };
+        assert!(output.publish(outgoing(1, 10)).unwrap());
+        assert!(!output.publish(outgoing(2, 100)).unwrap());
+        assert!(output.publish(outgoing(3, 20)).unwrap());
+        output.flush().await.unwrap();
+        drop((_input, output));
+        let mut sent = BytesMut::new();
+        while theirs.read_buf(&mut sent).await.unwrap() > 0 {}
+        let mut packets = Vec::new();
+        while let Ok(Packet::Publish(publish)) = Packet::read(&mut sent, None) {
+            packets.push(publish.pkid);
+        }
+        assert_eq!(packets, [1, 3]);
+        assert!(sent.is_empty(), "not half of it");
     }
 }

@@ -390,6 +390,21 @@ mod tests {
     }
 
     #[test]
+    fn the_events_time_and_its_entrys_are_the_same() {
+        for (sent, kept) in [
+            ("2026-11-22T10:00:00.123999Z", "2026-11-22T10:00:00.123Z"),
+            ("2026-11-22T12:00:00.5+02:00", "2026-11-22T10:00:00.5Z"),
+        ] {
+            let json = format!(r#"{{"timestamp":"{sent}",{PAYMENT}"#);
+            let submission = decode(TOPIC, json.as_bytes());
+            let time = Timestamp::from_millisecond(submission.time).unwrap();
+            assert_eq!(time, kept.parse().unwrap());
+            let event: serde_json::Value = serde_json::from_slice(&submission.payload).unwrap();
+            assert_eq!(event["timestamp"], time.to_string());
+        }
+    }
+
+    #[test]
     fn a_dead_letter_says_why() {
         for (topic, payload, word) in [
             (TOPIC, &b""[..], "neither"),

@@ -16,8 +16,8 @@ use crate::journal::{DeviceAck, Encoding};
 /// Publishes that the MQTT broker has not acknowledged yet.
 pub const IN_FLIGHT: usize = 128;
 
-/// Above it is the connection's own SUBSCRIBE.
-pub const MAX_PACKET_ID: u16 = u16::MAX - 1;
+/// Above it are the connection's own SUBSCRIBE and UNSUBSCRIBE.
+pub const MAX_PACKET_ID: u16 = u16::MAX - 2;
 
 /// Something to publish, QoS 1.
 pub struct Outgoing {
@@ -83,8 +83,8 @@ impl Downlink {
         self.changed.notify_one();
     }
 
-    /// Publishes a command; resolves when the MQTT broker has it. Dropping the receiver does not take the
-    /// command back.
+    /// Publishes a command; resolves when the MQTT broker has it, to an error where it does not take it. Dropping the
+    /// receiver does not take the command back.
     pub fn command(&self, device: DeviceId, payload: Vec<u8>) -> oneshot::Receiver<()> {
         let (delivered, done) = oneshot::channel();
         self.lock().commands.push_back(Command {
@@ -118,18 +118,30 @@ impl Downlink {
 
     /// The MQTT broker has acknowledged it.
     pub fn acknowledged(&self, packet: u16) {
+        if let Some(Sent::Command(command)) = self.settle(packet) {
+            // Dropped: nobody waits to hear of it.
+            let _ = command.delivered.send(());
+        }
+    }
+
+    /// The MQTT broker does not take it, now or ever: the same again would be refused again. The topic it was for.
+    pub fn refused(&self, packet: u16) -> Option<String> {
+        self.settle(packet).map(|sent| match sent {
+            Sent::Ack(ack) => topic(&ack.device, "ack"),
+            Sent::Command(command) => topic(&command.device, "commands"),
+        })
+    }
+
+    fn settle(&self, packet: u16) -> Option<Sent> {
         let mut queues = self.lock();
         let at = queues.in_flight.iter().position(|(id, _)| *id == packet);
         let sent = at.and_then(|at| queues.in_flight.remove(at));
         let more = queues.has_due();
         drop(queues);
-        if let Some((_, Sent::Command(command))) = sent {
-            // Dropped: nobody waits to hear of it.
-            let _ = command.delivered.send(());
-        }
         if more {
             self.changed.notify_one();
         }
+        sent.map(|(_, sent)| sent)
     }
 
     /// The connection is gone: what was not acknowledged is due again, commands in their order.
@@ -322,6 +334,20 @@ mod tests {
         downlink.disconnected();
         downlink.connected(u16::MAX);
         assert_eq!(taken(&downlink), [("pos/s/a/ack".into(), json(2))]);
+    }
+
+    #[test]
+    fn what_is_refused_is_not_tried_again_and_was_not_delivered() {
+        let downlink = connected();
+        let device = DeviceId::new("s", "a").unwrap();
+        let mut done = downlink.command(device, b"large".to_vec());
+        let packet = downlink.take().unwrap().packet;
+        assert_eq!(downlink.refused(packet).as_deref(), Some("pos/s/a/commands"));
+        assert_eq!(done.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        downlink.disconnected();
+        downlink.connected(u16::MAX);
+        assert!(downlink.take().is_none());
+        assert_eq!(downlink.refused(packet), None);
     }
 
     #[test]

@@ -26,21 +26,21 @@ mod connection;
 pub mod decode;
 pub mod downlink;
 pub mod presence;
+mod stores;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Filter, Packet, Publish, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::v5::{Packet, PubAckReason, Publish, SubscribeReasonCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::config::MqttUrl;
-use crate::event::Kind;
 use crate::journal::{AppendError, Journal, Outcome, Receipt};
-use crate::link::{Link, patience};
+use crate::link::{Link, Seldom, patience};
 use crate::metrics::Metrics;
 use crate::sale;
 pub use connection::{ConnectionError, reach};
@@ -48,6 +48,7 @@ use connection::{Input, Opened, Output, PING_EVERY, Request};
 use decode::Decoder;
 use downlink::Downlink;
 use presence::Presence;
+pub use stores::Stores;
 
 /// Publishes held without their PUBACK at a time.
 pub const RECEIVE_MAXIMUM: u16 = 1_000;
@@ -62,12 +63,14 @@ const BATCHES: usize = 4;
 pub struct Ingest {
     pub url: MqttUrl,
     pub client_id: String,
+    pub stores: Stores,
     pub journal: Journal,
     pub decoder: Decoder,
     pub downlink: Arc<Downlink>,
     pub presence: Arc<Presence>,
     pub link: Link,
     pub metrics: Arc<Metrics>,
+    pub complaints: Seldom,
 }
 
 /// Why a connection ended.
@@ -141,7 +144,8 @@ impl Ingest {
             url: &self.url,
             client_id: &self.client_id,
             receive_maximum: RECEIVE_MAXIMUM,
-            filters: filters(),
+            filters: self.stores.filters(),
+            former: self.stores.former(),
         })
         .await?;
         debug!(session_present, receive_maximum, "MQTT session");
@@ -198,7 +202,12 @@ impl Ingest {
                         std::future::pending::<()>().await;
                     }
                 }
-                Packet::PubAck(ack) => self.downlink.acknowledged(ack.pkid),
+                Packet::PubAck(ack) => match ack.reason {
+                    PubAckReason::Success | PubAckReason::NoMatchingSubscribers => {
+                        self.downlink.acknowledged(ack.pkid);
+                    }
+                    reason => self.refused(ack.pkid, &format!("{reason:?}")),
+                },
                 Packet::SubAck(ack) => {
                     for code in ack.return_codes {
                         if !matches!(code, SubscribeReasonCode::Success(_)) {
@@ -208,7 +217,7 @@ impl Ingest {
                     *connected = true;
                     self.link.up();
                 }
-                Packet::PingResp(_) => {}
+                Packet::PingResp(_) | Packet::UnsubAck(_) => {}
                 _ => return Err(ConnectionError::Unexpected.into()),
             }
         }
@@ -226,7 +235,7 @@ impl Ingest {
             let mut held = Vec::with_capacity(buffer.len());
             for received in buffer.drain(..) {
                 let Publish { topic, payload, .. } = &received.publish;
-                if !self.presence.note(topic, payload) {
+                if self.stores.hear_topic(topic) && !self.presence.note(topic, payload) {
                     submissions.push(self.decoder.decode(topic, payload, now));
                 }
                 held.push(received.held);
@@ -280,7 +289,10 @@ impl Ingest {
             while !output.is_full()
                 && let Some(outgoing) = self.downlink.take()
             {
-                output.publish(outgoing)?;
+                let packet = outgoing.packet;
+                if !output.publish(outgoing)? {
+                    self.refused(packet, "larger than it takes");
+                }
             }
             if !open {
                 output.goodbye()?;
@@ -289,6 +301,20 @@ impl Ingest {
             done.clear();
         }
         Ok(())
+    }
+
+    /// An ack that a terminal waits for, or a command, which is lost. An access list that is wrong refuses each one.
+    fn refused(&self, packet: u16, reason: &str) {
+        let Some(topic) = self.downlink.refused(packet) else {
+            return;
+        };
+        self.metrics.refused.inc();
+        if self.complaints.due() {
+            warn!(
+                topic,
+                reason, "the MQTT broker does not take what is published; see comptoir_mqtt_refused_total"
+            );
+        }
     }
 
     fn count(&self, receipt: &Receipt) {
@@ -303,13 +329,3 @@ impl Ingest {
 }
 
 const MAX_WAIT: Duration = Duration::from_secs(15);
-
-/// All stores' terminals: which of them may publish is the MQTT broker's to say.
-fn filters() -> Vec<Filter> {
-    Kind::ALL
-        .map(Kind::topic)
-        .into_iter()
-        .chain(["status"])
-        .map(|leaf| Filter::new(format!("pos/+/+/{leaf}"), QoS::AtLeastOnce))
-        .collect()
-}

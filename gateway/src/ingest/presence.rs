@@ -1,7 +1,7 @@
 //! Which terminals say that they are online: from their retained `status` and last wills.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use comptoir_wire::topic::{Leaf, Topic};
 
@@ -10,11 +10,16 @@ use crate::event::DeviceId;
 /// More terminals than any gateway serves; beyond it new ones are not listed as online.
 const MAX_DEVICES: usize = 65_536;
 
-/// Empty while the MQTT broker is not reached: nobody knows then.
+/// Which terminals there are by their own word, and whether they are online.
 #[derive(Default)]
-pub struct Presence(Mutex<HashMap<DeviceId, bool>>);
+pub struct Presence(Mutex<HashMap<DeviceId, Option<bool>>>);
 
 impl Presence {
+    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Option<bool>>> {
+        // A panic elsewhere leaves the map whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes note if the publish is a `status`; false if it is something else.
     pub fn note(&self, topic: &[u8], payload: &[u8]) -> bool {
         if !topic.ends_with(b"/status") {
@@ -26,21 +31,56 @@ impl Presence {
             .filter(|topic| topic.leaf == Leaf::Status)
             .and_then(|topic| DeviceId::new(topic.store.as_str(), topic.device.as_str()).ok());
         if let Some(device) = device {
-            let mut devices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut devices = self.lock();
             if devices.len() < MAX_DEVICES || devices.contains_key(&device) {
-                devices.insert(device, payload == b"online");
+                devices.insert(device, Some(payload == b"online"));
             }
         }
         true
     }
 
+    /// Nobody knows then who is online. The terminals are still there.
     pub fn disconnected(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lock().values_mut().for_each(|online| *online = None);
     }
 
     /// `None`: it never said, or the MQTT broker is not reached.
     pub fn is_online(&self, device: &DeviceId) -> Option<bool> {
-        let devices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        devices.get(device).copied()
+        self.lock().get(device).copied().flatten()
+    }
+
+    /// It has said so since the gateway's start, or the MQTT broker has kept that it did.
+    pub fn knows(&self, device: &DeviceId) -> bool {
+        self.lock().contains_key(device)
+    }
+
+    /// A store's terminals that are known.
+    pub fn of_store(&self, store: &str) -> Vec<DeviceId> {
+        let devices = self.lock();
+        let of_store = devices.keys().filter(|device| device.store() == store);
+        of_store.cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_there_is_known_also_while_nobody_knows_who_is_online() {
+        let presence = Presence::default();
+        let till = |name| DeviceId::new("paris-1", name).unwrap();
+        assert!(presence.note(b"pos/paris-1/till-1/status", b"online"));
+        assert!(presence.note(b"pos/paris-1/till-2/status", b"offline"));
+        assert!(presence.note(b"pos/lyon-2/till-1/status", b"online"));
+        assert!(!presence.note(b"pos/paris-1/till-3/orders", b"online"));
+        assert_eq!(presence.is_online(&till("till-1")), Some(true));
+        assert_eq!(presence.is_online(&till("till-2")), Some(false));
+        presence.disconnected();
+        assert_eq!(presence.is_online(&till("till-1")), None);
+        let mut known = presence.of_store("paris-1");
+        known.sort();
+        assert_eq!(known, [till("till-1"), till("till-2")]);
+        assert!(presence.knows(&till("till-2")) && !presence.knows(&till("till-3")));
     }
 }

@@ -299,6 +299,11 @@ impl Journal {
         &self.path
     }
 
+    /// Whether there is a journal at `path`, or one would be made; an error where there is something else.
+    pub async fn is_at(path: &std::path::Path) -> Result<bool, OpenError> {
+        schema::is_there(path).await
+    }
+
     /// Under which Kafka has this journal's watermark.
     pub fn uuid(&self) -> String {
         self.identity.borrow().uuid.clone()

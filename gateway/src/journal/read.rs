@@ -120,15 +120,27 @@ impl Journal {
         dead_letters(&self.readers, before, limit).await
     }
 
-    /// How each device encodes. At most `limit` of them.
-    pub async fn encodings(&self, limit: u32) -> Result<Vec<(DeviceId, Encoding)>, ReadError> {
-        let rows = sqlx::query("SELECT store, device, encoding FROM device LIMIT ?")
-            .bind(limit)
-            .fetch_all(&self.readers)
-            .await?;
+    /// How each device of a store encodes, by name. At most `limit` of them.
+    pub async fn encodings(&self, store: &str, limit: usize) -> Result<Vec<(DeviceId, Encoding)>, ReadError> {
+        let rows =
+            sqlx::query("SELECT store, device, encoding FROM device WHERE store = ? ORDER BY device LIMIT ?")
+                .bind(store)
+                .bind(limit as i64)
+                .fetch_all(&self.readers)
+                .await?;
         rows.iter()
             .map(|row| Ok((device(row, 0)?, Encoding::from_code(row.get(2)))))
             .collect()
+    }
+
+    /// How a device encodes, if it has ever sent something.
+    pub async fn encoding(&self, device: &DeviceId) -> Result<Option<Encoding>, ReadError> {
+        let code = sqlx::query_scalar("SELECT encoding FROM device WHERE store = ? AND device = ?")
+            .bind(device.store())
+            .bind(device.device())
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(code.map(Encoding::from_code))
     }
 
     /// What is known of each device, by name. At most `limit` of them.

@@ -171,6 +171,31 @@ pub(super) async fn open_for_reading(path: &Path) -> Result<SqlitePool, OpenErro
         })
 }
 
+/// Whether there is a journal that a gateway would go on with; false where it would make one. Only reads, beside a running
+/// gateway, too. Does not look for damage, which takes as long as the file is large.
+pub(super) async fn is_there(path: &Path) -> Result<bool, OpenError> {
+    if is_new(path)? {
+        return Ok(false);
+    }
+    let storage = |problem| OpenError::Storage {
+        path: path.to_owned(),
+        problem,
+    };
+    let readers = open_for_reading(path).await?;
+    let version: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
+        .fetch_one(&readers)
+        .await
+        .map_err(storage)?;
+    readers.close().await;
+    match version.filter(|version| *version > schema_version()) {
+        Some(version) => Err(OpenError::Newer {
+            path: path.to_owned(),
+            version,
+        }),
+        None => Ok(true),
+    }
+}
+
 /// Two gateways on one journal would number the same offsets twice.
 fn lock(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();

@@ -10,10 +10,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
-use super::{Error, Quiet, Settings};
+use super::{Error, Quiet, Settings, at_most};
 
 /// Where to begin in a partition that the reader has no position of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,10 +183,17 @@ pub(super) fn create<C: ConsumerContext>(
         .set("fetch.error.backoff.ms", "50")
         // Bounds what lies unread here: it is read as fast as it comes.
         .set("queued.max.messages.kbytes", "2048")
-        .set("fetch.max.bytes", "262144")
-        .set("message.max.bytes", "262144");
-    settings.finish(&mut config);
+        .set("fetch.max.bytes", "262144");
+    finish(settings, &mut config);
     config.create_with_context(context)
+}
+
+/// With the owner's properties, and without the size of the records that he sends: to a consumer it says nothing but that
+/// it must fetch as much at a time, and a larger record is fetched all the same.
+fn finish(settings: &Settings, config: &mut ClientConfig) {
+    settings.finish(config);
+    config.set("message.max.bytes", "262144");
+    at_most(config, "message.max.bytes", "fetch.max.bytes");
 }
 
 /// A record as it lies in librdkafka's buffer.
@@ -301,7 +308,7 @@ pub fn read_to_end(
     let deadline = Instant::now() + within;
     let topic = settings.topic(name);
     let end = end_of(settings, name)?;
-    let consumer = reader(settings, "read_committed")?;
+    let consumer = reader(settings, "read_committed").map_err(Error::of(act))?;
     loop {
         let (_, stable) = consumer
             .fetch_watermarks(&topic, 0, STEP)
@@ -335,13 +342,15 @@ const STEP: Duration = Duration::from_secs(5);
 
 /// One past the last record of a topic's first partition, committed or not.
 pub fn end_of(settings: &Settings, name: &str) -> Result<i64, Error> {
-    reader(settings, "read_uncommitted")?
+    reader(settings, "read_uncommitted")
+        .map_err(Error::of(WATERMARKS))?
         .fetch_watermarks(&settings.topic(name), 0, STEP)
         .map(|(_, end)| end)
         .map_err(Error::of(WATERMARKS))
 }
 
-fn reader(settings: &Settings, isolation: &str) -> Result<BaseConsumer<Quiet>, Error> {
+/// The client that reads a partition and joins no group.
+pub(super) fn reader(settings: &Settings, isolation: &str) -> Result<BaseConsumer<Quiet>, KafkaError> {
     let mut config = settings.client();
     config
         .set("group.id", format!("{}-watermark", settings.transactional_id()))
@@ -350,6 +359,6 @@ fn reader(settings: &Settings, isolation: &str) -> Result<BaseConsumer<Quiet>, E
         .set("auto.offset.reset", "earliest")
         .set("fetch.wait.max.ms", "20")
         .set("isolation.level", isolation);
-    settings.finish(&mut config);
-    config.create_with_context(Quiet).map_err(Error::of(WATERMARKS))
+    finish(settings, &mut config);
+    config.create_with_context(Quiet)
 }

@@ -4,6 +4,7 @@
 
 mod consumer;
 mod memory;
+mod patience;
 mod producer;
 mod properties;
 mod topics;
@@ -21,6 +22,7 @@ use tracing::debug;
 use crate::config::Secret;
 pub use consumer::{Consumer, Message, Partition, Positions, Start, end_of, read_to_end};
 pub use memory::{InMemoryKafka, Switch};
+pub use patience::Patience;
 pub use producer::{Record, TransactionalProducer};
 pub use properties::{Refused, check};
 pub use topics::{describe, ensure_topics};
@@ -73,9 +75,40 @@ impl Settings {
     /// The owner's properties come last, so that they count.
     fn finish(&self, config: &mut ClientConfig) {
         for (name, value) in &self.properties {
-            config.set(name, value.reveal());
+            config.set(canonical(name), value.reveal());
         }
+        at_least(config, "reconnect.backoff.max.ms", "reconnect.backoff.ms");
     }
+}
+
+/// librdkafka's second names of properties that we set, too. Of two names for one thing it takes either.
+const ALIASES: &[(&str, &str)] = &[
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("compression.codec", "compression.type"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+];
+
+fn canonical(name: &str) -> &str {
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+    alias.map_or(name, |(_, canonical)| canonical)
+}
+
+/// Raises a number to another. What is absent, or no number, is librdkafka's to judge.
+fn at_least(config: &mut ClientConfig, name: &str, least: &str) {
+    if let (Some(value), Some(least)) = (number(config, name), number(config, least)) {
+        config.set(name, value.max(least).to_string());
+    }
+}
+
+/// Lowers a number to another.
+fn at_most(config: &mut ClientConfig, name: &str, most: &str) {
+    if let (Some(value), Some(most)) = (number(config, name), number(config, most)) {
+        config.set(name, value.min(most).to_string());
+    }
+}
+
+fn number(config: &ClientConfig, name: &str) -> Option<u64> {
+    config.get(name)?.trim().parse().ok()
 }
 
 /// For clients whose calls say everything: librdkafka's own words go to the debug log.
@@ -109,7 +142,9 @@ pub enum Error {
          `kafka-transactions.sh find-hanging` names it and `abort` ends it"
     )]
     Undecided { topic: String, stable: i64 },
-    #[error("a record is larger than Kafka's topic allows (max.message.bytes)")]
+    #[error(
+        "a record is larger than Kafka's topic, or kafka.properties, allows (max.message.bytes, message.max.bytes)"
+    )]
     TooLarge,
     #[error("Kafka did not {act} within {} s", .within.as_secs())]
     TimedOut { act: &'static str, within: Duration },
@@ -130,6 +165,8 @@ impl Error {
                     | RDKafkaErrorCode::ProducerFenced
                     | RDKafkaErrorCode::InvalidProducerEpoch,
                 ) => Error::Fenced,
+                // Larger than the owner's `message.max.bytes`: not even sent.
+                Some(RDKafkaErrorCode::MessageSizeTooLarge) => Error::TooLarge,
                 _ => Error::Failed {
                     act,
                     problem: error.to_string(),

@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext};
 use tracing::debug;
 
-use super::{Error, Settings};
+use super::{Error, Patience, Settings, at_most};
 
 /// A record to send. Borrowed: librdkafka copies it.
 ///
@@ -63,14 +63,13 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 impl TransactionalProducer {
     /// Connects and fences: whatever an earlier producer of this identity had open is settled afterwards,
     /// committed or aborted.
-    pub fn connect(settings: &Settings, within: Duration) -> Result<Self, Error> {
+    pub fn connect(settings: &Settings, patience: &Patience<'_>) -> Result<Self, Error> {
         let act = "open the transactional producer";
         let producer = create(settings).map_err(Error::of(act))?;
-        let deadline = Instant::now() + within;
         loop {
-            match producer.init_transactions(remaining(deadline)) {
+            match producer.init_transactions(patience.step()) {
                 Ok(()) => return Ok(Self { producer }),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && !patience.is_over() => {}
                 Err(error) => return Err(Error::of(act)(error)),
             }
         }
@@ -83,7 +82,7 @@ impl TransactionalProducer {
     }
 
     /// Queues a record for the open transaction.
-    pub fn send(&self, record: &Record<'_>, deadline: Instant) -> Result<(), Error> {
+    pub fn send(&self, record: &Record<'_>, patience: &Patience<'_>) -> Result<(), Error> {
         let headers = record.headers.iter().fold(
             OwnedHeaders::new_with_capacity(record.headers.len()),
             |headers, (key, value)| {
@@ -102,26 +101,27 @@ impl TransactionalProducer {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if Instant::now() < deadline =>
+                    if !patience.is_over() =>
                 {
                     message = back;
                     self.pause(begun);
                 }
-                Err((error, _)) => return Err(Error::of("take a record")(error)),
+                Err((error, _)) => return Err(self.or_too_large(Error::of("take a record")(error))),
             }
         }
     }
 
     /// Commits what was sent since [`TransactionalProducer::begin`]. After an error nobody knows whether it
     /// is committed: make a new producer, which settles it, and look.
-    pub fn commit(&self, deadline: Instant, within: Duration) -> Result<(), Error> {
+    pub fn commit(&self, patience: &Patience<'_>) -> Result<(), Error> {
         let act = "commit a transaction";
         // The binding's own flush polls in steps of 100 ms, which would be every transaction's length; and its
         // poll spins through the last millisecond of every wait.
         let begun = Instant::now();
         while self.producer.in_flight_count() > 0 {
-            if Instant::now() >= deadline {
-                return Err(Error::TimedOut { act, within });
+            if patience.is_over() {
+                let within = patience.within;
+                return Err(self.or_too_large(Error::TimedOut { act, within }));
             }
             self.pause(begun);
         }
@@ -129,11 +129,21 @@ impl TransactionalProducer {
             return Err(Error::TooLarge);
         }
         loop {
-            match self.producer.commit_transaction(remaining(deadline)) {
+            match self.producer.commit_transaction(patience.step()) {
                 Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && !patience.is_over() => {}
                 Err(error) => return Err(Error::of(act)(error)),
             }
+        }
+    }
+
+    /// A record that is too large fails its transaction, and then every later record of it is refused for that: what
+    /// happened first is what must be known, or the same would be tried for ever.
+    fn or_too_large(&self, error: Error) -> Error {
+        self.producer.poll(Duration::ZERO);
+        match self.producer.context().too_large.load(Ordering::Relaxed) {
+            true => Error::TooLarge,
+            false => error,
         }
     }
 
@@ -153,6 +163,10 @@ impl TransactionalProducer {
 
 /// The client. Nobody is waited for yet.
 pub(super) fn create(settings: &Settings) -> Result<BaseProducer<Context>, KafkaError> {
+    config(settings).create_with_context(Context::default())
+}
+
+pub(super) fn config(settings: &Settings) -> ClientConfig {
     let mut config = settings.client();
     config
         .set("transactional.id", settings.transactional_id())
@@ -171,11 +185,10 @@ pub(super) fn create(settings: &Settings) -> Result<BaseProducer<Context>, Kafka
         // The Kafka brokers' limits count; see `topics`.
         .set("message.max.bytes", "8388608");
     settings.finish(&mut config);
-    config.create_with_context(Context::default())
-}
-
-fn remaining(deadline: Instant) -> Duration {
-    deadline
-        .saturating_duration_since(Instant::now())
-        .max(Duration::from_millis(1))
+    // librdkafka refuses to wait longer for a request or a record than for their transaction. Waits that are usual
+    // elsewhere (its own defaults are 60 s and 300 s) are longer than ours lasts.
+    for name in ["socket.timeout.ms", "message.timeout.ms"] {
+        at_most(&mut config, name, "transaction.timeout.ms");
+    }
+    config
 }

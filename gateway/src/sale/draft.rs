@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::money::Amount;
 use super::{
@@ -16,6 +16,7 @@ use super::{
     Payment, PaymentMethod, PaymentStatus,
 };
 use crate::event::Kind;
+use crate::sale;
 
 /// A field that cannot be taken, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,9 +60,16 @@ pub struct Draft {
     pub status: Option<String>,
     pub address: Option<String>,
     pub estimated_date: Option<Date>,
+    #[serde(default, deserialize_with = "to_the_millisecond")]
     pub timestamp: Option<Timestamp>,
     pub store: Option<String>,
     pub device: Option<String>,
+}
+
+/// The journal keeps milliseconds: a finer time would be one in the event and another in its `ce_time`.
+fn to_the_millisecond<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let time = Option::<Timestamp>::deserialize(deserializer)?;
+    Ok(time.map(sale::to_the_millisecond))
 }
 
 /// Reads JSON into `T`; an error carries the path of the field that it is about.

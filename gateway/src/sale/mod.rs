@@ -27,9 +27,12 @@ pub const MAX_LINES: usize = 2_000;
 
 /// The present, to the millisecond: as terminals and the journal have it.
 pub fn now() -> Timestamp {
-    let now = Timestamp::now();
+    to_the_millisecond(Timestamp::now())
+}
+
+pub fn to_the_millisecond(time: Timestamp) -> Timestamp {
     // Within the range of a Timestamp, because it was one a moment ago.
-    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]

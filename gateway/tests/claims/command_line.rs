@@ -38,13 +38,45 @@ async fn a_bad_configuration_ends_with_2_and_one_clear_sentence() -> Result<()> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_environment_counts_over_the_file() -> Result<()> {
+    // These look like numbers and are names.
     let shop = Shop::open_with(comptoir_harness::Kafka::shared().await.brokers(), |mut config| {
-        config.env = vec![("COMPTOIR_STORE".into(), "330".into())];
+        config.env = [
+            ("COMPTOIR_STORE", "0330"),
+            ("COMPTOIR_MQTT__CLIENT_ID", "7"),
+            ("COMPTOIR_KAFKA__TOPIC_PREFIX", "2024"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
         config
     })
     .await?;
     let status = shop.gateway.get_json("/api/gateway").await?;
-    ensure!(status["store"] == "330", "{status}");
+    ensure!(status["store"] == "0330", "{status}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_property_in_the_environment_counts_over_the_file_however_both_are_written() -> Result<()> {
+    // The file's value is no protocol: it would be refused.
+    for file in ["\"security.protocol\"", "security.protocol", "security_protocol"] {
+        for variable in ["SECURITY__PROTOCOL", "SECURITY_PROTOCOL"] {
+            let mut config = GatewayConfig::new(STORE, "mqtt://127.0.0.1:1");
+            config.extra = format!("kafka.properties.{file} = \"of the file\"");
+            let mut gateway = Gateway::spawn(GATEWAY, config)?;
+            let status = gateway.wait_exit(SOON).await?;
+            ensure!(status.code() == Some(2), "{file}: {}", gateway.log());
+            let variable = format!("COMPTOIR_KAFKA__PROPERTIES__{variable}");
+            gateway.config().env = vec![(variable.clone(), "PLAINTEXT".into())];
+            let (status, said) = gateway.run(&["check", "--offline"], SOON).await?;
+            ensure!(status.success(), "{file} {variable}: {said}");
+            gateway.config().env = vec![(variable.clone(), "of the environment".into())];
+            let (_, said) = gateway.run(&["check", "--offline"], SOON).await?;
+            ensure!(
+                said.contains("the environment: kafka.properties.security.protocol"),
+                "{file} {variable}: {said}"
+            );
+        }
+    }
     Ok(())
 }
 

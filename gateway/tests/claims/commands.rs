@@ -1,15 +1,16 @@
 //! What head office sends through Kafka reaches the terminals.
 
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use comptoir_harness::MqttProbe;
+use comptoir_harness::{Gateway, GatewayConfig, Kafka, Mosquitto, MqttProbe, Scratch, within};
 use comptoir_wire as wire;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::json;
 
-use crate::shop::{SOON, STORE, Shop};
+use crate::shop::{GATEWAY, SOON, STORE, Shop};
 
 async fn send(shop: &Shop, key: &str, command: &str) -> Result<()> {
     let producer: FutureProducer = ClientConfig::new()
@@ -78,5 +79,93 @@ async fn a_command_reaches_its_terminal_in_the_terminals_own_encoding() -> Resul
         .next_where(SOON, |got| got.payload == r#"{"type":"reboot"}"#)
         .await?;
     ensure!(again.topic.contains("till-json"), "{}", again.topic);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_till_that_has_sold_nothing_yet_is_reached_too() -> Result<()> {
+    let mut shop = Shop::open().await?;
+    let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
+    probe.subscribe("pos/+/+/commands").await?;
+    let (text, message) = (
+        "Bonjour",
+        json!({"type": "message", "text": "Bonjour"}).to_string(),
+    );
+    // They say so while the gateway is away: what the MQTT broker has kept must count.
+    shop.gateway.kill9()?;
+    for till in [&format!("{STORE}/till-new"), "lyon-2/till-new"] {
+        probe
+            .publish_retained(&format!("pos/{till}/status"), "online")
+            .await?;
+    }
+    shop.gateway.start_again()?;
+    for (key, till) in [
+        (STORE, format!("{STORE}/till-new")),
+        ("lyon-2", "lyon-2/till-new".to_owned()),
+        ("lyon-2/till-new", "lyon-2/till-new".to_owned()),
+    ] {
+        send(&shop, key, &message).await?;
+        let got = probe.next(SOON).await?;
+        ensure!(
+            got.topic == format!("pos/{till}/commands"),
+            "{key}: {}",
+            got.topic
+        );
+        ensure!(wire::Command::decode(&got.payload) == Ok(wire::Command::Message(wire::Message { text })));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_the_mqtt_broker_does_not_take_holds_up_nothing() -> Result<()> {
+    let mosquitto = Mosquitto::start_with("max_packet_size 20000").await?;
+    let mut shop = Shop::open_with(Kafka::shared().await.brokers(), |mut config| {
+        config.mqtt_url = mosquitto.url();
+        config
+    })
+    .await?;
+    let mut probe = MqttProbe::connect(&mosquitto.url()).await?;
+    probe.subscribe("pos/+/+/commands").await?;
+    let key = format!("{STORE}/till-json");
+    let message = |text: &str| json!({"type": "message", "text": text}).to_string();
+    send(&shop, &key, &message(&"x".repeat(20_000))).await?;
+    send(&shop, &key, &message("Bonjour")).await?;
+    let got = probe.next(SOON).await?;
+    ensure!(got.payload == message("Bonjour"), "{got:?}");
+    let (_, metrics) = shop.gateway.get("/metrics").await?;
+    ensure!(metrics.contains("comptoir_mqtt_refused_total 1"), "{metrics}");
+    ensure!(
+        shop.gateway.log().contains("larger than it takes"),
+        "{}",
+        shop.gateway.log()
+    );
+    ensure!(shop.gateway.terminate().await?.success());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_mqtt_brokers_access_list_refuses_is_said() -> Result<()> {
+    let scratch = Scratch::new("access-list")?;
+    let list = scratch.join("acl");
+    fs::write(&list, "topic read #\ntopic write pos/+/+/payments\n")?;
+    let mosquitto = Mosquitto::start_with(&format!("acl_file {}", list.display())).await?;
+    let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
+    gateway.wait_ready().await?;
+    let mut probe = MqttProbe::connect(&mosquitto.url()).await?;
+    for n in 0..3 {
+        let payment = json!({"payment_id": format!("p-{n}"), "order_id": "o", "amount": 1, "method": "Cash",
+            "status": "SUCCESS"});
+        probe
+            .publish(&format!("pos/{STORE}/till-{n}/payments"), payment.to_string())
+            .await?;
+    }
+    within("the acks to be refused", SOON, async || {
+        let (_, metrics) = gateway.get("/metrics").await?;
+        ensure!(metrics.contains("comptoir_mqtt_refused_total 3"), "{metrics}");
+        Ok(())
+    })
+    .await?;
+    let said = gateway.log().matches("NotAuthorized").count();
+    ensure!(said == 1, "once, and not {said} times: {}", gateway.log());
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use comptoir_harness::Reader;
 use comptoir_harness::{Gateway, GatewayConfig, Kafka, PosSim, audit, free_port, fresh_prefix, within};
 
-use crate::shop::{GATEWAY, LATER, STORE};
+use crate::shop::{GATEWAY, LATER, SOON, STORE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tills_on_the_built_in_broker_lose_nothing_though_it_dies_with_the_gateway() -> Result<()> {
@@ -60,5 +60,23 @@ async fn tills_on_the_built_in_broker_lose_nothing_though_it_dies_with_the_gatew
         &Reader::new(kafka.brokers()).read(&topics, LATER).await?,
     );
     ensure!(audit.is_clean() && audit.records == events as usize, "{audit}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_reached_on_the_one_address_it_listens_on() -> Result<()> {
+    // All of 127.0.0.0/8 is this machine, and what listens on one of them is not reached on another.
+    let listen = format!("127.0.0.2:{}", free_port()?);
+    let mut config = GatewayConfig::new(STORE, "mqtt://127.0.0.1:1");
+    config.extra = format!("mqtt.embedded = \"{listen}\"");
+    let mut gateway = Gateway::spawn(GATEWAY, config)?;
+    gateway.wait_ready().await?;
+    within("the built-in MQTT broker to be reached", SOON, async || {
+        let status = gateway.get_json("/api/gateway").await?;
+        ensure!(status["mqtt"]["state"] == "up", "{}", status["mqtt"]);
+        Ok(())
+    })
+    .await?;
+    ensure!(gateway.terminate().await?.success());
     Ok(())
 }

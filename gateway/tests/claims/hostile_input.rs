@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, ensure};
-use comptoir_harness::{MqttProbe, Reader, within};
+use comptoir_harness::{Kafka, MqttProbe, Reader, within};
 use comptoir_wire as wire;
 use serde_json::{Value, json};
 
@@ -101,6 +101,44 @@ async fn what_cannot_be_decoded_is_kept_whole_and_the_rest_goes_on() -> Result<(
     let (exit, listed) = shop.gateway.run(&["dead-letters", "list"], SOON).await?;
     ensure!(exit.success() && listed.lines().count() == count, "{listed}");
     ensure!(listed.contains("amount: must not be negative"), "{listed}");
+    Ok(())
+}
+
+/// Larger than Kafka's own default takes.
+const LARGE: usize = 1_500_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_is_too_large_for_its_kafka_is_cut_and_holds_nothing_up() -> Result<()> {
+    for properties in ["", "kafka.properties.\"message.max.bytes\" = 1000000"] {
+        let kafka = Kafka::shared().await;
+        let mut shop = Shop::open_with(kafka.brokers(), |mut config| {
+            config.kafka_brokers = None;
+            config.extra = properties.to_owned();
+            config
+        })
+        .await?;
+        // Not as the gateway would make it.
+        kafka.create_topics(&[(&shop.topic("dead-letters"), 1)]).await?;
+        let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
+        let topic = format!("pos/{STORE}/till-1/payments");
+        probe.publish(&topic, vec![0xa5; LARGE]).await?;
+        // They are behind it in the same transaction.
+        let count = 2_500;
+        probe
+            .publish_all((1..=count).map(|seq| (topic.clone(), numbered(9, seq).into(), false)))
+            .await?;
+        ensure!(shop.gateway.terminate().await?.success());
+        shop.gateway.config().kafka_brokers = Some(shop.brokers.clone());
+        shop.gateway.start_again()?;
+        shop.gateway.wait_ready().await?;
+        shop.drained(u64::from(count) + 1, SOON).await?;
+        let dead = Reader::new(&shop.brokers)
+            .read(&[shop.topic("dead-letters")], LATER)
+            .await?;
+        ensure!(dead.len() == 1 && dead[0].value.len() < LARGE, "{properties}");
+        ensure!(dead[0].header("ce_cutfrom") == Some("1500000"));
+        ensure!(shop.records().await?.len() == count as usize, "{properties}");
+    }
     Ok(())
 }
 

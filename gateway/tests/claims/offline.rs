@@ -1,6 +1,6 @@
 //! Kafka away: everything else goes on, and nothing is lost when it is back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use comptoir_harness::{Gateway, GatewayConfig, Kafka, Mosquitto, PosSim, within};
@@ -83,6 +83,26 @@ async fn sigterm_ends_it_in_time_even_while_kafka_hangs() -> Result<()> {
     shop.gateway.wait_ready().await?;
     shop.drained(2, LATER).await?;
     ensure!(shop.records().await?.len() == 2, "neither lost nor doubled");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_does_not_wait_for_a_kafka_that_is_away() -> Result<()> {
+    let mosquitto = Mosquitto::start().await?;
+    let config = GatewayConfig::new(STORE, &mosquitto.url()).kafka("127.0.0.1:1", "");
+    let mut gateway = Gateway::spawn(GATEWAY, config)?;
+    gateway.wait_ready().await?;
+    let (status, _, body) = gateway.post_json("/api/orders", &json!({})).await?;
+    ensure!(status == 201, "{body}");
+    let begun = Instant::now();
+    ensure!(gateway.terminate().await?.success());
+    // Its patience with Kafka is 20 s, and the end's own limit 8 s.
+    ensure!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    let log = gateway.log();
+    ensure!(
+        log.contains("stopped") && !log.contains("did not end in time"),
+        "{log}"
+    );
     Ok(())
 }
 

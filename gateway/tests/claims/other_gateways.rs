@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, within};
+use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, within};
 use serde_json::json;
 
 use crate::shop::{GATEWAY, LATER, SOON, Shop};
@@ -90,4 +90,66 @@ async fn a_second_gateway_of_the_same_store_fences_the_first_and_nothing_is_doub
     keys.sort_unstable();
     ensure!(keys == ["o-1", "o-2", "o-3"], "{keys:?}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_that_share_an_mqtt_broker_hear_each_its_own_stores() -> Result<()> {
+    let mosquitto = Mosquitto::start().await?;
+    let mut gateways = Vec::new();
+    for store in ["paris-1", "lyon-2"] {
+        let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(store, &mosquitto.url()))?;
+        gateway.wait_ready().await?;
+        connected(&gateway).await?;
+        // Until now it heard all, and the MQTT broker has kept that.
+        ensure!(gateway.terminate().await?.success());
+        gateway.config().extra = format!("mqtt.stores = [\"{store}\"]");
+        gateways.push(gateway);
+    }
+    let mut probe = MqttProbe::connect(&mosquitto.url()).await?;
+    let mut sell = async |id: &str| {
+        for store in ["paris-1", "lyon-2"] {
+            let payment = json!({"payment_id": id, "order_id": store, "amount": 1, "method": "Cash",
+                "status": "SUCCESS"});
+            probe
+                .publish(&format!("pos/{store}/till-1/payments"), payment.to_string())
+                .await?;
+        }
+        anyhow::Ok(())
+    };
+    // While they are away, and while they are there.
+    sell("p-1").await?;
+    for gateway in &mut gateways {
+        gateway.start_again()?;
+        gateway.wait_ready().await?;
+        connected(gateway).await?;
+    }
+    sell("p-2").await?;
+    for (gateway, store) in gateways.iter_mut().zip(["paris-1", "lyon-2"]) {
+        within("its own two sales", SOON, async || {
+            let status = gateway.get_json("/api/gateway").await?;
+            ensure!(status["journal"]["events"] == 2, "{}", status["journal"]);
+            Ok(())
+        })
+        .await?;
+        // In order: what came before is committed.
+        ensure!(gateway.terminate().await?.success());
+        gateway.start_again()?;
+        gateway.wait_ready().await?;
+        let page = gateway.get_json("/api/payments").await?;
+        let items = page["items"].as_array().context("items")?;
+        ensure!(
+            items.len() == 2 && items.iter().all(|sale| sale["store"] == store),
+            "{page}"
+        );
+    }
+    Ok(())
+}
+
+async fn connected(gateway: &Gateway) -> Result<()> {
+    within("the MQTT broker to be reached", SOON, async || {
+        let status = gateway.get_json("/api/gateway").await?;
+        ensure!(status["mqtt"]["state"] == "up", "{}", status["mqtt"]);
+        Ok(())
+    })
+    .await
 }
