@@ -54,7 +54,7 @@ pub enum Heard<'p> {
     Safe(u32),
     /// An ack that says nothing new, or of another epoch.
     OldAck,
-    /// An ack beyond all that this terminal sold: its epoch was used before. Format the queue once it is empty.
+    /// An ack beyond all that this terminal sent: its epoch was used before. What it has not sent needs another's.
     ForeignAck,
     /// What head office wants.
     Command(Command<'p>),
@@ -100,6 +100,8 @@ pub struct Uplink {
     ack: String<MAX_TOPIC>,
     commands: String<MAX_TOPIC>,
     window: Window,
+    /// Nothing was ever acked under this epoch, as far as the queue knows.
+    untried: bool,
 }
 
 impl Uplink {
@@ -120,6 +122,7 @@ impl Uplink {
             ack: topic(Leaf::Ack),
             commands: topic(Leaf::Commands),
             window: Window::resume(queue.epoch(), queue.acked(), queue.newest(), settings),
+            untried: queue.newest() == 0,
         }
     }
 
@@ -164,6 +167,9 @@ impl Uplink {
     /// Publishes the next event, if there is one to be published now. To be called until it gives
     /// [`Spoke::Nothing`]. `random` is uniform over all of `u32`; the buffer is for the frame.
     ///
+    /// Of an epoch that is new, one event goes ahead and the others wait for its ack: had another used the epoch
+    /// before, acks beyond that one event tell, and nothing that was never sent is taken for safe.
+    ///
     /// # Errors
     /// The client's, or the queue's.
     pub async fn speak<M, Q>(
@@ -180,6 +186,9 @@ impl Uplink {
         Q: Frames,
     {
         self.window.expire(now);
+        if self.untried && self.window.in_flight() > 0 {
+            return Ok(Spoke::Nothing);
+        }
         let Some(send) = self.window.send(now, random) else {
             return Ok(Spoke::Nothing);
         };
@@ -216,10 +225,13 @@ impl Uplink {
     pub fn hear<'p>(&mut self, topic: &str, payload: &'p [u8], now: Millis, random: u32) -> Heard<'p> {
         if topic == self.ack {
             match Ack::decode(payload) {
-                Ok(ack) if ack.epoch == self.window.epoch() && ack.seq > self.window.newest() => {
+                Ok(ack) if ack.epoch == self.window.epoch() && ack.seq > self.window.sent() => {
                     Heard::ForeignAck
                 }
-                Ok(ack) if self.window.ack(ack, now, random) > 0 => Heard::Safe(ack.seq),
+                Ok(ack) if self.window.ack(ack, now, random) > 0 => {
+                    self.untried = false;
+                    Heard::Safe(ack.seq)
+                }
                 Ok(_) => Heard::OldAck,
                 Err(error) => Heard::Garbled(error),
             }

@@ -121,7 +121,7 @@ impl Window {
 
     /// Whether [`send`](Self::send) would give an event.
     pub fn can_send(&self) -> bool {
-        self.next <= self.sold && self.next - self.oldest() < self.settings.window
+        self.next <= self.sold && self.in_flight() < self.settings.window
     }
 
     /// Takes an ack; how many more events are safe by it, always the oldest. 0 for an ack of another epoch (a
@@ -200,6 +200,16 @@ impl Window {
     /// The highest number there is; 0 if there is none.
     pub fn newest(&self) -> u32 {
         self.sold
+    }
+
+    /// The highest number ever sent: no gateway can ack one above it.
+    pub fn sent(&self) -> u32 {
+        self.sent
+    }
+
+    /// Events on their way: sent, and not acked since.
+    pub fn in_flight(&self) -> u32 {
+        self.next - self.oldest()
     }
 
     /// Events in the queue: not yet acked.

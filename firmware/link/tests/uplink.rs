@@ -271,6 +271,43 @@ fn an_event_that_flash_lost_holds_up_no_other() {
     );
 }
 
+/// Whatever the order in which the retained ack of the life before arrives: before the first event, or after it.
+#[test]
+fn an_epoch_that_was_used_before_loses_nothing_to_its_old_acks() {
+    for (old, is_late) in [(40, false), (40, true), (100, false), (100, true), (300, true)] {
+        let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
+        let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
+        let mut uplink = link(&queue);
+        for seq in 1..=64 {
+            block_on(queue.push(seq, &frame(seq))).unwrap();
+            uplink.sold();
+        }
+        let (mut world, mut buffer) = (World::default(), Box::new([0; MAX_FRAME]));
+        block_on(uplink.greet(&mut world)).unwrap();
+        let mut speak = |uplink: &mut Uplink| {
+            (0..20)
+                .map(|_| block_on(uplink.speak(&mut world, &mut queue, 0, 0, &mut buffer)).unwrap())
+                .filter(|spoke| *spoke != Spoke::Nothing)
+                .count()
+        };
+        if is_late {
+            assert_eq!(speak(&mut uplink), 1, "more than one event went ahead");
+        }
+        let mut bytes = [0; Ack::MAX_BYTES];
+        let retained = Ack {
+            epoch: EPOCH,
+            seq: old,
+        }
+        .encode(&mut bytes)
+        .unwrap();
+        assert_eq!(
+            uplink.hear("pos/paris-1/till-1/ack", retained, 1, 0),
+            Heard::ForeignAck
+        );
+        assert_eq!(uplink.window().unacked(), 64);
+    }
+}
+
 #[test]
 fn what_is_heard_is_understood() {
     let mut flash = RamFlash::new(vec![0xff; LEN as usize]);

@@ -275,6 +275,22 @@ async fn a_seed_used_before_takes_other_names() {
     }
 }
 
+/// As many events as the window holds, fewer, and more: acks of the run before make none of this one's safe.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_run_again_arrives_again() {
+    for events in [40, 100, 300] {
+        let mosquitto = Mosquitto::start();
+        let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
+        for time in 1..=2 {
+            let mut plan = plan(&mosquitto, 1, 0.0, events);
+            quick(&mut plan);
+            let summary = run(plan).await.unwrap();
+            assert_eq!((summary.acked, summary.unacked), (events, 0));
+            assert_eq!(acker.total(), time * events);
+        }
+    }
+}
+
 /// Of every kind at once, but bits of the flash, which may lose what they hit.
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_lose_and_double_nothing() {

@@ -9,7 +9,7 @@ use comptoir_link::{Refusal, Settings, Spoke, Uplink};
 use comptoir_queue::{RamFlash, SaleQueue, block_on};
 use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
 use comptoir_wire::topic::Name;
-use comptoir_wire::{Currency, Event, Header, MAX_FRAME, decode, encode, set_oldest};
+use comptoir_wire::{Ack, Currency, Event, Header, MAX_FRAME, decode, encode, set_oldest};
 use embedded_svc::mqtt::client::asynch::Publish;
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 
@@ -95,10 +95,19 @@ fn published_here() -> Result<Published> {
         till.queued(seq);
         uplink.sold();
     }
-    while block_on(uplink.speak(&mut wire, &mut queue, 0, 0, &mut frame))
-        .map_err(|error| anyhow!("publish: {error}"))?
-        != Spoke::Nothing
-    {}
+    let mut speak = |uplink: &mut Uplink| -> Result<()> {
+        while block_on(uplink.speak(&mut wire, &mut queue, 0, 0, &mut frame))
+            .map_err(|error| anyhow!("publish: {error}"))?
+            != Spoke::Nothing
+        {}
+        Ok(())
+    };
+    // Of a new epoch, the first event goes ahead alone.
+    speak(&mut uplink)?;
+    let mut bytes = [0; Ack::MAX_BYTES];
+    let first = Ack { epoch, seq: 1 }.encode(&mut bytes)?;
+    uplink.hear(&format!("pos/{STORE}/{DEVICE}/ack"), first, 0, 0);
+    speak(&mut uplink)?;
     for (topic, payload) in wire.0 {
         record(&mut published, &topic, &payload)?;
     }
