@@ -52,7 +52,9 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         link: Link<'_>,
         frame: &mut [u8; MAX_FRAME],
     ) -> Result<(), Interruption> {
+        self.connected = None;
         let mut connection = self.connect(net, session, link, frame)?;
+        self.connected = Some(self.board.millis());
         self.board.say(format_args!("till: connected"));
         loop {
             self.sell(frame).map_err(Interruption::Fatal)?;
@@ -118,7 +120,11 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         let spoke = self.uplink.speak(&mut mqtt, &mut self.queue, now, random, frame);
         match net.drive(spoke, STEP, || {}).ok_or(SILENT)?? {
             Spoke::Published { .. } | Spoke::Nothing => {}
-            Spoke::Lost { seq } => self.board.say(format_args!("till: {seq} was damaged on flash")),
+            Spoke::Lost { seq } => {
+                // Kept for nothing: the till would wait for its ack for ever.
+                block_on(self.queue.delete_through(seq)).map_err(|_| Interruption::Fatal(Trouble::Delete))?;
+                self.board.say(format_args!("till: {seq} was damaged on flash"));
+            }
         }
         Ok(())
     }

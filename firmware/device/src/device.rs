@@ -32,6 +32,8 @@ pub struct Device<'b, B, P, F: MultiwriteNorFlash, const PAGES: usize> {
     pub random: Random,
     /// The event that comes next has no room.
     pub is_full: bool,
+    /// When the connection was made, if one was.
+    pub connected: Option<Millis>,
     /// Of the link, and of the whole board: what only acks feed.
     dogs: [Cell<Watchdog>; 2],
 }
@@ -57,6 +59,7 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
             queue,
             random,
             is_full: false,
+            connected: None,
             dogs: [PATIENCE, LAST_PATIENCE]
                 .map(|patience| Cell::new(Watchdog::new(patience, board.millis()))),
         }

@@ -73,6 +73,8 @@ impl<I: Io> Publish for Mqtt<'_, '_, '_, I> {
         match self.0.publish(publication).await {
             Ok(_) => Ok(0),
             Err(PubError::Session(error)) => Err(error.into()),
+            // Publishes that wait for their PUBACK leave it no room in the client's memory.
+            Err(PubError::Payload(_)) if !self.0.session().is_publish_quiescent() => Err(MqttError::Busy),
             Err(PubError::Payload(_)) => Err(MqttError::Lost),
         }
     }

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use comptoir_link::{Backoff, Identity, OFFLINE};
+use comptoir_link::{Backoff, Identity, Millis, OFFLINE};
 use comptoir_queue::{Opened, SaleQueue, block_on};
 use comptoir_terminal::{Autopilot, Catalogue, Random};
 use comptoir_wire::topic::Name;
@@ -28,6 +28,9 @@ const RECEIVE: usize = Command::MAX_BYTES + 256;
 const TRANSMIT: usize = MAX_FRAME + 512;
 /// Bytes on their way to the MQTT broker, and from it: more than a segment of Ethernet's size each.
 const TCP: usize = 1536;
+
+/// Milliseconds of a connection after which the next attempt is made soon.
+const HELD: Millis = 5_000;
 
 /// What is too large for the stack.
 pub struct Memory {
@@ -191,13 +194,15 @@ where
             Err(Interruption::Fatal(trouble)) => return Err(trouble),
             Err(Interruption::Link(trouble)) => board.say(format_args!("till: {trouble}")),
         }
+        // Who throws the till off at once is not asked all the time.
+        let held = device.connected.map_or(0, |since| board.millis() - since);
+        if held > HELD {
+            backoff.reset();
+        }
         let until = board.millis() + backoff.wait(device.random.next_u32());
         while board.millis() < until {
             net.poll();
             device.sell_offline(&mut memory.frame)?;
-        }
-        if device.queue.is_empty() || backoff.failures() > 8 {
-            backoff.reset();
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct Day {
     pub events: u32,
     /// Milliseconds between two of them.
     pub pace: u64,
+    /// Every so many orders has 250 lines.
+    pub long_every: u32,
 }
 
 /// How a life of the till ended.
@@ -63,7 +65,7 @@ pub struct World<'c> {
 impl World<'_> {
     fn turn(&mut self, micros: u64) {
         self.shore.turn(micros);
-        self.shop.turn(&mut self.shore);
+        self.shop.turn(&mut self.shore, micros);
         self.shore.turn(micros);
     }
 }
@@ -128,6 +130,11 @@ struct Machine<'w, 'c, S> {
 
 /// What unwinds the loop when the board is reset.
 struct Reset(u64);
+
+/// Ends this life of the till, from its script: the flash is what is left.
+pub fn pull_the_plug() -> ! {
+    resume_unwind(Box::new(Reset(0)))
+}
 
 impl<S: FnMut(&mut World<'_>, &Told, u64)> Board for Machine<'_, '_, S> {
     fn micros(&self) -> u64 {
@@ -199,7 +206,11 @@ pub fn live(
     let mut memory = Box::new(Memory::new());
     let life = AssertUnwindSafe(|| {
         let (queue, _): (SaleQueue<_, PAGES>, _) = open(&machine, flash, 0..SIZE, EPOCH, names)?;
-        let shift = Shift::new(Autopilot::new(7, queue.newest(), 5), day.events, day.pace);
+        let shift = Shift::new(
+            Autopilot::new(7, queue.newest(), day.long_every),
+            day.events,
+            day.pace,
+        );
         let random = Random::new(7 ^ start);
         run(&machine, end, link, queue, shift, random, &mut memory)
     });

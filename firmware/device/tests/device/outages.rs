@@ -9,10 +9,12 @@ use crate::shop::Mood;
 const DAY: Day = Day {
     events: 120,
     pace: 500,
+    long_every: 5,
 };
 const WITHOUT_END: Day = Day {
     events: 0,
     pace: 20_000,
+    long_every: 5,
 };
 /// Milliseconds without an ack until the till no longer feeds the board's watchdog.
 const LAST_PATIENCE: u64 = 600_000;
@@ -63,7 +65,11 @@ fn a_full_queue_is_shown_and_filled_again_once_there_is_room() {
         let (cable, mut flash) = (Cable::default(), blank());
         let mut world = World::new(&cable);
         world.shop.set(mood);
-        let day = Day { events: 900, pace: 0 };
+        let day = Day {
+            events: 900,
+            pace: 0,
+            long_every: 5,
+        };
         let mut sold = 0;
         let (ended, told) = live(&mut world, &mut flash, day, |world, told, _| {
             if sold == 0 && told.states.borrow().contains(&State::Full) {
@@ -100,7 +106,11 @@ fn is_reset(mood: Mood, unplugged: bool) {
     world.shop.set(Mood::Well);
     cable.pull(false);
     let events = u32::try_from(sold).unwrap() + 10;
-    let day = Day { events, pace: 20 };
+    let day = Day {
+        events,
+        pace: 20,
+        long_every: 5,
+    };
     let (ended, told) = live(&mut world, &mut flash, day, |_, _, _| {});
     assert_eq!(ended, Ended::Done, "{:#?}", told.lines.borrow());
     assert!(world.shop.journal.keys().copied().eq(1..=events));
@@ -126,13 +136,17 @@ fn a_till_that_sells_nothing_waits_for_ever() {
     let (cable, mut flash) = (Cable::default(), blank());
     let mut world = World::new(&cable);
     world.shop.set(Mood::Away);
-    let never = Day { events: 1, pace: 0 };
+    let never = Day {
+        events: 1,
+        pace: 0,
+        long_every: 5,
+    };
     // It is back after twice the patience; the event of this day is sold before, and acked at once.
     let (ended, _) = live(&mut world, &mut flash, never, |world, _, _| {
         world.shop.set(Mood::Well)
     });
     assert_eq!(ended, Ended::Done);
-    let mut connected_at = None;
+    let (mut connected_at, before) = (None, cable.attempts());
     let (ended, told) = live(&mut world, &mut flash, never, |world, _, now| {
         let mood = if now < 2 * LAST_PATIENCE {
             Mood::Away
@@ -146,4 +160,7 @@ fn a_till_that_sells_nothing_waits_for_ever() {
     });
     assert_eq!(ended, Ended::Done, "{:#?}", told.lines.borrow());
     assert!(connected_at.unwrap() >= 2 * LAST_PATIENCE);
+    // Every five seconds at most, but for the first few.
+    let attempts = cable.attempts() - before;
+    assert!((100..350).contains(&attempts), "{attempts} attempts");
 }

@@ -1,6 +1,6 @@
 //! The MQTT broker and the gateway behind it, in one: what they do is up to a [`Mood`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use comptoir_wire::{Ack, decode};
@@ -47,6 +47,13 @@ pub struct Shop {
     pub journal: BTreeMap<u32, Bytes>,
     /// What the gateway told the till last, retained.
     ack: Option<Ack>,
+    /// The till may give up events: its flash lost them.
+    pub gaps: bool,
+    /// Microseconds until a publish has its PUBACK.
+    pub slow: u64,
+    /// PUBACKs to come: when, and the packet's number.
+    pubacks: VecDeque<(u64, u16)>,
+    now: u64,
 }
 
 impl Shop {
@@ -58,6 +65,10 @@ impl Shop {
             status: Vec::new(),
             journal: BTreeMap::new(),
             ack: None,
+            gaps: false,
+            slow: 0,
+            pubacks: VecDeque::new(),
+            now: 0,
         }
     }
 
@@ -85,13 +96,18 @@ impl Shop {
         self.answer(Packet::Publish(publish));
     }
 
-    pub fn turn(&mut self, shore: &mut Shore<'_>) {
+    pub fn turn(&mut self, shore: &mut Shore<'_>, micros: u64) {
+        self.now = micros;
         if self.mood == Mood::Away {
             shore.refuse();
             return;
         }
         if shore.accept() {
             self.conversation = Conversation::default();
+            self.pubacks.clear();
+        }
+        while let Some((_, pkid)) = self.pubacks.pop_front_if(|(due, _)| *due <= micros) {
+            self.answer(Packet::PubAck(PubAck::new(pkid, None)));
         }
         let socket = shore.connection();
         let heard = &mut self.conversation.heard;
@@ -151,7 +167,7 @@ impl Shop {
             }
             Packet::Publish(publish) => {
                 assert_eq!(publish.qos, QoS::AtLeastOnce);
-                self.answer(Packet::PubAck(PubAck::new(publish.pkid, None)));
+                self.pubacks.push_back((self.now + self.slow, publish.pkid));
                 self.take(&publish);
             }
             Packet::PingReq(_) => self.answer(Packet::PingResp(PingResp)),
@@ -171,7 +187,10 @@ impl Shop {
         let frame = decode(&publish.payload).unwrap();
         assert_eq!(publish_topic, topic(frame.event.kind().as_str()));
         let header = frame.header;
-        let newest = self.newest();
+        let newest = match self.gaps {
+            true => self.newest().max(header.oldest - 1),
+            false => self.newest(),
+        };
         assert!(
             header.oldest <= newest + 1,
             "the till has deleted what no gateway has"
