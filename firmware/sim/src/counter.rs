@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comptoir_link::{Backoff, Heard, LinkError, Millis, Settings, Spoke, Uplink};
-use comptoir_queue::block_on;
+use comptoir_queue::{QueueError as FlashQueueError, block_on};
 use comptoir_terminal::{Catalogue, Ids};
 use comptoir_wire::topic::Name;
 use comptoir_wire::{Command, Currency, EncodeError, Header, MAX_FRAME, encode};
@@ -114,6 +114,7 @@ pub async fn run(options: Options) -> Result<(), CounterError> {
     let reading = tokio::task::spawn_blocking(move || read_keys(&sender));
     let worked = async {
         loop {
+            counter.look_for_room()?;
             let state = counter.state();
             terminal.draw(|frame| screen::draw(frame, &counter.desk, &state))?;
             tokio::select! {
@@ -239,16 +240,23 @@ impl<'t> Counter<'t> {
         Ok(())
     }
 
+    /// Whether the desk may begin an order.
+    fn look_for_room(&mut self) -> Result<(), CounterError> {
+        let Some(queue) = &mut self.queue else {
+            return Ok(());
+        };
+        let room = queue.has_room_for_all(self.desk.till.frames_ahead());
+        self.desk.is_full = !room.map_err(|error| self.unusable(error))?;
+        Ok(())
+    }
+
     /// What the till left goes to the queue; when this returns, it is there for good.
     async fn ring_up(&mut self) -> Result<(), CounterError> {
         while self.desk.till.has_events() {
             let Some(queue) = &mut self.queue else {
                 return Ok(());
             };
-            let room = queue.has_room();
-            let seq = queue.flash_queue().next_seq();
-            let room = room.map_err(|error| self.unusable(error))?;
-            let (Some(queue), Some(seq), true) = (&mut self.queue, seq, room) else {
+            let Some(seq) = queue.flash_queue().next_seq() else {
                 self.desk.say(|words| words.full, format_args!(""));
                 return Ok(());
             };
@@ -268,6 +276,10 @@ impl<'t> Counter<'t> {
             };
             let pushed = queue.push(seq, &buffer[..len]);
             let file = queue.sync();
+            if pushed == Err(FlashQueueError::Full) {
+                self.desk.say(|words| words.full, format_args!(""));
+                return Ok(());
+            }
             pushed.map_err(|error| self.unusable(error))?;
             if let Some(file) = file {
                 self.sync(file).await?;

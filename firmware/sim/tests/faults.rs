@@ -14,8 +14,8 @@ use comptoir_wire::{Ack, Currency, Header, MAX_FRAME, decode, encode, set_oldest
 use embedded_svc::mqtt::client::asynch::{Client, Publish};
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 
-const PAGES: usize = 14;
-const LEN: u32 = 16 * 4096;
+const PAGES: usize = 62;
+const LEN: u32 = 64 * 4096;
 const PERCENT: u8 = 5;
 const SETTINGS: Settings = Settings {
     window: 16,
@@ -167,7 +167,8 @@ fn live(
             world.turn();
             assert!(world.now < 4_000_000, "it hangs: {:?}", uplink.window());
             if queue.newest() < events {
-                autopilot.act(&mut till, &catalogue);
+                let has_room = block_on(queue.has_room_for_all(till.frames_ahead()))?;
+                autopilot.act(&mut till, &catalogue, has_room);
                 let seq = queue.next_seq().unwrap();
                 let time_ms = world.dice.clock(world.now).unwrap_or(world.now);
                 let header = Header {
@@ -187,8 +188,6 @@ fn live(
                             till.queued(seq);
                             uplink.sold();
                         }
-                        // The till waits.
-                        Err(QueueError::Full) => {}
                         Err(error) => return Err(error),
                     }
                 }

@@ -161,7 +161,7 @@ async fn waits_for_an_mqtt_broker_that_is_not_there_yet_and_sells_meanwhile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stopped_it_drains_and_tells_what_is_left() {
     let mosquitto = Mosquitto::start();
-    let _acker = Acker::start(
+    let acker = Acker::start(
         &mosquitto.broker(),
         Faults {
             ack_at_most: Some(5),
@@ -169,6 +169,7 @@ async fn stopped_it_drains_and_tells_what_is_left() {
         },
         false,
     );
+    acker.listens().await;
     let directory = tempfile::tempdir().unwrap();
     let mut plan = plan(&mosquitto, 2, 50.0, 1_000_000);
     plan.ledger = Some(directory.path().join("ledger"));
@@ -196,6 +197,7 @@ async fn stopped_it_drains_and_tells_what_is_left() {
 async fn a_queue_on_disk_goes_on_after_a_kill() {
     let mosquitto = Mosquitto::start();
     let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
+    acker.listens().await;
     let directory = tempfile::tempdir().unwrap();
     let queue = directory.path().join("queue");
     let pos_sim = |rate: &str, events: &str, seed: &str| {

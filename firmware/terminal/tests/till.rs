@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use comptoir_terminal::{
-    Autopilot, Cart, CartError, Catalogue, CatalogueError, Customer, DeliverTo, Discount, Ids, Payment,
-    Receipt, Till, TillError,
+    Autopilot, Cart, CartError, Catalogue, CatalogueError, Customer, DeliverTo, Discount, Ids, MAX_ATTEMPTS,
+    MAX_PARCELS, Payment, Receipt, Till, TillError, frames_ahead,
 };
 use comptoir_wire::topic::Name;
 use comptoir_wire::{
@@ -244,6 +244,26 @@ fn discounts_round_for_the_customer() {
     assert_eq!(cart.set_discount(Discount::Percent(101)), Err(CartError::Percent));
 }
 
+#[test]
+fn what_may_come_of_an_order_is_bounded() {
+    let (mut till, catalogue) = (till(), catalogue());
+    till.cart_mut()
+        .unwrap()
+        .add(catalogue.get(1).unwrap(), 1)
+        .unwrap();
+    till.check_out(None, None).unwrap();
+    till.queued(1);
+    for seq in 2..2 + u32::from(MAX_ATTEMPTS) {
+        assert_eq!(till.pay(DECLINED), Ok(0));
+        till.queued(seq);
+    }
+    assert_eq!(till.pay(CARD), Err(TillError::TooManyAttempts));
+    assert_eq!(till.cancel(), Ok(()));
+    let order = usize::from(MAX_ATTEMPTS) + 2 + 4;
+    assert_eq!(till.frames_ahead().count(), order);
+    assert_eq!(frames_ahead(MAX_PARCELS).count(), order + 3 * MAX_PARCELS);
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Add(usize, u32),
@@ -346,7 +366,7 @@ fn the_autopilots_day_is_the_same_for_the_same_seed_and_does_all_there_is() {
         Autopilot::stock(&mut catalogue);
         let (mut autopilot, mut words) = (Autopilot::new(seed, from, 50), Vec::new());
         while words.len() < 3000 {
-            autopilot.act(&mut till, &catalogue);
+            autopilot.act(&mut till, &catalogue, true);
             words.extend(queue(&mut till, &mut next));
         }
         words

@@ -80,7 +80,7 @@ fn published_here() -> Result<Published> {
     let mut frame = [0; MAX_FRAME];
     let (mut wire, mut published) = (Wire(Vec::new()), Published::new());
     while let Some(seq) = queue.next_seq().filter(|&seq| seq <= EVENTS) {
-        autopilot.act(&mut till, &catalogue);
+        autopilot.act(&mut till, &catalogue, true);
         let header = Header {
             epoch,
             seq,

@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use comptoir_device::{Board, Link, Memory, Shift, State, Trouble, open, run};
-use comptoir_queue::{RamFlash, SaleQueue};
+use comptoir_queue::{RamFlash, SaleQueue, block_on};
 use comptoir_terminal::{Autopilot, Random};
 use comptoir_wire::topic::Name;
+use comptoir_wire::{Event, MAX_FRAME, decode};
 
 use crate::cable::Cable;
 use crate::shop::{DEVICE, STORE, Shop};
@@ -31,6 +33,17 @@ pub type Flash = RamFlash<Vec<u8>, PAGE>;
 
 pub fn blank() -> Flash {
     RamFlash::new(vec![0xff; SIZE as usize])
+}
+
+/// Gives the events that the flash holds, oldest first.
+pub fn held(flash: &mut Flash, mut sink: impl FnMut(&Event<'_>)) {
+    let (mut queue, _): (SaleQueue<_, PAGES>, _) = block_on(SaleQueue::open(flash, 0..SIZE, EPOCH)).unwrap();
+    let mut buffer = vec![0; MAX_FRAME];
+    let read = queue.read(1, &mut buffer, |_, frame| {
+        sink(&decode(frame).unwrap().event);
+        ControlFlow::Continue(())
+    });
+    block_on(read).unwrap();
 }
 
 /// What a person at the till does.

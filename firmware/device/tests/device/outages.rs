@@ -1,9 +1,12 @@
 //! It sells through any outage of the network, and delivers when that is over. What hangs for too long ends in a reset.
 
+use std::collections::HashMap;
+
 use comptoir_device::State;
+use comptoir_wire::Event;
 
 use crate::cable::Cable;
-use crate::machine::{BITES, Day, Ended, World, blank, live};
+use crate::machine::{BITES, Day, Ended, World, blank, held, live, pull_the_plug};
 use crate::shop::Mood;
 
 const DAY: Day = Day {
@@ -85,6 +88,45 @@ fn a_full_queue_is_shown_and_filled_again_once_there_is_room() {
         assert!(world.shop.journal.keys().copied().eq(1..=day.events));
         assert_eq!(told.states.borrow().last(), Some(&State::Idle));
     }
+}
+
+/// Full is told before a sale: whoever has begun to pay ends it, whatever the gateway does.
+#[test]
+fn a_full_queue_leaves_no_order_half_paid() {
+    let (cable, mut flash) = (Cable::default(), blank());
+    let mut world = World::new(&cable);
+    world.shop.set(Mood::NoGateway);
+    let day = Day {
+        events: 0,
+        pace: 0,
+        long_every: 5,
+    };
+    let mut full_at = None;
+    live(&mut world, &mut flash, day, |_, told, now| {
+        if told.states.borrow().last() == Some(&State::Full) {
+            full_at.get_or_insert(now);
+        }
+        if full_at.is_some_and(|at| now > at + 60_000) {
+            pull_the_plug();
+        }
+    });
+    assert!(full_at.is_some());
+    let mut lives = HashMap::<String, Vec<String>>::new();
+    held(&mut flash, |event| {
+        let word = match event {
+            Event::Order(order) => order.status.to_string(),
+            Event::Payment(payment) => payment.status.to_string(),
+            Event::Delivery(delivery) => delivery.status.to_string(),
+        };
+        lives.entry(event.order_id().to_owned()).or_default().push(word);
+    });
+    assert!(lives.len() > 20, "{lives:#?}");
+    let ends = ["Completed", "Cancelled", "Delivered"];
+    let half: Vec<_> = lives
+        .values()
+        .filter(|life| !ends.contains(&life.last().unwrap().as_str()))
+        .collect();
+    assert!(half.is_empty(), "{half:#?}");
 }
 
 /// However busy the link is meanwhile: connecting, pinging, publishing, taking PUBACKs.

@@ -55,6 +55,8 @@ pub struct Desk {
     pub language: Language,
     /// When a delivery is to arrive.
     pub date: Date,
+    /// No order may begin: the queue may have no room for all that comes of it.
+    pub is_full: bool,
 }
 
 impl Desk {
@@ -67,6 +69,7 @@ impl Desk {
             said: String::new(),
             language,
             date,
+            is_full: false,
         }
     }
 
@@ -105,6 +108,10 @@ impl Desk {
     }
 
     fn key_while_selling(&mut self, key: Key) -> Result<(), TillError> {
+        if self.is_full && matches!(key, Key::Char('c' | 'l' | 'r')) {
+            self.say(|words| words.full, format_args!(""));
+            return Ok(());
+        }
         let last = self.catalogue.products().len().saturating_sub(1);
         match key {
             Key::Up => self.at = self.at.saturating_sub(1),
@@ -336,6 +343,21 @@ pub mod tests {
         press(&mut desk, "19⌫⎋");
         assert!(desk.typing.is_none() && desk.till.current().is_some());
         assert_eq!(press(&mut desk, "1⏎")[0], "Cash SUCCESS");
+    }
+
+    #[test]
+    fn a_full_queue_is_told_before_the_sale_and_ends_none_that_has_begun() {
+        let mut desk = desk(Language::English);
+        assert_eq!(press(&mut desk, "+c"), ["Pending 250"]);
+        desk.is_full = true;
+        assert_eq!(
+            press(&mut desk, "32"),
+            ["Credit Card FAILED", "Credit Card SUCCESS", "Completed 250"]
+        );
+        assert_eq!(press(&mut desk, "+clr"), Vec::<String>::new());
+        assert!(desk.said.starts_with("The queue is full"), "{}", desk.said);
+        desk.is_full = false;
+        assert_eq!(press(&mut desk, "c"), ["Pending 250"]);
     }
 
     #[test]

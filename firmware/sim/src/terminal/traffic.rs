@@ -110,11 +110,14 @@ impl Terminal {
                 self.format()?;
             }
             let Some(queue) = &mut self.queue else { break };
-            // A till says that there is no room before a sale, not after it.
-            match queue.has_room() {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => return Err(self.flash_failed(error)),
+            match self
+                .source
+                .frames_ahead()
+                .map(|lens| queue.has_room_for_all(lens))
+            {
+                None | Some(Ok(true)) => {}
+                Some(Ok(false)) => break,
+                Some(Err(error)) => return Err(self.flash_failed(error)),
             }
             let Some(seq) = queue.flash_queue().next_seq() else {
                 self.jammed = true;
