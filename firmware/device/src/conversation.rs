@@ -163,7 +163,7 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
                 ));
             }
             Heard::ForeignAck => self.board.say(format_args!(
-                "till: acked beyond what was sold: was this seed used before?"
+                "till: acked beyond what was sent: this epoch was used before"
             )),
             Heard::Garbled(_) => self
                 .board

@@ -46,8 +46,10 @@ pub struct Settings<'a> {
     pub pace: u64,
     /// Every so many orders has 250 lines; 0: none has.
     pub long_every: u32,
-    /// Of all that is random.
+    /// Of the autopilot.
     pub seed: u64,
+    /// Of a queue that is new; drawn by the board if it is not given.
+    pub epoch: Option<u32>,
 }
 
 fn value<'a, T: core::str::FromStr>(key: &'static str, value: &str) -> Result<T, SettingsError<'a>> {
@@ -82,6 +84,7 @@ impl<'a> Settings<'a> {
             pace: 500,
             long_every: 50,
             seed: 1,
+            epoch: None,
         };
         for pair in text.split(';').filter(|pair| !pair.is_empty()) {
             let (key, given) = pair.split_once('=').ok_or(SettingsError::NoValue(pair))?;
@@ -93,6 +96,7 @@ impl<'a> Settings<'a> {
                 "pace" => settings.pace = value("pace", given)?,
                 "long_every" => settings.long_every = value("long_every", given)?,
                 "seed" => settings.seed = value("seed", given)?,
+                "epoch" => settings.epoch = Some(value("epoch", given)?),
                 _ => return Err(SettingsError::UnknownKey(key)),
             }
         }
@@ -123,6 +127,7 @@ mod tests {
         let error = |text| Settings::parse(text).unwrap_err();
         assert_eq!(error("port=65536"), SettingsError::BadValue("port"));
         assert_eq!(error("events=4294967296"), SettingsError::BadValue("events"));
+        assert_eq!(error("epoch=-1"), SettingsError::BadValue("epoch"));
         assert_eq!(error("pace=-1"), SettingsError::BadValue("pace"));
         assert_eq!(error("store=a/b"), SettingsError::BadValue("store"));
         assert_eq!(error("device="), SettingsError::BadValue("device"));
