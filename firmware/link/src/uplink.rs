@@ -122,7 +122,7 @@ impl Uplink {
             ack: topic(Leaf::Ack),
             commands: topic(Leaf::Commands),
             window: Window::resume(queue.epoch(), queue.acked(), queue.newest(), settings),
-            untried: queue.newest() == 0,
+            untried: queue.acked() == 0,
         }
     }
 

@@ -68,7 +68,8 @@ impl Window {
 
     /// An epoch found in the queue after a restart: `acked` were acked, `sold` is the highest number given.
     ///
-    /// What lies between may have been sent before the restart, so acks for it are believed.
+    /// What lies between may have been sent before the restart, so acks for it are believed. While nothing of an epoch is
+    /// acked, only its first event is ever sent ([`Uplink::speak`](crate::Uplink::speak)): then no more than that.
     pub fn resume(epoch: u32, acked: u32, sold: u32, settings: Settings) -> Self {
         // As in `sell`: no event has the last number.
         let sold = sold.min(u32::MAX - 1);
@@ -81,7 +82,7 @@ impl Window {
             },
             acked,
             next: acked + 1,
-            sent: sold,
+            sent: if acked == 0 { sold.min(1) } else { sold },
             sold,
             backoff: Backoff::new(settings.resend, settings.resend_max),
             deadline: None,

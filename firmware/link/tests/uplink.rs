@@ -274,13 +274,17 @@ fn an_event_that_flash_lost_holds_up_no_other() {
 /// Whatever the order in which the retained ack of the life before arrives: before the first event, or after it.
 #[test]
 fn an_epoch_that_was_used_before_loses_nothing_to_its_old_acks() {
-    for (old, is_late) in [(40, false), (40, true), (100, false), (100, true), (300, true)] {
+    let cases = [(40, false), (40, true), (100, false), (100, true), (300, true)];
+    for ((old, is_late), restarts) in cases.into_iter().flat_map(|case| [(case, false), (case, true)]) {
         let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
         let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
         let mut uplink = link(&queue);
         for seq in 1..=64 {
             block_on(queue.push(seq, &frame(seq))).unwrap();
             uplink.sold();
+        }
+        if restarts {
+            uplink = link(&queue);
         }
         let (mut world, mut buffer) = (World::default(), Box::new([0; MAX_FRAME]));
         block_on(uplink.greet(&mut world)).unwrap();

@@ -293,6 +293,21 @@ async fn the_same_run_again_arrives_again() {
     }
 }
 
+/// Also of terminals whose power is about to go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_used_before_takes_other_names_under_power_cuts() {
+    let mosquitto = Mosquitto::start();
+    let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
+    for time in 1..=2 {
+        let mut plan = plan(&mosquitto, 20, 0.0, 2_000);
+        quick(&mut plan);
+        plan.faults = faults::Faults::default().with(faults::Kind::Power, 50);
+        let summary = run(plan).await.unwrap();
+        assert_eq!((summary.acked, summary.unacked, summary.lost), (2_000, 0, 0));
+        assert_eq!(acker.total(), time * 2_000);
+    }
+}
+
 /// Of every kind at once, but bits of the flash, which may lose what they hit.
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_lose_and_double_nothing() {
