@@ -26,6 +26,7 @@ use crate::dialect::Dialect;
 use crate::faults::{Dice, Faults};
 use crate::invent;
 use crate::plan::Broker;
+use crate::pulse::{Feel, Pulse};
 use crate::queue::{FlashError, Queue, QueueError, failed};
 use crate::session::{Session, SessionError};
 use crate::tally::{Clock, Tally};
@@ -82,7 +83,7 @@ enum Line<'t> {
     Unplugged,
     Waiting(Millis),
     Connecting(JoinHandle<Result<Session, SessionError>>),
-    Up(Box<Client<'t>>),
+    Up { client: Box<Client<'t>>, pulse: Pulse },
 }
 
 struct Counter<'t> {
@@ -151,7 +152,7 @@ fn read_keys(keys: &mpsc::Sender<Key>) {
             continue;
         }
         let key = match key.code {
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Key::Char('q'),
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Key::Interrupt,
             KeyCode::Up => Key::Up,
             KeyCode::Down => Key::Down,
             KeyCode::Enter => Key::Enter,
@@ -206,7 +207,7 @@ impl<'t> Counter<'t> {
             link: match self.line {
                 Line::Unplugged => Shown::Unplugged,
                 Line::Waiting(_) | Line::Connecting(_) => Shown::Connecting,
-                Line::Up(_) => Shown::Connected,
+                Line::Up { .. } => Shown::Connected,
             },
             acked: window.oldest() - 1,
             newest: window.newest(),
@@ -303,7 +304,7 @@ impl<'t> Counter<'t> {
     /// Waits until the line has something to do. Dropping the future loses nothing.
     async fn line_ready(&mut self) {
         match &mut self.line {
-            Line::Up(client) => {
+            Line::Up { client, .. } => {
                 // What is wrong with it shows when it is read.
                 let _ = client.session().ready().await;
             }
@@ -327,8 +328,11 @@ impl<'t> Counter<'t> {
                 Ok(Ok(session)) => self.greet(session),
                 _ => self.wait(),
             },
-            Line::Up(mut client) => match self.talk(&mut client, now)? {
-                true => Line::Up(client),
+            Line::Up {
+                mut client,
+                mut pulse,
+            } => match self.talk(&mut client, &mut pulse, now)? {
+                true => Line::Up { client, pulse },
                 false => self.wait(),
             },
             other => other,
@@ -346,16 +350,36 @@ impl<'t> Counter<'t> {
         match block_on(self.uplink.greet(&mut client)) {
             Ok(()) => {
                 self.backoff.reset();
-                Line::Up(Box::new(client))
+                let now = self.clock.millis();
+                Line::Up {
+                    client: Box::new(client),
+                    pulse: Pulse::new(now),
+                }
             }
             Err(_) => self.wait(),
         }
     }
 
     /// Whether the connection is still one.
-    fn talk(&mut self, client: &mut Client<'t>, now: Millis) -> Result<bool, CounterError> {
-        if client.turn(now).and_then(|()| client.session().read()).is_err() {
-            return Ok(false);
+    fn talk(
+        &mut self,
+        client: &mut Client<'t>,
+        pulse: &mut Pulse,
+        now: Millis,
+    ) -> Result<bool, CounterError> {
+        match client.turn(now).and_then(|()| client.session().read()) {
+            Ok(true) => pulse.heard(now),
+            Ok(false) => {}
+            Err(_) => return Ok(false),
+        }
+        match pulse.feel(now) {
+            Feel::Well => {}
+            Feel::Quiet => {
+                if client.session().ping().is_err() {
+                    return Ok(false);
+                }
+            }
+            Feel::Dead => return Ok(false),
         }
         let (uplink, desk) = (&mut self.uplink, &mut self.desk);
         let mut safe = None;
@@ -392,10 +416,15 @@ impl<'t> Counter<'t> {
                 self.desk.say(|words| words.safe, format_args!(" {seq}"));
             }
         }
-        self.publish(client, now)
+        self.publish(client, pulse, now)
     }
 
-    fn publish(&mut self, client: &mut Client<'t>, now: Millis) -> Result<bool, CounterError> {
+    fn publish(
+        &mut self,
+        client: &mut Client<'t>,
+        pulse: &mut Pulse,
+        now: Millis,
+    ) -> Result<bool, CounterError> {
         loop {
             let Some(queue) = &mut self.queue else {
                 return Ok(true);
@@ -414,7 +443,13 @@ impl<'t> Counter<'t> {
                 Err(LinkError::Queue(error)) => return Err(self.unusable(error).into()),
             }
         }
-        Ok(client.write().is_ok())
+        let Ok(went) = client.write() else {
+            return Ok(false);
+        };
+        if went {
+            pulse.spoke(now);
+        }
+        Ok(true)
     }
 
     fn delete_through(&mut self, seq: u32) -> Result<(), CounterError> {
@@ -427,7 +462,7 @@ impl<'t> Counter<'t> {
 
     /// Says goodbye, if there is a connection.
     async fn leave(mut self) {
-        if let Line::Up(mut client) = std::mem::replace(&mut self.line, Line::Unplugged) {
+        if let Line::Up { mut client, .. } = std::mem::replace(&mut self.line, Line::Unplugged) {
             // Whatever comes of it, the last will says the same.
             let _ = block_on(self.uplink.part(&mut *client));
             let _ = client.into_session().close().await;

@@ -26,8 +26,9 @@ use crate::dialect::Dialect;
 use crate::faults::Dice;
 use crate::ledger::{Ledger, LedgerError, Sold};
 use crate::plan::Plan;
+use crate::pulse::{Feel, Pulse};
 use crate::queue::{FlashError, Queue, QueueError, failed};
-use crate::session::{KEEP_ALIVE, Session, SessionError};
+use crate::session::{Session, SessionError};
 use crate::source::Source;
 use crate::tally::{Clock, Tally};
 
@@ -259,21 +260,20 @@ impl Terminal {
         let shared = Arc::clone(&self.shared);
         let mut client = Client::new(session, self.dialect, self.dice.fork(), &shared.tally);
         block_on(self.uplink.greet(&mut client))?;
-        let (mut heard, mut spoke) = (self.now(), self.now());
+        let mut pulse = Pulse::new(self.now());
         let mut timer = pin!(sleep_until(Instant::now()));
         loop {
             client.turn(self.now())?;
             self.hear(&mut client)?;
             self.sell().await?;
             let now = self.now();
-            if now >= heard + 2 * SILENCE {
-                return Err(SessionError::Silent.into());
-            }
-            if now >= spoke + SILENCE {
-                client.session().ping()?;
+            match pulse.feel(now) {
+                Feel::Well => {}
+                Feel::Quiet => client.session().ping()?,
+                Feel::Dead => return Err(SessionError::Silent.into()),
             }
             if self.speak(&mut client, now)? {
-                spoke = now;
+                pulse.spoke(now);
             }
             if self.is_done() {
                 // All that mattered is acked; a goodbye that fails changes nothing.
@@ -281,9 +281,11 @@ impl Terminal {
                 let _ = client.into_session().close().await;
                 return Ok(End::Done);
             }
-            let silent = (heard + 2 * SILENCE).min(spoke + SILENCE);
             let deadlines = [self.uplink.window().deadline(), client.deadline()];
-            let wake = deadlines.into_iter().flatten().fold(silent, Millis::min);
+            let wake = deadlines
+                .into_iter()
+                .flatten()
+                .fold(pulse.deadline(), Millis::min);
             let wake = Instant::from_std(shared.clock.instant(wake));
             // Acks move the deadline away all the time. Moving the timer is dear; waking too early costs one
             // turn.
@@ -295,7 +297,7 @@ impl Terminal {
                 ready = client.session().ready(), if !hung => {
                     ready.map_err(SessionError::from)?;
                     if client.session().read()? {
-                        heard = self.now();
+                        pulse.heard(self.now());
                     }
                 }
                 () = self.more() => {}
@@ -375,6 +377,3 @@ impl Terminal {
         failed(&self.name(), self.queue.as_mut().map(Queue::flash), error)
     }
 }
-
-/// Milliseconds of silence after which a terminal pings; twice as long, and the connection counts as lost.
-const SILENCE: Millis = KEEP_ALIVE as Millis * 1000;

@@ -16,6 +16,8 @@ pub enum Key {
     Escape,
     Backspace,
     Char(char),
+    /// Ctrl-C: ends it, whatever is going on.
+    Interrupt,
 }
 
 /// What a key asks for that is not the till's.
@@ -85,6 +87,9 @@ impl Desk {
 
     /// Takes a key.
     pub fn key(&mut self, key: Key) -> Wish {
+        if key == Key::Interrupt {
+            return Wish::Quit;
+        }
         if let Some(typed) = self.typing.take() {
             self.type_on(typed, key);
             return Wish::Nothing;
@@ -365,5 +370,8 @@ pub mod tests {
         let mut desk = desk(Language::English);
         let keys = ['q', 'n', 'k'].map(|key| desk.key(Key::Char(key)));
         assert_eq!(keys, [Wish::Quit, Wish::Plug, Wish::PowerCut]);
+        desk.key(Key::Char('d'));
+        assert_eq!(desk.key(Key::Char('q')), Wish::Nothing);
+        assert_eq!(desk.key(Key::Interrupt), Wish::Quit);
     }
 }
