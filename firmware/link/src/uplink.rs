@@ -86,11 +86,15 @@ pub enum Spoke {
 /// Who connects: for the client's configuration.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// `{store}-{device}`.
-    pub client_id: String<MAX_TOPIC>,
+    /// `{store}_{device}`: no name has an underscore, so no two terminals have the same. Two names of full length go
+    /// without it, and no others do: clients take 64 bytes.
+    pub client_id: String<MAX_CLIENT_ID>,
     /// Topic of the last will, retained at QoS 1; its payload is [`OFFLINE`].
     pub status: String<MAX_TOPIC>,
 }
+
+/// Bytes of a client id, at most.
+const MAX_CLIENT_ID: usize = 64;
 
 /// One terminal's link.
 #[derive(Debug)]
@@ -115,7 +119,7 @@ impl Uplink {
         let topic = |leaf| text(format_args!("{}", Topic { store, device, leaf }));
         Self {
             identity: Identity {
-                client_id: text(format_args!("{store}-{device}")),
+                client_id: client_id(store, device),
                 status: topic(Leaf::Status),
             },
             events: Kind::ALL.map(|kind| topic(Leaf::Event(kind))),
@@ -243,9 +247,18 @@ impl Uplink {
     }
 }
 
+fn client_id(store: Name<'_>, device: Name<'_>) -> String<MAX_CLIENT_ID> {
+    let is_long = store.len() + device.len() == MAX_CLIENT_ID;
+    let between = if is_long { "" } else { "_" };
+    let mut id = String::new();
+    // Names have 32 bytes at most.
+    let _ = write!(id, "{store}{between}{device}");
+    id
+}
+
 fn text(args: fmt::Arguments<'_>) -> String<MAX_TOPIC> {
     let mut text = String::new();
-    // Names are bounded, and a client id is shorter than the longest topic.
+    // Names are bounded, and so are topics.
     let _ = text.write_fmt(args);
     text
 }

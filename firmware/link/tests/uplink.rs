@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use comptoir_link::{Heard, LinkError, Refusal, Settings, Spoke, Uplink};
 use comptoir_queue::{RamFlash, SaleQueue, block_on};
@@ -313,11 +313,32 @@ fn an_epoch_that_was_used_before_loses_nothing_to_its_old_acks() {
 }
 
 #[test]
+fn no_two_terminals_have_the_same_client_id() {
+    let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
+    let (queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
+    let id = |store: &str, device: &str| {
+        let names = (Name::new(store).unwrap(), Name::new(device).unwrap());
+        let uplink = Uplink::new(names.0, names.1, &queue, Settings::default());
+        uplink.identity().client_id.to_string()
+    };
+    let long = "x".repeat(32);
+    let ids = [
+        id("north", "east-till-1"),
+        id("north-east", "till-1"),
+        id(&long, &long),
+        id(&long, &long[1..]),
+        id(&long[1..], &long),
+    ];
+    assert!(ids.iter().all(|id| id.len() <= 64));
+    assert_eq!(HashSet::from(ids).len(), 5);
+}
+
+#[test]
 fn what_is_heard_is_understood() {
     let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
     let (queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
     let mut uplink = link(&queue);
-    assert_eq!(uplink.identity().client_id, "paris-1-till-1");
+    assert_eq!(uplink.identity().client_id, "paris-1_till-1");
     let mut buffer = [0; 64];
     let beyond = Ack { epoch: EPOCH, seq: 9 }.encode(&mut buffer).unwrap().to_vec();
     assert_eq!(
