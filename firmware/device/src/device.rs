@@ -17,7 +17,8 @@ const PACE: Pace = Pace {
     resend: 2_000,
     resend_max: 30_000,
 };
-/// Milliseconds without an ack, while events wait, until the link is made anew, and until the board is.
+/// Milliseconds without an ack, while events wait, until the link is made anew, and until the board is, once nothing is at
+/// its till.
 const PATIENCE: Millis = 120_000;
 const LAST_PATIENCE: Millis = 600_000;
 
@@ -143,14 +144,15 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         }
     }
 
-    /// Shows the state and feeds the board's watchdog, unless nothing was acked for far too long. Gives whether
-    /// the link is to be made anew; its patience then begins again, the board's does not.
+    /// Shows the state and feeds the board's watchdog, unless nothing was acked for far too long and nothing is at the till
+    /// that a reset would end. Gives whether the link is to be made anew; its patience then begins again, the board's does
+    /// not.
     pub fn turn(&self, state: State) -> bool {
         let (now, unacked) = (self.board.millis(), self.queue.len());
         self.board.show(state);
         let [of_link, of_board] = &self.dogs;
         let mut dog = of_board.get();
-        if !dog.expired(now, unacked) {
+        if !dog.expired(now, unacked) || !self.till.is_idle() {
             self.board.alive();
         }
         of_board.set(dog);

@@ -204,6 +204,11 @@ impl Till {
         &self.parcels
     }
 
+    /// Whether nothing is at the till that a restart would end: no cart, no order being paid, no delivery under way.
+    pub fn is_idle(&self) -> bool {
+        self.cart.is_empty() && self.current.is_none() && self.parcels.is_empty() && self.events.is_empty()
+    }
+
     /// The ids of this till's orders.
     pub fn ids(&self) -> &Ids {
         &self.ids
