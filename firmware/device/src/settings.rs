@@ -40,6 +40,8 @@ pub struct Settings<'a> {
     pub device: Name<'a>,
     /// The MQTT broker's port.
     pub port: u16,
+    /// Its password for the user `{store}/{device}`; empty: it asks for none.
+    pub password: &'a str,
     /// The autopilot sells until the queue has given this number; 0: without end.
     pub events: u32,
     /// Milliseconds between two events.
@@ -80,6 +82,7 @@ impl<'a> Settings<'a> {
             store: name("store", "paris-1")?,
             device: name("device", "till-1")?,
             port: 1883,
+            password: "",
             events: 0,
             pace: 500,
             long_every: 50,
@@ -92,6 +95,7 @@ impl<'a> Settings<'a> {
                 "store" => settings.store = name("store", given)?,
                 "device" => settings.device = name("device", given)?,
                 "port" => settings.port = value("port", given)?,
+                "password" => settings.password = given,
                 "events" => settings.events = value("events", given)?,
                 "pace" => settings.pace = value("pace", given)?,
                 "long_every" => settings.long_every = value("long_every", given)?,

@@ -9,13 +9,15 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use comptoir_harness::{ConfirmedSale, EmulatedTill, Kafka, LedgerLine};
+use comptoir_harness::{
+    ConfirmedSale, EmulatedTill, Gateway, GatewayConfig, Kafka, LedgerLine, Mosquitto, within,
+};
 use comptoir_queue::{Opened, RamFlash, SaleQueue, block_on};
 use comptoir_wire::{MAX_FRAME, decode};
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
-use crate::shop::{LATER, SOON, STORE, Shop};
+use crate::shop::{GATEWAY, LATER, SOON, STORE, Shop};
 
 const DEVICE: &str = "till-7";
 const SECTOR: usize = EmulatedTill::SECTOR;
@@ -220,6 +222,32 @@ async fn a_till_whose_plug_is_pulled_again_and_again_loses_and_doubles_nothing()
         resets: 1,
     };
     day.sell().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_till_with_its_password_sells_through_the_packaged_mosquitto() -> Result<()> {
+    let user = format!("{STORE}/{DEVICE}");
+    let mosquitto = Mosquitto::start_as_packaged(&[("gateway", "secret"), (&user, "its own")]).await?;
+    let port = mosquitto.port();
+    let url = format!("mqtt://gateway:secret@127.0.0.1:{port}");
+    let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &url))?;
+    gateway.wait_ready().await?;
+    let settings = format!("store={STORE};device={DEVICE};port={port};events=20;pace=5");
+    let mut stranger = EmulatedTill::new(&settings)?;
+    stranger.switch_on()?;
+    within("the stranger to be refused", SOON, async || {
+        let log = stranger.log();
+        ensure!(log.contains("refuses the connection"), "{log}");
+        Ok(())
+    })
+    .await?;
+    let mut till = EmulatedTill::new(&format!("{settings};password=its own"))?;
+    till.switch_on()?;
+    // It ends when all is acked.
+    let end = till.finish(SOON).await?;
+    ensure!(end.success(), "the till: {end}\n{}", till.log());
+    ensure!(!stranger.log().contains("till: connected") && !till.log().contains("its own"));
+    Ok(())
 }
 
 /// Under an old one, old acks would make new events safe.

@@ -68,6 +68,7 @@ pub fn run(tree: usize) -> Result<(), &'static str> {
         device: settings.device,
         broker: HOST,
         port: settings.port,
+        password: settings.password,
         mac: nic.mac(),
     };
     let autopilot = Autopilot::new(settings.seed, queue.newest(), settings.long_every);

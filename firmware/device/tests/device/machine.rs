@@ -12,7 +12,7 @@ use comptoir_wire::topic::Name;
 use comptoir_wire::{Event, MAX_FRAME, decode};
 
 use crate::cable::Cable;
-use crate::shop::{DEVICE, STORE, Shop};
+use crate::shop::{DEVICE, PASSWORD, STORE, Shop};
 use crate::shore::{ADDRESS, PORT, Shore};
 
 /// Milliseconds without [`Board::alive`] until the hardware resets the board.
@@ -212,6 +212,7 @@ pub fn live(
     let link = Link {
         store: names.0,
         device: names.1,
+        password: PASSWORD,
         broker: ADDRESS,
         port: PORT,
         mac: [2, 0, 0, 0, 0, 7],

@@ -13,6 +13,7 @@ use crate::shore::Shore;
 
 pub const STORE: &str = "paris-1";
 pub const DEVICE: &str = "till-7";
+pub const PASSWORD: &str = "correct horse";
 /// Without a reason: all went well.
 const DISCONNECT: [u8; 2] = [0xe0, 0];
 
@@ -145,7 +146,10 @@ impl Shop {
 
     fn hear(&mut self, packet: Packet) {
         match packet {
-            Packet::Connect(_, will, _) => {
+            Packet::Connect(_, will, login) => {
+                let login = login.unwrap();
+                assert_eq!(login.username, format!("{STORE}/{DEVICE}"));
+                assert_eq!(login.password, PASSWORD);
                 assert_eq!(will.unwrap().message, "offline");
                 self.connects += 1;
                 self.answer(Packet::ConnAck(ConnAck {
