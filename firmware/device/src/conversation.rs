@@ -117,7 +117,9 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         frame: &mut [u8; MAX_FRAME],
     ) -> Result<(), Interruption> {
         let (now, random, mut mqtt) = (self.board.millis(), self.random.next_u32(), Mqtt(connection));
-        let spoke = self.uplink.speak(&mut mqtt, &mut self.queue, now, random, frame);
+        let spoke = self
+            .uplink
+            .speak(&mut mqtt, MqttError::is_busy, &mut self.queue, now, random, frame);
         match net.drive(spoke, STEP, || {}).ok_or(SILENT)?? {
             Spoke::Published { .. } | Spoke::Nothing => {}
             Spoke::Lost { seq } => {

@@ -1,6 +1,5 @@
 //! The `embedded-svc` traits over minimq.
 
-use comptoir_link::Refusal;
 use embedded_svc::mqtt::client::asynch::{Client, Publish};
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 use minimq::{Connection, Error, Io, PubError, Publication, TopicFilter};
@@ -14,8 +13,9 @@ pub enum MqttError {
     Lost,
 }
 
-impl Refusal for MqttError {
-    fn is_busy(&self) -> bool {
+impl MqttError {
+    /// Whether there will be room for what was refused.
+    pub fn is_busy(&self) -> bool {
         *self == Self::Busy
     }
 }

@@ -31,7 +31,7 @@ mod window;
 
 pub use backoff::Backoff;
 pub use frames::Frames;
-pub use uplink::{Heard, Identity, LinkError, OFFLINE, ONLINE, Refusal, Spoke, Uplink};
+pub use uplink::{Heard, Identity, LinkError, OFFLINE, ONLINE, Spoke, Uplink};
 pub use watchdog::Watchdog;
 pub use window::{Send, Settings, Window};
 

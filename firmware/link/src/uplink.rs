@@ -21,12 +21,6 @@ pub const ONLINE: &[u8] = b"online";
 /// And of one that is not: its last will.
 pub const OFFLINE: &[u8] = b"offline";
 
-/// Client errors that are no end of the connection.
-pub trait Refusal {
-    /// Nothing was published for want of room, and there will be room.
-    fn is_busy(&self) -> bool;
-}
-
 /// Why nothing was published.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LinkError<M, F> {
@@ -169,7 +163,8 @@ impl Uplink {
     }
 
     /// Publishes the next event, if there is one to be published now. To be called until it gives
-    /// [`Spoke::Nothing`]. `random` is uniform over all of `u32`; the buffer is for the frame.
+    /// [`Spoke::Nothing`]. `random` is uniform over all of `u32`; the buffer is for the frame. `is_busy` says of the
+    /// client's error whether nothing was published for want of room, and there will be room: no end of the connection.
     ///
     /// Of an epoch that is new, one event goes ahead and the others wait for its ack: had another used the epoch
     /// before, acks beyond that one event tell, and nothing that was never sent is taken for safe.
@@ -179,6 +174,7 @@ impl Uplink {
     pub async fn speak<M, Q>(
         &mut self,
         mqtt: &mut M,
+        is_busy: impl Fn(&M::Error) -> bool,
         queue: &mut Q,
         now: Millis,
         random: u32,
@@ -186,7 +182,6 @@ impl Uplink {
     ) -> Result<Spoke, LinkError<M::Error, Q::Error>>
     where
         M: Publish,
-        M::Error: Refusal,
         Q: Frames,
     {
         self.window.expire(now);
@@ -217,7 +212,7 @@ impl Uplink {
                 seq: send.seq,
                 again: send.again,
             }),
-            Err(error) if error.is_busy() => {
+            Err(error) if is_busy(&error) => {
                 self.window.retract(send);
                 Ok(Spoke::Nothing)
             }

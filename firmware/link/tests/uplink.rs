@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use comptoir_link::{Heard, LinkError, Refusal, Settings, Spoke, Uplink};
+use comptoir_link::{Heard, LinkError, Settings, Spoke, Uplink};
 use comptoir_queue::{RamFlash, SaleQueue, block_on};
 use comptoir_wire::topic::Name;
 use comptoir_wire::{
@@ -25,10 +25,8 @@ enum Trouble {
     Gone,
 }
 
-impl Refusal for Trouble {
-    fn is_busy(&self) -> bool {
-        *self == Self::Busy
-    }
+fn is_busy(trouble: &Trouble) -> bool {
+    *trouble == Trouble::Busy
 }
 
 /// An MQTT broker and a gateway behind it; `faults` decides what happens to each event.
@@ -150,7 +148,7 @@ fn deliver(uplink: &mut Uplink, queue: &mut Queue<'_>, world: &mut World) -> (u3
         now += 20;
         assert!(now < 1_000_000, "it hangs at {}", uplink.window().oldest());
         loop {
-            match block_on(uplink.speak(world, queue, now, 1 << 31, &mut buffer)) {
+            match block_on(uplink.speak(world, is_busy, queue, now, 1 << 31, &mut buffer)) {
                 Ok(Spoke::Nothing) => break,
                 Ok(Spoke::Published { .. }) => {}
                 Ok(Spoke::Lost { seq }) => lost.push(seq),
@@ -234,7 +232,7 @@ proptest! {
         }
         let (mut world, mut buffer) = (World::default(), Box::new([0; MAX_FRAME]));
         for _ in 0..sent {
-            block_on(uplink.speak(&mut world, &mut queue, 0, 0, &mut buffer)).unwrap();
+            block_on(uplink.speak(&mut world, is_busy, &mut queue, 0, 0, &mut buffer)).unwrap();
         }
         for (topic, payload) in &heard {
             let heard = uplink.hear(topic, payload, 1, 0);
@@ -290,7 +288,7 @@ fn an_epoch_that_was_used_before_loses_nothing_to_its_old_acks() {
         block_on(uplink.greet(&mut world)).unwrap();
         let mut speak = |uplink: &mut Uplink| {
             (0..20)
-                .map(|_| block_on(uplink.speak(&mut world, &mut queue, 0, 0, &mut buffer)).unwrap())
+                .map(|_| block_on(uplink.speak(&mut world, is_busy, &mut queue, 0, 0, &mut buffer)).unwrap())
                 .filter(|spoke| *spoke != Spoke::Nothing)
                 .count()
         };
@@ -310,6 +308,33 @@ fn an_epoch_that_was_used_before_loses_nothing_to_its_old_acks() {
         );
         assert_eq!(uplink.window().unacked(), 64);
     }
+}
+
+/// A client of somebody else's, whose errors are no types of ours.
+struct Foreign;
+
+impl ErrorType for Foreign {
+    type Error = std::num::TryFromIntError;
+}
+
+impl Publish for Foreign {
+    async fn publish(&mut self, _: &str, _: QoS, _: bool, _: &[u8]) -> Result<MessageId, Self::Error> {
+        u8::try_from(256).map(MessageId::from)
+    }
+}
+
+#[test]
+fn any_client_that_has_the_traits_will_do() {
+    let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
+    let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
+    let mut uplink = link(&queue);
+    block_on(queue.push(1, &frame(1))).unwrap();
+    uplink.sold();
+    let mut buffer = Box::new([0; MAX_FRAME]);
+    let busy = block_on(uplink.speak(&mut Foreign, |_| true, &mut queue, 0, 0, &mut buffer));
+    assert_eq!(busy, Ok(Spoke::Nothing));
+    let lost = block_on(uplink.speak(&mut Foreign, |_| false, &mut queue, 0, 0, &mut buffer));
+    assert!(matches!(lost, Err(LinkError::Mqtt(_))));
 }
 
 #[test]

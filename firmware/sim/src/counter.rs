@@ -429,9 +429,14 @@ impl<'t> Counter<'t> {
             let Some(queue) = &mut self.queue else {
                 return Ok(true);
             };
-            let spoke = self
-                .uplink
-                .speak(client, queue, now, rand::random(), &mut self.buffer);
+            let spoke = self.uplink.speak(
+                client,
+                SessionError::is_busy,
+                queue,
+                now,
+                rand::random(),
+                &mut self.buffer,
+            );
             match block_on(spoke) {
                 Ok(Spoke::Nothing) => break,
                 Ok(Spoke::Published { .. }) => {}

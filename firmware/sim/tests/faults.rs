@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use comptoir_link::{Heard, LinkError, Refusal, Settings, Spoke, Uplink};
+use comptoir_link::{Heard, LinkError, Settings, Spoke, Uplink};
 use comptoir_queue::{Opened, QueueError, RamError, RamFlash, SaleQueue, block_on};
 use comptoir_sim::faults::{Dice, Fate, Faults, Kind};
 use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
@@ -28,12 +28,6 @@ type Queue<'f> = SaleQueue<&'f mut Flash, PAGES>;
 
 #[derive(Debug)]
 struct Gone;
-
-impl Refusal for Gone {
-    fn is_busy(&self) -> bool {
-        false
-    }
-}
 
 /// A frame as if nothing had been acked yet: what it says of that is of the moment it is sent.
 fn first_sent(frame: &[u8]) -> Vec<u8> {
@@ -197,7 +191,7 @@ fn live(
             loop {
                 let random = world.random.next_u32();
                 let now = world.now;
-                match block_on(uplink.speak(world, &mut queue, now, random, &mut buffer)) {
+                match block_on(uplink.speak(world, |Gone| false, &mut queue, now, random, &mut buffer)) {
                     Ok(Spoke::Nothing) => break,
                     Ok(Spoke::Published { .. }) => {}
                     Ok(Spoke::Lost { seq }) => panic!("{seq} was lost"),

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use anyhow::{Result, anyhow, ensure};
 use comptoir_harness::{EmulatedTill, Gateway, GatewayConfig, Mosquitto, MqttProbe};
-use comptoir_link::{Refusal, Settings, Spoke, Uplink};
+use comptoir_link::{Settings, Spoke, Uplink};
 use comptoir_queue::{RamFlash, SaleQueue, block_on};
 use comptoir_terminal::{Autopilot, Catalogue, Ids, Till};
 use comptoir_wire::topic::Name;
@@ -40,21 +40,18 @@ fn record(published: &mut Published, topic: &str, payload: &[u8]) -> Result<()> 
 /// Takes the place of an MQTT client.
 struct Wire(Vec<(String, Vec<u8>)>);
 
-#[derive(Debug)]
-struct Never(Infallible);
-
-impl Refusal for Never {
-    fn is_busy(&self) -> bool {
-        match self.0 {}
-    }
-}
-
 impl ErrorType for Wire {
-    type Error = Never;
+    type Error = Infallible;
 }
 
 impl Publish for Wire {
-    async fn publish(&mut self, topic: &str, _: QoS, _: bool, payload: &[u8]) -> Result<MessageId, Never> {
+    async fn publish(
+        &mut self,
+        topic: &str,
+        _: QoS,
+        _: bool,
+        payload: &[u8],
+    ) -> Result<MessageId, Infallible> {
         self.0.push((topic.to_owned(), payload.to_vec()));
         Ok(0)
     }
@@ -98,7 +95,7 @@ fn published_here() -> Result<Published> {
         uplink.sold();
     }
     let mut speak = |uplink: &mut Uplink| -> Result<()> {
-        while block_on(uplink.speak(&mut wire, &mut queue, 0, 0, &mut frame))
+        while block_on(uplink.speak(&mut wire, |error| match *error {}, &mut queue, 0, 0, &mut frame))
             .map_err(|error| anyhow!("publish: {error}"))?
             != Spoke::Nothing
         {}

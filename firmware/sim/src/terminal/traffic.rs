@@ -14,6 +14,7 @@ use crate::dialect::Dialect;
 use crate::faults::Kind;
 use crate::ledger::Sold;
 use crate::queue::Queue;
+use crate::session::SessionError;
 
 thread_local! {
     /// For a frame. It is large, and no terminal needs it between two turns.
@@ -220,8 +221,12 @@ impl Terminal {
                 break Ok(());
             };
             let random = self.rng.next_u32();
-            let spoke = BUFFER
-                .with_borrow_mut(|buffer| block_on(self.uplink.speak(client, queue, now, random, buffer)));
+            let spoke = BUFFER.with_borrow_mut(|buffer| {
+                block_on(
+                    self.uplink
+                        .speak(client, SessionError::is_busy, queue, now, random, buffer),
+                )
+            });
             match spoke {
                 Ok(Spoke::Published { seq, again: resent }) => {
                     published += 1;
