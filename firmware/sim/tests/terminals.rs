@@ -199,7 +199,7 @@ async fn a_queue_on_disk_goes_on_after_a_kill() {
     let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
     acker.listens().await;
     let directory = tempfile::tempdir().unwrap();
-    let queue = directory.path().join("queue");
+    let (queue, ledger) = (directory.path().join("queue"), directory.path().join("ledger"));
     let pos_sim = |rate: &str, events: &str, seed: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pos-sim"));
         let address = format!("mqtt://127.0.0.1:{}", mosquitto.broker().port());
@@ -217,6 +217,8 @@ async fn a_queue_on_disk_goes_on_after_a_kill() {
             .args(["--events", events, "--seed", seed])
             .arg("--queue")
             .arg(&queue)
+            .arg("--ledger")
+            .arg(&ledger)
             .stderr(Stdio::null());
         command
     };
@@ -243,6 +245,20 @@ async fn a_queue_on_disk_goes_on_after_a_kill() {
         (summary["sold"].as_u64(), summary["unacked"].as_u64()),
         (Some(300), Some(0))
     );
+    // What was acked stands in the ledger, whichever of the runs it was acked in.
+    let ledger = std::fs::read_to_string(ledger).unwrap();
+    let acked: HashSet<String> = ledger
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|line| line["acked"].is_string())
+        .filter_map(|line| Some(line["ce_id"].as_str()?.to_owned()))
+        .collect();
+    for ((terminal, epoch), count) in acker.counts() {
+        for seq in 1..=count {
+            let name = format!("{terminal}/{epoch}/{seq}");
+            assert!(acked.contains(&name), "{name} is not in the ledger");
+        }
+    }
     // Without holes from 1 on: the acker takes no others.
     assert!(acker.total() >= before + 300);
     assert_eq!(
@@ -387,23 +403,27 @@ async fn ctrl_c_drains_and_a_second_one_does_not() {
             .stderr(Stdio::null());
         command.spawn().unwrap()
     };
-    let ctrl_c = |child: &Child| {
+    use rustix::process::Signal;
+    let send = |child: &Child, signal| {
         let id = rustix::process::Pid::from_child(child);
-        rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+        rustix::process::kill_process(id, signal).unwrap();
     };
     let mut hopeless = pos_sim();
     tokio::time::sleep(Duration::from_millis(700)).await;
-    ctrl_c(&hopeless);
+    send(&hopeless, Signal::INT);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(hopeless.try_wait().unwrap(), None, "nobody acks, so it waits");
-    ctrl_c(&hopeless);
+    send(&hopeless, Signal::INT);
     assert_eq!(hopeless.wait().unwrap().code(), Some(1));
 
     let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
-    let mut drained = pos_sim();
-    until("an event", || acker.total() > 10).await;
-    ctrl_c(&drained);
-    assert_eq!(drained.wait().unwrap().code(), Some(0));
+    for signal in [Signal::INT, Signal::TERM] {
+        let before = acker.total();
+        let mut drained = pos_sim();
+        until("an event", || acker.total() > before + 10).await;
+        send(&drained, signal);
+        assert_eq!(drained.wait().unwrap().code(), Some(0));
+    }
 }
 
 #[test]

@@ -63,6 +63,10 @@ impl Terminal {
         let count = self.sold.partition_point(|sold| sold.seq <= seq);
         let acked = || self.sold.iter().take(count);
         self.write(acked(), Some(now))?;
+        // Flash in files outlives a kill, so what is deleted from it has to stand in the ledger before.
+        if let (Some(ledger), true) = (&self.shared.ledger, self.shared.plan.queue.is_some()) {
+            ledger.flush()?;
+        }
         let published = acked().map(|sold| sold.published);
         // After a power cut in the middle of deleting, some are acked again.
         let news = seq.saturating_sub(self.settled);
