@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use comptoir_terminal::{
     Autopilot, Cart, CartError, Catalogue, CatalogueError, Customer, DeliverTo, Discount, Ids, MAX_ATTEMPTS,
-    MAX_PARCELS, Payment, Receipt, Till, TillError, frames_ahead,
+    MAX_PARCELS, Payment, Product, Receipt, Till, TillError, frames_ahead,
 };
 use comptoir_wire::topic::Name;
 use comptoir_wire::{
@@ -139,6 +139,44 @@ fn cash_with_change_after_a_declined_card() {
     assert_eq!(till.refund(), Err(TillError::Unknown));
     assert_eq!(till.pay(CARD), Err(TillError::NotPaying));
     assert_eq!(till.check_out(None, None), Err(TillError::EmptyCart));
+}
+
+/// Also with names of the largest size, sums of the largest, and a currency without minor units.
+#[test]
+fn a_receipt_is_forty_columns_wide() {
+    for (code, sum) in [("EUR", "10.00"), ("JPY", "1000"), ("KWD", "1.000")] {
+        let currency = Currency::parse(code).unwrap();
+        let ids = Ids::new(
+            Name::new("paris-1").unwrap(),
+            Name::new("till-1").unwrap(),
+            0xabcd,
+        );
+        let mut till = Till::new(ids, currency);
+        let cart = till.cart_mut().unwrap();
+        for (name, unit_price) in [("é".repeat(32), 500), ("x".repeat(64), 500)] {
+            let name = name.as_str().try_into().unwrap();
+            cart.add(&Product { name, unit_price }, 1).unwrap();
+        }
+        let receipt = Receipt::new(&till, currency, Some(1000)).to_string();
+        assert!(
+            receipt.lines().all(|line| line.chars().count() <= 40),
+            "{receipt}"
+        );
+        let total = receipt.lines().find(|line| line.starts_with("Total")).unwrap();
+        assert_eq!(*total, format!("Total {code:<18}{sum:>16}"));
+    }
+    let mut till = till();
+    let name = "dear".try_into().unwrap();
+    let dear = Product {
+        name,
+        unit_price: MAX_AMOUNT,
+    };
+    till.cart_mut().unwrap().add(&dear, 1).unwrap();
+    let receipt = Receipt::new(&till, Currency::EUR, Some(MAX_AMOUNT)).to_string();
+    assert!(
+        receipt.lines().all(|line| line.chars().count() <= 40),
+        "{receipt}"
+    );
 }
 
 #[test]

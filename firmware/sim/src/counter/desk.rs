@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use comptoir_terminal::{Catalogue, DeliverTo, Discount, Ids, Money, Payment, Till, TillError};
+use comptoir_terminal::{Catalogue, DeliverTo, Discount, Ids, Money, Payment, Receipt, Till, TillError};
 use comptoir_wire::{Currency, Date, DeliveryStatus, PaymentMethod};
 
 use super::words::{Language, Words};
@@ -57,6 +57,8 @@ pub struct Desk {
     pub language: Language,
     /// When a delivery is to arrive.
     pub date: Date,
+    /// Of the order that was paid last, until the next one's cart is filled.
+    pub receipt: Option<String>,
     /// No order may begin: the queue may have no room for all that comes of it.
     pub is_full: bool,
 }
@@ -71,6 +73,7 @@ impl Desk {
             said: String::new(),
             language,
             date,
+            receipt: None,
             is_full: false,
         }
     }
@@ -154,6 +157,7 @@ impl Desk {
             Key::Char('1') => self.typing = Some((Typing::Cash, String::new())),
             Key::Char('2') => {
                 self.till.pay(card(true))?;
+                self.print(None);
                 self.say(|words| words.paid, format_args!(""));
             }
             Key::Char('3') => {
@@ -175,6 +179,7 @@ impl Desk {
             return Ok(());
         };
         let cart = self.till.cart_mut()?;
+        self.receipt = None;
         let changed = if by > 0 {
             cart.add(product, 1)
         } else {
@@ -222,6 +227,7 @@ impl Desk {
                 };
                 match self.till.pay(Payment::Cash(given)) {
                     Ok(change) => {
+                        self.print(Some(given));
                         let change = Money::new(change);
                         self.say(|words| words.change, format_args!(" {change}"));
                     }
@@ -229,6 +235,11 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// Of the order that is paid now: its cart is emptied when its events are in the queue.
+    fn print(&mut self, given: Option<u64>) {
+        self.receipt = Some(Receipt::new(&self.till, Currency::EUR, given).to_string());
     }
 
     /// Tells people what happened.
@@ -295,6 +306,12 @@ pub mod tests {
         let words = press(&mut desk, "++↓+-+d10⏎c120⏎");
         assert_eq!(words, ["Pending 612", "Cash SUCCESS", "Completed 612"]);
         assert_eq!(desk.said, "Paid. Change 13.88");
+        let receipt = desk.receipt.clone().unwrap();
+        assert!(receipt.starts_with("o-paris-1-till-1-7-1\n"), "{receipt}");
+        assert!(
+            receipt.contains("Croissant\n") && receipt.ends_with("13.88\n"),
+            "{receipt}"
+        );
         assert_eq!(press(&mut desk, "r"), ["Cancelled 612"]);
         assert_eq!(desk.said, "Refunded 6.12");
     }
