@@ -107,7 +107,10 @@ impl Shop {
             self.conversation = Conversation::default();
             self.pubacks.clear();
         }
-        while let Some((_, pkid)) = self.pubacks.pop_front_if(|(due, _)| *due <= micros) {
+        while let Some(&(due, pkid)) = self.pubacks.front()
+            && due <= micros
+        {
+            self.pubacks.pop_front();
             self.answer(Packet::PubAck(PubAck::new(pkid, None)));
         }
         let socket = shore.connection();
