@@ -83,7 +83,10 @@ pub struct Terminal {
     /// The queue takes nothing more (its flash makes no sense, or the epoch's numbers are used up) until it is empty
     /// and formatted.
     jammed: bool,
+    /// Of the terminal itself: power, flash, clock.
     dice: Dice,
+    /// Of its links. Not the same: how often a link is made is of the moment, and would decide when the power goes.
+    link_dice: Dice,
     rng: Xoshiro256PlusPlus,
     shared: Arc<Shared>,
 }
@@ -139,7 +142,7 @@ impl Terminal {
         dialect: Dialect,
         source: Source,
         queue: Queue,
-        dice: Dice,
+        mut dice: Dice,
         rng: Xoshiro256PlusPlus,
         shared: Arc<Shared>,
     ) -> Result<Self, TerminalError> {
@@ -159,6 +162,7 @@ impl Terminal {
             newest,
             sold: VecDeque::new(),
             jammed: false,
+            link_dice: dice.fork(),
             dice,
             rng,
             shared,
@@ -258,7 +262,7 @@ impl Terminal {
     /// Uses a connection until all is done.
     async fn converse(&mut self, session: Session) -> Result<End, Interruption> {
         let shared = Arc::clone(&self.shared);
-        let mut client = Client::new(session, self.dialect, self.dice.fork(), &shared.tally);
+        let mut client = Client::new(session, self.dialect, self.link_dice.fork(), &shared.tally);
         block_on(self.uplink.greet(&mut client))?;
         let mut pulse = Pulse::new(self.now());
         let mut timer = pin!(sleep_until(Instant::now()));
