@@ -65,10 +65,11 @@ build() { # crates
     [[ -f "$image" ]] || fail "there is no $image"
 }
 
-# Clippy for the board's package; left out, with a word, where its Rust has none.
+# Clippy for the board's package, or the compiler alone, with a word, where its Rust has no Clippy; left out where there is no
+# Rust for it.
 lint() { # crates
     if ! choose_rust "$1"; then
-        printf '%s: left out: no Rust for %s\n' "$me" "$target" >&2
+        printf '%s: %s is left out: no Rust for %s\n' "$me" "${board##*/}" "$target" >&2
         return
     fi
     if [[ "${cargo[0]}" == /usr/bin/cargo ]]; then
@@ -76,7 +77,9 @@ lint() { # crates
         cargo=(env CARGO=/usr/bin/cargo /usr/bin/cargo-clippy)
     fi
     if ! "${cargo[@]}" clippy --version >/dev/null 2>&1; then
-        printf '%s: left out: there is no Clippy for the Rust that builds for %s\n' "$me" "$target" >&2
+        printf '%s: %s: checked without Clippy, which the Rust for %s has not\n' "$me" "${board##*/}" "$target" >&2
+        [[ "${cargo[0]}" != env ]] || cargo=(/usr/bin/cargo)
+        RUSTFLAGS="-D warnings" "${cargo[@]}" check "${options[@]}"
         return
     fi
     "${cargo[@]}" clippy "${options[@]}" -- -D warnings

@@ -52,7 +52,9 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         link: Link<'_>,
         frame: &mut [u8; MAX_FRAME],
     ) -> Result<(), Interruption> {
+        self.connected = None;
         let mut connection = self.connect(net, session, link, frame)?;
+        self.connected = Some(self.board.millis());
         self.board.say(format_args!("till: connected"));
         loop {
             self.sell(frame).map_err(Interruption::Fatal)?;
@@ -115,10 +117,16 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         frame: &mut [u8; MAX_FRAME],
     ) -> Result<(), Interruption> {
         let (now, random, mut mqtt) = (self.board.millis(), self.random.next_u32(), Mqtt(connection));
-        let spoke = self.uplink.speak(&mut mqtt, &mut self.queue, now, random, frame);
+        let spoke = self
+            .uplink
+            .speak(&mut mqtt, MqttError::is_busy, &mut self.queue, now, random, frame);
         match net.drive(spoke, STEP, || {}).ok_or(SILENT)?? {
             Spoke::Published { .. } | Spoke::Nothing => {}
-            Spoke::Lost { seq } => self.board.say(format_args!("till: {seq} was damaged on flash")),
+            Spoke::Lost { seq } => {
+                // Kept for nothing: the till would wait for its ack for ever.
+                block_on(self.queue.delete_through(seq)).map_err(|_| Interruption::Fatal(Trouble::Delete))?;
+                self.board.say(format_args!("till: {seq} was damaged on flash"));
+            }
         }
         Ok(())
     }
@@ -157,7 +165,7 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
                 ));
             }
             Heard::ForeignAck => self.board.say(format_args!(
-                "till: acked beyond what was sold: was this seed used before?"
+                "till: acked beyond what was sent: this epoch was used before"
             )),
             Heard::Garbled(_) => self
                 .board

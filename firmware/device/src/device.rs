@@ -17,7 +17,8 @@ const PACE: Pace = Pace {
     resend: 2_000,
     resend_max: 30_000,
 };
-/// Milliseconds without an ack, while events wait, until the link is made anew, and until the board is.
+/// Milliseconds without an ack, while events wait, until the link is made anew, and until the board is, once nothing is at
+/// its till.
 const PATIENCE: Millis = 120_000;
 const LAST_PATIENCE: Millis = 600_000;
 
@@ -30,8 +31,12 @@ pub struct Device<'b, B, P, F: MultiwriteNorFlash, const PAGES: usize> {
     pub queue: SaleQueue<F, PAGES>,
     pub uplink: Uplink,
     pub random: Random,
-    /// The event that comes next has no room.
+    /// No order may begin: the queue may have no room for all that comes of it.
     pub is_full: bool,
+    /// The queue's newest and acked numbers at which that was seen.
+    looked_at: Option<(u32, u32)>,
+    /// When the connection was made, if one was.
+    pub connected: Option<Millis>,
     /// Of the link, and of the whole board: what only acks feed.
     dogs: [Cell<Watchdog>; 2],
 }
@@ -57,6 +62,8 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
             queue,
             random,
             is_full: false,
+            looked_at: None,
+            connected: None,
             dogs: [PATIENCE, LAST_PATIENCE]
                 .map(|patience| Cell::new(Watchdog::new(patience, board.millis()))),
         }
@@ -66,9 +73,11 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
     #[inline(never)]
     pub fn sell(&mut self, buffer: &mut [u8; MAX_FRAME]) -> Result<(), Trouble> {
         let now = self.board.millis();
+        self.look_for_room()?;
+        let (newest, has_room) = (self.queue.newest(), !self.is_full);
         if !self
             .person
-            .act(&mut self.till, self.catalogue, self.queue.newest(), now)
+            .act(&mut self.till, self.catalogue, newest, has_room, now)
         {
             return Ok(());
         }
@@ -93,7 +102,6 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         };
         match block_on(self.queue.push(seq, &buffer[..len])) {
             Ok(()) => {
-                self.is_full = false;
                 self.till.queued(seq);
                 self.uplink.sold();
                 self.person.kept(self.board.millis());
@@ -101,13 +109,22 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
                     .say(format_args!("till: sold {seq} {kind} {order} kept"));
                 Ok(())
             }
-            // The event waits at the till until there is room.
-            Err(QueueError::Full) => {
-                self.is_full = true;
-                Ok(())
-            }
+            // There was room when the order began. If the flash is worn since, the event waits at the till.
+            Err(QueueError::Full) => Ok(()),
             Err(_) => Err(Trouble::Keep),
         }
+    }
+
+    /// Asks the queue whether another order may begin, if anything has come or gone since it was asked last: to answer, it
+    /// may go through all of its pages.
+    fn look_for_room(&mut self) -> Result<(), Trouble> {
+        let at = Some((self.queue.newest(), self.queue.acked()));
+        if self.looked_at != at {
+            let room = block_on(self.queue.has_room_for_all(self.till.frames_ahead()));
+            self.is_full = !room.map_err(|_| Trouble::Read)?;
+            self.looked_at = at;
+        }
+        Ok(())
     }
 
     /// A turn while there is no connection: a till sells through any outage.
@@ -127,14 +144,15 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         }
     }
 
-    /// Shows the state and feeds the board's watchdog, unless nothing was acked for far too long. Gives whether
-    /// the link is to be made anew; its patience then begins again, the board's does not.
+    /// Shows the state and feeds the board's watchdog, unless nothing was acked for far too long and nothing is at the till
+    /// that a reset would end. Gives whether the link is to be made anew; its patience then begins again, the board's does
+    /// not.
     pub fn turn(&self, state: State) -> bool {
         let (now, unacked) = (self.board.millis(), self.queue.len());
         self.board.show(state);
         let [of_link, of_board] = &self.dogs;
         let mut dog = of_board.get();
-        if !dog.expired(now, unacked) {
+        if !dog.expired(now, unacked) || !self.till.is_idle() {
             self.board.alive();
         }
         of_board.set(dog);

@@ -1,6 +1,5 @@
 //! The `embedded-svc` traits over minimq.
 
-use comptoir_link::Refusal;
 use embedded_svc::mqtt::client::asynch::{Client, Publish};
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 use minimq::{Connection, Error, Io, PubError, Publication, TopicFilter};
@@ -14,8 +13,9 @@ pub enum MqttError {
     Lost,
 }
 
-impl Refusal for MqttError {
-    fn is_busy(&self) -> bool {
+impl MqttError {
+    /// Whether there will be room for what was refused.
+    pub fn is_busy(&self) -> bool {
         *self == Self::Busy
     }
 }
@@ -73,6 +73,8 @@ impl<I: Io> Publish for Mqtt<'_, '_, '_, I> {
         match self.0.publish(publication).await {
             Ok(_) => Ok(0),
             Err(PubError::Session(error)) => Err(error.into()),
+            // Publishes that wait for their PUBACK leave it no room in the client's memory.
+            Err(PubError::Payload(_)) if !self.0.session().is_publish_quiescent() => Err(MqttError::Busy),
             Err(PubError::Payload(_)) => Err(MqttError::Lost),
         }
     }

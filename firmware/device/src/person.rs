@@ -7,9 +7,16 @@ use crate::PRODUCTS;
 
 /// Somebody at the till.
 pub trait Person {
-    /// Does what is due: at most one act, which may give events. Gives whether the till's next event may be taken
-    /// now.
-    fn act(&mut self, till: &mut Till, catalogue: &Catalogue<PRODUCTS>, newest: u32, now: Millis) -> bool;
+    /// Does what is due: at most one act, which may give events; none that begins an order unless there is room for all
+    /// that may come of it. Gives whether the till's next event may be taken now.
+    fn act(
+        &mut self,
+        till: &mut Till,
+        catalogue: &Catalogue<PRODUCTS>,
+        newest: u32,
+        has_room: bool,
+        now: Millis,
+    ) -> bool;
 
     /// An event is in the queue for good.
     fn kept(&mut self, _now: Millis) {}
@@ -42,10 +49,17 @@ impl Shift {
 }
 
 impl Person for Shift {
-    fn act(&mut self, till: &mut Till, catalogue: &Catalogue<PRODUCTS>, newest: u32, now: Millis) -> bool {
+    fn act(
+        &mut self,
+        till: &mut Till,
+        catalogue: &Catalogue<PRODUCTS>,
+        newest: u32,
+        has_room: bool,
+        now: Millis,
+    ) -> bool {
         let due = !self.is_over(newest) && now >= self.next;
         if due {
-            self.autopilot.act(till, catalogue);
+            self.autopilot.act(till, catalogue, has_room);
         }
         due
     }
@@ -106,8 +120,15 @@ impl<P: FnMut() -> bool> Button<P> {
 }
 
 impl<P: FnMut() -> bool> Person for Button<P> {
-    fn act(&mut self, till: &mut Till, catalogue: &Catalogue<PRODUCTS>, _: u32, _: Millis) -> bool {
-        // A press while a sale goes on, or waits for room, belongs to that sale.
+    fn act(
+        &mut self,
+        till: &mut Till,
+        catalogue: &Catalogue<PRODUCTS>,
+        _: u32,
+        has_room: bool,
+        _: Millis,
+    ) -> bool {
+        // A press while a sale goes on belongs to that sale.
         let was_pressed = (self.was_pressed)();
         if till.has_events() {
             return true;
@@ -116,7 +137,7 @@ impl<P: FnMut() -> bool> Person for Button<P> {
             self.selling = true;
         }
         if self.selling {
-            self.autopilot.act(till, catalogue);
+            self.autopilot.act(till, catalogue, has_room);
             self.selling = till.current().is_some();
         }
         true

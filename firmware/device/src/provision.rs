@@ -20,7 +20,7 @@ const NAME: usize = 64;
 
 /// What `help` says.
 pub const HELP: &str = "set KEY VALUE | show | save | help; keys: wifi.ssid wifi.password store device mqtt.host \
-                        (an IPv4 address) mqtt.port; save starts the board anew";
+                        (an IPv4 address) mqtt.port mqtt.password; save starts the board anew";
 
 /// Settings of a board with Wi-Fi.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Provision {
     pub host: Ipv4Addr,
     /// Its port.
     pub port: u16,
+    /// Its password for the user `{store}/{device}`; empty: it asks for none.
+    pub login: String<64>,
 }
 
 /// Why something was not understood.
@@ -93,21 +95,20 @@ impl Default for Provision {
             device: name("till-1"),
             host: Ipv4Addr::UNSPECIFIED,
             port: 1883,
+            login: String::new(),
         }
     }
 }
 
-/// Shows all but the password.
+/// Shows all but the passwords.
 impl fmt::Display for Provision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let password = if self.password.is_empty() {
-            "not set"
-        } else {
-            "set"
-        };
+        let said = |password: &str| if password.is_empty() { "not set" } else { "set" };
+        let (password, login) = (said(&self.password), said(&self.login));
         write!(
             f,
-            "wifi.ssid={} wifi.password is {password} store={} device={} mqtt.host={} mqtt.port={}",
+            "wifi.ssid={} wifi.password is {password} store={} device={} mqtt.host={} mqtt.port={} \
+             mqtt.password is {login}",
             self.ssid, self.store, self.device, self.host, self.port
         )
     }
@@ -160,6 +161,7 @@ impl Provision {
                 Ok(port) if port > 0 => self.port = port,
                 _ => return Err(ProvisionError::BadValue("mqtt.port")),
             },
+            "mqtt.password" => self.login = text("mqtt.password", value)?,
             _ => return Err(ProvisionError::UnknownKey),
         }
         Ok(())
@@ -187,11 +189,12 @@ impl Provision {
     /// The record for the flash.
     pub fn record(&self) -> [u8; RECORD] {
         let mut text = String::<{ RECORD - HEAD }>::new();
-        // 32, 64, 64, 64, 15 and 5 bytes of values, their keys and ends: below the bound.
+        // 32, 64, 64, 64, 15, 5 and 64 bytes of values, their keys and ends: below the bound.
         let _ = write!(
             text,
-            "wifi.ssid={}\nwifi.password={}\nstore={}\ndevice={}\nmqtt.host={}\nmqtt.port={}\n",
-            self.ssid, self.password, self.store, self.device, self.host, self.port
+            "wifi.ssid={}\nwifi.password={}\nstore={}\ndevice={}\nmqtt.host={}\nmqtt.port={}\n\
+             mqtt.password={}\n",
+            self.ssid, self.password, self.store, self.device, self.host, self.port, self.login
         );
         let mut record = [0xff; RECORD];
         #[expect(clippy::cast_possible_truncation, reason = "below RECORD")]
@@ -262,7 +265,7 @@ mod tests {
 
     fn full() -> Provision {
         let mut provision = Provision::default();
-        for (key, len) in [("wifi.ssid", 32), ("wifi.password", 64)] {
+        for (key, len) in [("wifi.ssid", 32), ("wifi.password", 64), ("mqtt.password", 64)] {
             let value = core::str::from_utf8(&[b'='; 64][..len]).unwrap();
             assert_eq!(provision.set(key, value), Ok(()));
         }
@@ -319,14 +322,21 @@ mod tests {
     }
 
     #[test]
-    fn nothing_shows_the_password() {
+    fn nothing_shows_a_password() {
         let mut provision = full();
         provision.take("set wifi.password correct horse").unwrap();
-        assert_eq!(provision.password, "correct horse");
+        provision.take("set mqtt.password battery staple").unwrap();
+        assert_eq!(
+            (provision.password.as_str(), provision.login.as_str()),
+            ("correct horse", "battery staple")
+        );
         let mut shown = String::<1024>::new();
         write!(shown, "{provision} {provision:?}").unwrap();
-        assert!(!shown.contains("horse"), "{shown}");
-        assert!(shown.contains("wifi.password is set"), "{shown}");
+        assert!(!shown.contains("horse") && !shown.contains("staple"), "{shown}");
+        assert!(
+            shown.contains("wifi.password is set") && shown.contains("mqtt.password is set"),
+            "{shown}"
+        );
     }
 
     #[test]

@@ -40,14 +40,18 @@ pub struct Settings<'a> {
     pub device: Name<'a>,
     /// The MQTT broker's port.
     pub port: u16,
+    /// Its password for the user `{store}/{device}`; empty: it asks for none.
+    pub password: &'a str,
     /// The autopilot sells until the queue has given this number; 0: without end.
     pub events: u32,
     /// Milliseconds between two events.
     pub pace: u64,
     /// Every so many orders has 250 lines; 0: none has.
     pub long_every: u32,
-    /// Of all that is random.
+    /// Of the autopilot.
     pub seed: u64,
+    /// Of a queue that is new; drawn by the board if it is not given.
+    pub epoch: Option<u32>,
 }
 
 fn value<'a, T: core::str::FromStr>(key: &'static str, value: &str) -> Result<T, SettingsError<'a>> {
@@ -78,10 +82,12 @@ impl<'a> Settings<'a> {
             store: name("store", "paris-1")?,
             device: name("device", "till-1")?,
             port: 1883,
+            password: "",
             events: 0,
             pace: 500,
             long_every: 50,
             seed: 1,
+            epoch: None,
         };
         for pair in text.split(';').filter(|pair| !pair.is_empty()) {
             let (key, given) = pair.split_once('=').ok_or(SettingsError::NoValue(pair))?;
@@ -89,10 +95,12 @@ impl<'a> Settings<'a> {
                 "store" => settings.store = name("store", given)?,
                 "device" => settings.device = name("device", given)?,
                 "port" => settings.port = value("port", given)?,
+                "password" => settings.password = given,
                 "events" => settings.events = value("events", given)?,
                 "pace" => settings.pace = value("pace", given)?,
                 "long_every" => settings.long_every = value("long_every", given)?,
                 "seed" => settings.seed = value("seed", given)?,
+                "epoch" => settings.epoch = Some(value("epoch", given)?),
                 _ => return Err(SettingsError::UnknownKey(key)),
             }
         }
@@ -123,6 +131,7 @@ mod tests {
         let error = |text| Settings::parse(text).unwrap_err();
         assert_eq!(error("port=65536"), SettingsError::BadValue("port"));
         assert_eq!(error("events=4294967296"), SettingsError::BadValue("events"));
+        assert_eq!(error("epoch=-1"), SettingsError::BadValue("epoch"));
         assert_eq!(error("pace=-1"), SettingsError::BadValue("pace"));
         assert_eq!(error("store=a/b"), SettingsError::BadValue("store"));
         assert_eq!(error("device="), SettingsError::BadValue("device"));

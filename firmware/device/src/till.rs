@@ -1,14 +1,15 @@
 //! The main loop: sells, publishes, forgets what is acked, whatever the network does.
 
-use core::fmt;
+use core::fmt::{self, Write};
 use core::ops::Range;
 
-use comptoir_link::{Backoff, Identity, OFFLINE};
+use comptoir_link::{Backoff, Identity, Millis, OFFLINE};
 use comptoir_queue::{Opened, SaleQueue, block_on};
 use comptoir_terminal::{Autopilot, Catalogue, Random};
 use comptoir_wire::topic::Name;
 use comptoir_wire::{Command, Currency, MAX_FRAME};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
+use heapless::String;
 use minimq::{Buffers as MqttBuffers, ConfigBuilder, Session, Will};
 use smoltcp::iface::{SocketSet, SocketStorage};
 use smoltcp::phy;
@@ -28,6 +29,11 @@ const RECEIVE: usize = Command::MAX_BYTES + 256;
 const TRANSMIT: usize = MAX_FRAME + 512;
 /// Bytes on their way to the MQTT broker, and from it: more than a segment of Ethernet's size each.
 const TCP: usize = 1536;
+
+/// Bytes of a user's name, at most.
+const USER: usize = 2 * 32 + 1;
+/// Milliseconds of a connection after which the next attempt is made soon.
+const HELD: Millis = 5_000;
 
 /// What is too large for the stack.
 pub struct Memory {
@@ -89,12 +95,14 @@ impl fmt::Display for Trouble {
 impl core::error::Error for Trouble {}
 
 /// Who the till is, and where the MQTT broker is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Link<'a> {
     /// The shop.
     pub store: Name<'a>,
     /// The terminal.
     pub device: Name<'a>,
+    /// For the MQTT broker, as the user `{store}/{device}`; empty: it asks nobody who he is.
+    pub password: &'a str,
     /// The MQTT broker.
     pub broker: Ipv4Address,
     /// Its port.
@@ -140,10 +148,18 @@ fn stock(place: &mut Option<Catalogue<PRODUCTS>>) -> &mut Catalogue<PRODUCTS> {
 
 /// A client for that terminal, with its last will. Its settings take some of the stack as long as this runs.
 #[inline(never)]
-fn session<'m>(identity: &Identity, buffers: MqttBuffers<'m>) -> Option<Session<'m>> {
+fn session<'m>(
+    identity: &Identity,
+    (user, password): (&'m str, &'m str),
+    buffers: MqttBuffers<'m>,
+) -> Option<Session<'m>> {
     let will = Will::new(&identity.status, OFFLINE, &[]).ok()?;
     let config = ConfigBuilder::new(buffers).client_id(&identity.client_id).ok()?;
     let config = config.will(will.qos(minimq::QoS::AtLeastOnce).retained()).ok()?;
+    let config = match password {
+        "" => config,
+        _ => config.auth(user, password.as_bytes()).ok()?,
+    };
     Some(Session::new(config))
 }
 
@@ -176,10 +192,14 @@ where
     let net = Net::new(board, card, link.mac, random.next_u64(), sockets, socket);
     let catalogue = stock(&mut memory.catalogue);
     let mut device = Device::new(board, person, link, catalogue, queue, random);
+    let mut user = String::<USER>::new();
+    // Two names and what stands between them.
+    let _ = write!(user, "{}/{}", link.store, link.device);
     let mut backoff = Backoff::new(100, 5_000);
     loop {
         let buffers = MqttBuffers::new(&mut memory.receive, &mut memory.transmit);
-        let mut session = session(device.uplink.identity(), buffers).ok_or(Trouble::Client)?;
+        let login = (user.as_str(), link.password);
+        let mut session = session(device.uplink.identity(), login, buffers).ok_or(Trouble::Client)?;
         match device.converse(&net, &mut session, link, &mut memory.frame) {
             Ok(()) => {
                 board.say(format_args!(
@@ -191,13 +211,15 @@ where
             Err(Interruption::Fatal(trouble)) => return Err(trouble),
             Err(Interruption::Link(trouble)) => board.say(format_args!("till: {trouble}")),
         }
+        // Who throws the till off at once is not asked all the time.
+        let held = device.connected.map_or(0, |since| board.millis() - since);
+        if held > HELD {
+            backoff.reset();
+        }
         let until = board.millis() + backoff.wait(device.random.next_u32());
         while board.millis() < until {
             net.poll();
             device.sell_offline(&mut memory.frame)?;
-        }
-        if device.queue.is_empty() || backoff.failures() > 8 {
-            backoff.reset();
         }
     }
 }

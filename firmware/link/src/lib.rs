@@ -12,6 +12,7 @@
 //!   and what is not acked in time is sent again from the oldest on (go-back-N).
 //! * An ack `{epoch, seq}` makes all up to `seq` safe. Nothing else does, not an MQTT broker's PUBACK either.
 //! * At most [`Settings::window`] events are sent and not yet acked.
+//! * A new epoch sends one event and waits for its ack before the others: names that another used before show then.
 //! * Without progress for [`Settings::resend`], or after a reconnect, all is sent again. Each time without
 //!   progress doubles the wait, so that ten thousand terminals do not keep a gateway busy that has just come
 //!   back.
@@ -30,7 +31,7 @@ mod window;
 
 pub use backoff::Backoff;
 pub use frames::Frames;
-pub use uplink::{Heard, Identity, LinkError, OFFLINE, ONLINE, Refusal, Spoke, Uplink};
+pub use uplink::{Heard, Identity, LinkError, OFFLINE, ONLINE, Spoke, Uplink};
 pub use watchdog::Watchdog;
 pub use window::{Send, Settings, Window};
 

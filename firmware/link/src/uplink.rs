@@ -21,12 +21,6 @@ pub const ONLINE: &[u8] = b"online";
 /// And of one that is not: its last will.
 pub const OFFLINE: &[u8] = b"offline";
 
-/// Client errors that are no end of the connection.
-pub trait Refusal {
-    /// Nothing was published for want of room, and there will be room.
-    fn is_busy(&self) -> bool;
-}
-
 /// Why nothing was published.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LinkError<M, F> {
@@ -54,7 +48,7 @@ pub enum Heard<'p> {
     Safe(u32),
     /// An ack that says nothing new, or of another epoch.
     OldAck,
-    /// An ack beyond all that this terminal sold: its epoch was used before. Format the queue once it is empty.
+    /// An ack beyond all that this terminal sent: its epoch was used before. What it has not sent needs another's.
     ForeignAck,
     /// What head office wants.
     Command(Command<'p>),
@@ -86,11 +80,15 @@ pub enum Spoke {
 /// Who connects: for the client's configuration.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// `{store}-{device}`.
-    pub client_id: String<MAX_TOPIC>,
+    /// `{store}_{device}`: no name has an underscore, so no two terminals have the same. Two names of full length go
+    /// without it, and no others do: clients take 64 bytes.
+    pub client_id: String<MAX_CLIENT_ID>,
     /// Topic of the last will, retained at QoS 1; its payload is [`OFFLINE`].
     pub status: String<MAX_TOPIC>,
 }
+
+/// Bytes of a client id, at most.
+const MAX_CLIENT_ID: usize = 64;
 
 /// One terminal's link.
 #[derive(Debug)]
@@ -100,6 +98,8 @@ pub struct Uplink {
     ack: String<MAX_TOPIC>,
     commands: String<MAX_TOPIC>,
     window: Window,
+    /// Nothing was ever acked under this epoch, as far as the queue knows.
+    untried: bool,
 }
 
 impl Uplink {
@@ -113,13 +113,14 @@ impl Uplink {
         let topic = |leaf| text(format_args!("{}", Topic { store, device, leaf }));
         Self {
             identity: Identity {
-                client_id: text(format_args!("{store}-{device}")),
+                client_id: client_id(store, device),
                 status: topic(Leaf::Status),
             },
             events: Kind::ALL.map(|kind| topic(Leaf::Event(kind))),
             ack: topic(Leaf::Ack),
             commands: topic(Leaf::Commands),
             window: Window::resume(queue.epoch(), queue.acked(), queue.newest(), settings),
+            untried: queue.acked() == 0,
         }
     }
 
@@ -162,13 +163,18 @@ impl Uplink {
     }
 
     /// Publishes the next event, if there is one to be published now. To be called until it gives
-    /// [`Spoke::Nothing`]. `random` is uniform over all of `u32`; the buffer is for the frame.
+    /// [`Spoke::Nothing`]. `random` is uniform over all of `u32`; the buffer is for the frame. `is_busy` says of the
+    /// client's error whether nothing was published for want of room, and there will be room: no end of the connection.
+    ///
+    /// Of an epoch that is new, one event goes ahead and the others wait for its ack: had another used the epoch
+    /// before, acks beyond that one event tell, and nothing that was never sent is taken for safe.
     ///
     /// # Errors
     /// The client's, or the queue's.
     pub async fn speak<M, Q>(
         &mut self,
         mqtt: &mut M,
+        is_busy: impl Fn(&M::Error) -> bool,
         queue: &mut Q,
         now: Millis,
         random: u32,
@@ -176,10 +182,12 @@ impl Uplink {
     ) -> Result<Spoke, LinkError<M::Error, Q::Error>>
     where
         M: Publish,
-        M::Error: Refusal,
         Q: Frames,
     {
         self.window.expire(now);
+        if self.untried && self.window.in_flight() > 0 {
+            return Ok(Spoke::Nothing);
+        }
         let Some(send) = self.window.send(now, random) else {
             return Ok(Spoke::Nothing);
         };
@@ -204,7 +212,7 @@ impl Uplink {
                 seq: send.seq,
                 again: send.again,
             }),
-            Err(error) if error.is_busy() => {
+            Err(error) if is_busy(&error) => {
                 self.window.retract(send);
                 Ok(Spoke::Nothing)
             }
@@ -216,10 +224,13 @@ impl Uplink {
     pub fn hear<'p>(&mut self, topic: &str, payload: &'p [u8], now: Millis, random: u32) -> Heard<'p> {
         if topic == self.ack {
             match Ack::decode(payload) {
-                Ok(ack) if ack.epoch == self.window.epoch() && ack.seq > self.window.newest() => {
+                Ok(ack) if ack.epoch == self.window.epoch() && ack.seq > self.window.sent() => {
                     Heard::ForeignAck
                 }
-                Ok(ack) if self.window.ack(ack, now, random) > 0 => Heard::Safe(ack.seq),
+                Ok(ack) if self.window.ack(ack, now, random) > 0 => {
+                    self.untried = false;
+                    Heard::Safe(ack.seq)
+                }
                 Ok(_) => Heard::OldAck,
                 Err(error) => Heard::Garbled(error),
             }
@@ -231,9 +242,18 @@ impl Uplink {
     }
 }
 
+fn client_id(store: Name<'_>, device: Name<'_>) -> String<MAX_CLIENT_ID> {
+    let is_long = store.len() + device.len() == MAX_CLIENT_ID;
+    let between = if is_long { "" } else { "_" };
+    let mut id = String::new();
+    // Names have 32 bytes at most.
+    let _ = write!(id, "{store}{between}{device}");
+    id
+}
+
 fn text(args: fmt::Arguments<'_>) -> String<MAX_TOPIC> {
     let mut text = String::new();
-    // Names are bounded, and a client id is shorter than the longest topic.
+    // Names are bounded, and so are topics.
     let _ = text.write_fmt(args);
     text
 }

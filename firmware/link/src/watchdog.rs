@@ -6,7 +6,8 @@ use crate::Millis;
 ///
 /// Only the gateway's ack feeds it. What a stuck link can do by itself (connecting, pinging, publishing,
 /// receiving PUBACKs) does not: so whatever hangs, the terminal ends up restarting its network, or itself. A
-/// gateway that is away looks the same, and a restart then costs nothing: the events are on flash.
+/// gateway that is away looks the same. A new connection then costs nothing, the events are on flash; a restart costs
+/// what is at the till (cart, order that is being paid, deliveries), so it has to wait until nothing is.
 #[derive(Clone, Copy, Debug)]
 pub struct Watchdog {
     patience: Millis,

@@ -68,7 +68,8 @@ impl Window {
 
     /// An epoch found in the queue after a restart: `acked` were acked, `sold` is the highest number given.
     ///
-    /// What lies between may have been sent before the restart, so acks for it are believed.
+    /// What lies between may have been sent before the restart, so acks for it are believed. While nothing of an epoch is
+    /// acked, only its first event is ever sent ([`Uplink::speak`](crate::Uplink::speak)): then no more than that.
     pub fn resume(epoch: u32, acked: u32, sold: u32, settings: Settings) -> Self {
         // As in `sell`: no event has the last number.
         let sold = sold.min(u32::MAX - 1);
@@ -81,7 +82,7 @@ impl Window {
             },
             acked,
             next: acked + 1,
-            sent: sold,
+            sent: if acked == 0 { sold.min(1) } else { sold },
             sold,
             backoff: Backoff::new(settings.resend, settings.resend_max),
             deadline: None,
@@ -121,7 +122,7 @@ impl Window {
 
     /// Whether [`send`](Self::send) would give an event.
     pub fn can_send(&self) -> bool {
-        self.next <= self.sold && self.next - self.oldest() < self.settings.window
+        self.next <= self.sold && self.in_flight() < self.settings.window
     }
 
     /// Takes an ack; how many more events are safe by it, always the oldest. 0 for an ack of another epoch (a
@@ -200,6 +201,16 @@ impl Window {
     /// The highest number there is; 0 if there is none.
     pub fn newest(&self) -> u32 {
         self.sold
+    }
+
+    /// The highest number ever sent: no gateway can ack one above it.
+    pub fn sent(&self) -> u32 {
+        self.sent
+    }
+
+    /// Events on their way: sent, and not acked since.
+    pub fn in_flight(&self) -> u32 {
+        self.next - self.oldest()
     }
 
     /// Events in the queue: not yet acked.

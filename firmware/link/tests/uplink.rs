@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use comptoir_link::{Heard, LinkError, Refusal, Settings, Spoke, Uplink};
+use comptoir_link::{Heard, LinkError, Settings, Spoke, Uplink};
 use comptoir_queue::{RamFlash, SaleQueue, block_on};
 use comptoir_wire::topic::Name;
 use comptoir_wire::{
@@ -25,10 +25,8 @@ enum Trouble {
     Gone,
 }
 
-impl Refusal for Trouble {
-    fn is_busy(&self) -> bool {
-        *self == Self::Busy
-    }
+fn is_busy(trouble: &Trouble) -> bool {
+    *trouble == Trouble::Busy
 }
 
 /// An MQTT broker and a gateway behind it; `faults` decides what happens to each event.
@@ -150,7 +148,7 @@ fn deliver(uplink: &mut Uplink, queue: &mut Queue<'_>, world: &mut World) -> (u3
         now += 20;
         assert!(now < 1_000_000, "it hangs at {}", uplink.window().oldest());
         loop {
-            match block_on(uplink.speak(world, queue, now, 1 << 31, &mut buffer)) {
+            match block_on(uplink.speak(world, is_busy, queue, now, 1 << 31, &mut buffer)) {
                 Ok(Spoke::Nothing) => break,
                 Ok(Spoke::Published { .. }) => {}
                 Ok(Spoke::Lost { seq }) => lost.push(seq),
@@ -234,7 +232,7 @@ proptest! {
         }
         let (mut world, mut buffer) = (World::default(), Box::new([0; MAX_FRAME]));
         for _ in 0..sent {
-            block_on(uplink.speak(&mut world, &mut queue, 0, 0, &mut buffer)).unwrap();
+            block_on(uplink.speak(&mut world, is_busy, &mut queue, 0, 0, &mut buffer)).unwrap();
         }
         for (topic, payload) in &heard {
             let heard = uplink.hear(topic, payload, 1, 0);
@@ -271,12 +269,101 @@ fn an_event_that_flash_lost_holds_up_no_other() {
     );
 }
 
+/// Whatever the order in which the retained ack of the life before arrives: before the first event, or after it.
+#[test]
+fn an_epoch_that_was_used_before_loses_nothing_to_its_old_acks() {
+    let cases = [(40, false), (40, true), (100, false), (100, true), (300, true)];
+    for ((old, is_late), restarts) in cases.into_iter().flat_map(|case| [(case, false), (case, true)]) {
+        let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
+        let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
+        let mut uplink = link(&queue);
+        for seq in 1..=64 {
+            block_on(queue.push(seq, &frame(seq))).unwrap();
+            uplink.sold();
+        }
+        if restarts {
+            uplink = link(&queue);
+        }
+        let (mut world, mut buffer) = (World::default(), Box::new([0; MAX_FRAME]));
+        block_on(uplink.greet(&mut world)).unwrap();
+        let mut speak = |uplink: &mut Uplink| {
+            (0..20)
+                .map(|_| block_on(uplink.speak(&mut world, is_busy, &mut queue, 0, 0, &mut buffer)).unwrap())
+                .filter(|spoke| *spoke != Spoke::Nothing)
+                .count()
+        };
+        if is_late {
+            assert_eq!(speak(&mut uplink), 1, "more than one event went ahead");
+        }
+        let mut bytes = [0; Ack::MAX_BYTES];
+        let retained = Ack {
+            epoch: EPOCH,
+            seq: old,
+        }
+        .encode(&mut bytes)
+        .unwrap();
+        assert_eq!(
+            uplink.hear("pos/paris-1/till-1/ack", retained, 1, 0),
+            Heard::ForeignAck
+        );
+        assert_eq!(uplink.window().unacked(), 64);
+    }
+}
+
+/// A client of somebody else's, whose errors are no types of ours.
+struct Foreign;
+
+impl ErrorType for Foreign {
+    type Error = std::num::TryFromIntError;
+}
+
+impl Publish for Foreign {
+    async fn publish(&mut self, _: &str, _: QoS, _: bool, _: &[u8]) -> Result<MessageId, Self::Error> {
+        u8::try_from(256).map(MessageId::from)
+    }
+}
+
+#[test]
+fn any_client_that_has_the_traits_will_do() {
+    let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
+    let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
+    let mut uplink = link(&queue);
+    block_on(queue.push(1, &frame(1))).unwrap();
+    uplink.sold();
+    let mut buffer = Box::new([0; MAX_FRAME]);
+    let busy = block_on(uplink.speak(&mut Foreign, |_| true, &mut queue, 0, 0, &mut buffer));
+    assert_eq!(busy, Ok(Spoke::Nothing));
+    let lost = block_on(uplink.speak(&mut Foreign, |_| false, &mut queue, 0, 0, &mut buffer));
+    assert!(matches!(lost, Err(LinkError::Mqtt(_))));
+}
+
+#[test]
+fn no_two_terminals_have_the_same_client_id() {
+    let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
+    let (queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
+    let id = |store: &str, device: &str| {
+        let names = (Name::new(store).unwrap(), Name::new(device).unwrap());
+        let uplink = Uplink::new(names.0, names.1, &queue, Settings::default());
+        uplink.identity().client_id.to_string()
+    };
+    let long = "x".repeat(32);
+    let ids = [
+        id("north", "east-till-1"),
+        id("north-east", "till-1"),
+        id(&long, &long),
+        id(&long, &long[1..]),
+        id(&long[1..], &long),
+    ];
+    assert!(ids.iter().all(|id| id.len() <= 64));
+    assert_eq!(HashSet::from(ids).len(), 5);
+}
+
 #[test]
 fn what_is_heard_is_understood() {
     let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
     let (queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
     let mut uplink = link(&queue);
-    assert_eq!(uplink.identity().client_id, "paris-1-till-1");
+    assert_eq!(uplink.identity().client_id, "paris-1_till-1");
     let mut buffer = [0; 64];
     let beyond = Ack { epoch: EPOCH, seq: 9 }.encode(&mut buffer).unwrap().to_vec();
     assert_eq!(

@@ -8,7 +8,8 @@
 //! * The epoch and the next number outlive everything but a format, also an empty queue.
 //! * Opening always works. Flash that makes no sense is formatted, with a new epoch, and
 //!   [`Opened::Formatted`] says so: under a new epoch no number can be given twice.
-//! * Whether there is room is known before a sale: [`SaleQueue::has_room_for`] never promises too much.
+//! * Whether there is room is known before a sale, for all that may come of it: [`SaleQueue::has_room_for_all`] never
+//!   promises too much.
 //!
 //! # Layout
 //!

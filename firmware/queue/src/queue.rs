@@ -174,7 +174,7 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         if !self.has_room_for(frame.len()).await? {
             return Err(QueueError::Full);
         }
-        let room = self.room.saturating_sub(Self::needed(frame.len())?);
+        let room = self.room.saturating_sub(Self::needed(count(frame.len()))?);
         // Both hold again once all went well: a write that failed took more room, and left who knows what.
         self.room = 0;
         let mut reached = self.reached.take();
@@ -338,21 +338,32 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
     /// # Errors
     /// The flash.
     pub async fn has_room_for(&mut self, len: usize) -> Result<bool, QueueError<F::Error>> {
-        let needed = Self::needed(len)?;
+        self.has_room_for_all([len]).await
+    }
+
+    /// Whether events of so many bytes each are sure to find room, one after another.
+    ///
+    /// # Errors
+    /// The flash.
+    pub async fn has_room_for_all(
+        &mut self,
+        lens: impl IntoIterator<Item = usize>,
+    ) -> Result<bool, QueueError<F::Error>> {
+        let needed = Self::needed(lens.into_iter().map(count).sum())?;
         if self.room < needed {
             self.room = self.events.space_left().await?;
         }
         Ok(self.room >= needed)
     }
 
-    /// Bytes that an event of `len` bytes takes at most, with what it wastes at the ends of pages.
-    fn needed(len: usize) -> Result<u32, QueueError<F::Error>> {
+    /// Bytes that so many items take at most, with what they waste at the ends of pages.
+    fn needed(items: usize) -> Result<u32, QueueError<F::Error>> {
         let word = u32::try_from(F::WRITE_SIZE.max(F::READ_SIZE)).map_err(|_| QueueError::Range)?;
         let item = Events::<F, PAGES>::item_overhead_size()
             + u32::try_from(ITEM)
                 .map_err(|_| QueueError::Range)?
                 .next_multiple_of(word);
-        let items = u32::try_from(count(len)).unwrap_or(u32::MAX);
+        let items = u32::try_from(items).unwrap_or(u32::MAX);
         let page = u32::try_from(F::ERASE_SIZE).map_err(|_| QueueError::Range)?;
         // Each page that is touched may waste what is smaller than an item at its end.
         let pages = items.saturating_mul(item) / (page - item) + 2;

@@ -130,6 +130,11 @@ impl<B: Memory, const PAGE: usize> RamFlash<B, PAGE> {
         self.fault = Some(fault);
     }
 
+    /// Whether a power cut is to come.
+    pub fn is_doomed(&self) -> bool {
+        self.fault.is_some()
+    }
+
     /// The power is back; no fault is planned. Whether it had gone.
     pub fn restore_power(&mut self) -> bool {
         self.fault = None;

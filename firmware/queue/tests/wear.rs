@@ -4,8 +4,10 @@
 
 mod common;
 
-use common::{EPOCH, blank, frame, open};
-use comptoir_queue::block_on;
+use std::cell::RefCell;
+
+use common::{EPOCH, LEN, PAGE, PAGES, blank, frame, open};
+use comptoir_queue::{Memory, RamError, RamFlash, SaleQueue, block_on};
 
 #[test]
 fn a_sale_erases_a_twelfth_of_a_page_at_most() {
@@ -33,4 +35,70 @@ fn a_sale_erases_a_twelfth_of_a_page_at_most() {
          {life:.1e} sales"
     );
     assert!(erases < 1.0 / 12.0, "{erases}");
+}
+
+/// Memory that counts the erases of each page.
+struct Counted<'c> {
+    bytes: Vec<u8>,
+    erases: &'c RefCell<Vec<u64>>,
+}
+
+impl Memory for Counted<'_> {
+    fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn load(&self, at: usize, bytes: &mut [u8]) -> Result<(), RamError> {
+        Memory::load(&self.bytes, at, bytes)
+    }
+
+    fn store(&mut self, at: usize, bytes: &[u8]) -> Result<(), RamError> {
+        Memory::store(&mut self.bytes, at, bytes)
+    }
+
+    fn clear(&mut self, at: usize, len: usize) -> Result<(), RamError> {
+        self.erases.borrow_mut()[at / PAGE] += 1;
+        Memory::clear(&mut self.bytes, at, len)
+    }
+}
+
+/// Erases of each page when every so many sales are acked at once: the notes' pages, then the events'.
+fn erases(sales: u32, acked_each: u32) -> (Vec<u64>, Vec<u64>) {
+    let erases = RefCell::new(vec![0; 2 + PAGES]);
+    let bytes = vec![0xff; LEN as usize];
+    let flash = RamFlash::<_, PAGE>::new(Counted {
+        bytes,
+        erases: &erases,
+    });
+    let opened = block_on(SaleQueue::<_, PAGES>::open(flash, 0..LEN, EPOCH));
+    let (mut queue, _) = opened.unwrap();
+    for seq in 1..=sales {
+        block_on(queue.push(seq, &frame(seq, 0, 200))).unwrap();
+        if seq % acked_each == 0 {
+            block_on(queue.delete_through(seq)).unwrap();
+        }
+    }
+    drop(queue);
+    let mut notes = erases.into_inner();
+    let events = notes.split_off(2);
+    (notes, events)
+}
+
+/// Also of a till whose every sale is acked before the next, which is most of them, most of the time.
+#[test]
+fn no_page_wears_faster_than_its_fellows() {
+    const SALES: u32 = 20_000;
+    for acked_each in [1, 8] {
+        let (notes, events) = erases(SALES, acked_each);
+        for pages in [&notes, &events] {
+            let sum: u64 = pages.iter().sum();
+            let (most, mean) = (*pages.iter().max().unwrap(), sum as f64 / pages.len() as f64);
+            println!("an ack for {acked_each} sales: {most} erases at most, {mean:.0} in the mean");
+            assert!(most as f64 <= 1.1 * mean + 2.0, "{pages:?}");
+        }
+        // The notes have two pages only: they bound the life of the flash, at 100,000 erases a page.
+        let life = 100_000.0 * f64::from(SALES) / notes.iter().copied().max().unwrap_or(1).max(1) as f64;
+        println!("an ack for {acked_each} sales: the notes last {life:.1e} sales");
+        assert!(life > 5e6, "{life}");
+    }
 }

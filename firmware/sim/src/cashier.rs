@@ -9,7 +9,9 @@ use jiff::tz::TimeZone;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
-use comptoir_terminal::{Customer, DeliverTo, Discount, Ids, MAX_PARCELS, Payment, Product, Till, TillError};
+use comptoir_terminal::{
+    Customer, DeliverTo, Discount, FramesAhead, Ids, MAX_PARCELS, Payment, Product, Till, TillError,
+};
 use comptoir_wire::topic::Name;
 use comptoir_wire::{Currency, Event, PaymentMethod};
 
@@ -68,6 +70,12 @@ impl Cashier {
             }
         }
         self.till.event(seq, then)
+    }
+
+    /// The largest frames that may come of the next act, if it may begin an order.
+    pub fn frames_ahead(&self) -> Option<FramesAhead> {
+        let is_midway = self.till.has_events() || self.till.current().is_some();
+        (!is_midway).then(|| self.till.frames_ahead())
     }
 
     /// The event is in the queue for good, as number `seq`.

@@ -2,7 +2,7 @@
 //! made to go wrong between the two.
 
 use bytes::Bytes;
-use comptoir_link::{Millis, Refusal};
+use comptoir_link::Millis;
 use comptoir_wire::Ack;
 use embedded_svc::mqtt::client::asynch::{Client as Subscribe, Publish};
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
@@ -134,12 +134,6 @@ impl<'t> Client<'t> {
             }
         };
         self.tally.struck(kind);
-    }
-}
-
-impl Refusal for SessionError {
-    fn is_busy(&self) -> bool {
-        matches!(self, Self::Busy)
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comptoir_link::{Backoff, Heard, LinkError, Millis, Settings, Spoke, Uplink};
-use comptoir_queue::block_on;
+use comptoir_queue::{QueueError as FlashQueueError, block_on};
 use comptoir_terminal::{Catalogue, Ids};
 use comptoir_wire::topic::Name;
 use comptoir_wire::{Command, Currency, EncodeError, Header, MAX_FRAME, encode};
@@ -26,6 +26,7 @@ use crate::dialect::Dialect;
 use crate::faults::{Dice, Faults};
 use crate::invent;
 use crate::plan::Broker;
+use crate::pulse::{Feel, Pulse};
 use crate::queue::{FlashError, Queue, QueueError, failed};
 use crate::session::{Session, SessionError};
 use crate::tally::{Clock, Tally};
@@ -82,7 +83,7 @@ enum Line<'t> {
     Unplugged,
     Waiting(Millis),
     Connecting(JoinHandle<Result<Session, SessionError>>),
-    Up(Box<Client<'t>>),
+    Up { client: Box<Client<'t>>, pulse: Pulse },
 }
 
 struct Counter<'t> {
@@ -114,6 +115,7 @@ pub async fn run(options: Options) -> Result<(), CounterError> {
     let reading = tokio::task::spawn_blocking(move || read_keys(&sender));
     let worked = async {
         loop {
+            counter.look_for_room()?;
             let state = counter.state();
             terminal.draw(|frame| screen::draw(frame, &counter.desk, &state))?;
             tokio::select! {
@@ -150,7 +152,7 @@ fn read_keys(keys: &mpsc::Sender<Key>) {
             continue;
         }
         let key = match key.code {
-            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Key::Char('q'),
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Key::Interrupt,
             KeyCode::Up => Key::Up,
             KeyCode::Down => Key::Down,
             KeyCode::Enter => Key::Enter,
@@ -205,7 +207,7 @@ impl<'t> Counter<'t> {
             link: match self.line {
                 Line::Unplugged => Shown::Unplugged,
                 Line::Waiting(_) | Line::Connecting(_) => Shown::Connecting,
-                Line::Up(_) => Shown::Connected,
+                Line::Up { .. } => Shown::Connected,
             },
             acked: window.oldest() - 1,
             newest: window.newest(),
@@ -239,16 +241,23 @@ impl<'t> Counter<'t> {
         Ok(())
     }
 
+    /// Whether the desk may begin an order.
+    fn look_for_room(&mut self) -> Result<(), CounterError> {
+        let Some(queue) = &mut self.queue else {
+            return Ok(());
+        };
+        let room = queue.has_room_for_all(self.desk.till.frames_ahead());
+        self.desk.is_full = !room.map_err(|error| self.unusable(error))?;
+        Ok(())
+    }
+
     /// What the till left goes to the queue; when this returns, it is there for good.
     async fn ring_up(&mut self) -> Result<(), CounterError> {
         while self.desk.till.has_events() {
             let Some(queue) = &mut self.queue else {
                 return Ok(());
             };
-            let room = queue.has_room();
-            let seq = queue.flash_queue().next_seq();
-            let room = room.map_err(|error| self.unusable(error))?;
-            let (Some(queue), Some(seq), true) = (&mut self.queue, seq, room) else {
+            let Some(seq) = queue.flash_queue().next_seq() else {
                 self.desk.say(|words| words.full, format_args!(""));
                 return Ok(());
             };
@@ -268,6 +277,10 @@ impl<'t> Counter<'t> {
             };
             let pushed = queue.push(seq, &buffer[..len]);
             let file = queue.sync();
+            if pushed == Err(FlashQueueError::Full) {
+                self.desk.say(|words| words.full, format_args!(""));
+                return Ok(());
+            }
             pushed.map_err(|error| self.unusable(error))?;
             if let Some(file) = file {
                 self.sync(file).await?;
@@ -291,7 +304,7 @@ impl<'t> Counter<'t> {
     /// Waits until the line has something to do. Dropping the future loses nothing.
     async fn line_ready(&mut self) {
         match &mut self.line {
-            Line::Up(client) => {
+            Line::Up { client, .. } => {
                 // What is wrong with it shows when it is read.
                 let _ = client.session().ready().await;
             }
@@ -315,8 +328,11 @@ impl<'t> Counter<'t> {
                 Ok(Ok(session)) => self.greet(session),
                 _ => self.wait(),
             },
-            Line::Up(mut client) => match self.talk(&mut client, now)? {
-                true => Line::Up(client),
+            Line::Up {
+                mut client,
+                mut pulse,
+            } => match self.talk(&mut client, &mut pulse, now)? {
+                true => Line::Up { client, pulse },
                 false => self.wait(),
             },
             other => other,
@@ -334,16 +350,36 @@ impl<'t> Counter<'t> {
         match block_on(self.uplink.greet(&mut client)) {
             Ok(()) => {
                 self.backoff.reset();
-                Line::Up(Box::new(client))
+                let now = self.clock.millis();
+                Line::Up {
+                    client: Box::new(client),
+                    pulse: Pulse::new(now),
+                }
             }
             Err(_) => self.wait(),
         }
     }
 
     /// Whether the connection is still one.
-    fn talk(&mut self, client: &mut Client<'t>, now: Millis) -> Result<bool, CounterError> {
-        if client.turn(now).and_then(|()| client.session().read()).is_err() {
-            return Ok(false);
+    fn talk(
+        &mut self,
+        client: &mut Client<'t>,
+        pulse: &mut Pulse,
+        now: Millis,
+    ) -> Result<bool, CounterError> {
+        match client.turn(now).and_then(|()| client.session().read()) {
+            Ok(true) => pulse.heard(now),
+            Ok(false) => {}
+            Err(_) => return Ok(false),
+        }
+        match pulse.feel(now) {
+            Feel::Well => {}
+            Feel::Quiet => {
+                if client.session().ping().is_err() {
+                    return Ok(false);
+                }
+            }
+            Feel::Dead => return Ok(false),
         }
         let (uplink, desk) = (&mut self.uplink, &mut self.desk);
         let mut safe = None;
@@ -380,17 +416,27 @@ impl<'t> Counter<'t> {
                 self.desk.say(|words| words.safe, format_args!(" {seq}"));
             }
         }
-        self.publish(client, now)
+        self.publish(client, pulse, now)
     }
 
-    fn publish(&mut self, client: &mut Client<'t>, now: Millis) -> Result<bool, CounterError> {
+    fn publish(
+        &mut self,
+        client: &mut Client<'t>,
+        pulse: &mut Pulse,
+        now: Millis,
+    ) -> Result<bool, CounterError> {
         loop {
             let Some(queue) = &mut self.queue else {
                 return Ok(true);
             };
-            let spoke = self
-                .uplink
-                .speak(client, queue, now, rand::random(), &mut self.buffer);
+            let spoke = self.uplink.speak(
+                client,
+                SessionError::is_busy,
+                queue,
+                now,
+                rand::random(),
+                &mut self.buffer,
+            );
             match block_on(spoke) {
                 Ok(Spoke::Nothing) => break,
                 Ok(Spoke::Published { .. }) => {}
@@ -402,7 +448,13 @@ impl<'t> Counter<'t> {
                 Err(LinkError::Queue(error)) => return Err(self.unusable(error).into()),
             }
         }
-        Ok(client.write().is_ok())
+        let Ok(went) = client.write() else {
+            return Ok(false);
+        };
+        if went {
+            pulse.spoke(now);
+        }
+        Ok(true)
     }
 
     fn delete_through(&mut self, seq: u32) -> Result<(), CounterError> {
@@ -415,7 +467,7 @@ impl<'t> Counter<'t> {
 
     /// Says goodbye, if there is a connection.
     async fn leave(mut self) {
-        if let Line::Up(mut client) = std::mem::replace(&mut self.line, Line::Unplugged) {
+        if let Line::Up { mut client, .. } = std::mem::replace(&mut self.line, Line::Unplugged) {
             // Whatever comes of it, the last will says the same.
             let _ = block_on(self.uplink.part(&mut *client));
             let _ = client.into_session().close().await;

@@ -7,7 +7,7 @@
 //! What a line says is kept here from the sale on, not in the terminal: that one forgets it with its power.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -53,12 +53,22 @@ struct Line<'a> {
 }
 
 impl Ledger {
-    /// Begins a new ledger; an old one of that name is overwritten.
+    /// Begins a new ledger; an old one of that name is overwritten, or gone on with: what is in the flash of an older run
+    /// and was acked then stands in its ledger only.
     ///
     /// # Errors
     /// The file cannot be made.
-    pub fn create(path: &Path) -> Result<Self, LedgerError> {
-        let file = File::create(path).map_err(|source| failed(path, source))?;
+    pub fn open(path: &Path, goes_on: bool) -> Result<Self, LedgerError> {
+        let mut options = File::options();
+        if goes_on {
+            options.create(true).read(true).append(true);
+        } else {
+            options.create(true).write(true).truncate(true);
+        }
+        let mut file = options.open(path).map_err(|source| failed(path, source))?;
+        if goes_on {
+            end_line(&mut file).map_err(|source| failed(path, source))?;
+        }
         Ok(Self {
             path: path.to_owned(),
             file: Mutex::new(BufWriter::with_capacity(1 << 18, file)),
@@ -109,6 +119,19 @@ impl Ledger {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// A kill may have cut off the last line.
+fn end_line(file: &mut File) -> io::Result<()> {
+    let mut last = [b'\n'];
+    if file.seek(SeekFrom::End(0))? > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+    }
+    Ok(())
 }
 
 fn failed(path: &Path, source: io::Error) -> LedgerError {

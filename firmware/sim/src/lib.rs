@@ -32,6 +32,7 @@ mod json;
 mod ledger;
 mod pace;
 mod plan;
+mod pulse;
 mod queue;
 pub mod replay;
 mod run;

@@ -150,12 +150,12 @@ impl Queue {
         Ok(Self::with(flash, most))
     }
 
-    /// Whether the largest event would find room.
+    /// Whether events of so many bytes would all find room.
     ///
     /// # Errors
     /// The flash.
-    pub fn has_room(&mut self) -> Result<bool, FlashError> {
-        block_on(self.flash.has_room_for(MAX_FRAME))
+    pub fn has_room_for_all(&mut self, lens: impl Iterator<Item = usize>) -> Result<bool, FlashError> {
+        block_on(self.flash.has_room_for_all(lens))
     }
 
     /// Keeps an event; for good once what [`sync`](Self::sync) gives was synced.
@@ -283,7 +283,7 @@ mod tests {
     fn ten_thousand_typical_events_find_room() {
         let mut queue = queue(1);
         let mut seq = 0;
-        while queue.has_room().unwrap() {
+        while queue.has_room_for_all([MAX_FRAME].into_iter()).unwrap() {
             seq += 1;
             queue.push(seq, &vec![1; 330]).unwrap();
         }

@@ -80,7 +80,11 @@ pub async fn run(
     progress: watch::Sender<Progress>,
 ) -> Result<Summary, SimError> {
     plan.check()?;
-    let ledger = plan.ledger.as_deref().map(Ledger::create).transpose()?;
+    let ledger = plan
+        .ledger
+        .as_deref()
+        .map(|path| Ledger::open(path, plan.queue.is_some()))
+        .transpose()?;
     let shared = Arc::new(Shared {
         clock: Clock::start(),
         tally: Tally::new()?,

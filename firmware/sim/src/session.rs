@@ -70,6 +70,13 @@ pub enum SessionError {
     Json(#[from] JsonError),
 }
 
+impl SessionError {
+    /// Whether there will be room for what was refused.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy)
+    }
+}
+
 impl From<mqttbytes::Error> for SessionError {
     fn from(error: mqttbytes::Error) -> Self {
         Self::Protocol(error)

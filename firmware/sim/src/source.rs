@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use comptoir_terminal::{FramesAhead, frames_ahead};
 use comptoir_wire::topic::Name;
 use comptoir_wire::{
     Currency, Event, Line, Lines, Order, OrderStatus, Payment, PaymentMethod, PaymentStatus,
@@ -41,6 +42,16 @@ impl Source {
             Self::Paced { permits, .. } => queued < limit && permits.any(),
             Self::Eager { left, .. } => eager && *left != Some(0),
             Self::Script(script) => eager && (script.payment.is_some() || script.next.is_some()),
+        }
+    }
+
+    /// The largest frames that may come of the next event, if it may begin an order: a till says that there is no room
+    /// before a sale, not after it.
+    pub fn frames_ahead(&self) -> Option<FramesAhead> {
+        match self {
+            Self::Paced { cashier, .. } | Self::Eager { cashier, .. } => cashier.frames_ahead(),
+            // An order, and its payment: less than at a till.
+            Self::Script(script) => script.payment.is_none().then(|| frames_ahead(0)),
         }
     }
 

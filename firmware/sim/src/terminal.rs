@@ -26,8 +26,9 @@ use crate::dialect::Dialect;
 use crate::faults::Dice;
 use crate::ledger::{Ledger, LedgerError, Sold};
 use crate::plan::Plan;
+use crate::pulse::{Feel, Pulse};
 use crate::queue::{FlashError, Queue, QueueError, failed};
-use crate::session::{KEEP_ALIVE, Session, SessionError};
+use crate::session::{Session, SessionError};
 use crate::source::Source;
 use crate::tally::{Clock, Tally};
 
@@ -82,7 +83,10 @@ pub struct Terminal {
     /// The queue takes nothing more (its flash makes no sense, or the epoch's numbers are used up) until it is empty
     /// and formatted.
     jammed: bool,
+    /// Of the terminal itself: power, flash, clock.
     dice: Dice,
+    /// Of its links. Not the same: how often a link is made is of the moment, and would decide when the power goes.
+    link_dice: Dice,
     rng: Xoshiro256PlusPlus,
     shared: Arc<Shared>,
 }
@@ -138,7 +142,7 @@ impl Terminal {
         dialect: Dialect,
         source: Source,
         queue: Queue,
-        dice: Dice,
+        mut dice: Dice,
         rng: Xoshiro256PlusPlus,
         shared: Arc<Shared>,
     ) -> Result<Self, TerminalError> {
@@ -158,6 +162,7 @@ impl Terminal {
             newest,
             sold: VecDeque::new(),
             jammed: false,
+            link_dice: dice.fork(),
             dice,
             rng,
             shared,
@@ -257,23 +262,22 @@ impl Terminal {
     /// Uses a connection until all is done.
     async fn converse(&mut self, session: Session) -> Result<End, Interruption> {
         let shared = Arc::clone(&self.shared);
-        let mut client = Client::new(session, self.dialect, self.dice.fork(), &shared.tally);
+        let mut client = Client::new(session, self.dialect, self.link_dice.fork(), &shared.tally);
         block_on(self.uplink.greet(&mut client))?;
-        let (mut heard, mut spoke) = (self.now(), self.now());
+        let mut pulse = Pulse::new(self.now());
         let mut timer = pin!(sleep_until(Instant::now()));
         loop {
             client.turn(self.now())?;
             self.hear(&mut client)?;
             self.sell().await?;
             let now = self.now();
-            if now >= heard + 2 * SILENCE {
-                return Err(SessionError::Silent.into());
-            }
-            if now >= spoke + SILENCE {
-                client.session().ping()?;
+            match pulse.feel(now) {
+                Feel::Well => {}
+                Feel::Quiet => client.session().ping()?,
+                Feel::Dead => return Err(SessionError::Silent.into()),
             }
             if self.speak(&mut client, now)? {
-                spoke = now;
+                pulse.spoke(now);
             }
             if self.is_done() {
                 // All that mattered is acked; a goodbye that fails changes nothing.
@@ -281,9 +285,11 @@ impl Terminal {
                 let _ = client.into_session().close().await;
                 return Ok(End::Done);
             }
-            let silent = (heard + 2 * SILENCE).min(spoke + SILENCE);
             let deadlines = [self.uplink.window().deadline(), client.deadline()];
-            let wake = deadlines.into_iter().flatten().fold(silent, Millis::min);
+            let wake = deadlines
+                .into_iter()
+                .flatten()
+                .fold(pulse.deadline(), Millis::min);
             let wake = Instant::from_std(shared.clock.instant(wake));
             // Acks move the deadline away all the time. Moving the timer is dear; waking too early costs one
             // turn.
@@ -295,7 +301,7 @@ impl Terminal {
                 ready = client.session().ready(), if !hung => {
                     ready.map_err(SessionError::from)?;
                     if client.session().read()? {
-                        heard = self.now();
+                        pulse.heard(self.now());
                     }
                 }
                 () = self.more() => {}
@@ -375,6 +381,3 @@ impl Terminal {
         failed(&self.name(), self.queue.as_mut().map(Queue::flash), error)
     }
 }
-
-/// Milliseconds of silence after which a terminal pings; twice as long, and the connection counts as lost.
-const SILENCE: Millis = KEEP_ALIVE as Millis * 1000;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use comptoir_link::{Heard, LinkError, Refusal, Settings, Spoke, Uplink};
+use comptoir_link::{Heard, LinkError, Settings, Spoke, Uplink};
 use comptoir_queue::{Opened, QueueError, RamError, RamFlash, SaleQueue, block_on};
 use comptoir_sim::faults::{Dice, Fate, Faults, Kind};
 use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
@@ -14,8 +14,8 @@ use comptoir_wire::{Ack, Currency, Header, MAX_FRAME, decode, encode, set_oldest
 use embedded_svc::mqtt::client::asynch::{Client, Publish};
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 
-const PAGES: usize = 14;
-const LEN: u32 = 16 * 4096;
+const PAGES: usize = 62;
+const LEN: u32 = 64 * 4096;
 const PERCENT: u8 = 5;
 const SETTINGS: Settings = Settings {
     window: 16,
@@ -28,12 +28,6 @@ type Queue<'f> = SaleQueue<&'f mut Flash, PAGES>;
 
 #[derive(Debug)]
 struct Gone;
-
-impl Refusal for Gone {
-    fn is_busy(&self) -> bool {
-        false
-    }
-}
 
 /// A frame as if nothing had been acked yet: what it says of that is of the moment it is sent.
 fn first_sent(frame: &[u8]) -> Vec<u8> {
@@ -167,7 +161,8 @@ fn live(
             world.turn();
             assert!(world.now < 4_000_000, "it hangs: {:?}", uplink.window());
             if queue.newest() < events {
-                autopilot.act(&mut till, &catalogue);
+                let has_room = block_on(queue.has_room_for_all(till.frames_ahead()))?;
+                autopilot.act(&mut till, &catalogue, has_room);
                 let seq = queue.next_seq().unwrap();
                 let time_ms = world.dice.clock(world.now).unwrap_or(world.now);
                 let header = Header {
@@ -187,8 +182,6 @@ fn live(
                             till.queued(seq);
                             uplink.sold();
                         }
-                        // The till waits.
-                        Err(QueueError::Full) => {}
                         Err(error) => return Err(error),
                     }
                 }
@@ -198,7 +191,7 @@ fn live(
             loop {
                 let random = world.random.next_u32();
                 let now = world.now;
-                match block_on(uplink.speak(world, &mut queue, now, random, &mut buffer)) {
+                match block_on(uplink.speak(world, |Gone| false, &mut queue, now, random, &mut buffer)) {
                     Ok(Spoke::Nothing) => break,
                     Ok(Spoke::Published { .. }) => {}
                     Ok(Spoke::Lost { seq }) => panic!("{seq} was lost"),

@@ -161,7 +161,7 @@ async fn waits_for_an_mqtt_broker_that_is_not_there_yet_and_sells_meanwhile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stopped_it_drains_and_tells_what_is_left() {
     let mosquitto = Mosquitto::start();
-    let _acker = Acker::start(
+    let acker = Acker::start(
         &mosquitto.broker(),
         Faults {
             ack_at_most: Some(5),
@@ -169,6 +169,7 @@ async fn stopped_it_drains_and_tells_what_is_left() {
         },
         false,
     );
+    acker.listens().await;
     let directory = tempfile::tempdir().unwrap();
     let mut plan = plan(&mosquitto, 2, 50.0, 1_000_000);
     plan.ledger = Some(directory.path().join("ledger"));
@@ -196,8 +197,9 @@ async fn stopped_it_drains_and_tells_what_is_left() {
 async fn a_queue_on_disk_goes_on_after_a_kill() {
     let mosquitto = Mosquitto::start();
     let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
+    acker.listens().await;
     let directory = tempfile::tempdir().unwrap();
-    let queue = directory.path().join("queue");
+    let (queue, ledger) = (directory.path().join("queue"), directory.path().join("ledger"));
     let pos_sim = |rate: &str, events: &str, seed: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pos-sim"));
         let address = format!("mqtt://127.0.0.1:{}", mosquitto.broker().port());
@@ -215,6 +217,8 @@ async fn a_queue_on_disk_goes_on_after_a_kill() {
             .args(["--events", events, "--seed", seed])
             .arg("--queue")
             .arg(&queue)
+            .arg("--ledger")
+            .arg(&ledger)
             .stderr(Stdio::null());
         command
     };
@@ -241,6 +245,20 @@ async fn a_queue_on_disk_goes_on_after_a_kill() {
         (summary["sold"].as_u64(), summary["unacked"].as_u64()),
         (Some(300), Some(0))
     );
+    // What was acked stands in the ledger, whichever of the runs it was acked in.
+    let ledger = std::fs::read_to_string(ledger).unwrap();
+    let acked: HashSet<String> = ledger
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|line| line["acked"].is_string())
+        .filter_map(|line| Some(line["ce_id"].as_str()?.to_owned()))
+        .collect();
+    for ((terminal, epoch), count) in acker.counts() {
+        for seq in 1..=count {
+            let name = format!("{terminal}/{epoch}/{seq}");
+            assert!(acked.contains(&name), "{name} is not in the ledger");
+        }
+    }
     // Without holes from 1 on: the acker takes no others.
     assert!(acker.total() >= before + 300);
     assert_eq!(
@@ -272,6 +290,37 @@ async fn a_seed_used_before_takes_other_names() {
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["ce_id"].to_string())
             .collect();
         assert_eq!(names.len(), 300);
+    }
+}
+
+/// As many events as the window holds, fewer, and more: acks of the run before make none of this one's safe.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_run_again_arrives_again() {
+    for events in [40, 100, 300] {
+        let mosquitto = Mosquitto::start();
+        let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
+        for time in 1..=2 {
+            let mut plan = plan(&mosquitto, 1, 0.0, events);
+            quick(&mut plan);
+            let summary = run(plan).await.unwrap();
+            assert_eq!((summary.acked, summary.unacked), (events, 0));
+            assert_eq!(acker.total(), time * events);
+        }
+    }
+}
+
+/// Also of terminals whose power is about to go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_used_before_takes_other_names_under_power_cuts() {
+    let mosquitto = Mosquitto::start();
+    let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
+    for time in 1..=2 {
+        let mut plan = plan(&mosquitto, 20, 0.0, 2_000);
+        quick(&mut plan);
+        plan.faults = faults::Faults::default().with(faults::Kind::Power, 50);
+        let summary = run(plan).await.unwrap();
+        assert_eq!((summary.acked, summary.unacked, summary.lost), (2_000, 0, 0));
+        assert_eq!(acker.total(), time * 2_000);
     }
 }
 
@@ -354,23 +403,27 @@ async fn ctrl_c_drains_and_a_second_one_does_not() {
             .stderr(Stdio::null());
         command.spawn().unwrap()
     };
-    let ctrl_c = |child: &Child| {
+    use rustix::process::Signal;
+    let send = |child: &Child, signal| {
         let id = rustix::process::Pid::from_child(child);
-        rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+        rustix::process::kill_process(id, signal).unwrap();
     };
     let mut hopeless = pos_sim();
     tokio::time::sleep(Duration::from_millis(700)).await;
-    ctrl_c(&hopeless);
+    send(&hopeless, Signal::INT);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(hopeless.try_wait().unwrap(), None, "nobody acks, so it waits");
-    ctrl_c(&hopeless);
+    send(&hopeless, Signal::INT);
     assert_eq!(hopeless.wait().unwrap().code(), Some(1));
 
     let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
-    let mut drained = pos_sim();
-    until("an event", || acker.total() > 10).await;
-    ctrl_c(&drained);
-    assert_eq!(drained.wait().unwrap().code(), Some(0));
+    for signal in [Signal::INT, Signal::TERM] {
+        let before = acker.total();
+        let mut drained = pos_sim();
+        until("an event", || acker.total() > before + 10).await;
+        send(&drained, signal);
+        assert_eq!(drained.wait().unwrap().code(), Some(0));
+    }
 }
 
 #[test]

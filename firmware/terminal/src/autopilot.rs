@@ -81,8 +81,14 @@ impl Autopilot {
         }
     }
 
-    /// Does the next act, if the last one's events are queued.
-    pub fn act<const PRODUCTS: usize>(&mut self, till: &mut Till, catalogue: &Catalogue<PRODUCTS>) {
+    /// Does the next act, if the last one's events are queued. Begins no order unless the queue has room for
+    /// [`Till::frames_ahead`].
+    pub fn act<const PRODUCTS: usize>(
+        &mut self,
+        till: &mut Till,
+        catalogue: &Catalogue<PRODUCTS>,
+        has_room: bool,
+    ) {
         if till.has_events() {
             return;
         }
@@ -90,6 +96,7 @@ impl Autopilot {
         let _ = match till.current().map(|sale| sale.attempts) {
             Some(attempts) => self.pay(till, attempts),
             None if !till.parcels().is_empty() && self.random.below(3) == 0 => till.move_parcel(0).map(drop),
+            None if !has_room => Ok(()),
             None if till.last().is_some() && self.random.below(40) == 0 => till.refund().map(drop),
             None => self.sell(till, catalogue),
         };

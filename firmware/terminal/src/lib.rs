@@ -3,8 +3,8 @@
 //! Nothing here waits, sends or stores. An act (check out, pay, cancel, refund, a delivery's next step) leaves
 //! one to three events to be queued: [`Till::event`] gives the first of them under the number that the queue
 //! says is next, and [`Till::queued`] takes it off once the queue has it for good. No other act is taken
-//! before that, so a queue that is full or fails stops the till where it is, and nothing is half done. The
-//! network plays no part: a till works through any outage.
+//! before that, so a queue that fails stops the till where it is, and nothing is half done. A queue that is full is
+//! noticed before an order begins, by [`Till::frames_ahead`]. The network plays no part: a till works through any outage.
 //!
 //! ```text
 //! selling ── check_out: order Pending ──→ paying ── pay: payment FAILED ─────────────────────────→ paying
@@ -37,4 +37,7 @@ pub use catalogue::{Catalogue, CatalogueError, Product};
 pub use ids::{Ids, OrderNumber};
 pub use money::Money;
 pub use receipt::Receipt;
-pub use till::{Change, Customer, DeliverTo, MAX_PARCELS, Parcel, Payment, Sale, Till, TillError};
+pub use till::{
+    Change, Customer, DeliverTo, FramesAhead, MAX_ATTEMPTS, MAX_PARCELS, Parcel, Payment, Sale, Till,
+    TillError, frames_ahead,
+};

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use comptoir_wire::Currency;
+
 /// A sum in minor units with two of them after the point. For currencies with others, see
 /// [`Money::with_digits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +21,25 @@ impl Money {
     /// A currency with another number of digits after the point, 0 to 4.
     pub const fn with_digits(minor: u64, digits: u8) -> Self {
         let digits = if digits > 4 { 4 } else { digits };
+        Self { minor, digits }
+    }
+}
+
+/// Currencies of ISO 4217 without minor units, and those with thousandths.
+const WHOLE: [&str; 16] = [
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF",
+    "XPF",
+];
+const THOUSANDTHS: [&str; 7] = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
+
+impl Money {
+    /// A sum in that currency's minor units.
+    pub fn of(minor: u64, currency: Currency) -> Self {
+        let digits = match currency.as_str() {
+            code if WHOLE.contains(&code) => 0,
+            code if THOUSANDTHS.contains(&code) => 3,
+            _ => 2,
+        };
         Self { minor, digits }
     }
 }

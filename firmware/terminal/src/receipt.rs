@@ -28,8 +28,22 @@ impl<'t> Receipt<'t> {
         }
     }
 
-    fn row(f: &mut fmt::Formatter<'_>, label: &str, amount: u64) -> fmt::Result {
-        writeln!(f, "{label:<28}{:>12}", Padded(Money::new(amount)))
+    fn money(&self, amount: u64) -> Padded {
+        Padded(Money::of(amount, self.currency))
+    }
+
+    fn row(&self, f: &mut fmt::Formatter<'_>, label: &str, amount: u64) -> fmt::Result {
+        writeln!(f, "{label:<24}{:>16}", self.money(amount))
+    }
+
+    /// A text over as many lines as it takes.
+    fn wrap(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some((at, _)) = rest.char_indices().nth(COLUMNS) {
+            writeln!(f, "{}", &rest[..at])?;
+            rest = &rest[at..];
+        }
+        writeln!(f, "{rest}")
     }
 }
 
@@ -49,28 +63,23 @@ impl fmt::Display for Receipt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cart: &Cart = self.till.cart();
         if let Some(number) = self.till.current().and_then(|sale| sale.number) {
-            writeln!(f, "{}", self.till.ids().id('o', number, 1))?;
+            Self::wrap(f, &self.till.ids().id('o', number, 1))?;
         }
         for line in cart.lines() {
-            writeln!(f, "{}", line.name)?;
-            let each = Padded(Money::new(line.unit_price));
-            let sum = Padded(Money::new(line.unit_price * u64::from(line.quantity)));
-            writeln!(f, "{:>8} x {each:>14}{sum:>15}", line.quantity)?;
+            Self::wrap(f, &line.name)?;
+            let each = self.money(line.unit_price);
+            let sum = self.money(line.unit_price * u64::from(line.quantity));
+            writeln!(f, "{:>6} x {each:>15}{sum:>16}", line.quantity)?;
         }
         writeln!(f, "{:-<COLUMNS$}", "")?;
         if cart.discount() > 0 {
-            Self::row(f, "Sum", cart.sum())?;
-            Self::row(f, "Discount", cart.discount())?;
+            self.row(f, "Sum", cart.sum())?;
+            self.row(f, "Discount", cart.discount())?;
         }
-        writeln!(
-            f,
-            "Total {:<22}{:>12}",
-            self.currency,
-            Padded(Money::new(cart.total()))
-        )?;
+        writeln!(f, "Total {:<18}{:>16}", self.currency, self.money(cart.total()))?;
         if let Some(given) = self.given {
-            Self::row(f, "Cash", given)?;
-            Self::row(f, "Change", given.saturating_sub(cart.total()))?;
+            self.row(f, "Cash", given)?;
+            self.row(f, "Change", given.saturating_sub(cart.total()))?;
         }
         Ok(())
     }

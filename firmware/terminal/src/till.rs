@@ -1,8 +1,10 @@
 //! The acts at a till, and the events that they leave.
 
+use core::iter::{Chain, RepeatN, repeat_n};
+
 use comptoir_wire::{
-    Date, Delivery, DeliveryStatus, Event, Lines, MAX_ADDRESS, MAX_EMAIL, MAX_NAME, MAX_PRODUCT, Order,
-    OrderStatus, Payment as PaymentEvent, PaymentMethod, PaymentStatus,
+    Date, Delivery, DeliveryStatus, Event, Lines, MAX_ADDRESS, MAX_EMAIL, MAX_FRAME, MAX_ID, MAX_NAME,
+    MAX_PRODUCT, Order, OrderStatus, Payment as PaymentEvent, PaymentMethod, PaymentStatus,
 };
 use heapless::{Deque, String, Vec};
 
@@ -11,6 +13,15 @@ use crate::ids::{Ids, OrderNumber};
 
 /// Deliveries under way, at most.
 pub const MAX_PARCELS: usize = 8;
+/// Attempts to pay an order, at most: what may come of an order is bounded.
+pub const MAX_ATTEMPTS: u8 = 10;
+/// Bytes of a frame without lines, at most: header, texts, and numbers.
+const SMALL: usize = 900;
+const _: () = assert!(2 * MAX_ID + MAX_NAME + MAX_EMAIL + MAX_PRODUCT + MAX_ADDRESS + 100 < SMALL);
+/// Small frames of an order, at most: its payments, then a delivery's three and its order's end.
+const SMALL_OF_ORDER: usize = MAX_ATTEMPTS as usize + 4;
+/// And of a delivery under way: two of its own, and its order's end.
+const SMALL_OF_PARCEL: usize = 3;
 /// Events that one act leaves, at most.
 const MAX_EVENTS: usize = 3;
 /// What an order of no named customer says.
@@ -35,7 +46,7 @@ pub enum TillError {
     TooManyParcels,
     /// No such delivery, or no order to refund.
     Unknown,
-    /// The attempts to pay are used up: cancel.
+    /// [`MAX_ATTEMPTS`] to pay are used up: cancel.
     TooManyAttempts,
 }
 
@@ -127,6 +138,15 @@ enum What {
     Delivery(DeliveryStatus),
 }
 
+/// See [`frames_ahead`].
+pub type FramesAhead = Chain<RepeatN<usize>, RepeatN<usize>>;
+
+/// Bytes of the frames that may come of another order and of so many deliveries under way, each at its largest.
+pub fn frames_ahead(parcels: usize) -> FramesAhead {
+    let small = SMALL_OF_ORDER + SMALL_OF_PARCEL * parcels;
+    repeat_n(MAX_FRAME, 2).chain(repeat_n(SMALL, small))
+}
+
 /// A till. See the crate's documentation for its states.
 #[derive(Debug)]
 pub struct Till {
@@ -184,12 +204,23 @@ impl Till {
         &self.parcels
     }
 
+    /// Whether nothing is at the till that a restart would end: no cart, no order being paid, no delivery under way.
+    pub fn is_idle(&self) -> bool {
+        self.cart.is_empty() && self.current.is_none() && self.parcels.is_empty() && self.events.is_empty()
+    }
+
     /// The ids of this till's orders.
     pub fn ids(&self) -> &Ids {
         &self.ids
     }
 
-    /// Makes an order of the cart.
+    /// As [`frames_ahead`], with this till's deliveries under way: a full queue is to be noticed before
+    /// [`check_out`](Self::check_out), since an order that is half paid can neither be kept nor forgotten.
+    pub fn frames_ahead(&self) -> FramesAhead {
+        frames_ahead(self.parcels.len())
+    }
+
+    /// Makes an order of the cart; to be done only if the queue has room for [`frames_ahead`](Self::frames_ahead).
     ///
     /// # Errors
     /// An empty cart, an order that is being paid, texts out of their bounds, or too many deliveries.
@@ -242,7 +273,10 @@ impl Till {
     pub fn pay(&mut self, payment: Payment) -> Result<Change, TillError> {
         self.ready()?;
         let sale = self.current.as_mut().ok_or(TillError::NotPaying)?;
-        let attempts = sale.attempts.checked_add(1).ok_or(TillError::TooManyAttempts)?;
+        let attempts = sale.attempts + 1;
+        if attempts > MAX_ATTEMPTS {
+            return Err(TillError::TooManyAttempts);
+        }
         let (method, status, change) = match payment {
             Payment::Cash(given) if given < sale.amount => {
                 return Err(TillError::TooLittle(sale.amount - given));

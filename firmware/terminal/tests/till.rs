@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use comptoir_terminal::{
-    Autopilot, Cart, CartError, Catalogue, CatalogueError, Customer, DeliverTo, Discount, Ids, Payment,
-    Receipt, Till, TillError,
+    Autopilot, Cart, CartError, Catalogue, CatalogueError, Customer, DeliverTo, Discount, Ids, MAX_ATTEMPTS,
+    MAX_PARCELS, Payment, Product, Receipt, Till, TillError, frames_ahead,
 };
 use comptoir_wire::topic::Name;
 use comptoir_wire::{
@@ -141,6 +141,44 @@ fn cash_with_change_after_a_declined_card() {
     assert_eq!(till.check_out(None, None), Err(TillError::EmptyCart));
 }
 
+/// Also with names of the largest size, sums of the largest, and a currency without minor units.
+#[test]
+fn a_receipt_is_forty_columns_wide() {
+    for (code, sum) in [("EUR", "10.00"), ("JPY", "1000"), ("KWD", "1.000")] {
+        let currency = Currency::parse(code).unwrap();
+        let ids = Ids::new(
+            Name::new("paris-1").unwrap(),
+            Name::new("till-1").unwrap(),
+            0xabcd,
+        );
+        let mut till = Till::new(ids, currency);
+        let cart = till.cart_mut().unwrap();
+        for (name, unit_price) in [("é".repeat(32), 500), ("x".repeat(64), 500)] {
+            let name = name.as_str().try_into().unwrap();
+            cart.add(&Product { name, unit_price }, 1).unwrap();
+        }
+        let receipt = Receipt::new(&till, currency, Some(1000)).to_string();
+        assert!(
+            receipt.lines().all(|line| line.chars().count() <= 40),
+            "{receipt}"
+        );
+        let total = receipt.lines().find(|line| line.starts_with("Total")).unwrap();
+        assert_eq!(*total, format!("Total {code:<18}{sum:>16}"));
+    }
+    let mut till = till();
+    let name = "dear".try_into().unwrap();
+    let dear = Product {
+        name,
+        unit_price: MAX_AMOUNT,
+    };
+    till.cart_mut().unwrap().add(&dear, 1).unwrap();
+    let receipt = Receipt::new(&till, Currency::EUR, Some(MAX_AMOUNT)).to_string();
+    assert!(
+        receipt.lines().all(|line| line.chars().count() <= 40),
+        "{receipt}"
+    );
+}
+
 #[test]
 fn a_delivery_goes_its_way() {
     let (mut till, mut next) = (till(), 1);
@@ -242,6 +280,26 @@ fn discounts_round_for_the_customer() {
     cart.set_discount(Discount::Amount(1000)).unwrap();
     assert_eq!(cart.total(), 0);
     assert_eq!(cart.set_discount(Discount::Percent(101)), Err(CartError::Percent));
+}
+
+#[test]
+fn what_may_come_of_an_order_is_bounded() {
+    let (mut till, catalogue) = (till(), catalogue());
+    till.cart_mut()
+        .unwrap()
+        .add(catalogue.get(1).unwrap(), 1)
+        .unwrap();
+    till.check_out(None, None).unwrap();
+    till.queued(1);
+    for seq in 2..2 + u32::from(MAX_ATTEMPTS) {
+        assert_eq!(till.pay(DECLINED), Ok(0));
+        till.queued(seq);
+    }
+    assert_eq!(till.pay(CARD), Err(TillError::TooManyAttempts));
+    assert_eq!(till.cancel(), Ok(()));
+    let order = usize::from(MAX_ATTEMPTS) + 2 + 4;
+    assert_eq!(till.frames_ahead().count(), order);
+    assert_eq!(frames_ahead(MAX_PARCELS).count(), order + 3 * MAX_PARCELS);
 }
 
 #[derive(Clone, Debug)]
@@ -346,7 +404,7 @@ fn the_autopilots_day_is_the_same_for_the_same_seed_and_does_all_there_is() {
         Autopilot::stock(&mut catalogue);
         let (mut autopilot, mut words) = (Autopilot::new(seed, from, 50), Vec::new());
         while words.len() < 3000 {
-            autopilot.act(&mut till, &catalogue);
+            autopilot.act(&mut till, &catalogue, true);
             words.extend(queue(&mut till, &mut next));
         }
         words

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::net::TcpStream;
 
 use crate::eventually::within;
@@ -40,6 +40,38 @@ impl Mosquitto {
         let port = free_port()?;
         let config = scratch.join("mosquitto.conf");
         fs::write(&config, settings(port, scratch.path(), extra))?;
+        let mut mosquitto = Self {
+            process: None,
+            port,
+            config,
+            scratch,
+        };
+        mosquitto.start_again().await?;
+        Ok(mosquitto)
+    }
+
+    /// As the Debian package sets it up: who has no password is refused, and each may publish only as itself.
+    ///
+    /// # Errors
+    /// As [`Self::start`], or `mosquitto_passwd` is not installed.
+    pub async fn start_as_packaged(users: &[(&str, &str)]) -> Result<Self> {
+        let packaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/mosquitto");
+        let scratch = Scratch::new("mosquitto")?;
+        let (port, folder) = (free_port()?, scratch.path());
+        let passwords = folder.join("comptoir.passwords");
+        fs::write(&passwords, "")?;
+        for (user, password) in users {
+            let mut command = Command::new("mosquitto_passwd");
+            let made = command.arg("-b").arg(&passwords).args([user, password]).output();
+            let made = made.context("start mosquitto_passwd")?;
+            ensure!(made.status.success(), "mosquitto_passwd: {}", made.status);
+        }
+        fs::copy(packaged.join("comptoir.acl"), folder.join("comptoir.acl"))?;
+        let settings = fs::read_to_string(packaged.join("comptoir.conf"))?
+            .replace("listener 1883", &format!("listener {port} 127.0.0.1"))
+            .replace("/etc/mosquitto", &folder.display().to_string());
+        let config = scratch.join("mosquitto.conf");
+        fs::write(&config, format!("{settings}\nuser root\nlog_dest stderr\n"))?;
         let mut mosquitto = Self {
             process: None,
             port,

@@ -8,15 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, ensure};
-use comptoir_harness::{ConfirmedSale, EmulatedTill, Kafka, LedgerLine};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use comptoir_harness::{
+    ConfirmedSale, EmulatedTill, Gateway, GatewayConfig, Kafka, LedgerLine, Mosquitto, within,
+};
 use comptoir_queue::{Opened, RamFlash, SaleQueue, block_on};
-use comptoir_terminal::Random;
 use comptoir_wire::{MAX_FRAME, decode};
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
-use crate::shop::{LATER, SOON, STORE, Shop};
+use crate::shop::{GATEWAY, LATER, SOON, STORE, Shop};
 
 const DEVICE: &str = "till-7";
 const SECTOR: usize = EmulatedTill::SECTOR;
@@ -101,9 +102,10 @@ impl Day {
     async fn sell(self) -> Result<()> {
         let mut shop = Shop::open_on(Kafka::shared().await.brokers()).await?;
         let (seed, port, events) = (rand::random::<u32>(), shop.mosquitto.port(), self.events);
+        let epoch = rand::random_range(1..=u32::MAX);
         println!("seed {seed}");
         let mut till = EmulatedTill::new(&format!(
-            "store={STORE};device={DEVICE};port={port};events={events};pace=25;long_every=5;seed={seed}"
+            "store={STORE};device={DEVICE};port={port};events={events};pace=25;long_every=5;seed={seed};epoch={epoch}"
         ))?;
         till.switch_on()?;
         let (cuts, mut met, mut kept) = (self.cuts(), Met::default(), BTreeMap::new());
@@ -148,7 +150,6 @@ impl Day {
         let orders: BTreeSet<_> = kept.values().map(|sale| &sale.key).collect();
         println!("{} orders in {events} events", orders.len());
         ensure!(orders.len() >= self.orders, "too few orders");
-        let epoch = Random::new(seed.into()).next_u32();
         let ledger: Vec<_> = kept.into_values().map(|sale| acked(epoch, sale)).collect();
         shop.audited(&ledger).await
     }
@@ -221,6 +222,50 @@ async fn a_till_whose_plug_is_pulled_again_and_again_loses_and_doubles_nothing()
         resets: 1,
     };
     day.sell().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_till_with_its_password_sells_through_the_packaged_mosquitto() -> Result<()> {
+    let user = format!("{STORE}/{DEVICE}");
+    let mosquitto = Mosquitto::start_as_packaged(&[("gateway", "secret"), (&user, "its own")]).await?;
+    let port = mosquitto.port();
+    let url = format!("mqtt://gateway:secret@127.0.0.1:{port}");
+    let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &url))?;
+    gateway.wait_ready().await?;
+    let settings = format!("store={STORE};device={DEVICE};port={port};events=20;pace=5");
+    let mut stranger = EmulatedTill::new(&settings)?;
+    stranger.switch_on()?;
+    within("the stranger to be refused", SOON, async || {
+        let log = stranger.log();
+        ensure!(log.contains("refuses the connection"), "{log}");
+        Ok(())
+    })
+    .await?;
+    let mut till = EmulatedTill::new(&format!("{settings};password=its own"))?;
+    till.switch_on()?;
+    // It ends when all is acked.
+    let end = till.finish(SOON).await?;
+    ensure!(end.success(), "the till: {end}\n{}", till.log());
+    ensure!(!stranger.log().contains("till: connected") && !till.log().contains("its own"));
+    Ok(())
+}
+
+/// Under an old one, old acks would make new events safe.
+#[tokio::test(flavor = "multi_thread")]
+async fn erased_flash_with_the_same_settings_gets_another_epoch() -> Result<()> {
+    let mut epochs = BTreeSet::new();
+    for _ in 0..3 {
+        let mut till = EmulatedTill::new(&format!("store={STORE};device={DEVICE};port=1;seed=7"))?;
+        till.switch_on()?;
+        till.sold(1, SOON).await?;
+        let log = till.log();
+        let epoch = log
+            .split_once("Formatted: epoch ")
+            .map(|(_, rest)| rest[..8].to_owned());
+        epochs.insert(epoch.with_context(|| log.clone())?);
+    }
+    ensure!(epochs.len() == 3, "{epochs:?}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

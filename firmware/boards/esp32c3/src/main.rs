@@ -133,6 +133,7 @@ fn main() -> ! {
     let link = Link {
         store,
         device,
+        password: &settings.login,
         broker: settings.host,
         port: settings.port,
         mac: card.mac_address(),

@@ -4,6 +4,7 @@
 #![no_std]
 #![no_main]
 
+mod entropy;
 mod flash;
 mod machine;
 mod nic;
@@ -31,9 +32,9 @@ impl embassy_time_driver::Driver for Clock {
 embassy_time_driver::time_driver_impl!(static CLOCK: Clock = Clock);
 
 #[riscv_rt::entry]
-fn main() -> ! {
+fn main(_hart: usize, tree: usize) -> ! {
     stack::paint();
-    let code = match till::run() {
+    let code = match till::run(tree) {
         Ok(()) => 0,
         Err(trouble) => {
             say!("till: cannot go on: {trouble}");

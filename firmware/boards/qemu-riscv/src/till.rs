@@ -9,8 +9,9 @@ use comptoir_terminal::{Autopilot, Random};
 use embedded_storage_async::nor_flash::ReadNorFlash;
 use smoltcp::wire::Ipv4Address;
 
+use crate::entropy;
 use crate::flash::{Flash, SECTOR};
-use crate::machine::{self, micros};
+use crate::machine;
 use crate::nic::{Buffers, Nic, Port};
 use crate::say;
 
@@ -35,8 +36,8 @@ impl Board for Machine {
     }
 }
 
-/// Runs until all is sold and acked; for ever if the settings say so.
-pub fn run() -> Result<(), &'static str> {
+/// Runs until all is sold and acked; for ever if the settings say so. `tree` is the device tree's address.
+pub fn run(tree: usize) -> Result<(), &'static str> {
     static mut MEMORY: Memory = Memory::new();
     static mut PACKETS: Buffers = Buffers::new();
     let (memory, packets) = (&raw mut MEMORY, &raw mut PACKETS);
@@ -51,25 +52,26 @@ pub fn run() -> Result<(), &'static str> {
         "settings"
     })?;
     let machine = Machine;
-    let mut random = Random::new(settings.seed);
+    // Never of the seed: a format with the same settings would give old names to new events.
+    let mut random = Random::new(entropy::draw(tree));
+    let epoch = settings.epoch.unwrap_or(random.next_u32());
     let names = (settings.store, settings.device);
     let trouble = |trouble| {
         say!("till: {trouble}");
         "the till stops"
     };
     let (queue, _): (SaleQueue<_, SECTORS>, _) =
-        open(&machine, flash, QUEUE, random.next_u32(), names).map_err(trouble)?;
+        open(&machine, flash, QUEUE, epoch, names).map_err(trouble)?;
     let nic = Nic::find(packets).ok_or("there is no network card")?;
     let link = Link {
         store: settings.store,
         device: settings.device,
         broker: HOST,
         port: settings.port,
+        password: settings.password,
         mac: nic.mac(),
     };
     let autopilot = Autopilot::new(settings.seed, queue.newest(), settings.long_every);
     let shift = Shift::new(autopilot, settings.events, settings.pace);
-    // Another start has other jitter.
-    let random = Random::new(settings.seed ^ u64::from(queue.newest()) ^ micros());
     run_till(&machine, Port(&nic), link, queue, shift, random, memory).map_err(trouble)
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
+use smoltcp::wire::{EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, TcpPacket};
 
 /// Frames under way in each direction, at most: then they are dropped, as a card does.
 const ROOM: usize = 16;
@@ -14,6 +15,18 @@ pub struct Cable {
     ways: [RefCell<VecDeque<Vec<u8>>>; 2],
     pulled: Cell<bool>,
     carried: Cell<u64>,
+    attempts: Cell<u64>,
+}
+
+/// Whether an Ethernet frame asks for a TCP connection: SYN without ACK.
+fn is_attempt(frame: &[u8]) -> bool {
+    let tcp = EthernetFrame::new_checked(frame)
+        .ok()
+        .filter(|frame| frame.ethertype() == EthernetProtocol::Ipv4)
+        .and_then(|frame| Ipv4Packet::new_checked(frame.payload()).ok())
+        .filter(|packet| packet.next_header() == IpProtocol::Tcp)
+        .and_then(|packet| TcpPacket::new_checked(packet.payload()).ok());
+    tcp.is_some_and(|packet| packet.syn() && !packet.ack())
 }
 
 impl Cable {
@@ -43,10 +56,17 @@ impl Cable {
         self.carried.get()
     }
 
+    /// Frames among them that ask for a TCP connection.
+    pub fn attempts(&self) -> u64 {
+        self.attempts.get()
+    }
+
     fn carry(&self, way: &RefCell<VecDeque<Vec<u8>>>, frame: Vec<u8>) {
         let mut way = way.borrow_mut();
         if !self.pulled.get() && way.len() < ROOM {
             self.carried.set(self.carried.get() + 1);
+            self.attempts
+                .set(self.attempts.get() + u64::from(is_attempt(&frame)));
             way.push_back(frame);
         }
     }

@@ -11,6 +11,7 @@ use crate::machine::{Day, EPOCH, Ended, World, blank, live};
 const DAY: Day = Day {
     events: 12,
     pace: 300,
+    long_every: 5,
 };
 /// Until then the world is hostile.
 const PEACE: u64 = 6_000;

@@ -2,15 +2,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use comptoir_device::{Board, Link, Memory, Shift, State, Trouble, open, run};
-use comptoir_queue::{RamFlash, SaleQueue};
+use comptoir_queue::{RamFlash, SaleQueue, block_on};
 use comptoir_terminal::{Autopilot, Random};
 use comptoir_wire::topic::Name;
+use comptoir_wire::{Event, MAX_FRAME, decode};
 
 use crate::cable::Cable;
-use crate::shop::{DEVICE, STORE, Shop};
+use crate::shop::{DEVICE, PASSWORD, STORE, Shop};
 use crate::shore::{ADDRESS, PORT, Shore};
 
 /// Milliseconds without [`Board::alive`] until the hardware resets the board.
@@ -33,6 +35,17 @@ pub fn blank() -> Flash {
     RamFlash::new(vec![0xff; SIZE as usize])
 }
 
+/// Gives the events that the flash holds, oldest first.
+pub fn held(flash: &mut Flash, mut sink: impl FnMut(&Event<'_>)) {
+    let (mut queue, _): (SaleQueue<_, PAGES>, _) = block_on(SaleQueue::open(flash, 0..SIZE, EPOCH)).unwrap();
+    let mut buffer = vec![0; MAX_FRAME];
+    let read = queue.read(1, &mut buffer, |_, frame| {
+        sink(&decode(frame).unwrap().event);
+        ControlFlow::Continue(())
+    });
+    block_on(read).unwrap();
+}
+
 /// What a person at the till does.
 #[derive(Clone, Copy)]
 pub struct Day {
@@ -40,6 +53,8 @@ pub struct Day {
     pub events: u32,
     /// Milliseconds between two of them.
     pub pace: u64,
+    /// Every so many orders has 250 lines.
+    pub long_every: u32,
 }
 
 /// How a life of the till ended.
@@ -63,7 +78,7 @@ pub struct World<'c> {
 impl World<'_> {
     fn turn(&mut self, micros: u64) {
         self.shore.turn(micros);
-        self.shop.turn(&mut self.shore);
+        self.shop.turn(&mut self.shore, micros);
         self.shore.turn(micros);
     }
 }
@@ -129,6 +144,11 @@ struct Machine<'w, 'c, S> {
 /// What unwinds the loop when the board is reset.
 struct Reset(u64);
 
+/// Ends this life of the till, from its script: the flash is what is left.
+pub fn pull_the_plug() -> ! {
+    resume_unwind(Box::new(Reset(0)))
+}
+
 impl<S: FnMut(&mut World<'_>, &Told, u64)> Board for Machine<'_, '_, S> {
     fn micros(&self) -> u64 {
         MICROS.get() - self.start
@@ -192,6 +212,7 @@ pub fn live(
     let link = Link {
         store: names.0,
         device: names.1,
+        password: PASSWORD,
         broker: ADDRESS,
         port: PORT,
         mac: [2, 0, 0, 0, 0, 7],
@@ -199,7 +220,11 @@ pub fn live(
     let mut memory = Box::new(Memory::new());
     let life = AssertUnwindSafe(|| {
         let (queue, _): (SaleQueue<_, PAGES>, _) = open(&machine, flash, 0..SIZE, EPOCH, names)?;
-        let shift = Shift::new(Autopilot::new(7, queue.newest(), 5), day.events, day.pace);
+        let shift = Shift::new(
+            Autopilot::new(7, queue.newest(), day.long_every),
+            day.events,
+            day.pace,
+        );
         let random = Random::new(7 ^ start);
         run(&machine, end, link, queue, shift, random, &mut memory)
     });

@@ -1,6 +1,6 @@
 //! The MQTT broker and the gateway behind it, in one: what they do is up to a [`Mood`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use comptoir_wire::{Ack, decode};
@@ -13,6 +13,7 @@ use crate::shore::Shore;
 
 pub const STORE: &str = "paris-1";
 pub const DEVICE: &str = "till-7";
+pub const PASSWORD: &str = "correct horse";
 /// Without a reason: all went well.
 const DISCONNECT: [u8; 2] = [0xe0, 0];
 
@@ -47,6 +48,13 @@ pub struct Shop {
     pub journal: BTreeMap<u32, Bytes>,
     /// What the gateway told the till last, retained.
     ack: Option<Ack>,
+    /// The till may give up events: its flash lost them.
+    pub gaps: bool,
+    /// Microseconds until a publish has its PUBACK.
+    pub slow: u64,
+    /// PUBACKs to come: when, and the packet's number.
+    pubacks: VecDeque<(u64, u16)>,
+    now: u64,
 }
 
 impl Shop {
@@ -58,6 +66,10 @@ impl Shop {
             status: Vec::new(),
             journal: BTreeMap::new(),
             ack: None,
+            gaps: false,
+            slow: 0,
+            pubacks: VecDeque::new(),
+            now: 0,
         }
     }
 
@@ -85,13 +97,21 @@ impl Shop {
         self.answer(Packet::Publish(publish));
     }
 
-    pub fn turn(&mut self, shore: &mut Shore<'_>) {
+    pub fn turn(&mut self, shore: &mut Shore<'_>, micros: u64) {
+        self.now = micros;
         if self.mood == Mood::Away {
             shore.refuse();
             return;
         }
         if shore.accept() {
             self.conversation = Conversation::default();
+            self.pubacks.clear();
+        }
+        while let Some(&(due, pkid)) = self.pubacks.front()
+            && due <= micros
+        {
+            self.pubacks.pop_front();
+            self.answer(Packet::PubAck(PubAck::new(pkid, None)));
         }
         let socket = shore.connection();
         let heard = &mut self.conversation.heard;
@@ -129,7 +149,10 @@ impl Shop {
 
     fn hear(&mut self, packet: Packet) {
         match packet {
-            Packet::Connect(_, will, _) => {
+            Packet::Connect(_, will, login) => {
+                let login = login.unwrap();
+                assert_eq!(login.username, format!("{STORE}/{DEVICE}"));
+                assert_eq!(login.password, PASSWORD);
                 assert_eq!(will.unwrap().message, "offline");
                 self.connects += 1;
                 self.answer(Packet::ConnAck(ConnAck {
@@ -151,7 +174,7 @@ impl Shop {
             }
             Packet::Publish(publish) => {
                 assert_eq!(publish.qos, QoS::AtLeastOnce);
-                self.answer(Packet::PubAck(PubAck::new(publish.pkid, None)));
+                self.pubacks.push_back((self.now + self.slow, publish.pkid));
                 self.take(&publish);
             }
             Packet::PingReq(_) => self.answer(Packet::PingResp(PingResp)),
@@ -171,7 +194,10 @@ impl Shop {
         let frame = decode(&publish.payload).unwrap();
         assert_eq!(publish_topic, topic(frame.event.kind().as_str()));
         let header = frame.header;
-        let newest = self.newest();
+        let newest = match self.gaps {
+            true => self.newest().max(header.oldest - 1),
+            false => self.newest(),
+        };
         assert!(
             header.oldest <= newest + 1,
             "the till has deleted what no gateway has"

@@ -9,6 +9,7 @@ use comptoir_sim::counter::{self, Language};
 use comptoir_sim::faults::Faults;
 use comptoir_sim::{Broker, End, Plan, Progress, Sales, SimError, Summary};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -96,7 +97,8 @@ struct Arguments {
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 
-    /// Write one JSON line per event when it is acked: ce_id, topic, key, published, acked
+    /// Write one JSON line per event when it is acked: ce_id, topic, key, published, acked. With --queue, lines are added
+    /// to those of the runs before
     #[arg(long, value_name = "FILE")]
     ledger: Option<PathBuf>,
 
@@ -160,7 +162,7 @@ Examples:
   pos-sim --broker mqtt://localhost --store paris-1 --devices 500 --rate 0 --events 100000 --faults all=5
   pos-sim till --broker mqtt://localhost --store paris-1
 
-Ctrl-C stops the selling and waits up to 10 s for the last acks; a second Ctrl-C ends it at once.
+Ctrl-C, or SIGTERM, stops the selling and waits up to 10 s for the last acks; a second one ends it at once.
 
 Exit code: 0 all that was sold is acked; 1 not all is; 2 wrong arguments or an unusable file.";
 
@@ -310,9 +312,15 @@ fn allow_many_connections() {
 }
 
 async fn interrupted_twice(stop: CancellationToken) {
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
     for _ in 0..2 {
-        if tokio::signal::ctrl_c().await.is_err() {
-            return std::future::pending().await;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => if pressed.is_err() {
+                return std::future::pending().await;
+            },
+            _ = terminated.recv() => {}
         }
         if !stop.is_cancelled() {
             eprintln!("pos-sim: no more sales; waiting for the last acks (Ctrl-C again: end at once)");

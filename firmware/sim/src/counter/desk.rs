@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use comptoir_terminal::{Catalogue, DeliverTo, Discount, Ids, Money, Payment, Till, TillError};
+use comptoir_terminal::{Catalogue, DeliverTo, Discount, Ids, Money, Payment, Receipt, Till, TillError};
 use comptoir_wire::{Currency, Date, DeliveryStatus, PaymentMethod};
 
 use super::words::{Language, Words};
@@ -16,6 +16,8 @@ pub enum Key {
     Escape,
     Backspace,
     Char(char),
+    /// Ctrl-C: ends it, whatever is going on.
+    Interrupt,
 }
 
 /// What a key asks for that is not the till's.
@@ -55,6 +57,10 @@ pub struct Desk {
     pub language: Language,
     /// When a delivery is to arrive.
     pub date: Date,
+    /// Of the order that was paid last, until the next one's cart is filled.
+    pub receipt: Option<String>,
+    /// No order may begin: the queue may have no room for all that comes of it.
+    pub is_full: bool,
 }
 
 impl Desk {
@@ -67,6 +73,8 @@ impl Desk {
             said: String::new(),
             language,
             date,
+            receipt: None,
+            is_full: false,
         }
     }
 
@@ -82,6 +90,9 @@ impl Desk {
 
     /// Takes a key.
     pub fn key(&mut self, key: Key) -> Wish {
+        if key == Key::Interrupt {
+            return Wish::Quit;
+        }
         if let Some(typed) = self.typing.take() {
             self.type_on(typed, key);
             return Wish::Nothing;
@@ -105,6 +116,10 @@ impl Desk {
     }
 
     fn key_while_selling(&mut self, key: Key) -> Result<(), TillError> {
+        if self.is_full && matches!(key, Key::Char('c' | 'l' | 'r')) {
+            self.say(|words| words.full, format_args!(""));
+            return Ok(());
+        }
         let last = self.catalogue.products().len().saturating_sub(1);
         match key {
             Key::Up => self.at = self.at.saturating_sub(1),
@@ -142,6 +157,7 @@ impl Desk {
             Key::Char('1') => self.typing = Some((Typing::Cash, String::new())),
             Key::Char('2') => {
                 self.till.pay(card(true))?;
+                self.print(None);
                 self.say(|words| words.paid, format_args!(""));
             }
             Key::Char('3') => {
@@ -163,6 +179,7 @@ impl Desk {
             return Ok(());
         };
         let cart = self.till.cart_mut()?;
+        self.receipt = None;
         let changed = if by > 0 {
             cart.add(product, 1)
         } else {
@@ -210,6 +227,7 @@ impl Desk {
                 };
                 match self.till.pay(Payment::Cash(given)) {
                     Ok(change) => {
+                        self.print(Some(given));
                         let change = Money::new(change);
                         self.say(|words| words.change, format_args!(" {change}"));
                     }
@@ -217,6 +235,11 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// Of the order that is paid now: its cart is emptied when its events are in the queue.
+    fn print(&mut self, given: Option<u64>) {
+        self.receipt = Some(Receipt::new(&self.till, Currency::EUR, given).to_string());
     }
 
     /// Tells people what happened.
@@ -283,6 +306,12 @@ pub mod tests {
         let words = press(&mut desk, "++↓+-+d10⏎c120⏎");
         assert_eq!(words, ["Pending 612", "Cash SUCCESS", "Completed 612"]);
         assert_eq!(desk.said, "Paid. Change 13.88");
+        let receipt = desk.receipt.clone().unwrap();
+        assert!(receipt.starts_with("o-paris-1-till-1-7-1\n"), "{receipt}");
+        assert!(
+            receipt.contains("Croissant\n") && receipt.ends_with("13.88\n"),
+            "{receipt}"
+        );
         assert_eq!(press(&mut desk, "r"), ["Cancelled 612"]);
         assert_eq!(desk.said, "Refunded 6.12");
     }
@@ -339,9 +368,27 @@ pub mod tests {
     }
 
     #[test]
+    fn a_full_queue_is_told_before_the_sale_and_ends_none_that_has_begun() {
+        let mut desk = desk(Language::English);
+        assert_eq!(press(&mut desk, "+c"), ["Pending 250"]);
+        desk.is_full = true;
+        assert_eq!(
+            press(&mut desk, "32"),
+            ["Credit Card FAILED", "Credit Card SUCCESS", "Completed 250"]
+        );
+        assert_eq!(press(&mut desk, "+clr"), Vec::<String>::new());
+        assert!(desk.said.starts_with("The queue is full"), "{}", desk.said);
+        desk.is_full = false;
+        assert_eq!(press(&mut desk, "c"), ["Pending 250"]);
+    }
+
+    #[test]
     fn keys_that_are_not_the_tills() {
         let mut desk = desk(Language::English);
         let keys = ['q', 'n', 'k'].map(|key| desk.key(Key::Char(key)));
         assert_eq!(keys, [Wish::Quit, Wish::Plug, Wish::PowerCut]);
+        desk.key(Key::Char('d'));
+        assert_eq!(desk.key(Key::Char('q')), Wish::Nothing);
+        assert_eq!(desk.key(Key::Interrupt), Wish::Quit);
     }
 }

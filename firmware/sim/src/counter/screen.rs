@@ -109,6 +109,10 @@ fn draw_cart(frame: &mut Frame<'_>, area: Rect, desk: &Desk) {
     let block = Block::bordered().title(title);
     let inside = block.inner(area);
     frame.render_widget(block, area);
+    if let (Some(receipt), true) = (&desk.receipt, cart.is_empty()) {
+        frame.render_widget(Paragraph::new(receipt.as_str()).dim(), inside);
+        return;
+    }
     let [lines, sums] = Layout::vertical([Constraint::Min(1), Constraint::Length(2)]).areas(inside);
     let width = usize::from(inside.width);
     // The last ones, if there are more than fit.

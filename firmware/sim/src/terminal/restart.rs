@@ -52,8 +52,16 @@ impl Terminal {
         Ok(())
     }
 
-    /// Deletes everything, once it is settled, and begins another epoch.
-    pub(super) fn format(&mut self) -> Result<(), TerminalError> {
+    /// Deletes everything, once it is settled, and begins another epoch. A power cut that is to come comes first: the flash
+    /// is the terminal's only memory, and a format hands it over whole.
+    pub(super) fn format(&mut self) -> Result<(), Interruption> {
+        if self.queue.as_mut().is_some_and(|queue| queue.flash().is_doomed()) {
+            return Err(Interruption::PowerCut);
+        }
+        Ok(self.format_now()?)
+    }
+
+    fn format_now(&mut self) -> Result<(), TerminalError> {
         let Some(queue) = self.queue.take() else {
             return Ok(());
         };
@@ -67,6 +75,10 @@ impl Terminal {
     /// Another run used this epoch with this gateway: it has other events under the names that this one gives. What
     /// is sold and not acked takes names of another epoch.
     pub(super) fn take_another_epoch(&mut self) -> Result<(), TerminalError> {
+        // What is renamed is in the run's memory, not the terminal's: a cut here would show nothing of the firmware.
+        if self.queue.as_mut().is_some_and(|queue| queue.flash().is_doomed()) {
+            self.restart()?;
+        }
         let Some(mut queue) = self.queue.take() else {
             return Ok(());
         };
@@ -79,7 +91,7 @@ impl Terminal {
         let unsettled = self.newest - self.settled;
         let lost = unsettled.saturating_sub(u32::try_from(frames.len()).unwrap_or(u32::MAX));
         self.shared.tally.lost.fetch_add(u64::from(lost), Relaxed);
-        self.format()?;
+        self.format_now()?;
         let mut buffer = vec![0; MAX_FRAME];
         for (kept, seq) in frames.iter().zip(1..) {
             // What the queue gave was encoded by this program.

@@ -14,6 +14,7 @@ use crate::dialect::Dialect;
 use crate::faults::Kind;
 use crate::ledger::Sold;
 use crate::queue::Queue;
+use crate::session::SessionError;
 
 thread_local! {
     /// For a frame. It is large, and no terminal needs it between two turns.
@@ -62,6 +63,10 @@ impl Terminal {
         let count = self.sold.partition_point(|sold| sold.seq <= seq);
         let acked = || self.sold.iter().take(count);
         self.write(acked(), Some(now))?;
+        // Flash in files outlives a kill, so what is deleted from it has to stand in the ledger before.
+        if let (Some(ledger), true) = (&self.shared.ledger, self.shared.plan.queue.is_some()) {
+            ledger.flush()?;
+        }
         let published = acked().map(|sold| sold.published);
         // After a power cut in the middle of deleting, some are acked again.
         let news = seq.saturating_sub(self.settled);
@@ -110,11 +115,14 @@ impl Terminal {
                 self.format()?;
             }
             let Some(queue) = &mut self.queue else { break };
-            // A till says that there is no room before a sale, not after it.
-            match queue.has_room() {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => return Err(self.flash_failed(error)),
+            match self
+                .source
+                .frames_ahead()
+                .map(|lens| queue.has_room_for_all(lens))
+            {
+                None | Some(Ok(true)) => {}
+                Some(Ok(false)) => break,
+                Some(Err(error)) => return Err(self.flash_failed(error)),
             }
             let Some(seq) = queue.flash_queue().next_seq() else {
                 self.jammed = true;
@@ -217,8 +225,12 @@ impl Terminal {
                 break Ok(());
             };
             let random = self.rng.next_u32();
-            let spoke = BUFFER
-                .with_borrow_mut(|buffer| block_on(self.uplink.speak(client, queue, now, random, buffer)));
+            let spoke = BUFFER.with_borrow_mut(|buffer| {
+                block_on(
+                    self.uplink
+                        .speak(client, SessionError::is_busy, queue, now, random, buffer),
+                )
+            });
             match spoke {
                 Ok(Spoke::Published { seq, again: resent }) => {
                     published += 1;

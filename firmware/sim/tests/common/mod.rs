@@ -109,6 +109,7 @@ struct Taken {
     dirty: Vec<(String, u32)>,
     statuses: HashMap<String, String>,
     keep: bool,
+    listens: bool,
     counts: HashMap<(String, u32), u32>,
 }
 
@@ -134,6 +135,14 @@ impl Acker {
         tasks.spawn(hear(client.clone(), events, Arc::clone(&taken), faults));
         tasks.spawn(ack(client, Arc::clone(&taken), faults));
         Self { taken, _tasks: tasks }
+    }
+
+    /// Waits until it is subscribed: what is published before is sent again seconds later.
+    pub async fn listens(&self) {
+        until("the stand-in to be subscribed", || {
+            self.taken.lock().unwrap().listens
+        })
+        .await;
     }
 
     /// How many events of each terminal and epoch were taken.
@@ -167,6 +176,7 @@ async fn hear(client: AsyncClient, mut events: EventLoop, taken: Arc<Mutex<Taken
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
                 client.try_subscribe("pos/+/+/+", QoS::AtLeastOnce).unwrap();
             }
+            Ok(Event::Incoming(Packet::SubAck(_))) => taken.lock().unwrap().listens = true,
             Ok(Event::Incoming(Packet::Publish(publish))) => {
                 let topic = std::str::from_utf8(&publish.topic).unwrap();
                 let topic = Topic::parse(topic).unwrap();
