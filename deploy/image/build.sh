@@ -90,6 +90,8 @@ say "filling the root with ${package##*/}"
 
 # ---- the file systems ----
 
+# mke2fs would copy what is mounted there, and rm delete it.
+! grep -qF " $work/" /proc/self/mountinfo || fail "something is mounted below $work"
 say "making the file systems"
 truncate -s "${boot_mib}M" "$work/boot.img"
 mkfs.vfat -n COMPTOIR "$work/boot.img" >/dev/null
@@ -103,7 +105,7 @@ install -d -m 0755 "$root/var/lib/comptoir"
 mke2fs -q -t ext4 -L comptoir-data -m 0 -d "$work/journal/comptoir" "$work/journal.img" "${journal_mib}M"
 
 # Journals of ext4: full size also on a small file system, for a power cut is a normal way to switch it off.
-root_mib=$(($(du -sm --apparent-size "$root" | cut -f 1) * 115 / 100 + spare_mib))
+root_mib=$(($(du -sxm --apparent-size "$root" | cut -f 1) * 115 / 100 + spare_mib))
 mke2fs -q -t ext4 -L comptoir-root -J size=32 -E resize=33554432 -d "$root" "$work/root.img" "${root_mib}M"
 
 # ---- one disk ----
