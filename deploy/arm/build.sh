@@ -11,7 +11,7 @@
 #
 # COMPTOIR_PROFILE      Cargo's profile (dist)
 # CARGO_TARGET_DIR      where to (target/arm)
-# COMPTOIR_WEB_DIST     a dashboard that is built already, for machines without Node
+# COMPTOIR_WEB_DIST     a dashboard that is built already, for machines without Node; with cross, below the workspace
 set -euo pipefail
 
 top="$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)"
@@ -153,6 +153,12 @@ build_rustup() (
 )
 
 build_cross() (
+    # Its containers have no Node.js, and see nothing of this machine but the workspace. The path is taken from gateway/.
+    if [[ -z "${COMPTOIR_WEB_DIST:-}" ]]; then
+        export COMPTOIR_WEB_DIST=../target/pages
+        npm --prefix web ci --no-audit --no-fund >&2
+        npm --prefix web run build -- --outDir "$top/target/pages" --emptyOutDir >&2
+    fi
     CC="$gnu-gcc" CXX="$gnu-g++" AR="$gnu-ar" HOST_CC=gcc HOST_CXX=g++ HOST_AR=ar CROSS_CONFIG="$top/cross.toml" \
         cross build --locked --target "$triple" --profile "$profile" \
         -p comptoir-gateway -p comptoir-sim --bin gateway --bin pos-sim
@@ -193,7 +199,7 @@ examine() { # binary
     [[ "$(printf '%s\n%s\n' "$glibc" "$newest_glibc" | sort -V | tail -n 1)" == "$newest_glibc" ]] ||
         fail "$1 needs glibc $glibc, and Debian 12 has $newest_glibc"
     size="$(stat -c %s "$1")"
-    ((size < largest_bytes)) || say "$1 has $size bytes, and is to stay below $largest_bytes"
+    ((size < largest_bytes)) || fail "$1 has $size bytes, and is to stay below $largest_bytes"
     printf '%-60s %6.1f MB, glibc %s or later\n' "${1#"$top/"}" "$((size / 1000))e-3" "$glibc"
 }
 
@@ -209,7 +215,7 @@ try() { # binary
             return
         fi
     done
-    say "not run: there is no qemu-$qemu (Debian's qemu-user-static)"
+    fail "not run: there is no qemu-$qemu (Debian's qemu-user-static)"
 }
 
 declare -a architectures=()
