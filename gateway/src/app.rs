@@ -20,7 +20,7 @@ use crate::bridge::relay::Relay;
 use crate::broker::EmbeddedBroker;
 use crate::commands::Commands;
 use crate::config::{Config, ConfigError, MqttUrl};
-use crate::dashboard::{self, Audience, Backlog, Live, Shop};
+use crate::dashboard::{self, Audience, Backlog, Live, Password, Shop};
 use crate::ingest::Ingest;
 use crate::ingest::decode::Decoder;
 use crate::ingest::downlink::Downlink;
@@ -140,6 +140,7 @@ impl App {
             store: config.store.clone(),
             currency: config.currency,
             settings_problems: problems,
+            password: config.http.password.as_ref().map(Password::new),
             journal: journal.clone(),
             projection,
             decoder: decoder.clone(),

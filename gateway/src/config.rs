@@ -10,8 +10,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use figment::Figment;
 use figment::providers::{Env, Format, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
 use serde::{Deserialize, Deserializer};
 
 use crate::event::DeviceId;
@@ -80,6 +81,9 @@ pub struct Http {
     pub port_file: Option<PathBuf>,
     /// The pages are found under this name with `.local` behind it (mDNS); empty: not announced.
     pub mdns: String,
+    /// Whoever asks for pages, API or Socket.IO must say it, with any user name (HTTP Basic). None by default.
+    #[serde(deserialize_with = "secret")]
+    pub password: Option<Secret>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -141,6 +145,7 @@ impl Default for Http {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             port_file: None,
             mdns: "comptoir".to_owned(),
+            password: None,
         }
     }
 }
@@ -177,8 +182,21 @@ impl Config {
             None => {}
         }
         // The build and the tests have variables of their own.
-        let environment = Env::prefixed("COMPTOIR_").ignore(&["web_dist", "cache"]);
-        Self::from_figment(figment.merge(environment.split("__")))
+        let environment = Env::prefixed("COMPTOIR_")
+            .ignore(&["web_dist", "cache"])
+            .split("__");
+        let metadata = environment.metadata();
+        let verbatim: Vec<Verbatim> = environment
+            .iter()
+            .filter(|(key, _)| key == "http.password" || key.starts_with("kafka.properties."))
+            .map(|(key, value)| Verbatim {
+                metadata: metadata.clone(),
+                key: key.to_string(),
+                value,
+            })
+            .collect();
+        let figment = figment.merge(environment);
+        Self::from_figment(verbatim.into_iter().fold(figment, Figment::merge))
     }
 
     /// Reads and checks.
@@ -217,6 +235,13 @@ impl Config {
             return Err(ConfigError::of(
                 "http.mdns",
                 "a name of a-z, 0-9 and '-', without .local; empty to announce none",
+            ));
+        }
+        let password = self.http.password.as_ref();
+        if password.is_some_and(|password| password.reveal().is_empty()) {
+            return Err(ConfigError::of(
+                "http.password",
+                "empty; leave it out to ask for none",
             ));
         }
         if self.kafka.partitions.is_some_and(|partitions| partitions < 1) {
@@ -282,6 +307,29 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A variable's text as it stands. figment makes values of the others, which takes the zeros from a password `0042`.
+struct Verbatim {
+    metadata: Metadata,
+    key: String,
+    value: String,
+}
+
+impl Provider for Verbatim {
+    fn metadata(&self) -> Metadata {
+        self.metadata.clone()
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let nested = figment::util::nest(&self.key, Value::from(self.value.clone()));
+        Ok(Profile::Default.collect(nested.into_dict().unwrap_or_default()))
+    }
+}
+
+/// As [`word`].
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    word(deserializer).map(|word| Some(Secret(word)))
+}
+
 /// A text, also where it looks like a number: the environment has no quotes to tell them apart.
 fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
@@ -299,8 +347,6 @@ fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 /// Flattens what TOML and the environment make of a dotted name: `security.protocol` may come quoted, as
 /// nested tables, or as `SECURITY_PROTOCOL` (no property that matters here has an underscore).
 fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Secret>, D::Error> {
-    use figment::value::{Dict, Value};
-
     fn flatten(prefix: &str, dict: Dict, out: &mut BTreeMap<String, Secret>) -> Result<(), String> {
         for (key, value) in dict {
             let name = match prefix {
@@ -426,6 +472,8 @@ mod tests {
             ("[kafka]\nbrokers = \" \"", "kafka.brokers"),
             ("[kafka.properties]\ntransactional.id = \"x\"", "transactional.id"),
             ("currency = \"EURO\"", "currency"),
+            ("[http]\npassword = \"\"", "http.password"),
+            ("[http]\npassword = true", "http.password"),
         ] {
             let error = load(toml).expect_err(toml).to_string();
             assert!(error.contains(word), "{toml}: {error}");
@@ -435,11 +483,13 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown() {
-        let toml = "[mqtt]\nurl = \"mqtt://till:hunter2@broker\"\n[kafka.properties]\n\"sasl.password\" = \"hunter2\"";
+        let toml = "[mqtt]\nurl = \"mqtt://till:hunter2@broker\"\n[kafka.properties]\n\"sasl.password\" = \"hunter2\"\n\
+             [http]\npassword = \"hunter2\"";
         let config = load(toml).unwrap();
         let shown = format!("{config:?} {}", config.mqtt.url);
         assert!(!shown.contains("hunter2"), "{shown}");
         let (user, password) = config.mqtt.url.credentials.unwrap();
         assert_eq!((user.as_str(), password.reveal()), ("till", "hunter2"));
+        assert_eq!(config.http.password.as_ref().map(Secret::reveal), Some("hunter2"));
     }
 }

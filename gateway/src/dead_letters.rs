@@ -106,8 +106,11 @@ async fn retry(config: &Config, offset: u64) -> anyhow::Result<ExitCode> {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     let url = format!("http://{address}/api/dead-letters/{offset}/retry");
-    let answer = reqwest::Client::new()
-        .post(&url)
+    let mut request = reqwest::Client::new().post(&url);
+    if let Some(password) = &config.http.password {
+        request = request.basic_auth("gateway", Some(password.reveal()));
+    }
+    let answer = request
         .send()
         .await
         .with_context(|| format!("the gateway does not answer at {address}: is it running?"))?;

@@ -48,7 +48,7 @@ struct ConfigArgument {
 #[derive(clap::Args)]
 struct LastGoodArgument {
     /// Where settings that have worked are kept, and taken from when the present ones are not valid.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     last_good: Option<PathBuf>,
 }
 
@@ -88,6 +88,8 @@ enum Command {
     Backup {
         #[command(flatten)]
         config: ConfigArgument,
+        #[command(flatten)]
+        last_good: LastGoodArgument,
         /// The copy. It must not exist yet.
         file: PathBuf,
     },
@@ -95,6 +97,8 @@ enum Command {
     DeadLetters {
         #[command(flatten)]
         config: ConfigArgument,
+        #[command(flatten)]
+        last_good: LastGoodArgument,
         #[command(subcommand)]
         act: Option<dead_letters::Act>,
     },
@@ -177,8 +181,13 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         }
         | Command::Check {
             config, last_good, ..
+        }
+        | Command::Backup {
+            config, last_good, ..
+        }
+        | Command::DeadLetters {
+            config, last_good, ..
         } => (config, last_good.last_good.clone()),
-        Command::Backup { config, .. } | Command::DeadLetters { config, .. } => (config, None),
     };
     let file = argument.config.clone();
     let (config, problem) = match Config::load_or_last_good(file.as_deref(), last_good.as_deref()) {
@@ -188,6 +197,9 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(BAD_CONFIGURATION));
         }
     };
+    if let (Some(problem), Command::Backup { .. } | Command::DeadLetters { .. }) = (&problem, &command) {
+        eprintln!("gateway: {problem}; the last good settings are used");
+    }
     match command {
         Command::Demo(_) | Command::Manual { .. } => Ok(ExitCode::SUCCESS),
         Command::Run { report, .. } => {

@@ -6,6 +6,7 @@ pub mod dto;
 mod live;
 mod openapi;
 mod pages;
+mod password;
 mod problem;
 mod sales;
 mod same_site;
@@ -33,6 +34,7 @@ use crate::metrics::Metrics;
 use crate::projection::Projection;
 use crate::sale::Currency;
 pub use live::{Audience, Backlog, Live};
+pub use password::Password;
 pub use problem::Problem;
 
 /// Largest request body.
@@ -46,6 +48,8 @@ pub struct Shop {
     pub currency: Currency,
     /// With which the gateway would not run: it is on its last good ones then.
     pub settings_problems: Vec<ConfigError>,
+    /// That whoever asks must say; `None`: whoever is on the network may.
+    pub password: Option<Password>,
     pub journal: Journal,
     pub projection: Projection,
     pub decoder: Decoder,
@@ -79,6 +83,8 @@ pub fn router(shop: &Arc<Shop>) -> (Router, SocketIo) {
         .with_state(Arc::clone(shop))
         // Outside of the time-outs: these connections stay.
         .layer(live)
+        .layer(middleware::from_fn_with_state(Arc::clone(shop), password::check))
+        // Before anybody is asked for a password: a page of another site must not make the browser ask.
         .layer(middleware::from_fn(same_site::check));
     (router, io)
 }

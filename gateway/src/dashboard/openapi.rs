@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::routing::get;
 use axum::{Json, Router};
-use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -22,8 +23,24 @@ use crate::admin;
         (name = "gateway", description = "How the gateway is"),
         (name = "dead letters", description = "What could not be decoded"),
     ),
+    // Only where a password is set.
+    security((), ("password" = [])),
+    modifiers(&Basic),
 )]
 struct Description;
+
+struct Basic;
+
+impl Modify for Basic {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let mut basic = Http::new(HttpAuthScheme::Basic);
+        basic.description = Some("With any user name, where `http.password` is set.".to_owned());
+        description
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("password", SecurityScheme::Http(basic));
+    }
+}
 
 pub fn api() -> Router<Arc<Shop>> {
     let (router, description) = OpenApiRouter::with_openapi(Description::openapi())

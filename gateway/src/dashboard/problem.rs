@@ -118,6 +118,9 @@ pub enum Refused {
     /// The request cannot be read, or did not come in time.
     #[response(status = 400, content_type = "application/problem+json")]
     Unreadable(#[to_schema] Problem),
+    /// The gateway has a password, and it was not said.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unknown(#[to_schema] Problem),
     /// A page of another site asks.
     #[response(status = 403, content_type = "application/problem+json")]
     OtherSite(#[to_schema] Problem),

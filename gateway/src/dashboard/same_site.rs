@@ -1,7 +1,8 @@
 //! A page of another site may not use the visitor's browser to sell, or to listen.
 //!
-//! The gateway has no passwords: whoever is on the shop's network may use it. But a browser in the shop also
-//! shows pages of the internet, and those could send requests here. A browser says where a page is from.
+//! Whoever is on the shop's network may use the gateway, or whoever knows its password. But a browser in the shop
+//! also shows pages of the internet, and those could send requests here, to which it would add a password that it
+//! knows. A browser says where a page is from.
 
 use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};

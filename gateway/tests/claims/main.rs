@@ -21,6 +21,7 @@ mod mqtt_session;
 mod offline;
 mod operations;
 mod other_gateways;
+mod password;
 mod power_cut;
 mod real_input;
 mod same_code;

@@ -163,6 +163,33 @@ async fn bad_settings_leave_the_gateway_on_its_last_good_ones() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_beside_a_gateway_on_its_last_good_settings_use_them_too() -> Result<()> {
+    let mosquitto = Mosquitto::start().await?;
+    let scratch = Scratch::new("last-good-commands")?;
+    let last_good = format!("--last-good={}", scratch.join("last-good.toml").display());
+    let copy = scratch.join("copy.db");
+    let mut config = GatewayConfig::new(STORE, &mosquitto.url());
+    config.args = vec![last_good.clone()];
+    let mut gateway = Gateway::spawn(GATEWAY, config)?;
+    gateway.wait_ready().await?;
+    gateway.post_json("/api/orders", &json!({})).await?;
+    gateway.config().store = "Paris 1".to_owned();
+    let backup = ["backup", &copy.display().to_string()].map(str::to_owned);
+    let list = ["dead-letters", "list"].map(str::to_owned);
+    for arguments in [backup, list] {
+        let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (status, said) = gateway.run(&arguments, SOON).await?;
+        ensure!(status.code() == Some(2) && said.contains("store"), "{said}");
+        arguments.push(&last_good);
+        let (status, said) = gateway.run(&arguments, SOON).await?;
+        ensure!(status.success(), "{said}");
+        ensure!(said.contains("the last good settings are used"), "{said}");
+    }
+    ensure!(fs::metadata(&copy)?.len() > 0, "nothing was copied");
+    Ok(())
+}
+
 #[test]
 fn check_passes_where_the_last_good_settings_can_be_used() -> Result<()> {
     let scratch = Scratch::new("check")?;
