@@ -28,6 +28,7 @@ image: ## comptoir-arm64.img.xz for Pi 3, 4, 400 and Zero 2 W
 	package="$$(deploy/debian/build.sh arm64)"; $(AS_ROOT) deploy/image/build.sh "$$package"
 
 flash: ## writes the image to a card: make flash DEVICE=/dev/sdX
+	deploy/install-dependencies.sh flash
 	deploy/image/flash.sh $(if $(DEVICE),"$(DEVICE)")
 
 # Of what is in the tree now, not of an image that may be old; and not packed, which takes as long again.
@@ -39,5 +40,6 @@ test-image: kafka ## boots the image in QEMU, sells through it, updates it, cuts
 	package="$$(deploy/debian/build.sh arm64)"; $(AS_ROOT) deploy/image/build.sh "$$package"; \
 		$(AS_ROOT) deploy/image/test.py --package "$$package"
 
-operations: ## checks units, alerts, manifests and the MQTT broker's permissions
+operations: ## checks scripts, units, alerts, manifests, the image's settings and the MQTT broker's permissions
+	deploy/install-dependencies.sh operations
 	deploy/test/operations.sh
