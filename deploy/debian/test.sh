@@ -26,18 +26,9 @@ package="$(readlink -f "$1")"
 work="$(mktemp -d "${TMPDIR:-/tmp}/comptoir-package.XXXXXX")"
 trap 'rm -rf --one-file-system "$work"' EXIT
 
-# A later one, and an older one that knows only schema 0: the same files under other versions.
-repack() { # version, expression for preinst
-    dpkg-deb --raw-extract "$package" "$work/$1"
-    sed -i "s/^Version: .*/Version: $1/" "$work/$1/DEBIAN/control"
-    sed -i "$2" "$work/$1/DEBIAN/preinst"
-    # A later version's settings: dpkg must ask, or keep what the shop has changed.
-    echo "# of version $1" >>"$work/$1/etc/comptoir/gateway.toml"
-    (cd "$work/$1" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | xargs -0 md5sum >DEBIAN/md5sums)
-    dpkg-deb --root-owner-group -Zgzip -z1 --build "$work/$1" "$work/$1.deb" >/dev/null
-}
-repack 9.9.9-1 's/^$//'
-repack 0.0.1-1 's/^schema_of_this=.*/schema_of_this=0/'
+# A later one, and an older one that knows only schema 0.
+"$top/deploy/debian/repack.sh" "$package" 9.9.9-1 "$work/9.9.9-1.deb"
+"$top/deploy/debian/repack.sh" "$package" 0.0.1-1 "$work/0.0.1-1.deb" 0
 
 # shellcheck disable=SC2016 # the inner shell's
 read -r -d '' inner <<'END' || true

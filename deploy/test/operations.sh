@@ -61,7 +61,7 @@ else
     skip "shellcheck: not installed" shellcheck
 fi
 # One that takes no argument must still answer --help, and nothing else must happen.
-for script in deploy/arm/*.sh deploy/image/*.sh deploy/debian/build.sh deploy/debian/test.sh deploy/debian/comptoir-*[a-z] \
+for script in deploy/arm/*.sh deploy/image/*.sh deploy/debian/build.sh deploy/debian/{repack,test}.sh deploy/debian/comptoir-*[a-z] \
     deploy/systemd/backoff deploy/image/files/usr/lib/comptoir/*; do
     [[ "$script" == *.8 || ! -x "$script" ]] || try "$script --help" "$script" --help
 done
