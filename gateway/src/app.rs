@@ -25,7 +25,7 @@ use crate::ingest::Ingest;
 use crate::ingest::decode::Decoder;
 use crate::ingest::downlink::Downlink;
 use crate::ingest::presence::Presence;
-use crate::journal::{Journal, Writer};
+use crate::journal::{Journal, OpenError, Writer};
 use crate::kafka;
 use crate::link::{Link, LinkState};
 use crate::metrics::Metrics;
@@ -79,7 +79,8 @@ pub fn kafka_settings(config: &Config) -> Option<kafka::Settings> {
 
 impl App {
     /// Opens files and ports. Nothing runs yet, but the built-in MQTT broker's own threads.
-    /// `problems` are those of other settings, in whose place `config` is used.
+    /// `problems` are those of other settings, in whose place `config` is used. Where a setting is why it fails, the
+    /// error is a [`ConfigError`].
     pub async fn build(config: &Config, problems: Vec<ConfigError>) -> anyhow::Result<App> {
         Self::build_with(config, problems, None).await
     }
@@ -93,7 +94,12 @@ impl App {
         // An error means that somebody has chosen one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let metrics = Arc::new(Metrics::new().context("the metrics could not be set up")?);
-        let (journal, writer) = Journal::open(&config.journal.path, config.journal.max_bytes).await?;
+        let (journal, writer) = match Journal::open(&config.journal.path, config.journal.max_bytes).await {
+            Err(error @ OpenError::Unreadable { .. }) => {
+                return Err(ConfigError::of("journal.path", error.to_string()).into());
+            }
+            opened => opened?,
+        };
         // Read back at most a few batches ahead of the fold.
         let (output, read_back) = mpsc::channel(4);
         let (projection, folder, positions) = projection::open(
@@ -104,19 +110,24 @@ impl App {
             read_back,
         )
         .await?;
-        let listener = TcpListener::bind(config.http.listen)
-            .await
-            .with_context(|| format!("http.listen: {} cannot be used", config.http.listen))?;
+        let listener = TcpListener::bind(config.http.listen).await.map_err(|error| {
+            ConfigError::of(
+                "http.listen",
+                format!("{} cannot be used: {error}", config.http.listen),
+            )
+        })?;
         let http = listener.local_addr()?;
         if let Some(file) = &config.http.port_file {
             std::fs::write(file, http.port().to_string())
-                .with_context(|| format!("http.port_file: {}", file.display()))?;
+                .map_err(|error| ConfigError::of("http.port_file", format!("{}: {error}", file.display())))?;
         }
         let mut mqtt = config.mqtt.url.clone();
         let broker = match config.mqtt.embedded {
             None => None,
             Some(listen) => {
-                let broker = EmbeddedBroker::start(listen).await?;
+                let broker = EmbeddedBroker::start(listen)
+                    .await
+                    .map_err(|error| ConfigError::of("mqtt.embedded", error.to_string()))?;
                 let address = broker.address()?;
                 mqtt = MqttUrl {
                     host: "127.0.0.1".to_owned(),

@@ -14,8 +14,10 @@ use figment::providers::{Env, Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::{Deserialize, Deserializer};
+use tracing_subscriber::EnvFilter;
 
 use crate::event::DeviceId;
+use crate::kafka;
 use crate::sale::Currency;
 pub use last_good::keep_as_last_good;
 pub use problem::{ConfigError, read_report};
@@ -166,37 +168,14 @@ const MIN_JOURNAL_BYTES: u64 = 1 << 20;
 impl Config {
     /// Reads the named file, or [`DEFAULT_FILE`] if it is there, and the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let mut figment = Figment::new();
-        match file {
-            Some(file) if !file.is_file() => {
-                return Err(ConfigError {
-                    place: Some(file.display().to_string()),
-                    key: None,
-                    message: "no such file".to_owned(),
-                });
-            }
-            Some(file) => figment = figment.merge(Toml::file_exact(file)),
-            None if Path::new(DEFAULT_FILE).is_file() => {
-                figment = figment.merge(Toml::file_exact(DEFAULT_FILE));
-            }
-            None => {}
+        if let Some(file) = file.filter(|file| !file.is_file()) {
+            return Err(ConfigError {
+                place: Some(file.display().to_string()),
+                key: None,
+                message: "no such file".to_owned(),
+            });
         }
-        // The build and the tests have variables of their own.
-        let environment = Env::prefixed("COMPTOIR_")
-            .ignore(&["web_dist", "cache"])
-            .split("__");
-        let metadata = environment.metadata();
-        let verbatim: Vec<Verbatim> = environment
-            .iter()
-            .filter(|(key, _)| key == "http.password" || key.starts_with("kafka.properties."))
-            .map(|(key, value)| Verbatim {
-                metadata: metadata.clone(),
-                key: key.to_string(),
-                value,
-            })
-            .collect();
-        let figment = figment.merge(environment);
-        Self::from_figment(verbatim.into_iter().fold(figment, Figment::merge))
+        Self::from_figment(settings(file))
     }
 
     /// Reads and checks.
@@ -259,6 +238,16 @@ impl Config {
                 return Err(ConfigError::of(format!("kafka.properties.{property}"), *why));
             }
         }
+        if let Err(refused) = kafka::check(&self.kafka.properties) {
+            let property = refused.property.map(|property| format!(".{property}"));
+            return Err(ConfigError::of(
+                format!("kafka.properties{}", property.unwrap_or_default()),
+                refused.why,
+            ));
+        }
+        if let Err(error) = EnvFilter::try_new(&self.log.filter) {
+            return Err(ConfigError::of("log.filter", error.to_string()));
+        }
         Ok(())
     }
 
@@ -269,6 +258,30 @@ impl Config {
             .clone()
             .unwrap_or_else(|| format!("comptoir-{}", self.store))
     }
+}
+
+/// What the file and the environment say.
+fn settings(file: Option<&Path>) -> Figment {
+    let mut figment = Figment::new();
+    if let Some(file) = file.or(Some(Path::new(DEFAULT_FILE)).filter(|file| file.is_file())) {
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    // The build and the tests have variables of their own.
+    let environment = Env::prefixed("COMPTOIR_")
+        .ignore(&["web_dist", "cache"])
+        .split("__");
+    let metadata = environment.metadata();
+    let verbatim: Vec<Verbatim> = environment
+        .iter()
+        .filter(|(key, _)| key == "http.password" || key.starts_with("kafka.properties."))
+        .map(|(key, value)| Verbatim {
+            metadata: metadata.clone(),
+            key: key.to_string(),
+            value,
+        })
+        .collect();
+    let figment = figment.merge(environment);
+    verbatim.into_iter().fold(figment, Figment::merge)
 }
 
 /// Properties on which the guarantee rests.
@@ -474,6 +487,12 @@ mod tests {
             ("currency = \"EURO\"", "currency"),
             ("[http]\npassword = \"\"", "http.password"),
             ("[http]\npassword = true", "http.password"),
+            ("[log]\nfilter = \"comptoir_gateway=loud\"", "log.filter"),
+            ("[kafka.properties]\nlingr.ms = 5", "kafka.properties.lingr.ms"),
+            (
+                "[kafka.properties]\nlinger.ms = \"x\"",
+                "kafka.properties.linger.ms",
+            ),
         ] {
             let error = load(toml).expect_err(toml).to_string();
             assert!(error.contains(word), "{toml}: {error}");

@@ -203,8 +203,18 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(_) | Command::Manual { .. } => Ok(ExitCode::SUCCESS),
         Command::Run { report, .. } => {
-            let report = report.settings_report.as_deref();
-            run(&config, file.as_deref(), last_good.as_deref(), problem, report).await
+            let kept = Kept {
+                file,
+                last_good,
+                report: report.settings_report,
+            };
+            match run(config, kept, problem).await {
+                Err(error) if error.is::<ConfigError>() => {
+                    eprintln!("gateway: the configuration does not work: {error}");
+                    Ok(ExitCode::from(BAD_CONFIGURATION))
+                }
+                ended => ended,
+            }
         }
         Command::Check { offline, .. } => {
             let mut code = ExitCode::SUCCESS;
@@ -239,31 +249,70 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn run(
-    config: &Config,
-    file: Option<&Path>,
-    last_good: Option<&Path>,
-    problem: Option<ConfigError>,
-    report: Option<&Path>,
-) -> anyhow::Result<ExitCode> {
+/// Where settings, and what is said about them, are kept.
+struct Kept {
+    file: Option<PathBuf>,
+    last_good: Option<PathBuf>,
+    report: Option<PathBuf>,
+}
+
+/// With the present settings. Where these do not work: with the last good ones, and what was wrong.
+async fn build(
+    config: &mut Config,
+    kept: &Kept,
+    problems: &[ConfigError],
+) -> anyhow::Result<(App, Option<ConfigError>)> {
+    let file = kept.file.as_deref();
+    let error = match App::build(config, problems.to_vec()).await {
+        Ok(app) => return Ok((app, None)),
+        Err(error) => match error.downcast::<ConfigError>() {
+            Ok(problem) => problem.found_at_start(file).into(),
+            Err(error) => error,
+        },
+    };
+    let Some(last_good) = Config::other_last_good(file, kept.last_good.as_deref()) else {
+        return Err(error);
+    };
+    let problem = match error.downcast_ref::<ConfigError>() {
+        Some(problem) => problem.clone(),
+        None => ConfigError {
+            place: file.map(|file| file.display().to_string()),
+            key: None,
+            message: format!("{error:#}"),
+        },
+    };
+    let with = [std::slice::from_ref(&problem), problems].concat();
+    // Where these do not work either, what is wrong with the present ones is what is to be said.
+    let app = App::build(&last_good, with).await.map_err(|_| error)?;
+    *config = last_good;
+    Ok((app, Some(problem)))
+}
+
+async fn run(mut config: Config, kept: Kept, problem: Option<ConfigError>) -> anyhow::Result<ExitCode> {
     log(&config.log)?;
-    let valid = problem.is_none();
-    let mut problems: Vec<ConfigError> = problem.into_iter().collect();
-    if let Some(report) = report {
-        match read_report(report) {
-            Ok(reported) => problems.extend(reported),
-            Err(error) => warn!(%error, file = %report.display(), "the settings' report cannot be read"),
+    let reported = match kept.report.as_deref().map(read_report) {
+        None => Vec::new(),
+        Some(Ok(reported)) => reported,
+        Some(Err(error)) => {
+            warn!(%error, "the settings' report cannot be read");
+            Vec::new()
         }
-    }
+    };
+    let mut problems: Vec<ConfigError> = problem.iter().cloned().chain(reported).collect();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (app, problem) = match problem {
+        // On its last good ones already.
+        Some(problem) => (App::build(&config, problems.clone()).await?, Some(problem)),
+        None => {
+            let (app, problem) = build(&mut config, &kept, &problems).await?;
+            problems.splice(0..0, problem.clone());
+            (app, problem)
+        }
+    };
     for problem in &problems {
         error!(%problem, "the settings are not valid: going on with the last good ones");
     }
-    let status = problems
-        .first()
-        .map(|problem| format!("ON ITS LAST GOOD SETTINGS: {problem}"));
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let app = App::build(config, problems).await?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
         store = config.store,
@@ -273,15 +322,18 @@ async fn run(
         http = %app.http,
         "started"
     );
+    let http = app.http;
     // Only now: with these settings the files and ports could be opened.
-    if let (Some(last_good), true) = (last_good, valid)
-        && let Err(error) = keep_as_last_good(file, last_good)
+    if let (Some(last_good), None) = (&kept.last_good, &problem)
+        && let Err(error) = keep_as_last_good(kept.file.as_deref(), last_good)
     {
         warn!(%error, file = %last_good.display(), "the settings could not be kept for a later start");
     }
-    let http = app.http;
     let running = app.start()?;
-    service::ready(&status.unwrap_or_else(|| format!("store {}, dashboard on {http}", config.store)));
+    service::ready(&match problems.first() {
+        Some(problem) => format!("ON ITS LAST GOOD SETTINGS: {problem}"),
+        None => format!("store {}, dashboard on {http}", config.store),
+    });
     let others = running.found_at(http);
     info!(
         addresses = others.join(" "),

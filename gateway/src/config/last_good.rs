@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{Config, ConfigError, DEFAULT_FILE};
+use super::{Config, ConfigError, DEFAULT_FILE, settings};
 
 impl Config {
     /// As [`Config::load`]. Where that fails and an earlier start has left its settings (see
@@ -25,6 +25,24 @@ impl Config {
             Some(Ok(config)) => Ok((config, Some(problem))),
             _ => Err(problem),
         }
+    }
+
+    /// The last good settings, where they are others than the present ones: for when these are valid, and it cannot
+    /// be started with them.
+    pub fn other_last_good(file: Option<&Path>, last_good: Option<&Path>) -> Option<Self> {
+        let last_good = last_good.filter(|last_good| last_good.is_file())?;
+        let present = std::fs::read(file.unwrap_or(Path::new(DEFAULT_FILE))).unwrap_or_default();
+        if std::fs::read(last_good).ok()? == present {
+            return None;
+        }
+        Self::load(Some(last_good)).ok()
+    }
+}
+
+impl ConfigError {
+    /// Of settings that are valid and do not work: with the place that has set the key.
+    pub fn found_at_start(self, file: Option<&Path>) -> Self {
+        self.found_in(&settings(file))
     }
 }
 
@@ -88,6 +106,12 @@ mod tests {
                 "{broken}"
             );
         }
+        // These are valid; whether they work the start says.
+        write("store = \"paris-2\"");
+        let other = || Config::other_last_good(Some(&file), Some(&last_good));
+        assert_eq!(other().map(|config| config.store).as_deref(), Some("paris-1"));
+        write("store = \"paris-1\"");
+        assert!(other().is_none(), "they are the same");
         std::fs::remove_file(&file).unwrap();
         assert!(load().unwrap().1.unwrap().to_string().contains("no such file"));
         use std::os::unix::fs::PermissionsExt;

@@ -29,7 +29,7 @@ impl fmt::Display for ConfigError {
 
 impl ConfigError {
     /// A value that can be read and is not allowed.
-    pub(super) fn of(key: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn of(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             place: None,
             key: Some(key.into()),
@@ -48,10 +48,22 @@ impl ConfigError {
 
     /// With the place that has set the key.
     pub(super) fn found_in(mut self, settings: &Figment) -> Self {
-        let metadata = self.key.as_deref().and_then(|key| settings.find_metadata(key));
+        let metadata = self
+            .key
+            .as_deref()
+            .and_then(|key| settings.find_metadata(key).or_else(|| of_property(settings, key)));
         self.place = metadata.and_then(place);
         self
     }
+}
+
+/// librdkafka's names may be written as one key, in quotes or with underscores; see [`super::Kafka::properties`].
+fn of_property<'a>(settings: &'a Figment, key: &str) -> Option<&'a Metadata> {
+    let name = key.strip_prefix("kafka.properties.")?;
+    let properties = settings.find_value("kafka.properties").ok()?.into_dict()?;
+    let mut written = properties.iter().rev();
+    let (_, value) = written.find(|(written, _)| written.replace('_', ".") == name)?;
+    settings.get_metadata(value.tag())
 }
 
 fn place(metadata: &Metadata) -> Option<String> {
@@ -129,6 +141,18 @@ mod tests {
             ("[journal]\nmax_bytes = \"big\"", "journal.max_bytes"),
             ("[kafka]\nbroker = \"x\"", "kafka.broker"),
             ("store = \"Paris 1\"", "store"),
+            (
+                "[kafka.properties]\nlinger.ms = \"x\"",
+                "kafka.properties.linger.ms",
+            ),
+            (
+                "[kafka.properties]\n\"linger.ms\" = \"x\"",
+                "kafka.properties.linger.ms",
+            ),
+            (
+                "[kafka.properties]\nlinger_ms = \"x\"",
+                "kafka.properties.linger.ms",
+            ),
         ] {
             std::fs::write(&file, toml).unwrap();
             let error = Config::from_figment(Figment::from(Toml::file_exact(&file))).unwrap_err();

@@ -143,6 +143,34 @@ pub struct Consumer {
     topics: Vec<String>,
 }
 
+/// The client of a group's member.
+pub(super) fn create<C: ConsumerContext>(
+    settings: &Settings,
+    group: &str,
+    context: C,
+) -> Result<BaseConsumer<C>, KafkaError> {
+    let mut config = settings.client();
+    config
+        .set("group.id", format!("{}{group}", settings.transactional_id()))
+        .set("isolation.level", "read_committed")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.commit.interval.ms", "1000")
+        .set("session.timeout.ms", "10000")
+        .set("heartbeat.interval.ms", "2000")
+        .set("statistics.interval.ms", "2000")
+        .set("topic.metadata.refresh.interval.ms", "10000")
+        .set("partition.assignment.strategy", "range")
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.error.backoff.ms", "50")
+        // Bounds what lies unread here: it is read as fast as it comes.
+        .set("queued.max.messages.kbytes", "2048")
+        .set("fetch.max.bytes", "262144")
+        .set("message.max.bytes", "262144");
+    settings.finish(&mut config);
+    config.create_with_context(context)
+}
+
 /// A record as it lies in librdkafka's buffer.
 pub struct Message<'a>(BorrowedMessage<'a>);
 
@@ -193,28 +221,7 @@ impl Consumer {
         positions: Positions,
     ) -> Result<Self, Error> {
         let act = "take a consumer";
-        let mut config = settings.client();
-        config
-            .set("group.id", format!("{}{group}", settings.transactional_id()))
-            .set("isolation.level", "read_committed")
-            .set("auto.offset.reset", "earliest")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.commit.interval.ms", "1000")
-            .set("session.timeout.ms", "10000")
-            .set("heartbeat.interval.ms", "2000")
-            .set("statistics.interval.ms", "2000")
-            .set("topic.metadata.refresh.interval.ms", "10000")
-            .set("partition.assignment.strategy", "range")
-            .set("fetch.wait.max.ms", "100")
-            .set("fetch.error.backoff.ms", "50")
-            // Bounds what lies unread here: it is read as fast as it comes.
-            .set("queued.max.messages.kbytes", "2048")
-            .set("fetch.max.bytes", "262144")
-            .set("message.max.bytes", "262144");
-        settings.finish(&mut config);
-        let consumer: BaseConsumer<Context> = config
-            .create_with_context(Context { start, positions })
-            .map_err(Error::of(act))?;
+        let consumer = create(settings, group, Context { start, positions }).map_err(Error::of(act))?;
         let topics: Vec<String> = topics.iter().map(|name| settings.topic(name)).collect();
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(Error::of(act))?;

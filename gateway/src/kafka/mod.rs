@@ -5,6 +5,7 @@
 mod consumer;
 mod memory;
 mod producer;
+mod properties;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::config::Secret;
 pub use consumer::{Consumer, Message, Partition, Positions, Start, end_of, read_to_end};
 pub use memory::{InMemoryKafka, Switch};
 pub use producer::{Record, TransactionalProducer};
+pub use properties::{Refused, check};
 pub use topics::{describe, ensure_topics};
 
 /// Where dead letters go; see the contract's section 3.

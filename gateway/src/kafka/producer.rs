@@ -25,7 +25,7 @@ pub struct Record<'a> {
 }
 
 #[derive(Default)]
-struct Context {
+pub(super) struct Context {
     /// A record of the open transaction was refused for its size.
     too_large: AtomicBool,
 }
@@ -65,27 +65,7 @@ impl TransactionalProducer {
     /// committed or aborted.
     pub fn connect(settings: &Settings, within: Duration) -> Result<Self, Error> {
         let act = "open the transactional producer";
-        let mut config = settings.client();
-        config
-            .set("transactional.id", settings.transactional_id())
-            .set(
-                "transaction.timeout.ms",
-                TRANSACTION_TIMEOUT.as_millis().to_string(),
-            )
-            .set("compression.type", "lz4")
-            // A lone event goes at once; a backlog fills batches faster than this.
-            .set("linger.ms", "1")
-            .set("batch.size", "262144")
-            .set("queue.buffering.max.kbytes", "16384")
-            // Same key, same partition as for Java's producers.
-            .set("partitioner", "murmur2_random")
-            .set("delivery.report.only.error", "true")
-            // The Kafka brokers' limits count; see `topics`.
-            .set("message.max.bytes", "8388608");
-        settings.finish(&mut config);
-        let producer: BaseProducer<Context> = config
-            .create_with_context(Context::default())
-            .map_err(Error::of(act))?;
+        let producer = create(settings).map_err(Error::of(act))?;
         let deadline = Instant::now() + within;
         loop {
             match producer.init_transactions(remaining(deadline)) {
@@ -169,6 +149,29 @@ impl TransactionalProducer {
     pub fn idle(&self) {
         self.producer.poll(Duration::ZERO);
     }
+}
+
+/// The client. Nobody is waited for yet.
+pub(super) fn create(settings: &Settings) -> Result<BaseProducer<Context>, KafkaError> {
+    let mut config = settings.client();
+    config
+        .set("transactional.id", settings.transactional_id())
+        .set(
+            "transaction.timeout.ms",
+            TRANSACTION_TIMEOUT.as_millis().to_string(),
+        )
+        .set("compression.type", "lz4")
+        // A lone event goes at once; a backlog fills batches faster than this.
+        .set("linger.ms", "1")
+        .set("batch.size", "262144")
+        .set("queue.buffering.max.kbytes", "16384")
+        // Same key, same partition as for Java's producers.
+        .set("partitioner", "murmur2_random")
+        .set("delivery.report.only.error", "true")
+        // The Kafka brokers' limits count; see `topics`.
+        .set("message.max.bytes", "8388608");
+    settings.finish(&mut config);
+    config.create_with_context(Context::default())
 }
 
 fn remaining(deadline: Instant) -> Duration {

@@ -164,6 +164,69 @@ async fn bad_settings_leave_the_gateway_on_its_last_good_ones() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn settings_that_are_valid_and_do_not_work_leave_the_last_good_ones_too() -> Result<()> {
+    let mosquitto = Mosquitto::start().await?;
+    let scratch = Scratch::new("does-not-work")?;
+    let last_good = scratch.join("last-good.toml");
+    let no_folder = scratch.join("a-file");
+    fs::write(&no_folder, "")?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let mut config = GatewayConfig::new(STORE, &mosquitto.url());
+    config.args = vec![format!("--last-good={}", last_good.display())];
+    let mut gateway = Gateway::spawn(GATEWAY, config.clone())?;
+    gateway.wait_ready().await?;
+    ensure!(gateway.terminate().await?.success());
+    let good = fs::read(&last_good)?;
+    let broken = |key: &str| {
+        let mut config = config.clone();
+        match key {
+            "http.listen" => config.http_listen = taken.local_addr()?.to_string(),
+            "journal.path" => config.journal_path = Some(no_folder.join("journal.db")),
+            "log.filter" => config.extra = "log.filter = \"comptoir_gateway=loud\"".to_owned(),
+            "mqtt.embedded" => config.extra = format!("mqtt.embedded = \"{}\"", taken.local_addr()?),
+            property => config.extra = format!("{property} = \"soon\""),
+        }
+        anyhow::Ok(config)
+    };
+    let keys = [
+        "http.listen",
+        "journal.path",
+        "log.filter",
+        "mqtt.embedded",
+        "kafka.properties.linger.ms",
+        "kafka.properties.lingr.ms",
+    ];
+    for key in keys {
+        *gateway.config() = broken(key)?;
+        gateway.start_again()?;
+        gateway.wait_ready().await?;
+        let state = gateway.get_json("/api/gateway").await?;
+        let problems = state["settings_problems"].as_array().context("no problems")?;
+        let file = gateway.config_file().display().to_string();
+        ensure!(
+            problems.len() == 1 && problems[0]["key"] == key && problems[0]["place"] == file,
+            "{key}: {problems:?}"
+        );
+        ensure!(gateway.terminate().await?.success());
+        ensure!(fs::read(&last_good)? == good, "{key}: it was kept as good");
+    }
+    // With nothing to fall back to.
+    for key in keys {
+        let mut config = broken(key)?;
+        config.args.clear();
+        let mut gateway = Gateway::spawn(GATEWAY, config)?;
+        let status = gateway.wait_exit(SOON).await?;
+        let said = gateway.log();
+        ensure!(status.code() == Some(2), "{key}: {status} {said}");
+        ensure!(
+            said.trim().lines().count() == 1 && said.contains(key),
+            "{key}: {said}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn commands_beside_a_gateway_on_its_last_good_settings_use_them_too() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let scratch = Scratch::new("last-good-commands")?;
