@@ -143,8 +143,10 @@ look_for_arm_tools() {
         missing "Debian's Cargo" cargo-web
     }
     compgen -G '/usr/src/rustc-*/library/Cargo.toml' >/dev/null || missing "Rust's source" rust-web-src
-    # rustup's toolchains bring theirs.
-    has ld.lld || missing "a linker that packs relocations" lld
+    # rustup's toolchains bring theirs. Debian 12's lld is 14, which does not, and it has later ones beside.
+    if ! compgen -G '/usr/lib/llvm-1[5-9]/bin/ld.lld' >/dev/null && ! compgen -G '/usr/lib/llvm-[2-9][0-9]/bin/ld.lld' >/dev/null; then
+        missing "a linker that packs relocations" lld-19
+    fi
 }
 
 look_for_image_tools() {

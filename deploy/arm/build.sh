@@ -124,15 +124,30 @@ cross_environment() {
 }
 
 # lld packs the relocations of a position-independent program (glibc reads that since 2.36) into a thirtieth, and keeps
-# one of several equal functions. GNU ld of Debian 12 does neither on ARM.
+# one of several equal functions. GNU ld of Debian 12 does neither on ARM, and its lld 14 packs nothing.
+readonly least_lld=15
+
+# Its folder: a cross compiler looks there when told, and not on the PATH.
+lld_folder() { # folder that may hold ld.lld, or nothing
+    local folder version
+    while read -r folder; do
+        [[ -x "$folder/ld.lld" ]] || continue
+        version="$("$folder/ld.lld" --version | grep -oE 'LLD [0-9]+' | cut -d ' ' -f 2)" || continue
+        if ((version >= least_lld)); then
+            printf '%s' "$folder"
+            return
+        fi
+    done < <(printf '%s\n' "$1"; printf '%s\n' /usr/lib/llvm-*/bin | sort -rV)
+    return 1
+}
+
 link_arguments() { # folder that may hold ld.lld, or nothing
-    if [[ -n "$1" && -x "$1/ld.lld" ]]; then
-        printf '%s\n' "-Clink-arg=-B$1"
-    elif ! has ld.lld; then
-        say "no lld (Debian's lld): the programs get larger"
+    local folder
+    if ! folder="$(lld_folder "$1")"; then
+        say "no lld $least_lld or later (Debian's lld-19): the programs get larger"
         return
     fi
-    printf '%s\n' -Clink-arg=-fuse-ld=lld -Clink-arg=-Wl,-z,pack-relative-relocs,--icf=safe
+    printf '%s\n' "-Clink-arg=-B$folder" -Clink-arg=-fuse-ld=lld -Clink-arg=-Wl,-z,pack-relative-relocs,--icf=safe
 }
 
 build_each() { # folder that may hold ld.lld, or nothing; cargo and its arguments
