@@ -64,7 +64,11 @@ fn keys_of(section: &str) -> Option<&'static [&'static str]> {
         "" => "no-such-key = 1".to_owned(),
         section => format!("[{section}]\nno-such-key = 1"),
     };
-    match Figment::from(Toml::string(&unknown)).extract::<Config>().err()?.kind {
+    match Figment::from(Toml::string(&unknown))
+        .extract::<Config>()
+        .err()?
+        .kind
+    {
         Kind::UnknownField(_, keys) => Some(keys),
         _ => None,
     }
