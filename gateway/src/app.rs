@@ -1,18 +1,17 @@
 //! Builds every part, then starts them: the only place that starts tasks and threads.
 
+mod parts;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::address::{self, Announced};
 use crate::bridge::readback::ReadBackLoop;
@@ -30,6 +29,7 @@ use crate::kafka;
 use crate::link::{Link, LinkState};
 use crate::metrics::Metrics;
 use crate::projection::{self, Folder};
+use parts::Parts;
 
 /// SIGTERM to the end of the process, at most; a Kafka that hangs is left behind (its open transaction is
 /// aborted by the next start).
@@ -55,14 +55,7 @@ pub struct Running {
     journal: Journal,
     /// The pages' name on the network, if it could be had.
     announced: Option<Announced>,
-    /// Takes no more in: ingest, HTTP, the broker.
-    stop_intake: CancellationToken,
-    intake: JoinSet<()>,
-    /// Everything else but the journal's writer.
-    stop: CancellationToken,
-    tasks: JoinSet<()>,
-    threads: Vec<JoinHandle<()>>,
-    writer: tokio::task::JoinHandle<()>,
+    parts: Parts,
 }
 
 /// The Kafka settings of a configuration; `None` without brokers.
@@ -219,14 +212,14 @@ impl App {
 
     /// Starts every part.
     pub fn start(self) -> anyhow::Result<Running> {
-        let (stop_intake, stop) = (CancellationToken::new(), CancellationToken::new());
-        let (mut intake, mut tasks, mut threads) = (JoinSet::new(), JoinSet::new(), Vec::new());
-        let writer = tokio::spawn(self.writer.run());
-        tasks.spawn(self.folder.run(stop.clone()));
+        let mut parts = Parts::new();
+        let (stop_intake, stop) = (parts.stop_intake.clone(), parts.stop.clone());
+        parts.writer("journal", self.writer.run());
+        parts.task("dashboard", self.folder.run(stop.clone()));
         if let Some(broker) = self.broker {
-            tasks.spawn(broker.run(stop.clone()));
+            parts.task("built-in MQTT broker", broker.run(stop.clone()));
         }
-        intake.spawn(self.ingest.run(stop_intake.clone()));
+        parts.intake("MQTT", self.ingest.run(stop_intake.clone()));
         let announced = match self.mdns.as_str() {
             "" => None,
             name => address::announce(name, &self.shop.store, self.http),
@@ -234,32 +227,21 @@ impl App {
         let live = Live {
             shop: Arc::clone(&self.shop),
         };
-        tasks.spawn(live.run(stop.clone()));
+        parts.task("live pages", live.run(stop.clone()));
         let router = dashboard::router(&self.shop);
-        intake.spawn(dashboard::serve(self.listener, router, stop_intake.clone()));
+        parts.intake("HTTP", dashboard::serve(self.listener, router, stop_intake));
         if let Some((relay, readback, commands)) = self.kafka {
             let runtime = Handle::current();
-            let mut thread = |name: &str, run: Box<dyn FnOnce() + Send>| -> anyhow::Result<()> {
-                let thread = std::thread::Builder::new().name(name.to_owned());
-                threads.push(thread.spawn(run).context("a thread could not be started")?);
-                Ok(())
-            };
             let (handle, token) = (runtime.clone(), stop.clone());
-            thread("relay", Box::new(move || relay.run(&handle, &token)))?;
+            parts.thread("relay", move || relay.run(&handle, &token))?;
             let token = stop.clone();
-            thread("read-back", Box::new(move || readback.run(&token)))?;
-            let token = stop.clone();
-            thread("commands", Box::new(move || commands.run(&runtime, &token)))?;
+            parts.thread("read-back", move || readback.run(&token))?;
+            parts.thread("commands", move || commands.run(&runtime, &stop))?;
         }
         Ok(Running {
             journal: self.journal,
             announced,
-            stop_intake,
-            intake,
-            stop,
-            tasks,
-            threads,
-            writer,
+            parts,
         })
     }
 }
@@ -279,29 +261,66 @@ impl Running {
         address::lan_url(http).into_iter().chain(named).collect()
     }
 
+    /// Waits for a part that ends though nobody has told it to, and says which. The gateway is of no use then.
+    pub async fn failed(&mut self) -> &'static str {
+        let part = self.parts.failed().await;
+        error!(part, "a part of the gateway has ended: the gateway ends too");
+        part
+    }
+
     /// Ends in order: take no more in, let what was taken be committed, let the bridge finish its
     /// transaction, fold, close the files. True if everything ended in time.
     pub async fn stop(mut self) -> bool {
         let deadline = Instant::now() + SHUTDOWN;
-        let in_time = tokio::time::timeout_at(deadline.into(), async {
-            drop(self.announced.take());
-            self.stop_intake.cancel();
-            while self.intake.join_next().await.is_some() {}
-            self.stop.cancel();
-            while self.tasks.join_next().await.is_some() {}
-            while self.threads.iter().any(|thread| !thread.is_finished()) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await
-        .is_ok();
+        drop(self.announced.take());
+        let in_time = tokio::time::timeout_at(deadline.into(), self.parts.stop())
+            .await
+            .is_ok();
         if !in_time {
             warn!("a part did not end in time; what it had open is settled at the next start");
         }
         // The journal is closed in any case: it waits for nobody.
         self.journal.close().await;
-        let _ = self.writer.await;
+        self.parts.written().await;
         info!("stopped");
         in_time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn running(folder: &tempfile::TempDir) -> Running {
+        let mut config = Config::default();
+        config.journal.path = folder.path().join("journal.db");
+        config.http.listen = ([127, 0, 0, 1], 0).into();
+        config.http.mdns = String::new();
+        // Nobody listens there.
+        config.mqtt.url.port = 1;
+        App::build(&config, Vec::new()).await.unwrap().start().unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_part_that_panics_is_named_and_the_others_still_end_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut running = running(&folder).await;
+        running
+            .parts
+            .task("till", async { panic!("as this test wants it") });
+        let failed = tokio::time::timeout(SHUTDOWN, running.failed()).await;
+        assert_eq!(failed, Ok("till"));
+        assert!(running.stop().await);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn it_ends_in_time_also_where_the_journal_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut running = running(&folder).await;
+        running.parts.writer.abort_all();
+        let failed = tokio::time::timeout(SHUTDOWN, running.failed()).await;
+        assert_eq!(failed, Ok("journal"));
+        let stopped = tokio::time::timeout(SHUTDOWN + SHUTDOWN, running.stop()).await;
+        assert!(stopped.is_ok());
     }
 }

@@ -34,6 +34,8 @@ pub struct EmbeddedBroker {
     listener: TcpListener,
     v4: SocketAddr,
     v5: SocketAddr,
+    /// rumqttd's thread is at its end.
+    ended: CancellationToken,
 }
 
 impl EmbeddedBroker {
@@ -43,28 +45,37 @@ impl EmbeddedBroker {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let (v4, v5) = (free_port().map_err(failed)?, free_port().map_err(failed)?);
         let mut broker = Broker::new(config(v4, v5));
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
         // rumqttd has threads of its own and no way to be stopped: it ends with the process.
         std::thread::Builder::new()
             .name("mqtt-broker".to_owned())
             .spawn(move || {
+                let _guard = guard;
                 if let Err(problem) = broker.start() {
                     error!(%problem, "the built-in MQTT broker has ended");
                 }
             })
             .map_err(failed)?;
-        Ok(Self { listener, v4, v5 })
+        Ok(Self {
+            listener,
+            v4,
+            v5,
+            ended,
+        })
     }
 
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Passes connections on until `stop`.
+    /// Passes connections on until `stop`, or until rumqttd has ended.
     pub async fn run(self, stop: CancellationToken) {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = self.ended.cancelled() => return,
                 Some(_) = connections.join_next() => {}
                 accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => {
                     match accepted {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use crate::app::kafka_settings;
 use crate::config::{Config, MqttUrl};
-use crate::kafka;
+use crate::{ingest, kafka};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -69,19 +70,14 @@ async fn can_listen(listen: std::net::SocketAddr) -> Result<String, String> {
         .map_err(|error| format!("{listen}: {error} (a running gateway uses it too)"))
 }
 
+/// As the gateway does it, with its password, but under another name: a client of the same name would throw a running
+/// gateway out.
 async fn can_connect(url: &MqttUrl) -> Result<String, String> {
-    let connected = async {
-        let address = lookup_host((url.host.as_str(), url.port))
-            .await
-            .map_err(|error| error.to_string())?
-            .next()
-            .ok_or("the name has no address")?;
-        TcpStream::connect(address)
-            .await
-            .map(|_| format!("{address} answers"))
-            .map_err(|error| error.to_string())
-    };
-    tokio::time::timeout(PATIENCE, connected)
+    // An error means that somebody has chosen one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client_id = format!("comptoir-check-{}", Uuid::new_v4().simple());
+    ingest::reach(url, &client_id)
         .await
-        .unwrap_or_else(|_| Err("no answer".to_owned()))
+        .map(|()| "the MQTT broker lets us in".to_owned())
+        .map_err(|error| error.to_string())
 }

@@ -75,7 +75,7 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         .await
         .context("the demonstration cannot start (other ports: --http 0.0.0.0:8081 --mqtt 127.0.0.1:1884)")?;
     let (http, mqtt, shop) = (app.http, app.mqtt.clone(), app.shop.clone());
-    let running = app.start()?;
+    let mut running = app.start()?;
     println!("Comptoir demonstration. Everything is in this one process and nothing is installed.");
     println!("  pages          http://localhost:{}", http.port());
     let others = running.found_at(http);
@@ -109,6 +109,10 @@ pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         tokio::select! {
             _ = terminate.recv() => {}
             interrupted = tokio::signal::ctrl_c() => interrupted?,
+            part = running.failed() => {
+                stop.cancel();
+                anyhow::bail!("a part of the gateway has ended: {part}");
+            }
         }
         stop.cancel();
         anyhow::Ok(())

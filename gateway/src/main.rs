@@ -329,7 +329,7 @@ async fn run(mut config: Config, kept: Kept, problem: Option<ConfigError>) -> an
     {
         warn!(%error, file = %last_good.display(), "the settings could not be kept for a later start");
     }
-    let running = app.start()?;
+    let mut running = app.start()?;
     service::ready(&match problems.first() {
         Some(problem) => format!("ON ITS LAST GOOD SETTINGS: {problem}"),
         None => format!("store {}, dashboard on {http}", config.store),
@@ -344,14 +344,22 @@ async fn run(mut config: Config, kept: Kept, problem: Option<ConfigError>) -> an
     {
         println!("{code}");
     }
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => info!("interrupted: stopping"),
-        () = service::watchdog(http) => {}
-    }
+    let code = tokio::select! {
+        _ = terminate.recv() => {
+            info!("SIGTERM: stopping");
+            ExitCode::SUCCESS
+        }
+        _ = interrupt.recv() => {
+            info!("interrupted: stopping");
+            ExitCode::SUCCESS
+        }
+        // systemd starts it anew.
+        _ = running.failed() => ExitCode::FAILURE,
+        () = service::watchdog(http) => ExitCode::FAILURE,
+    };
     service::stopping();
     running.stop().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// `gateway.1`, `gateway-run.1` …, `gateway.bash`, `_gateway` (zsh), `gateway.fish`.

@@ -79,7 +79,7 @@ impl ReadBackLoop {
         let consumer = match join() {
             Ok(consumer) => consumer,
             Err(error) => {
-                // A property that librdkafka refuses: the relay says the same, louder, and retries.
+                // Not for a property, which was checked before: the gateway ends, and is started anew.
                 warn!(%error, "Kafka is not read back");
                 self.link.down(error);
                 return;

@@ -14,8 +14,8 @@ use rumqttc::tokio_rustls::TlsConnector;
 use rumqttc::tokio_rustls::rustls::pki_types::{InvalidDnsNameError, ServerName};
 use rumqttc::tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use rumqttc::v5::mqttbytes::v5::{
-    Connect, ConnectProperties, ConnectReturnCode, Disconnect, DisconnectReasonCode, Filter, Login, Packet,
-    PingReq, PubAck, Publish, Subscribe,
+    ConnAck, Connect, ConnectProperties, ConnectReturnCode, Disconnect, DisconnectReasonCode, Filter, Login,
+    Packet, PingReq, PubAck, Publish, Subscribe,
 };
 use rumqttc::v5::mqttbytes::{Error as PacketError, QoS};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -53,6 +53,10 @@ pub enum ConnectionError {
     Silent,
     #[error("the MQTT broker refuses the connection: {0:?}")]
     Refused(ConnectReturnCode),
+    #[error("the MQTT broker wants a user name and a password (mqtt.url has none)")]
+    Anonymous,
+    #[error("the MQTT broker does not know the user name, or the password is wrong")]
+    WrongPassword,
     #[error("the MQTT broker ended the connection: {0:?}")]
     Ended(DisconnectReasonCode),
     #[error("the MQTT broker's bytes are not MQTT 5: {0}")]
@@ -103,8 +107,27 @@ pub async fn open(request: Request<'_>) -> Result<Opened, ConnectionError> {
         .map_err(|_| ConnectionError::Silent)?
 }
 
+/// Whether the broker is there and takes us in. Says goodbye at once; with a `client_id` of its own this disturbs
+/// nobody, and leaves nothing at the broker.
+pub async fn reach(url: &MqttUrl, client_id: &str) -> Result<(), ConnectionError> {
+    let reached = async {
+        let connect = Connect {
+            keep_alive: KEEP_ALIVE,
+            client_id: client_id.to_owned(),
+            clean_start: true,
+            // Without a session's expiry it ends with the connection.
+            properties: None,
+        };
+        let (_, mut output, _) = introduce(url, connect).await?;
+        output.goodbye()?;
+        output.flush().await
+    };
+    timeout(CONNECT_TIMEOUT, reached)
+        .await
+        .map_err(|_| ConnectionError::Silent)?
+}
+
 async fn connect(request: Request<'_>) -> Result<Opened, ConnectionError> {
-    let (mut input, mut output) = dial(request.url).await?;
     let connect = Connect {
         keep_alive: KEEP_ALIVE,
         client_id: request.client_id.to_owned(),
@@ -121,22 +144,7 @@ async fn connect(request: Request<'_>) -> Result<Opened, ConnectionError> {
             authentication_data: None,
         }),
     };
-    let login = request
-        .url
-        .credentials
-        .as_ref()
-        .map(|(username, password)| Login {
-            username: username.clone(),
-            password: password.reveal().to_owned(),
-        });
-    output.put(&Packet::Connect(connect, None, login))?;
-    output.flush().await?;
-    let Packet::ConnAck(accepted) = input.next().await? else {
-        return Err(ConnectionError::Unexpected);
-    };
-    if accepted.code != ConnectReturnCode::Success {
-        return Err(ConnectionError::Refused(accepted.code));
-    }
+    let (input, mut output, accepted) = introduce(request.url, connect).await?;
     let mut subscribe = Subscribe::new_many(request.filters, None);
     subscribe.pkid = SUBSCRIBE_ID;
     output.put(&Packet::Subscribe(subscribe))?;
@@ -148,6 +156,31 @@ async fn connect(request: Request<'_>) -> Result<Opened, ConnectionError> {
         session_present: accepted.session_present,
         receive_maximum: limits.and_then(|limits| limits.receive_max).unwrap_or(u16::MAX),
     })
+}
+
+/// From the dial to a CONNACK that accepts.
+async fn introduce(url: &MqttUrl, connect: Connect) -> Result<(Input, Output, ConnAck), ConnectionError> {
+    let (mut input, mut output) = dial(url).await?;
+    let login = url.credentials.as_ref().map(|(username, password)| Login {
+        username: username.clone(),
+        password: password.reveal().to_owned(),
+    });
+    let anonymous = login.is_none();
+    output.put(&Packet::Connect(connect, None, login))?;
+    output.flush().await?;
+    let Packet::ConnAck(accepted) = input.next().await? else {
+        return Err(ConnectionError::Unexpected);
+    };
+    match accepted.code {
+        ConnectReturnCode::Success => Ok((input, output, accepted)),
+        ConnectReturnCode::NotAuthorized | ConnectReturnCode::BadUserNamePassword if anonymous => {
+            Err(ConnectionError::Anonymous)
+        }
+        ConnectReturnCode::NotAuthorized | ConnectReturnCode::BadUserNamePassword => {
+            Err(ConnectionError::WrongPassword)
+        }
+        code => Err(ConnectionError::Refused(code)),
+    }
 }
 
 async fn dial(url: &MqttUrl) -> Result<(Input, Output), ConnectionError> {

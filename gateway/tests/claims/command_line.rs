@@ -1,7 +1,9 @@
 //! `gateway check`, exit codes, and what is said about a bad configuration.
 
+use std::process::Command;
+
 use anyhow::{Result, ensure};
-use comptoir_harness::{Gateway, GatewayConfig};
+use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, Scratch};
 
 use crate::shop::{GATEWAY, SOON, STORE, Shop};
 
@@ -67,5 +69,37 @@ async fn check_says_what_can_be_reached() -> Result<()> {
         said.contains("FAILED  mqtt.url") && said.contains("FAILED  kafka.brokers"),
         "{said}"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_says_that_the_mqtt_password_is_wrong_and_throws_nobody_out() -> Result<()> {
+    let scratch = Scratch::new("mosquitto-passwords")?;
+    let passwords = scratch.join("passwords");
+    let status = Command::new("mosquitto_passwd")
+        .args(["-b", "-c"])
+        .arg(&passwords)
+        .args(["gateway", "hunter2"])
+        .status()?;
+    ensure!(status.success(), "mosquitto_passwd: {status}");
+    let only = format!("password_file {}\nallow_anonymous false", passwords.display());
+    let mosquitto = Mosquitto::start_with(&only).await?;
+    let url = |login: &str| format!("mqtt://{login}127.0.0.1:{}", mosquitto.port());
+    let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &url("gateway:hunter2@")))?;
+    gateway.wait_ready().await?;
+    let since = gateway.get_json("/api/gateway").await?["mqtt"]["since"].clone();
+    ensure!(since.is_string(), "{since}");
+    for (login, answer) in [
+        ("gateway:hunter2@", "ok      mqtt.url"),
+        ("gateway:hunter3@", "the password is wrong"),
+        ("", "wants a user name and a password"),
+    ] {
+        gateway.config().mqtt_url = url(login);
+        let (_, said) = gateway.run(&["check"], SOON).await?;
+        ensure!(said.contains(answer), "{login}: {said}");
+        ensure!(!said.contains("hunter"), "{said}");
+    }
+    let state = gateway.get_json("/api/gateway").await?;
+    ensure!(state["mqtt"]["since"] == since, "it was thrown out: {state}");
     Ok(())
 }
