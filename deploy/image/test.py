@@ -241,7 +241,7 @@ class Pi:
             for device in answer["return"]:
                 if device["stats"]["wr_operations"]:
                     stats = device["stats"]
-                    return stats["wr_bytes"], stats["wr_operations"], stats["flush_operations"]
+                    return stats["wr_bytes"], stats["wr_operations"]
         raise OSError("no block device")
 
     def cut(self):
@@ -304,7 +304,7 @@ def finish(run, work, name, seconds=600):
 
 
 def taken(pi, what):
-    """Bytes, writes and flushes that the card takes meanwhile, up to and with a sync. Nothing else asks the Pi for anything."""
+    """Bytes and writes that the card takes meanwhile, up to and with a sync. Nothing else asks the Pi for anything."""
     pi.ssh("sync")
     time.sleep(5)
     before = pi.writes()
@@ -314,10 +314,9 @@ def taken(pi, what):
 
 
 def idle(pi, seconds):
-    (written, operations, flushes), _ = taken(pi, lambda: time.sleep(seconds))
-    say(f"idle for {seconds} s: the card took {written / seconds / 1000:.2f} kB, {operations / seconds:.2f} writes "
-        f"and {flushes / seconds:.2f} flushes a second")
-    return [number / seconds for number in (written, operations, flushes)]
+    (written, operations), _ = taken(pi, lambda: time.sleep(seconds))
+    say(f"idle for {seconds} s: the card took {written / seconds / 1000:.2f} kB and {operations / seconds:.2f} writes a second")
+    return [written / seconds, operations / seconds]
 
 
 def measure(pi, pos_sim, work, rate, seconds, for_nothing):
@@ -335,11 +334,10 @@ def measure(pi, pos_sim, work, rate, seconds, for_nothing):
     figures, (ledger, took) = taken(pi, selling)
     peak = int(pi.ssh(f"sed -n 's/^VmHWM:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/{pid}/status")) * 1024 / 1e6
     events = len(ledger)
-    written, operations, flushes = (figure / events for figure in figures)
+    written, operations = (figure / events for figure in figures)
     net = [(figure - took * each) / events for figure, each in zip(figures, for_nothing)]
-    say(f"{rate} events/s for {seconds} s: {events} acked; the card took {written / 1000:.1f} kB, {operations:.2f} writes and "
-        f"{flushes:.2f} flushes an event ({net[0] / 1000:.1f}, {net[1]:.2f}, {net[2]:.2f} without what it takes idle); "
-        f"gateway's RSS {peak:.1f} MB at most")
+    say(f"{rate} events/s for {seconds} s: {events} acked; the card took {written / 1000:.1f} kB and {operations:.2f} "
+        f"writes an event ({net[0] / 1000:.1f} and {net[1]:.2f} without what it takes idle); gateway's RSS {peak:.1f} MB at most")
     if events < 0.95 * rate * seconds:
         raise Failed(f"{events} events in {seconds} s are not {rate} a second")
     if peak >= RSS_MB:
