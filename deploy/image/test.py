@@ -296,8 +296,16 @@ def audit(kafka, ledger, what):
     say(f"audit, {what}: {len(ledger)} acked, {len(found)} in Kafka, 0 missing, 0 twice")
 
 
+def end(run, work, name):
+    """Tells a run that it is to end, when the tills have caught up: it waits for the last acks, and not for ever."""
+    def to_go():
+        return int(re.findall(r"(\d+) to go", (work / f"{name}.log").read_text())[-1])
+    within("the tills to have caught up", 300, lambda: to_go() < 100)
+    run.send_signal(signal.SIGINT)
+    return finish(run, work, name)
+
+
 def finish(run, work, name, seconds=600):
-    """What was acked when all of it was: of a run that ends, or was told to."""
     within("pos-sim to end", seconds, lambda: run.poll() is not None)
     if run.returncode != 0:
         raise Failed(f"pos-sim: {run.returncode}: {(work / f'{name}.log').read_text()[-2000:]}")
@@ -379,8 +387,7 @@ def update(pi, kafka, options, work, ledger):
     pi.ready(120)
     if service(pi)["NRestarts"] != "0":
         raise Failed("systemd had to restart the gateway")
-    run.send_signal(signal.SIGINT)
-    ledger += finish(run, work, "update")
+    ledger += end(run, work, "update")
     audit(kafka, ledger, "updated while tills sold")
 
     within("everything to be in Kafka", 60, lambda: pi.gateway()["journal"]["pending"] == 0)
@@ -395,10 +402,7 @@ def update(pi, kafka, options, work, ledger):
     if "masked" in pi.ssh("systemctl is-enabled comptoir-gateway mosquitto || true"):
         raise Failed("something is still masked")
     pi.ready(120)
-    sold = len(acked(work, "back"))
-    within("sales after the way back", 60, lambda: len(acked(work, "back")) > sold + 20)
-    run.send_signal(signal.SIGINT)
-    ledger += finish(run, work, "back")
+    ledger += end(run, work, "back")
     audit(kafka, ledger, "the way back, with tills that sold meanwhile")
     healthy(pi)
 
