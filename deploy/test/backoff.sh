@@ -16,7 +16,7 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin"
 # shellcheck disable=SC2016 # the stub's
-printf '#!/bin/sh\necho "$1"\n' >"$work/bin/sleep"
+printf '#!/bin/sh\necho "$1"\n[ ! -e "$RUNTIME_DIRECTORY/really" ] || exec /bin/sleep "$1"\n' >"$work/bin/sleep"
 chmod +x "$work/bin/sleep"
 export RUNTIME_DIRECTORY="$work" PATH="$work/bin:$PATH"
 backoff() { "$here/../systemd/backoff" "$@"; }
@@ -41,3 +41,10 @@ is "after a stop" "$(backoff wait)" ""
 is "failures after it" "$(delays 3)" " 2 6 "
 touch -d '-11 minutes' "$work/failures"
 is "after eleven minutes of work" "$(delays 2)" " 2 "
+# Stopped while it waits: that is no failure.
+touch "$work/really"
+SERVICE_RESULT=exit-code backoff count
+"$here/../systemd/backoff" wait >/dev/null &
+/bin/sleep 0.5
+kill -TERM %1
+wait %1 || is "the end by SIGTERM" "$?" 0
