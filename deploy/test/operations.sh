@@ -20,7 +20,11 @@ esac
 work="$(mktemp -d)"
 mosquitto=
 clean_up() {
-    [[ -z "$mosquitto" ]] || kill "$mosquitto" 2>/dev/null || true
+    # It writes to the folder until its end.
+    if [[ -n "$mosquitto" ]]; then
+        kill "$mosquitto" 2>/dev/null || true
+        wait "$mosquitto" 2>/dev/null || true
+    fi
     rm -rf "$work"
 }
 trap clean_up EXIT
