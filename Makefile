@@ -28,7 +28,7 @@ run: ## install what is missing, build, and start the demo: MQTT, Kafka in memor
 	deploy/install-dependencies.sh run
 	cargo run --release $(LOCKED) -p comptoir-gateway --bin gateway -- demo $(ARGS)
 
-test: kafka firmware web/node_modules ## all tests, on a real Mosquitto, a real Kafka, a real browser and an emulated till
+test: kafka operations firmware web/node_modules ## all tests, on a real Mosquitto, a real Kafka, a real browser and an emulated till
 	cargo build --workspace --bins $(LOCKED)
 	cargo test --workspace $(LOCKED)
 	cd web && npm test

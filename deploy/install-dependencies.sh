@@ -5,7 +5,9 @@
 #          Node.js and npm (for the pages)
 #   lint   the same, rustfmt and Clippy
 #   test   the same as run, Mosquitto and its clients, Java 17 or later, Maven (for Kafka's jars), strace, kcat,
-#          Python's venv, Chromium
+#          Python's venv, Chromium; what is for operations
+#   operations   what checks deploy/ without building anything: shellcheck, promtool, Mosquitto and its clients
+#   flash  xz, and pv for its progress bar
 #   arm    the same as run, C cross compilers for arm64 and armv7, QEMU's user mode; Debian's second Rust with its source,
 #          unless rustup has both targets
 #   package   the same as run, cargo-deb
@@ -21,7 +23,8 @@ readonly least_java=17
 # For the pages' build tools. Debian 12's own is older; npm's registry carries newer ones, which go into the cache.
 readonly least_node=20.19
 readonly newer_node=22
-readonly node_cache="${COMPTOIR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/comptoir}/node"
+readonly cache="${COMPTOIR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/comptoir}"
+readonly node_cache="$cache/node" promtool_cache="$cache/promtool"
 
 # rustup's own place: a shell that is not a login shell may not have it on its PATH.
 PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
@@ -78,8 +81,6 @@ has_service() { has "$1" || [[ -x "/usr/sbin/$1" || -x "/usr/local/sbin/$1" ]]; 
 
 look_for_test_tools() {
     local version
-    has_service mosquitto || missing "Mosquitto 2" mosquitto
-    has mosquitto_pub mosquitto_sub || missing "Mosquitto's clients" mosquitto-clients
     if ! version="$(java_version)" || ! at_least "$version" "$least_java"; then
         missing "a Java runtime $least_java or later" default-jre-headless
     fi
@@ -88,6 +89,39 @@ look_for_test_tools() {
     has kcat || missing kcat kcat
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing "Python's venv" python3-venv
     has chromium || missing Chromium chromium
+}
+
+look_for_operations_tools() {
+    has_service mosquitto || missing "Mosquitto 2" mosquitto
+    has mosquitto_pub mosquitto_sub || missing "Mosquitto's clients" mosquitto-clients
+    has shellcheck || missing shellcheck shellcheck
+    has systemd-analyze || missing systemd-analyze systemd
+    has python3 || missing "Python 3" python3
+    has xz || missing xz xz-utils
+}
+
+# Unpacked, not installed: Debian's package would start a server.
+look_for_promtool() {
+    ! has promtool || return 0
+    [[ ! -x "$promtool_cache/usr/bin/promtool" ]] || return 0
+    is_debian || fail "promtool is needed: please install Prometheus"
+    local work
+    work="$(mktemp -d)"
+    update_lists prometheus
+    say "unpacking promtool into $promtool_cache"
+    if ! (cd "$work" && apt-get -qq -o "APT::Sandbox::User=$(id -un)" -o Acquire::Retries=3 download prometheus &&
+        dpkg -x prometheus_*.deb root) >&2; then
+        rm -rf "$work"
+        fail "promtool could not be had"
+    fi
+    mkdir -p "$promtool_cache/usr/bin"
+    mv "$work/root/usr/bin/promtool" "$promtool_cache/usr/bin/promtool"
+    rm -rf "$work"
+}
+
+look_for_flash_tools() {
+    has xz || missing xz xz-utils
+    has pv || missing "pv, for a progress bar" pv
 }
 
 look_for_arm_tools() {
@@ -109,8 +143,10 @@ look_for_arm_tools() {
         missing "Debian's Cargo" cargo-web
     }
     compgen -G '/usr/src/rustc-*/library/Cargo.toml' >/dev/null || missing "Rust's source" rust-web-src
-    # rustup's toolchains bring theirs.
-    has ld.lld || missing "a linker that packs relocations" lld
+    # rustup's toolchains bring theirs. Debian 12's lld is 14, which does not, and it has later ones beside.
+    if ! compgen -G '/usr/lib/llvm-1[5-9]/bin/ld.lld' >/dev/null && ! compgen -G '/usr/lib/llvm-[2-9][0-9]/bin/ld.lld' >/dev/null; then
+        missing "a linker that packs relocations" lld-19
+    fi
 }
 
 look_for_image_tools() {
@@ -361,9 +397,11 @@ look_for_cargo_deb() {
 
 readonly purpose="${1:-}"
 case "$purpose" in
-run | lint | test | arm | package | image | firmware) ;;
-*) fail "usage: install-dependencies.sh run|lint|test|arm|package|image|firmware [BOARD]" ;;
+run | lint | test | operations | arm | package | image | flash | firmware) ;;
+*) fail "usage: install-dependencies.sh run|lint|test|operations|arm|package|image|flash|firmware [BOARD]" ;;
 esac
+builds_nothing=
+[[ "$purpose" != operations && "$purpose" != flash ]] || builds_nothing=yes
 readonly board="${2:-qemu-riscv}"
 bare_metal="$(target_of_board)" || fail "there is no board $board: qemu-riscv or esp32c3"
 readonly bare_metal
@@ -371,8 +409,10 @@ readonly bare_metal
 look() {
     tools=()
     packages=()
-    look_for_build_tools
+    [[ -n "$builds_nothing" ]] || look_for_build_tools
     [[ "$purpose" != test ]] || look_for_test_tools
+    [[ "$purpose" != operations && "$purpose" != test ]] || look_for_operations_tools
+    [[ "$purpose" != flash ]] || look_for_flash_tools
     [[ "$purpose" != arm && "$purpose" != image ]] || look_for_arm_tools
     [[ "$purpose" != image ]] || look_for_image_tools
     [[ "$purpose" != firmware ]] || look_for_firmware_tools
@@ -393,6 +433,8 @@ if ((${#packages[@]} > 0)); then
     # An older Java that comes first on the PATH, say.
     ((${#packages[@]} == 0)) || name_missing "installed, yet not what the PATH leads to:"
 fi
+[[ "$purpose" != operations && "$purpose" != test ]] || look_for_promtool
+[[ -z "$builds_nothing" ]] || exit 0
 look_for_node
 look_for_rust
 [[ "$purpose" != lint ]] || look_for_rust_linters

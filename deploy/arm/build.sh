@@ -11,7 +11,7 @@
 #
 # COMPTOIR_PROFILE      Cargo's profile (dist)
 # CARGO_TARGET_DIR      where to (target/arm)
-# COMPTOIR_WEB_DIST     a dashboard that is built already, for machines without Node
+# COMPTOIR_WEB_DIST     a dashboard that is built already, for machines without Node; with cross, below the workspace
 set -euo pipefail
 
 top="$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)"
@@ -124,15 +124,30 @@ cross_environment() {
 }
 
 # lld packs the relocations of a position-independent program (glibc reads that since 2.36) into a thirtieth, and keeps
-# one of several equal functions. GNU ld of Debian 12 does neither on ARM.
+# one of several equal functions. GNU ld of Debian 12 does neither on ARM, and its lld 14 packs nothing.
+readonly least_lld=15
+
+# Its folder: a cross compiler looks there when told, and not on the PATH.
+lld_folder() { # folder that may hold ld.lld, or nothing
+    local folder version
+    while read -r folder; do
+        [[ -x "$folder/ld.lld" ]] || continue
+        version="$("$folder/ld.lld" --version | grep -oE 'LLD [0-9]+' | cut -d ' ' -f 2)" || continue
+        if ((version >= least_lld)); then
+            printf '%s' "$folder"
+            return
+        fi
+    done < <(printf '%s\n' "$1"; printf '%s\n' /usr/lib/llvm-*/bin | sort -rV)
+    return 1
+}
+
 link_arguments() { # folder that may hold ld.lld, or nothing
-    if [[ -n "$1" && -x "$1/ld.lld" ]]; then
-        printf '%s\n' "-Clink-arg=-B$1"
-    elif ! has ld.lld; then
-        say "no lld (Debian's lld): the programs get larger"
+    local folder
+    if ! folder="$(lld_folder "$1")"; then
+        say "no lld $least_lld or later (Debian's lld-19): the programs get larger"
         return
     fi
-    printf '%s\n' -Clink-arg=-fuse-ld=lld -Clink-arg=-Wl,-z,pack-relative-relocs,--icf=safe
+    printf '%s\n' "-Clink-arg=-B$folder" -Clink-arg=-fuse-ld=lld -Clink-arg=-Wl,-z,pack-relative-relocs,--icf=safe
 }
 
 build_each() { # folder that may hold ld.lld, or nothing; cargo and its arguments
@@ -153,6 +168,12 @@ build_rustup() (
 )
 
 build_cross() (
+    # Its containers have no Node.js, and see nothing of this machine but the workspace. The path is taken from gateway/.
+    if [[ -z "${COMPTOIR_WEB_DIST:-}" ]]; then
+        export COMPTOIR_WEB_DIST=../target/pages
+        npm --prefix web ci --no-audit --no-fund >&2
+        npm --prefix web run build -- --outDir "$top/target/pages" --emptyOutDir >&2
+    fi
     CC="$gnu-gcc" CXX="$gnu-g++" AR="$gnu-ar" HOST_CC=gcc HOST_CXX=g++ HOST_AR=ar CROSS_CONFIG="$top/cross.toml" \
         cross build --locked --target "$triple" --profile "$profile" \
         -p comptoir-gateway -p comptoir-sim --bin gateway --bin pos-sim
@@ -193,7 +214,7 @@ examine() { # binary
     [[ "$(printf '%s\n%s\n' "$glibc" "$newest_glibc" | sort -V | tail -n 1)" == "$newest_glibc" ]] ||
         fail "$1 needs glibc $glibc, and Debian 12 has $newest_glibc"
     size="$(stat -c %s "$1")"
-    ((size < largest_bytes)) || say "$1 has $size bytes, and is to stay below $largest_bytes"
+    ((size < largest_bytes)) || fail "$1 has $size bytes, and is to stay below $largest_bytes"
     printf '%-60s %6.1f MB, glibc %s or later\n' "${1#"$top/"}" "$((size / 1000))e-3" "$glibc"
 }
 
@@ -209,7 +230,7 @@ try() { # binary
             return
         fi
     done
-    say "not run: there is no qemu-$qemu (Debian's qemu-user-static)"
+    fail "not run: there is no qemu-$qemu (Debian's qemu-user-static)"
 }
 
 declare -a architectures=()

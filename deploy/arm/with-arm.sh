@@ -3,9 +3,9 @@
 #
 #   with-arm.sh COMMAND [ARGUMENT...]
 #
-# Where the kernel already starts them (Debian's qemu-user-static with systemd, or an ARM machine), it only runs the
-# command. Elsewhere the command gets user and mount namespaces with a binfmt_misc of their own, so that nothing outside
-# changes: that needs root and Linux 6.7 or newer.
+# The command gets a mount namespace of its own: what it mounts is gone with it, and nothing outside changes. Where the
+# kernel already starts such programs (Debian's qemu-user-static with systemd, or an ARM machine) that is all. Elsewhere
+# it also gets a user namespace with a binfmt_misc of its own, which needs Linux 6.7 or newer. Root rights are needed.
 set -euo pipefail
 
 fail() {
@@ -19,12 +19,12 @@ case "${1:-}" in
     ;;
 esac
 
+((EUID == 0)) || fail "root rights are needed, for namespaces"
 readonly registered=/proc/sys/fs/binfmt_misc/qemu-aarch64
 if [[ "$(uname -m)" == aarch64 ]] || grep -qs '^enabled' "$registered"; then
-    exec "$@"
+    exec unshare --mount --propagation private "$@"
 fi
 
-((EUID == 0)) || fail "this kernel starts no ARM programs, and giving one command its own way to needs root"
 for name in aarch64 arm; do
     [[ -r "/usr/lib/binfmt.d/qemu-$name.conf" ]] ||
         fail "/usr/lib/binfmt.d/qemu-$name.conf is missing: install qemu-user-static"

@@ -26,18 +26,9 @@ package="$(readlink -f "$1")"
 work="$(mktemp -d "${TMPDIR:-/tmp}/comptoir-package.XXXXXX")"
 trap 'rm -rf --one-file-system "$work"' EXIT
 
-# A later one, and an older one that knows only schema 0: the same files under other versions.
-repack() { # version, expression for preinst
-    dpkg-deb --raw-extract "$package" "$work/$1"
-    sed -i "s/^Version: .*/Version: $1/" "$work/$1/DEBIAN/control"
-    sed -i "$2" "$work/$1/DEBIAN/preinst"
-    # A later version's settings: dpkg must ask, or keep what the shop has changed.
-    echo "# of version $1" >>"$work/$1/etc/comptoir/gateway.toml"
-    (cd "$work/$1" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | xargs -0 md5sum >DEBIAN/md5sums)
-    dpkg-deb --root-owner-group -Zgzip -z1 --build "$work/$1" "$work/$1.deb" >/dev/null
-}
-repack 9.9.9-1 's/^$//'
-repack 0.0.1-1 's/^schema_of_this=.*/schema_of_this=0/'
+# A later one, and an older one that knows only schema 0.
+"$top/deploy/debian/repack.sh" "$package" 9.9.9-1 "$work/9.9.9-1.deb"
+"$top/deploy/debian/repack.sh" "$package" 0.0.1-1 "$work/0.0.1-1.deb" 0
 
 # shellcheck disable=SC2016 # the inner shell's
 read -r -d '' inner <<'END' || true
@@ -71,10 +62,16 @@ in_root grep -q '^gateway:\$' /etc/mosquitto/comptoir.passwords || fail "no pass
 [[ -L "$root/etc/systemd/system/multi-user.target.wants/comptoir-gateway.service" ]] || fail "the service is not enabled"
 [[ -L "$root/etc/systemd/system/timers.target.wants/comptoir-backup.timer" ]] || fail "the backup is not enabled"
 in_root runuser -u comptoir -- gateway check --offline --config /etc/comptoir/gateway.toml
-for file in usr/share/man/man1/gateway.1.gz usr/share/bash-completion/completions/gateway \
-    usr/share/doc/comptoir-gateway/when-something-is-wrong.md; do
-    # The image's root leaves manuals out.
-    [[ "$file" == usr/share/man/* || "$file" == usr/share/doc/* || -e "$root/$file" ]] || fail "$file"
+# The image's root leaves manuals and documents out when it unpacks: the package is asked for those.
+contents="$(dpkg-deb --contents "$package" | awk '{ print $6 }')"
+for file in usr/share/bash-completion/completions/gateway usr/share/zsh/vendor-completions/_gateway \
+    usr/share/fish/vendor_completions.d/gateway.fish usr/share/man/man1/{gateway,gateway-run,pos-sim}.1.gz \
+    usr/share/man/man8/comptoir-{backup,check,terminal}.8.gz \
+    usr/share/doc/comptoir-gateway/{install,updates,when-something-is-wrong}.md usr/share/doc/comptoir-gateway/copyright; do
+    grep -qxF "./$file" <<<"$contents" || fail "the package lacks $file"
+done
+for file in usr/share/bash-completion/completions/gateway usr/lib/comptoir/backoff usr/sbin/comptoir-check; do
+    [[ -e "$root/$file" ]] || fail "$file"
 done
 # As the service does: the password from secrets.env, checked by the Mosquitto that is installed.
 # exec all the way: the process that is signalled later is the program itself.
@@ -142,12 +139,50 @@ for _ in 1 2 3; do
     sleep 1.1
 done
 [[ "$(find "$root/var/backups/comptoir" -type f | wc -l)" == 2 ]] || fail "rotation: $(ls -A "$root/var/backups/comptoir")"
+copy="$(in_root sh -c 'ls /var/backups/comptoir/*.gz | tail -n 1')"
+journal="$root/var/lib/comptoir/journal.db"
+! in_root comptoir-backup restore "$copy" 2>"$root/log" || fail "a copy was put under a running gateway"
+grep -q 'a gateway runs' "$root/log" || { cat "$root/log"; fail "restoring beside a gateway"; }
+curl -fs -o /dev/null -X POST http://127.0.0.1:18080/api/orders
 stop
-in_root sh -c 'cd /var/lib/comptoir; mkdir /var/tmp/before; mv journal* /var/tmp/before
-    gunzip -c "$(ls /var/backups/comptoir/*.gz | tail -n 1)" >journal.db; chown comptoir: journal.db'
+before="$(sha256sum "$journal")"
+# Cut off, and not a journal.
+head -c 2000 "$root$copy" >"$root/cut.gz"
+for bad in /cut.gz /etc/passwd /nothing; do
+    ! in_root comptoir-backup restore "$bad" 2>"$root/log" || fail "$bad was restored"
+    [[ "$before" == "$(sha256sum "$journal")" ]] || fail "$bad has changed the journal"
+done
+in_root comptoir-backup restore "$copy"
 run
 [[ "$(events)" == 4 ]] || fail "restoring"
-ok "backups rotated; the newest restored with its events"
+stop
+[[ "$before" == "$(cd "$root" && sha256sum var/backups/comptoir/replaced-*/journal.db | sed "s#var/.*#$journal#")" ]] ||
+    fail "the journal that was there is not kept"
+[[ ! -e "$root/var/lib/comptoir/restoring" ]] || fail "the mark of an unfinished restore was left"
+ok "backups rotated; the newest restored with its events, what was there kept; bad copies refused"
+
+# ---- the way back from a newer schema, as updates.md has it ----
+python3 - "$journal" <<'SQL'
+import sqlite3, sys
+journal = sqlite3.connect(sys.argv[1])
+journal.execute("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)"
+                " VALUES (99, 'of a later version', TRUE, x'00', 0)")
+journal.commit()
+journal.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+SQL
+in_root chown comptoir: -R /var/lib/comptoir
+! in_root timeout 60 setpriv --reuid comptoir --regid comptoir --clear-groups gateway run >"$root/log" 2>&1 ||
+    fail "a journal of a newer schema was opened"
+grep -q 'newer version of the gateway (schema 99)' "$root/log" || { cat "$root/log"; fail "the refusal says nothing"; }
+in_root dpkg --remove comptoir-gateway >"$root/log" 2>&1 || { cat "$root/log"; fail "remove"; }
+install /older.deb || { cat "$root/log"; fail "the older package, after the newer was removed"; }
+in_root comptoir-backup restore "$copy"
+run
+[[ "$(events)" == 4 ]] || fail "the way back from a newer schema has lost events"
+stop
+install /package.deb || { cat "$root/log"; fail "install again"; }
+run
+ok "the way back from a newer schema: removed, older package, copy restored"
 
 # ---- terminals ----
 in_root comptoir-terminal add paris-1/till-1 >"$root/secret"
@@ -185,3 +220,5 @@ archive="$("$top/deploy/image/root.sh")"
 # A network of its own: the ports are its own too.
 # shellcheck disable=SC2016 # the inner shell's
 "$top/deploy/arm/with-arm.sh" unshare --net bash -c 'ip link set lo up; exec bash -c "$@"' net "$inner" inner "$work/root" "$archive" "$package" "$work/9.9.9-1.deb" "$work/0.0.1-1.deb"
+# The namespace has taken its mounts with it.
+! grep -qF " $work/" /proc/self/mountinfo || fail "something is mounted below $work"

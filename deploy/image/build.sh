@@ -3,7 +3,7 @@
 #
 #   deploy/image/build.sh [PACKAGE.deb]     default: the arm64 package that deploy/debian/build.sh arm64 makes
 #
-# COMPTOIR_IMAGE_PACK=no: not packed, for trying it out alone (make test-image).
+# COMPTOIR_IMAGE_PACK=no: not packed, for trying it out alone (make test-image). A packed one of before goes.
 #
 # Root rights are needed: the files belong to many users. The image goes to target/image, or $COMPTOIR_IMAGE_FOLDER;
 # the plain .img stays beside it, for `make test-image`.
@@ -15,7 +15,7 @@ set -euo pipefail
 here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
 top="$(cd "$here/../.." && pwd)"
 readonly here top folder="${COMPTOIR_IMAGE_FOLDER:-$top/target/image}"
-readonly boot_mib=256 journal_mib=1024 spare_mib=200
+readonly boot_mib=256 journal_mib=1024 spare_mib=200 largest_bytes=400000000
 
 say() { printf 'image: %s\n' "$*" >&2; }
 fail() {
@@ -70,6 +70,9 @@ in_root systemctl --quiet disable wpa_supplicant
 # systemd-networkd's wait would hold up nothing that we want.
 in_root systemctl --quiet mask systemd-networkd-wait-online
 in_root passwd --quiet --lock root
+# Into the system's journal, which has a limit: nothing rotates files here.
+sed -i 's/^log_dest file .*/log_dest stderr/' "$root/etc/mosquitto/mosquitto.conf"
+grep -q '^log_dest stderr' "$root/etc/mosquitto/mosquitto.conf"
 # What must differ from one Pi to the next is made at the first start: keys, passwords, the machine's id.
 rm -f "$root"/etc/ssh/ssh_host_*_key* "$root/etc/comptoir/secrets.env" "$root/etc/mosquitto/comptoir.passwords"
 rm -f "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" "$root/var/lib/systemd/random-seed"
@@ -90,6 +93,8 @@ say "filling the root with ${package##*/}"
 
 # ---- the file systems ----
 
+# mke2fs would copy what is mounted there, and rm delete it.
+! grep -qF " $work/" /proc/self/mountinfo || fail "something is mounted below $work"
 say "making the file systems"
 truncate -s "${boot_mib}M" "$work/boot.img"
 mkfs.vfat -n COMPTOIR "$work/boot.img" >/dev/null
@@ -103,14 +108,14 @@ install -d -m 0755 "$root/var/lib/comptoir"
 mke2fs -q -t ext4 -L comptoir-data -m 0 -d "$work/journal/comptoir" "$work/journal.img" "${journal_mib}M"
 
 # Journals of ext4: full size also on a small file system, for a power cut is a normal way to switch it off.
-root_mib=$(($(du -sm --apparent-size "$root" | cut -f 1) * 115 / 100 + spare_mib))
+root_mib=$(($(du -sxm --apparent-size "$root" | cut -f 1) * 115 / 100 + spare_mib))
 mke2fs -q -t ext4 -L comptoir-root -J size=32 -E resize=33554432 -d "$root" "$work/root.img" "${root_mib}M"
 
 # ---- one disk ----
 
 say "putting them together"
 readonly image="$folder/comptoir-arm64.img"
-rm -f "$image"
+rm -f "$image" "$image".xz*
 truncate -s "$((4 + boot_mib + journal_mib + root_mib + 4))M" "$image"
 # From 4 MiB, a whole number of a card's erase blocks.
 sfdisk --quiet "$image" <<END
@@ -133,5 +138,7 @@ say "packing"
 # Level 3 with both cores: -6 takes several times as long for a few per cent less.
 xz --threads=0 -"${COMPTOIR_XZ_LEVEL:-3}" --keep --force "$image"
 (cd "$folder" && sha256sum "${image##*/}.xz" >"${image##*/}.xz.sha256")
-say "$(stat -c %s "$image") bytes, packed $(stat -c %s "$image.xz")"
+size="$(stat -c %s "$image.xz")"
+say "$(stat -c %s "$image") bytes, packed $size"
+((size < largest_bytes)) || fail "it is to stay below $((largest_bytes / 1000000)) MB packed"
 printf '%s\n' "$image.xz"

@@ -33,9 +33,14 @@ device="$1"
 image="${2:-${COMPTOIR_IMAGE_FOLDER:-$top/target/image}/comptoir-arm64.img.xz}"
 [[ -r "$image" ]] || fail "$image is missing: make image"
 
-as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
+as_root() { if ((EUID == 0)) || [[ -f "$device" ]]; then "$@"; else sudo "$@"; fi; }
+# A bar with percentage, rate and time left, on a terminal. Without pv there is none.
+meter() { if command -v pv >/dev/null; then pv --size "$bytes" --name "$1"; else cat; fi; }
+# Past this machine's memory, or the bar would say what has been remembered and not what has been written.
+direct=()
 # A plain file is for trying this script out.
 if [[ -b "$device" ]]; then
+    direct=(oflag=direct)
     name="$(basename "$(readlink -f "$device")")"
     [[ ! -e "/sys/class/block/$name/partition" ]] ||
         fail "$device is a partition; the whole device is wanted, without the number at its end"
@@ -63,15 +68,15 @@ if [[ -n "$ask" ]]; then
     [[ "$answer" == "$device" || "$answer" == "${device##*/}" ]] || fail "nothing was written"
 fi
 
-# dd's own progress: bytes, time, rate.
-xz --decompress --stdout "$image" | as_root dd of="$device" bs=4M iflag=fullblock conv=fsync,notrunc status=progress
+xz --decompress --stdout "$image" | meter writing |
+    as_root dd of="$device" bs=4M iflag=fullblock "${direct[@]}" conv=fsync,notrunc status=none ||
+    fail "$device holds a part of the image: $image is damaged, or the card is"
 sync
 # From the card itself, not from this machine's memory.
 if [[ -b "$device" ]]; then
     as_root blockdev --flushbufs "$device" 2>/dev/null || true
 fi
-printf 'Reading back ...\n'
-if as_root head -c "$bytes" "$device" | cmp --silent - <(xz --decompress --stdout "$image"); then
+if as_root head -c "$bytes" "$device" | meter 'reading back' | cmp --silent - <(xz --decompress --stdout "$image"); then
     printf 'The card holds the image. Edit comptoir.txt on its first partition, then put it into the Pi.\n'
 else
     fail "$device does not hold what was written: the card, or its reader, is bad"

@@ -4,6 +4,9 @@
 #
 #   root.sh [--fresh]       --fresh: make it anew, with today's security updates
 #
+# COMPTOIR_MIRROR         where this machine's own package sources are not Debian 12's: the address of a Debian mirror and,
+#                         after a space, of one of its security updates
+#
 # Root rights, mmdebstrap and QEMU's user mode are needed (install-dependencies.sh image).
 set -euo pipefail
 
@@ -36,13 +39,20 @@ mkdir -p "$cache"
 # The mirrors that this machine itself uses, with the component of the Pi's firmware.
 sources="$(mktemp)"
 trap 'rm -f "$sources" "$archive.part"' EXIT
-apt-get indextargets --format "\$(REPO_URI) \$(RELEASE) \$(ORIGIN) \$(COMPONENT)" 'Created-By: Packages' |
-    while read -r uri release origin component; do
-        if [[ "$origin $component" == "Debian main" && "$release" == "$suite"* && "$release" != *-backports ]]; then
-            printf 'deb %s %s main non-free-firmware\n' "$uri" "$release"
-        fi
-    done | sort -u >"$sources"
-[[ -s "$sources" ]] || printf 'deb http://deb.debian.org/debian %s main non-free-firmware\n' "$suite" >"$sources"
+if [[ -n "${COMPTOIR_MIRROR:-}" ]]; then
+    read -r mirror security <<<"$COMPTOIR_MIRROR"
+    printf 'deb %s %s main non-free-firmware\n' "$mirror" "$suite" "$mirror" "$suite-updates" \
+        ${security:+"$security" "$suite-security"} >"$sources"
+else
+    apt-get indextargets --format "\$(REPO_URI) \$(RELEASE) \$(ORIGIN) \$(COMPONENT)" 'Created-By: Packages' |
+        while read -r uri release origin component; do
+            if [[ "$origin $component" == "Debian main" && "$release" == "$suite"* && "$release" != *-backports ]]; then
+                printf 'deb %s %s main non-free-firmware\n' "$uri" "$release"
+            fi
+        done | sort -u >"$sources"
+fi
+[[ -s "$sources" ]] ||
+    fail "this machine's package sources have no $suite: name a Debian mirror in COMPTOIR_MIRROR, as http://host/debian"
 
 packages=(
     # the system

@@ -5,8 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use comptoir_gateway::config::Config;
 use comptoir_gateway::journal::{Journal, schema_version};
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, Scratch};
+use figment::Figment;
+use figment::error::Kind;
+use figment::providers::{Format, Toml};
 use serde_json::json;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -54,24 +58,56 @@ async fn rules_and_dashboard_name_the_metrics_that_there_are() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_packaged_configuration_is_valid_with_every_key() -> Result<()> {
+/// The keys of a section, or of the whole for "": serde names them when it finds one that is not among them.
+fn keys_of(section: &str) -> Option<&'static [&'static str]> {
+    let unknown = match section {
+        "" => "no-such-key = 1".to_owned(),
+        section => format!("[{section}]\nno-such-key = 1"),
+    };
+    match Figment::from(Toml::string(&unknown))
+        .extract::<Config>()
+        .err()?
+        .kind
+    {
+        Kind::UnknownField(_, keys) => Some(keys),
+        _ => None,
+    }
+}
+
+/// Of a line `key = value`, also behind a `#`.
+fn key_of(line: &str) -> Option<&str> {
+    let (key, _) = line.strip_prefix('#').unwrap_or(line).split_once(" = ")?;
+    (!key.is_empty() && !key.contains([' ', '#'])).then_some(key)
+}
+
+#[test]
+fn the_packaged_configuration_is_valid_with_every_key() -> Result<()> {
     let scratch = Scratch::new("packaged")?;
     let text = fs::read_to_string(deploy("debian/gateway.toml"))?;
+    let mut expected = BTreeSet::new();
+    for name in keys_of("").context("no keys")? {
+        match keys_of(name) {
+            Some(keys) => expected.extend(keys.iter().map(|key| format!("{name}.{key}"))),
+            None => _ = expected.insert((*name).to_owned()),
+        }
+    }
+    // A section of any keys: examples of them are shown.
+    ensure!(expected.remove("kafka.properties"), "{expected:?}");
+
     // Each key stands behind a # with its default or an example, and must be right when the # is taken away.
-    let mut keys = 0;
-    let all: String = text
-        .lines()
-        .map(|line| {
-            let key = line.strip_prefix('#').filter(|rest| {
-                rest.split_once(" = ")
-                    .is_some_and(|(key, _)| !key.is_empty() && !key.contains([' ', '#']))
-            });
-            keys += usize::from(key.is_some());
-            format!("{}\n", key.unwrap_or(line))
-        })
-        .collect();
-    ensure!(keys >= 15, "only {keys} keys are shown");
+    let (mut shown, mut section) = (BTreeSet::new(), String::new());
+    let mut all = String::new();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = format!("{name}.");
+        }
+        let key = key_of(line);
+        shown.extend(key.map(|key| format!("{section}{key}")));
+        all.extend([key.and(line.strip_prefix('#')).unwrap_or(line), "\n"]);
+    }
+    let missing: Vec<_> = expected.difference(&shown).collect();
+    ensure!(missing.is_empty(), "{missing:?} are not shown");
+    ensure!(shown.contains("kafka.properties.security.protocol"), "{shown:?}");
     for (name, text) in [("packaged.toml", &text), ("every-key.toml", &all)] {
         let file = scratch.join(name);
         fs::write(&file, text)?;
