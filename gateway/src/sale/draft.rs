@@ -39,6 +39,7 @@ impl FieldError {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct LineDraft {
     pub product: Option<String>,
+    #[serde(default, deserialize_with = "whole")]
     pub quantity: Option<u32>,
     pub unit_price: Option<Amount>,
 }
@@ -88,6 +89,18 @@ pub fn from_json<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, FieldEr
         .end()
         .map_err(|error| FieldError::new("body", error))?;
     Ok(value)
+}
+
+/// A count. `2.0` is as good as 2: in JSON both are the same number, and some programs write the first.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    use serde::de::Error;
+    let Some(Amount(number)) = Option::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    match u32::try_from(number) {
+        Ok(count) if number.is_integer() => Ok(Some(count)),
+        _ => Err(D::Error::custom("expected a whole number, like 2")),
+    }
 }
 
 impl Draft {
@@ -250,8 +263,9 @@ mod tests {
                 .is_empty()
         );
         let lines = r#"{"order_id":"o","amount":3,"lines":[
-            {"product":"Pain","quantity":1,"unit_price":1},{"product":"Lait","quantity":2,"unit_price":1.00}]}"#;
-        assert_eq!(order(lines).product, "Pain + 1");
+            {"product":"Pain","quantity":1,"unit_price":1},{"product":"Lait","quantity":2.0,"unit_price":1.00}]}"#;
+        let order = order(lines);
+        assert_eq!((&*order.product, order.lines[1].quantity), ("Pain + 1", 2));
     }
 
     #[test]
@@ -292,6 +306,11 @@ mod tests {
             (
                 Kind::Order,
                 r#"{"order_id":"o","amount":1,"lines":[{"product":"a","unit_price":1,"quantity":-2}]}"#,
+                "lines[0].quantity",
+            ),
+            (
+                Kind::Order,
+                r#"{"order_id":"o","amount":1,"lines":[{"product":"a","unit_price":1,"quantity":1.5}]}"#,
                 "lines[0].quantity",
             ),
             (
