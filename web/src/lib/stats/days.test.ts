@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Hour } from '../api/types';
-import { change, twoDays } from './days';
+import { change, successRate, twoDays } from './days';
 
 const at = (day: number, hour: number, orders: number, revenue = 0): Hour => ({
   hour: new Date(2026, 2, day, hour).toISOString(), orders, success_payments: orders, failed_payments: 0, deliveries: 0, revenue,
@@ -29,6 +29,19 @@ describe('two days', () => {
     expect(twoDays([], new Date(2026, 2, 1, 0, 5)).today.total.orders).toBe(0);
     const last = { ...at(1, 0, 0), hour: new Date(2026, 1, 28, 12).toISOString(), orders: 4 };
     expect(twoDays([last], new Date(2026, 2, 1, 13)).yesterday.total.orders).toBe(4);
+  });
+});
+
+describe('the success rate', () => {
+  const counts = (good: number, bad: number) => ({ orders: 0, success_payments: good, failed_payments: bad, deliveries: 0, revenue: 0 });
+
+  it('is of the very counts it stands beside', () => {
+    expect(successRate(counts(145, 11))).toBeCloseTo(0.9295, 4);
+    expect(successRate(counts(0, 3))).toBe(0);
+  });
+
+  it('is nothing before the first payment', () => {
+    expect(successRate(counts(0, 0))).toBeNull();
   });
 });
 

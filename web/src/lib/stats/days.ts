@@ -47,6 +47,11 @@ export function twoDays(hours: readonly Hour[], now: Date): TwoDays {
   return { today, yesterday, yesterdayByNow, hour };
 }
 
+/** Of the payments counted here, how many succeeded, 0 to 1; `null` before the first. */
+export function successRate({ success_payments: good, failed_payments: bad }: Counts): number | null {
+  return good + bad === 0 ? null : good / (good + bad);
+}
+
 /** 0.12 is 12 % more; `null` if there is nothing to compare with. */
 export function change(now: number, before: number): number | null {
   return before > 0 ? (now - before) / before : null;
