@@ -49,7 +49,8 @@ function post(gateway: SimulatedGateway, control: Control, url: URL, given: Reco
       return { status: 201, body: gateway.createDelivery(given) };
     case '/api/payments':
       if (typeof given.order_id === 'string' && !/^[\w-]{1,64}$/.test(given.order_id)) return problem(422, 'Invalid payment', 'order_id has a character that is not allowed', 'order_id');
-      return { status: 201, body: gateway.createPayment(given) };
+      // A payment that is known is told again, not made again.
+      return { status: 201, body: gateway.payments.find((p) => p.payment_id === given.payment_id) ?? gateway.createPayment(given) };
     default:
       return problem(404, 'Not found', `${url.pathname} is not known`);
   }

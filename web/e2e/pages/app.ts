@@ -60,6 +60,12 @@ export class Payments extends App {
   readonly field = (name: 'order_id' | 'amount' | 'method') => this.page.locator(`form [name="${name}"]`);
   readonly send = () => this.page.locator('form button[type=submit]');
   readonly result = () => this.page.getByTestId('payment-result');
+
+  async fill(order: string, amount: string): Promise<void> {
+    await this.field('order_id').fill(order);
+    await this.field('amount').fill(amount);
+  }
+
   readonly sound = () => this.page.getByTestId('sound');
   readonly rows = () => this.page.locator('[data-panel="payments"] tbody tr[data-id]');
 }

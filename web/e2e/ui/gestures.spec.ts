@@ -98,7 +98,47 @@ test.describe('payments', () => {
     await payments.field('order_id').fill('no such id!');
     await payments.field('amount').fill('1');
     await payments.send().click();
-    await expect(page.locator('#wrong-order')).toContainText('not allowed');
+    await expect(page.locator('#wrong-order')).toContainText('Aucune commande n’a un tel numéro');
+    await page.locator('form summary').click();
+    await expect(page.locator('form [lang=en]')).toContainText('not allowed');
+  });
+
+  test('one that was not answered is not called "not stored", and sent again it is the same', async ({ page, request }) => {
+    const payments = new Payments(page);
+    await payments.open('payments');
+    const sent: string[] = [];
+    await page.route('**/api/payments', async (route) => {
+      sent.push((route.request().postDataJSON() as { payment_id: string }).payment_id);
+      if (sent.length === 1) await route.abort();
+      else await route.continue();
+    });
+    await payments.fill('o-1234', '7,70');
+    await payments.send().click();
+    await expect(page.getByTestId('payment-failure')).toContainText('on ne sait pas si c’est enregistré');
+    await expect(page.getByTestId('payment-failure')).not.toContainText('n’a pas été enregistré');
+    await payments.send().click();
+    await expect(payments.result().locator('[data-status]')).toContainText(/7,70\s€/);
+    expect(sent[1]).toBe(sent[0]);
+    await payments.fill('o-1234', '7,70');
+    await payments.send().click();
+    await expect.poll(() => sent.length).toBe(3);
+    expect(sent[2]).not.toBe(sent[0]);
+    const { total_payments: before } = (await (await request.get('/api/stats')).json()) as { total_payments: number };
+    await request.post('/api/payments', { data: { payment_id: sent[0] } });
+    expect(((await (await request.get('/api/stats')).json()) as { total_payments: number }).total_payments).toBe(before);
+  });
+
+  test('one whose answer was lost is shown when it arrives', async ({ page }) => {
+    const payments = new Payments(page);
+    await payments.open('payments');
+    await page.route('**/api/payments', async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    await payments.fill('o-1234', '8,80');
+    await payments.send().click();
+    await expect(payments.result().locator('[data-status]')).toContainText(/8,80\s€/);
+    await expect(payments.field('amount')).toHaveValue('');
   });
 
   test('a known order brings its amount', async ({ page }) => {

@@ -1,6 +1,6 @@
 /** "Auto-generate" belongs to the tab, not to a page: it goes on when another page is opened, and ends with the tab. */
 import { api } from './api/http';
-import { reason } from './failure';
+import { notStored } from './failure';
 import { i18n } from './i18n/i18n.svelte';
 import { toasts } from './toasts.svelte';
 
@@ -26,7 +26,7 @@ class AutoGenerate {
       this.#failing = false;
     } catch (error) {
       // Said once, not every two seconds: the bar at the top says it all along.
-      if (!this.#failing) toasts.say('bad', `${i18n.m.orders.notCreated}. ${reason(error, i18n.m)}`);
+      if (!this.#failing) toasts.failed(notStored(error, i18n.m.orders.notCreated, i18n.m));
       this.#failing = true;
     }
   }

@@ -78,6 +78,7 @@ export const en = {
     failed: (amount: string, order: string) => `Failed: ${amount} for ${order}. Nothing was taken.`,
     idle: 'The answer appears here.',
     notStored: 'The payment was not stored',
+    again: 'Send it again unchanged: it is not taken twice.',
     rate: 'All payments', newest: 'Newest payments', empty: 'No payment yet', emptyHint: 'Fill in the form to take the first one.',
     soundOn: 'Sound on', soundOff: 'Sound off',
     chart: (good: string, bad: string) => `Doughnut. ${good} of the payments succeeded, ${bad} failed.`,
@@ -101,7 +102,7 @@ export const en = {
     online: 'Online', offline: 'Offline', unknown: 'Unknown', noTerminals: 'No terminal yet', noTerminalsHint: 'A till appears here with its first event.',
     dead: 'Dead letters', noDead: 'No dead letter', noDeadHint: 'What cannot be decoded is kept here, whole, with the reason.',
     retry: 'Retry', export: 'Export', asText: 'Text', asHex: 'Bytes', retried: (at: string) => `retried ${at}`, more: 'Older dead letters',
-    retriedOk: 'It could be decoded now and is stored', retriedBad: 'It still cannot be decoded', show: (offset: number) => `Show the bytes of dead letter ${offset}`,
+    retriedOk: 'It could be decoded now and is stored', retriedBad: 'It still cannot be decoded', notRetried: 'It was not taken in', show: (offset: number) => `Show the bytes of dead letter ${offset}`,
     demo: 'Try it', demoHint: 'Take Kafka away, make sales, give it back: nothing is lost, nothing is doubled.',
     kafkaDown: 'Take Kafka down', kafkaUp: 'Bring Kafka up', demoFailed: 'Kafka could not be switched',
     unreachable: 'The gateway is not reached. This page fills when it is back.', version: (v: string) => `Version ${v}`,
@@ -110,6 +111,16 @@ export const en = {
   failure: {
     unreachable: 'The gateway is not reached. Try again in a moment.',
     full: 'The journal is full. Try again when Kafka has taken some of it.',
+    disk: 'The gateway cannot write to its disk. Whoever looks after it must know.',
+    busy: 'The gateway cannot do it at the moment. Try again soon.',
+    unknown: 'The gateway was not reached, or its answer was lost: whether it is stored is not known.',
+    password: 'The password is missing. Reload the page.',
+    notFound: 'The gateway does not know it.',
+    already: 'It was done already.',
+    invalid: 'The gateway does not accept it as it is.',
+    field: { order_id: 'No order has such a number', amount: 'Not an amount that can be paid', method: 'The gateway does not know this method' } as Record<string, string>,
+    other: (status: number) => `The gateway refused (${status}).`,
+    details: 'Details',
   },
 };
 
