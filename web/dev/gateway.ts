@@ -96,6 +96,8 @@ export class SimulatedGateway {
   }
 
   createOrder(given: Partial<Order>, device = 'counter'): Order {
+    const known = this.orders.find((o) => o.order_id === given.order_id);
+    if (known) return this.#update(known, given.status ?? known.status);
     const who = customer(this.#random);
     const bought = given.lines ?? lines(this.#random);
     const order: Order = {
@@ -189,13 +191,12 @@ export class SimulatedGateway {
     });
   }
 
-  #update(order: Order, status: Order['status']): void {
+  #update(order: Order, status: Order['status']): Order {
     const index = this.orders.findIndex((o) => o.order_id === order.order_id);
-    const current = this.orders[index];
-    if (!current) return;
-    const next = { ...current, status, ...this.#name(current.device) };
-    this.orders[index] = next;
+    const next = { ...order, ...this.orders[index], status, ...this.#name(order.device) };
+    if (index >= 0) this.orders[index] = next;
     this.#journal('order', next.order_id, next);
+    return next;
   }
 
   #name(device: string): Whereabouts {

@@ -77,6 +77,23 @@ test.describe('orders', () => {
   });
 });
 
+test.describe('a page of older orders', () => {
+  test('lives on: what happens to its rows is seen there, too', async ({ page, request }) => {
+    const orders = new Orders(page);
+    await orders.open('orders');
+    await orders.older().click();
+    await expect(page.locator('[data-panel="orders"] h2')).toContainText('page 2');
+    const id = (await orders.rows().nth(3).getAttribute('data-id')) ?? '';
+    await request.post('/api/demo/kafka', { data: { up: false } });
+    await request.post('/api/orders', { data: { order_id: id, status: 'Cancelled' } });
+    await expect(orders.row(id)).toContainText('Annulée');
+    await expect(orders.row(id).locator('[data-state]')).toHaveAttribute('data-state', 'local');
+    await request.post('/api/demo/kafka', { data: { up: true } });
+    await expect(orders.row(id).locator('[data-state]')).toHaveAttribute('data-state', 'kafka');
+    expect(await orders.rows().nth(3).getAttribute('data-id')).toBe(id);
+  });
+});
+
 test.describe('payments', () => {
   test('the result is shown at once, the row follows', async ({ page }) => {
     const payments = new Payments(page);

@@ -7,6 +7,7 @@
  *   and a page that was away shows what one that stayed shows;
  * - lists are newest first and hold at most `SHOWN` items;
  * - a confirmation marks an item only while it still shows the very event (`ce_id`) that was confirmed;
+ * - the journal's watermark marks as well: all of this gateway at or below it is in Kafka, so rows never contradict the bar;
  * - a snapshot replaces everything: what the gateway does not show any more is not shown here either;
  * - totals come from the gateway's statistics alone, never from counting rows.
  */
@@ -61,14 +62,49 @@ export function reduce(shown: Shown, change: Change): Shown {
     case 'batch':
       return withBatch(shown, change.batch);
     case 'item':
-      return withItems(shown, [change.entry]);
+      return withWatermark(withItems(shown, [change.entry]));
     case 'stats':
       return { ...shown, stats: change.stats };
     case 'gateway':
-      return { ...shown, gateway: change.gateway };
+      return withWatermark({ ...shown, gateway: change.gateway });
     case 'confirmed':
       return withConfirmed(shown, [change.confirmed]);
   }
+}
+
+/** A page of older orders, which is not in `Shown`: nothing comes to it, but what is on it changes like everything else. */
+export function followOrders(page: readonly Order[], change: Change): readonly Order[] {
+  const batch = change.type === 'batch' ? change.batch : null;
+  const changed = batch?.orders ?? (change.type === 'item' && change.entry.kind === 'order' ? [change.entry.item] : []);
+  const confirmed = batch?.confirmed ?? (change.type === 'confirmed' ? [change.confirmed] : []);
+  const gateway = batch?.gateway ?? (change.type === 'gateway' ? change.gateway : null);
+  const byId = new Map(changed.map((order) => [order.order_id, order]));
+  const known = page.some((order) => byId.has(order.order_id))
+    ? page.map((order) => {
+      const now = byId.get(order.order_id);
+      return now ? keepMark(order, now) : order;
+    })
+    : page;
+  return inKafkaUpTo(gateway?.journal.watermark, markEach(known, confirmed));
+}
+
+/** The same list if nothing changes, so that nothing is drawn anew. */
+export function inKafkaUpTo<T extends Whereabouts>(watermark: number | undefined, items: readonly T[]): readonly T[] {
+  const waits = (item: T) => !item.confirmed && item.journal_offset !== undefined && watermark !== undefined && item.journal_offset <= watermark;
+  return items.some(waits) ? items.map((item) => (waits(item) ? { ...item, confirmed: true } : item)) : items;
+}
+
+function withWatermark(shown: Shown): Shown {
+  const watermark = shown.gateway?.journal.watermark;
+  const items = shown.activity.map((entry) => entry.item);
+  const marked = inKafkaUpTo<Whereabouts>(watermark, items);
+  return {
+    ...shown,
+    orders: inKafkaUpTo(watermark, shown.orders),
+    payments: inKafkaUpTo(watermark, shown.payments),
+    deliveries: inKafkaUpTo(watermark, shown.deliveries),
+    activity: marked === items ? shown.activity : shown.activity.map((entry, i) => ({ ...entry, item: marked[i] }) as Activity),
+  };
 }
 
 function fromSnapshot(data: InitialData): Shown {
@@ -90,7 +126,7 @@ function withBatch(shown: Shown, batch: Batch): Shown {
     ...batch.deliveries.map(asActivity.delivery),
   ];
   const next = withConfirmed(withItems(shown, entries), batch.confirmed);
-  return { ...next, stats: batch.stats ?? next.stats, gateway: batch.gateway ?? next.gateway };
+  return withWatermark({ ...next, stats: batch.stats ?? next.stats, gateway: batch.gateway ?? next.gateway });
 }
 
 /** The gateway leaves it out only where it is not known yet: of what was stored this moment. */
@@ -135,19 +171,22 @@ function keepMark<T extends Whereabouts>(old: T, now: T): T {
 
 function withConfirmed(shown: Shown, confirmed: readonly Confirmed[]): Shown {
   if (confirmed.length === 0) return shown;
-  const byEvent = new Map(confirmed.map((c) => [c.ce_id, c]));
-  const mark = <T extends Whereabouts>(item: T): T => {
-    const at = byEvent.get(item.ce_id);
-    return at && item.partition === undefined ? { ...item, confirmed: true, partition: at.partition, offset: at.offset } : item;
-  };
-  const markAll = <T extends Whereabouts>(items: readonly T[]) => (items.some((i) => byEvent.has(i.ce_id)) ? items.map(mark) : items);
+  const items = shown.activity.map((entry) => entry.item);
+  const marked = markEach<Whereabouts>(items, confirmed);
   return {
     ...shown,
-    orders: markAll(shown.orders),
-    payments: markAll(shown.payments),
-    deliveries: markAll(shown.deliveries),
-    activity: shown.activity.some((e) => byEvent.has(e.item.ce_id))
-      ? shown.activity.map((e) => (byEvent.has(e.item.ce_id) ? ({ ...e, item: mark<Whereabouts>(e.item) } as Activity) : e))
-      : shown.activity,
+    orders: markEach(shown.orders, confirmed),
+    payments: markEach(shown.payments, confirmed),
+    deliveries: markEach(shown.deliveries, confirmed),
+    activity: marked === items ? shown.activity : shown.activity.map((entry, i) => ({ ...entry, item: marked[i] }) as Activity),
   };
+}
+
+function markEach<T extends Whereabouts>(items: readonly T[], confirmed: readonly Confirmed[]): readonly T[] {
+  const byEvent = new Map(confirmed.map((c) => [c.ce_id, c]));
+  if (!items.some((item) => byEvent.has(item.ce_id))) return items;
+  return items.map((item) => {
+    const at = byEvent.get(item.ce_id);
+    return at && item.partition === undefined ? { ...item, confirmed: true, partition: at.partition, offset: at.offset } : item;
+  });
 }
