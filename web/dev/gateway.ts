@@ -39,14 +39,14 @@ export class SimulatedGateway {
   #row = 0;
   #watermark = 48_211;
   #kafka: Link;
-  readonly #started: number;
+  #mqtt: Link;
   #due: { at: number; run: () => void }[] = [];
   readonly #clock: () => number;
 
   constructor(options: { seed: number; clock?: () => number; history?: boolean }) {
     this.#random = seeded(options.seed);
     this.#clock = options.clock ?? Date.now;
-    this.#started = this.now();
+    this.#mqtt = { state: 'up', since: this.iso(this.now() - 9 * HOUR_MS) };
     this.#kafka = { state: 'up', since: this.iso(this.now() - 26 * HOUR_MS - 12 * 60_000) };
     for (const topic of ['orders', 'payments', 'deliveries']) for (let p = 0; p < 3; p += 1) this.#positions.set(`${topic} ${p}`, options.history === false ? 0 : 4000 + Math.floor(this.#random() * 3000));
     [...TILLS, 'counter'].forEach((till) => this.#tills.set(till, { epoch: till === 'counter' ? 0 : Math.floor(this.#random() * 1e9), seq: 0, confirmed: 0 }));
@@ -134,6 +134,10 @@ export class SimulatedGateway {
     this.#batch.gateway = this.status();
   }
 
+  turnMqtt(up: boolean): void {
+    this.#mqtt = { state: up ? 'up' : 'down', since: this.iso(this.now()), ...(up ? {} : { problem: 'connection refused' }) };
+  }
+
   initial(): InitialData {
     return {
       orders: this.orders.slice(0, SHOWN), payments: this.payments.slice(0, SHOWN), deliveries: this.deliveries.slice(0, SHOWN),
@@ -151,10 +155,9 @@ export class SimulatedGateway {
   }
 
   status(): GatewayStatus {
-    const up: Link = { state: 'up', since: this.iso(this.#started - 9 * HOUR_MS) };
     const stored = this.#total.orders + this.#total.good + this.#total.bad + this.#total.deliveries;
     return {
-      store: STORE, version: '0.3.0', demo: true, mqtt: up, kafka: this.#kafka, bridge: this.#kafka.state === 'up' ? { state: 'up', since: this.#kafka.since } : { state: 'down', since: this.#kafka.since, problem: 'waits for Kafka' },
+      store: STORE, version: '0.3.0', demo: true, mqtt: this.#mqtt, kafka: this.#kafka, bridge: this.#kafka.state === 'up' ? { state: 'up', since: this.#kafka.since } : { state: 'down', since: this.#kafka.since, problem: 'waits for Kafka' },
       journal: {
         events: stored, pending: this.#unsent.length, oldest_pending: this.#unsent[0]?.item.timestamp ?? null, bytes: stored * 640 + 61_000_000, max_bytes: 1_000_000_000, refusing: this.refusing,
         first_offset: 1, last_offset: this.#offset, watermark: this.#watermark, duplicates: 37,

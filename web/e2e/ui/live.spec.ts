@@ -1,5 +1,5 @@
 /** The page through what happens to a connection and a browser. */
-import { App, Orders, PAGES } from '../pages/app';
+import { App, Gateway, Orders, PAGES } from '../pages/app';
 import { expect, test } from './simulator';
 
 test('the gateway goes and comes back: the page says so, and recovers without a reload', async ({ page, simulate, request }) => {
@@ -14,6 +14,50 @@ test('the gateway goes and comes back: the page says so, and recovers without a 
   const made = (await (await request.post('/api/orders', { data: {} })).json()) as { order_id: string };
   await expect(orders.row(made.order_id)).toHaveCount(1);
   expect(await page.evaluate(() => 'here' in window)).toBe(true);
+});
+
+test('the gateway page claims nothing about now while the gateway is away', async ({ page, simulate }) => {
+  const gateway = new Gateway(page);
+  await gateway.open('gateway');
+  await expect(page.getByTestId('as-of')).toHaveCount(0);
+  await expect(gateway.kafkaDown()).toBeEnabled();
+  await simulate({ away: 4 });
+  await expect(page.getByTestId('as-of')).toContainText('État de 16:40');
+  await expect(gateway.kafkaDown()).toBeDisabled();
+  const since = await gateway.link('Kafka').locator('.state').innerText();
+  await page.clock.setFixedTime('2026-03-16T17:10:00Z');
+  await expect(page.locator('header time')).toHaveText('18:10');
+  expect(await gateway.link('Kafka').locator('.state').innerText()).toBe(since);
+  await expect(gateway.kafkaDown()).toBeEnabled();
+  await expect(page.getByTestId('as-of')).toHaveCount(0);
+});
+
+test('a cable that is pulled is seen at once, and so is one that is back', async ({ page, context }) => {
+  const app = new App(page);
+  await app.open('orders');
+  await context.setOffline(true);
+  await expect(app.bar).toContainText('Passerelle injoignable', { timeout: 2000 });
+  await context.setOffline(false);
+  await expect(app.bar).toHaveAttribute('data-tone', 'good');
+});
+
+test.describe('on a phone', () => {
+  test.use({ viewport: { width: 390, height: 844 } });
+
+  test('the bar has room for why it is amber or red', async ({ page, simulate }) => {
+    const app = new App(page);
+    const whole = () => app.bar.locator('strong').evaluate((s) => s.getBoundingClientRect().bottom <= (s.parentElement as HTMLElement).getBoundingClientRect().bottom + 1);
+    await app.open('orders');
+    await simulate({ mqtt: false });
+    await expect(app.bar).toContainText('Broker MQTT injoignable');
+    expect(await whole()).toBe(true);
+    await simulate({ refusing: true });
+    await expect(app.bar).toHaveAttribute('data-tone', 'bad');
+    expect(await whole()).toBe(true);
+    await simulate({ away: 2 });
+    await expect(app.bar).toContainText('Passerelle injoignable');
+    expect(await whole()).toBe(true);
+  });
 });
 
 test('two tabs see the same', async ({ page, context, simulate }) => {

@@ -9,8 +9,8 @@ export const en = {
   controls: { language: 'Language', theme: 'Theme', light: 'Light', dark: 'Dark', system: 'As the system', close: 'Close', notices: 'Notices' },
   bar: {
     connecting: 'Connecting to the gateway…',
-    lost: (at: string) => `The gateway is not reached since ${at}. Trying again. The tills keep their sales.`,
-    refusing: 'The gateway accepts nothing: its journal is full or its disk fails. The tills keep their sales.',
+    lost: (at: string) => `The gateway is not reached since ${at}`,
+    refusing: 'The gateway accepts nothing: its journal is full or its disk fails',
     full: (pending: number) => n(pending, { one: '# event waits for Kafka', other: '# events wait for Kafka' }),
     offline: (pending: number) => n(pending, {
       zero: 'Offline: Kafka is not reached. Events are stored here and will be sent.',
@@ -29,6 +29,8 @@ export const en = {
     }),
     sending: (pending: number) => n(pending, { one: 'Kafka is reached: # event on its way', other: 'Kafka is reached: # events on their way' }),
     up: 'Kafka is reached: every event is in it',
+    keep: 'The tills keep their sales',
+    again: 'Trying again',
     since: (at: string) => `since ${at}`,
     mqtt: 'MQTT broker not reached: the tills keep their sales',
     updated: 'The gateway was updated. Reload the page to get the new one.',
@@ -105,7 +107,7 @@ export const en = {
     retriedOk: 'It could be decoded now and is stored', retriedBad: 'It still cannot be decoded', notRetried: 'It was not taken in', show: (offset: number) => `Show the bytes of dead letter ${offset}`,
     demo: 'Try it', demoHint: 'Take Kafka away, make sales, give it back: nothing is lost, nothing is doubled.',
     kafkaDown: 'Take Kafka down', kafkaUp: 'Bring Kafka up', demoFailed: 'Kafka could not be switched',
-    unreachable: 'The gateway is not reached. This page fills when it is back.', version: (v: string) => `Version ${v}`,
+    asOf: (at: string) => `As it was at ${at}, when the gateway was last reached`, version: (v: string) => `Version ${v}`,
     settings: 'The settings have an error', settingsHint: 'The gateway runs on its last good settings. Correct what is named here and start it again.',
   },
   failure: {

@@ -10,8 +10,8 @@ export const fr: Messages = {
   controls: { language: 'Langue', theme: 'Thème', light: 'Clair', dark: 'Sombre', system: 'Comme le système', close: 'Fermer', notices: 'Annonces' },
   bar: {
     connecting: 'Connexion à la passerelle…',
-    lost: (at) => `Passerelle injoignable depuis ${at}. Nouvel essai en cours. Les caisses gardent leurs ventes.`,
-    refusing: 'La passerelle n’accepte plus rien : journal plein ou disque en panne. Les caisses gardent leurs ventes.',
+    lost: (at) => `Passerelle injoignable depuis ${at}`,
+    refusing: 'Plus rien n’est accepté : journal plein ou disque en panne',
     full: (pending) => n(pending, { one: '# événement attend Kafka', many: '# d’événements attendent Kafka', other: '# événements attendent Kafka' }),
     offline: (pending) => n(pending, {
       zero: 'Hors ligne : Kafka est injoignable. Les événements sont gardés ici et seront envoyés.',
@@ -33,6 +33,8 @@ export const fr: Messages = {
     }),
     sending: (pending) => n(pending, { one: 'Kafka répond : # événement en route', many: 'Kafka répond : # d’événements en route', other: 'Kafka répond : # événements en route' }),
     up: 'Kafka répond : tous les événements y sont',
+    keep: 'Les caisses gardent leurs ventes',
+    again: 'Nouvel essai en cours',
     since: (at) => `depuis ${at}`,
     mqtt: 'Broker MQTT injoignable : les caisses gardent leurs ventes',
     updated: 'La passerelle a été mise à jour. Rechargez la page pour en profiter.',
@@ -109,7 +111,7 @@ export const fr: Messages = {
     retriedOk: 'Elle a pu être décodée et est enregistrée', retriedBad: 'Elle ne peut toujours pas être décodée', notRetried: 'Elle n’a pas été reprise', show: (offset) => `Montrer les octets de la lettre morte ${offset}`,
     demo: 'Essayez', demoHint: 'Coupez Kafka, faites des ventes, rétablissez-le : rien ne se perd, rien n’est doublé.',
     kafkaDown: 'Couper Kafka', kafkaUp: 'Rétablir Kafka', demoFailed: 'Kafka n’a pas pu être commandé',
-    unreachable: 'Passerelle injoignable. Cette page se remplira à son retour.', version: (v) => `Version ${v}`,
+    asOf: (at) => `État de ${at}, dernier contact avec la passerelle`, version: (v) => `Version ${v}`,
     settings: 'Les réglages contiennent une erreur', settingsHint: 'La passerelle fonctionne avec ses derniers réglages valables. Corrigez ce qui est indiqué ici, puis redémarrez-la.',
   },
   failure: {

@@ -42,7 +42,8 @@ describe('the bar', () => {
   it('knows a Kafka that is not set up, a stuck bridge, and tills that are cut off', () => {
     expect(say(status({ kafka: { ...up, state: 'off' }, pending: 5 })).text).toBe('No Kafka is set up: 5 events are stored here');
     expect(say(status({ bridge: down, pending: 2 })).tone).toBe('wait');
-    expect(say(status({ mqtt: down })).more).toContain(en.bar.mqtt);
+    expect(say(status({ mqtt: down }))).toMatchObject({ tone: 'wait', text: en.bar.mqtt, more: [en.bar.up, 'since 14:00'] });
+    expect(say(status({ mqtt: down, kafka: down })).more[0]).toBe(en.bar.mqtt);
   });
 
   it('waits quietly for the first contact', () => {

@@ -10,16 +10,17 @@ type Known = { contact: Contact; since: string; gateway: GatewayStatus | null; m
 /** The worst comes first: what the page does not know, then what is not accepted, then what is not sent. */
 export function verdict({ contact, since, gateway, moment }: Known, m: Messages): Verdict {
   const said = (tone: Verdict['tone'], text: string, ...more: string[]): Verdict => ({ tone, text, more });
-  if (contact === 'lost') return said('bad', m.bar.lost(since));
+  if (contact === 'lost') return said('bad', m.bar.lost(since), m.bar.keep, m.bar.again);
   if (gateway === null) return said('quiet', m.bar.connecting);
 
   const { journal, kafka, bridge, mqtt } = gateway;
   const pending = journal.pending;
   const tills = mqtt.state === 'down' ? [m.bar.mqtt] : [];
-  if (journal.refusing) return said('bad', m.bar.refusing, m.bar.full(pending), ...tills);
+  if (journal.refusing) return said('bad', m.bar.refusing, m.bar.keep, m.bar.full(pending), ...tills);
   if (kafka.state === 'off') return said('wait', m.bar.off(pending), ...tills);
-  if (kafka.state === 'down') return said('wait', m.bar.offline(pending), m.bar.since(moment(kafka.since)), ...tills);
-  if (bridge.state === 'down') return said('wait', m.bar.stuck(pending), m.bar.since(moment(bridge.since)), ...tills);
-  if (tills.length > 0) return said('wait', pending > 0 ? m.bar.sending(pending) : m.bar.up, ...tills);
+  if (kafka.state === 'down') return said('wait', m.bar.offline(pending), ...tills, m.bar.since(moment(kafka.since)));
+  if (bridge.state === 'down') return said('wait', m.bar.stuck(pending), ...tills, m.bar.since(moment(bridge.since)));
+  // What is wrong leads: on a phone there is room for little more.
+  if (mqtt.state === 'down') return said('wait', m.bar.mqtt, pending > 0 ? m.bar.sending(pending) : m.bar.up, m.bar.since(moment(mqtt.since)));
   return said('good', pending > 0 ? m.bar.sending(pending) : m.bar.up);
 }
