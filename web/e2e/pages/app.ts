@@ -46,6 +46,7 @@ export class Orders extends App {
   readonly older = () => this.page.getByTestId('older');
   readonly rows = () => this.page.locator('[data-panel="orders"] tbody tr[data-id]');
   readonly row = (id: string) => this.page.locator(`[data-panel="orders"] tr[data-id="${id}"]`);
+  readonly news = () => this.page.getByTestId('new-rows');
   readonly life = () => this.page.getByTestId('order-life');
 
   /** Presses the button and gives the id of what was made. */

@@ -1,3 +1,4 @@
+import type { APIRequestContext, Locator } from '@playwright/test';
 import { Dashboard, Deliveries, Gateway, Orders, Payments } from '../pages/app';
 import { expect, test } from './simulator';
 
@@ -75,6 +76,52 @@ test.describe('orders', () => {
     await page.getByRole('button', { name: 'Revenir aux dernières' }).click();
     await expect(orders.rows().first()).toHaveAttribute('data-id', first ?? '');
   });
+});
+
+test.describe('nothing jumps under who is reading', () => {
+  const topOf = (row: Locator) => row.evaluate((r) => r.getBoundingClientRect().top);
+  const sell = async (request: APIRequestContext, times: number) => {
+    for (let i = 0; i < times; i += 1) await request.post('/api/orders', { data: {} });
+  };
+
+  test('an open order stays where it is, whatever arrives, until the new ones are asked for', async ({ page, request }) => {
+    const orders = new Orders(page);
+    await orders.open('orders');
+    const id = (await orders.rows().nth(2).getAttribute('data-id')) ?? '';
+    await orders.row(id).getByRole('button').click();
+    await expect(orders.life()).toContainText('par ');
+    const before = await topOf(orders.row(id));
+    await sell(request, 3);
+    await expect(orders.news()).toContainText('3 nouvelles');
+    expect(await topOf(orders.row(id))).toBe(before);
+    await sell(request, 52);
+    await expect(orders.news()).toContainText('50 nouvelles');
+    await expect(orders.life()).toBeVisible();
+    await orders.news().click();
+    await expect(orders.news()).toHaveCount(0);
+    await expect(orders.rows()).toHaveCount(51);
+    await expect(orders.life()).toBeVisible();
+    await orders.row(id).getByRole('button').click();
+    await expect(orders.rows()).toHaveCount(50);
+  });
+
+  for (const name of ['orders', 'payments', 'deliveries', 'dashboard'] as const) {
+    test(`a list that is scrolled stands still: ${name}`, async ({ page, request }) => {
+      const app = new Orders(page);
+      await app.open(name);
+      const rows = page.locator('main [data-id]');
+      if (name === 'dashboard') await page.locator('.scroll').evaluate((s) => s.scrollTo(0, 300));
+      else await page.evaluate(() => scrollTo(0, 300));
+      const row = page.locator(`main [data-id="${await rows.nth(12).getAttribute('data-id')}"]`);
+      const before = await topOf(row);
+      for (const kind of ['orders', 'payments', 'deliveries']) await request.post(`/api/${kind}`, { data: {} });
+      await expect(app.news()).toBeVisible();
+      expect(await topOf(row)).toBe(before);
+      await app.news().click();
+      await expect(rows.first()).toBeInViewport();
+      await expect(app.news()).toHaveCount(0);
+    });
+  }
 });
 
 test.describe('a page of older orders', () => {

@@ -35,6 +35,7 @@ export const en = {
     mqtt: 'MQTT broker not reached: the tills keep their sales',
     updated: 'The gateway was updated. Reload the page to get the new one.',
   },
+  list: { news: (count: number) => n(count, { one: '# new', other: '# new' }) },
   state: { local: 'Stored here', kafka: 'In Kafka', place: (partition: number, offset: number) => `partition ${partition}, offset ${offset}` },
   status: {
     Pending: 'Pending', Processing: 'Processing', Completed: 'Completed', Cancelled: 'Cancelled',

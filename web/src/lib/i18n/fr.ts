@@ -39,6 +39,7 @@ export const fr: Messages = {
     mqtt: 'Broker MQTT injoignable : les caisses gardent leurs ventes',
     updated: 'La passerelle a été mise à jour. Rechargez la page pour en profiter.',
   },
+  list: { news: (count) => n(count, { one: '# nouvelle ligne', other: '# nouvelles lignes' }) },
   state: { local: 'Gardé ici', kafka: 'Dans Kafka', place: (partition, offset) => `partition ${partition}, position ${offset}` },
   status: {
     Pending: 'En attente', Processing: 'En cours', Completed: 'Terminée', Cancelled: 'Annulée',

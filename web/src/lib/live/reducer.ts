@@ -72,21 +72,35 @@ export function reduce(shown: Shown, change: Change): Shown {
   }
 }
 
-/** A page of older orders, which is not in `Shown`: nothing comes to it, but what is on it changes like everything else. */
-export function followOrders(page: readonly Order[], change: Change): readonly Order[] {
+/**
+ * Rows that are kept beside `Shown`: a page of older ones, or what somebody is reading. None comes to them, but what is there changes
+ * like everything else. The same list if nothing changes.
+ */
+export function follow(kept: readonly Activity[], change: Change): readonly Activity[] {
+  const told = new Map(entriesOf(change).map((entry) => [`${entry.kind} ${entry.id}`, entry.item]));
+  const keyOf = (entry: Activity) => `${entry.kind} ${entry.id}`;
   const batch = change.type === 'batch' ? change.batch : null;
-  const changed = batch?.orders ?? (change.type === 'item' && change.entry.kind === 'order' ? [change.entry.item] : []);
   const confirmed = batch?.confirmed ?? (change.type === 'confirmed' ? [change.confirmed] : []);
   const gateway = batch?.gateway ?? (change.type === 'gateway' ? change.gateway : null);
-  const byId = new Map(changed.map((order) => [order.order_id, order]));
-  const known = page.some((order) => byId.has(order.order_id))
-    ? page.map((order) => {
-      const now = byId.get(order.order_id);
-      return now ? keepMark(order, now) : order;
-    })
-    : page;
-  return inKafkaUpTo(gateway?.journal.watermark, markEach(known, confirmed));
+  const items = kept.map((entry): Whereabouts => entry.item);
+  const known = kept.some((entry) => told.has(keyOf(entry))) ? kept.map((entry): Whereabouts => keepMark<Whereabouts>(entry.item, told.get(keyOf(entry)) ?? entry.item)) : items;
+  return withEach(kept, items, inKafkaUpTo(gateway?.journal.watermark, markEach(known, confirmed)));
 }
+
+export function followOrders(page: readonly Order[], change: Change): readonly Order[] {
+  const entries = page.map(asActivity.order);
+  const now = follow(entries, change);
+  return now === entries ? page : now.map((entry) => entry.item as Order);
+}
+
+function entriesOf(change: Change): Activity[] {
+  if (change.type === 'item') return [change.entry];
+  const many = change.type === 'batch' ? change.batch : change.type === 'snapshot' ? change.data : null;
+  return many === null ? [] : [...many.orders.map(asActivity.order), ...many.payments.map(asActivity.payment), ...many.deliveries.map(asActivity.delivery)];
+}
+
+const withEach = (entries: readonly Activity[], before: readonly Whereabouts[], now: readonly Whereabouts[]): readonly Activity[] =>
+  now === before ? entries : entries.map((entry, i) => ({ ...entry, item: now[i] }) as Activity);
 
 /** The same list if nothing changes, so that nothing is drawn anew. */
 export function inKafkaUpTo<T extends Whereabouts>(watermark: number | undefined, items: readonly T[]): readonly T[] {
@@ -103,7 +117,7 @@ function withWatermark(shown: Shown): Shown {
     orders: inKafkaUpTo(watermark, shown.orders),
     payments: inKafkaUpTo(watermark, shown.payments),
     deliveries: inKafkaUpTo(watermark, shown.deliveries),
-    activity: marked === items ? shown.activity : shown.activity.map((entry, i) => ({ ...entry, item: marked[i] }) as Activity),
+    activity: withEach(shown.activity, items, marked),
   };
 }
 
@@ -111,7 +125,7 @@ function fromSnapshot(data: InitialData): Shown {
   const orders = data.orders.slice(0, SHOWN);
   const payments = data.payments.slice(0, SHOWN);
   const deliveries = data.deliveries.slice(0, SHOWN);
-  const all = [...orders.map(asActivity.order), ...payments.map(asActivity.payment), ...deliveries.map(asActivity.delivery)];
+  const all = entriesOf({ type: 'snapshot', data: { ...data, orders, payments, deliveries } });
   return {
     ready: true, orders, payments, deliveries,
     activity: all.sort((a, b) => rowOf(b.item) - rowOf(a.item)).slice(0, SHOWN),
@@ -120,12 +134,7 @@ function fromSnapshot(data: InitialData): Shown {
 }
 
 function withBatch(shown: Shown, batch: Batch): Shown {
-  const entries = [
-    ...batch.orders.map(asActivity.order),
-    ...batch.payments.map(asActivity.payment),
-    ...batch.deliveries.map(asActivity.delivery),
-  ];
-  const next = withConfirmed(withItems(shown, entries), batch.confirmed);
+  const next = withConfirmed(withItems(shown, entriesOf({ type: 'batch', batch })), batch.confirmed);
   return withWatermark({ ...next, stats: batch.stats ?? next.stats, gateway: batch.gateway ?? next.gateway });
 }
 
@@ -178,7 +187,7 @@ function withConfirmed(shown: Shown, confirmed: readonly Confirmed[]): Shown {
     orders: markEach(shown.orders, confirmed),
     payments: markEach(shown.payments, confirmed),
     deliveries: markEach(shown.deliveries, confirmed),
-    activity: marked === items ? shown.activity : shown.activity.map((entry, i) => ({ ...entry, item: marked[i] }) as Activity),
+    activity: withEach(shown.activity, items, marked),
   };
 }
 
