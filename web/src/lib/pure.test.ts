@@ -35,6 +35,19 @@ describe('formats', () => {
     expect(lasting(65_000)).toMatch(/^1 min/);
   });
 
+  it('say of a moment what day it was, by the day that it is', () => {
+    let now = new Date(2026, 2, 15, 23, 59);
+    const fr = formatsOf('fr-FR', () => now);
+    const en = formatsOf('en-GB', () => now);
+    const sold = new Date(2026, 2, 15, 23, 58).toISOString();
+    expect(fr.moment(sold)).toBe('23:58:00');
+    now = new Date(2026, 2, 16, 0, 1);
+    expect(fr.moment(sold)).toBe('hier 23:58');
+    expect(en.moment(sold)).toBe('yesterday 23:58');
+    now = new Date(2026, 2, 17, 0, 1);
+    expect(fr.moment(sold)).toBe('15/03 23:58');
+  });
+
   it('survive a currency that does not exist and a date that is none', () => {
     expect(formatsOf('en-GB').money(3, '??')).toBe('3 ??');
     expect(formatsOf('en-GB').moment('yesterday')).toBe('');

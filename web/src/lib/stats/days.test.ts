@@ -47,8 +47,16 @@ describe('the success rate', () => {
 
 describe('a change', () => {
   it('is a ratio, or nothing to compare with', () => {
-    expect(change(15, 10)).toBeCloseTo(0.5);
-    expect(change(5, 10)).toBeCloseTo(-0.5);
-    expect(change(5, 0)).toBeNull();
+    expect(change(15, 10)).toEqual({ kind: 'ratio', value: 0.5 });
+    expect(change(5, 10)).toEqual({ kind: 'ratio', value: -0.5 });
+    expect(change(10, 10)).toEqual({ kind: 'same' });
+    expect(change(5, 0)).toEqual({ kind: 'nothing' });
+  });
+
+  it('is a difference while there was little: early in a day percentages are absurd', () => {
+    expect(change(12, 1)).toEqual({ kind: 'difference', value: 11 });
+    expect(change(2, 1.8)).toEqual({ kind: 'same' });
+    expect(change(900, 75, 2)).toEqual({ kind: 'difference', value: 825 });
+    expect(change(150, 75, 9)).toEqual({ kind: 'ratio', value: 1 });
   });
 });

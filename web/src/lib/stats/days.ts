@@ -52,7 +52,16 @@ export function successRate({ success_payments: good, failed_payments: bad }: Co
   return good + bad === 0 ? null : good / (good + bad);
 }
 
-/** 0.12 is 12 % more; `null` if there is nothing to compare with. */
-export function change(now: number, before: number): number | null {
-  return before > 0 ? (now - before) / before : null;
+export type Change = { kind: 'nothing' | 'same' } | { kind: 'ratio' | 'difference'; value: number };
+
+/** Fewer events than this make no percentage: 12 after 1 is "11 more", not "+1,100 %". */
+const FEW = 5;
+
+/** `events`: how many the figure of yesterday rests on. A ratio of 0.12 is 12 % more. */
+export function change(now: number, before: number, events = before): Change {
+  if (before <= 0) return { kind: 'nothing' };
+  const ratio = (now - before) / before;
+  const value = events < FEW ? Math.round(now - before) : ratio;
+  if (Math.abs(ratio) < 0.005 || value === 0) return { kind: 'same' };
+  return { kind: events < FEW ? 'difference' : 'ratio', value };
 }
