@@ -6,7 +6,7 @@ import type { SimulatedGateway } from './gateway';
 type Answer = { status: number; body?: unknown };
 /** What a test may ask of the simulator itself; no real gateway has this. */
 export type Control = { configure: (wish: Wish) => void };
-export type Wish = { rate?: number; empty?: boolean; away?: number; refusing?: boolean; mqtt?: boolean; settings?: SettingsProblem[]; reset?: boolean };
+export type Wish = { rate?: number; empty?: boolean; away?: number; refusing?: boolean; mqtt?: boolean; version?: string; settings?: SettingsProblem[]; reset?: boolean };
 
 const problem = (status: number, title: string, detail: string, field?: string): Answer => ({
   status, body: { type: 'about:blank', title, status, detail, ...(field ? { field } : {}) } satisfies Problem,

@@ -242,6 +242,29 @@ test.describe('payments', () => {
   });
 });
 
+test('a payment is heard, also after sound was switched on again', async ({ page, request }) => {
+  await page.addInitScript(() => {
+    const heard = { notes: 0 };
+    Object.assign(window, { heard });
+    const start = OscillatorNode.prototype.start;
+    OscillatorNode.prototype.start = function (when) {
+      heard.notes += 1;
+      start.call(this, when);
+    };
+  });
+  const notes = () => page.evaluate(() => (window as unknown as { heard: { notes: number } }).heard.notes);
+  const payments = new Payments(page);
+  await payments.open('payments');
+  await page.locator('h1').click();
+  await request.post('/api/payments', { data: { order_id: 'o-1', amount: 3 } });
+  await expect.poll(notes).toBe(2);
+  await payments.sound().click();
+  await payments.open('payments');
+  await request.post('/api/payments', { data: { order_id: 'o-1', amount: 3 } });
+  await payments.sound().click();
+  await expect.poll(notes).toBe(2);
+});
+
 test.describe('deliveries', () => {
   test('filters are instant and ask the gateway for nothing', async ({ page }) => {
     const deliveries = new Deliveries(page);
@@ -260,6 +283,20 @@ test.describe('deliveries', () => {
     await expect(deliveries.items()).toHaveCount(50);
     expect(asked).toEqual([]);
   });
+});
+
+test('dead letters that cannot be asked for are not "no dead letter"', async ({ page }) => {
+  const gateway = new Gateway(page);
+  let broken = true;
+  await page.route('**/api/dead-letters?**', (route) => (broken ? route.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"status":503,"detail":"the journal could not be read: x"}' }) : route.continue()));
+  await page.goto('/gateway');
+  const panel = page.locator('[data-panel="dead-letters"]');
+  await expect(panel.getByRole('alert')).toContainText('La passerelle ne peut pas pour le moment');
+  await expect(panel).not.toContainText('Aucune lettre morte');
+  broken = false;
+  await panel.getByRole('button', { name: 'Redemander' }).click();
+  await expect(gateway.deadLetter(2)).toBeVisible();
+  await expect(panel.getByRole('alert')).toHaveCount(0);
 });
 
 test.describe('gateway', () => {
