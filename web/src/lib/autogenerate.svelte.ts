@@ -4,19 +4,19 @@ import { notStored } from './failure';
 import { i18n } from './i18n/i18n.svelte';
 import { toasts } from './toasts.svelte';
 
-const EVERY_MS = 2000;
-
 class AutoGenerate {
   running = $state(false);
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #metronome: Worker | undefined;
   #failing = false;
 
   toggle(): void {
     this.running = !this.running;
-    clearInterval(this.#timer);
+    this.#metronome?.terminate();
+    this.#metronome = undefined;
     if (!this.running) return;
     this.#failing = false;
-    this.#timer = setInterval(() => void this.#one(), EVERY_MS);
+    this.#metronome = new Worker(new URL('./metronome.worker.ts', import.meta.url), { type: 'module' });
+    this.#metronome.onmessage = () => void this.#one();
     void this.#one();
   }
 

@@ -76,7 +76,7 @@ export const en = {
   },
   payments: {
     new: 'Take a payment', order: 'Order', method: 'Method', amount: 'Amount', pay: 'Send the payment', orderHint: 'Type or choose an order',
-    needOrder: 'Which order is paid?', needAmount: 'An amount such as 12.50',
+    needOrder: 'Which order is paid?', needAmount: (example: string) => `An amount such as ${example}`,
     succeeded: (amount: string, order: string) => `Succeeded: ${amount} for ${order}`,
     failed: (amount: string, order: string) => `Failed: ${amount} for ${order}. Nothing was taken.`,
     idle: 'The answer appears here.',
@@ -87,7 +87,7 @@ export const en = {
     chart: (good: string, bad: string) => `Doughnut. ${good} of the payments succeeded, ${bad} failed.`,
   },
   deliveries: {
-    filter: 'Show', all: 'All', newest: 'Newest deliveries', expected: (day: string) => `Expected ${day}`, delivered: (day: string) => `Due ${day}`,
+    filter: 'Show', all: 'All', newest: 'Newest deliveries', newestOf: (count: string) => `The newest ${count} deliveries`, expected: (day: string) => `Expected ${day}`, delivered: (day: string) => `Was due ${day}`,
     order: (id: string) => `Order ${id}`, progress: (p: string) => `${p} of the way`,
     empty: 'No delivery yet', emptyHint: 'Deliveries appear here when a till or the counter announces one.',
     emptyFilter: 'None in this state', emptyFilterHint: 'Among the newest 50 there is none. Choose another filter.', create: 'Create a delivery',
@@ -102,8 +102,8 @@ export const en = {
     partitions: 'Read back from Kafka', group: 'Consumer group', noGroup: 'No consumer group', topic: 'Topic', partition: 'Partition', position: 'Position', end: 'End', lag: 'Lag',
     noPartitions: 'No partition is assigned', noPartitionsHint: 'They appear once Kafka is reached.',
     terminals: 'Terminals', terminal: 'Terminal', received: 'Received', stored: 'Stored', inKafka: 'In Kafka', missing: 'Missing', nothingMissing: 'none',
-    online: 'Online', offline: 'Offline', unknown: 'Unknown', noTerminals: 'No terminal yet', noTerminalsHint: 'A till appears here with its first event.',
-    dead: 'Dead letters', noDead: 'No dead letter', noDeadHint: 'What cannot be decoded is kept here, whole, with the reason.',
+    online: 'Online', offline: 'Offline', unknown: 'Unknown', moreTerminals: (count: number) => n(count, { one: 'and # more', other: 'and # more' }), noTerminals: 'No terminal yet', noTerminalsHint: 'A till appears here with its first event.',
+    dead: 'Dead letters', deadVersion: 'A format version that is not known', deadField: (field: string) => `A value that is not valid: ${field}`, deadJson: 'JSON that is not whole', deadOther: 'It cannot be decoded', noDead: 'No dead letter', noDeadHint: 'What cannot be decoded is kept here, whole, with the reason.',
     again: 'Try again', retry: 'Retry', export: 'Export', asText: 'Text', asHex: 'Bytes', retried: (at: string) => `retried ${at}`, more: 'Older dead letters',
     retriedOk: 'It could be decoded now and is stored', retriedBad: 'It still cannot be decoded', notRetried: 'It was not taken in', show: (offset: number) => `Show the bytes of dead letter ${offset}`,
     demo: 'Try it', demoHint: 'Take Kafka away, make sales, give it back: nothing is lost, nothing is doubled.',

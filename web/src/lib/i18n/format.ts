@@ -1,6 +1,15 @@
 /** Amounts, dates and numbers in the reader's language and time zone. */
 import { once } from './once';
 
+/** Intl throws at a currency that is none. */
+function attempt<T>(get: () => T): T | undefined {
+  try {
+    return get();
+  } catch {
+    return undefined;
+  }
+}
+
 export type Formats = ReturnType<typeof formatsOf>;
 
 /** `today`: what is the present day; where it is reactive, "yesterday" is so, too. */
@@ -51,6 +60,13 @@ export function formatsOf(locale: string, today = () => new Date()) {
       }
     },
     signedMoney: (amount: number, currency = 'EUR') => (amount > 0 ? '+' : '') + moneyOf(currency).format(amount),
+    symbol: (currency: string) => attempt(() => moneyOf(currency).formatToParts(0).find((part) => part.type === 'currency')?.value) ?? currency,
+    decimals: (currency: string) => attempt(() => moneyOf(currency).resolvedOptions().maximumFractionDigits) ?? 2,
+    /** As people type an amount: no symbol, no groups. */
+    typed: (amount: number, currency: string) => {
+      const digits = attempt(() => moneyOf(currency).resolvedOptions().maximumFractionDigits) ?? 2;
+      return new Intl.NumberFormat(locale, { useGrouping: false, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount);
+    },
     clock: (at: Date) => clock().format(at),
     hour: (at: Date) => hour().format(at),
     /** "16:39:58", "yesterday 23:58", "15/03 23:58": as short as a column is narrow. Empty for what is no date. */

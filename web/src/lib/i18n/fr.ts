@@ -80,7 +80,7 @@ export const fr: Messages = {
   },
   payments: {
     new: 'Encaisser un paiement', order: 'Commande', method: 'Moyen', amount: 'Montant', pay: 'Envoyer le paiement', orderHint: 'Saisissez ou choisissez une commande',
-    needOrder: 'Quelle commande est payée ?', needAmount: 'Un montant comme 12,50',
+    needOrder: 'Quelle commande est payée ?', needAmount: (example) => `Un montant comme ${example}`,
     succeeded: (amount, order) => `Réussi : ${amount} pour ${order}`,
     failed: (amount, order) => `Échoué : ${amount} pour ${order}. Rien n’a été prélevé.`,
     idle: 'La réponse s’affiche ici.',
@@ -91,7 +91,7 @@ export const fr: Messages = {
     chart: (good, bad) => `Anneau. ${good} des paiements ont réussi, ${bad} ont échoué.`,
   },
   deliveries: {
-    filter: 'Afficher', all: 'Toutes', newest: 'Dernières livraisons', expected: (day) => `Prévue ${day}`, delivered: (day) => `Prévue ${day}`,
+    filter: 'Afficher', all: 'Toutes', newest: 'Dernières livraisons', newestOf: (count) => `Les ${count} dernières livraisons`, expected: (day) => `Prévue ${day}`, delivered: (day) => `Était prévue ${day}`,
     order: (id) => `Commande ${id}`, progress: (p) => `${p} du chemin`,
     empty: 'Aucune livraison pour l’instant', emptyHint: 'Les livraisons apparaissent ici dès qu’une caisse ou le comptoir en annonce une.',
     emptyFilter: 'Aucune dans cet état', emptyFilterHint: 'Il n’y en a pas parmi les 50 dernières. Choisissez un autre filtre.', create: 'Créer une livraison',
@@ -106,8 +106,8 @@ export const fr: Messages = {
     partitions: 'Relu depuis Kafka', group: 'Groupe de consommateurs', noGroup: 'Pas de groupe de consommateurs', topic: 'Topic', partition: 'Partition', position: 'Position', end: 'Fin', lag: 'Retard',
     noPartitions: 'Aucune partition attribuée', noPartitionsHint: 'Elles apparaissent dès que Kafka répond.',
     terminals: 'Caisses', terminal: 'Caisse', received: 'Reçus', stored: 'Gardés', inKafka: 'Dans Kafka', missing: 'Manquants', nothingMissing: 'aucun',
-    online: 'En ligne', offline: 'Hors ligne', unknown: 'Inconnu', noTerminals: 'Aucune caisse pour l’instant', noTerminalsHint: 'Une caisse apparaît ici avec son premier événement.',
-    dead: 'Lettres mortes', noDead: 'Aucune lettre morte', noDeadHint: 'Ce qui ne peut être décodé est gardé ici, entier, avec la raison.',
+    online: 'En ligne', offline: 'Hors ligne', unknown: 'Inconnu', moreTerminals: (count) => n(count, { one: 'et # autre', other: 'et # autres' }), noTerminals: 'Aucune caisse pour l’instant', noTerminalsHint: 'Une caisse apparaît ici avec son premier événement.',
+    dead: 'Lettres mortes', deadVersion: 'Version de format inconnue', deadField: (field) => `Valeur non valable : ${field}`, deadJson: 'JSON incomplet', deadOther: 'Ne peut être décodé', noDead: 'Aucune lettre morte', noDeadHint: 'Ce qui ne peut être décodé est gardé ici, entier, avec la raison.',
     again: 'Redemander', retry: 'Réessayer', export: 'Exporter', asText: 'Texte', asHex: 'Octets', retried: (at) => `réessayée ${at}`, more: 'Lettres plus anciennes',
     retriedOk: 'Elle a pu être décodée et est enregistrée', retriedBad: 'Elle ne peut toujours pas être décodée', notRetried: 'Elle n’a pas été reprise', show: (offset) => `Montrer les octets de la lettre morte ${offset}`,
     demo: 'Essayez', demoHint: 'Coupez Kafka, faites des ventes, rétablissez-le : rien ne se perd, rien n’est doublé.',

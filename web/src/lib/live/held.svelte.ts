@@ -23,8 +23,8 @@ export function held<T>({ all, into, from, busy = () => false }: Held<T>) {
   const list = $derived(kept ? kept.map(from) : all());
   const waiting = $derived.by(() => {
     if (!kept) return [];
-    const known = new Set(kept.map(keyOf));
-    return all().filter((item) => !known.has(keyOf(into(item))));
+    const known = kept.map(keyOf);
+    return all().filter((item) => !known.includes(keyOf(into(item))));
   });
 
   $effect(() => {
@@ -49,8 +49,8 @@ export function held<T>({ all, into, from, busy = () => false }: Held<T>) {
     /** Lets in what waits. `pinned` stays even where it would be too old by now. */
     release(pinned: (item: T) => boolean = () => false) {
       const now = all();
-      const known = new Set(now.map((item) => keyOf(into(item))));
-      const old = list.filter((item) => pinned(item) && !known.has(keyOf(into(item))));
+      const known = now.map((item) => keyOf(into(item)));
+      const old = list.filter((item) => pinned(item) && !known.includes(keyOf(into(item))));
       kept = [...now, ...old].map(into);
     },
     /** Attached to the element that scrolls, or that is scrolled away with the page. */
