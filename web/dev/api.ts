@@ -61,8 +61,9 @@ function retried(gateway: SimulatedGateway, offset: number): Answer {
   if (!letter) return problem(404, 'Not found', 'there is no such dead letter');
   // The one with an unknown version "can be decoded since the update"; the others are simply wrong.
   if (!letter.reason.includes('version')) return problem(422, 'Cannot be decoded', letter.reason);
+  if (letter.retried !== null) return problem(409, 'Conflict', 'taken in already');
   letter.retried = gateway.iso(gateway.now());
-  return { status: 200, body: { ce_id: letter.ce_id } };
+  return { status: 201, body: { ce_id: letter.ce_id } };
 }
 
 function get(gateway: SimulatedGateway, url: URL): Answer {

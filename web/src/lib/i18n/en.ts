@@ -99,7 +99,7 @@ export const en = {
     journal: 'Journal', used: (bytes: string, max: string) => `${bytes} of ${max}`, events: 'Events', pending: 'Not yet in Kafka', oldest: 'Oldest waiting', duplicates: 'Repeats removed',
     watermark: 'All in Kafka up to', none: 'none', refusing: 'Nothing is accepted',
     backlog: 'Waiting for Kafka, last hour', backlogChart: (now: string, max: string) => `Line chart of the events waiting for Kafka in the last hour. Now ${now}, at most ${max}.`, peak: 'highest',
-    byTopic: (topic: string) => `Partitions of ${topic}`, partitions: 'Read back from Kafka', group: 'Consumer group', noGroup: 'No consumer group', topic: 'Topic', partition: 'Partition', position: 'Position', end: 'End', lag: 'Lag',
+    byTopic: (topic: string) => `Partitions of ${topic}`, partitions: 'Read back from Kafka', group: 'Consumer group:', noGroup: 'No consumer group', topic: 'Topic', partition: 'Partition', position: 'Position', end: 'End', lag: 'Lag',
     noPartitions: 'No partition is assigned', noPartitionsHint: 'They appear once Kafka is reached.',
     terminals: 'Terminals', terminal: 'Terminal', received: 'Received', stored: 'Stored', inKafka: 'In Kafka', missing: 'Missing', nothingMissing: 'none',
     online: 'Online', offline: 'Offline', unknown: 'Unknown', moreTerminals: (count: number) => n(count, { one: 'and # more', other: 'and # more' }), noTerminals: 'No terminal yet', noTerminalsHint: 'A till appears here with its first event.',

@@ -103,7 +103,7 @@ export const fr: Messages = {
     journal: 'Journal', used: (bytes, max) => `${bytes} sur ${max}`, events: 'Événements', pending: 'Pas encore dans Kafka', oldest: 'Plus ancien en attente', duplicates: 'Répétitions écartées',
     watermark: 'Tout dans Kafka jusqu’au', none: 'aucun', refusing: 'Plus rien n’est accepté',
     backlog: 'En attente de Kafka, dernière heure', backlogChart: (now, max) => `Courbe des événements en attente de Kafka pendant la dernière heure. Maintenant ${now}, au plus ${max}.`, peak: 'au plus haut',
-    byTopic: (topic) => `Partitions de ${topic}`, partitions: 'Relu depuis Kafka', group: 'Groupe de consommateurs', noGroup: 'Pas de groupe de consommateurs', topic: 'Topic', partition: 'Partition', position: 'Position', end: 'Fin', lag: 'Retard',
+    byTopic: (topic) => `Partitions de ${topic}`, partitions: 'Relu depuis Kafka', group: 'Groupe de consommateurs :', noGroup: 'Pas de groupe de consommateurs', topic: 'Topic', partition: 'Partition', position: 'Position', end: 'Fin', lag: 'Retard',
     noPartitions: 'Aucune partition attribuée', noPartitionsHint: 'Elles apparaissent dès que Kafka répond.',
     terminals: 'Caisses', terminal: 'Caisse', received: 'Reçus', stored: 'Gardés', inKafka: 'Dans Kafka', missing: 'Manquants', nothingMissing: 'aucun',
     online: 'En ligne', offline: 'Hors ligne', unknown: 'Inconnu', moreTerminals: (count) => n(count, { one: 'et # autre', other: 'et # autres' }), noTerminals: 'Aucune caisse pour l’instant', noTerminalsHint: 'Une caisse apparaît ici avec son premier événement.',
