@@ -6,7 +6,7 @@ import type { SimulatedGateway } from './gateway';
 type Answer = { status: number; body?: unknown };
 /** What a test may ask of the simulator itself; no real gateway has this. */
 export type Control = { configure: (wish: Wish) => void };
-export type Wish = { rate?: number; empty?: boolean; away?: number; refusing?: boolean; settings?: SettingsProblem[]; reset?: boolean };
+export type Wish = { rate?: number; empty?: boolean; away?: number; refusing?: boolean; mqtt?: boolean; version?: string; settings?: SettingsProblem[]; reset?: boolean };
 
 const problem = (status: number, title: string, detail: string, field?: string): Answer => ({
   status, body: { type: 'about:blank', title, status, detail, ...(field ? { field } : {}) } satisfies Problem,
@@ -49,7 +49,8 @@ function post(gateway: SimulatedGateway, control: Control, url: URL, given: Reco
       return { status: 201, body: gateway.createDelivery(given) };
     case '/api/payments':
       if (typeof given.order_id === 'string' && !/^[\w-]{1,64}$/.test(given.order_id)) return problem(422, 'Invalid payment', 'order_id has a character that is not allowed', 'order_id');
-      return { status: 201, body: gateway.createPayment(given) };
+      // A payment that is known is told again, not made again.
+      return { status: 201, body: gateway.payments.find((p) => p.payment_id === given.payment_id) ?? gateway.createPayment(given) };
     default:
       return problem(404, 'Not found', `${url.pathname} is not known`);
   }
@@ -60,8 +61,9 @@ function retried(gateway: SimulatedGateway, offset: number): Answer {
   if (!letter) return problem(404, 'Not found', 'there is no such dead letter');
   // The one with an unknown version "can be decoded since the update"; the others are simply wrong.
   if (!letter.reason.includes('version')) return problem(422, 'Cannot be decoded', letter.reason);
+  if (letter.retried !== null) return problem(409, 'Conflict', 'taken in already');
   letter.retried = gateway.iso(gateway.now());
-  return { status: 200, body: { ce_id: letter.ce_id } };
+  return { status: 201, body: { ce_id: letter.ce_id } };
 }
 
 function get(gateway: SimulatedGateway, url: URL): Answer {

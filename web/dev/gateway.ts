@@ -26,6 +26,7 @@ export class SimulatedGateway {
   /** Orders per second that the tills make by themselves. */
   rate = 0.6;
   refusing = false;
+  version = '0.3.0';
   settingsProblems: SettingsProblem[] = [];
   readonly #random: Random;
   readonly #hours = new Map<number, Hour>();
@@ -39,14 +40,14 @@ export class SimulatedGateway {
   #row = 0;
   #watermark = 48_211;
   #kafka: Link;
-  readonly #started: number;
+  #mqtt: Link;
   #due: { at: number; run: () => void }[] = [];
   readonly #clock: () => number;
 
   constructor(options: { seed: number; clock?: () => number; history?: boolean }) {
     this.#random = seeded(options.seed);
     this.#clock = options.clock ?? Date.now;
-    this.#started = this.now();
+    this.#mqtt = { state: 'up', since: this.iso(this.now() - 9 * HOUR_MS) };
     this.#kafka = { state: 'up', since: this.iso(this.now() - 26 * HOUR_MS - 12 * 60_000) };
     for (const topic of ['orders', 'payments', 'deliveries']) for (let p = 0; p < 3; p += 1) this.#positions.set(`${topic} ${p}`, options.history === false ? 0 : 4000 + Math.floor(this.#random() * 3000));
     [...TILLS, 'counter'].forEach((till) => this.#tills.set(till, { epoch: till === 'counter' ? 0 : Math.floor(this.#random() * 1e9), seq: 0, confirmed: 0 }));
@@ -96,6 +97,8 @@ export class SimulatedGateway {
   }
 
   createOrder(given: Partial<Order>, device = 'counter'): Order {
+    const known = this.orders.find((o) => o.order_id === given.order_id);
+    if (known) return this.#update(known, given.status ?? known.status);
     const who = customer(this.#random);
     const bought = given.lines ?? lines(this.#random);
     const order: Order = {
@@ -132,6 +135,10 @@ export class SimulatedGateway {
     this.#batch.gateway = this.status();
   }
 
+  turnMqtt(up: boolean): void {
+    this.#mqtt = { state: up ? 'up' : 'down', since: this.iso(this.now()), ...(up ? {} : { problem: 'connection refused' }) };
+  }
+
   initial(): InitialData {
     return {
       orders: this.orders.slice(0, SHOWN), payments: this.payments.slice(0, SHOWN), deliveries: this.deliveries.slice(0, SHOWN),
@@ -149,10 +156,9 @@ export class SimulatedGateway {
   }
 
   status(): GatewayStatus {
-    const up: Link = { state: 'up', since: this.iso(this.#started - 9 * HOUR_MS) };
     const stored = this.#total.orders + this.#total.good + this.#total.bad + this.#total.deliveries;
     return {
-      store: STORE, version: '0.3.0', demo: true, mqtt: up, kafka: this.#kafka, bridge: this.#kafka.state === 'up' ? { state: 'up', since: this.#kafka.since } : { state: 'down', since: this.#kafka.since, problem: 'waits for Kafka' },
+      store: STORE, version: this.version, demo: true, mqtt: this.#mqtt, kafka: this.#kafka, bridge: this.#kafka.state === 'up' ? { state: 'up', since: this.#kafka.since } : { state: 'down', since: this.#kafka.since, problem: 'waits for Kafka' },
       journal: {
         events: stored, pending: this.#unsent.length, oldest_pending: this.#unsent[0]?.item.timestamp ?? null, bytes: stored * 640 + 61_000_000, max_bytes: 1_000_000_000, refusing: this.refusing,
         first_offset: 1, last_offset: this.#offset, watermark: this.#watermark, duplicates: 37,
@@ -189,13 +195,12 @@ export class SimulatedGateway {
     });
   }
 
-  #update(order: Order, status: Order['status']): void {
+  #update(order: Order, status: Order['status']): Order {
     const index = this.orders.findIndex((o) => o.order_id === order.order_id);
-    const current = this.orders[index];
-    if (!current) return;
-    const next = { ...current, status, ...this.#name(current.device) };
-    this.orders[index] = next;
+    const next = { ...order, ...this.orders[index], status, ...this.#name(order.device) };
+    if (index >= 0) this.orders[index] = next;
     this.#journal('order', next.order_id, next);
+    return next;
   }
 
   #name(device: string): Whereabouts {

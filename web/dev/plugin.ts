@@ -41,6 +41,9 @@ function startSimulation(http: Server, middlewares: Connect.Server, strict: bool
     if (wish.rate !== undefined) gateway.rate = wish.rate;
     if (wish.settings !== undefined) gateway.settingsProblems = wish.settings;
     if (wish.refusing !== undefined) gateway.refusing = wish.refusing;
+    if (wish.mqtt !== undefined) gateway.turnMqtt(wish.mqtt);
+    if (wish.version !== undefined) gateway.version = wish.version;
+    if (wish.refusing !== undefined || wish.mqtt !== undefined || wish.version !== undefined) sockets.emit('gateway_status', gateway.status());
     if (wish.away !== undefined) {
       awayUntil = Date.now() + wish.away * 1000;
       sockets.disconnectSockets(true);

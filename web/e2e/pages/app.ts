@@ -46,6 +46,7 @@ export class Orders extends App {
   readonly older = () => this.page.getByTestId('older');
   readonly rows = () => this.page.locator('[data-panel="orders"] tbody tr[data-id]');
   readonly row = (id: string) => this.page.locator(`[data-panel="orders"] tr[data-id="${id}"]`);
+  readonly news = () => this.page.getByTestId('new-rows');
   readonly life = () => this.page.getByTestId('order-life');
 
   /** Presses the button and gives the id of what was made. */
@@ -60,6 +61,12 @@ export class Payments extends App {
   readonly field = (name: 'order_id' | 'amount' | 'method') => this.page.locator(`form [name="${name}"]`);
   readonly send = () => this.page.locator('form button[type=submit]');
   readonly result = () => this.page.getByTestId('payment-result');
+
+  async fill(order: string, amount: string): Promise<void> {
+    await this.field('order_id').fill(order);
+    await this.field('amount').fill(amount);
+  }
+
   readonly sound = () => this.page.getByTestId('sound');
   readonly rows = () => this.page.locator('[data-panel="payments"] tbody tr[data-id]');
 }

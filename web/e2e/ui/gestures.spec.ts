@@ -1,3 +1,4 @@
+import type { APIRequestContext, Locator } from '@playwright/test';
 import { Dashboard, Deliveries, Gateway, Orders, Payments } from '../pages/app';
 import { expect, test } from './simulator';
 
@@ -37,7 +38,7 @@ test.describe('orders', () => {
     await orders.open('orders');
     const id = await orders.createOne();
     await expect(orders.rows().first()).toHaveAttribute('data-id', id);
-    await expect(orders.toasts).toContainText(id);
+    await expect(orders.toasts).toContainText(id.slice(0, 10));
     await expect(orders.row(id).locator('[data-state]').last()).toHaveAttribute('data-state', 'kafka');
     await expect(orders.rows()).toHaveCount(50);
   });
@@ -77,6 +78,69 @@ test.describe('orders', () => {
   });
 });
 
+test.describe('nothing jumps under who is reading', () => {
+  const topOf = (row: Locator) => row.evaluate((r) => r.getBoundingClientRect().top);
+  const sell = async (request: APIRequestContext, times: number) => {
+    for (let i = 0; i < times; i += 1) await request.post('/api/orders', { data: {} });
+  };
+
+  test('an open order stays where it is, whatever arrives, until the new ones are asked for', async ({ page, request }) => {
+    const orders = new Orders(page);
+    await orders.open('orders');
+    const id = (await orders.rows().nth(2).getAttribute('data-id')) ?? '';
+    await orders.row(id).getByRole('button').click();
+    await expect(orders.life()).toContainText('par ');
+    const before = await topOf(orders.row(id));
+    await sell(request, 3);
+    await expect(orders.news()).toContainText('3 nouvelles');
+    expect(await topOf(orders.row(id))).toBe(before);
+    await sell(request, 52);
+    await expect(orders.news()).toContainText('50 nouvelles');
+    await expect(orders.life()).toBeVisible();
+    await orders.news().click();
+    await expect(orders.news()).toHaveCount(0);
+    await expect(orders.rows()).toHaveCount(51);
+    await expect(orders.life()).toBeVisible();
+    await orders.row(id).getByRole('button').click();
+    await expect(orders.rows()).toHaveCount(50);
+  });
+
+  for (const name of ['orders', 'payments', 'deliveries', 'dashboard'] as const) {
+    test(`a list that is scrolled stands still: ${name}`, async ({ page, request }) => {
+      const app = new Orders(page);
+      await app.open(name);
+      const rows = page.locator('main [data-id]');
+      if (name === 'dashboard') await page.locator('.scroll').evaluate((s) => s.scrollTo(0, 300));
+      else await page.evaluate(() => scrollTo(0, 300));
+      const row = page.locator(`main [data-id="${await rows.nth(12).getAttribute('data-id')}"]`);
+      const before = await topOf(row);
+      for (const kind of ['orders', 'payments', 'deliveries']) await request.post(`/api/${kind}`, { data: {} });
+      await expect(app.news()).toBeVisible();
+      expect(await topOf(row)).toBe(before);
+      await app.news().click();
+      await expect(rows.first()).toBeInViewport();
+      await expect(app.news()).toHaveCount(0);
+    });
+  }
+});
+
+test.describe('a page of older orders', () => {
+  test('lives on: what happens to its rows is seen there, too', async ({ page, request }) => {
+    const orders = new Orders(page);
+    await orders.open('orders');
+    await orders.older().click();
+    await expect(page.locator('[data-panel="orders"] h2')).toContainText('page 2');
+    const id = (await orders.rows().nth(3).getAttribute('data-id')) ?? '';
+    await request.post('/api/demo/kafka', { data: { up: false } });
+    await request.post('/api/orders', { data: { order_id: id, status: 'Cancelled' } });
+    await expect(orders.row(id)).toContainText('Annulée');
+    await expect(orders.row(id).locator('[data-state]')).toHaveAttribute('data-state', 'local');
+    await request.post('/api/demo/kafka', { data: { up: true } });
+    await expect(orders.row(id).locator('[data-state]')).toHaveAttribute('data-state', 'kafka');
+    expect(await orders.rows().nth(3).getAttribute('data-id')).toBe(id);
+  });
+});
+
 test.describe('payments', () => {
   test('the result is shown at once, the row follows', async ({ page }) => {
     const payments = new Payments(page);
@@ -98,12 +162,56 @@ test.describe('payments', () => {
     await payments.field('order_id').fill('no such id!');
     await payments.field('amount').fill('1');
     await payments.send().click();
-    await expect(page.locator('#wrong-order')).toContainText('not allowed');
+    await expect(page.locator('#wrong-order')).toContainText('Aucune commande n’a un tel numéro');
+    await page.locator('form summary').click();
+    await expect(page.locator('form [lang=en]')).toContainText('not allowed');
+  });
+
+  test('one that was not answered is not called "not stored", and sent again it is the same', async ({ page, request }) => {
+    const payments = new Payments(page);
+    await payments.open('payments');
+    const sent: string[] = [];
+    await page.route('**/api/payments', async (route) => {
+      sent.push((route.request().postDataJSON() as { payment_id: string }).payment_id);
+      if (sent.length === 1) await route.abort();
+      else await route.continue();
+    });
+    await payments.fill('o-1234', '7,70');
+    await payments.send().click();
+    await expect(page.getByTestId('payment-failure')).toContainText('on ne sait pas si c’est enregistré');
+    await expect(page.getByTestId('payment-failure')).not.toContainText('n’a pas été enregistré');
+    await payments.send().click();
+    await expect(payments.result().locator('[data-status]')).toContainText(/7,70\s€/);
+    expect(sent[1]).toBe(sent[0]);
+    await payments.fill('o-1234', '7,70');
+    await payments.send().click();
+    await expect.poll(() => sent.length).toBe(3);
+    expect(sent[2]).not.toBe(sent[0]);
+    const { total_payments: before } = (await (await request.get('/api/stats')).json()) as { total_payments: number };
+    await request.post('/api/payments', { data: { payment_id: sent[0] } });
+    expect(((await (await request.get('/api/stats')).json()) as { total_payments: number }).total_payments).toBe(before);
+  });
+
+  test('one whose answer was lost is shown when it arrives', async ({ page }) => {
+    const payments = new Payments(page);
+    await payments.open('payments');
+    await page.route('**/api/payments', async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    await payments.fill('o-1234', '8,80');
+    await payments.send().click();
+    await expect(payments.result().locator('[data-status]')).toContainText(/8,80\s€/);
+    await expect(payments.field('amount')).toHaveValue('');
   });
 
   test('a known order brings its amount', async ({ page }) => {
     const payments = new Payments(page);
     await payments.open('payments');
+    // Only what nobody has paid is suggested: in this shop, nothing yet.
+    await expect(page.locator('#orders-to-pay option')).toHaveCount(0);
+    await page.request.post('/api/orders', { data: {} });
+    await expect(page.locator('#orders-to-pay option')).toHaveText(/ .*, .*€$/);
     const id = await page.locator('#orders-to-pay option').first().getAttribute('value');
     await payments.field('order_id').fill(id ?? '');
     await payments.field('order_id').blur();
@@ -138,6 +246,29 @@ test.describe('payments', () => {
   });
 });
 
+test('a payment is heard, also after sound was switched on again', async ({ page, request }) => {
+  await page.addInitScript(() => {
+    const heard = { notes: 0 };
+    Object.assign(window, { heard });
+    const start = OscillatorNode.prototype.start;
+    OscillatorNode.prototype.start = function (when) {
+      heard.notes += 1;
+      start.call(this, when);
+    };
+  });
+  const notes = () => page.evaluate(() => (window as unknown as { heard: { notes: number } }).heard.notes);
+  const payments = new Payments(page);
+  await payments.open('payments');
+  await page.locator('h1').click();
+  await request.post('/api/payments', { data: { order_id: 'o-1', amount: 3 } });
+  await expect.poll(notes).toBe(2);
+  await payments.sound().click();
+  await payments.open('payments');
+  await request.post('/api/payments', { data: { order_id: 'o-1', amount: 3 } });
+  await payments.sound().click();
+  await expect.poll(notes).toBe(2);
+});
+
 test.describe('deliveries', () => {
   test('filters are instant and ask the gateway for nothing', async ({ page }) => {
     const deliveries = new Deliveries(page);
@@ -156,6 +287,20 @@ test.describe('deliveries', () => {
     await expect(deliveries.items()).toHaveCount(50);
     expect(asked).toEqual([]);
   });
+});
+
+test('dead letters that cannot be asked for are not "no dead letter"', async ({ page }) => {
+  const gateway = new Gateway(page);
+  let broken = true;
+  await page.route('**/api/dead-letters?**', (route) => (broken ? route.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"status":503,"detail":"the journal could not be read: x"}' }) : route.continue()));
+  await page.goto('/gateway');
+  const panel = page.locator('[data-panel="dead-letters"]');
+  await expect(panel.getByRole('alert')).toContainText('La passerelle ne peut pas pour le moment');
+  await expect(panel).not.toContainText('Aucune lettre morte');
+  broken = false;
+  await panel.getByRole('button', { name: 'Redemander' }).click();
+  await expect(gateway.deadLetter(2)).toBeVisible();
+  await expect(panel.getByRole('alert')).toHaveCount(0);
 });
 
 test.describe('gateway', () => {

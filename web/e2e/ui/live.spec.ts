@@ -1,5 +1,6 @@
 /** The page through what happens to a connection and a browser. */
-import { App, Orders, PAGES } from '../pages/app';
+import { App, Gateway, Orders, PAGES } from '../pages/app';
+import { CLOCK } from '../../playwright.config';
 import { expect, test } from './simulator';
 
 test('the gateway goes and comes back: the page says so, and recovers without a reload', async ({ page, simulate, request }) => {
@@ -14,6 +15,110 @@ test('the gateway goes and comes back: the page says so, and recovers without a 
   const made = (await (await request.post('/api/orders', { data: {} })).json()) as { order_id: string };
   await expect(orders.row(made.order_id)).toHaveCount(1);
   expect(await page.evaluate(() => 'here' in window)).toBe(true);
+});
+
+test('the gateway page claims nothing about now while the gateway is away', async ({ page, simulate }) => {
+  const gateway = new Gateway(page);
+  await gateway.open('gateway');
+  await expect(page.getByTestId('as-of')).toHaveCount(0);
+  await expect(gateway.kafkaDown()).toBeEnabled();
+  await simulate({ away: 4 });
+  await expect(page.getByTestId('as-of')).toContainText('État de 16:40');
+  await expect(gateway.kafkaDown()).toBeDisabled();
+  const since = await gateway.link('Kafka').locator('.state').innerText();
+  await page.clock.setFixedTime('2026-03-16T17:10:00Z');
+  await expect(page.locator('header time')).toHaveText('18:10');
+  expect(await gateway.link('Kafka').locator('.state').innerText()).toBe(since);
+  await expect(gateway.kafkaDown()).toBeEnabled();
+  await expect(page.getByTestId('as-of')).toHaveCount(0);
+});
+
+test('a cable that is pulled is seen at once, and so is one that is back', async ({ page, context }) => {
+  const app = new App(page);
+  await app.open('orders');
+  await context.setOffline(true);
+  await expect(app.bar).toContainText('Passerelle injoignable', { timeout: 2000 });
+  await context.setOffline(false);
+  await expect(app.bar).toHaveAttribute('data-tone', 'good');
+});
+
+test.describe('on a phone', () => {
+  test.use({ viewport: { width: 390, height: 844 } });
+
+  test('the bar has room for why it is amber or red', async ({ page, simulate }) => {
+    const app = new App(page);
+    const whole = () => app.bar.locator('strong').evaluate((s) => s.getBoundingClientRect().bottom <= (s.parentElement as HTMLElement).getBoundingClientRect().bottom + 1);
+    await app.open('orders');
+    await simulate({ mqtt: false });
+    await expect(app.bar).toContainText('Broker MQTT injoignable');
+    expect(await whole()).toBe(true);
+    await simulate({ refusing: true });
+    await expect(app.bar).toHaveAttribute('data-tone', 'bad');
+    expect(await whole()).toBe(true);
+    await simulate({ away: 2 });
+    await expect(app.bar).toContainText('Passerelle injoignable');
+    expect(await whole()).toBe(true);
+  });
+});
+
+test('a minute after midnight last night’s sales are yesterday’s, and fit their column', async ({ page }) => {
+  const app = new App(page);
+  for (const [lang, word] of [['fr', 'hier'], ['en', 'yesterday']] as const) {
+    for (const name of ['dashboard', 'orders', 'payments'] as const) {
+      await page.clock.setFixedTime(CLOCK);
+      await app.open(name);
+      await app.speak(lang);
+      const time = page.locator('td.time').first();
+      await expect(time).toHaveText(/^\d\d:\d\d:\d\d$/);
+      await page.clock.setFixedTime('2026-03-17T00:01:00+01:00');
+      await expect(time).toContainText(word);
+      expect(await time.evaluate((t) => t.scrollWidth <= t.clientWidth), `${name} ${lang}`).toBe(true);
+    }
+  }
+});
+
+test('after an update the page renews itself, once nothing is open', async ({ page, simulate }) => {
+  const orders = new Orders(page);
+  await orders.open('orders');
+  await page.evaluate(() => Object.assign(window, { here: true }));
+  const here = () => page.evaluate(() => 'here' in window);
+  await orders.rows().first().getByRole('button').click();
+  await simulate({ version: '0.4.0' });
+  await expect(orders.toasts).toContainText('se renouvelle');
+  // The clock that would do it has ticked.
+  await page.clock.setFixedTime('2026-03-16T15:41:00Z');
+  await expect(page.locator('header time')).toHaveText('16:41');
+  expect(await here()).toBe(true);
+  await orders.rows().first().getByRole('button').click();
+  await expect.poll(here).toBe(false);
+  await expect(orders.rows()).toHaveCount(50);
+});
+
+test('a part of the page that the gateway no longer has is got by loading anew, once', async ({ page }) => {
+  let loads = 0;
+  page.on('load', () => (loads += 1));
+  let missing = true;
+  await page.route('**/assets/chartjs-*.js', (route) => {
+    const answer = missing ? route.fulfill({ status: 404 }) : route.continue();
+    missing = false;
+    return answer;
+  });
+  await new App(page).open('dashboard');
+  await expect.poll(() => loads).toBe(2);
+  // Chart.js gives a canvas its style when it draws.
+  await expect(page.locator('canvas').first()).toHaveAttribute('style', /block/);
+});
+
+test('the bar is read out when its kind changes, not with each number', async ({ page, request }) => {
+  const app = new App(page);
+  await app.open('orders');
+  const spoken = page.locator('.top [role=status]');
+  await request.post('/api/demo/kafka', { data: { up: false } });
+  await expect(spoken).toContainText('Hors ligne');
+  const first = await spoken.innerText();
+  for (let i = 0; i < 3; i += 1) await request.post('/api/orders', { data: {} });
+  await expect(app.bar).toContainText('3 événements');
+  expect(await spoken.innerText()).toBe(first);
 });
 
 test('two tabs see the same', async ({ page, context, simulate }) => {

@@ -1,22 +1,22 @@
 /** "Auto-generate" belongs to the tab, not to a page: it goes on when another page is opened, and ends with the tab. */
 import { api } from './api/http';
-import { reason } from './failure';
+import { notStored } from './failure';
 import { i18n } from './i18n/i18n.svelte';
 import { toasts } from './toasts.svelte';
 
-const EVERY_MS = 2000;
-
 class AutoGenerate {
   running = $state(false);
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #metronome: Worker | undefined;
   #failing = false;
 
   toggle(): void {
     this.running = !this.running;
-    clearInterval(this.#timer);
+    this.#metronome?.terminate();
+    this.#metronome = undefined;
     if (!this.running) return;
     this.#failing = false;
-    this.#timer = setInterval(() => void this.#one(), EVERY_MS);
+    this.#metronome = new Worker(new URL('./metronome.worker.ts', import.meta.url), { type: 'module' });
+    this.#metronome.onmessage = () => void this.#one();
     void this.#one();
   }
 
@@ -26,7 +26,7 @@ class AutoGenerate {
       this.#failing = false;
     } catch (error) {
       // Said once, not every two seconds: the bar at the top says it all along.
-      if (!this.#failing) toasts.say('bad', `${i18n.m.orders.notCreated}. ${reason(error, i18n.m)}`);
+      if (!this.#failing) toasts.failed(notStored(error, i18n.m.orders.notCreated, i18n.m));
       this.#failing = true;
     }
   }

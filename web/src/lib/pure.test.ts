@@ -4,6 +4,7 @@ import { asHex, asText, fromBase64 } from './bytes';
 import { en } from './i18n/en';
 import { formatsOf } from './i18n/format';
 import { fr } from './i18n/fr';
+import { shortId } from './id';
 
 const plain = (s: string) => s.replace(/[\u00a0\u202f]/g, ' ');
 
@@ -12,6 +13,12 @@ describe('amounts that people type', () => {
     expect(amountOf('12,50')).toBe(12.5);
     expect(amountOf('12.5')).toBe(12.5);
     expect(amountOf('1 204,05 €')).toBe(1204.05);
+  });
+
+  it('have the decimals of their currency', () => {
+    expect(amountOf('1 204 ¥', 0)).toBe(1204);
+    expect(amountOf('12.50', 0)).toBeNull();
+    expect(amountOf('12.505', 3)).toBe(12.505);
   });
 
   it('refuse what is none', () => {
@@ -28,11 +35,31 @@ describe('formats', () => {
     expect(plain(formatsOf('en-GB').bytes(91))).toBe('91 B');
   });
 
+  it('know a currency’s symbol and decimals', () => {
+    const { symbol, decimals, typed } = formatsOf('fr-FR');
+    expect([symbol('EUR'), decimals('EUR'), typed(1204.5, 'EUR')]).toEqual(['€', 2, '1204,50']);
+    expect([decimals('JPY'), typed(1204, 'JPY')]).toEqual([0, '1204']);
+    expect([symbol('??'), decimals('??')]).toEqual(['??', 2]);
+  });
+
   it('say how long in two units', () => {
     const { lasting } = formatsOf('en-GB');
     expect(lasting(0)).toBe('0 secs');
     expect(lasting(3_600_000 * 26)).toContain('2 hrs');
     expect(lasting(65_000)).toMatch(/^1 min/);
+  });
+
+  it('say of a moment what day it was, by the day that it is', () => {
+    let now = new Date(2026, 2, 15, 23, 59);
+    const fr = formatsOf('fr-FR', () => now);
+    const en = formatsOf('en-GB', () => now);
+    const sold = new Date(2026, 2, 15, 23, 58).toISOString();
+    expect(fr.moment(sold)).toBe('23:58:00');
+    now = new Date(2026, 2, 16, 0, 1);
+    expect(fr.moment(sold)).toBe('hier 23:58');
+    expect(en.moment(sold)).toBe('yesterday 23:58');
+    now = new Date(2026, 2, 17, 0, 1);
+    expect(fr.moment(sold)).toBe('15/03 23:58');
   });
 
   it('survive a currency that does not exist and a date that is none', () => {
@@ -48,6 +75,13 @@ describe('the two languages', () => {
 
   it('have the same texts', () => {
     expect(keys(fr)).toEqual(keys(en));
+  });
+});
+
+describe('an id', () => {
+  it('is cut where it is long and random, and left whole where somebody chose it', () => {
+    expect(shortId('o-0123456789abcdef0123456789abcdef')).toBe('o-01234567');
+    expect(shortId('commande-2026-117')).toBe('commande-2026-117');
   });
 });
 

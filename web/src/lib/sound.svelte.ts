@@ -11,14 +11,14 @@ class Sound {
 
   constructor() {
     // Browsers allow sound only after a gesture; before it, making a context would only earn a warning.
-    addEventListener('pointerdown', () => this.#wake());
-    addEventListener('keydown', () => this.#wake());
+    // On a touch screen the gesture counts when the finger leaves.
+    for (const gesture of ['pointerup', 'click', 'keydown']) addEventListener(gesture, () => void this.#wake());
   }
 
   toggle(): void {
     this.on = !this.on;
     remember('sound', this.on ? 'on' : 'off');
-    if (this.on) this.payment(true);
+    void this.#wake()?.then(() => this.payment(true));
   }
 
   payment(success: boolean): void {
@@ -31,10 +31,10 @@ class Sound {
     note(context, second, 0.09);
   }
 
-  #wake(): void {
-    if (!this.on) return;
+  #wake(): Promise<void> | undefined {
+    if (!this.on) return undefined;
     this.#context ??= new AudioContext();
-    if (this.#context.state === 'suspended') void this.#context.resume();
+    return this.#context.state === 'suspended' ? this.#context.resume() : Promise.resolve();
   }
 }
 

@@ -9,6 +9,15 @@ export class Refusal extends Error {
     super(problem?.detail ?? 'The gateway was not reached');
     this.problem = problem;
   }
+
+  /**
+   * Whether nothing was done. Without an answer that is not known: it may be the answer that was lost, not the request. Nor with
+   * one that says that the gateway failed, except where it says that it could not write.
+   */
+  get certain(): boolean {
+    if (this.problem === null) return false;
+    return this.problem.status < 500 || (this.problem.status === 503 && !this.problem.detail.startsWith('the journal could not be read'));
+  }
 }
 
 /** Longer than the gateway takes for anything; without it a page waits for ever on a dead link. */
@@ -29,8 +38,16 @@ async function request(path: string, body?: unknown): Promise<Response> {
   throw new Refusal(problem ?? { type: 'about:blank', title: response.statusText, status: response.status, detail: response.statusText });
 }
 
-const get = async <T>(path: string): Promise<T> => (await request(path)).json() as Promise<T>;
-const post = async <T>(path: string, body: unknown): Promise<T> => (await request(path, body)).json() as Promise<T>;
+/** An answer that breaks off in the middle is none. */
+const read = async <T>(response: Response): Promise<T> => {
+  try {
+    return (await response.json()) as T;
+  } catch {
+    throw new Refusal(null);
+  }
+};
+const get = async <T>(path: string): Promise<T> => read(await request(path));
+const post = async <T>(path: string, body: unknown): Promise<T> => read(await request(path, body));
 
 export const api = {
   createOrder: () => post<Order>('/api/orders', {}),

@@ -1,17 +1,29 @@
 /** Amounts, dates and numbers in the reader's language and time zone. */
 import { once } from './once';
 
+/** Intl throws at a currency that is none. */
+function attempt<T>(get: () => T): T | undefined {
+  try {
+    return get();
+  } catch {
+    return undefined;
+  }
+}
+
 export type Formats = ReturnType<typeof formatsOf>;
 
-export function formatsOf(locale: string) {
+/** `today`: what is the present day; where it is reactive, "yesterday" is so, too. */
+export function formatsOf(locale: string, today = () => new Date()) {
   const number = once(() => new Intl.NumberFormat(locale));
   const decimal = once(() => new Intl.NumberFormat(locale, { maximumFractionDigits: 1, minimumFractionDigits: 0 }));
   const percent = once(() => new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 1 }));
   const change = once(() => new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0, signDisplay: 'exceptZero' }));
+  const signed = once(() => new Intl.NumberFormat(locale, { maximumFractionDigits: 0, signDisplay: 'exceptZero' }));
   const time = once(() => new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' }));
   const clock = once(() => new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }));
   const day = once(() => new Intl.DateTimeFormat(locale, { weekday: 'short', day: 'numeric', month: 'short' }));
-  const today = once(() => new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long' }));
+  const short = once(() => new Intl.DateTimeFormat(locale, { day: '2-digit', month: '2-digit' }));
+  const relative = once(() => new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }));
   const hour = once(() => new Intl.DateTimeFormat(locale, { hour: 'numeric', hourCycle: 'h23' }));
   const list = once(() => new Intl.ListFormat(locale, { type: 'unit', style: 'narrow' }));
   const money = new Map<string, Intl.NumberFormat>();
@@ -38,6 +50,7 @@ export function formatsOf(locale: string) {
     /** Of a ratio: 0.5 is 50 %. */
     percent: (ratio: number) => percent().format(ratio),
     change: (ratio: number) => change().format(ratio),
+    signed: (n: number) => signed().format(n),
     /** A foreign event may carry no currency, or one that Intl refuses: the shop's own is the best guess. */
     money: (amount: number, currency = 'EUR') => {
       try {
@@ -46,14 +59,24 @@ export function formatsOf(locale: string) {
         return `${number().format(amount)} ${currency}`;
       }
     },
+    signedMoney: (amount: number, currency = 'EUR') => (amount > 0 ? '+' : '') + moneyOf(currency).format(amount),
+    symbol: (currency: string) => attempt(() => moneyOf(currency).formatToParts(0).find((part) => part.type === 'currency')?.value) ?? currency,
+    decimals: (currency: string) => attempt(() => moneyOf(currency).resolvedOptions().maximumFractionDigits) ?? 2,
+    /** As people type an amount: no symbol, no groups. */
+    typed: (amount: number, currency: string) => {
+      const digits = attempt(() => moneyOf(currency).resolvedOptions().maximumFractionDigits) ?? 2;
+      return new Intl.NumberFormat(locale, { useGrouping: false, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount);
+    },
     clock: (at: Date) => clock().format(at),
-    today: (at: Date) => today().format(at),
     hour: (at: Date) => hour().format(at),
-    /** Today's as a time, older ones with their day. Empty for what is no date. */
-    moment: (iso: string, now = new Date()) => {
+    /** "16:39:58", "yesterday 23:58", "15/03 23:58": as short as a column is narrow. Empty for what is no date. */
+    moment: (iso: string) => {
       const at = new Date(iso);
       if (Number.isNaN(at.getTime())) return '';
-      return sameDay(at, now) ? time().format(at) : `${day().format(at)} ${clock().format(at)}`;
+      const now = today();
+      if (sameDay(at, now)) return time().format(at);
+      const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
+      return `${sameDay(at, yesterday) ? relative().format(-1, 'day') : short().format(at)} ${clock().format(at)}`;
     },
     /** A calendar day (YYYY-MM-DD) is no instant: it must not shift with the time zone. */
     day: (date: string) => {

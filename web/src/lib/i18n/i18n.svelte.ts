@@ -1,3 +1,4 @@
+import { now } from '../now.svelte';
 import { remember, remembered } from '../remembered';
 import { en, type Messages } from './en';
 import { formatsOf, type Formats } from './format';
@@ -22,7 +23,7 @@ class I18n {
   /** The browser's own region where it fits: a Belgian or a Canadian writes numbers differently. */
   readonly locale = $derived(navigator.languages.find((tag) => tag.toLowerCase().startsWith(`${this.lang}-`)) ?? fallback[this.lang]);
   readonly m: Messages = $derived(messages[this.lang]);
-  readonly f: Formats = $derived(formatsOf(this.locale));
+  readonly f: Formats = $derived(formatsOf(this.locale, () => new Date(now.day)));
 
   choose(lang: Lang): void {
     this.lang = lang;

@@ -1,4 +1,5 @@
 /** Whether the gateway is reached, and since when not. Feeds the store from the socket. */
+import { now } from '../now.svelte';
 import { openSocket } from './socket';
 import { live } from './store.svelte';
 
@@ -8,6 +9,8 @@ class Connection {
   contact = $state<Contact>('connecting');
   /** When the contact was lost, or when the first attempt began. */
   since = $state(Date.now());
+  /** Until when what is shown is known to hold: durations must not go on where nobody looks. */
+  readonly asOf = $derived(this.contact === 'live' ? now.at : new Date(this.since));
 
   open(): () => void {
     const lost = () => {
@@ -16,8 +19,10 @@ class Connection {
       this.since = Date.now();
     };
     const socket = openSocket({
-      changed: (change) => live.apply(change),
-      connected: () => {
+      changed: (change) => {
+        live.apply(change);
+        // A connection alone shows nothing: there is contact once what is shown is what the gateway says.
+        if (change.type !== 'snapshot') return;
         this.contact = 'live';
         this.since = Date.now();
       },
@@ -27,9 +32,16 @@ class Connection {
     const retry = () => {
       if (!socket.connected) socket.connect();
     };
+    // A cable that is pulled closes no connection. Whether the gateway is reached all the same, as on its own screen, a new one shows.
+    const unplugged = () => {
+      lost();
+      socket.disconnect().connect();
+    };
+    addEventListener('offline', unplugged);
     addEventListener('online', retry);
     document.addEventListener('visibilitychange', retry);
     return () => {
+      removeEventListener('offline', unplugged);
       removeEventListener('online', retry);
       document.removeEventListener('visibilitychange', retry);
       socket.close();

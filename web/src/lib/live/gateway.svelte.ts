@@ -40,7 +40,7 @@ export function watchGateway() {
 
   const backlog = $derived.by(() => {
     const last = asked.at(-1);
-    const latest = Date.now();
+    const latest = connection.asOf.getTime();
     const points = asked.filter((p) => latest - Date.parse(p.at) <= HOUR_MS);
     if (status && (!last || Date.parse(last.at) < latest)) points.push({ at: isoOf(latest), pending: status.journal.pending });
     return points;

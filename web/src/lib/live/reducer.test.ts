@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Batch, InitialData, Order, Payment } from '../api/types';
-import { asActivity, nothing, reduce, SHOWN, type Shown } from './reducer';
+import type { Batch, GatewayStatus, InitialData, Order, Payment } from '../api/types';
+import { asActivity, followOrders, nothing, reduce, SHOWN, type Shown } from './reducer';
 
 const order = (n: number, more: Partial<Order> = {}): Order => ({
   order_id: `o-${n}`, customer_name: 'Camille Martin', product: 'Thé', lines: [], amount: 8.9, currency: 'EUR', status: 'Pending', timestamp: new Date(1_700_000_000_000 + n * 1000).toISOString(),
@@ -92,6 +92,41 @@ describe('confirmations', () => {
   it('leave lists alone that they do not touch', () => {
     const before = after({ orders: [order(1)] });
     expect(reduce(before, { type: 'confirmed', confirmed: { ...confirmed, ce_id: 'other' } }).orders).toBe(before.orders);
+  });
+});
+
+describe('the watermark', () => {
+  const upTo = (watermark: number) => ({ journal: { watermark } }) as GatewayStatus;
+
+  it('marks what is at or below it, in the lists and in the activity, and nothing above', () => {
+    const shown = reduce(after({ orders: [order(1), order(2), order(3)] }), { type: 'gateway', gateway: upTo(2) });
+    expect(shown.orders.map((o) => o.confirmed)).toEqual([false, true, true]);
+    expect(shown.activity.map((a) => a.item.confirmed)).toEqual([false, true, true]);
+  });
+
+  it('marks what comes later and is below it, and leaves the place in Kafka to be told', () => {
+    const shown = after({ gateway: upTo(5) }, { orders: [order(4)] }, { confirmed: [{ kind: 'order', order_id: 'o-4', ce_id: 'paris-1/till-1/7/4', partition: 1, offset: 9 }] });
+    expect(shown.orders[0]).toMatchObject({ confirmed: true, partition: 1, offset: 9 });
+  });
+
+  it('says nothing of another gateway’s events', () => {
+    const { journal_offset, ...elsewhere } = order(1);
+    expect(journal_offset).toBe(1);
+    expect(after({ orders: [elsewhere], gateway: upTo(9) }).orders[0]?.confirmed).toBe(false);
+  });
+});
+
+describe('a page of older ones', () => {
+  const page = [order(2), order(1)];
+
+  it('follows what happens to its rows, and lets none come in', () => {
+    const now = followOrders(page, { type: 'batch', batch: batch({ orders: [order(1, { status: 'Completed', ce_id: 'later', journal_offset: 7 }), order(9)], gateway: { journal: { watermark: 6 } } as GatewayStatus }) });
+    expect(now.map((o) => [o.order_id, o.status, o.confirmed])).toEqual([['o-2', 'Pending', true], ['o-1', 'Completed', false]]);
+  });
+
+  it('stays the very same if nothing of it changes', () => {
+    expect(followOrders(page, { type: 'item', entry: asActivity.order(order(9)) })).toBe(page);
+    expect(followOrders(page, { type: 'stats', stats })).toBe(page);
   });
 });
 

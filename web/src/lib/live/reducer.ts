@@ -7,6 +7,7 @@
  *   and a page that was away shows what one that stayed shows;
  * - lists are newest first and hold at most `SHOWN` items;
  * - a confirmation marks an item only while it still shows the very event (`ce_id`) that was confirmed;
+ * - the journal's watermark marks as well: all of this gateway at or below it is in Kafka, so rows never contradict the bar;
  * - a snapshot replaces everything: what the gateway does not show any more is not shown here either;
  * - totals come from the gateway's statistics alone, never from counting rows.
  */
@@ -61,21 +62,70 @@ export function reduce(shown: Shown, change: Change): Shown {
     case 'batch':
       return withBatch(shown, change.batch);
     case 'item':
-      return withItems(shown, [change.entry]);
+      return withWatermark(withItems(shown, [change.entry]));
     case 'stats':
       return { ...shown, stats: change.stats };
     case 'gateway':
-      return { ...shown, gateway: change.gateway };
+      return withWatermark({ ...shown, gateway: change.gateway });
     case 'confirmed':
       return withConfirmed(shown, [change.confirmed]);
   }
+}
+
+/**
+ * Rows that are kept beside `Shown`: a page of older ones, or what somebody is reading. None comes to them, but what is there changes
+ * like everything else. The same list if nothing changes.
+ */
+export function follow(kept: readonly Activity[], change: Change): readonly Activity[] {
+  const told = new Map(entriesOf(change).map((entry) => [`${entry.kind} ${entry.id}`, entry.item]));
+  const keyOf = (entry: Activity) => `${entry.kind} ${entry.id}`;
+  const batch = change.type === 'batch' ? change.batch : null;
+  const confirmed = batch?.confirmed ?? (change.type === 'confirmed' ? [change.confirmed] : []);
+  const gateway = batch?.gateway ?? (change.type === 'gateway' ? change.gateway : null);
+  const items = kept.map((entry): Whereabouts => entry.item);
+  const known = kept.some((entry) => told.has(keyOf(entry))) ? kept.map((entry): Whereabouts => keepMark<Whereabouts>(entry.item, told.get(keyOf(entry)) ?? entry.item)) : items;
+  return withEach(kept, items, inKafkaUpTo(gateway?.journal.watermark, markEach(known, confirmed)));
+}
+
+export function followOrders(page: readonly Order[], change: Change): readonly Order[] {
+  const entries = page.map(asActivity.order);
+  const now = follow(entries, change);
+  return now === entries ? page : now.map((entry) => entry.item as Order);
+}
+
+function entriesOf(change: Change): Activity[] {
+  if (change.type === 'item') return [change.entry];
+  const many = change.type === 'batch' ? change.batch : change.type === 'snapshot' ? change.data : null;
+  return many === null ? [] : [...many.orders.map(asActivity.order), ...many.payments.map(asActivity.payment), ...many.deliveries.map(asActivity.delivery)];
+}
+
+const withEach = (entries: readonly Activity[], before: readonly Whereabouts[], now: readonly Whereabouts[]): readonly Activity[] =>
+  now === before ? entries : entries.map((entry, i) => ({ ...entry, item: now[i] }) as Activity);
+
+/** The same list if nothing changes, so that nothing is drawn anew. */
+export function inKafkaUpTo<T extends Whereabouts>(watermark: number | undefined, items: readonly T[]): readonly T[] {
+  const waits = (item: T) => !item.confirmed && item.journal_offset !== undefined && watermark !== undefined && item.journal_offset <= watermark;
+  return items.some(waits) ? items.map((item) => (waits(item) ? { ...item, confirmed: true } : item)) : items;
+}
+
+function withWatermark(shown: Shown): Shown {
+  const watermark = shown.gateway?.journal.watermark;
+  const items = shown.activity.map((entry) => entry.item);
+  const marked = inKafkaUpTo<Whereabouts>(watermark, items);
+  return {
+    ...shown,
+    orders: inKafkaUpTo(watermark, shown.orders),
+    payments: inKafkaUpTo(watermark, shown.payments),
+    deliveries: inKafkaUpTo(watermark, shown.deliveries),
+    activity: withEach(shown.activity, items, marked),
+  };
 }
 
 function fromSnapshot(data: InitialData): Shown {
   const orders = data.orders.slice(0, SHOWN);
   const payments = data.payments.slice(0, SHOWN);
   const deliveries = data.deliveries.slice(0, SHOWN);
-  const all = [...orders.map(asActivity.order), ...payments.map(asActivity.payment), ...deliveries.map(asActivity.delivery)];
+  const all = entriesOf({ type: 'snapshot', data: { ...data, orders, payments, deliveries } });
   return {
     ready: true, orders, payments, deliveries,
     activity: all.sort((a, b) => rowOf(b.item) - rowOf(a.item)).slice(0, SHOWN),
@@ -84,13 +134,8 @@ function fromSnapshot(data: InitialData): Shown {
 }
 
 function withBatch(shown: Shown, batch: Batch): Shown {
-  const entries = [
-    ...batch.orders.map(asActivity.order),
-    ...batch.payments.map(asActivity.payment),
-    ...batch.deliveries.map(asActivity.delivery),
-  ];
-  const next = withConfirmed(withItems(shown, entries), batch.confirmed);
-  return { ...next, stats: batch.stats ?? next.stats, gateway: batch.gateway ?? next.gateway };
+  const next = withConfirmed(withItems(shown, entriesOf({ type: 'batch', batch })), batch.confirmed);
+  return withWatermark({ ...next, stats: batch.stats ?? next.stats, gateway: batch.gateway ?? next.gateway });
 }
 
 /** The gateway leaves it out only where it is not known yet: of what was stored this moment. */
@@ -135,19 +180,22 @@ function keepMark<T extends Whereabouts>(old: T, now: T): T {
 
 function withConfirmed(shown: Shown, confirmed: readonly Confirmed[]): Shown {
   if (confirmed.length === 0) return shown;
-  const byEvent = new Map(confirmed.map((c) => [c.ce_id, c]));
-  const mark = <T extends Whereabouts>(item: T): T => {
-    const at = byEvent.get(item.ce_id);
-    return at && item.partition === undefined ? { ...item, confirmed: true, partition: at.partition, offset: at.offset } : item;
-  };
-  const markAll = <T extends Whereabouts>(items: readonly T[]) => (items.some((i) => byEvent.has(i.ce_id)) ? items.map(mark) : items);
+  const items = shown.activity.map((entry) => entry.item);
+  const marked = markEach<Whereabouts>(items, confirmed);
   return {
     ...shown,
-    orders: markAll(shown.orders),
-    payments: markAll(shown.payments),
-    deliveries: markAll(shown.deliveries),
-    activity: shown.activity.some((e) => byEvent.has(e.item.ce_id))
-      ? shown.activity.map((e) => (byEvent.has(e.item.ce_id) ? ({ ...e, item: mark<Whereabouts>(e.item) } as Activity) : e))
-      : shown.activity,
+    orders: markEach(shown.orders, confirmed),
+    payments: markEach(shown.payments, confirmed),
+    deliveries: markEach(shown.deliveries, confirmed),
+    activity: withEach(shown.activity, items, marked),
   };
+}
+
+function markEach<T extends Whereabouts>(items: readonly T[], confirmed: readonly Confirmed[]): readonly T[] {
+  const byEvent = new Map(confirmed.map((c) => [c.ce_id, c]));
+  if (!items.some((item) => byEvent.has(item.ce_id))) return items;
+  return items.map((item) => {
+    const at = byEvent.get(item.ce_id);
+    return at && item.partition === undefined ? { ...item, confirmed: true, partition: at.partition, offset: at.offset } : item;
+  });
 }

@@ -5,7 +5,6 @@ import { asActivity, type Change } from './reducer';
 
 export type Listener = {
   changed: (change: Change) => void;
-  connected: () => void;
   lost: () => void;
 };
 
@@ -20,7 +19,6 @@ export function openSocket(listener: Listener): Socket {
     // What was missed is in the snapshot that begins every connection: pages show the newest only.
     auth: { batch: true } satisfies Auth,
   });
-  socket.on('connect', listener.connected);
   socket.on('disconnect', (reason) => {
     listener.lost();
     // The client does not reconnect by itself when the server said goodbye, which a gateway does that stops.

@@ -11,6 +11,7 @@ class Live {
   /** Raw: the reducer makes new values, so deep proxies would only cost time under load. */
   shown = $state.raw<Shown>(nothing);
   readonly #paid = new Set<(payments: Payment[]) => void>();
+  readonly #followers = new Set<(change: Change) => void>();
 
   #next: Shown = nothing;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -20,6 +21,7 @@ class Live {
     const before = this.#next;
     this.#next = reduce(before, change);
     const arrived = newPayments(before, change);
+    for (const tell of this.#followers) tell(change);
     if (arrived.length > 0) for (const tell of this.#paid) tell(arrived);
     if (this.#timer !== undefined) return;
     const wait = this.#notBefore - performance.now();
@@ -34,6 +36,12 @@ class Live {
     flushSync(() => (this.shown = this.#next));
     const cost = performance.now() - begun;
     this.#notBefore = cost < CHEAP_MS ? 0 : performance.now() + Math.min(MOST_WAIT_MS, cost * SHARE);
+  }
+
+  /** Tells of every change, for what is shown beside `shown`. Returns how to stop. */
+  follow(tell: (change: Change) => void): () => void {
+    this.#followers.add(tell);
+    return () => this.#followers.delete(tell);
   }
 
   /** Tells of payments that come live, not of those in a snapshot. Returns how to stop. */

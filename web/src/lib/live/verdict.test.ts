@@ -11,7 +11,7 @@ const status = (more: Partial<GatewayStatus> & { pending?: number; refusing?: bo
   journal: { events: 0, pending: more.pending ?? 0, oldest_pending: null, bytes: 0, max_bytes: 1, refusing: more.refusing ?? false, first_offset: 0, last_offset: 0, watermark: 0, duplicates: 0 },
   ...more,
 });
-const say = (gateway: GatewayStatus | null, contact: 'live' | 'lost' | 'connecting' = 'live', m = en) => verdict({ contact, since: '14:03', gateway, moment: (iso) => iso.slice(11, 16) }, m);
+const say = (gateway: GatewayStatus | null, contact: 'live' | 'lost' | 'connecting' = 'live', m = en, slow = true) => verdict({ slow, contact, since: '14:03', gateway, moment: (iso) => iso.slice(11, 16) }, m);
 
 describe('the bar', () => {
   it('says how many events are safe while Kafka is away', () => {
@@ -34,7 +34,11 @@ describe('the bar', () => {
     expect(say(status({ kafka: down, refusing: true, pending: 9 }))).toMatchObject({ tone: 'bad', text: en.bar.refusing });
   });
 
-  it('is not content while something is on its way', () => {
+  it('does not speak of what is on its way for a moment only', () => {
+    expect(say(status({ pending: 3 }), 'live', en, false).text).toBe(en.bar.up);
+  });
+
+  it('is not content while something is on its way for longer', () => {
     expect(say(status({ pending: 3 })).text).toBe('Kafka is reached: 3 events on their way');
     expect(say(status()).text).toBe('Kafka is reached: every event is in it');
   });
@@ -42,7 +46,8 @@ describe('the bar', () => {
   it('knows a Kafka that is not set up, a stuck bridge, and tills that are cut off', () => {
     expect(say(status({ kafka: { ...up, state: 'off' }, pending: 5 })).text).toBe('No Kafka is set up: 5 events are stored here');
     expect(say(status({ bridge: down, pending: 2 })).tone).toBe('wait');
-    expect(say(status({ mqtt: down })).more).toContain(en.bar.mqtt);
+    expect(say(status({ mqtt: down }))).toMatchObject({ tone: 'wait', text: en.bar.mqtt, more: [en.bar.up, 'since 14:00'] });
+    expect(say(status({ mqtt: down, kafka: down })).more[0]).toBe(en.bar.mqtt);
   });
 
   it('waits quietly for the first contact', () => {

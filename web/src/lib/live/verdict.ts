@@ -5,21 +5,23 @@ import type { Contact } from './connection.svelte';
 
 export type Verdict = { tone: 'quiet' | 'good' | 'wait' | 'bad'; text: string; more: string[] };
 
-type Known = { contact: Contact; since: string; gateway: GatewayStatus | null; moment: (iso: string) => string };
+type Known = { contact: Contact; since: string; gateway: GatewayStatus | null; moment: (iso: string) => string; slow: boolean };
 
 /** The worst comes first: what the page does not know, then what is not accepted, then what is not sent. */
-export function verdict({ contact, since, gateway, moment }: Known, m: Messages): Verdict {
+export function verdict({ contact, since, gateway, moment, slow }: Known, m: Messages): Verdict {
   const said = (tone: Verdict['tone'], text: string, ...more: string[]): Verdict => ({ tone, text, more });
-  if (contact === 'lost') return said('bad', m.bar.lost(since));
+  if (contact === 'lost') return said('bad', m.bar.lost(since), m.bar.keep, m.bar.again);
   if (gateway === null) return said('quiet', m.bar.connecting);
 
   const { journal, kafka, bridge, mqtt } = gateway;
   const pending = journal.pending;
+  const reached = slow && pending > 0 ? m.bar.sending(pending) : m.bar.up;
   const tills = mqtt.state === 'down' ? [m.bar.mqtt] : [];
-  if (journal.refusing) return said('bad', m.bar.refusing, m.bar.full(pending), ...tills);
+  if (journal.refusing) return said('bad', m.bar.refusing, m.bar.keep, m.bar.full(pending), ...tills);
   if (kafka.state === 'off') return said('wait', m.bar.off(pending), ...tills);
-  if (kafka.state === 'down') return said('wait', m.bar.offline(pending), m.bar.since(moment(kafka.since)), ...tills);
-  if (bridge.state === 'down') return said('wait', m.bar.stuck(pending), m.bar.since(moment(bridge.since)), ...tills);
-  if (tills.length > 0) return said('wait', pending > 0 ? m.bar.sending(pending) : m.bar.up, ...tills);
-  return said('good', pending > 0 ? m.bar.sending(pending) : m.bar.up);
+  if (kafka.state === 'down') return said('wait', m.bar.offline(pending), ...tills, m.bar.since(moment(kafka.since)));
+  if (bridge.state === 'down') return said('wait', m.bar.stuck(pending), ...tills, m.bar.since(moment(bridge.since)));
+  // What is wrong leads: on a phone there is room for little more.
+  if (mqtt.state === 'down') return said('wait', m.bar.mqtt, reached, m.bar.since(moment(mqtt.since)));
+  return said('good', reached);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Hour } from '../api/types';
-import { change, twoDays } from './days';
+import { change, successRate, twoDays } from './days';
 
 const at = (day: number, hour: number, orders: number, revenue = 0): Hour => ({
   hour: new Date(2026, 2, day, hour).toISOString(), orders, success_payments: orders, failed_payments: 0, deliveries: 0, revenue,
@@ -32,10 +32,31 @@ describe('two days', () => {
   });
 });
 
+describe('the success rate', () => {
+  const counts = (good: number, bad: number) => ({ orders: 0, success_payments: good, failed_payments: bad, deliveries: 0, revenue: 0 });
+
+  it('is of the very counts it stands beside', () => {
+    expect(successRate(counts(145, 11))).toBeCloseTo(0.9295, 4);
+    expect(successRate(counts(0, 3))).toBe(0);
+  });
+
+  it('is nothing before the first payment', () => {
+    expect(successRate(counts(0, 0))).toBeNull();
+  });
+});
+
 describe('a change', () => {
   it('is a ratio, or nothing to compare with', () => {
-    expect(change(15, 10)).toBeCloseTo(0.5);
-    expect(change(5, 10)).toBeCloseTo(-0.5);
-    expect(change(5, 0)).toBeNull();
+    expect(change(15, 10)).toEqual({ kind: 'ratio', value: 0.5 });
+    expect(change(5, 10)).toEqual({ kind: 'ratio', value: -0.5 });
+    expect(change(10, 10)).toEqual({ kind: 'same' });
+    expect(change(5, 0)).toEqual({ kind: 'nothing' });
+  });
+
+  it('is a difference while there was little: early in a day percentages are absurd', () => {
+    expect(change(12, 1)).toEqual({ kind: 'difference', value: 11 });
+    expect(change(2, 1.8)).toEqual({ kind: 'same' });
+    expect(change(900, 75, 2)).toEqual({ kind: 'difference', value: 825 });
+    expect(change(150, 75, 9)).toEqual({ kind: 'ratio', value: 1 });
   });
 });

@@ -47,7 +47,21 @@ export function twoDays(hours: readonly Hour[], now: Date): TwoDays {
   return { today, yesterday, yesterdayByNow, hour };
 }
 
-/** 0.12 is 12 % more; `null` if there is nothing to compare with. */
-export function change(now: number, before: number): number | null {
-  return before > 0 ? (now - before) / before : null;
+/** Of the payments counted here, how many succeeded, 0 to 1; `null` before the first. */
+export function successRate({ success_payments: good, failed_payments: bad }: Counts): number | null {
+  return good + bad === 0 ? null : good / (good + bad);
+}
+
+export type Change = { kind: 'nothing' | 'same' } | { kind: 'ratio' | 'difference'; value: number };
+
+/** Fewer events than this make no percentage: 12 after 1 is "11 more", not "+1,100 %". */
+const FEW = 5;
+
+/** `events`: how many the figure of yesterday rests on. A ratio of 0.12 is 12 % more. */
+export function change(now: number, before: number, events = before): Change {
+  if (before <= 0) return { kind: 'nothing' };
+  const ratio = (now - before) / before;
+  const value = events < FEW ? Math.round(now - before) : ratio;
+  if (Math.abs(ratio) < 0.005 || value === 0) return { kind: 'same' };
+  return { kind: events < FEW ? 'difference' : 'ratio', value };
 }

@@ -1,0 +1,22 @@
+import { describe, expect, it } from 'vitest';
+import type { Device, GatewayStatus } from './api/types';
+import { worries } from './health';
+import { en } from './i18n/en';
+
+const up = { state: 'up', since: '' } as const;
+const status = (more: object = {}) => ({ mqtt: up, kafka: up, bridge: up, dead_letters: 0, journal: { refusing: false, pending: 2 }, ...more }) as GatewayStatus;
+const till = (missing: [number, number][]) => ({ device: 'till-3', missing }) as unknown as Device;
+
+describe('is anything wrong?', () => {
+  it('no, while all is up and nothing is missing', () => {
+    expect(worries(status(), [till([])], [], en)).toEqual([]);
+    expect(worries(status({ kafka: { ...up, state: 'off' }, bridge: { ...up, state: 'off' } }), [], [], en)).toEqual([]);
+  });
+
+  it('yes: what is lost comes before what is late', () => {
+    const found = worries(status({ kafka: { ...up, state: 'down' }, bridge: { ...up, state: 'down' }, dead_letters: 1 }), [till([[1, 2]])], [], en);
+    expect(found.map((worry) => worry.tone)).toEqual(['bad', 'wait', 'wait']);
+    expect(found[0]?.text).toContain('till-3');
+    expect(found[1]?.text).toBe(en.bar.offline(2));
+  });
+});

@@ -1,0 +1,19 @@
+/** Is anything wrong? What a person would have to look at, the worst first, as one short list. */
+import type { Device, GatewayStatus, SettingsProblem } from './api/types';
+import type { Messages } from './i18n/en';
+
+export type Worry = { tone: 'bad' | 'wait'; text: string };
+
+export function worries(status: GatewayStatus, devices: readonly Device[], settings: readonly SettingsProblem[], m: Messages): Worry[] {
+  const gaps = devices.filter((device) => device.missing.length > 0).map((device) => device.device);
+  const found: (Worry | false)[] = [
+    status.journal.refusing && { tone: 'bad', text: m.bar.refusing },
+    gaps.length > 0 && { tone: 'bad', text: m.health.missing(gaps.slice(0, 3).join(', ') + (gaps.length > 3 ? ', …' : '')) },
+    settings.length > 0 && { tone: 'bad', text: m.gateway.settings },
+    status.mqtt.state === 'down' && { tone: 'wait', text: m.bar.mqtt },
+    status.kafka.state === 'down' && { tone: 'wait', text: m.bar.offline(status.journal.pending) },
+    status.kafka.state === 'up' && status.bridge.state === 'down' && { tone: 'wait', text: m.bar.stuck(status.journal.pending) },
+    status.dead_letters > 0 && { tone: 'wait', text: m.health.dead(status.dead_letters) },
+  ];
+  return found.filter((one) => one !== false);
+}
