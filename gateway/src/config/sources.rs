@@ -59,16 +59,30 @@ impl Provider for Environment {
 
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {
         let variables = Self::variables();
-        let texts = variables.iter().filter(|(key, text)| {
-            key == PASSWORD
-                || key.as_str().starts_with(PROPERTIES)
-                || TEXTS.contains(&key.as_str()) && !text.starts_with('"')
-        });
-        let texts = texts.map(|(key, text)| (key.to_string(), text));
-        let merged = texts.fold(Figment::from(variables.clone()), |merged, (key, text)| {
-            merged.merge((key, text))
-        });
-        merged.data()
+        let mut data = variables.data()?;
+        for settings in data.values_mut() {
+            for (key, text) in variables.iter() {
+                let key = key.as_str();
+                let is_text = TEXTS.contains(&key) && !text.starts_with('"');
+                if is_text || key == PASSWORD || key.starts_with(PROPERTIES) {
+                    replace(settings, key, text);
+                }
+            }
+        }
+        Ok(data)
+    }
+}
+
+fn replace(settings: &mut Dict, key: &str, text: String) {
+    match key.split_once('.') {
+        None => {
+            settings.insert(key.to_owned(), Value::from(text));
+        }
+        Some((section, key)) => {
+            if let Some(Value::Dict(_, settings)) = settings.get_mut(section) {
+                replace(settings, key, text);
+            }
+        }
     }
 }
 
