@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::{Kafka, MqttProbe, Reader, within};
 use comptoir_wire as wire;
+use rand::RngExt;
 use serde_json::{Value, json};
 
 use crate::shop::{LATER, SOON, STORE, Shop};
@@ -121,7 +122,11 @@ async fn a_dead_letter_that_is_too_large_for_its_kafka_is_cut_and_holds_nothing_
         kafka.create_topics(&[(&shop.topic("dead-letters"), 1)]).await?;
         let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
         let topic = format!("pos/{STORE}/till-1/payments");
-        probe.publish(&topic, vec![0xa5; LARGE]).await?;
+        // Nothing that compression would make small.
+        let mut large = vec![0; LARGE];
+        rand::rng().fill(&mut large[..]);
+        large[0] = 0xa5;
+        probe.publish(&topic, large).await?;
         // They are behind it in the same transaction.
         let count = 2_500;
         probe
