@@ -101,8 +101,8 @@ impl Relay {
         let (parent, shared) = self.journal.parent().unwrap_or_default();
         let from = self.journal.read_from();
         // On another thread, which may be left behind.
-        let read = runtime
-            .spawn_blocking(move || watermark::read(&settings, [&uuid, &parent], from, PATIENCE * 2));
+        let read =
+            runtime.spawn_blocking(move || watermark::read(&settings, [&uuid, &parent], from, PATIENCE * 2));
         let Some(Ok(read)) = runtime.block_on(unless(stop, read)) else {
             // Stopped. Or a panic there, and then the gateway ends.
             return Ok(());
