@@ -310,6 +310,9 @@ test.describe('gateway', () => {
     await gateway.kafkaDown().click();
     await expect(gateway.bar).toContainText('Hors ligne');
     await expect(gateway.link('Kafka')).toHaveAttribute('data-state', 'down');
+    await expect(page.getByTestId('health')).toContainText('Hors ligne');
+    await page.getByRole('button', { name: 'Partitions de orders' }).click();
+    await expect(page.locator('[data-partition^=orders]')).toHaveCount(3);
     await page.request.post('/api/orders', { data: {} });
     await page.request.post('/api/orders', { data: {} });
     await expect(gateway.bar).toContainText(/\d+ événements sont en sûreté ici et seront envoyés/);
@@ -348,6 +351,7 @@ test.describe('gateway', () => {
     await letter.getByRole('button', { name: 'Réessayer' }).click();
     await expect(gateway.toasts).toContainText('Elle a pu être décodée');
     await expect(letter).toContainText('réessayée');
+    await expect(page.getByTestId('health')).toContainText('2 lettres mortes');
     await gateway.deadLetter(3).getByRole('button', { name: 'Réessayer' }).click();
     await expect(gateway.toasts).toContainText('Elle ne peut toujours pas être décodée');
   });

@@ -9,12 +9,12 @@ const till = (missing: [number, number][]) => ({ device: 'till-3', missing }) as
 
 describe('is anything wrong?', () => {
   it('no, while all is up and nothing is missing', () => {
-    expect(worries(status(), [till([])], [], en)).toEqual([]);
-    expect(worries(status({ kafka: { ...up, state: 'off' }, bridge: { ...up, state: 'off' } }), [], [], en)).toEqual([]);
+    expect(worries(status({ dead_letters: 3 }), [till([])], [], 0, en)).toEqual([]);
+    expect(worries(status({ kafka: { ...up, state: 'off' }, bridge: { ...up, state: 'off' } }), [], [], 0, en)).toEqual([]);
   });
 
   it('yes: what is lost comes before what is late', () => {
-    const found = worries(status({ kafka: { ...up, state: 'down' }, bridge: { ...up, state: 'down' }, dead_letters: 1 }), [till([[1, 2]])], [], en);
+    const found = worries(status({ kafka: { ...up, state: 'down' }, bridge: { ...up, state: 'down' }, dead_letters: 1 }), [till([[1, 2]])], [], 1, en);
     expect(found.map((worry) => worry.tone)).toEqual(['bad', 'wait', 'wait']);
     expect(found[0]?.text).toContain('till-3');
     expect(found[1]?.text).toBe(en.bar.offline(2));

@@ -4,7 +4,8 @@ import type { Messages } from './i18n/en';
 
 export type Worry = { tone: 'bad' | 'wait'; text: string };
 
-export function worries(status: GatewayStatus, devices: readonly Device[], settings: readonly SettingsProblem[], m: Messages): Worry[] {
+/** `deadLetters`: those that were not taken in since; the gateway's count is of all that it keeps. */
+export function worries(status: GatewayStatus, devices: readonly Device[], settings: readonly SettingsProblem[], deadLetters: number, m: Messages): Worry[] {
   const gaps = devices.filter((device) => device.missing.length > 0).map((device) => device.device);
   const found: (Worry | false)[] = [
     status.journal.refusing && { tone: 'bad', text: m.bar.refusing },
@@ -13,7 +14,7 @@ export function worries(status: GatewayStatus, devices: readonly Device[], setti
     status.mqtt.state === 'down' && { tone: 'wait', text: m.bar.mqtt },
     status.kafka.state === 'down' && { tone: 'wait', text: m.bar.offline(status.journal.pending) },
     status.kafka.state === 'up' && status.bridge.state === 'down' && { tone: 'wait', text: m.bar.stuck(status.journal.pending) },
-    status.dead_letters > 0 && { tone: 'wait', text: m.health.dead(status.dead_letters) },
+    deadLetters > 0 && { tone: 'wait', text: m.health.dead(deadLetters) },
   ];
   return found.filter((one) => one !== false);
 }
