@@ -94,7 +94,7 @@ test('Kafka goes and comes back: the page says where every sale is', async ({ co
   await expect(whereabouts(orders, id)).toHaveAttribute('data-state', 'local');
   await expect(bar(orders)).toContainText(/Offline: \d+ events? (is|are) safe here/);
   await accident('kafka/start');
-  await expect(bar(orders)).toContainText('every event is in it', { timeout: 60_000 });
+  await expect(bar(orders)).toContainText('each event goes straight in', { timeout: 60_000 });
   await expect(whereabouts(orders, id)).toHaveAttribute('data-state', 'kafka');
   await expectTheTruth(orders, dashboard);
 });

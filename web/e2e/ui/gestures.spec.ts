@@ -320,7 +320,7 @@ test.describe('gateway', () => {
     await expect(page.locator('tr[data-id] [data-state="local"]').first()).toBeVisible();
     await gateway.go('gateway');
     await gateway.kafkaUp().click();
-    await expect(gateway.bar).toContainText('tous les événements y sont');
+    await expect(gateway.bar).toContainText('chaque événement y entre aussitôt');
     await gateway.go('orders');
     await expect(page.locator('tr[data-id] [data-state="local"]')).toHaveCount(0);
   });

@@ -28,7 +28,7 @@ export const en = {
       other: 'Kafka is reached, but # events are not being sent at the moment',
     }),
     sending: (pending: number) => n(pending, { one: 'Kafka is reached: # event on its way', other: 'Kafka is reached: # events on their way' }),
-    up: 'Kafka is reached: every event is in it',
+    up: 'Kafka is reached: each event goes straight in',
     keep: 'The tills keep their sales',
     again: 'Trying again',
     since: (at: string) => `since ${at}`,

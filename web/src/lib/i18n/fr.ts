@@ -32,7 +32,7 @@ export const fr: Messages = {
       other: 'Kafka répond, mais # événements ne sont pas envoyés pour le moment',
     }),
     sending: (pending) => n(pending, { one: 'Kafka répond : # événement en route', many: 'Kafka répond : # d’événements en route', other: 'Kafka répond : # événements en route' }),
-    up: 'Kafka répond : tous les événements y sont',
+    up: 'Kafka répond : chaque événement y entre aussitôt',
     keep: 'Les caisses gardent leurs ventes',
     again: 'Nouvel essai en cours',
     since: (at) => `depuis ${at}`,

@@ -40,7 +40,7 @@ describe('the bar', () => {
 
   it('is not content while something is on its way for longer', () => {
     expect(say(status({ pending: 3 })).text).toBe('Kafka is reached: 3 events on their way');
-    expect(say(status()).text).toBe('Kafka is reached: every event is in it');
+    expect(say(status()).text).toBe('Kafka is reached: each event goes straight in');
   });
 
   it('knows a Kafka that is not set up, a stuck bridge, and tills that are cut off', () => {
