@@ -256,6 +256,10 @@ impl Folder {
                     let flushed = self.flush().await;
                     // Dropped: the reader has gone away.
                     let _ = reply.send(());
+                    // Nothing was folded meanwhile: the file is up to date for whoever has asked since, too.
+                    while let Ok(reply) = self.requests.try_recv() {
+                        let _ = reply.send(());
+                    }
                     flushed
                 }
                 () = sleep_until(due) => self.flush().await,
