@@ -6,8 +6,9 @@ use std::sync::Arc;
 use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
+use super::fold::Source;
 use super::recent::KEPT;
-use super::{Projection, ProjectionError, kind_code};
+use super::{Projection, ProjectionError, Request, kind_code};
 use crate::event::Kind;
 use crate::journal::{Entry, Journal, Offset};
 
@@ -157,18 +158,23 @@ impl Projection {
     /// The newest state of one, with everything that the journal holds by now.
     pub async fn find(&self, kind: Kind, id: &str) -> Result<Known, ProjectionError> {
         self.reached(self.journal.state().last).await;
-        self.flushed().await?;
-        let sql = format!("{COLUMNS} WHERE kind = ? AND id = ?");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(kind_code(kind))
-            .bind(id)
-            .fetch_all(&self.readers)
-            .await?;
-        if rows.is_empty() {
-            return Ok(Known::Never);
-        }
-        let here = listed(&self.journal, &rows).await?.pop();
-        Ok(here.map_or(Known::Gone, |(_, _, item)| Known::Here(item)))
+        let key = (kind, id.into());
+        let here = match self.ask(|reply| Request::Find(key, reply)).await? {
+            None => return Ok(Known::Never),
+            Some(Source::Entry(offset)) => self.journal.entry(offset).await?.map(Listed::own),
+            // Only of the newest is the JSON kept.
+            Some(Source::Kafka { payload, .. }) if payload.is_empty() => None,
+            Some(Source::Kafka {
+                name,
+                payload,
+                partition,
+                offset,
+            }) => {
+                let payload = String::from_utf8_lossy(&payload).into();
+                Some(Listed::foreign(name, payload, partition, offset))
+            }
+        };
+        Ok(here.map_or(Known::Gone, Known::Here))
     }
 
     /// An order with all that belongs to it, in the order in which they were first seen.

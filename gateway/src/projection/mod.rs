@@ -93,7 +93,7 @@ pub struct Confirmed {
 /// A handle; cheap to clone.
 #[derive(Clone)]
 pub struct Projection {
-    flushes: mpsc::Sender<oneshot::Sender<()>>,
+    asking: mpsc::Sender<Request>,
     readers: SqlitePool,
     journal: Journal,
     view: watch::Receiver<View>,
@@ -132,13 +132,27 @@ impl Projection {
 
     /// Brings the file up to the fold.
     async fn flushed(&self) -> Result<(), ProjectionError> {
-        let (done, flushed) = oneshot::channel();
-        self.flushes
-            .send(done)
+        self.ask(Request::Flush).await
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, ProjectionError> {
+        let (reply, answer) = oneshot::channel();
+        self.asking
+            .send(request(reply))
             .await
             .map_err(|_| ProjectionError::Ended)?;
-        flushed.await.map_err(|_| ProjectionError::Ended)
+        answer.await.map_err(|_| ProjectionError::Ended)
     }
+}
+
+/// What only the fold can answer.
+enum Request {
+    Flush(oneshot::Sender<()>),
+    /// Where the newest state of one is, without a stroke: each sale at the counter asks.
+    Find(Key, oneshot::Sender<Option<Source>>),
 }
 
 /// The task that folds.
@@ -146,7 +160,7 @@ pub struct Folder {
     store: Store,
     journal: Journal,
     uuid: String,
-    requests: mpsc::Receiver<oneshot::Sender<()>>,
+    requests: mpsc::Receiver<Request>,
     read_back: mpsc::Receiver<Vec<ReadBack>>,
     prefix: String,
     currency: Currency,
@@ -179,7 +193,7 @@ pub async fn open(
     // Entries that were pruned before they were folded here: only if this file was lost.
     at.folded = at.folded.max(Offset(state.first.0.saturating_sub(1)));
     journal.folded(at.folded);
-    let (flushes, requests) = mpsc::channel(16);
+    let (asking, requests) = mpsc::channel(16);
     let view = watch::Sender::new(View {
         folded: at.folded,
         totals: Arc::new(at.totals.clone()),
@@ -193,7 +207,7 @@ pub async fn open(
     let deltas = Deltas::new();
     let positions = Positions::new(at.positions.clone());
     let projection = Projection {
-        flushes,
+        asking,
         readers: store.readers.clone(),
         journal: journal.clone(),
         view: view.subscribe(),
@@ -252,16 +266,7 @@ impl Folder {
             let done = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(reply) = self.requests.recv() => {
-                    let flushed = self.flush().await;
-                    // Dropped: the reader has gone away.
-                    let _ = reply.send(());
-                    // Nothing was folded meanwhile: the file is up to date for whoever has asked since, too.
-                    while let Ok(reply) = self.requests.try_recv() {
-                        let _ = reply.send(());
-                    }
-                    flushed
-                }
+                Some(request) = self.requests.recv() => self.answer(request).await,
                 () = sleep_until(due) => self.flush().await,
                 true = moved(&mut journal, at) => self.fold_journal().await,
                 Some(batch) = self.read_back.recv() => self.fold_read_back(batch).await,
@@ -278,6 +283,25 @@ impl Folder {
             warn!(%error, "the next start folds the last seconds again");
         }
         self.store.readers.close().await;
+    }
+
+    async fn answer(&mut self, request: Request) -> Result<(), ProjectionError> {
+        // A reply that is dropped: the reader has gone away.
+        match request {
+            Request::Flush(reply) => {
+                let flushed = self.flush().await;
+                let _ = reply.send(());
+                flushed
+            }
+            Request::Find(key, reply) => {
+                let row = match self.dirty.get(&key).or_else(|| self.clean.get(&key)) {
+                    Some(row) => Some(row.source.clone()),
+                    None => self.store.rows(&[&key]).await?.remove(&key).map(|row| row.source),
+                };
+                let _ = reply.send(row);
+                Ok(())
+            }
+        }
     }
 
     async fn fold_journal(&mut self) -> Result<(), ProjectionError> {
