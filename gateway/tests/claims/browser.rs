@@ -1,6 +1,6 @@
 //! The pages in a real browser: Playwright drives Chromium against the real binary, Mosquitto and Apache Kafka.
 //!
-//! What a person sees is said in `web/e2e/shop.spec.ts`; that asks here, by HTTP, for the accidents.
+//! What a person does and sees is said in `web/e2e/shop/`; that asks here, by HTTP, for the accidents.
 
 use std::path::Path;
 use std::pin::pin;
@@ -9,21 +9,22 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use comptoir_harness::process::Process;
-use comptoir_harness::{GatewayConfig, Kafka, PosSim, Scratch, free_port};
+use comptoir_harness::{GatewayConfig, Kafka, MqttProbe, PosSim, Scratch, free_port, within};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::shop::{STORE, Shop};
+use crate::shop::{GATEWAY, SOON, STORE, Shop};
 
 const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web");
 const PATIENCE: Duration = Duration::from_secs(420);
 
-/// What the spec asks for, and where the answer goes.
-type Request = (String, oneshot::Sender<Result<()>>);
+/// What the spec asks for, with what bytes, and where the answer goes.
+type Request = (String, Bytes, oneshot::Sender<Result<()>>);
 
 struct Stage {
     kafka: Kafka,
@@ -31,12 +32,14 @@ struct Stage {
     /// Tills that sell while somebody looks.
     load: Option<PosSim>,
     loads: u32,
+    /// Publishes what no till of ours would.
+    till: MqttProbe,
     /// Whether the pages that come by the second address have contact.
     link: watch::Sender<bool>,
 }
 
 impl Stage {
-    async fn carry_out(&mut self, accident: &str) -> Result<()> {
+    async fn carry_out(&mut self, accident: &str, bytes: Bytes) -> Result<()> {
         match accident {
             "kafka/stop" => self.kafka.stop().await,
             "kafka/start" => self.kafka.start_again().await,
@@ -66,7 +69,10 @@ impl Stage {
                 self.link.send_replace(accident == "link/join");
                 Ok(())
             }
-            other => bail!("there is no {other}"),
+            other => match other.strip_prefix("mqtt/") {
+                Some(topic) => self.till.publish(&format!("pos/{STORE}/{topic}"), bytes).await,
+                None => bail!("there is no {other}"),
+            },
         }
     }
 }
@@ -97,14 +103,31 @@ async fn cable(gateway: String, joined: watch::Receiver<bool>) -> Result<String>
 async fn ask(
     State(stage): State<mpsc::Sender<Request>>,
     UrlPath(accident): UrlPath<String>,
+    bytes: Bytes,
 ) -> (StatusCode, String) {
     let (reply, answer) = oneshot::channel();
-    let asked = stage.send((accident, reply)).await;
+    let asked = stage.send((accident, bytes, reply)).await;
     match (asked, answer.await) {
         (Ok(()), Ok(Ok(()))) => (StatusCode::OK, String::new()),
         (Ok(()), Ok(Err(error))) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")),
         _ => (StatusCode::SERVICE_UNAVAILABLE, "the test is over".to_owned()),
     }
+}
+
+/// Looks at the pages at `url`.
+fn playwright(project: &str, url: &str, scratch: &Scratch) -> Result<Command> {
+    ensure!(
+        Path::new(WEB).join("node_modules").exists(),
+        "web/node_modules is not there: `make test` installs it"
+    );
+    let mut command = Command::new("npx");
+    command
+        .args(["playwright", "test", "--config", "playwright.shop.config.ts"])
+        .args(["--project", project, "--output"])
+        .arg(scratch.join("results"))
+        .current_dir(WEB)
+        .env("COMPTOIR_URL", url);
+    Ok(command)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,6 +144,7 @@ async fn a_person_sees_the_truth_whatever_happens() -> Result<()> {
     let (link, joined) = watch::channel(true);
     let cable = cable(url.replacen("http://", "", 1), joined).await?;
     let mut stage = Stage {
+        till: MqttProbe::connect(&shop.mosquitto.url()).await?,
         kafka,
         shop,
         load: None,
@@ -133,23 +157,9 @@ async fn a_person_sees_the_truth_whatever_happens() -> Result<()> {
     let control = format!("http://{}", listener.local_addr()?);
     let serving = tokio::spawn(async move { axum::serve(listener, accidents).await });
 
-    ensure!(
-        Path::new(WEB).join("node_modules").exists(),
-        "web/node_modules is not there: `make test` installs it"
-    );
     let scratch = Scratch::new("playwright")?;
-    let mut command = Command::new("npx");
+    let mut command = playwright("shop", &url, &scratch)?;
     command
-        .args([
-            "playwright",
-            "test",
-            "--config",
-            "playwright.shop.config.ts",
-            "--output",
-        ])
-        .arg(scratch.join("results"))
-        .current_dir(WEB)
-        .env("COMPTOIR_URL", &url)
         .env("COMPTOIR_CABLE", &cable)
         .env("COMPTOIR_CONTROL", &control);
     let mut process = Process::spawn("Playwright", command, &scratch.join("log"))?;
@@ -158,9 +168,9 @@ async fn a_person_sees_the_truth_whatever_happens() -> Result<()> {
         loop {
             tokio::select! {
                 status = &mut ended => break status,
-                Some((accident, reply)) = requests.recv() => {
+                Some((accident, bytes, reply)) = requests.recv() => {
                     // Whoever asked may have run out of patience.
-                    let _ = reply.send(stage.carry_out(&accident).await);
+                    let _ = reply.send(stage.carry_out(&accident, bytes).await);
                 }
             }
         }
@@ -171,4 +181,31 @@ async fn a_person_sees_the_truth_whatever_happens() -> Result<()> {
     // A panic keeps the screenshots and the logs.
     assert!(status.success(), "Playwright: {status}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anyone_takes_the_demonstrations_kafka_down_and_up() -> Result<()> {
+    let scratch = Scratch::new("playwright-demo")?;
+    let (http, mqtt) = (
+        format!("127.0.0.1:{}", free_port()?),
+        format!("127.0.0.1:{}", free_port()?),
+    );
+    let mut command = Command::new(GATEWAY);
+    command.args(["demo", "--rate", "5", "--http", &http, "--mqtt", &mqtt]);
+    let mut demo = Process::spawn("gateway demo", command, &scratch.join("demo.log"))?;
+    let url = format!("http://{http}");
+    within("the pages", SOON, async || {
+        demo.still_running()?;
+        reqwest::get(&url).await?.error_for_status()?;
+        Ok(())
+    })
+    .await?;
+    let command = playwright("demo", &url, &scratch)?;
+    let mut process = Process::spawn("Playwright", command, &scratch.join("log"))?;
+    let status = process.wait(PATIENCE).await;
+    println!("{}", process.log());
+    let status = status?;
+    // A panic keeps the screenshots and the logs.
+    assert!(status.success(), "Playwright: {status}");
+    demo.still_running()
 }

@@ -69,10 +69,12 @@ export class Payments extends App {
 
   readonly sound = () => this.page.getByTestId('sound');
   readonly rows = () => this.page.locator('[data-panel="payments"] tbody tr[data-id]');
+  readonly row = (id: string) => this.page.locator(`[data-panel="payments"] tr[data-id="${id}"]`);
 }
 
 export class Deliveries extends App {
   readonly items = () => this.page.locator('[data-panel="deliveries"] li[data-id]');
+  readonly item = (id: string) => this.page.locator(`[data-panel="deliveries"] li[data-id="${id}"]`);
 
   async filter(value: 'Pending' | 'In Transit' | 'Delivered' | 'All'): Promise<void> {
     await this.page.locator(`[data-panel="deliveries"] input[value="${value}"]`).check({ force: true });
@@ -84,5 +86,10 @@ export class Gateway extends App {
   readonly kafkaDown = () => this.page.getByTestId('kafka-down');
   readonly kafkaUp = () => this.page.getByTestId('kafka-up');
   readonly settings = () => this.page.getByTestId('settings-problems');
+  readonly health = () => this.page.getByTestId('health');
+  readonly terminal = (name: string) => this.page.locator(`[data-device="${name}"]`);
+  /** The journal's figures: not yet in Kafka, oldest waiting, events, all in Kafka up to, repeats removed. */
+  readonly journal = () => this.page.locator('[data-panel="journal"] dd');
+  readonly deadLetters = () => this.page.locator('[data-panel="dead-letters"]');
   readonly deadLetter = (offset: number) => this.page.locator(`[data-offset="${offset}"]`);
 }

@@ -1,7 +1,9 @@
 /** What a person sees while things go wrong: never a sale too many, never one too few, never a wrong word. */
 import { expect, test, type BrowserContext, type Page } from '@playwright/test';
 import type { Order, Page as Listed, Stats } from '../../src/lib/api/types';
+import { Gateway } from '../pages/app';
 import { accident } from './accident';
+import { get } from './api';
 
 const bar = (page: Page) => page.getByTestId('kafka-bar');
 const row = (page: Page, id: string) => page.locator(`tr[data-id="${id}"]`);
@@ -12,12 +14,6 @@ async function open(context: BrowserContext, path: string): Promise<Page> {
   await page.goto(path);
   await expect(bar(page)).not.toHaveAttribute('data-tone', 'quiet');
   return page;
-}
-
-async function get<T>(page: Page, path: string): Promise<T> {
-  const answer = await page.request.get(path);
-  expect(answer.ok()).toBeTruthy();
-  return (await answer.json()) as T;
 }
 
 async function create(page: Page): Promise<string> {
@@ -33,11 +29,11 @@ const shown = (page: Page) => page.locator('tr[data-id]').evaluateAll((rows) => 
 
 async function expectTheTruth(orders: Page, dashboard: Page) {
   await expect(async () => {
-    const { items } = await get<Listed<Order>>(orders, '/api/orders');
+    const { items } = await get<Listed<Order>>(orders.request, '/api/orders');
     const ids = await shown(orders);
     expect(ids).toEqual(items.map((order) => order.order_id));
     expect(new Set(ids).size).toBe(ids.length);
-    const stats = await get<Stats>(dashboard, '/api/stats');
+    const stats = await get<Stats>(dashboard.request, '/api/stats');
     const cards = await dashboard.locator('[data-value]').allInnerTexts();
     const number = new Intl.NumberFormat('en-GB');
     const money = new Intl.NumberFormat('en-GB', { style: 'currency', currency: stats.currency });
@@ -73,37 +69,36 @@ test('three tabs see the same sale at the same time, and it wears its state', as
   await expect(life).toContainText(/partition \d, offset \d/);
 });
 
-test('auto-generate goes on while another page is open, and stops when asked', async ({ context }) => {
-  const page = await open(context, '/orders');
-  await page.getByTestId('auto').click();
-  await expect(page.getByTestId('auto')).toHaveText('Stop');
-  await page.getByRole('link', { name: 'Payments' }).first().click();
-  const before = (await get<Stats>(page, '/api/stats')).total_orders;
-  await expect.poll(async () => (await get<Stats>(page, '/api/stats')).total_orders).toBeGreaterThanOrEqual(before + 2);
-  await page.getByRole('link', { name: 'Orders' }).first().click();
-  await page.getByTestId('auto').click();
-  await expect(page.getByTestId('auto')).toHaveText('Auto-generate');
-});
-
 test('Kafka goes and comes back: the page says where every sale is', async ({ context }) => {
   const orders = await open(context, '/orders');
   const dashboard = await open(context, '/dashboard');
+  const gateway = new Gateway(await open(context, '/gateway'));
+  const since = () => gateway.link('Kafka').locator('.state .muted').getAttribute('title');
+  await expect(gateway.link('Kafka')).toHaveAttribute('data-state', 'up');
+  const before = await since();
   await accident('kafka/stop');
   await expect(bar(orders)).toContainText('Offline');
+  await expect(gateway.link('Kafka')).toHaveAttribute('data-state', 'down');
+  expect(await since()).not.toBe(before);
   const id = await create(orders);
   await expect(whereabouts(orders, id)).toHaveAttribute('data-state', 'local');
   await expect(bar(orders)).toContainText(/Offline: \d+ events? (is|are) safe here/);
+  await expect(gateway.journal().first()).toHaveText('1');
   await accident('kafka/start');
   await expect(bar(orders)).toContainText('each event goes straight in', { timeout: 60_000 });
   await expect(whereabouts(orders, id)).toHaveAttribute('data-state', 'kafka');
+  await expect(gateway.link('Kafka')).toHaveAttribute('data-state', 'up');
+  await expect(gateway.journal().first()).toHaveText('0');
   await expectTheTruth(orders, dashboard);
 });
 
 test('the gateway is killed while the tills sell: the pages recover, and nothing is there twice', async ({ context }) => {
   const orders = await open(context, '/orders');
   const dashboard = await open(context, '/dashboard');
+  const sold = async () => (await get<Stats>(orders.request, '/api/stats')).total_orders;
+  const before = await sold();
   await accident('load/start');
-  await expect.poll(async () => (await get<Stats>(orders, '/api/stats')).total_orders).toBeGreaterThan(50);
+  await expect.poll(sold).toBeGreaterThan(before + 50);
   await accident('gateway/kill');
   await expect(bar(orders)).toContainText('The gateway is not reached');
   await accident('gateway/start');
