@@ -19,6 +19,23 @@ async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>
   return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
 }
 
+/** What the gateway asks of an id, see `MAX_ID` and `sale/draft.rs`: any text that is not too long and holds no control character. */
+function badId(given: Record<string, unknown>, ...fields: string[]): Answer | null {
+  for (const field of fields) {
+    const id = given[field];
+    if (id === undefined || id === null) continue;
+    const length = typeof id === 'string' ? [...id].length : 0;
+    const why =
+      typeof id !== 'string' ? 'expected a string'
+      : length === 0 ? 'empty'
+      : length > 128 ? `${length} characters, at most 128`
+      : /\p{Cc}/u.test(id) ? 'holds a control character'
+      : null;
+    if (why) return problem(422, 'Unprocessable Entity', `${field}: ${why}`, field);
+  }
+  return null;
+}
+
 export async function answer(gateway: SimulatedGateway, control: Control, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
   const url = new URL(request.url ?? '/', 'http://localhost');
   if (!url.pathname.startsWith('/api/') && url.pathname !== '/__sim') return false;
@@ -44,13 +61,12 @@ function post(gateway: SimulatedGateway, control: Control, url: URL, given: Reco
   if (gateway.refusing) return problem(503, 'Journal full', 'the journal is full');
   switch (url.pathname) {
     case '/api/orders':
-      return { status: 201, body: gateway.createOrder(given) };
+      return badId(given, 'order_id') ?? { status: 201, body: gateway.createOrder(given) };
     case '/api/deliveries':
-      return { status: 201, body: gateway.createDelivery(given) };
+      return badId(given, 'delivery_id', 'order_id') ?? { status: 201, body: gateway.createDelivery(given) };
     case '/api/payments':
-      if (typeof given.order_id === 'string' && !/^[\w-]{1,64}$/.test(given.order_id)) return problem(422, 'Invalid payment', 'order_id has a character that is not allowed', 'order_id');
       // A payment that is known is told again, not made again.
-      return { status: 201, body: gateway.payments.find((p) => p.payment_id === given.payment_id) ?? gateway.createPayment(given) };
+      return badId(given, 'payment_id', 'order_id') ?? { status: 201, body: gateway.payments.find((p) => p.payment_id === given.payment_id) ?? gateway.createPayment(given) };
     default:
       return problem(404, 'Not found', `${url.pathname} is not known`);
   }

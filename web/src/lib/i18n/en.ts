@@ -36,7 +36,7 @@ export const en = {
     updated: 'The gateway was updated. This page renews itself once nothing is open.',
   },
   list: { news: (count: number) => n(count, { one: '# new', other: '# new' }) },
-  state: { local: 'Stored here', kafka: 'In Kafka', place: (partition: number, offset: number) => `partition ${partition}, offset ${offset}` },
+  state: { local: 'Stored here', kafka: 'In Kafka', place: (partition: number, offset: string) => `partition ${partition}, offset ${offset}` },
   status: {
     Pending: 'Pending', Processing: 'Processing', Completed: 'Completed', Cancelled: 'Cancelled',
     SUCCESS: 'Succeeded', FAILED: 'Failed', 'In Transit': 'In transit', Delivered: 'Delivered',
@@ -71,7 +71,6 @@ export const en = {
     deliveries: 'Delivery', noDeliveries: 'No delivery.', way: 'Its way',
     sent: 'Sent', stored: 'Stored here', kafka: 'In Kafka',
     by: (device: string) => `by ${device}`, at: (offset: string) => `journal no. ${offset}`,
-    place: (partition: number, offset: string) => `partition ${partition}, offset ${offset}`,
     waiting: 'waiting', elsewhere: 'at another gateway', unknown: 'The gateway does not know this order.', total: 'Total',
   },
   payments: {

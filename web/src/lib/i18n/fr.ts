@@ -75,7 +75,6 @@ export const fr: Messages = {
     deliveries: 'Livraison', noDeliveries: 'Pas de livraison.', way: 'Son chemin',
     sent: 'Envoyée', stored: 'Gardée ici', kafka: 'Dans Kafka',
     by: (device) => `par ${device}`, at: (offset) => `n° ${offset} du journal`,
-    place: (partition, offset) => `partition ${partition}, position ${offset}`,
     waiting: 'en attente', elsewhere: 'par une autre passerelle', unknown: 'La passerelle ne connaît pas cette commande.', total: 'Total',
   },
   payments: {
