@@ -257,7 +257,10 @@ fn an_event_that_flash_lost_holds_up_no_other() {
         .windows(3)
         .position(|bytes| bytes == b"p-7")
         .unwrap() as u64;
-    flash.flip_bit(bit);
+    // Two of them would be corrected.
+    [bit, bit + 9, bit + 18]
+        .into_iter()
+        .for_each(|bit| flash.flip_bit(bit));
     let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, 1)).unwrap();
     let mut uplink = link(&queue);
     let mut world = World::default();

@@ -23,9 +23,26 @@
 //! parts are there, one after another. Parts that a power cut left without their last are passed over; the
 //! next event takes the same number, and its CRC keeps the parts of the two apart.
 //!
+//! # Bits that turn
+//!
+//! Up to two turned bits of each item are corrected when it is read, events and notes alike, wherever they are: in the part,
+//! in our header, in sequential-storage's checksum of them, in the mark of a deleted item, in erased flash, in the words that
+//! mark pages (which take three). Nothing is stored for it: see `ecc.rs`. What is not corrected:
+//!
+//! * Three bits of one item. The item is passed over, its event is given up, and its number is shown as missing. Nothing
+//!   false is read in its place: the frame has a checksum of its own.
+//! * Two bits of the same item's length and its checksum (4 bytes): one is corrected, two hide the item, and what is
+//!   behind it on its page up to the next header that is found.
+//! * Two bits of an item of more than 655 bytes, as earlier builds wrote them: one is corrected.
+//! * A power cut in the writing of a header that left two bits unwritten, of which one then turns as if it had been
+//!   written: a length for nothing, which hides what is behind it. About one cut in a million leaves that.
+//!
+//! Corrected bits stay turned on flash until the page is erased: NOR flash cannot be written in place. So the bound is of all
+//! the time from a sale to its ack.
+//!
 //! The newest number is noted after each push, beside the event itself: either is enough to know the next
 //! number, so that one damaged word cannot make a number be given twice. sequential-storage writes pages in
-//! turn, which levels the wear, and drops items whose CRC is wrong. Every write is read back: cells that are
+//! turn, which levels the wear, and drops items whose CRC is wrong beyond correction. Every write is read back: cells that are
 //! worn do not say so.
 //!
 //! # Rule for callers
@@ -38,6 +55,7 @@
 #![warn(missing_docs)]
 
 mod block;
+mod ecc;
 mod part;
 mod queue;
 mod ram;

@@ -13,7 +13,7 @@ use sequential_storage::cache::{Cache, Uncached};
 use sequential_storage::map::{MapConfig, MapStorage};
 use sequential_storage::queue::{QueueConfig, QueueStorage};
 
-use crate::part::{Assembly, ITEM, PART, PartHeader, checksum, count};
+use crate::part::{Assembly, ITEM, LONGEST, PART, PartHeader, checksum, count};
 use crate::read_back::{ReadBack, ReadBackError, Trace};
 
 /// Pages for the notes: the fewest of a map, which writes one while it keeps the other.
@@ -174,16 +174,25 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         if !self.has_room_for(frame.len()).await? {
             return Err(QueueError::Full);
         }
+        self.append(self.epoch, seq, frame).await?;
+        self.newest = seq;
+        // Damaged notes can go: the event just kept tells epoch and number.
+        let noted = self.note().await;
+        self.or_erase_notes(noted).await
+    }
+
+    /// Writes an event behind all others, where a reader comes to it.
+    async fn append(&mut self, epoch: u32, seq: u32, frame: &[u8]) -> Result<(), QueueError<F::Error>> {
         let room = self.room.saturating_sub(Self::needed(count(frame.len()))?);
         // Both hold again once all went well: a write that failed took more room, and left who knows what.
         self.room = 0;
         let mut reached = self.reached.take();
-        let (crc, mut item) = (checksum(frame), [0; ITEM]);
-        // At most 21, by the bound above.
+        let (crc, mut item) = (checksum(frame), [0; LONGEST]);
+        // At most 33, by the bound of frames.
         let count = u8::try_from(count(frame.len())).map_err(|_| QueueError::TooLarge)?;
         for (part, index) in frame.chunks(PART).zip(0..) {
             let header = PartHeader {
-                epoch: self.epoch,
+                epoch,
                 seq,
                 crc,
                 index,
@@ -197,13 +206,9 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         if mem::take(&mut self.events.flash().failed) {
             reached = None;
         }
-        if reached.is_none() && !self.holds(seq, crc, &mut item).await? {
+        if reached.is_none() && !self.holds(epoch, seq, crc, &mut item).await? {
             return Err(QueueError::Corrupted);
         }
-        self.newest = seq;
-        // Damaged notes can go: the event just kept tells epoch and number.
-        let noted = self.note().await;
-        self.or_erase_notes(noted).await?;
         (self.reached, self.room) = (Some(end), room);
         Ok(())
     }
@@ -227,24 +232,20 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
     /// such an event must not be confirmed. Goes through all that is held; [`follows`](Self::follows) spares that.
     async fn holds(
         &mut self,
+        epoch: u32,
         seq: u32,
         crc: u32,
-        item: &mut [u8; ITEM],
+        item: &mut [u8; LONGEST],
     ) -> Result<bool, QueueError<F::Error>> {
-        let (epoch, mut last) = (self.epoch, None::<PartHeader>);
+        let mut assembly = Assembly::default();
         let mut items = self.events.iter().await?;
         while let Some(entry) = items.next(&mut item[..]).await? {
-            let Some((part, _)) = PartHeader::read(&entry) else {
+            let Some((header, part)) = PartHeader::read(&entry) else {
                 continue;
             };
-            if part.epoch != epoch || part.seq < seq {
-                continue;
-            }
-            let follows = last.is_some_and(|last| part.follows(&last));
-            last = (part.index == 0 || follows).then_some(part);
-            if last.is_some_and(|last| last.index + 1 == last.count) {
+            if header.epoch == epoch && header.seq >= seq && assembly.is_whole(header, part) {
                 // The first whole one is what a reader takes.
-                return Ok((part.seq, part.crc) == (seq, crc));
+                return Ok((header.seq, header.crc) == (seq, crc));
             }
         }
         Ok(false)
@@ -252,15 +253,17 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
 
     /// What was written and could not be read is passed over, here and by every reader.
     async fn push_item(&mut self, item: &[u8]) -> Result<(), QueueError<F::Error>> {
-        for _ in 1..ATTEMPTS {
+        let mut pushed = Err(QueueError::Worn);
+        for _ in 0..ATTEMPTS {
             self.events.flash().trace = Trace::default();
-            match self.events.push(item, false).await.map_err(QueueError::from) {
-                Err(QueueError::Worn) => {}
-                done => return done,
+            self.events.flash().headers_only = true;
+            pushed = self.events.push(item, false).await.map_err(QueueError::from);
+            self.events.flash().headers_only = false;
+            if !matches!(pushed, Err(QueueError::Worn)) {
+                break;
             }
         }
-        self.events.flash().trace = Trace::default();
-        Ok(self.events.push(item, false).await?)
+        pushed
     }
 
     /// Deletes all events up to and including `seq`; how many that were. Numbers never given are not deleted.
@@ -298,7 +301,7 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         mut sink: impl FnMut(u32, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), QueueError<F::Error>> {
         let from = from.max(self.acked + 1);
-        let (epoch, mut item, mut assembly) = (self.epoch, [0; ITEM], Assembly::default());
+        let (epoch, mut item, mut assembly) = (self.epoch, [0; LONGEST], Assembly::default());
         let mut next = from;
         let mut items = self.events.iter().await?;
         while let Some(entry) = items.next(&mut item).await? {
@@ -308,7 +311,7 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
             if header.epoch != epoch || header.seq < next {
                 continue;
             }
-            if let Some(len) = assembly.take(header, part, buffer) {
+            if let Some(len) = assembly.take_into(header, part, buffer) {
                 next = header.seq.saturating_add(1);
                 if sink(header.seq, &buffer[..len]).is_break() {
                     break;
@@ -349,9 +352,16 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         &mut self,
         lens: impl IntoIterator<Item = usize>,
     ) -> Result<bool, QueueError<F::Error>> {
-        let needed = Self::needed(lens.into_iter().map(count).sum())?;
+        self.has_room_for_items(lens.into_iter().map(count).sum()).await
+    }
+
+    async fn has_room_for_items(&mut self, items: usize) -> Result<bool, QueueError<F::Error>> {
+        let needed = Self::needed(items)?;
         if self.room < needed {
-            self.room = self.events.space_left().await?;
+            self.events.flash().headers_only = true;
+            let room = self.events.space_left().await;
+            self.events.flash().headers_only = false;
+            self.room = room?;
         }
         Ok(self.room >= needed)
     }
@@ -415,7 +425,7 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         let page = u32::try_from(F::ERASE_SIZE).map_err(|_| QueueError::Range)?;
         let pages = range.end.saturating_sub(range.start) / page;
         let fits = pages >= NOTE_PAGES + 2 && (pages - NOTE_PAGES) as usize <= PAGES;
-        if !fits || F::ERASE_SIZE < 2 * ITEM || !range.start.is_multiple_of(page) {
+        if !fits || F::ERASE_SIZE < 2 * LONGEST || !range.start.is_multiple_of(page) {
             return Err(QueueError::Range);
         }
         let middle = range.start + NOTE_PAGES * page;
@@ -436,23 +446,21 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
     /// Finds epoch and numbers on the flash; `false` if there is no queue.
     async fn recover(&mut self) -> Result<bool, QueueError<F::Error>> {
         let noted = self.read_note().await?;
-        let (mut item, mut last) = ([0; ITEM], None::<PartHeader>);
+        let (mut item, mut assembly) = ([0; LONGEST], Assembly::default());
         let (mut epoch, mut whole) = (noted.map(|(epoch, _)| epoch), None::<(u32, u32)>);
         let mut items = self.events.iter().await?;
         while let Some(entry) = items.next(&mut item).await? {
-            let Some((part, _)) = PartHeader::read(&entry) else {
+            let Some((header, part)) = PartHeader::read(&entry) else {
                 continue;
             };
             // Without a note, the events say which epoch it is.
-            if part.epoch != *epoch.get_or_insert(part.epoch) {
+            if header.epoch != *epoch.get_or_insert(header.epoch) {
                 continue;
             }
             // An event cut off among its parts was not confirmed, and its number is free.
-            let follows = last.is_some_and(|last| part.follows(&last));
-            last = (part.index == 0 || follows).then_some(part);
-            if last.take_if(|last| last.index + 1 == last.count).is_some() {
-                let (oldest, newest) = whole.unwrap_or((part.seq, part.seq));
-                whole = Some((oldest.min(part.seq), newest.max(part.seq)));
+            if assembly.is_whole(header, part) {
+                let (oldest, newest) = whole.unwrap_or((header.seq, header.seq));
+                whole = Some((oldest.min(header.seq), newest.max(header.seq)));
             }
         }
         let Some(epoch) = epoch else {
@@ -469,10 +477,12 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
 
     /// Deletes from the front what is acked, of another epoch, or no event.
     async fn sweep(&mut self) -> Result<(), QueueError<F::Error>> {
-        let (epoch, acked, mut item) = (self.epoch, self.acked, [0; ITEM]);
+        let (epoch, held, mut item) = (self.epoch, self.acked + 1..=self.newest, [0; LONGEST]);
         let mut items = self.events.iter().await?;
         while let Some(entry) = items.next(&mut item).await? {
-            if PartHeader::read(&entry).is_some_and(|(part, _)| part.epoch == epoch && part.seq > acked) {
+            if PartHeader::read(&entry)
+                .is_some_and(|(part, _)| part.epoch == epoch && held.contains(&part.seq))
+            {
                 break;
             }
             match entry.pop().await.map_err(QueueError::from) {
