@@ -9,12 +9,15 @@ use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 
 use crate::dialect::Dialect;
 use crate::faults::{Dice, Fate, Kind};
+use crate::pulse::DEAD;
 use crate::session::{Session, SessionError};
 use crate::tally::Tally;
 
-/// Milliseconds by which a publish is late, at most; for which a link hangs, at most.
+/// Milliseconds by which a publish is late, at most; for which a link hangs, mostly at most; and sometimes at least: more
+/// than either side takes for a sign of life to come.
 const LATE: u64 = 100;
 const HANG: u64 = 500;
+const LONG_HANG: u64 = DEAD + 5_000;
 
 /// One connection of a terminal.
 pub struct Client<'t> {
@@ -129,9 +132,10 @@ impl<'t> Client<'t> {
                 Kind::Delay
             }
             Fate::Hangs => {
-                self.hangs = self.now + 1 + self.dice.draw() % HANG;
+                self.hangs = self.now + self.dice.hang(HANG, LONG_HANG);
                 Kind::Hang
             }
+            Fate::Breaks => Kind::Break,
         };
         self.tally.struck(kind);
     }
@@ -172,6 +176,7 @@ impl Publish for Client<'_> {
         let fate = if retain { Fate::Arrives } else { self.dice.fate() };
         self.strike(fate, &topic, &payload);
         match fate {
+            Fate::Breaks => return Err(SessionError::Cut),
             Fate::Lost | Fate::Late | Fate::Hangs => return Ok(0),
             Fate::Twice => _ = self.session.publish(topic.clone(), payload.clone(), retain)?,
             Fate::Arrives => {}

@@ -20,21 +20,25 @@ pub enum Kind {
     Duplicate,
     /// A publish arrives later than those after it.
     Delay,
-    /// Nothing passes for a while, either way, on a connection that looks alive.
+    /// Nothing passes for a while, either way, on a connection that looks alive. Sometimes the while outlasts the
+    /// keep-alive.
     Hang,
+    /// The connection is cut.
+    Break,
     /// The clock is absent, or wrong by anything.
     Clock,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Power,
         Self::Flash,
         Self::Drop,
         Self::Duplicate,
         Self::Delay,
         Self::Hang,
+        Self::Break,
         Self::Clock,
     ];
 
@@ -47,6 +51,7 @@ impl Kind {
             Self::Duplicate => "duplicate",
             Self::Delay => "delay",
             Self::Hang => "hang",
+            Self::Break => "break",
             Self::Clock => "clock",
         }
     }
@@ -132,6 +137,8 @@ pub enum Fate {
     Late,
     /// It does not, and nothing else does for a while.
     Hangs,
+    /// It does not: the connection is gone.
+    Breaks,
 }
 
 /// Decides when faults strike one terminal.
@@ -143,6 +150,8 @@ pub struct Dice {
 
 /// Writes and erases of a sale and its deletion, about: a power cut comes at one of so many.
 const OPERATIONS: u32 = 12;
+/// One hang among so many is a long one.
+const LONG: u32 = 200;
 
 impl Dice {
     /// The same seed, the same faults.
@@ -170,6 +179,7 @@ impl Dice {
     /// What becomes of a publish.
     pub fn fate(&mut self) -> Fate {
         let fates = [
+            (Kind::Break, Fate::Breaks),
             (Kind::Hang, Fate::Hangs),
             (Kind::Drop, Fate::Lost),
             (Kind::Delay, Fate::Late),
@@ -177,6 +187,14 @@ impl Dice {
         ];
         let struck = fates.into_iter().find(|&(kind, _)| self.strikes(kind));
         struck.map_or(Fate::Arrives, |(_, fate)| fate)
+    }
+
+    /// How long a link hangs: up to `short`, or sometimes `long` at least and half as much again at most.
+    pub fn hang(&mut self, short: u64, long: u64) -> u64 {
+        match self.random.below(LONG) {
+            0 => long + self.draw() % (long / 2).max(1),
+            _ => 1 + self.draw() % short.max(1),
+        }
     }
 
     /// The time that a terminal's clock says when it is `time_ms`; `None` if no fault strikes it.
@@ -232,5 +250,15 @@ mod tests {
         let lost = (0..10_000).filter(|_| dice.fate() == Fate::Lost).count();
         assert!((400..600).contains(&lost), "{lost}");
         assert!((0..1000).all(|_| !dice.strikes(Kind::Power) && dice.clock(1).is_none()));
+    }
+
+    #[test]
+    fn a_hang_is_short_but_for_some() {
+        let mut dice = Dice::new(Faults::all(5), 2);
+        let hangs: Vec<u64> = (0..10_000).map(|_| dice.hang(500, 60_000)).collect();
+        let (long, short): (Vec<_>, Vec<_>) = hangs.into_iter().partition(|&hang| hang > 500);
+        assert!((20..100).contains(&long.len()), "{}", long.len());
+        assert!(long.iter().all(|hang| (60_000..90_000).contains(hang)));
+        assert!(short.iter().all(|&hang| hang > 0));
     }
 }

@@ -4,8 +4,10 @@ use comptoir_link::Millis;
 
 use crate::session::KEEP_ALIVE;
 
-/// Milliseconds of silence after which a terminal pings; twice as long, and the connection counts as lost.
+/// Milliseconds of silence after which a terminal pings.
 const SILENCE: Millis = KEEP_ALIVE as Millis * 1000;
+/// Milliseconds of silence after which a connection counts as lost.
+pub const DEAD: Millis = 2 * SILENCE;
 
 /// What silence means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +41,14 @@ impl Pulse {
         self.heard = now;
     }
 
-    /// Something was written.
+    /// Something was written, or will be as soon as the network takes it.
     pub fn spoke(&mut self, now: Millis) {
         self.spoke = now;
     }
 
     /// What is to be done now.
     pub fn feel(&self, now: Millis) -> Feel {
-        if now >= self.heard + 2 * SILENCE {
+        if now >= self.heard + DEAD {
             Feel::Dead
         } else if now >= self.spoke + SILENCE {
             Feel::Quiet
@@ -57,7 +59,7 @@ impl Pulse {
 
     /// When that changes, if nothing is heard or said until then.
     pub fn deadline(&self) -> Millis {
-        (self.heard + 2 * SILENCE).min(self.spoke + SILENCE)
+        (self.heard + DEAD).min(self.spoke + SILENCE)
     }
 }
 
@@ -93,7 +95,7 @@ mod tests {
     fn who_never_answers_is_not_there() {
         let mut pulse = Pulse::new(0);
         pulse.spoke(SILENCE);
-        assert_eq!(pulse.feel(2 * SILENCE - 1), Feel::Well);
-        assert_eq!(pulse.feel(2 * SILENCE), Feel::Dead);
+        assert_eq!(pulse.feel(DEAD - 1), Feel::Well);
+        assert_eq!(pulse.feel(DEAD), Feel::Dead);
     }
 }

@@ -62,6 +62,9 @@ pub enum SessionError {
     /// A packet that does not belong here.
     #[error("the MQTT broker sent an unexpected packet")]
     Unexpected,
+    /// A fault that was asked for.
+    #[error("the connection is cut")]
+    Cut,
     /// As much is on its way as may be.
     #[error("no room for another publish now")]
     Busy,

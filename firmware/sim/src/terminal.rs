@@ -273,7 +273,11 @@ impl Terminal {
             let now = self.now();
             match pulse.feel(now) {
                 Feel::Well => {}
-                Feel::Quiet => client.session().ping()?,
+                // One ping is enough, also where the network does not take it.
+                Feel::Quiet => {
+                    client.session().ping()?;
+                    pulse.spoke(now);
+                }
                 Feel::Dead => return Err(SessionError::Silent.into()),
             }
             if self.speak(&mut client, now)? {

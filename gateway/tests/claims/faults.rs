@@ -1,5 +1,5 @@
-//! Terminals whose power is cut, whose flash turns bits, whose network and clocks are bad: what they had confirmed is
-//! in Kafka once, in its order.
+//! Terminals whose power is cut, whose flash turns bits, whose connections break or hang (now and then for longer than their
+//! keep-alive), whose network and clocks are bad: what they had confirmed is in Kafka once, in its order.
 //!
 //! All speak postcard, as the firmware does: a JSON device's events are journaled as they come, so a link that delays
 //! some changes their order.
@@ -44,18 +44,11 @@ impl Trial {
         let ledger = sim.ledger()?;
         ensure!(ledger.len() as u64 == self.events, "{} sold\n{log}", ledger.len());
         let acked = ledger.iter().filter(|line| line.acked.is_some()).count() as u64;
-        let lost = self.events - acked;
         ensure!(
-            told.ends_with(&format!("lost {lost}")),
-            "{acked} acked, but {told}"
+            acked == self.events && told.ends_with("lost 0"),
+            "{acked} acked, and {told}"
         );
-        // 1 is for "not all is acked".
-        ensure!(status.code() == Some(i32::from(lost > 0)), "{status}\n{log}");
-        // Each bit of the flash that turned costs one event at most; nothing else costs any.
-        let turned = told
-            .split_once("flash ")
-            .and_then(|(_, rest)| rest.split([' ', ';']).next()?.parse::<u64>().ok());
-        ensure!(lost <= turned.unwrap_or(0), "{lost} lost: {told}");
+        ensure!(status.success(), "{status}\n{log}");
         shop.drained(acked, self.patience).await?;
         shop.audited(&ledger).await
     }
@@ -65,9 +58,9 @@ impl Trial {
 async fn faulty_terminals_lose_and_double_nothing() -> Result<()> {
     Trial {
         terminals: 30,
-        faults: "power=5,drop=5,duplicate=5,delay=5,hang=5,clock=5",
+        faults: "all=5",
         events: 1_500,
-        patience: Duration::from_secs(180),
+        patience: Duration::from_secs(300),
     }
     .run()
     .await
@@ -78,7 +71,7 @@ async fn faulty_terminals_lose_and_double_nothing() -> Result<()> {
 async fn five_hundred_terminals_with_faults_of_every_kind() -> Result<()> {
     Trial {
         terminals: 500,
-        faults: "power=5,flash=5,drop=5,duplicate=5,delay=5,hang=5,clock=5",
+        faults: "all=5",
         events: 100_000,
         patience: Duration::from_secs(900),
     }
