@@ -11,6 +11,7 @@ use smoltcp::wire::IpAddress;
 use crate::device::Device;
 use crate::mqtt::{Mqtt, MqttError};
 use crate::net::{self, Net};
+use crate::resume::Resume;
 use crate::till::{Link, Trouble};
 use crate::{Board, Person, State};
 
@@ -20,7 +21,7 @@ const STEP: Millis = 5_000;
 const TURN: Millis = 2;
 
 /// An MQTT connection over the network.
-type Client<'s, 'm, 'c, 'n, B, D> = minimq::Connection<'s, 'm, net::Connection<'c, 'n, B, D>>;
+type Client<'s, 'm, 'c, 'n, B, D> = minimq::Connection<'s, 'm, Resume<net::Connection<'c, 'n, B, D>>>;
 
 const SILENT: Interruption = Interruption::Link("the MQTT broker is silent");
 
@@ -96,7 +97,8 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
             }
         };
         let connection = net.connect(broker, link.port, random, CONNECT, &mut sell);
-        let connection = connection.map(|connection| net.drive(session.connect(connection), CONNECT, sell));
+        let connection =
+            connection.map(|connection| net.drive(session.connect(Resume::new(connection)), CONNECT, sell));
         sold.map_err(Interruption::Fatal)?;
         let mut connection = connection
             .map_err(|_| Interruption::Link("the MQTT broker is not there"))?

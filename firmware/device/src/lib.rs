@@ -15,6 +15,7 @@ mod net;
 mod person;
 
 pub mod provision;
+mod resume;
 pub mod settings;
 mod till;
 

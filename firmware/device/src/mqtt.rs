@@ -2,7 +2,7 @@
 
 use embedded_svc::mqtt::client::asynch::{Client, Publish};
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
-use minimq::{Connection, Error, Io, PubError, Publication, TopicFilter};
+use minimq::{Connection, Error, Io, PubError, Publication, SubscriptionOptions, TopicFilter};
 
 /// Why the client refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,14 @@ impl<E> From<Error<E>> for MqttError {
     }
 }
 
+fn theirs(qos: QoS) -> minimq::QoS {
+    match qos {
+        QoS::AtMostOnce => minimq::QoS::AtMostOnce,
+        QoS::AtLeastOnce => minimq::QoS::AtLeastOnce,
+        QoS::ExactlyOnce => minimq::QoS::ExactlyOnce,
+    }
+}
+
 /// A connection.
 pub struct Mqtt<'c, 's, 'b, I: Io>(pub &'c mut Connection<'s, 'b, I>);
 
@@ -37,8 +45,10 @@ impl<I: Io> ErrorType for Mqtt<'_, '_, '_, I> {
 }
 
 impl<I: Io> Client for Mqtt<'_, '_, '_, I> {
-    async fn subscribe(&mut self, topic: &str, _: QoS) -> Result<MessageId, MqttError> {
-        self.0.subscribe(&[TopicFilter::new(topic)], &[]).await?;
+    async fn subscribe(&mut self, topic: &str, qos: QoS) -> Result<MessageId, MqttError> {
+        let options = SubscriptionOptions::default().maximum_qos(theirs(qos));
+        let filter = TopicFilter::new(topic).options(options);
+        self.0.subscribe(&[filter], &[]).await?;
         Ok(0)
     }
 
@@ -56,11 +66,7 @@ impl<I: Io> Publish for Mqtt<'_, '_, '_, I> {
         retain: bool,
         payload: &[u8],
     ) -> Result<MessageId, MqttError> {
-        let qos = match qos {
-            QoS::AtMostOnce => minimq::QoS::AtMostOnce,
-            QoS::AtLeastOnce => minimq::QoS::AtLeastOnce,
-            QoS::ExactlyOnce => minimq::QoS::ExactlyOnce,
-        };
+        let qos = theirs(qos);
         if !self.0.can_publish(qos) {
             return Err(if self.0.is_connected() {
                 MqttError::Busy

@@ -19,6 +19,7 @@ use smoltcp::wire::Ipv4Address;
 use crate::conversation::Interruption;
 use crate::device::Device;
 use crate::net::Net;
+use crate::resume::SESSION_EXPIRY;
 use crate::{Board, Person};
 
 /// What a till can sell.
@@ -155,6 +156,7 @@ fn session<'m>(
 ) -> Option<Session<'m>> {
     let will = Will::new(&identity.status, OFFLINE, &[]).ok()?;
     let config = ConfigBuilder::new(buffers).client_id(&identity.client_id).ok()?;
+    let config = config.session_expiry_interval(SESSION_EXPIRY);
     let config = config.will(will.qos(minimq::QoS::AtLeastOnce).retained()).ok()?;
     let config = match password {
         "" => config,

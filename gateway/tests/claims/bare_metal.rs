@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use comptoir_harness::{
-    ConfirmedSale, EmulatedTill, Gateway, GatewayConfig, Kafka, LedgerLine, Mosquitto, within,
+    ConfirmedSale, EmulatedTill, Gateway, GatewayConfig, Kafka, LedgerLine, Mosquitto, MqttProbe, within,
 };
 use comptoir_queue::{Opened, RamFlash, SaleQueue, block_on};
-use comptoir_wire::{MAX_FRAME, decode};
+use comptoir_wire::{Command, MAX_FRAME, Message, decode};
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
@@ -248,6 +248,37 @@ async fn a_till_with_its_password_sells_through_the_packaged_mosquitto() -> Resu
     ensure!(end.success(), "the till: {end}\n{}", till.log());
     ensure!(!stranger.log().contains("till: connected") && !till.log().contains("its own"));
     Ok(())
+}
+
+/// The MQTT broker keeps them with the till's session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_was_sent_while_the_till_was_off_reaches_it() -> Result<()> {
+    let mosquitto = Mosquitto::start().await?;
+    let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
+    gateway.wait_ready().await?;
+    let port = mosquitto.port();
+    let mut till = EmulatedTill::new(&format!("store={STORE};device={DEVICE};port={port};pace=100"))?;
+    let says = async |till: &EmulatedTill, what: &str| {
+        within(what, SOON, async || {
+            let log = till.log();
+            ensure!(log.contains(what), "{log}");
+            Ok(())
+        })
+        .await
+    };
+    till.switch_on()?;
+    says(&till, "till: acked").await?;
+    till.pull_the_plug()?;
+    let mut buffer = [0; Command::MAX_BYTES];
+    let command = Command::Message(Message { text: "Bonjour" })
+        .encode(&mut buffer)?
+        .to_vec();
+    let mut probe = MqttProbe::connect(&mosquitto.url()).await?;
+    probe
+        .publish(&format!("pos/{STORE}/{DEVICE}/commands"), command)
+        .await?;
+    till.switch_on()?;
+    says(&till, "till: message: Bonjour").await
 }
 
 /// Under an old one, old acks would make new events safe.

@@ -2,7 +2,7 @@
 
 use comptoir_device::{PRODUCTS, State};
 use comptoir_wire::{
-    Command, Currency, Event, MAX_AMOUNT, MAX_PRICES, MAX_PRODUCT, Price, PriceList, Prices, decode,
+    Command, Currency, Event, MAX_AMOUNT, MAX_PRICES, MAX_PRODUCT, Message, Price, PriceList, Prices, decode,
 };
 
 use crate::cable::Cable;
@@ -114,9 +114,12 @@ fn an_event_that_the_flash_lost_is_not_waited_for() {
         }
     });
     assert_eq!(ended, Ended::Bitten(0));
-    // Of the newest: no later ack makes it safe.
+    // Of the newest: no later ack makes it safe. One bit is corrected, and so are two.
     let names = flash.memory().windows(7).rposition(|bytes| bytes == b"paris-1");
-    flash.flip_bit(8 * names.unwrap() as u64);
+    let bit = 8 * names.unwrap() as u64;
+    [bit, bit + 9, bit + 18]
+        .into_iter()
+        .for_each(|bit| flash.flip_bit(bit));
     world.shop.set(Mood::Well);
     world.shop.gaps = true;
     let day = Day { events: 10, ..DAY };
@@ -128,4 +131,37 @@ fn an_event_that_the_flash_lost_is_not_waited_for() {
         (world.shop.connects, told.states.borrow().last()),
         (2, Some(&State::Idle))
     );
+}
+
+fn message(text: &str) -> Vec<u8> {
+    let mut buffer = vec![0; Command::MAX_BYTES];
+    let message = Message { text };
+    Command::Message(message).encode(&mut buffer).unwrap().to_vec()
+}
+
+/// They wait for it at the MQTT broker.
+#[test]
+fn commands_that_were_sent_while_it_was_away_or_switched_off_are_carried_out() {
+    let (cable, mut flash) = (Cable::default(), blank());
+    let mut world = World::new(&cable);
+    let day = Day { events: 0, ..DAY };
+    let mut sent = false;
+    live(&mut world, &mut flash, day, |world, told, _| {
+        if !sent && told.count("till: acked") > 5 {
+            world.shop.set(Mood::Away);
+            world.shop.command(&message("Bonjour"));
+            sent = true;
+        } else if told.states.borrow().last() == Some(&State::Offline) {
+            world.shop.set(Mood::Well);
+        } else if told.count("till: message: Bonjour") > 0 {
+            world.shop.set(Mood::Away);
+            pull_the_plug();
+        }
+    });
+    assert_eq!(world.shop.connects, 2);
+    world.shop.command(&message("Bonsoir"));
+    world.shop.set(Mood::Well);
+    let (ended, told) = live(&mut world, &mut flash, DAY, |_, _, _| {});
+    assert_eq!(ended, Ended::Done, "{:#?}", told.lines.borrow());
+    assert_eq!(told.count("till: message: Bonsoir"), 1);
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 use comptoir_wire::{Ack, decode};
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, ConnectReturnCode, Packet, PingResp, PubAck, Publish, SubAck, SubscribeReasonCode,
+    ConnAck, ConnectReturnCode, Filter, Packet, PingResp, PubAck, Publish, SubAck, SubscribeReasonCode,
 };
 use rumqttc::v5::mqttbytes::{Error, QoS};
 
@@ -46,8 +46,13 @@ pub struct Shop {
     pub status: Vec<Bytes>,
     /// The gateway's: events by their numbers, in the order of which it takes them.
     pub journal: BTreeMap<u32, Bytes>,
+    /// Theirs, if there are any: an epoch has a journal of its own, and the till has one epoch at a time.
+    pub epoch: Option<u32>,
     /// What the gateway told the till last, retained.
-    ack: Option<Ack>,
+    pub ack: Option<Ack>,
+    /// The till's session is kept while it is away, and what is sent to it meanwhile.
+    has_session: bool,
+    kept: Vec<Bytes>,
     /// The till may give up events: its flash lost them.
     pub gaps: bool,
     /// Microseconds until a publish has its PUBACK.
@@ -65,7 +70,10 @@ impl Shop {
             connects: 0,
             status: Vec::new(),
             journal: BTreeMap::new(),
+            epoch: None,
             ack: None,
+            has_session: false,
+            kept: Vec::new(),
             gaps: false,
             slow: 0,
             pubacks: VecDeque::new(),
@@ -80,6 +88,15 @@ impl Shop {
     /// Bytes for the till, MQTT or not; for nobody if it is not connected.
     pub fn say(&mut self, bytes: &[u8]) {
         self.conversation.said.extend_from_slice(bytes);
+    }
+
+    /// A command for the till, which may be away.
+    pub fn command(&mut self, payload: &[u8]) {
+        match self.mood {
+            Mood::Away if self.has_session => self.kept.push(Bytes::copy_from_slice(payload)),
+            Mood::Away => {}
+            _ => self.publish("commands", payload),
+        }
     }
 
     /// A message for the till.
@@ -149,19 +166,31 @@ impl Shop {
 
     fn hear(&mut self, packet: Packet) {
         match packet {
-            Packet::Connect(_, will, login) => {
+            Packet::Connect(connect, will, login) => {
+                assert!(!connect.clean_start);
+                let expiry = connect.properties.unwrap().session_expiry_interval;
+                assert_eq!(expiry, Some(24 * 60 * 60));
                 let login = login.unwrap();
                 assert_eq!(login.username, format!("{STORE}/{DEVICE}"));
                 assert_eq!(login.password, PASSWORD);
                 assert_eq!(will.unwrap().message, "offline");
                 self.connects += 1;
                 self.answer(Packet::ConnAck(ConnAck {
-                    session_present: false,
+                    session_present: self.has_session,
                     code: ConnectReturnCode::Success,
                     properties: None,
                 }));
+                for command in std::mem::take(&mut self.kept) {
+                    self.publish("commands", &command);
+                }
             }
             Packet::Subscribe(subscribe) => {
+                let at_least_once = |filter: &Filter| filter.qos == QoS::AtLeastOnce;
+                assert!(subscribe.filters.iter().all(at_least_once));
+                self.has_session |= subscribe
+                    .filters
+                    .iter()
+                    .any(|filter| filter.path == topic("commands"));
                 let granted = SubscribeReasonCode::Success(QoS::AtLeastOnce);
                 self.answer(Packet::SubAck(SubAck {
                     pkid: subscribe.pkid,
@@ -194,6 +223,9 @@ impl Shop {
         let frame = decode(&publish.payload).unwrap();
         assert_eq!(publish_topic, topic(frame.event.kind().as_str()));
         let header = frame.header;
+        if self.epoch.replace(header.epoch) != Some(header.epoch) {
+            self.journal.clear();
+        }
         let newest = match self.gaps {
             true => self.newest().max(header.oldest - 1),
             false => self.newest(),
