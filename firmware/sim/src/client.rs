@@ -176,7 +176,11 @@ impl Publish for Client<'_> {
         let fate = if retain { Fate::Arrives } else { self.dice.fate() };
         self.strike(fate, &topic, &payload);
         match fate {
-            Fate::Breaks => return Err(SessionError::Cut),
+            Fate::Breaks => {
+                // What was published before is on its way.
+                self.session.write()?;
+                return Err(SessionError::Cut);
+            }
             Fate::Lost | Fate::Late | Fate::Hangs => return Ok(0),
             Fate::Twice => _ = self.session.publish(topic.clone(), payload.clone(), retain)?,
             Fate::Arrives => {}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use comptoir_queue::Fault as PowerCut;
+use comptoir_queue::{Fault as PowerCut, PART};
 use comptoir_terminal::Random;
 
 /// A kind of fault.
@@ -12,7 +12,7 @@ pub enum Kind {
     /// The power goes at one of the flash writes of an event, or of a deletion after it. The terminal starts again
     /// from its flash.
     Power,
-    /// A bit of the flash in use turns.
+    /// A bit of the flash in use turns, unless two have turned near it since what is stored there was written.
     Flash,
     /// A publish does not arrive, or an ack does not.
     Drop,
@@ -218,6 +218,39 @@ impl Dice {
     }
 }
 
+/// Bits that have turned on one terminal's flash, so that no stored part of an event gets more than are corrected.
+#[derive(Clone, Debug, Default)]
+pub struct Turned {
+    /// Each bit, and the newest event then.
+    bits: Vec<(u64, u32)>,
+}
+
+impl Turned {
+    /// Bits within which a part lies, with what sequential-storage puts around it.
+    const PART: u64 = 8 * (PART as u64 + 64);
+    /// In each part, two are corrected; of its length, which takes so many bits, one.
+    const MOST: usize = 2;
+    const LENGTH: u64 = 32;
+
+    /// Whether another bit may turn, while the events from `acked` to `newest` are held; it has, if so.
+    pub fn bears(&mut self, bit: u64, acked: u32, newest: u32) -> bool {
+        // What was stored then is gone once it is acked; what is written after that is on erased flash.
+        self.bits.retain(|&(_, newest)| newest > acked);
+        let near = |within: u64| {
+            let others = self
+                .bits
+                .iter()
+                .filter(move |(other, _)| other.abs_diff(bit) < within);
+            others.count()
+        };
+        let bears = near(Self::PART) < Self::MOST && near(Self::LENGTH) == 0;
+        if bears {
+            self.bits.push((bit, newest));
+        }
+        bears
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +283,16 @@ mod tests {
         let lost = (0..10_000).filter(|_| dice.fate() == Fate::Lost).count();
         assert!((400..600).contains(&lost), "{lost}");
         assert!((0..1000).all(|_| !dice.strikes(Kind::Power) && dice.clock(1).is_none()));
+    }
+
+    #[test]
+    fn no_part_gets_more_turned_bits_than_it_bears() {
+        let mut turned = Turned::default();
+        assert!(turned.bears(10_000, 0, 5) && turned.bears(10_300, 0, 7));
+        assert!(!turned.bears(9_000, 0, 8) && turned.bears(20_000, 0, 8));
+        assert!(!turned.bears(20_031, 0, 8) && turned.bears(20_032, 0, 8));
+        // The first was acked.
+        assert!(turned.bears(9_000, 5, 8) && !turned.bears(9_001, 6, 9));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use comptoir_wire::topic::Name;
 
 use crate::client::Client;
 use crate::dialect::Dialect;
-use crate::faults::Dice;
+use crate::faults::{Dice, Turned};
 use crate::ledger::{Ledger, LedgerError, Sold};
 use crate::plan::Plan;
 use crate::pulse::{Feel, Pulse};
@@ -85,6 +85,7 @@ pub struct Terminal {
     jammed: bool,
     /// Of the terminal itself: power, flash, clock.
     dice: Dice,
+    turned: Turned,
     /// Of its links. Not the same: how often a link is made is of the moment, and would decide when the power goes.
     link_dice: Dice,
     rng: Xoshiro256PlusPlus,
@@ -164,6 +165,7 @@ impl Terminal {
             jammed: false,
             link_dice: dice.fork(),
             dice,
+            turned: Turned::default(),
             rng,
             shared,
         };

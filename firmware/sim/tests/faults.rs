@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use comptoir_link::{Heard, LinkError, Settings, Spoke, Uplink, Watchdog};
 use comptoir_queue::{Opened, QueueError, RamError, RamFlash, SaleQueue, block_on};
-use comptoir_sim::faults::{Dice, Fate, Faults, Kind};
+use comptoir_sim::faults::{Dice, Fate, Faults, Kind, Turned};
 use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
 use comptoir_wire::topic::Name;
 use comptoir_wire::{Ack, Currency, Header, MAX_FRAME, decode, encode, set_oldest};
@@ -41,15 +41,15 @@ fn first_sent(frame: &[u8]) -> Vec<u8> {
     set_oldest(&mut buffer, frame.len(), 1).unwrap().to_vec()
 }
 
-/// Turns one bit among those in use.
-fn turn_a_bit(flash: &mut Flash, random: u64) {
+/// One bit among those in use.
+fn used_bit(flash: &Flash, random: u64) -> u64 {
     const CHUNK: usize = 256;
     let chunks = flash.memory().chunks(CHUNK).enumerate();
     let used = chunks.filter(|(_, chunk)| chunk.iter().any(|&byte| byte != 0xff));
     let used: Vec<usize> = used.map(|(at, _)| at).collect();
     let bits = 8 * CHUNK as u64;
     let chunk = used[usize::try_from(random / bits).unwrap() % used.len()] as u64;
-    flash.flip_bit(chunk * bits + random % bits);
+    chunk * bits + random % bits
 }
 
 /// A link that drops, doubles, delays, hangs and breaks, and a gateway at its end.
@@ -62,6 +62,7 @@ struct World {
     acks: VecDeque<(u64, Ack)>,
     /// Nothing passes until then.
     hangs: u64,
+    turned: Turned,
     journal: BTreeMap<u32, Vec<u8>>,
     upto: u32,
     faults: BTreeMap<&'static str, u32>,
@@ -207,9 +208,11 @@ fn live(
                             till.queued(seq);
                             uplink.sold();
                             if world.dice.strikes(Kind::Flash) {
-                                world.struck("bit turned");
-                                let random = world.dice.draw();
-                                turn_a_bit(queue.flash(), random);
+                                let bit = used_bit(queue.flash(), world.dice.draw());
+                                if world.turned.bears(bit, queue.acked(), queue.newest()) {
+                                    world.struck("bit turned");
+                                    queue.flash().flip_bit(bit);
+                                }
                             }
                         }
                         Err(error) => return Err(error),
@@ -258,6 +261,7 @@ fn run(terminals: u32, events: u32, seed: u64) {
             events: Vec::new(),
             acks: VecDeque::new(),
             hangs: 0,
+            turned: Turned::default(),
             journal: BTreeMap::new(),
             upto: 0,
             faults: BTreeMap::new(),

@@ -324,7 +324,7 @@ async fn a_seed_used_before_takes_other_names_under_power_cuts() {
     }
 }
 
-/// Of every kind at once, but bits of the flash, which may lose what they hit.
+/// Of every kind at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_lose_and_double_nothing() {
     let mosquitto = Mosquitto::start();
@@ -332,14 +332,16 @@ async fn faults_lose_and_double_nothing() {
     let mut plan = plan(&mosquitto, 20, 0.0, 2_000);
     quick(&mut plan);
     plan.json_terminals = 20;
-    plan.faults = faults::Faults::all(5).with(faults::Kind::Flash, 0);
+    // Each broken connection is followed by a pause, and long hangs take minutes.
+    let rare = faults::Faults::all(5).with(faults::Kind::Break, 2);
+    plan.faults = rare.with(faults::Kind::Hang, 1);
     let summary = run(plan).await.unwrap();
     assert_eq!(
         (summary.sold, summary.acked, summary.unacked, summary.lost),
         (2_000, 2_000, 0, 0)
     );
     assert_eq!(acker.total(), 2_000);
-    assert_eq!(summary.faults.len(), 6, "{:?}", summary.faults);
+    assert_eq!(summary.faults.len(), 8, "{:?}", summary.faults);
     assert!(
         summary.faults.values().all(|&count| count > 10),
         "{:?}",
@@ -347,36 +349,22 @@ async fn faults_lose_and_double_nothing() {
     );
 }
 
-/// A bit that turns costs the event that it hits at most, and that is told.
+/// As often as can be, and more often than a terminal starts anew.
 #[tokio::test(flavor = "multi_thread")]
-async fn bits_of_the_flash_that_turn_are_told() {
+async fn bits_of_the_flash_that_turn_cost_nothing() {
     let mosquitto = Mosquitto::start();
-    let gateway = Faults {
-        gaps: true,
-        ..Faults::default()
-    };
-    let acker = Acker::start(&mosquitto.broker(), gateway, false);
-    let directory = tempfile::tempdir().unwrap();
+    let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
     let mut plan = plan(&mosquitto, 10, 0.0, 2_000);
     quick(&mut plan);
-    plan.ledger = Some(directory.path().join("ledger"));
     plan.faults = faults::Faults::default()
         .with(faults::Kind::Flash, 30)
         .with(faults::Kind::Power, 10);
     let summary = run(plan).await.unwrap();
     assert_eq!(
-        (summary.sold, summary.acked + summary.lost, summary.unacked),
-        (2_000, 2_000, 0)
+        (summary.sold, summary.acked, summary.unacked, summary.lost),
+        (2_000, 2_000, 0, 0)
     );
-    let ledger = std::fs::read_to_string(directory.path().join("ledger")).unwrap();
-    let (acked, lost): (Vec<&str>, Vec<&str>) = ledger
-        .lines()
-        .partition(|line| !line.ends_with(r#""acked":null}"#));
-    assert_eq!(
-        (acked.len() as u64, lost.len() as u64),
-        (summary.acked, summary.lost)
-    );
-    assert!(acker.total() >= summary.acked);
+    assert_eq!(acker.total(), 2_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,11 +137,10 @@ struct Arguments {
     /// publishes (drop, duplicate, delay, hang, break)
     ///
     /// power: the power goes at one of the event's flash writes, and the terminal starts again from its flash;
-    /// whatever it had confirmed is there. flash: a bit of the flash turns; up to two in each stored part of an event are
-    /// corrected. An event with more is lost, which is counted, has no ack in the ledger, and is a gap that the gateway
-    /// reports. drop, duplicate, delay, hang, break: what the network does with a publish (drop also with acks; hang: for half
-    /// a second, sometimes for longer than the keep-alive; break: the connection is cut); everything arrives in the end,
-    /// once and in order. clock: the time is absent or wrong, nothing else.
+    /// whatever it had confirmed is there. flash: a bit of the flash turns; as many as are corrected, which is two in each
+    /// stored part of an event. drop, duplicate, delay, hang, break: what the network does with a publish (drop also
+    /// with acks; hang: for half a second, sometimes for longer than the keep-alive; break: the connection is cut);
+    /// everything arrives in the end, once and in order. clock: the time is absent or wrong, nothing else.
     #[arg(
         long,
         value_name = "KIND=PERCENT,...",

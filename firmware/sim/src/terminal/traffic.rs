@@ -195,11 +195,13 @@ impl Terminal {
             published: 0,
         });
         if self.dice.strikes(Kind::Flash) {
-            self.shared.tally.struck(Kind::Flash);
             let random = self.dice.draw();
             if let Some(flash) = self.queue.as_mut().map(Queue::flash) {
                 let bit = flash.memory().used_bit(random);
-                flash.flip_bit(bit);
+                if self.turned.bears(bit, self.settled, self.newest) {
+                    self.shared.tally.struck(Kind::Flash);
+                    flash.flip_bit(bit);
+                }
             }
         }
         Ok(true)
