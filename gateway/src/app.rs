@@ -20,6 +20,7 @@ use crate::broker::EmbeddedBroker;
 use crate::commands::Commands;
 use crate::config::{Config, ConfigError, MqttUrl};
 use crate::dashboard::{self, Audience, Backlog, Live, Password, Shop};
+use crate::heap;
 use crate::ingest::decode::Decoder;
 use crate::ingest::downlink::Downlink;
 use crate::ingest::presence::Presence;
@@ -243,6 +244,7 @@ impl App {
             shop: Arc::clone(&self.shop),
         };
         parts.task("live pages", live.run(stop.clone()));
+        parts.task("memory", heap::give_back(stop.clone()));
         let router = dashboard::router(&self.shop);
         parts.intake("HTTP", dashboard::serve(self.listener, router, stop_intake));
         if let Some((relay, readback, commands)) = self.kafka {

@@ -24,6 +24,7 @@ pub mod dashboard;
 pub mod dead_letters;
 pub mod demo;
 pub mod event;
+pub mod heap;
 pub mod ingest;
 pub mod journal;
 pub mod kafka;

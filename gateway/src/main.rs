@@ -12,7 +12,7 @@ use comptoir_gateway::address;
 use comptoir_gateway::app::App;
 use comptoir_gateway::config::{Config, ConfigError, Log, LogFormat, keep_as_last_good, read_report};
 use comptoir_gateway::journal::{Journal, schema_version};
-use comptoir_gateway::{check, dead_letters, demo, service};
+use comptoir_gateway::{check, dead_letters, demo, heap, service};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -125,28 +125,8 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Batches come and go by the megabyte on every thread. glibc keeps a heap for each thread, and what one has freed
-/// another does not get: under load that is half as much memory again.
-#[cfg(target_env = "gnu")]
-fn share_one_heap() {
-    const KEPT_FREE: libc::c_int = 128 << 10;
-    // SAFETY: mallopt only sets numbers of the allocator's, and no other thread runs yet. A number that it does not
-    // know changes nothing.
-    #[expect(
-        unsafe_code,
-        reason = "there is no safe way to say it; the environment would have to be set before"
-    )]
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_FREE);
-    }
-}
-
-#[cfg(not(target_env = "gnu"))]
-fn share_one_heap() {}
-
 fn main() -> ExitCode {
-    share_one_heap();
+    heap::share();
     let arguments = Arguments::parse();
     raise_descriptor_limit();
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -50,7 +50,7 @@ pub enum Content {
         name: Box<str>,
         /// Unix ms.
         time: i64,
-        payload: Box<[u8]>,
+        payload: Box<str>,
     },
 }
 
@@ -190,7 +190,8 @@ impl ReadBackLoop {
                     None => format!("{topic}/{}/{}", place.partition, place.offset).into(),
                 },
                 time: message.timestamp().unwrap_or_default(),
-                payload: message.payload().into(),
+                // What is no text is no sale either.
+                payload: String::from_utf8_lossy(message.payload()).into(),
             },
         };
         Some(ReadBack { place, content })

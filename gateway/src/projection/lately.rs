@@ -37,14 +37,23 @@ impl Lately {
     }
 
     pub(super) fn place(&mut self, entry: Offset, place: (i32, i64), version: u64) {
-        if let Ok(at) = self.0.binary_search_by_key(&entry, |own| own.entry) {
+        if let Some(at) = self.position(entry) {
             self.0[at].seen = Some((place, version));
         }
     }
 
     fn find(&self, entry: Offset) -> Option<&Own> {
-        let at = self.0.binary_search_by_key(&entry, |own| own.entry).ok()?;
-        self.0.get(at)
+        self.0.get(self.position(entry)?)
+    }
+
+    fn position(&self, entry: Offset) -> Option<usize> {
+        // Offsets have no holes but dead letters, so that it is mostly just here.
+        let first = self.0.front()?.entry.0;
+        let at = usize::try_from(entry.0.checked_sub(first)?).ok()?;
+        match self.0.get(at) {
+            Some(own) if own.entry == entry => Some(at),
+            _ => self.0.binary_search_by_key(&entry, |own| own.entry).ok(),
+        }
     }
 
     /// Of the events after `after` and up to `upto`: those that were seen in Kafka after the version `since`. At most
@@ -97,7 +106,7 @@ impl Projection {
     async fn filed(&self, events: &[(Kind, Arc<Entry>)]) -> Result<Vec<Filed>, ProjectionError> {
         self.flushed().await?;
         let wanted = events.iter().map(|(kind, entry)| {
-            let fact = Fact::read(*kind, &entry.payload, entry.time);
+            let fact = Fact::read(*kind, entry.payload.json(), entry.time);
             let id = fact.map(|fact| fact.id.into_owned());
             serde_json::json!([entry.offset.0, kind_code(*kind), id])
         });

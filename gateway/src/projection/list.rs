@@ -169,10 +169,7 @@ impl Projection {
                 payload,
                 partition,
                 offset,
-            }) => {
-                let payload = String::from_utf8_lossy(&payload).into();
-                Some(Listed::foreign(name, payload, partition, offset))
-            }
+            }) => Some(Listed::foreign(name, payload, partition, offset)),
         };
         Ok(here.map_or(Known::Gone, Known::Here))
     }

@@ -59,8 +59,8 @@ impl Recent {
     /// Where own entries lie in Kafka: `find` gives the partition and the offset.
     pub(super) fn place(&mut self, find: impl Fn(Offset) -> Option<(i32, i64)>) {
         for (_, item) in self.rows.iter_mut().flatten() {
-            if let Some(place) = item.entry().and_then(&find) {
-                item.place = Some(place);
+            if item.place.is_none() {
+                item.place = item.entry().and_then(&find);
             }
         }
     }

@@ -252,7 +252,7 @@ impl Store {
                     } => query
                         .bind(None::<i64>)
                         .bind(&**name)
-                        .bind((payload.len() <= LONGEST).then(|| String::from_utf8_lossy(payload)))
+                        .bind((payload.len() <= LONGEST).then_some(&**payload))
                         .bind(partition)
                         .bind(offset),
                 };
@@ -354,11 +354,7 @@ fn read(row: &SqliteRow) -> (Key, Row) {
         Some(entry) => Source::Entry(Offset(entry as u64)),
         None => Source::Kafka {
             name: row.get::<&str, _>(7).into(),
-            payload: row
-                .get::<Option<&str>, _>(8)
-                .unwrap_or_default()
-                .as_bytes()
-                .into(),
+            payload: row.get::<Option<&str>, _>(8).unwrap_or_default().into(),
             partition: row.get(9),
             offset: row.get(10),
         },
@@ -400,7 +396,7 @@ mod tests {
     fn from_kafka(seq: u64) -> (Key, Row) {
         let source = Source::Kafka {
             name: "lyon-1/till/1/1".into(),
-            payload: (*b"{}").into(),
+            payload: "{}".into(),
             partition: 0,
             offset: seq as i64,
         };

@@ -1,0 +1,371 @@
+//! The task that folds: the journal, as it grows, and what Kafka gives back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use super::deltas::Deltas;
+use super::fold::{Fact, Row, Setting, Source};
+use super::list::{self, Listed};
+use super::store::{Flush, Key, Progress, Store};
+use super::words::Words;
+use super::{Change, Confirmed, ProjectionError, Recent, Request, View, lock};
+use crate::bridge::readback::{Content, ReadBack};
+use crate::event::Kind;
+use crate::journal::{EntryKind, Journal, Offset, State};
+use crate::sale::Currency;
+
+/// Journal entries folded at a time.
+const FOLD_ENTRIES: usize = 2_048;
+const FOLD_BYTES: usize = 1 << 20;
+/// A stroke is written when this much is unwritten, or after this time.
+const FLUSH_ROWS: usize = 8_192;
+/// Of JSON from Kafka.
+const FLUSH_BYTES: usize = 4 << 20;
+const FLUSH_AFTER: Duration = Duration::from_secs(10);
+
+/// The task that folds.
+pub struct Folder {
+    pub(super) store: Store,
+    pub(super) journal: Journal,
+    pub(super) uuid: String,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) read_back: mpsc::Receiver<Vec<ReadBack>>,
+    pub(super) prefix: String,
+    pub(super) currency: Currency,
+    pub(super) view: watch::Sender<View>,
+    pub(super) recent: Arc<Mutex<Recent>>,
+    pub(super) deltas: Deltas,
+    pub(super) at: Progress,
+    pub(super) first: Offset,
+    /// Changed since the last stroke, and what the last one wrote: the next event is often about those.
+    pub(super) dirty: HashMap<Key, Row>,
+    pub(super) clean: HashMap<Key, Row>,
+    pub(super) places: Vec<(u64, i32, i64)>,
+    pub(super) unwritten_since: Option<Instant>,
+    pub(super) unwritten_bytes: usize,
+    pub(super) words: Words,
+}
+
+/// An event on its way into the fold.
+struct Folding<'a> {
+    fact: Fact<'a>,
+    /// The order that it is about.
+    order: Option<Arc<str>>,
+    source: Source,
+    item: Listed,
+}
+
+impl Folding<'_> {
+    fn key(&self) -> Key {
+        let id = match (self.fact.kind, &self.order) {
+            (Kind::Order, Some(order)) => Arc::clone(order),
+            _ => Arc::from(&*self.fact.id),
+        };
+        (self.fact.kind, id)
+    }
+}
+
+impl Folder {
+    /// Runs until `stop`, then writes what is unwritten.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut journal = self.journal.watch();
+        loop {
+            let at = self.at.folded;
+            let due = self.unwritten_since.map(|since| since + FLUSH_AFTER);
+            let done = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(request) = self.requests.recv() => self.answer(request).await,
+                () = sleep_until(due) => self.flush().await,
+                true = moved(&mut journal, at) => self.fold_journal().await,
+                Some(batch) = self.read_back.recv() => self.fold_read_back(batch).await,
+            };
+            if let Err(error) = done {
+                error!(%error, "the dashboard is behind; the events themselves are not affected");
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                }
+            }
+        }
+        if let Err(error) = self.flush().await {
+            warn!(%error, "the next start folds the last seconds again");
+        }
+        self.store.readers.close().await;
+    }
+
+    async fn answer(&mut self, request: Request) -> Result<(), ProjectionError> {
+        // A reply that is dropped: the reader has gone away.
+        match request {
+            Request::Flush(reply) => {
+                let flushed = self.flush().await;
+                let _ = reply.send(());
+                flushed
+            }
+            Request::Find(key, reply) => {
+                let row = match self.dirty.get(&key).or_else(|| self.clean.get(&key)) {
+                    Some(row) => Some(row.source.clone()),
+                    None => self.store.rows(&[&key]).await?.remove(&key).map(|row| row.source),
+                };
+                let _ = reply.send(row);
+                Ok(())
+            }
+        }
+    }
+
+    async fn fold_journal(&mut self) -> Result<(), ProjectionError> {
+        let entries = self
+            .journal
+            .read(self.at.folded, FOLD_ENTRIES, FOLD_BYTES)
+            .await?;
+        let Some(last) = entries.last().map(|entry| entry.offset) else {
+            return Ok(());
+        };
+        let mut batch = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            let EntryKind::Event(kind) = entry.kind else {
+                continue;
+            };
+            match Fact::read(kind, entry.payload.json(), entry.time) {
+                Some(fact) => batch.push(Folding {
+                    fact,
+                    order: Some(Arc::clone(&entry.key)),
+                    source: Source::Entry(entry.offset),
+                    item: Listed::own(Arc::clone(entry)),
+                }),
+                None => warn!(offset = entry.offset.0, "an entry that the dashboard cannot read"),
+            }
+        }
+        let changed = self.fold(batch).await?;
+        self.at.folded = last;
+        self.publish(changed, Vec::new());
+        self.flush_if_large().await
+    }
+
+    async fn fold_read_back(&mut self, batch: Vec<ReadBack>) -> Result<(), ProjectionError> {
+        let mut foreign = Vec::new();
+        let mut confirmed = Vec::new();
+        for record in &batch {
+            let place = record.place;
+            match &record.content {
+                Content::Own {
+                    entry,
+                    name,
+                    order_id,
+                } => {
+                    self.places.push((entry.0, place.partition, place.offset));
+                    confirmed.push((
+                        *entry,
+                        Confirmed {
+                            kind: place.kind,
+                            name: name.clone(),
+                            order_id: order_id.clone(),
+                            partition: place.partition,
+                            offset: place.offset,
+                        },
+                    ));
+                }
+                Content::Foreign { name, time, payload } => match Fact::read(place.kind, payload, *time) {
+                    Some(fact) => foreign.push(Folding {
+                        order: match place.kind {
+                            Kind::Order => Some(&fact.id),
+                            Kind::Payment | Kind::Delivery => fact.order_id.as_ref(),
+                        }
+                        .map(|order| Arc::from(&**order)),
+                        fact,
+                        source: Source::Kafka {
+                            name: name.clone(),
+                            payload: payload.clone(),
+                            partition: place.partition,
+                            offset: place.offset,
+                        },
+                        item: Listed::foreign(name.clone(), payload.clone(), place.partition, place.offset),
+                    }),
+                    None => debug!(?place, "a record that is no sale"),
+                },
+            }
+        }
+        let changed = match foreign.is_empty() {
+            true => Vec::new(),
+            false => {
+                self.store.want_sweep();
+                self.fold(foreign).await?
+            }
+        };
+        for record in &batch {
+            let topic = format!("{}{}", self.prefix, record.place.kind.topic());
+            let key = (topic, record.place.partition);
+            self.at.positions.insert(key, record.place.offset + 1);
+        }
+        self.publish(changed, confirmed);
+        self.flush_if_large().await
+    }
+
+    /// Shows what has changed, at once: rows, totals and deltas change under the lock of the newest, so that whoever
+    /// looks under it sees one moment, and knows by its version which deltas are in it.
+    fn publish(&mut self, changed: Vec<(Kind, u64, Listed)>, mut confirmed: Vec<(Offset, Confirmed)>) {
+        self.unwritten_since.get_or_insert_with(Instant::now);
+        let recent = Arc::clone(&self.recent);
+        let mut recent = lock(&recent);
+        for (kind, seq, item) in &changed {
+            recent.put(*kind, *seq, item.clone());
+        }
+        recent.folded = self.at.folded;
+        self.view.send_replace(View {
+            folded: self.at.folded,
+            totals: Arc::new(self.at.totals.clone()),
+        });
+        if !changed.is_empty() {
+            if changed.iter().any(|(_, _, item)| item.entry().is_none()) {
+                recent.foreign = recent.version + 1;
+            }
+            let sales = changed.into_iter().map(|(kind, _, item)| (kind, item));
+            self.send(&mut recent, Change::Sales(sales.collect()));
+        }
+        if !confirmed.is_empty() {
+            // Of one partition they come in order, of several they do not.
+            confirmed.sort_unstable_by_key(|(entry, _)| *entry);
+            recent.place(|entry| {
+                let at = confirmed.binary_search_by_key(&entry, |(entry, _)| *entry).ok()?;
+                let seen = &confirmed[at].1;
+                Some((seen.partition, seen.offset))
+            });
+            let version = recent.version + 1;
+            for (entry, seen) in &confirmed {
+                recent
+                    .lately
+                    .place(*entry, (seen.partition, seen.offset), version);
+            }
+            let confirmed = confirmed.into_iter().map(|(_, seen)| seen);
+            self.send(&mut recent, Change::Confirmed(confirmed.collect()));
+        }
+    }
+
+    fn send(&mut self, recent: &mut Recent, change: Change) {
+        recent.version += 1;
+        self.deltas.send(recent.version, change);
+    }
+
+    /// Folds, and gives what has changed, with each row's place.
+    async fn fold(&mut self, batch: Vec<Folding<'_>>) -> Result<Vec<(Kind, u64, Listed)>, ProjectionError> {
+        let setting = Setting {
+            now: Timestamp::now().as_millisecond(),
+            currency: self.currency,
+        };
+        let keys: Vec<Key> = batch.iter().map(Folding::key).collect();
+        let unknown: Vec<&Key> = keys
+            .iter()
+            .filter(|key| !self.dirty.contains_key(*key) && !self.clean.contains_key(*key))
+            .collect();
+        let stored = match unknown.is_empty() {
+            true => HashMap::new(),
+            false => self.store.rows(&unknown).await?,
+        };
+        let mut changed = Vec::with_capacity(batch.len());
+        for (
+            Folding {
+                fact,
+                order,
+                source,
+                mut item,
+            },
+            key,
+        ) in batch.into_iter().zip(keys)
+        {
+            let before = self
+                .dirty
+                .get(&key)
+                .or_else(|| self.clean.get(&key))
+                .or_else(|| stored.get(&key));
+            self.at.totals.apply(&fact, before, setting);
+            let seq = match before {
+                Some(before) => before.seq,
+                None => {
+                    self.at.next_seq += 1;
+                    self.at.next_seq - 1
+                }
+            };
+            item.row = Some(seq);
+            if let Source::Kafka { payload, .. } = &source {
+                self.unwritten_bytes += payload.len();
+            }
+            changed.push((fact.kind, seq, item));
+            let row = Row {
+                seq,
+                order_id: order.filter(|_| fact.kind != Kind::Order),
+                status: self.words.share(&fact.status),
+                time: fact.time,
+                amount: fact.amount,
+                source,
+            };
+            self.dirty.insert(key, row);
+        }
+        Ok(changed)
+    }
+
+    async fn flush_if_large(&mut self) -> Result<(), ProjectionError> {
+        if self.dirty.len() + self.places.len() >= FLUSH_ROWS || self.unwritten_bytes >= FLUSH_BYTES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Lists show what the journal still has. The file knows which rows come next.
+    async fn forget_before(&self, first: Offset) -> Result<(), ProjectionError> {
+        if !lock(&self.recent).forget_before(first) {
+            return Ok(());
+        }
+        for kind in Kind::ALL {
+            let newest = list::newest(&self.store.readers, &self.journal, kind).await?;
+            lock(&self.recent).fill(kind, newest);
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), ProjectionError> {
+        if self.unwritten_since.is_none() {
+            return Ok(());
+        }
+        self.store
+            .flush(Flush {
+                journal: &self.uuid,
+                folded: self.at.folded,
+                totals: &self.at.totals,
+                rows: &self.dirty,
+                places: &self.places,
+                positions: &self.at.positions,
+            })
+            .await?;
+        self.clean = std::mem::take(&mut self.dirty);
+        self.places.clear();
+        self.unwritten_since = None;
+        self.unwritten_bytes = 0;
+        self.journal.folded(self.at.folded);
+        let first = self.journal.state().first;
+        if first > self.first {
+            self.first = first;
+            self.clean.clear();
+            self.store.want_sweep();
+            self.forget_before(first).await?;
+        }
+        Ok(self.store.sweep(first, self.at.next_seq).await?)
+    }
+}
+
+/// Waits until the journal is beyond `at`; false if it never will be.
+async fn moved(journal: &mut watch::Receiver<State>, at: Offset) -> bool {
+    journal.wait_for(|state| state.last > at).await.is_ok()
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
