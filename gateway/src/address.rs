@@ -1,5 +1,6 @@
 //! Where the pages are found: an address for the shop's network, its name by mDNS, a QR code for phones.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use mdns_sd::{ServiceDaemon, ServiceInfo};
@@ -7,8 +8,29 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use tracing::warn;
 
-/// What browsers and phones look for.
-const SERVICE: &str = "_http._tcp.local.";
+/// How the pages are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub fn url(self, address: impl fmt::Display) -> String {
+        match self {
+            Self::Http => format!("http://{address}"),
+            Self::Https => format!("https://{address}"),
+        }
+    }
+
+    /// What browsers and phones look for.
+    fn service(self) -> &'static str {
+        match self {
+            Self::Http => "_http._tcp.local.",
+            Self::Https => "_https._tcp.local.",
+        }
+    }
+}
 
 /// Where this machine itself reaches what listens there: the loopback address where it listens on all.
 pub fn reachable(mut listen: SocketAddr) -> SocketAddr {
@@ -42,7 +64,7 @@ pub fn own_name() -> Option<String> {
 
 /// Answers for `{name}.local` on the network. `None` if only this machine is listened to, or it does not work:
 /// the address still does.
-pub fn announce(name: &str, store: &str, listen: SocketAddr) -> Option<Announced> {
+pub fn announce(name: &str, store: &str, scheme: Scheme, listen: SocketAddr) -> Option<Announced> {
     if listen.ip().is_loopback() {
         return None;
     }
@@ -54,7 +76,14 @@ pub fn announce(name: &str, store: &str, listen: SocketAddr) -> Option<Announced
         let everywhere = listen.ip().is_unspecified();
         let ips = if everywhere { Vec::new() } else { vec![listen.ip()] };
         let target = format!("{host}.");
-        let service = ServiceInfo::new(SERVICE, &instance, &target, &ips[..], listen.port(), &about[..])?;
+        let service = ServiceInfo::new(
+            scheme.service(),
+            &instance,
+            &target,
+            &ips[..],
+            listen.port(),
+            &about[..],
+        )?;
         let service = match everywhere {
             // Follows the machine's addresses as they change.
             true => service.enable_addr_auto(),
@@ -76,13 +105,13 @@ pub fn announce(name: &str, store: &str, listen: SocketAddr) -> Option<Announced
 }
 
 /// The address under which others on the network reach this machine; `None` if they cannot.
-pub fn lan_url(listen: SocketAddr) -> Option<String> {
+pub fn lan_url(scheme: Scheme, listen: SocketAddr) -> Option<String> {
     let ip = match listen.ip() {
         ip if ip.is_loopback() => return None,
         ip if ip.is_unspecified() => lan_ip()?,
         ip => ip,
     };
-    Some(format!("http://{}", SocketAddr::new(ip, listen.port())))
+    Some(scheme.url(SocketAddr::new(ip, listen.port())))
 }
 
 /// The address from which the network would be reached. Nothing is sent: connecting a UDP socket only asks for a
@@ -120,10 +149,16 @@ mod tests {
 
     #[test]
     fn a_machine_that_listens_to_itself_only_has_no_address_for_others() {
-        assert_eq!(lan_url("127.0.0.1:8080".parse().unwrap()), None);
-        let url = lan_url("192.168.1.20:8080".parse().unwrap());
-        assert_eq!(url.as_deref(), Some("http://192.168.1.20:8080"));
-        assert!(announce("comptoir", "paris-1", "127.0.0.1:8080".parse().unwrap()).is_none());
+        let here = "127.0.0.1:8080".parse().unwrap();
+        assert_eq!(lan_url(Scheme::Http, here), None);
+        assert!(announce("comptoir", "paris-1", Scheme::Https, here).is_none());
+        for (scheme, expected) in [
+            (Scheme::Http, "http://192.168.1.20:8080"),
+            (Scheme::Https, "https://192.168.1.20:8080"),
+        ] {
+            let url = lan_url(scheme, "192.168.1.20:8080".parse().unwrap());
+            assert_eq!(url.as_deref(), Some(expected));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-use crate::address::{self, Announced};
+use crate::address::{self, Announced, Scheme};
 use crate::bridge::readback::ReadBackLoop;
 use crate::bridge::relay::Relay;
 use crate::broker::EmbeddedBroker;
@@ -30,6 +30,7 @@ use crate::kafka;
 use crate::link::{Link, LinkState, Seldom};
 use crate::metrics::Metrics;
 use crate::projection::{self, Folder};
+use crate::tls::Certificate;
 use parts::Parts;
 
 /// SIGTERM to the end of the process, at most; a Kafka that hangs is left behind (its open transaction is
@@ -44,6 +45,7 @@ pub struct App {
     pub http: SocketAddr,
     pub mqtt: MqttUrl,
     mdns: String,
+    certificate: Option<Certificate>,
     journal: Journal,
     writer: Writer,
     folder: Folder,
@@ -58,6 +60,7 @@ pub struct Running {
     journal: Journal,
     /// The pages' name on the network, if it could be had.
     announced: Option<Announced>,
+    scheme: Scheme,
     parts: Parts,
 }
 
@@ -89,6 +92,7 @@ impl App {
     ) -> anyhow::Result<App> {
         // An error means that somebody has chosen one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let certificate = Certificate::of(&config.http)?;
         let metrics = Arc::new(Metrics::new().context("the metrics could not be set up")?);
         let (journal, writer) = match Journal::open(&config.journal.path, config.journal.max_bytes).await {
             Err(error @ OpenError::Unreadable { .. }) => {
@@ -216,6 +220,7 @@ impl App {
             http,
             mqtt,
             mdns: config.http.mdns.clone(),
+            certificate,
             journal,
             writer,
             folder,
@@ -236,9 +241,13 @@ impl App {
             parts.task("built-in MQTT broker", broker.run(stop.clone()));
         }
         parts.intake("MQTT", self.ingest.run(stop_intake.clone()));
+        let scheme = match self.certificate {
+            Some(_) => Scheme::Https,
+            None => Scheme::Http,
+        };
         let announced = match self.mdns.as_str() {
             "" => None,
-            name => address::announce(name, &self.shop.store, self.http),
+            name => address::announce(name, &self.shop.store, scheme, self.http),
         };
         let live = Live {
             shop: Arc::clone(&self.shop),
@@ -246,7 +255,15 @@ impl App {
         parts.task("live pages", live.run(stop.clone()));
         parts.task("memory", heap::give_back(stop.clone()));
         let router = dashboard::router(&self.shop);
-        parts.intake("HTTP", dashboard::serve(self.listener, router, stop_intake));
+        let tls = match self.certificate {
+            None => None,
+            Some(certificate) => {
+                let server = certificate.server().context("TLS")?;
+                parts.task("certificate", certificate.renew(stop.clone()));
+                Some(server)
+            }
+        };
+        parts.intake("HTTP", dashboard::serve(self.listener, tls, router, stop_intake));
         if let Some((relay, readback, commands)) = self.kafka {
             let runtime = Handle::current();
             let (handle, token) = (runtime.clone(), stop.clone());
@@ -258,6 +275,7 @@ impl App {
         Ok(Running {
             journal: self.journal,
             announced,
+            scheme,
             parts,
         })
     }
@@ -274,8 +292,14 @@ impl Running {
     /// Where others on the network find the pages: by address, and by name.
     pub fn found_at(&self, http: SocketAddr) -> Vec<String> {
         let named = self.announced.as_ref();
-        let named = named.map(|announced| format!("http://{}:{}", announced.host, http.port()));
-        address::lan_url(http).into_iter().chain(named).collect()
+        let named = named.map(|announced| {
+            self.scheme
+                .url(format_args!("{}:{}", announced.host, http.port()))
+        });
+        address::lan_url(self.scheme, http)
+            .into_iter()
+            .chain(named)
+            .collect()
     }
 
     /// Waits for a part that ends though nobody has told it to, and says which. The gateway is of no use then.

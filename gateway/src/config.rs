@@ -94,6 +94,9 @@ pub struct Http {
     /// Names under which browsers may use the pages, beside addresses, `.local` and the like: those that a reverse proxy
     /// without TLS passes on.
     pub hosts: Vec<String>,
+    /// PEM files: with both, the port speaks TLS.
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
     /// Whoever asks for pages, API or Socket.IO must say it, with any user name (HTTP Basic). None by default.
     #[serde(deserialize_with = "secret")]
     pub password: Option<Secret>,
@@ -160,6 +163,8 @@ impl Default for Http {
             port_file: None,
             mdns: "comptoir".to_owned(),
             hosts: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
             password: None,
         }
     }
@@ -237,6 +242,17 @@ impl Config {
         {
             let problem = format!("{host:?} is no name of a machine: neither scheme nor port");
             return Err(ConfigError::of("http.hosts", problem));
+        }
+        let missing = match (&self.http.tls_cert, &self.http.tls_key) {
+            (None, Some(_)) => Some("http.tls_cert"),
+            (Some(_), None) => Some("http.tls_key"),
+            _ => None,
+        };
+        if let Some(missing) = missing {
+            return Err(ConfigError::of(
+                missing,
+                "missing: a certificate and its key go together, set both or neither",
+            ));
         }
         let password = self.http.password.as_ref();
         if password.is_some_and(|password| password.reveal().is_empty()) {
@@ -511,6 +527,8 @@ mod tests {
             ("[http]\npassword = \"\"", "http.password"),
             ("[http]\nhosts = [\"kasse.example:8080\"]", "http.hosts"),
             ("[http]\npassword = true", "http.password"),
+            ("[http]\ntls_cert = \"/c.pem\"", "http.tls_key"),
+            ("[http]\ntls_key = \"/k.pem\"", "http.tls_cert"),
             ("[log]\nfilter = \"comptoir_gateway=loud\"", "log.filter"),
             ("[kafka.properties]\nlingr.ms = 5", "kafka.properties.lingr.ms"),
             (

@@ -34,3 +34,4 @@ pub mod projection;
 mod rows;
 pub mod sale;
 pub mod service;
+pub mod tls;

@@ -47,10 +47,24 @@ impl Listener {
     /// # Errors
     /// It cannot be started.
     pub fn connect(url: &str, auth: Option<&Value>) -> Result<Self> {
-        let scratch = Scratch::new("listener")?;
         let mut command = python("python")?;
         command.arg(LISTEN).arg(url);
         command.args(auth.map(Value::to_string));
+        Self::spawn(command)
+    }
+
+    /// As [`Self::connect`], by `https://`, to whoever has this certificate (a PEM file) and to nobody else.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn trusting(url: &str, certificate: &Path) -> Result<Self> {
+        let mut command = python("python")?;
+        command.env("SSL_CERT_FILE", certificate).arg(LISTEN).arg(url);
+        Self::spawn(command)
+    }
+
+    fn spawn(command: Command) -> Result<Self> {
+        let scratch = Scratch::new("listener")?;
         let process = Process::spawn("the Socket.IO client", command, &scratch.join("heard"))?;
         Ok(Self {
             process,

@@ -24,6 +24,8 @@ const TEXTS: &[&str] = &[
     "http.listen",
     "http.port_file",
     "http.mdns",
+    "http.tls_cert",
+    "http.tls_key",
     "log.format",
     "log.filter",
 ];

@@ -3,6 +3,7 @@
 mod body;
 mod create;
 mod dead_letters;
+mod door;
 pub mod dto;
 mod live;
 mod openapi;
@@ -17,8 +18,8 @@ mod toggle;
 
 use std::sync::Arc;
 
-use axum::serve::ListenerExt as _;
 use axum::{Router, middleware};
+use rustls::ServerConfig;
 use socketioxide::SocketIo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -33,13 +34,10 @@ use crate::metrics::Metrics;
 use crate::projection::Projection;
 use crate::sale::Currency;
 pub use create::WHEREABOUTS;
+use door::{Arrival, Door};
 pub use live::{Audience, Backlog, Live};
 pub use password::Password;
 pub use problem::Problem;
-
-/// What the kernel may hold for a connection. Megabytes, if nobody says: a slow client's heartbeat would wait behind
-/// them for longer than it may.
-const SEND_BUFFER: usize = 128 << 10;
 
 /// What the handlers see of the gateway.
 pub struct Shop {
@@ -85,17 +83,19 @@ pub fn router(shop: &Arc<Shop>) -> (Router, SocketIo) {
     (router, io)
 }
 
-/// Serves until `stop`, then lets the requests under way end.
-pub async fn serve(listener: TcpListener, (router, io): (Router, SocketIo), stop: CancellationToken) {
-    let listener = listener.tap_io(|connection| {
-        // Without either the connection works, too.
-        let _ = rustix::net::sockopt::set_socket_send_buffer_size(&*connection, SEND_BUFFER);
-        // Packets are written whole: nothing is gained by waiting for more, and a live page waits for each.
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
-    });
-    let served = axum::serve(listener, router)
+/// Serves until `stop`, then lets the requests under way end. With TLS, where there is some.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<ServerConfig>,
+    (router, io): (Router, SocketIo),
+    stop: CancellationToken,
+) {
+    let router = match tls {
+        Some(_) => router.layer(middleware::from_fn(door::plain)),
+        None => router,
+    };
+    let router = router.into_make_service_with_connect_info::<Arrival>();
+    let served = axum::serve(Door::new(listener, tls), router)
         .with_graceful_shutdown(async move {
             stop.cancelled().await;
             io.close().await;

@@ -1,7 +1,7 @@
 //! Where `http.password` is set, whoever asks for pages, API or Socket.IO must say it: HTTP Basic, with any user
 //! name. Browsers ask for it and then send it with all that a page of ours does; programs are easily told.
 //!
-//! It is as safe as the network: HTTP shows it to whoever listens there.
+//! Without TLS (`http.tls_cert`) it is as safe as the network: HTTP shows it to whoever listens there.
 
 use std::sync::Arc;
 

@@ -9,13 +9,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use url::{Host, Url};
 
+use super::door::Arrival;
 use super::{Problem, Shop};
 
 /// Behind these nobody has a name on the internet.
@@ -48,11 +49,15 @@ fn is_of_this_site(request: &Request, hosts: &[String]) -> bool {
     };
     let host = text(header::HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
     let same = origin.split_once("://").map(|(_, origin)| origin) == host;
+    // Where there is TLS, a page that has come without may be anybody's on the network, whatever its address says.
+    let arrival = request.extensions().get::<ConnectInfo<Arrival>>();
+    let same =
+        same && (arrival.is_none_or(|arrival| arrival.0 != Arrival::Tls) || origin.starts_with("https://"));
     same && Url::parse(origin).is_ok_and(|origin| is_the_shops(&origin, hosts))
 }
 
 fn is_the_shops(origin: &Url, hosts: &[String]) -> bool {
-    // Somebody before the gateway has shown the browser a certificate of this name.
+    // The gateway, or somebody before it, has shown the browser a certificate of this name.
     if origin.scheme() == "https" {
         return true;
     }
@@ -94,6 +99,23 @@ mod tests {
             (Some("null"), false),
         ] {
             assert_eq!(passes("comptoir.local:8080", origin), expected, "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_came_in_clear_is_not_this_site_where_there_is_tls() {
+        for (origin, expected) in [
+            (None, true),
+            (Some("https://192.168.1.5:8080"), true),
+            (Some("http://192.168.1.5:8080"), false),
+        ] {
+            let mut request = Request::builder().header(header::HOST, "192.168.1.5:8080");
+            if let Some(origin) = origin {
+                request = request.header(header::ORIGIN, origin);
+            }
+            let mut request = request.body(Body::empty()).unwrap();
+            request.extensions_mut().insert(ConnectInfo(Arrival::Tls));
+            assert_eq!(is_of_this_site(&request, &[]), expected, "{origin:?}");
         }
     }
 

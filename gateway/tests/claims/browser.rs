@@ -14,10 +14,13 @@ use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use comptoir_harness::process::Process;
-use comptoir_harness::{GatewayConfig, Kafka, MqttProbe, PosSim, Scratch, free_port, within};
+use comptoir_harness::{
+    Gateway, GatewayConfig, Kafka, Mosquitto, MqttProbe, PosSim, Scratch, free_port, within,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::https::Files;
 use crate::shop::{GATEWAY, SOON, STORE, Shop};
 
 const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web");
@@ -208,4 +211,26 @@ async fn anyone_takes_the_demonstrations_kafka_down_and_up() -> Result<()> {
     // A panic keeps the screenshots and the logs.
     assert!(status.success(), "Playwright: {status}");
     demo.still_running()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_https_a_page_can_be_installed() -> Result<()> {
+    let (mosquitto, files) = (Mosquitto::start().await?, Files::new()?);
+    let mut config = GatewayConfig::new(STORE, &mosquitto.url());
+    config.extra = files.settings();
+    let mut gateway = Gateway::spawn(GATEWAY, config)?;
+    gateway.wait_ready().await?;
+    let url = gateway
+        .http_url()?
+        .replacen("http://127.0.0.1", "https://comptoir.local", 1);
+    let scratch = Scratch::new("playwright-https")?;
+    let mut command = playwright("https", &url, &scratch)?;
+    command.env("COMPTOIR_CERTIFICATE", files.certificate());
+    let mut process = Process::spawn("Playwright", command, &scratch.join("log"))?;
+    let status = process.wait(PATIENCE).await;
+    println!("{}", process.log());
+    let status = status?;
+    // A panic keeps the screenshots and the logs.
+    assert!(status.success(), "Playwright: {status}");
+    Ok(())
 }

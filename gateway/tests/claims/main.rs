@@ -18,6 +18,7 @@ mod http;
 mod http_limits;
 mod http_lists;
 mod http_states;
+mod https;
 mod journal;
 mod live;
 mod live_under_load;

@@ -108,6 +108,12 @@ fn the_packaged_configuration_is_valid_with_every_key() -> Result<()> {
     let missing: Vec<_> = expected.difference(&shown).collect();
     ensure!(missing.is_empty(), "{missing:?} are not shown");
     ensure!(shown.contains("kafka.properties.security.protocol"), "{shown:?}");
+    // The certificate, too, must be one.
+    let certified = rcgen::generate_simple_self_signed(["comptoir.local".to_owned()])?;
+    fs::write(scratch.join("cert.pem"), certified.cert.pem())?;
+    fs::write(scratch.join("key.pem"), certified.signing_key.serialize_pem())?;
+    let folder = scratch.join("");
+    let all = all.replace("/etc/comptoir/tls/", &folder.to_string_lossy());
     for (name, text) in [("packaged.toml", &text), ("every-key.toml", &all)] {
         let file = scratch.join(name);
         fs::write(&file, text)?;

@@ -1,0 +1,16 @@
+/** By its name in the network and with a certificate that the browser knows, the page may do what needs a secure context. */
+import { expect, test } from '@playwright/test';
+import { App } from '../pages/app';
+
+test('by https the page is live, and can be installed', async ({ page }) => {
+  await new App(page).open('orders');
+  expect(new URL(page.url()).hostname).toBe('comptoir.local');
+  expect(await page.evaluate(() => isSecureContext)).toBe(true);
+  expect(await page.evaluate(async () => (await navigator.serviceWorker.ready).active?.scriptURL)).toContain('/sw.js');
+  const cdp = await page.context().newCDPSession(page);
+  const { installabilityErrors } = await cdp.send('Page.getInstallabilityErrors');
+  // Playwright's contexts are private ones, from which nothing is installed.
+  expect(installabilityErrors.map((error) => error.errorId).filter((id) => id !== 'in-incognito')).toEqual([]);
+  await page.getByTestId('create').click();
+  await expect(page.locator('tr[data-id]')).toHaveCount(1);
+});
