@@ -12,7 +12,6 @@ use comptoir_gateway::address;
 use comptoir_gateway::app::App;
 use comptoir_gateway::config::{Config, ConfigError, Log, LogFormat, keep_as_last_good, read_report};
 use comptoir_gateway::journal::{Journal, schema_version};
-use comptoir_gateway::tls::Certificate;
 use comptoir_gateway::{check, dead_letters, demo, heap, service};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -199,20 +198,6 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Check { offline, .. } => {
             let mut code = ExitCode::SUCCESS;
-            let (config, problem) = match (Certificate::of(&config.http), problem) {
-                (Ok(_), problem) => (config, problem),
-                (Err(unusable), problem) => {
-                    let unusable = problem.unwrap_or_else(|| unusable.found_at_start(file.as_deref()));
-                    // As `run` would go on.
-                    match Config::other_last_good(file.as_deref(), last_good.as_deref()) {
-                        Some(config) if Certificate::of(&config.http).is_ok() => (config, Some(unusable)),
-                        _ => {
-                            eprintln!("gateway: the configuration does not work: {unusable}");
-                            return Ok(ExitCode::from(BAD_CONFIGURATION));
-                        }
-                    }
-                }
-            };
             match &problem {
                 None => println!("ok      configuration"),
                 Some(problem) => println!("FAILED  configuration: {problem}; the last good one is used"),

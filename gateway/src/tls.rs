@@ -57,10 +57,16 @@ impl ResolvesServerCert for Shown {
 }
 
 impl Certificate {
-    /// `None` where none is set.
+    /// Reads it. `None` where none is set.
     pub fn of(http: &Http) -> Result<Option<Self>, ConfigError> {
-        let (Some(certificate), Some(key)) = (&http.tls_cert, &http.tls_key) else {
-            return Ok(None);
+        let (certificate, key) = match (&http.tls_cert, &http.tls_key) {
+            (Some(certificate), Some(key)) => (certificate, key),
+            (None, None) => return Ok(None),
+            (certificate, _) => {
+                let missing = if certificate.is_none() { CERTIFICATE } else { KEY };
+                let together = "missing: a certificate and its key go together, set both or neither";
+                return Err(ConfigError::of(missing, together));
+            }
         };
         let files = Files {
             certificate: certificate.clone(),

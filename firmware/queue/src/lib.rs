@@ -56,6 +56,7 @@
 
 mod block;
 mod ecc;
+mod notes;
 mod part;
 mod queue;
 mod ram;

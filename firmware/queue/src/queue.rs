@@ -1,42 +1,25 @@
-//! The queue itself: sequential-storage's queue for the events, its map for the notes.
+//! The queue itself: sequential-storage's queue for the events, beside them the notes.
 
 use core::ops::{ControlFlow, Range};
 use core::{fmt, mem};
 
 use comptoir_wire::MAX_FRAME;
-use embedded_storage_async::nor_flash::{MultiwriteNorFlash, NorFlash};
+use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 use sequential_storage::Error as StorageError;
-use sequential_storage::cache::key_pointers::ArrayKeyPointers;
 use sequential_storage::cache::page_pointers::ArrayPagePointers;
 use sequential_storage::cache::page_states::ArrayPageStates;
 use sequential_storage::cache::{Cache, Uncached};
-use sequential_storage::map::{MapConfig, MapStorage};
 use sequential_storage::queue::{QueueConfig, QueueStorage};
 
+use crate::notes::{self, Notes};
 use crate::part::{Assembly, ITEM, LONGEST, PART, PartHeader, checksum, count};
 use crate::read_back::{ReadBack, ReadBackError, Trace};
 
-/// Pages for the notes: the fewest of a map, which writes one while it keeps the other.
-const NOTE_PAGES: u32 = 2;
-/// The key of the one note, and the bytes that reading or writing it takes.
-const NOTE: u8 = 1;
-const NOTE_BYTES: usize = 64;
-
 /// How often a write is tried: each time at another place.
-const ATTEMPTS: u32 = 8;
+pub(crate) const ATTEMPTS: u32 = 8;
 
 type Events<F, const PAGES: usize> =
     QueueStorage<ReadBack<F>, Cache<ArrayPageStates<PAGES>, ArrayPagePointers<PAGES>, Uncached>>;
-
-/// Without it, each note would look at all the notes of its page first.
-type NoteCache = Cache<
-    ArrayPageStates<{ NOTE_PAGES as usize }>,
-    ArrayPagePointers<{ NOTE_PAGES as usize }>,
-    ArrayKeyPointers<u8, 1>,
-    u8,
->;
-
-type Notes<'f, F> = MapStorage<u8, &'f mut ReadBack<F>, NoteCache>;
 
 /// Why the queue could not do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,8 +90,7 @@ pub enum Opened {
 /// A queue on pages of `F`, at most `PAGES` of them for the events.
 pub struct SaleQueue<F: MultiwriteNorFlash, const PAGES: usize> {
     events: Events<F, PAGES>,
-    notes: Range<u32>,
-    note_cache: NoteCache,
+    notes: Notes,
     epoch: u32,
     /// All up to here are deleted.
     acked: u32,
@@ -149,13 +131,10 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         let mut queue = Self::assume_empty(flash, range, epoch)?;
         // A cut anywhere here leaves the old epoch whole, or the new one, or nothing: never the old epoch
         // with lower numbers. So the note changes first, and older notes go at the end, oldest first.
-        let noted = queue.note().await;
-        queue.or_erase_notes(noted).await?;
+        queue.note().await?;
         queue.events.erase_all().await?;
-        let removed = queue.forget_notes().await;
-        queue.or_erase_notes(removed).await?;
-        let noted = queue.note().await;
-        queue.or_erase_notes(noted).await?;
+        queue.notes.forget(queue.events.flash()).await?;
+        queue.note().await?;
         Ok(queue)
     }
 
@@ -174,15 +153,14 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         if !self.has_room_for(frame.len()).await? {
             return Err(QueueError::Full);
         }
-        self.append(self.epoch, seq, frame).await?;
+        self.append(seq, frame).await?;
         self.newest = seq;
         // Damaged notes can go: the event just kept tells epoch and number.
-        let noted = self.note().await;
-        self.or_erase_notes(noted).await
+        self.note().await
     }
 
     /// Writes an event behind all others, where a reader comes to it.
-    async fn append(&mut self, epoch: u32, seq: u32, frame: &[u8]) -> Result<(), QueueError<F::Error>> {
+    async fn append(&mut self, seq: u32, frame: &[u8]) -> Result<(), QueueError<F::Error>> {
         let room = self.room.saturating_sub(Self::needed(count(frame.len()))?);
         // Both hold again once all went well: a write that failed took more room, and left who knows what.
         self.room = 0;
@@ -192,7 +170,7 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         let count = u8::try_from(count(frame.len())).map_err(|_| QueueError::TooLarge)?;
         for (part, index) in frame.chunks(PART).zip(0..) {
             let header = PartHeader {
-                epoch,
+                epoch: self.epoch,
                 seq,
                 crc,
                 index,
@@ -206,7 +184,7 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         if mem::take(&mut self.events.flash().failed) {
             reached = None;
         }
-        if reached.is_none() && !self.holds(epoch, seq, crc, &mut item).await? {
+        if reached.is_none() && !self.holds(seq, crc, &mut item).await? {
             return Err(QueueError::Corrupted);
         }
         (self.reached, self.room) = (Some(end), room);
@@ -232,12 +210,11 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
     /// such an event must not be confirmed. Goes through all that is held; [`follows`](Self::follows) spares that.
     async fn holds(
         &mut self,
-        epoch: u32,
         seq: u32,
         crc: u32,
         item: &mut [u8; LONGEST],
     ) -> Result<bool, QueueError<F::Error>> {
-        let mut assembly = Assembly::default();
+        let (epoch, mut assembly) = (self.epoch, Assembly::default());
         let mut items = self.events.iter().await?;
         while let Some(entry) = items.next(&mut item[..]).await? {
             let Some((header, part)) = PartHeader::read(&entry) else {
@@ -280,8 +257,7 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         if self.is_empty() {
             // From here on only the notes know the number: were there one, its damage would bring the one before
             // back, and a number would be given twice.
-            let noted = self.note().await;
-            self.or_erase_notes(noted).await?;
+            self.note().await?;
         }
         self.sweep().await?;
         Ok(deleted)
@@ -424,17 +400,16 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
     fn assume_empty(flash: F, range: Range<u32>, epoch: u32) -> Result<Self, QueueError<F::Error>> {
         let page = u32::try_from(F::ERASE_SIZE).map_err(|_| QueueError::Range)?;
         let pages = range.end.saturating_sub(range.start) / page;
-        let fits = pages >= NOTE_PAGES + 2 && (pages - NOTE_PAGES) as usize <= PAGES;
+        let fits = pages >= notes::PAGES + 2 && (pages - notes::PAGES) as usize <= PAGES;
         if !fits || F::ERASE_SIZE < 2 * LONGEST || !range.start.is_multiple_of(page) {
             return Err(QueueError::Range);
         }
-        let middle = range.start + NOTE_PAGES * page;
+        let middle = range.start + notes::PAGES * page;
         let config = QueueConfig::try_new(middle..range.end).map_err(|_| QueueError::Range)?;
         let cache = Cache::new(ArrayPageStates::new(), ArrayPagePointers::new(), Uncached);
         Ok(Self {
             events: QueueStorage::new(ReadBack::new(flash), config, cache),
-            notes: range.start..middle,
-            note_cache: note_cache(),
+            notes: Notes::new(range.start..middle),
             epoch: epoch.max(1),
             acked: 0,
             newest: 0,
@@ -445,7 +420,7 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
 
     /// Finds epoch and numbers on the flash; `false` if there is no queue.
     async fn recover(&mut self) -> Result<bool, QueueError<F::Error>> {
-        let noted = self.read_note().await?;
+        let noted = self.notes.read(self.events.flash()).await?;
         let (mut item, mut assembly) = ([0; LONGEST], Assembly::default());
         let (mut epoch, mut whole) = (noted.map(|(epoch, _)| epoch), None::<(u32, u32)>);
         let mut items = self.events.iter().await?;
@@ -495,77 +470,7 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
     }
 
     async fn note(&mut self) -> Result<(), QueueError<F::Error>> {
-        let note = (u64::from(self.newest) << 32) | u64::from(self.epoch);
-        let mut notes = open_notes(self.events.flash(), self.notes.clone(), &mut self.note_cache)?;
-        let mut stored = Err(QueueError::Worn);
-        for _ in 0..ATTEMPTS {
-            stored = notes
-                .store_item(&mut [0; NOTE_BYTES], &NOTE, &note)
-                .await
-                .map_err(QueueError::from);
-            if !matches!(stored, Err(QueueError::Worn)) {
-                break;
-            }
-        }
-        self.note_cache = notes.destroy().1;
-        stored
+        let (epoch, newest) = (self.epoch, self.newest);
+        self.notes.store(self.events.flash(), epoch, newest).await
     }
-
-    async fn forget_notes(&mut self) -> Result<(), QueueError<F::Error>> {
-        let mut notes = open_notes(self.events.flash(), self.notes.clone(), &mut self.note_cache)?;
-        let removed = notes.remove_all_items(&mut [0; NOTE_BYTES]).await;
-        self.note_cache = notes.destroy().1;
-        Ok(removed?)
-    }
-
-    /// Epoch and newest number, as noted last.
-    async fn read_note(&mut self) -> Result<Option<(u32, u32)>, QueueError<F::Error>> {
-        let mut notes = open_notes(self.events.flash(), self.notes.clone(), &mut self.note_cache)?;
-        let fetched = notes.fetch_item::<u64>(&mut [0; NOTE_BYTES], &NOTE).await;
-        self.note_cache = notes.destroy().1;
-        let note = match fetched {
-            Ok(note) => note,
-            Err(StorageError::Storage { value, .. }) => return Err(value.into()),
-            // The events know the numbers too.
-            Err(_) => None,
-        };
-        Ok(note
-            .map(|note| (note as u32, (note >> 32) as u32))
-            .filter(|&(epoch, _)| epoch != 0))
-    }
-
-    /// What fails on damaged notes works on erased ones.
-    async fn or_erase_notes(
-        &mut self,
-        result: Result<(), QueueError<F::Error>>,
-    ) -> Result<(), QueueError<F::Error>> {
-        match result {
-            Ok(()) => Ok(()),
-            Err(QueueError::Flash(error)) => Err(QueueError::Flash(error)),
-            Err(_) => {
-                let Range { start, end } = self.notes.clone();
-                self.events.flash().erase(start, end).await?;
-                self.note_cache = note_cache();
-                self.note().await
-            }
-        }
-    }
-}
-
-fn note_cache() -> NoteCache {
-    Cache::new(
-        ArrayPageStates::new(),
-        ArrayPagePointers::new(),
-        ArrayKeyPointers::new(),
-    )
-}
-
-/// The map of the notes. Its cache comes back from [`MapStorage::destroy`]; without it, the next looks for itself.
-fn open_notes<'f, F: MultiwriteNorFlash>(
-    flash: &'f mut ReadBack<F>,
-    range: Range<u32>,
-    cache: &mut NoteCache,
-) -> Result<Notes<'f, F>, QueueError<F::Error>> {
-    let config = MapConfig::try_new(range).map_err(|_| QueueError::Range)?;
-    Ok(MapStorage::new(flash, config, mem::replace(cache, note_cache())))
 }

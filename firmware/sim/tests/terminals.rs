@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::{Acker, Faults, Mosquitto, run, run_until, until};
+use common::{Acker, Faults, Mosquitto, run, run_until, run_within, until};
 use comptoir_sim::{End, Plan, Sales, SimError, faults};
 use comptoir_wire::decode;
 use tokio_util::sync::CancellationToken;
@@ -335,7 +335,9 @@ async fn faults_lose_and_double_nothing() {
     // Each broken connection is followed by a pause, and long hangs take minutes.
     let rare = faults::Faults::all(5).with(faults::Kind::Break, 2);
     plan.faults = rare.with(faults::Kind::Hang, 1);
-    let summary = run(plan).await.unwrap();
+    // Time for some of the long ones, one after the other.
+    let limit = Duration::from_secs(400);
+    let summary = run_within(limit, plan, CancellationToken::new()).await.unwrap();
     assert_eq!(
         (summary.sold, summary.acked, summary.unacked, summary.lost),
         (2_000, 2_000, 0, 0)

@@ -46,10 +46,8 @@ pub struct Shop {
     pub status: Vec<Bytes>,
     /// The gateway's: events by their numbers, in the order of which it takes them.
     pub journal: BTreeMap<u32, Bytes>,
-    /// Theirs, if there are any: an epoch has a journal of its own, and the till has one epoch at a time.
-    pub epoch: Option<u32>,
     /// What the gateway told the till last, retained.
-    pub ack: Option<Ack>,
+    ack: Option<Ack>,
     /// The till's session is kept while it is away, and what is sent to it meanwhile.
     has_session: bool,
     kept: Vec<Bytes>,
@@ -70,7 +68,6 @@ impl Shop {
             connects: 0,
             status: Vec::new(),
             journal: BTreeMap::new(),
-            epoch: None,
             ack: None,
             has_session: false,
             kept: Vec::new(),
@@ -223,9 +220,6 @@ impl Shop {
         let frame = decode(&publish.payload).unwrap();
         assert_eq!(publish_topic, topic(frame.event.kind().as_str()));
         let header = frame.header;
-        if self.epoch.replace(header.epoch) != Some(header.epoch) {
-            self.journal.clear();
-        }
         let newest = match self.gaps {
             true => self.newest().max(header.oldest - 1),
             false => self.newest(),

@@ -87,8 +87,6 @@ pub struct Faults {
     pub overlook_each: u64,
     /// Nothing is acked above so many events of a terminal.
     pub ack_at_most: Option<u32>,
-    /// Terminals may give up events that were not taken: their flash lost them.
-    pub gaps: bool,
 }
 
 /// Takes the events of each terminal strictly in order of seq, as the gateway does, and acks them.
@@ -217,9 +215,6 @@ impl Taken {
         self.json.insert(terminal.clone(), is_json);
         let name = (terminal, epoch);
         let count = self.counts.entry(name.clone()).or_default();
-        if faults.gaps {
-            *count = (*count).max(oldest - 1);
-        }
         assert!(
             oldest <= *count + 1,
             "{}: forgot {oldest} of which only {count} are taken",
@@ -268,17 +263,21 @@ async fn ack(client: AsyncClient, taken: Arc<Mutex<Taken>>, faults: Faults) {
     }
 }
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// Runs a plan to its end, which has to come within a minute.
 pub async fn run(plan: Plan) -> Result<Summary, SimError> {
-    run_until(plan, CancellationToken::new()).await
+    run_within(MINUTE, plan, CancellationToken::new()).await
 }
 
 pub async fn run_until(plan: Plan, stop: CancellationToken) -> Result<Summary, SimError> {
+    run_within(MINUTE, plan, stop).await
+}
+
+pub async fn run_within(limit: Duration, plan: Plan, stop: CancellationToken) -> Result<Summary, SimError> {
     let (progress, _watched) = watch::channel(Progress::default());
     let run = comptoir_sim::run(plan, stop, progress);
-    tokio::time::timeout(Duration::from_secs(60), run)
-        .await
-        .expect("an end within a minute")
+    tokio::time::timeout(limit, run).await.expect("an end in time")
 }
 
 /// Waits until it is so, for half a minute at most.
