@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use comptoir_gateway::bridge::MAX_ENTRIES;
 use comptoir_harness::Scratch;
 
 use crate::Arguments;
@@ -20,8 +21,6 @@ use crate::terminal::Sent;
 
 /// Events per second of the shop that goes on, over all terminals.
 pub const RATE: f64 = 100.0;
-/// Entries of a transaction of a backlog, at most: the gateway's own limit.
-const TRANSACTION: u32 = 5_000;
 /// Events prepared for the time of a drain: nobody knows how long it takes.
 const LIVE: u32 = 60_000;
 const FILES: [&str; 2] = ["journal.db", "journal-dashboard.db"];
@@ -48,7 +47,8 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
             brokers: stage.kafka.brokers().to_owned(),
             prefix: stage.topics().await?,
             events: backlog,
-            transaction: TRANSACTION,
+            // As large as the gateway's.
+            transaction: u32::try_from(MAX_ENTRIES)?,
         };
         let alone = producer.measure().await?;
         drains

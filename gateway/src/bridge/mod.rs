@@ -8,3 +8,5 @@ mod batch;
 pub mod readback;
 pub mod relay;
 pub mod watermark;
+
+pub use batch::{MAX_BYTES, MAX_ENTRIES};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use comptoir_gateway::bridge::MAX_BYTES;
 use comptoir_gateway::journal::EntryKind;
 use jiff::Timestamp;
 use rdkafka::config::ClientConfig;
@@ -14,8 +15,6 @@ use super::Mark;
 use crate::sales::{Pool, STORE};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// As the gateway's relay, so that a transaction of a backlog is as large.
-const MAX_BYTES: usize = 4 << 20;
 
 pub fn run(brokers: &str, prefix: &str, events: u32, transaction: u32) -> Result<()> {
     let producer: BaseProducer = ClientConfig::new()
