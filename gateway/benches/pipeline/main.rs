@@ -10,7 +10,7 @@
 //! drain    a backlog into Kafka | a transactional producer alone; memory; the start      (drain.rs)
 //! latency  publish → end-to-end ack, publish → visible in Kafka                          (latency.rs)
 //! wear     bytes written to disk at one event per second                                 (wear.rs)
-//! pages    POST → a page, → a thousand pages; lists                                      (pages.rs)
+//! pages    POST → a page, → a thousand pages; lists; Chromium                            (pages.rs, browser.rs)
 //! append   appending to an empty journal | to one with many rows                         (append.rs)
 //! firmware the image for bare metal: flash, RAM; pos-sim: memory of a terminal, CPU      (firmware.rs)
 //! ```
@@ -18,6 +18,7 @@
 //! Prints one table, and writes it with every single run to `target/bench/pipeline.json`.
 
 mod append;
+mod browser;
 mod drain;
 mod firmware;
 mod flow;

@@ -16,15 +16,15 @@ use tokio::task::JoinSet;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::Arguments;
 use crate::load::Load;
 use crate::report::{Report, Target, percentile};
 use crate::stage::{LONG, Shop, Stage};
+use crate::{Arguments, browser};
 
 const CROWD: usize = 1_000;
 const CROWD_RATE: u32 = 100;
 /// Of the single page.
-const COUNTER_RATE: u32 = 50;
+pub const COUNTER_RATE: u32 = 50;
 /// Requests of each list.
 const REQUESTS: usize = 500;
 
@@ -56,6 +56,8 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
         Target::AtMost(100.0),
     );
 
+    browser::rows(stage, arguments.seconds, report).await?;
+    browser::rush(stage, report).await?;
     first_load(stage, report).await?;
     lists(stage, arguments, report).await
 }
@@ -69,12 +71,28 @@ struct Listened {
 }
 
 /// When each order was posted.
-type Posted = Arc<Vec<OnceLock<Instant>>>;
+#[derive(Clone)]
+pub struct Posted(Arc<[OnceLock<Instant>]>);
+
+impl Posted {
+    pub fn of(count: u32) -> Self {
+        Self((0..count).map(|_| OnceLock::new()).collect())
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn at(&self, number: usize) -> Result<Instant> {
+        let at = self.0.get(number).and_then(OnceLock::get);
+        at.copied().context("an order that was not posted")
+    }
+}
 
 async fn listen(stage: &Stage, clients: usize, rate: u32, seconds: u32) -> Result<Listened> {
     let mut shop = stage.shop(false).await?;
-    let count = (rate * seconds) as usize;
-    let posted: Posted = Arc::new((0..count).map(|_| OnceLock::new()).collect());
+    let posted = Posted::of(rate * seconds);
+    let count = posted.count();
     let connected = Arc::new(AtomicUsize::new(0));
     let url = shop.gateway.http_url()?.replacen("http", "ws", 1) + "/socket.io/?EIO=4&transport=websocket";
     let mut crowd = JoinSet::new();
@@ -103,12 +121,12 @@ async fn listen(stage: &Stage, clients: usize, rate: u32, seconds: u32) -> Resul
     Ok(all)
 }
 
-async fn post(shop: &Shop, posted: &Posted, rate: u32) -> Result<()> {
+pub async fn post(shop: &Shop, posted: &Posted, rate: u32) -> Result<()> {
     let client = reqwest::Client::new();
     let url = shop.gateway.http_url()? + "/api/orders";
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
     let mut requests = JoinSet::new();
-    for (number, at) in posted.iter().enumerate() {
+    for (number, at) in posted.0.iter().enumerate() {
         ticks.tick().await;
         let order = json!({"order_id": format!("bench-{number:06}"), "customer_name": "Zoé Martin",
             "product": "Baguette tradition", "amount": 1.3});
@@ -130,8 +148,8 @@ async fn post(shop: &Shop, posted: &Posted, rate: u32) -> Result<()> {
 async fn client(url: String, posted: Posted, connected: Arc<AtomicUsize>) -> Result<Vec<f64>> {
     const SILENCE: Duration = Duration::from_secs(60);
     let (mut socket, _) = connect_async(&url).await.context("connect")?;
-    let mut heard = Vec::with_capacity(posted.len());
-    while heard.len() < posted.len() {
+    let mut heard = Vec::with_capacity(posted.count());
+    while heard.len() < posted.count() {
         let Ok(message) = tokio::time::timeout(SILENCE, socket.next()).await else {
             break;
         };
@@ -146,9 +164,8 @@ async fn client(url: String, posted: Posted, connected: Arc<AtomicUsize>) -> Res
             }
             Some(b'4') if text.starts_with("42[\"new_order\"") => {
                 let number = text.split_once("\"bench-").and_then(|(_, rest)| rest.get(..6));
-                let number: usize = number.context("an order without its number")?.parse()?;
-                let at = posted.get(number).and_then(OnceLock::get);
-                let at = at.context("an order that was not posted")?;
+                let number = number.context("an order without its number")?.parse()?;
+                let at = posted.at(number)?;
                 heard.push(at.elapsed().as_secs_f64() * 1e3);
             }
             Some(b'4') => {}
