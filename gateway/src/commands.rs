@@ -31,8 +31,9 @@ use crate::sale::money::{Amount, Money};
 const MAX_DEVICES: usize = 10_000;
 /// What the MQTT broker has kept of the terminals' `status` follows the subscription: it is all there by then.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Of a device that has sent no event yet and says that it is online. That is what the terminals' own firmware does.
-const OF_THE_SILENT: Encoding = Encoding::Postcard;
+/// Of a device that has sent no event yet and says that it is online. That is what the terminals' own firmware does, and
+/// the oldest version is the one that all of them read.
+const OF_THE_SILENT: Encoding = Encoding::Postcard { version: wire::MIN };
 
 pub struct Commands {
     pub settings: Settings,
@@ -194,13 +195,16 @@ struct KnownPrice {
 /// one for it.
 fn payload(json: &[u8], encoding: Encoding) -> Vec<u8> {
     let binary = match encoding {
-        Encoding::Postcard => serde_json::from_slice(json).ok().and_then(|known| encode(&known)),
+        Encoding::Postcard { version } => {
+            let known = serde_json::from_slice(json).ok();
+            known.and_then(|known| encode(&known, wire::Version::of(version)))
+        }
         Encoding::Json => None,
     };
     binary.unwrap_or_else(|| json.to_vec())
 }
 
-fn encode(known: &Known<'_>) -> Option<Vec<u8>> {
+fn encode(known: &Known<'_>, version: wire::Version) -> Option<Vec<u8>> {
     let mut buffer = vec![0; wire::MAX_FRAME];
     let mut prices = Vec::new();
     let command = match &*known.r#type {
@@ -227,7 +231,7 @@ fn encode(known: &Known<'_>) -> Option<Vec<u8>> {
         }),
         _ => return None,
     };
-    command.encode(&mut buffer).map(<[u8]>::to_vec).ok()
+    command.encode_as(version, &mut buffer).map(<[u8]>::to_vec).ok()
 }
 
 #[cfg(test)]
@@ -238,7 +242,7 @@ mod tests {
     fn a_binary_terminal_gets_its_own_encoding_and_a_json_device_gets_the_json() {
         let json = br#"{"type":"message","text":"Fermeture 19 h"}"#;
         assert_eq!(payload(json, Encoding::Json), json);
-        let binary = payload(json, Encoding::Postcard);
+        let binary = payload(json, OF_THE_SILENT);
         let command = wire::Command::decode(&binary).unwrap();
         let text = "Fermeture 19 h";
         assert_eq!(command, wire::Command::Message(wire::Message { text }));
@@ -248,7 +252,7 @@ mod tests {
     fn prices_are_exact() {
         let json =
             br#"{"type":"price_list","currency":"EUR","prices":[{"product":"Pain","unit_price":1.05}]}"#;
-        let binary = payload(json, Encoding::Postcard);
+        let binary = payload(json, OF_THE_SILENT);
         match wire::Command::decode(&binary).unwrap() {
             wire::Command::PriceList(list) => {
                 let price = list.prices.iter().next().unwrap();
@@ -261,6 +265,6 @@ mod tests {
     #[test]
     fn what_has_no_encoding_is_handed_on_as_it_is() {
         let json = br#"{"type":"reboot"}"#;
-        assert_eq!(payload(json, Encoding::Postcard), json);
+        assert_eq!(payload(json, OF_THE_SILENT), json);
     }
 }

@@ -1,7 +1,7 @@
 //! The end-to-end ack: retained on a terminal's `ack` topic.
 
 use crate::codec::{Reader, Writer, bad};
-use crate::{DecodeError, EncodeError, Fault};
+use crate::{DecodeError, EncodeError, Fault, Version};
 
 /// All events of `epoch` up to and including `seq` are committed and on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +21,21 @@ impl Ack {
     /// # Errors
     /// An epoch of 0, or a buffer too small.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
+        self.encode_as(Version::CURRENT, buffer)
+    }
+
+    /// As [`encode`](Self::encode), for a terminal of `version`.
+    ///
+    /// # Errors
+    /// As `encode`.
+    pub fn encode_as<'b>(&self, version: Version, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
         if self.epoch == 0 {
             return Err(EncodeError::Field {
                 field: "epoch",
                 fault: Fault::Rule("must not be 0"),
             });
         }
-        let mut writer = Writer::frame(buffer)?;
+        let mut writer = Writer::version(buffer, version.byte())?;
         writer.u32(self.epoch)?;
         writer.u32(self.seq)?;
         Ok(writer.finish())

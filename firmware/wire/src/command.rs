@@ -3,7 +3,7 @@
 use crate::codec::{Reader, Record, Writer, bad};
 use crate::seq::Seq;
 use crate::value::{Currency, OrderStatus};
-use crate::{DecodeError, EncodeError, Fault, MAX_AMOUNT, MAX_MESSAGE, MAX_PRICES, MAX_PRODUCT};
+use crate::{DecodeError, EncodeError, Fault, MAX_AMOUNT, MAX_MESSAGE, MAX_PRICES, MAX_PRODUCT, Version};
 
 /// The prices of a [`PriceList`], at most [`MAX_PRICES`].
 pub type Prices<'a> = Seq<'a, Price<'a>>;
@@ -63,7 +63,15 @@ impl<'a> Command<'a> {
     /// # Errors
     /// A field out of its bounds, or a buffer too small; [`MAX_BYTES`](Self::MAX_BYTES) always suffice.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
-        let mut w = Writer::frame(buffer)?;
+        self.encode_as(Version::CURRENT, buffer)
+    }
+
+    /// As [`encode`](Self::encode), for a terminal of `version`.
+    ///
+    /// # Errors
+    /// As `encode`.
+    pub fn encode_as<'b>(&self, version: Version, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
+        let mut w = Writer::version(buffer, version.byte())?;
         match self {
             Self::Message(message) => {
                 w.u32(0)?;

@@ -65,6 +65,32 @@ pub const CURRENT: u8 = 1;
 /// The oldest version this crate reads.
 pub const MIN: u8 = 1;
 
+/// A version in which this crate writes acks and commands: one of [`MIN`]`..=`[`CURRENT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version(u8);
+
+impl Version {
+    /// Of every terminal that is built with this crate, which also reads those from [`MIN`] on.
+    pub const CURRENT: Self = Self(CURRENT);
+
+    /// Of a terminal whose frames begin with this byte. Of one that is ahead of this crate, or behind it, no version is known
+    /// that it reads: the nearest is the best guess.
+    pub const fn of(first_byte: u8) -> Self {
+        if first_byte < MIN {
+            Self(MIN)
+        } else if first_byte > CURRENT {
+            Self(CURRENT)
+        } else {
+            Self(first_byte)
+        }
+    }
+
+    /// The byte that its frames begin with.
+    pub const fn byte(self) -> u8 {
+        self.0
+    }
+}
+
 /// Bytes of a whole frame, of any kind.
 pub const MAX_FRAME: usize = 20 * 1024;
 /// Bytes of an order, payment or delivery id; at least 1.

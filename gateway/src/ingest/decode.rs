@@ -68,7 +68,9 @@ impl Decoder {
                     seq: header.seq,
                     oldest: header.oldest,
                 }),
-                Encoding::Postcard,
+                Encoding::Postcard {
+                    version: wire::Version::of(*version).byte(),
+                },
             ),
             _ => (
                 Err("neither JSON (its first byte is '{') nor postcard (below 0x20)".to_owned()),
@@ -164,7 +166,7 @@ impl Numbered {
             seq: self.seq,
             oldest: self.oldest,
             discipline: match encoding {
-                Encoding::Postcard => Discipline::InOrder,
+                Encoding::Postcard { .. } => Discipline::InOrder,
                 Encoding::Json => Discipline::AnyOrder,
             },
         }

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use comptoir_wire::Ack;
+use comptoir_wire::{Ack, Version};
 use tokio::sync::{Notify, oneshot};
 
 use crate::event::{DeviceId, GATEWAY_EPOCH};
@@ -168,7 +168,7 @@ impl Queues {
     fn put_ack(&mut self, ack: DeviceAck) {
         // No binary terminal can wait for a number of the gateway's. It must not take the place of the ack that one does
         // wait for as the retained message.
-        if ack.encoding == Encoding::Postcard && ack.epoch == GATEWAY_EPOCH {
+        if matches!(ack.encoding, Encoding::Postcard { .. }) && ack.epoch == GATEWAY_EPOCH {
             return;
         }
         let stream = stream(&ack);
@@ -231,11 +231,13 @@ fn encode(ack: &DeviceAck) -> Vec<u8> {
     let DeviceAck { epoch, seq, .. } = *ack;
     let mut buffer = [0; Ack::MAX_BYTES];
     match ack.encoding {
-        Encoding::Postcard => match (Ack { epoch, seq }).encode(&mut buffer) {
-            Ok(bytes) => bytes.to_vec(),
-            // Epoch 0, which `put_ack` does not take.
-            Err(_) => Vec::new(),
-        },
+        Encoding::Postcard { version } => {
+            match (Ack { epoch, seq }).encode_as(Version::of(version), &mut buffer) {
+                Ok(bytes) => bytes.to_vec(),
+                // Epoch 0, which `put_ack` does not take.
+                Err(_) => Vec::new(),
+            }
+        }
         Encoding::Json => format!(r#"{{"epoch":{epoch},"seq":{seq}}}"#).into_bytes(),
     }
 }
@@ -250,6 +252,19 @@ mod tests {
             encoding: Encoding::Json,
             epoch: 1,
             seq,
+        }
+    }
+
+    #[test]
+    fn an_ack_is_in_the_version_that_its_terminal_writes() {
+        for version in comptoir_wire::MIN..=comptoir_wire::CURRENT {
+            let downlink = connected();
+            let encoding = Encoding::Postcard { version };
+            downlink.ack([DeviceAck {
+                encoding,
+                ..ack("a", 3)
+            }]);
+            assert_eq!(downlink.take().unwrap().payload, [version, 1, 3]);
         }
     }
 
@@ -296,7 +311,7 @@ mod tests {
     fn what_nobody_could_read_takes_no_acks_place() {
         let downlink = connected();
         let postcard = |epoch, seq| DeviceAck {
-            encoding: Encoding::Postcard,
+            encoding: Encoding::Postcard { version: 1 },
             epoch,
             ..ack("a", seq)
         };

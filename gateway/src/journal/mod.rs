@@ -112,14 +112,27 @@ pub struct Entry {
 /// How a device encodes, and so how it wants its acks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    Postcard,
+    Postcard {
+        /// The one that it writes; never 0.
+        version: u8,
+    },
     Json,
 }
 
 impl Encoding {
+    /// As the table `device` has it. JSON was there before a second version was thought of.
+    fn code(self) -> i64 {
+        match self {
+            Encoding::Postcard { version: 1 } => 0,
+            Encoding::Json => 1,
+            Encoding::Postcard { version } => i64::from(version),
+        }
+    }
+
     fn from_code(code: i64) -> Self {
-        match code {
-            0 => Encoding::Postcard,
+        match u8::try_from(code) {
+            Ok(0) => Encoding::Postcard { version: 1 },
+            Ok(version) if version > 1 => Encoding::Postcard { version },
             _ => Encoding::Json,
         }
     }
@@ -421,5 +434,24 @@ impl Journal {
         if self.commands.send(Command::Close(reply)).await.is_ok() {
             let _ = done.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoding_is_read_back_as_it_was_written() {
+        for version in 1..0x20 {
+            let encoding = Encoding::Postcard { version };
+            assert_eq!(Encoding::from_code(encoding.code()), encoding);
+        }
+        assert_eq!(Encoding::from_code(Encoding::Json.code()), Encoding::Json);
+        // As the first schema has it.
+        assert_eq!(
+            (Encoding::Postcard { version: 1 }.code(), Encoding::Json.code()),
+            (0, 1)
+        );
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn write(
         .bind(device.row)
         .bind(id.store())
         .bind(id.device())
-        .bind(device.encoding as i64)
+        .bind(device.encoding.code())
         .execute(&mut *transaction)
         .await?;
     }
