@@ -347,7 +347,7 @@ pub struct DemoKafka {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(default)]
 pub struct Auth {
-    /// Sends `batch` instead of one packet for each event.
+    /// Sends `batch` instead of one packet for each event, and `alive` every four seconds.
     pub batch: bool,
     /// The `journal_offset` of the last event that the client has: later ones of this gateway are sent, in order,
     /// after `initial_data`, as far as the journal still has them. Not for `batch`. To be said anew at each
@@ -457,7 +457,11 @@ mod tests {
         if env::var_os("COMPTOIR_WRITE_TYPES").is_some() {
             fs::write(TYPES, typescript()).unwrap();
         }
-        let there = fs::read_to_string(TYPES).unwrap();
-        assert_eq!(there, typescript(), "{TYPES} is out of date: run `make types`");
+        let (there, now) = (fs::read_to_string(TYPES).unwrap(), typescript());
+        let differs = there.lines().zip(now.lines()).find(|(there, now)| there != now);
+        assert!(
+            there == now,
+            "{TYPES} is out of date: run `make types` ({differs:?})"
+        );
     }
 }

@@ -37,8 +37,18 @@ struct Stage {
     loads: u32,
     /// Publishes what no till of ours would.
     till: MqttProbe,
-    /// Whether the pages that come by the second address have contact.
-    link: watch::Sender<bool>,
+    /// Of the pages that come by the second address.
+    link: watch::Sender<Cable>,
+}
+
+/// What a pulled cable does, and a wall before the Wi-Fi.
+#[derive(Clone, Copy, PartialEq)]
+enum Cable {
+    Joined,
+    /// Connections end.
+    Cut,
+    /// Connections stay, and nothing comes through.
+    Silent,
 }
 
 impl Stage {
@@ -51,14 +61,15 @@ impl Stage {
                 self.shop.gateway.start_again()?;
                 self.shop.gateway.wait_ready().await
             }
-            // 2,000 events at 200 a second.
-            "load/start" => {
+            // 200 events a second: ten seconds of them, or a minute.
+            "load/start" | "load/minute" => {
+                let events = if accident == "load/start" { "2000" } else { "12000" };
                 let url = self.shop.mosquitto.url();
                 // Tills that have been here before would be known, and sell nothing new.
                 self.loads += 1;
                 let seed = self.loads.to_string();
                 let tills = ["--broker", &url, "--store", STORE, "--devices", "5"];
-                let load = ["--rate", "200", "--events", "2000", "--seed", &seed];
+                let load = ["--rate", "200", "--events", events, "--seed", &seed];
                 self.load = Some(PosSim::spawn(tills.into_iter().chain(load))?);
                 Ok(())
             }
@@ -68,34 +79,42 @@ impl Stage {
                 load.finish(PATIENCE).await?;
                 Ok(())
             }
-            "link/cut" | "link/join" => {
-                self.link.send_replace(accident == "link/join");
-                Ok(())
-            }
+            "link/join" => self.cable(Cable::Joined),
+            "link/cut" => self.cable(Cable::Cut),
+            "link/silence" => self.cable(Cable::Silent),
             other => match other.strip_prefix("mqtt/") {
                 Some(topic) => self.till.publish(&format!("pos/{STORE}/{topic}"), bytes).await,
                 None => bail!("there is no {other}"),
             },
         }
     }
+
+    fn cable(&self, state: Cable) -> Result<()> {
+        self.link.send_replace(state);
+        Ok(())
+    }
 }
 
 /// A second address of the gateway, on a cable that can be pulled.
-async fn cable(gateway: String, joined: watch::Receiver<bool>) -> Result<String> {
+async fn cable(gateway: String, state: watch::Receiver<Cable>) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     tokio::spawn(async move {
         while let Ok((mut page, _)) = listener.accept().await {
-            let (gateway, mut joined) = (gateway.clone(), joined.clone());
+            let (gateway, mut state) = (gateway.clone(), state.clone());
             tokio::spawn(async move {
-                let talk = async {
+                let mut talk = pin!(async {
                     let mut there = TcpStream::connect(&gateway).await?;
                     tokio::io::copy_bidirectional(&mut page, &mut there).await
-                };
-                tokio::select! {
-                    biased;
-                    _ = joined.wait_for(|joined| !joined) => {}
-                    _ = talk => {}
+                });
+                loop {
+                    let now = *state.borrow_and_update();
+                    tokio::select! {
+                        biased;
+                        () = std::future::ready(()), if now == Cable::Cut => break,
+                        changed = state.changed() => if changed.is_err() { break },
+                        _ = &mut talk, if now == Cable::Joined => break,
+                    }
                 }
             });
         }
@@ -144,8 +163,8 @@ async fn a_person_sees_the_truth_whatever_happens() -> Result<()> {
     })
     .await?;
     let url = shop.gateway.http_url()?;
-    let (link, joined) = watch::channel(true);
-    let cable = cable(url.replacen("http://", "", 1), joined).await?;
+    let (link, state) = watch::channel(Cable::Joined);
+    let cable = cable(url.replacen("http://", "", 1), state).await?;
     let mut stage = Stage {
         till: MqttProbe::connect(&shop.mosquitto.url()).await?,
         kafka,

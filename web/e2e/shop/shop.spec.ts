@@ -107,19 +107,39 @@ test('the gateway is killed while the tills sell: the pages recover, and nothing
   await expectTheTruth(orders, dashboard);
 });
 
-test('who was cut off under load shows, once back, what one that stayed shows', async ({ browser }) => {
+/** Everything a row says, and where its sale is. */
+const told = (page: Page) =>
+  page.locator('tr[data-id]').evaluateAll((rows) => rows.map((row) => `${(row as HTMLElement).innerText} ${row.querySelector('[data-state]')?.getAttribute('data-state')}`));
+
+test('who was cut off for a minute under load shows, once back, what one that stayed shows', async ({ browser }) => {
+  test.slow();
   const [there, away] = await Promise.all([browser.newContext(), browser.newContext({ baseURL: process.env.COMPTOIR_CABLE })]);
   const [stayed, left] = [await open(there, '/orders'), await open(away, '/orders')];
   await accident('link/cut');
   await expect(bar(left)).toContainText('The gateway is not reached');
-  await accident('load/start');
+  await accident('load/minute');
   await accident('load/finish');
-  const before = await shown(left);
+  const before = await told(left);
   await accident('link/join');
   await expect(async () => {
-    const [one, other] = [await shown(stayed), await shown(left)];
+    const [one, other] = [await told(stayed), await told(left)];
     expect(other).toEqual(one);
     expect(other).not.toEqual(before);
   }).toPass({ timeout: 60_000 });
   await expectTheTruth(left, await open(away, '/dashboard'));
+  await Promise.all([there.close(), away.close()]);
+});
+
+test('a link that dies without a word is seen to be dead long before it is closed, and heals', async ({ browser }) => {
+  const [there, away] = await Promise.all([browser.newContext(), browser.newContext({ baseURL: process.env.COMPTOIR_CABLE })]);
+  const [stayed, left] = [await open(there, '/orders'), await open(away, '/orders')];
+  await accident('link/silence');
+  // Engine.IO by itself would say so after 45 seconds.
+  await expect(bar(left)).toContainText('The gateway is not reached', { timeout: 30_000 });
+  const id = await create(stayed);
+  await expect(row(stayed, id)).toBeVisible();
+  await accident('link/join');
+  await expect(row(left, id)).toBeVisible();
+  await expect(bar(left)).not.toHaveAttribute('data-tone', 'bad');
+  await Promise.all([there.close(), away.close()]);
 });

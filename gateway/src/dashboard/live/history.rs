@@ -75,7 +75,7 @@ pub struct Follower<'a> {
 }
 
 impl Follower<'_> {
-    /// Waits for the next tick.
+    /// Waits for the next tick. Cancelled, it has taken none.
     pub async fn next(&mut self) -> Next {
         let next = self.next;
         if self.end.wait_for(|end| *end > next).await.is_err() {

@@ -1,9 +1,10 @@
 //! One connection: the state, what was missed, then every tick.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use socketioxide::extract::SocketRef;
 use socketioxide::{SendError, SocketError};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -19,6 +20,9 @@ use crate::projection::{Confirmed, Listed, ProjectionError};
 
 /// Ticks that wait for a slow client of batches: after more of them the state is less.
 const TICKS: u64 = 32;
+/// How often a client of batches is told `alive`: two of them are missing before `web/src/lib/live/silence.ts` calls
+/// the link dead. Engine.IO's own ping cannot be as frequent: who answers it late, as a slow reader does, is closed.
+const ALIVE: Duration = Duration::from_secs(4);
 /// Entries that are read at a time for a client that was away.
 const MISSED: usize = 500;
 const MISSED_BYTES: usize = 1 << 20;
@@ -83,8 +87,17 @@ impl Talk<'_> {
         if let Some(after) = after.filter(|_| !self.batch) {
             self.missed(after, told.upto).await?;
         }
+        let mut alive = tokio::time::interval(ALIVE);
+        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let tick = match ticks.next().await {
+            let next = tokio::select! {
+                next = ticks.next() => next,
+                _ = alive.tick(), if self.batch => {
+                    self.send("alive", &write(&())).await?;
+                    continue;
+                }
+            };
+            let tick = match next {
                 Next::Tick(tick) if !tick.again => Some(tick),
                 Next::Tick(_) | Next::Gone => None,
                 Next::End => return Ok(()),

@@ -269,7 +269,7 @@ field?: string, };
 
 export type Auth = { 
 /**
- * Sends `batch` instead of one packet for each event.
+ * Sends `batch` instead of one packet for each event, and `alive` every four seconds.
  */
 batch: boolean, 
 /**

@@ -2,6 +2,7 @@
 import { io, type Socket } from 'socket.io-client';
 import type { Auth, Batch, Confirmed, Delivery, GatewayStatus, InitialData, Order, Payment, Stats } from '../api/types';
 import { asActivity, type Change } from './reducer';
+import { Silence } from './silence';
 
 export type Listener = {
   changed: (change: Change) => void;
@@ -19,7 +20,14 @@ export function openSocket(listener: Listener): Socket {
     // What was missed is in the snapshot that begins every connection: pages show the newest only.
     auth: { batch: true } satisfies Auth,
   });
+  const silence = new Silence(() => {
+    listener.lost();
+    socket.disconnect().connect();
+  });
+  socket.on('alive', () => silence.promised());
+  socket.onAny(() => silence.heard());
   socket.on('disconnect', (reason) => {
+    silence.closed();
     listener.lost();
     // The client does not reconnect by itself when the server said goodbye, which a gateway does that stops.
     if (reason === 'io server disconnect') socket.connect();
