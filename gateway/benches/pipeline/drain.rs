@@ -31,6 +31,8 @@ struct Drains {
     producer: Vec<f64>,
     memory: Vec<f64>,
     ack_ms: Vec<f64>,
+    /// While it is a program of its own that drains.
+    beside_ms: Vec<f64>,
 }
 
 pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) -> Result<()> {
@@ -57,6 +59,7 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
         drain(stage, &folder, before.events, &mut drains)
             .await
             .with_context(|| format!("round {round}"))?;
+        drains.beside_ms.extend(beside(stage, &producer).await?);
     }
     let share = ratios(&drains.rate, &drains.producer);
     report.figure(
@@ -76,6 +79,7 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
         Target::AtLeast(0.7),
     );
     let (calm, busy) = (percentile(&before.ack_ms, 0.99), percentile(&drains.ack_ms, 0.99));
+    let beside = percentile(&drains.beside_ms, 0.99);
     report.figure("publish → end-to-end ack with the backlog, p99", "ms", [calm]);
     report.figure("publish → end-to-end ack while draining, p99", "ms", [busy]);
     report.held(
@@ -83,6 +87,16 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
         "×",
         [busy / calm],
         Target::AtMost(2.0),
+    );
+    report.figure(
+        "publish → end-to-end ack of a gateway without Kafka, while that producer drains beside it, p99",
+        "ms",
+        [beside],
+    );
+    report.figure(
+        "publish → end-to-end ack while draining, p99, of that beside the producer",
+        "×",
+        [busy / beside],
     );
     let terminals = stage.terminals;
     report.held(
@@ -180,6 +194,19 @@ async fn drain(stage: &Stage, folder: &Scratch, events: f64, drains: &mut Drains
     drains.ack_ms.extend(acks_between(&sent, first.at, last.at));
     shop.gateway.terminate().await?;
     Ok(())
+}
+
+/// What acks take when it is another program that keeps Kafka, and so this machine, busy: the gateway has nothing to drain.
+async fn beside(stage: &Stage, producer: &Job) -> Result<Vec<f64>> {
+    let mut shop = stage.shop(false).await?;
+    let load = Load::prepare(shop.mosquitto.port(), "live", stage.terminals, LIVE).await?;
+    let load = load.paced(RATE);
+    let begun = Instant::now();
+    producer.measure().await?;
+    let ended = Instant::now();
+    let sent = load.stop().await?;
+    shop.gateway.terminate().await?;
+    Ok(acks_between(&sent, begun, ended))
 }
 
 fn copy_file(from: &Path, to: &Path) -> Result<()> {

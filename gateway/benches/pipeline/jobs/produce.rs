@@ -40,7 +40,11 @@ pub fn run(brokers: &str, prefix: &str, events: u32, transaction: u32) -> Result
             bytes += send(&producer, &pool, prefix, at)?;
             at += 1;
         }
-        // Sends and awaits what is queued, too; nothing needs to be polled as long as nothing fails.
+        // The commit's own wait for what is queued goes in steps of 100 ms, which would be every transaction's length.
+        while producer.in_flight_count() > 0 {
+            producer.poll(Duration::ZERO);
+            std::thread::sleep(Duration::from_micros(250));
+        }
         producer.commit_transaction(PATIENCE)?;
     }
     Mark::print()
