@@ -22,7 +22,7 @@ test-package: ## installs, upgrades, restores, removes and purges the arm64 pack
 	deploy/arm/build.sh arm64
 	package="$$(deploy/debian/build.sh arm64)"; $(AS_ROOT) deploy/debian/test.sh "$$package"
 
-image: ## comptoir-arm64.img.xz for Pi 3, 4, 400 and Zero 2 W
+image: ## comptoir-arm64.img.xz for Pi 3, 4, 400, 5 and Zero 2 W
 	deploy/install-dependencies.sh image
 	deploy/arm/build.sh arm64
 	package="$$(deploy/debian/build.sh arm64)"; $(AS_ROOT) deploy/image/build.sh "$$package"

@@ -10,15 +10,14 @@
 #   debian   Debian's rustc-web, its arm64 standard library or its source, and Debian's C cross compilers
 #
 # COMPTOIR_PROFILE      Cargo's profile (dist)
-# CARGO_TARGET_DIR      where to (target/arm)
+# CARGO_TARGET_DIR      where to (target/arm64, target/armhf)
 # COMPTOIR_WEB_DIST     a dashboard that is built already, for machines without Node; with cross, below the workspace
 set -euo pipefail
 
 top="$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)"
 readonly top profile="${COMPTOIR_PROFILE:-dist}"
 readonly cache="${COMPTOIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/comptoir}"
-# Debian's compiler is of another version than rustup's: sharing a folder, each would rebuild the other's work.
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$top/target/arm}"
+readonly given_target="${CARGO_TARGET_DIR:-}"
 # Debian 12's, and Raspberry Pi OS's of its time.
 readonly newest_glibc=2.36
 # What a Pi Zero's card and memory are to hold without being noticed.
@@ -251,6 +250,9 @@ done
 cd "$top"
 for architecture in "${architectures[@]}"; do
     name_it "$architecture"
+    # Debian's compiler is of another version than rustup's, and armv7's build makes a standard library: sharing a folder,
+    # each would rebuild the others' work.
+    export CARGO_TARGET_DIR="${given_target:-$top/target/$debian}"
     toolchain="$(choose "$architecture")"
     say "$triple with the toolchain $toolchain, profile $profile"
     began=$SECONDS

@@ -39,7 +39,7 @@ if [[ "$architecture" == "$native" ]]; then
     folder="${CARGO_TARGET_DIR:-target}/$profile"
     run=()
 else
-    export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$top/target/arm}"
+    export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$top/target/$architecture}"
     folder="$CARGO_TARGET_DIR/$triple/$profile"
     target=(--target "$triple")
     emulator="$(command -v "qemu-$qemu" || command -v "qemu-$qemu-static")" || fail "qemu-$qemu is missing"

@@ -216,7 +216,7 @@ left="$(cd "$root" && find var/lib/comptoir var/backups/comptoir etc/comptoir et
 [[ -z "$left" ]] || fail "purge left $left"
 ok "purged: nothing left"
 END
-archive="$("$top/deploy/image/root.sh")"
+archive="$("$top/deploy/image/root.sh" package)"
 # A network of its own: the ports are its own too.
 # shellcheck disable=SC2016 # the inner shell's
 "$top/deploy/arm/with-arm.sh" unshare --net bash -c 'ip link set lo up; exec bash -c "$@"' net "$inner" inner "$work/root" "$archive" "$package" "$work/9.9.9-1.deb" "$work/0.0.1-1.deb"

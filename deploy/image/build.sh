@@ -42,7 +42,7 @@ mkdir -p "$folder"
 work="$(mktemp -d "$folder/work.XXXXXX")"
 trap 'rm -rf --one-file-system "$work"' EXIT
 readonly root="$work/root"
-archive="$("$here/root.sh")"
+archive="$("$here/root.sh" image)"
 
 # ---- the root's files ----
 

@@ -1,58 +1,74 @@
 #!/usr/bin/env bash
-# Makes the arm64 Debian root that the image is built on, and that the package is tested in: a tar archive in the cache.
-# Prints its path. Does nothing else when the archive of this very script is there.
+# Makes an arm64 Debian root: a tar archive in the cache. Prints its path. Does nothing else when the archive of this very
+# script is there.
 #
-#   root.sh [--fresh]       --fresh: make it anew, with today's security updates
+#   root.sh image [--fresh]      what the image is built on: Debian 13, with the kernel of its backports, the first of
+#                                Debian's with a driver for RP1, behind which a Pi 5's Ethernet and USB are
+#   root.sh package [--fresh]    what the package is tested in: Debian 12, the oldest that it is for; without a kernel
 #
-# COMPTOIR_MIRROR         where this machine's own package sources are not Debian 12's: the address of a Debian mirror and,
+# --fresh                 make it anew, with today's security updates
+# COMPTOIR_MIRROR         where this machine's own package sources are not Debian's: the address of a Debian mirror and,
 #                         after a space, of one of its security updates
 #
 # Root rights, mmdebstrap and QEMU's user mode are needed (install-dependencies.sh image).
 set -euo pipefail
 
 here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
-readonly here suite=bookworm
+readonly here
 readonly cache="${COMPTOIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/comptoir}"
 
 fail() {
     printf 'root: %s\n' "$*" >&2
     exit 1
 }
-case "${1:-}" in
-"" | --fresh) ;;
-*)
+usage() {
     sed -n '/^set/q; 2,$s/^# \{0,1\}//p' "$0"
-    [[ "$1" == --help || "$1" == -h ]] && exit 0 || exit 2
-    ;;
+    [[ "${1:-}" == --help || "${1:-}" == -h ]] && exit 0 || exit 2
+}
+case "${1:-}" in
+image) suite=trixie kernels=trixie-backports ;;
+package) suite=bookworm kernels= ;;
+*) usage "$@" ;;
 esac
+[[ "${2:-}" == "" || "${2:-}" == --fresh ]] || usage "$2"
 ((EUID == 0)) || fail "root rights are needed: the files belong to many users"
 command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: deploy/install-dependencies.sh image"
 
-name="root-$(sha256sum "$0" | cut -c 1-12)"
+name="root-$1-$(sha256sum "$0" | cut -c 1-12)"
 readonly archive="$cache/$name.tar"
-if [[ -e "$archive" && "${1:-}" != --fresh ]]; then
+if [[ -e "$archive" && "${2:-}" != --fresh ]]; then
     printf '%s\n' "$archive"
     exit
 fi
 mkdir -p "$cache"
 
-# The mirrors that this machine itself uses, with the component of the Pi's firmware.
+# The mirrors that this machine itself uses, whatever its Debian, with the component of the Pi's firmware.
 sources="$(mktemp)"
 trap 'rm -f "$sources" "$archive.part"' EXIT
+suites() { # mirror, suffixes
+    local mirror="$1" suffix
+    shift
+    for suffix; do printf 'deb %s %s%s main non-free-firmware\n' "$mirror" "$suite" "$suffix"; done
+    [[ -z "$kernels" || "$1" != "" ]] || printf 'deb %s %s main\n' "$mirror" "$kernels"
+}
 if [[ -n "${COMPTOIR_MIRROR:-}" ]]; then
     read -r mirror security <<<"$COMPTOIR_MIRROR"
-    printf 'deb %s %s main non-free-firmware\n' "$mirror" "$suite" "$mirror" "$suite-updates" \
-        ${security:+"$security" "$suite-security"} >"$sources"
+    suites "$mirror" "" -updates >"$sources"
+    [[ -z "$security" ]] || suites "$security" -security >>"$sources"
 else
     apt-get indextargets --format "\$(REPO_URI) \$(RELEASE) \$(ORIGIN) \$(COMPONENT)" 'Created-By: Packages' |
         while read -r uri release origin component; do
-            if [[ "$origin $component" == "Debian main" && "$release" == "$suite"* && "$release" != *-backports ]]; then
-                printf 'deb %s %s main non-free-firmware\n' "$uri" "$release"
-            fi
+            [[ "$origin $component" == "Debian main" ]] || continue
+            case "$release" in
+            *-backports*) ;;
+            *-updates) suites "$uri" -updates ;;
+            *-security) suites "$uri" -security ;;
+            *) suites "$uri" "" ;;
+            esac
         done | sort -u >"$sources"
 fi
 [[ -s "$sources" ]] ||
-    fail "this machine's package sources have no $suite: name a Debian mirror in COMPTOIR_MIRROR, as http://host/debian"
+    fail "this machine's package sources are not Debian's: name a mirror in COMPTOIR_MIRROR, as http://host/debian"
 
 packages=(
     # the system
@@ -66,17 +82,20 @@ packages=(
     # administration from afar, off unless a key is given
     openssh-server
     # kernel and firmware
-    initramfs-tools linux-image-arm64 raspi-firmware firmware-brcm80211
+    ${kernels:+initramfs-tools linux-image-arm64 raspi-firmware firmware-brcm80211}
 )
 include="$(IFS=,; printf '%s' "${packages[*]}")"
 
 # MODULES=list, gzip -1: the default looks through every module and packs with zstd, over ten minutes when emulated.
 # The list is what the boards' disks need, and QEMU's.
 read -r -d '' prepare <<'END' || true
-mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/boot/firmware"
+mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/boot/firmware" "$1/etc/apt/preferences.d"
+printf 'Package: %s\nPin: release n=*-backports\nPin-Priority: 600\n' '/^linux-(image|modules|base|binary)/' \
+    >"$1/etc/apt/preferences.d/comptoir-kernel"
 printf 'MODULES=list\nCOMPRESS=gzip\nCOMPRESSLEVEL=1\nFSTYPE=ext4\n' >"$1/etc/initramfs-tools/conf.d/comptoir"
 printf '%s\n' ext4 crc32c vfat nls_cp437 nls_ascii mmc_block sdhci_iproc sdhci_brcmstb bcm2835 reset_raspberrypi \
-    usb_storage uas xhci_pci pcie_brcmstb virtio_pci virtio_mmio virtio_blk virtio_net >"$1/etc/initramfs-tools/modules"
+    pinctrl_brcmstb_bcm2712 gpio_brcmstb irq_bcm2712_mip rp1_pci clk_rp1 pinctrl_rp1 usb_storage uas xhci_pci \
+    pcie_brcmstb virtio_pci virtio_mmio virtio_blk virtio_net >"$1/etc/initramfs-tools/modules"
 END
 
 printf 'root: making %s; it takes some minutes under emulation\n' "$archive" >&2
