@@ -202,6 +202,7 @@ where
         let buffers = MqttBuffers::new(&mut memory.receive, &mut memory.transmit);
         let login = (user.as_str(), link.password);
         let mut session = session(device.uplink.identity(), login, buffers).ok_or(Trouble::Client)?;
+        let acked = device.queue.acked();
         match device.converse(&net, &mut session, link, &mut memory.frame) {
             Ok(()) => {
                 board.say(format_args!(
@@ -213,9 +214,9 @@ where
             Err(Interruption::Fatal(trouble)) => return Err(trouble),
             Err(Interruption::Link(trouble)) => board.say(format_args!("till: {trouble}")),
         }
-        // Who throws the till off at once is not asked all the time.
+        // Who throws the till off at once is not asked all the time, unless something gets through.
         let held = device.connected.map_or(0, |since| board.millis() - since);
-        if held > HELD {
+        if held > HELD || device.queue.acked() > acked {
             backoff.reset();
         }
         let until = board.millis() + backoff.wait(device.random.next_u32());
