@@ -1,6 +1,6 @@
 // What a page in a real browser goes through while somebody else sells: node scripts/watch.mjs http://localhost:8080 rows|tasks
 // Says {"ready":true} once the page is live, watches until a line comes in on stdin, then prints one line of JSON:
-//   rows   of the orders page: {"rows": [[order_id, Unix milliseconds of the frame in which its row was painted], …]}
+//   rows   of the orders page: {"rows": [[order_id, when its row was put in, when the next frame began], …]}, Unix milliseconds
 //   tasks  of the dashboard: {"longest": milliseconds of the longest task on the page's main thread, "tasks": how many there
 //          were, "right": whether its cards ended up as /api/stats says}
 import { once } from 'node:events';
@@ -9,17 +9,18 @@ import { chromium } from '@playwright/test';
 
 const PATIENCE_MS = 60_000;
 
-/** Runs in the page: notes each row in the frame after it was put in. */
+/** Runs in the page: notes each row when it is put in, and the frame that shows it. */
 function noteRows() {
-  window.painted = [];
+  window.rows = [];
   const known = new Set();
   const look = () => {
     const fresh = [...document.querySelectorAll('tr[data-id]')].map((row) => row.dataset.id).filter((id) => !known.has(id));
     for (const id of fresh) known.add(id);
-    if (fresh.length > 0) requestAnimationFrame(() => fresh.forEach((id) => window.painted.push([id, Date.now()])));
+    const now = Date.now();
+    if (fresh.length > 0) requestAnimationFrame(() => fresh.forEach((id) => window.rows.push([id, now, Date.now()])));
   };
   look();
-  new MutationObserver(look).observe(document.querySelector('table'), { childList: true, subtree: true, attributes: true, attributeFilter: ['data-id'] });
+  new MutationObserver(look).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ['data-id'] });
 }
 
 /** Of the main threads of all pages, in milliseconds. */
@@ -60,7 +61,7 @@ else await browser.startTracing(page, { categories: ['toplevel', 'disabled-by-de
 console.log(JSON.stringify({ ready: true }));
 await once(createInterface({ input: process.stdin }), 'line');
 if (what === 'rows') {
-  console.log(JSON.stringify({ rows: await page.evaluate(() => window.painted) }));
+  console.log(JSON.stringify({ rows: await page.evaluate(() => window.rows) }));
 } else {
   const ended = await right(page);
   const tasks = tasksIn(await browser.stopTracing());
