@@ -3,8 +3,8 @@ import { flushSync } from 'svelte';
 import type { Payment } from '../api/types';
 import { nothing, reduce, type Change, type Shown } from './reducer';
 
-const CHEAP_MS = 8;
-const SHARE = 5;
+/** What costs so much is followed by as long a pause; twice as much by one four times as long. */
+const EVEN_MS = 8;
 const MOST_WAIT_MS = 500;
 
 class Live {
@@ -29,13 +29,13 @@ class Live {
     else this.#timer = setTimeout(() => this.#show(), wait);
   }
 
-  /** At once while showing is cheap; else so seldom that the browser has most of its time for the person in front of it. */
+  /** At once while showing is cheap; the dearer it is, the more of its time has the browser for the person in front of it. */
   #show(): void {
     this.#timer = undefined;
     const begun = performance.now();
     flushSync(() => (this.shown = this.#next));
     const cost = performance.now() - begun;
-    this.#notBefore = cost < CHEAP_MS ? 0 : performance.now() + Math.min(MOST_WAIT_MS, cost * SHARE);
+    this.#notBefore = performance.now() + Math.min(MOST_WAIT_MS, (cost * cost) / EVEN_MS);
   }
 
   /** Tells of every change, for what is shown beside `shown`. Returns how to stop. */
