@@ -1,7 +1,7 @@
 // How long a first visit takes on a slow machine: node scripts/first-load.mjs http://localhost:8080
 // Chromium's CPU is slowed four times and nothing is cached. Usable: the data is there, and the page answers. Prints a line of
 // JSON for each page: milliseconds since the navigation began, bytes over the wire.
-import { chromium } from '@playwright/test';
+import { launch } from './chromium.mjs';
 
 const SLOWER = 4;
 const PAGES = ['dashboard', 'orders', 'payments', 'deliveries', 'gateway'];
@@ -26,7 +26,7 @@ function watch() {
   requestAnimationFrame(look);
 }
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
+const browser = await launch();
 for (const name of PAGES) {
   const context = await browser.newContext({ locale: 'fr-FR', serviceWorkers: 'block' });
   const page = await context.newPage();

@@ -1,12 +1,12 @@
 // Draws the PNG icons from favicon.svg with the browser that the tests use. Run after changing the drawing; the PNGs are committed.
 import { readFile } from 'node:fs/promises';
-import { chromium } from '@playwright/test';
+import { launch } from './chromium.mjs';
 
 const svg = await readFile('public/favicon.svg', 'utf8');
 // A launcher may cut a maskable icon to any shape: the drawing keeps within the middle, its ground fills the rest.
 const maskable = svg.replace('rx="15"', '').replace(/(<path.*<circle[^>]*>)/s, '<g transform="translate(32 32) scale(.72) translate(-32 -32)">$1</g>');
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
+const browser = await launch();
 const page = await browser.newPage();
 for (const [name, size, drawing] of [['icon-192', 192, svg], ['icon-512', 512, svg], ['icon-maskable-512', 512, maskable]]) {
   await page.setViewportSize({ width: size, height: size });

@@ -1,11 +1,11 @@
 // Makes the README's pictures from the screenshots, in full colour: SHOTS='laptop-fr' npm run screenshots, then this.
 import { readFile, writeFile } from 'node:fs/promises';
-import { chromium } from '@playwright/test';
+import { launch } from './chromium.mjs';
 
 const WIDTH = 1000;
 const PICTURES = { dashboard: 'dashboard-laptop-fr-light', gateway: 'gateway-laptop-fr-dark' };
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
+const browser = await launch();
 const page = await browser.newPage();
 for (const [name, shot] of Object.entries(PICTURES)) {
   const png = await readFile(`screenshots/${shot}.png`, 'base64');

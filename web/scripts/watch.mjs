@@ -5,7 +5,7 @@
 //          were, "right": whether its cards ended up as /api/stats says}
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { chromium } from '@playwright/test';
+import { launch } from './chromium.mjs';
 
 const PATIENCE_MS = 60_000;
 
@@ -49,7 +49,7 @@ if (!url || !['rows', 'tasks'].includes(what)) {
   console.error('which gateway, and what? node scripts/watch.mjs http://localhost:8080 rows|tasks');
   process.exit(2);
 }
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
+const browser = await launch();
 const page = await browser.newPage({ baseURL: url, locale: 'en-GB', serviceWorkers: 'block' });
 await page.goto(what === 'rows' ? '/orders' : '/dashboard');
 await page.waitForFunction(() => {

@@ -1,4 +1,4 @@
-//! Chromium itself: how soon a sale is a row that is painted, and whether a page stays usable while a shop sells as
+//! Chromium itself: how soon a sale is a row of the page, and whether a page stays usable while a shop sells as
 //! fast as it can.
 
 use std::process::Stdio;

@@ -20,10 +20,7 @@ export function openSocket(listener: Listener): Socket {
     // What was missed is in the snapshot that begins every connection: pages show the newest only.
     auth: { batch: true } satisfies Auth,
   });
-  const silence = new Silence(() => {
-    listener.lost();
-    socket.disconnect().connect();
-  });
+  const silence = new Silence(() => socket.disconnect().connect());
   socket.on('alive', () => silence.promised());
   socket.onAny(() => silence.heard());
   socket.on('disconnect', (reason) => {
