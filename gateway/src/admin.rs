@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use prometheus::{IntGauge, Registry};
 
-use crate::dashboard::{Problem, Shop};
+use crate::dashboard::problem::operations::{self, problems};
+use crate::dashboard::{Problem, ProblemType, Shop};
 use crate::link::{Link, LinkState};
 
+problems!(HealthProblems: operations::ANY);
+problems!(ReadyProblems: operations::ANY, &[ProblemType::NotReady]);
+problems!(MetricsProblems: operations::ANY, &[ProblemType::InternalError]);
+
 /// The process answers.
-#[utoipa::path(get, path = "/healthz", tag = "gateway", responses((status = 200, body = String)))]
+#[utoipa::path(get, path = "/healthz", tag = "gateway", responses((status = 200, body = String), HealthProblems))]
 pub async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -19,7 +24,7 @@ pub async fn healthz() -> &'static str {
 /// Events are taken in: the MQTT broker is reached and the journal accepts. Kafka need not be there: while
 /// it is away the gateway buffers, which is what it is for.
 #[utoipa::path(get, path = "/readyz", tag = "gateway", responses((status = 200, body = String),
-    (status = 503, description = "Not ready, and why.", body = Problem, content_type = "application/problem+json")))]
+    ReadyProblems))]
 pub async fn readyz(State(shop): State<Arc<Shop>>) -> Response {
     let mqtt = shop.mqtt.status();
     let mut reasons = Vec::new();
@@ -33,15 +38,14 @@ pub async fn readyz(State(shop): State<Arc<Shop>>) -> Response {
     if reasons.is_empty() {
         return "ready\n".into_response();
     }
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, reasons.join("; ")).into_response()
+    Problem::new(ProblemType::NotReady, reasons.join("; ")).into_response()
 }
 
 /// For Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "gateway", responses((status = 200, body = String)))]
+#[utoipa::path(get, path = "/metrics", tag = "gateway", responses((status = 200, body = String), MetricsProblems))]
 pub async fn metrics(State(shop): State<Arc<Shop>>) -> Result<Response, Problem> {
-    let internal = |error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error);
-    let gauges = gauges(&shop).map_err(internal)?;
-    let text = shop.metrics.encode(&gauges).map_err(internal)?;
+    let gauges = gauges(&shop).map_err(Problem::internal)?;
+    let text = shop.metrics.encode(&gauges).map_err(Problem::internal)?;
     let content = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     Ok((content, text).into_response())
 }

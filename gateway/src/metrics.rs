@@ -4,7 +4,7 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, Registry, TextEncoder};
 
 /// The counters; gauges are made from the parts' own state when somebody asks (see [`crate::admin`]).
 pub struct Metrics {
-    registry: Registry,
+    pub(crate) registry: Registry,
     pub received: IntCounter,
     pub stored: IntCounter,
     pub duplicates: IntCounter,

@@ -1,16 +1,20 @@
 /** The HTTP side of the simulated gateway: the same addresses and answers as the real one, as far as the pages use them. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Problem, SettingsProblem } from '../src/lib/api/types';
+import { PROBLEMS, type Problem, type ProblemType, type SettingsProblem } from '../src/lib/api/types';
 import type { SimulatedGateway } from './gateway';
 
-type Answer = { status: number; body?: unknown };
+type Answer = { status: number; body?: unknown; retryAfter?: number | null };
 /** What a test may ask of the simulator itself; no real gateway has this. */
 export type Control = { configure: (wish: Wish) => void };
 export type Wish = { rate?: number; empty?: boolean; away?: number; refusing?: boolean; mqtt?: boolean; version?: string; settings?: SettingsProblem[]; reset?: boolean };
 
-const problem = (status: number, title: string, detail: string, field?: string): Answer => ({
-  status, body: { type: 'about:blank', title, status, detail, ...(field ? { field } : {}) } satisfies Problem,
-});
+function problem(name: Suffix<ProblemType>, detail: string, field?: string): Answer {
+  const type: ProblemType = `urn:comptoir:problem:${name}`;
+  const { title, status, stored, retry_after } = PROBLEMS[type];
+  const body: Problem = { type, title, status, detail, stored, ...(field ? { field } : {}) };
+  return { status, body, retryAfter: retry_after };
+}
+type Suffix<T> = T extends `urn:comptoir:problem:${infer S}` ? S : never;
 
 async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>> {
   const chunks: Buffer[] = [];
@@ -31,7 +35,7 @@ function badId(given: Record<string, unknown>, ...fields: string[]): Answer | nu
       : length > 128 ? `${length} characters, at most 128`
       : /\p{Cc}/u.test(id) ? 'holds a control character'
       : null;
-    if (why) return problem(422, 'Unprocessable Entity', `${field}: ${why}`, field);
+    if (why) return problem('invalid-field', `${field}: ${why}`, field);
   }
   return null;
 }
@@ -42,7 +46,7 @@ export async function answer(gateway: SimulatedGateway, control: Control, reques
   const result = request.method === 'POST' ? post(gateway, control, url, await bodyOf(request)) : get(gateway, url);
   response.statusCode = result.status;
   response.setHeader('content-type', result.status >= 400 ? 'application/problem+json' : 'application/json');
-  if (result.status === 503) response.setHeader('retry-after', '5');
+  if (typeof result.retryAfter === 'number') response.setHeader('retry-after', String(result.retryAfter));
   response.end(result.body === undefined ? undefined : JSON.stringify(result.body));
   return true;
 }
@@ -58,7 +62,7 @@ function post(gateway: SimulatedGateway, control: Control, url: URL, given: Reco
     gateway.turnKafka(given.up === true);
     return { status: 204 };
   }
-  if (gateway.refusing) return problem(503, 'Journal full', 'the journal is full');
+  if (gateway.refusing) return problem('journal-full', 'The journal is full, so nothing was stored.');
   switch (url.pathname) {
     case '/api/orders':
       return badId(given, 'order_id') ?? { status: 201, body: gateway.createOrder(given) };
@@ -68,16 +72,16 @@ function post(gateway: SimulatedGateway, control: Control, url: URL, given: Reco
       // A payment that is known is told again, not made again.
       return badId(given, 'payment_id', 'order_id') ?? { status: 201, body: gateway.payments.find((p) => p.payment_id === given.payment_id) ?? gateway.createPayment(given) };
     default:
-      return problem(404, 'Not found', `${url.pathname} is not known`);
+      return problem('not-found', `There is nothing at ${url.pathname}.`);
   }
 }
 
 function retried(gateway: SimulatedGateway, offset: number): Answer {
   const letter = gateway.deadLetters.find((d) => d.offset === offset);
-  if (!letter) return problem(404, 'Not found', 'there is no such dead letter');
+  if (!letter) return problem('dead-letter-not-found', `There is no dead letter ${offset}.`);
   // The one with an unknown version "can be decoded since the update"; the others are simply wrong.
-  if (!letter.reason.includes('version')) return problem(422, 'Cannot be decoded', letter.reason);
-  if (letter.retried !== null) return problem(409, 'Conflict', 'taken in already');
+  if (!letter.reason.includes('version')) return problem('dead-letter-undecodable', `The dead letter still cannot be decoded: ${letter.reason}.`);
+  if (letter.retried !== null) return problem('dead-letter-already-stored', 'The dead letter was decoded and stored by an earlier attempt.');
   letter.retried = gateway.iso(gateway.now());
   return { status: 201, body: { ce_id: letter.ce_id } };
 }
@@ -88,7 +92,7 @@ function get(gateway: SimulatedGateway, url: URL): Answer {
   if (life) {
     const key = decodeURIComponent(life[1] ?? '');
     const order = gateway.orders.find((o) => o.order_id === key);
-    if (!order) return problem(404, 'Not found', `order ${key} is not known`);
+    if (!order) return problem('order-not-found', `No order ${key} is known here.`);
     return {
       status: 200,
       body: { order, payments: gateway.payments.filter((p) => p.order_id === key).reverse(), deliveries: gateway.deliveries.filter((d) => d.order_id === key).reverse() },
@@ -111,6 +115,6 @@ function get(gateway: SimulatedGateway, url: URL): Answer {
       return { status: 200, body: gateway.deadLetters.filter((d) => d.offset < before).slice(0, limit) };
     }
     default:
-      return problem(404, 'Not found', `${url.pathname} is not known`);
+      return problem('not-found', `There is nothing at ${url.pathname}.`);
   }
 }

@@ -6,57 +6,67 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::time::timeout;
-use utoipa::IntoResponses;
 
-use super::Problem;
+use super::{Problem, ProblemType};
 
 /// Largest request body.
 const MAX: usize = 64 << 10;
-/// A client that takes longer for its request is let go, and so is a request that nobody can answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// What of a larger body is read on.
 const THROWN_AWAY: usize = 16 << 20;
 const THROWING: Duration = Duration::from_secs(2);
 
-/// A body that is not taken in.
-#[derive(IntoResponses)]
-#[allow(dead_code, reason = "for the API's description")]
-pub enum TooMuch {
-    /// It did not come in time.
-    #[response(status = 408, content_type = "application/problem+json")]
-    Late(#[to_schema] Problem),
-    /// It is larger than 64 KiB.
-    #[response(status = 413, content_type = "application/problem+json")]
-    Large(#[to_schema] Problem),
+/// How long a request may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// From a slow client.
+    pub body: Duration,
+    pub answer: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            body: Duration::from_secs(10),
+            answer: Duration::from_secs(10),
+        }
+    }
 }
 
 /// Passes a request on with its whole body.
-pub async fn whole(request: Request, next: Next) -> Response {
+pub async fn whole(State(deadlines): State<Deadlines>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
-    let body = match head.method {
-        // Nobody reads it.
-        Method::GET | Method::HEAD => body,
-        _ => match read(body).await {
+    // Nobody reads a body of these.
+    let stores = !matches!(head.method, Method::GET | Method::HEAD);
+    let body = match stores {
+        false => body,
+        true => match read(body, deadlines.body).await {
             Ok(body) => body.into(),
             Err(problem) => return problem.into_response(),
         },
     };
     let answer = next.run(Request::from_parts(head, body));
-    match timeout(PATIENCE, answer).await {
+    match timeout(deadlines.answer, answer).await {
         Ok(answer) => answer,
-        Err(_) => {
-            Problem::unavailable("no answer in time; what was sent may have been stored").into_response()
-        }
+        Err(_) if stores => Problem::new(
+            ProblemType::OutcomeUnknown,
+            "The gateway did not answer in time. What was sent may be stored. Send it again with the same id.",
+        )
+        .into_response(),
+        Err(_) => Problem::new(
+            ProblemType::AnswerTimeout,
+            "The gateway did not answer in time. Ask again in a moment.",
+        )
+        .into_response(),
     }
 }
 
-async fn read(body: Body) -> Result<Bytes, Problem> {
+async fn read(body: Body, deadline: Duration) -> Result<Bytes, Problem> {
     // Said, or not known yet.
     let mut large = body.size_hint().lower() > MAX as u64;
     let mut chunks = body.into_data_stream();
@@ -68,13 +78,16 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
         }
         Ok::<_, axum::Error>(())
     };
-    match timeout(PATIENCE, reading).await {
+    match timeout(deadline, reading).await {
         Ok(Ok(())) if !large => return Ok(whole.into()),
         Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(Problem::new(StatusCode::BAD_REQUEST, error)),
+        Ok(Err(error)) => {
+            let problem = format!("The request body could not be read: {error}. Send it again.");
+            return Err(Problem::new(ProblemType::UnreadableBody, problem));
+        }
         Err(_) => {
-            let problem = format!("the body did not come within {} s", PATIENCE.as_secs());
-            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, problem));
+            let problem = format!("The request body did not arrive within {deadline:?}. Send it again.");
+            return Err(Problem::new(ProblemType::BodyTimeout, problem));
         }
     }
     let mut left = THROWN_AWAY;
@@ -87,6 +100,6 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
         }
     };
     let _ = timeout(THROWING, throwing).await;
-    let problem = format!("the body is larger than {MAX} bytes");
-    Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, problem))
+    let problem = format!("The request body is larger than {MAX} bytes, the most that is accepted.");
+    Err(Problem::new(ProblemType::BodyTooLarge, problem))
 }

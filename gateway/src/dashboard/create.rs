@@ -12,12 +12,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::body::TooMuch;
-use super::problem::Refused;
+use super::problem::operations::{self, problems};
 use super::sales::item;
-use super::{Problem, Shop, dto};
+use super::{Problem, ProblemType, Shop, dto};
 use crate::event::{COUNTER, DeviceId, Kind};
-use crate::journal::{EntryKind, Numbering, Offset, Outcome, Payload, Submission};
+use crate::journal::{Entry, EntryKind, Numbering, Offset, Outcome, Payload, Submission};
 use crate::projection::{Known, Listed};
 use crate::sale;
 use crate::sale::draft::{self, Draft, FieldError};
@@ -25,12 +24,14 @@ pub(super) use described::Closed;
 use described::{NewDelivery, NewOrder, NewPayment};
 pub use given::WHEREABOUTS;
 
+problems!(CreateProblems: operations::ACCESS, operations::BODY, operations::APPEND, &[ProblemType::InvalidField]);
+
 /// Stores an order. What is not given is invented; without a body, all of it.
 ///
 /// With the id of one that is known it is a later state of that: what is not given stays as it was. What `GET` gave may
 /// be given back, with its changes.
 #[utoipa::path(post, path = "/api/orders", tag = "sales", request_body(content = Option<NewOrder>, content_type = "application/json"),
-    responses((status = 201, body = dto::Order), TooMuch, Refused))]
+    responses((status = 201, body = dto::Order), CreateProblems))]
 pub async fn order(shop: State<Arc<Shop>>, body: Bytes) -> Result<Response, Problem> {
     create(Kind::Order, shop, body).await
 }
@@ -41,7 +42,7 @@ pub async fn order(shop: State<Arc<Shop>>, body: Bytes) -> Result<Response, Prob
 /// With the id of one that is known it is a later state of that: what is not given stays as it was. What `GET` gave may
 /// be given back, with its changes.
 #[utoipa::path(post, path = "/api/payments", tag = "sales", request_body(content = Option<NewPayment>, content_type = "application/json"),
-    responses((status = 201, body = dto::Payment), TooMuch, Refused))]
+    responses((status = 201, body = dto::Payment), CreateProblems))]
 pub async fn payment(shop: State<Arc<Shop>>, body: Bytes) -> Result<Response, Problem> {
     create(Kind::Payment, shop, body).await
 }
@@ -52,7 +53,7 @@ pub async fn payment(shop: State<Arc<Shop>>, body: Bytes) -> Result<Response, Pr
 /// With the id of one that is known it is a later state of that: what is not given stays as it was. What `GET` gave may
 /// be given back, with its changes.
 #[utoipa::path(post, path = "/api/deliveries", tag = "sales", request_body(content = Option<NewDelivery>, content_type = "application/json"),
-    responses((status = 201, body = dto::Delivery), TooMuch, Refused))]
+    responses((status = 201, body = dto::Delivery), CreateProblems))]
 pub async fn delivery(shop: State<Arc<Shop>>, body: Bytes) -> Result<Response, Problem> {
     create(Kind::Delivery, shop, body).await
 }
@@ -84,7 +85,8 @@ async fn create(kind: Kind, State(shop): State<Arc<Shop>>, body: Bytes) -> Resul
     ] {
         // Given back as it is known: the change is filed here all the same.
         if said.as_deref().is_some_and(|said| said != own) && Some(&said) != known {
-            return Err(FieldError::new(field, format!("what is posted here is {own}'s")).into());
+            let problem = format!("must be {own:?} on this gateway, or be left out");
+            return Err(FieldError::new(field, problem).into());
         }
     }
     let timestamp = draft.timestamp.unwrap_or_else(sale::now);
@@ -101,32 +103,39 @@ async fn create(kind: Kind, State(shop): State<Arc<Shop>>, body: Bytes) -> Resul
         }
     }
     let event = draft.complete(kind, shop.currency)?;
-    let payload = event.to_json(timestamp, &device);
     let submission = Submission {
-        device,
         encoding: None,
         numbering: Numbering::Gateway { fingerprint: None },
         kind: EntryKind::Event(kind),
         time: timestamp.as_millisecond(),
         key: event.order_id().into(),
-        payload: Payload::Json(payload),
+        payload: Payload::Json(event.to_json(timestamp, &device)),
         reason: None,
+        device,
     };
+    let (time, key, payload) = (
+        submission.time,
+        submission.key.clone(),
+        submission.payload.clone(),
+    );
     let receipt = shop.journal.append(vec![submission]).await?;
     let Some(Outcome::Stored(offset, name)) = receipt.outcomes.into_iter().next() else {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the journal has more devices than it can number",
-        ));
+        return Err(Problem::too_many_devices());
     };
     // Whoever asks next sees it in the lists and totals.
     shop.projection.reached(offset).await;
-    let entry = shop.journal.entry(offset).await?;
-    let stored = entry.and_then(|entry| item(&Listed::own(entry), Offset(0)));
-    let stored = stored.ok_or_else(|| {
-        let problem = format!("{name} is stored, but could not be shown");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, problem)
-    })?;
+    // Not read back from the journal: that may fail, and the event is stored.
+    let entry = Entry {
+        offset,
+        kind: EntryKind::Event(kind),
+        name,
+        time,
+        key,
+        payload,
+        reason: None,
+    };
+    let stored = item(&Listed::own(entry.into()), Offset(0));
+    let stored = stored.ok_or_else(|| Problem::internal("a stored event could not be shown"))?;
     Ok((StatusCode::CREATED, Json(stored)).into_response())
 }
 

@@ -11,9 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use utoipa::IntoParams;
 
-use super::problem::Refused;
+use super::problem::operations::{self, problems};
 use super::query::Asked;
-use super::{Problem, Shop, dto};
+use super::{Problem, ProblemType, Shop, dto};
 use crate::journal::{DeadLetter, EntryKind, Numbering, Offset, Outcome};
 use crate::sale::draft::FieldError;
 
@@ -29,6 +29,24 @@ struct Paging {
     #[param(maximum = 9_223_372_036_854_775_807_i64)]
     before: Option<u64>,
 }
+
+problems!(ListProblems: operations::ACCESS, operations::READ, &[
+    ProblemType::InvalidParameter,
+    ProblemType::InvalidCursor,
+]);
+problems!(ShowProblems: operations::ACCESS, operations::READ, &[
+    ProblemType::MalformedPath,
+    ProblemType::InvalidParameter,
+    ProblemType::DeadLetterNotFound,
+    ProblemType::InternalError,
+]);
+problems!(RetryProblems: operations::ACCESS, operations::BODY, operations::APPEND, &[
+    ProblemType::MalformedPath,
+    ProblemType::InvalidParameter,
+    ProblemType::DeadLetterNotFound,
+    ProblemType::DeadLetterUndecodable,
+    ProblemType::DeadLetterAlreadyStored,
+]);
 
 impl From<&DeadLetter> for dto::DeadLetter {
     fn from(letter: &DeadLetter) -> Self {
@@ -49,12 +67,13 @@ impl From<&DeadLetter> for dto::DeadLetter {
 
 /// What could not be decoded, newest first.
 #[utoipa::path(get, path = "/api/dead-letters", tag = "dead letters", params(Paging),
-    responses((status = 200, body = Vec<dto::DeadLetter>), Refused))]
+    responses((status = 200, body = Vec<dto::DeadLetter>), ListProblems))]
 pub async fn list(
     State(shop): State<Arc<Shop>>,
     query: Asked,
 ) -> Result<Json<Vec<dto::DeadLetter>>, Problem> {
-    let (limit, before) = (query.limit()?, query.place("before")?);
+    let before = query.cursor("before", "`offset` of the last dead letter of the page before")?;
+    let limit = query.limit()?;
     let letters = shop.journal.dead_letters(before.map(Offset), limit).await?;
     Ok(Json(letters.iter().map(dto::DeadLetter::from).collect()))
 }
@@ -67,7 +86,10 @@ async fn find(shop: &Shop, offset: Named) -> Result<DeadLetter, Problem> {
         .parse::<i64>()
         .ok()
         .and_then(|offset| u64::try_from(offset).ok())
-        .ok_or_else(|| FieldError::new("offset", "a number"))?;
+        .ok_or_else(|| {
+            let error = FieldError::new("offset", "expected a number, as in /api/dead-letters/17");
+            Problem::of_field(ProblemType::InvalidParameter, error)
+        })?;
     let letters = shop
         .journal
         .dead_letters(Some(Offset(offset.saturating_add(1))), 1)
@@ -75,12 +97,15 @@ async fn find(shop: &Shop, offset: Named) -> Result<DeadLetter, Problem> {
     letters
         .into_iter()
         .find(|letter| letter.entry.offset.0 == offset)
-        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("no dead letter {offset}")))
+        .ok_or_else(|| {
+            let problem = format!("There is no dead letter {offset}. /api/dead-letters lists them.");
+            Problem::new(ProblemType::DeadLetterNotFound, problem)
+        })
 }
 
 /// One of them.
 #[utoipa::path(get, path = "/api/dead-letters/{offset}", tag = "dead letters", params(("offset" = u64, Path, maximum = 9_223_372_036_854_775_807_i64)),
-    responses((status = 200, body = dto::DeadLetter), (status = 404, body = Problem, content_type = "application/problem+json"), Refused))]
+    responses((status = 200, body = dto::DeadLetter), ShowProblems))]
 pub async fn show(State(shop): State<Arc<Shop>>, offset: Named) -> Result<Json<dto::DeadLetter>, Problem> {
     Ok(Json((&find(&shop, offset).await?).into()))
 }
@@ -90,8 +115,7 @@ pub async fn show(State(shop): State<Arc<Shop>>, offset: Named) -> Result<Json<d
 /// Its old number is taken (the dead letter
 /// has it), so the gateway numbers it; the bytes' fingerprint keeps a second retry from doubling it.
 #[utoipa::path(post, path = "/api/dead-letters/{offset}/retry", tag = "dead letters", params(("offset" = u64, Path, maximum = 9_223_372_036_854_775_807_i64)),
-    responses((status = 201, body = dto::Retried), (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "It was taken in already.", body = Problem, content_type = "application/problem+json"), Refused))]
+    responses((status = 201, body = dto::Retried), RetryProblems))]
 pub async fn retry(
     State(shop): State<Arc<Shop>>,
     offset: Named,
@@ -99,10 +123,9 @@ pub async fn retry(
     let letter = find(&shop, offset).await?;
     if let Some(at) = letter.retried {
         let at = Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH);
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            format!("taken in at {at} already"),
-        ));
+        return Err(already_stored(format!(
+            "The dead letter was decoded and stored at {at}: there is nothing left to do."
+        )));
     }
     let entry = &letter.entry;
     let received = Timestamp::from_millisecond(entry.time).unwrap_or_else(|_| Timestamp::now());
@@ -112,8 +135,8 @@ pub async fn retry(
     if submission.kind == EntryKind::DeadLetter {
         let reason = submission.reason.as_deref().unwrap_or("not decoded");
         return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("still not decoded: {reason}"),
+            ProblemType::DeadLetterUndecodable,
+            format!("The dead letter still cannot be decoded: {reason}. It stays in the list."),
         ));
     }
     submission.encoding = None;
@@ -121,16 +144,26 @@ pub async fn retry(
         fingerprint: Some(retry_fingerprint(entry.offset)),
     };
     let receipt = shop.journal.append(vec![submission]).await?;
+    let outcome = match receipt.outcomes.into_iter().next() {
+        Some(Outcome::AheadOfGap) => return Err(Problem::too_many_devices()),
+        outcome => outcome,
+    };
     shop.journal.retried(entry.offset).await;
-    match receipt.outcomes.into_iter().next() {
+    match outcome {
         Some(Outcome::Stored(_, name)) => Ok((
             StatusCode::CREATED,
             Json(dto::Retried {
                 ce_id: name.to_string(),
             }),
         )),
-        _ => Err(Problem::new(StatusCode::CONFLICT, "taken in already")),
+        _ => Err(already_stored(
+            "The dead letter was decoded and stored by an earlier attempt: there is nothing left to do.",
+        )),
     }
+}
+
+fn already_stored(detail: impl ToString) -> Problem {
+    Problem::new(ProblemType::DeadLetterAlreadyStored, detail)
 }
 
 /// One per dead letter: a retry that was cut short before it was noted finds itself.

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
-use super::Problem;
+use super::{Problem, ProblemType};
 
 /// What the kernel may hold for a connection. Megabytes, if nobody says: a slow client's heartbeat would wait behind
 /// them for longer than it may.
@@ -153,7 +153,11 @@ pub async fn plain(ConnectInfo(arrival): ConnectInfo<Arrival>, request: Request,
         )
             .into_response();
     }
-    Problem::new(StatusCode::FORBIDDEN, "this gateway is spoken to by https://").into_response()
+    Problem::new(
+        ProblemType::HttpsRequired,
+        "This gateway answers the network only over TLS. Use https:// with the same address.",
+    )
+    .into_response()
 }
 
 /// The same address, with TLS.

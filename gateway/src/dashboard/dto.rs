@@ -402,10 +402,11 @@ pub struct Batch<O, P, D> {
 mod tests {
     use std::{env, fs};
 
+    use serde_json::json;
     use ts_rs::{Config, TS};
 
     use super::*;
-    use crate::dashboard::Problem;
+    use crate::dashboard::problem::{Problem, ProblemType, Stored};
 
     const TYPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/src/lib/api/types.ts");
 
@@ -440,6 +441,8 @@ mod tests {
             DeadLetter::decl(&config),
             Retried::decl(&config),
             DemoKafka::decl(&config),
+            ProblemType::decl(&config),
+            Stored::decl(&config),
             Problem::decl(&config),
             Auth::decl(&config),
             Confirmed::decl(&config),
@@ -447,9 +450,26 @@ mod tests {
             Batch::<Order, Payment, Delivery>::decl(&config),
         ];
         let head = "// Made from gateway/src/dashboard/dto.rs by `make types`. Do not change it here.\n";
-        declarations.iter().fold(head.to_owned(), |text, declaration| {
+        let types = declarations.iter().fold(head.to_owned(), |text, declaration| {
             format!("{text}\nexport {declaration}\n")
-        })
+        });
+        format!("{types}\n{}", problems())
+    }
+
+    /// For the pages' tests and the simulated gateway; nothing in the built pages uses it.
+    fn problems() -> String {
+        let entries: String = ProblemType::ALL
+            .into_iter()
+            .map(|kind| {
+                let of = kind.definition();
+                let definition = json!({
+                    "title": of.title, "status": of.status.as_u16(), "stored": of.stored, "retry_after": of.retry_after,
+                });
+                format!("  {}: {definition},\n", json!(kind))
+            })
+            .collect();
+        let definition = "{ title: string, status: number, stored: Stored, retry_after: number | null, }";
+        format!("export const PROBLEMS: Record<ProblemType, {definition}> = {{\n{entries}}};\n")
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod live;
 mod openapi;
 mod pages;
 mod password;
-mod problem;
+pub(crate) mod problem;
 mod query;
 mod sales;
 mod same_site;
@@ -33,11 +33,12 @@ use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::projection::Projection;
 use crate::sale::Currency;
+use body::Deadlines;
 pub use create::WHEREABOUTS;
 use door::{Arrival, Door};
 pub use live::{Audience, Backlog, Live};
 pub use password::Password;
-pub use problem::Problem;
+pub use problem::{Problem, ProblemType};
 
 /// What the handlers see of the gateway.
 pub struct Shop {
@@ -68,12 +69,16 @@ pub struct Shop {
 
 /// Every address that the gateway answers, and the handle that closes the pages' connections.
 pub fn router(shop: &Arc<Shop>) -> (Router, SocketIo) {
+    router_within(shop, Deadlines::default())
+}
+
+fn router_within(shop: &Arc<Shop>, deadlines: Deadlines) -> (Router, SocketIo) {
     let (live, io) = live::layer(shop);
     let router = openapi::api()
         .merge(pages::pages())
         .fallback(pages::file_or_nothing)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(middleware::from_fn(body::whole))
+        .layer(middleware::from_fn_with_state(deadlines, body::whole))
         .with_state(Arc::clone(shop))
         // Outside of the time limit: these connections stay.
         .layer(live)

@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Shop, create, dead_letters, sales, status, toggle};
+use super::{Problem, Shop, create, dead_letters, sales, status, toggle};
 use crate::admin;
 
 #[derive(OpenApi)]
@@ -23,6 +23,7 @@ use crate::admin;
         (name = "gateway", description = "How the gateway is"),
         (name = "dead letters", description = "What could not be decoded"),
     ),
+    components(schemas(Problem)),
     // Only where a password is set.
     security((), ("password" = [])),
     modifiers(&Basic),

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::{Problem, Shop, problem};
+use super::{Problem, ProblemType, Shop, problem};
 
 #[derive(RustEmbed)]
 #[folder = "$OUT_DIR/web"]
@@ -55,7 +55,7 @@ pub async fn file_or_nothing(method: Method, uri: Uri, headers: HeaderMap) -> Re
 
 fn file(path: &str, asked: &HeaderMap) -> Response {
     let Some((encoding, found)) = best(path, asked) else {
-        return Problem::new(StatusCode::NOT_FOUND, format!("there is no {path}")).into_response();
+        return Problem::new(ProblemType::NotFound, format!("There is no {path}.")).into_response();
     };
     let hash = found.metadata.sha256_hash();
     let tag = format!(

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use headers::authorization::Basic;
 use headers::{Authorization, HeaderMapExt as _};
 use tracing::debug;
 
-use super::{Problem, Shop};
+use super::{Problem, ProblemType, Shop};
 use crate::config::Secret;
 
 /// For machines that watch, and what browsers fetch without credentials: the manifest of the web app, and its icons.
@@ -55,7 +55,10 @@ pub async fn check(State(shop): State<Arc<Shop>>, request: Request, next: Next) 
         return next.run(request).await;
     }
     debug!(path, "refused: the password was not said");
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, "the password is missing or wrong");
+    let problem = Problem::new(
+        ProblemType::PasswordRequired,
+        "The password is missing or wrong. Send the gateway's `http.password` by HTTP Basic, with any user name.",
+    );
     ([(header::WWW_AUTHENTICATE, CHALLENGE)], problem).into_response()
 }
 

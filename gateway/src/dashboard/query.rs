@@ -1,12 +1,12 @@
-//! What stands behind the question mark, read so that an error names the field.
+//! Query-string parsing whose errors name the field.
 
 use std::convert::Infallible;
-use std::str::FromStr;
+use std::fmt::Display;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use super::Problem;
+use super::{Problem, ProblemType};
 use crate::sale::draft::FieldError;
 
 /// Every field in its order. What nobody asks for is not looked at.
@@ -28,42 +28,42 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 
 impl Asked {
     /// `None` if it is not asked for.
-    pub fn text(&self, field: &str) -> Result<Option<&str>, FieldError> {
+    pub fn text(&self, field: &str) -> Result<Option<&str>, Problem> {
         let mut values = self.0.iter().filter(|(name, _)| name == field);
         let value = values.next().map(|(_, value)| value.as_str());
         match values.next() {
-            Some(_) => Err(FieldError::new(field, "given more than once")),
+            Some(_) => Err(invalid(field, "given more than once")),
             None => Ok(value),
         }
     }
 
-    /// As [`Self::text`]. `is_one` says which will do, and `what` says it to people.
-    pub fn number<T: FromStr>(
-        &self,
-        field: &str,
-        what: impl std::fmt::Display,
-        is_one: impl FnOnce(&T) -> bool,
-    ) -> Result<Option<T>, Problem> {
+    /// How many of a list are asked for.
+    pub fn limit(&self) -> Result<u32, Problem> {
+        let Some(text) = self.text("limit")? else {
+            return Ok(DEFAULT_LIMIT);
+        };
+        let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+        limit.ok_or_else(|| {
+            let expected = format!("expected a number from 1 to {MAX_LIMIT}, for example {DEFAULT_LIMIT}");
+            invalid("limit", expected)
+        })
+    }
+
+    /// A place in a list, as SQLite counts. `source` says where the client gets one.
+    pub fn cursor(&self, field: &str, source: &str) -> Result<Option<u64>, Problem> {
         let Some(text) = self.text(field)? else {
             return Ok(None);
         };
-        let number = text.parse().ok().filter(is_one);
-        Ok(Some(number.ok_or_else(|| FieldError::new(field, what))?))
-    }
-
-    /// How many of a list are asked for.
-    pub fn limit(&self) -> Result<u32, Problem> {
-        let what = format!("a number from 1 to {MAX_LIMIT}");
-        let limit = self.number("limit", what, |limit| (1..=MAX_LIMIT).contains(limit))?;
-        Ok(limit.unwrap_or(DEFAULT_LIMIT))
-    }
-
-    /// A place in a list, as SQLite counts.
-    pub fn place(&self, field: &str) -> Result<Option<u64>, Problem> {
-        self.number(field, "not one that a page gave", |place| {
-            i64::try_from(*place).is_ok()
+        let cursor = text.parse().ok().filter(|cursor| i64::try_from(*cursor).is_ok());
+        cursor.map(Some).ok_or_else(|| {
+            let problem = format!("invalid cursor; use {source}, or leave it out for the newest");
+            Problem::of_field(ProblemType::InvalidCursor, FieldError::new(field, problem))
         })
     }
+}
+
+fn invalid(field: &str, problem: impl Display) -> Problem {
+    Problem::of_field(ProblemType::InvalidParameter, FieldError::new(field, problem))
 }
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(asked.limit().unwrap(), 7);
         assert_eq!(asked.text("status").unwrap(), Some("In Transit"));
         assert_eq!(asked.text("nothing").unwrap(), None);
-        assert!(asked.place("before").is_err() && asked.place("cursor").is_err());
+        assert!(asked.cursor("before", "").is_err() && asked.cursor("cursor", "").is_err());
     }
 
     #[tokio::test]

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
-use super::problem::Refused;
+use super::problem::operations::{self, problems};
 use super::query::Asked;
-use super::{Problem, Shop, dto};
+use super::{Problem, ProblemType, Shop, dto};
 use crate::event::Kind;
 use crate::journal::Offset;
 use crate::projection::Listed;
@@ -32,33 +31,44 @@ struct Paging {
     cursor: Option<String>,
 }
 
+problems!(ListProblems: operations::ACCESS, operations::READ, &[
+    ProblemType::InvalidParameter,
+    ProblemType::InvalidCursor,
+]);
+problems!(LifeProblems: operations::ACCESS, operations::READ, &[
+    ProblemType::MalformedPath,
+    ProblemType::OrderNotFound,
+    ProblemType::InternalError,
+]);
+
 /// The newest orders.
 #[utoipa::path(get, path = "/api/orders", tag = "sales", params(Paging, ("status" = Option<OrderStatus>, Query, description = "Only those.")),
-    responses((status = 200, body = dto::Page<dto::Order>), Refused))]
+    responses((status = 200, body = dto::Page<dto::Order>), ListProblems))]
 pub async fn orders(shop: State<Arc<Shop>>, query: Asked) -> Result<Response, Problem> {
     list(Kind::Order, shop, query).await
 }
 
 /// The newest payments.
 #[utoipa::path(get, path = "/api/payments", tag = "sales", params(Paging, ("status" = Option<PaymentStatus>, Query, description = "Only those.")),
-    responses((status = 200, body = dto::Page<dto::Payment>), Refused))]
+    responses((status = 200, body = dto::Page<dto::Payment>), ListProblems))]
 pub async fn payments(shop: State<Arc<Shop>>, query: Asked) -> Result<Response, Problem> {
     list(Kind::Payment, shop, query).await
 }
 
 /// The newest deliveries.
 #[utoipa::path(get, path = "/api/deliveries", tag = "sales", params(Paging, ("status" = Option<DeliveryStatus>, Query, description = "Only those.")),
-    responses((status = 200, body = dto::Page<dto::Delivery>), Refused))]
+    responses((status = 200, body = dto::Page<dto::Delivery>), ListProblems))]
 pub async fn deliveries(shop: State<Arc<Shop>>, query: Asked) -> Result<Response, Problem> {
     list(Kind::Delivery, shop, query).await
 }
 
 async fn list(kind: Kind, State(shop): State<Arc<Shop>>, query: Asked) -> Result<Response, Problem> {
-    let (limit, cursor, status) = (query.limit()?, query.place("cursor")?, query.text("status")?);
+    let cursor = query.cursor("cursor", "`next_cursor` of the page before")?;
+    let (limit, status) = (query.limit()?, query.text("status")?);
     let words = statuses(kind);
     if status.is_some_and(|status| !words.contains(&status)) {
-        let problem = format!("one of {}", words.join(", "));
-        return Err(FieldError::new("status", problem).into());
+        let error = FieldError::new("status", format!("expected one of {}", words.join(", ")));
+        return Err(Problem::of_field(ProblemType::InvalidParameter, error));
     }
     let page = shop.projection.list(kind, status, cursor, limit).await?;
     let watermark = shop.journal.state().watermark;
@@ -71,8 +81,7 @@ async fn list(kind: Kind, State(shop): State<Arc<Shop>>, query: Asked) -> Result
 
 /// An order's life: the order, its payments, its deliveries.
 #[utoipa::path(get, path = "/api/orders/{order_id}", tag = "sales", params(("order_id" = String, Path)),
-    responses((status = 200, body = dto::OrderLife<dto::Order, dto::Payment, dto::Delivery>),
-        (status = 404, description = "No event of this order is known.", body = Problem, content_type = "application/problem+json"), Refused))]
+    responses((status = 200, body = dto::OrderLife<dto::Order, dto::Payment, dto::Delivery>), LifeProblems))]
 pub async fn life(
     State(shop): State<Arc<Shop>>,
     order_id: Result<Path<String>, PathRejection>,
@@ -80,8 +89,8 @@ pub async fn life(
     let Path(order_id) = order_id.map_err(|rejection| Problem::of_path("order_id", &rejection))?;
     let found = shop.projection.life(&order_id).await?;
     if found.is_empty() {
-        let problem = format!("no order {order_id:?} is known");
-        return Err(Problem::new(StatusCode::NOT_FOUND, problem));
+        let problem = format!("No order, payment or delivery with the order id {order_id:?} is known here.");
+        return Err(Problem::new(ProblemType::OrderNotFound, problem));
     }
     let watermark = shop.journal.state().watermark;
     let mut life = dto::OrderLife {

@@ -10,14 +10,14 @@
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use url::{Host, Url};
 
 use super::door::Arrival;
-use super::{Problem, Shop};
+use super::{Problem, ProblemType, Shop};
 
 /// Behind these nobody has a name on the internet.
 const PRIVATE: [&str; 7] = [
@@ -35,8 +35,9 @@ pub async fn check(State(shop): State<Arc<Shop>>, request: Request, next: Next) 
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let stays = request.uri().path().starts_with("/socket.io");
     if (stays || !reads) && !is_of_this_site(&request, &shop.hosts) {
-        let problem = "a page of another site may not do this";
-        return Problem::new(StatusCode::FORBIDDEN, problem).into_response();
+        let problem = "This request comes from a page of another site, or under a host name that is not the shop's own. \
+                       Open the gateway's own pages, or add the name to `http.hosts`.";
+        return Problem::new(ProblemType::CrossSiteRequest, problem).into_response();
     }
     next.run(request).await
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 
-use super::problem::Refused;
+use super::problem::operations::{self, problems};
 use super::{Problem, Shop, dto};
 use crate::config::ConfigError;
 use crate::journal::{DeviceReport, ReadError};
@@ -14,8 +14,11 @@ use crate::link::{Link, LinkState};
 use crate::projection::fold::Totals;
 use crate::sale::{Currency, Money};
 
+problems!(StatsProblems: operations::ACCESS);
+problems!(GatewayProblems: operations::ACCESS, operations::READ);
+
 /// The totals of everything that the gateway has seen.
-#[utoipa::path(get, path = "/api/stats", tag = "gateway", responses((status = 200, body = dto::Stats)))]
+#[utoipa::path(get, path = "/api/stats", tag = "gateway", responses((status = 200, body = dto::Stats), StatsProblems))]
 pub async fn stats(State(shop): State<Arc<Shop>>) -> Json<dto::Stats> {
     Json(stats_of(&shop.projection.view().totals, shop.currency))
 }
@@ -54,7 +57,7 @@ const MAX_DEVICES: u32 = 65_536;
 const MAX_RANGES: usize = 100;
 
 /// How the gateway is: its links, its journal, and each device's numbers.
-#[utoipa::path(get, path = "/api/gateway", tag = "gateway", responses((status = 200, body = dto::Gateway), Refused))]
+#[utoipa::path(get, path = "/api/gateway", tag = "gateway", responses((status = 200, body = dto::Gateway), GatewayProblems))]
 pub async fn gateway(State(shop): State<Arc<Shop>>) -> Result<Json<dto::Gateway>, Problem> {
     // First, and then what it counts: what is not pending here is in Kafka in the devices' counts, too.
     let status = gateway_status(&shop).await?;

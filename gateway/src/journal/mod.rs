@@ -197,15 +197,19 @@ pub struct Receipt {
     pub acks: Vec<DeviceAck>,
 }
 
-/// Why a batch was not taken. Nothing of it is in the journal.
+/// Why a batch was not taken. Nothing of it is in the journal, except where a variant says that it may be.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
     #[error("the journal is full: {bytes} of {max_bytes} bytes, and nothing of it is in Kafka yet")]
     Full { bytes: u64, max_bytes: u64 },
+    /// After a failed sync the batch may be in the journal once that is opened again.
     #[error("the journal could not be written: {0}")]
     Storage(Arc<sqlx::Error>),
     #[error("the journal is closed")]
     Closed,
+    /// The batch may be in the journal.
+    #[error("the journal was closed before it confirmed the write")]
+    Unanswered,
 }
 
 /// Why the journal could not be read.
@@ -356,7 +360,7 @@ impl Journal {
     /// Commits a batch and fsyncs it. The future may be dropped; the batch is written all the same.
     pub async fn append(&self, batch: Vec<Submission>) -> Result<Receipt, AppendError> {
         match self.submit(batch).await {
-            Ok(receipt) => receipt.await.unwrap_or(Err(AppendError::Closed)),
+            Ok(receipt) => receipt.await.unwrap_or(Err(AppendError::Unanswered)),
             Err(error) => Err(error),
         }
     }

@@ -37,7 +37,7 @@ test('a dead letter: why, its very bytes, and once more', async ({ page, request
   expect((await answered).status()).toBe(422);
   await expect(gateway.toasts).toContainText('It still cannot be decoded');
   await gateway.toasts.locator('summary').click();
-  await expect(gateway.toasts.getByText(`still not decoded: ${known!.reason}`)).toBeVisible();
+  await expect(gateway.toasts.getByText(`still cannot be decoded: ${known!.reason}`)).toBeVisible();
   expect((await get<DeadLetter[]>(request, '/api/dead-letters')).map((one) => one.retried)).toEqual([null]);
   await expect(letter.getByRole('button', { name: 'Retry' })).toBeEnabled();
 });

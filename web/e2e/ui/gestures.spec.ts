@@ -1,4 +1,5 @@
 import type { APIRequestContext, Locator } from '@playwright/test';
+import { PROBLEMS } from '../../src/lib/api/types';
 import { Dashboard, Deliveries, Gateway, Orders, Payments } from '../pages/app';
 import { expect, test } from './simulator';
 
@@ -183,7 +184,7 @@ test.describe('payments', () => {
     });
     await payments.fill('o-1234', '7,70');
     await payments.send().click();
-    await expect(page.getByTestId('payment-failure')).toContainText('on ne sait pas si c’est enregistré');
+    await expect(page.getByTestId('payment-failure')).toContainText('On ne sait pas si c’est enregistré');
     await expect(page.getByTestId('payment-failure')).not.toContainText('n’a pas été enregistré');
     await payments.send().click();
     await expect(payments.result().locator('[data-status]')).toContainText(/7,70\s€/);
@@ -297,10 +298,10 @@ test.describe('deliveries', () => {
 test('dead letters that cannot be asked for are not "no dead letter"', async ({ page }) => {
   const gateway = new Gateway(page);
   let broken = true;
-  await page.route('**/api/dead-letters?**', (route) => (broken ? route.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"status":503,"detail":"the journal could not be read: x"}' }) : route.continue()));
+  await page.route('**/api/dead-letters?**', (route) => (broken ? route.fulfill({ status: 503, contentType: 'application/problem+json', body: JSON.stringify({ type: 'urn:comptoir:problem:read-failed', ...PROBLEMS['urn:comptoir:problem:read-failed'], detail: 'x' }) }) : route.continue()));
   await page.goto('/gateway');
   const panel = page.locator('[data-panel="dead-letters"]');
-  await expect(panel.getByRole('alert')).toContainText('La passerelle ne peut pas pour le moment');
+  await expect(panel.getByRole('alert')).toContainText('La passerelle ne peut pas lire son disque');
   await expect(panel).not.toContainText('Aucune lettre morte');
   broken = false;
   await panel.getByRole('button', { name: 'Redemander' }).click();

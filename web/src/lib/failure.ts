@@ -1,4 +1,5 @@
 import { Refusal } from './api/http';
+import type { Problem } from './api/types';
 import type { Messages } from './i18n/en';
 
 /** Why a request failed: in the reader's words, and below them in the gateway's own (English), where those say more. */
@@ -6,35 +7,21 @@ export type Failure = { text: string; details?: string };
 
 export function reason(error: unknown, m: Messages): Failure {
   if (!(error instanceof Refusal)) throw error;
-  const { problem } = error;
-  if (problem === null) return { text: m.failure.unreachable };
-  const details = problem.detail;
-  switch (problem.status) {
-    case 401:
-      return { text: m.failure.password };
-    case 404:
-      return { text: m.failure.notFound, details };
-    case 409:
-      return { text: m.failure.already, details };
-    case 422:
-      return { text: m.failure.field[problem.field ?? ''] ?? m.failure.invalid, details };
-    case 503:
-      return unavailable(details, m);
-    default:
-      return { text: m.failure.other(problem.status), details };
-  }
+  const { problem, status } = error;
+  if (problem) return { text: textOf(problem, m), details: problem.detail };
+  return { text: status === null ? m.failure.unreachable : m.failure.other(status) };
 }
 
-/** All of them are 503: one waits for Kafka, one for the person who looks after the disk, one for nobody. */
-function unavailable(details: string, m: Messages): Failure {
-  if (details.startsWith('the journal is full')) return { text: m.failure.full };
-  if (details.startsWith('the journal could not be written')) return { text: m.failure.disk, details };
-  return { text: m.failure.busy, details };
+function textOf({ type, field, status }: Problem, m: Messages): string {
+  const ofField = type === 'urn:comptoir:problem:invalid-field' ? m.failure.field[field ?? ''] : undefined;
+  // This page may be older than the gateway, which may know more types.
+  const texts: Partial<Record<string, string>> = m.failure.problem;
+  return ofField ?? texts[type] ?? m.failure.other(status);
 }
 
 /** What became of something that was to be stored. `not` says that it was not: only where that is certain. */
 export function notStored(error: unknown, not: string, m: Messages): Failure {
-  if (error instanceof Refusal && !error.certain) return { text: m.failure.unknown, ...(error.problem ? { details: error.problem.detail } : {}) };
-  const { text, details } = reason(error, m);
-  return { text: `${not}. ${text}`, ...(details === undefined ? {} : { details }) };
+  const { text, ...rest } = reason(error, m);
+  const certain = error instanceof Refusal && error.certain;
+  return { text: `${certain ? not : m.failure.unknown}. ${text}`, ...rest };
 }

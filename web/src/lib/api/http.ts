@@ -2,21 +2,20 @@
 import type { DeadLetter, Delivery, Gateway, Order, OrderLife, Page, Payment, Problem } from './types';
 
 export class Refusal extends Error {
-  /** `null`: the gateway was not reached. */
+  /** `null`: there was no answer, or it is not the gateway's own, as that of a proxy in between. */
   readonly problem: Problem | null;
+  /** `null`: there was no answer. */
+  readonly status: number | null;
 
-  constructor(problem: Problem | null) {
-    super(problem?.detail ?? 'The gateway was not reached');
+  constructor(problem: Problem | null, status = problem?.status ?? null) {
+    super(problem?.detail ?? 'The gateway did not answer');
     this.problem = problem;
+    this.status = status;
   }
 
-  /**
-   * Whether nothing was done. Without an answer that is not known: it may be the answer that was lost, not the request. Nor with
-   * one that says that the gateway failed, except where it says that it could not write.
-   */
+  /** Whether nothing was stored. Only the gateway can say that: without its answer the request may have arrived. */
   get certain(): boolean {
-    if (this.problem === null) return false;
-    return this.problem.status < 500 || (this.problem.status === 503 && !this.problem.detail.startsWith('the journal could not be read'));
+    return this.problem?.stored === 'no';
   }
 }
 
@@ -34,8 +33,13 @@ async function request(path: string, body?: unknown): Promise<Response> {
     throw new Refusal(null);
   }
   if (response.ok) return response;
-  const problem = (await response.json().catch(() => null)) as Problem | null;
-  throw new Refusal(problem ?? { type: 'about:blank', title: response.statusText, status: response.status, detail: response.statusText });
+  throw new Refusal(await problemOf(response), response.status);
+}
+
+/** A proxy's answer is no problem of the gateway's. */
+async function problemOf(response: Response): Promise<Problem | null> {
+  if (response.headers.get('content-type') !== 'application/problem+json') return null;
+  return (await response.json().catch(() => null)) as Problem | null;
 }
 
 /** An answer that breaks off in the middle is none. */

@@ -261,7 +261,19 @@ export type Retried = { ce_id: string, };
 
 export type DemoKafka = { up: boolean, };
 
-export type Problem = { type: string, title: string, status: number, detail: string, 
+export type ProblemType = "urn:comptoir:problem:malformed-path" | "urn:comptoir:problem:malformed-json" | "urn:comptoir:problem:unreadable-body" | "urn:comptoir:problem:body-timeout" | "urn:comptoir:problem:body-too-large" | "urn:comptoir:problem:unsupported-media-type" | "urn:comptoir:problem:password-required" | "urn:comptoir:problem:cross-site-request" | "urn:comptoir:problem:https-required" | "urn:comptoir:problem:not-found" | "urn:comptoir:problem:order-not-found" | "urn:comptoir:problem:dead-letter-not-found" | "urn:comptoir:problem:demo-only" | "urn:comptoir:problem:method-not-allowed" | "urn:comptoir:problem:invalid-field" | "urn:comptoir:problem:invalid-parameter" | "urn:comptoir:problem:invalid-cursor" | "urn:comptoir:problem:dead-letter-undecodable" | "urn:comptoir:problem:dead-letter-already-stored" | "urn:comptoir:problem:journal-full" | "urn:comptoir:problem:journal-write-failed" | "urn:comptoir:problem:too-many-devices" | "urn:comptoir:problem:outcome-unknown" | "urn:comptoir:problem:read-failed" | "urn:comptoir:problem:answer-timeout" | "urn:comptoir:problem:shutting-down" | "urn:comptoir:problem:not-ready" | "urn:comptoir:problem:internal-error";
+
+export type Stored = "no" | "unknown";
+
+export type Problem = { type: ProblemType, 
+/**
+ * Names the type, for people.
+ */
+title: string, status: number, 
+/**
+ * What failed, why, and what to do, for people: its words may change.
+ */
+detail: string, stored: Stored, 
 /**
  * The path of the field that is wrong, as in `lines[2].unit_price`.
  */
@@ -292,3 +304,34 @@ export type Batch = {
  * Oldest first.
  */
 orders: Array<Order>, payments: Array<Payment>, deliveries: Array<Delivery>, confirmed: Array<Confirmed>, stats: Stats | null, gateway: GatewayStatus | null, };
+
+export const PROBLEMS: Record<ProblemType, { title: string, status: number, stored: Stored, retry_after: number | null, }> = {
+  "urn:comptoir:problem:malformed-path": {"retry_after":null,"status":400,"stored":"no","title":"Malformed path"},
+  "urn:comptoir:problem:malformed-json": {"retry_after":null,"status":400,"stored":"no","title":"Malformed JSON"},
+  "urn:comptoir:problem:unreadable-body": {"retry_after":null,"status":400,"stored":"no","title":"Unreadable request body"},
+  "urn:comptoir:problem:body-timeout": {"retry_after":null,"status":408,"stored":"no","title":"The request body did not arrive in time"},
+  "urn:comptoir:problem:body-too-large": {"retry_after":null,"status":413,"stored":"no","title":"The request body is too large"},
+  "urn:comptoir:problem:unsupported-media-type": {"retry_after":null,"status":415,"stored":"no","title":"Unsupported media type"},
+  "urn:comptoir:problem:password-required": {"retry_after":null,"status":401,"stored":"no","title":"Password required"},
+  "urn:comptoir:problem:cross-site-request": {"retry_after":null,"status":403,"stored":"no","title":"Cross-site request"},
+  "urn:comptoir:problem:https-required": {"retry_after":null,"status":403,"stored":"no","title":"HTTPS required"},
+  "urn:comptoir:problem:not-found": {"retry_after":null,"status":404,"stored":"no","title":"Not found"},
+  "urn:comptoir:problem:order-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Order not found"},
+  "urn:comptoir:problem:dead-letter-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Dead letter not found"},
+  "urn:comptoir:problem:demo-only": {"retry_after":null,"status":404,"stored":"no","title":"Only in the demonstration"},
+  "urn:comptoir:problem:method-not-allowed": {"retry_after":null,"status":405,"stored":"no","title":"Method not allowed"},
+  "urn:comptoir:problem:invalid-field": {"retry_after":null,"status":422,"stored":"no","title":"Invalid field"},
+  "urn:comptoir:problem:invalid-parameter": {"retry_after":null,"status":422,"stored":"no","title":"Invalid parameter"},
+  "urn:comptoir:problem:invalid-cursor": {"retry_after":null,"status":422,"stored":"no","title":"Invalid cursor"},
+  "urn:comptoir:problem:dead-letter-undecodable": {"retry_after":null,"status":422,"stored":"no","title":"The dead letter still cannot be decoded"},
+  "urn:comptoir:problem:dead-letter-already-stored": {"retry_after":null,"status":409,"stored":"no","title":"The dead letter is already stored"},
+  "urn:comptoir:problem:journal-full": {"retry_after":5,"status":503,"stored":"no","title":"The journal is full"},
+  "urn:comptoir:problem:journal-write-failed": {"retry_after":5,"status":503,"stored":"no","title":"The journal could not be written"},
+  "urn:comptoir:problem:too-many-devices": {"retry_after":null,"status":503,"stored":"no","title":"Too many devices"},
+  "urn:comptoir:problem:outcome-unknown": {"retry_after":5,"status":503,"stored":"unknown","title":"The outcome is unknown"},
+  "urn:comptoir:problem:read-failed": {"retry_after":5,"status":503,"stored":"no","title":"Stored events could not be read"},
+  "urn:comptoir:problem:answer-timeout": {"retry_after":5,"status":503,"stored":"no","title":"The gateway did not answer in time"},
+  "urn:comptoir:problem:shutting-down": {"retry_after":5,"status":503,"stored":"no","title":"The gateway is shutting down"},
+  "urn:comptoir:problem:not-ready": {"retry_after":null,"status":503,"stored":"no","title":"Not ready"},
+  "urn:comptoir:problem:internal-error": {"retry_after":null,"status":500,"stored":"unknown","title":"Internal error"},
+};
