@@ -361,6 +361,23 @@ async fn every_problem_is_answered_as_its_type_says_and_as_it_is_described() {
     );
 }
 
+#[tokio::test]
+async fn a_socket_io_connection_is_refused_with_the_same_types() {
+    const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
+    let rig = Rig::adapted(|shop| shop.password = Some(Rig::password())).await;
+    let mut foreign = get(POLLING);
+    let origin = "http://elsewhere.example".parse().unwrap();
+    foreign.headers_mut().insert(header::ORIGIN, origin);
+    for (request, kind) in [
+        (get(POLLING), ProblemType::PasswordRequired),
+        (foreign, ProblemType::CrossSiteRequest),
+    ] {
+        let answer = ask(rig.router(), request).await;
+        assert_eq!(answer.body["type"], json!(kind));
+        assert_eq!(answer.status, kind.definition().status.as_u16());
+    }
+}
+
 /// An error of SQLite's with this extended result code.
 #[derive(Debug, thiserror::Error)]
 #[error("as this test wants it")]

@@ -73,7 +73,7 @@ pub enum ProblemType {
 pub enum Stored {
     /// It is not: this request stored nothing.
     No,
-    /// It may be. Sent again with the same id, it is the same event.
+    /// It may be. Sent again with the same id, it is not counted twice.
     Unknown,
 }
 
