@@ -39,6 +39,10 @@ async fn a_full_journal_refuses_and_goes_on_by_itself_when_kafka_has_drained_it(
     let after = headers.get("retry-after").context("no Retry-After")?;
     ensure!(after.to_str()?.parse::<u32>()? > 0);
     ensure!(headers["content-type"] == "application/problem+json");
+    ensure!(
+        body["type"] == "urn:comptoir:problem:journal-full" && body["stored"] == "no",
+        "{body}"
+    );
     let (ready, text) = shop.gateway.get("/readyz").await?;
     ensure!(ready == 503 && text.contains("journal"), "{ready} {text}");
     ensure!(sim.is_running()?, "the terminals keep what is not acked");

@@ -229,6 +229,11 @@ async fn bad_input_is_refused_by_the_name_of_its_field() -> Result<()> {
             "{path} {body}: {status} {problem}"
         );
         ensure!(headers["content-type"] == "application/problem+json");
+        ensure!(
+            problem["type"] == "urn:comptoir:problem:invalid-field",
+            "{problem}"
+        );
+        ensure!(problem["stored"] == "no", "{problem}");
     }
     for (path, expected, field) in [
         ("/api/orders?limit=0", 422, "limit"),
