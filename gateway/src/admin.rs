@@ -33,7 +33,7 @@ pub async fn readyz(State(shop): State<Arc<Shop>>) -> Response {
         reasons.push(format!("MQTT broker: {problem}"));
     }
     if shop.journal.state().refusing {
-        reasons.push("journal: accepts nothing (full, or the disk does not work)".to_owned());
+        reasons.push("journal: not accepting events (it is full, or its disk cannot be written)".to_owned());
     }
     if reasons.is_empty() {
         return "ready\n".into_response();
@@ -97,6 +97,11 @@ fn gauges(shop: &Shop) -> Result<Registry, prometheus::Error> {
             "comptoir_journal_committed",
             "Events in those group commits",
             state.committed,
+        ),
+        (
+            "comptoir_journal_lost",
+            "Events that were acked and have since been lost with a part of the journal's files",
+            state.lost,
         ),
         (
             "comptoir_dead_letters",

@@ -34,4 +34,5 @@ pub mod projection;
 mod rows;
 pub mod sale;
 pub mod service;
+mod sqlite;
 pub mod tls;

@@ -161,7 +161,7 @@ export class SimulatedGateway {
       store: STORE, version: this.version, demo: true, mqtt: this.#mqtt, kafka: this.#kafka, bridge: this.#kafka.state === 'up' ? { state: 'up', since: this.#kafka.since } : { state: 'down', since: this.#kafka.since, problem: 'waits for Kafka' },
       journal: {
         events: stored, pending: this.#unsent.length, oldest_pending: this.#unsent[0]?.item.timestamp ?? null, bytes: stored * 640 + 61_000_000, max_bytes: 1_000_000_000, refusing: this.refusing,
-        first_offset: 1, last_offset: this.#offset, watermark: this.#watermark, duplicates: 37,
+        first_offset: 1, last_offset: this.#offset, watermark: this.#watermark, duplicates: 37, lost: 0,
       },
       consumer_group: `comptoir-${STORE}`,
       partitions: [...this.#positions].map(([key, end]) => ({ topic: key.split(' ')[0] ?? '', partition: Number(key.split(' ')[1]), position: end, end, lag: 0 })),
@@ -173,7 +173,7 @@ export class SimulatedGateway {
     const devices: Device[] = [...this.#tills].map(([device, till]) => {
       const missing: [number, number][] = device === 'till-3' && till.seq > 60 ? [[41, 44]] : [];
       const counts = { received: till.seq - (missing.length > 0 ? 4 : 0), stored: till.seq - (missing.length > 0 ? 4 : 0), in_kafka: till.confirmed - (missing.length > 0 ? 4 : 0) };
-      return { store: STORE, device, online: device === 'counter' ? null : device !== 'till-4', epochs: [{ epoch: till.epoch, ...counts, elsewhere: 0, missing }], ...counts, missing };
+      return { store: STORE, device, online: device === 'counter' ? null : device !== 'till-4', epochs: [{ epoch: till.epoch, ...counts, elsewhere: 0, missing, lost: [] }], ...counts, missing };
     });
     return { ...this.status(), devices, backlog: this.#backlog, settings_problems: this.settingsProblems };
   }

@@ -60,6 +60,10 @@ pub async fn delivery(shop: State<Arc<Shop>>, body: Bytes) -> Result<Response, P
 
 async fn create(kind: Kind, State(shop): State<Arc<Shop>>, body: Bytes) -> Result<Response, Problem> {
     let mut draft = given::read(kind, &body)?;
+    if shop.journal.state().refusing {
+        // Says why, and at once: nothing is to be looked up for what cannot be stored.
+        shop.journal.append(Vec::new()).await?;
+    }
     let device = DeviceId::new(&shop.store, COUNTER)
         .unwrap_or_else(|error| unreachable!("the store's name was checked: {error}"));
     let id = match kind {

@@ -208,6 +208,9 @@ pub struct JournalStatus {
     /// Everything at or below it is in Kafka.
     pub watermark: u64,
     pub duplicates: u64,
+    /// Events that were acked and have since been lost, because the journal's files were damaged or not copied whole. Each
+    /// epoch of a device says which.
+    pub lost: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -304,7 +307,11 @@ pub struct Epoch {
     /// Numbers that the terminal no longer holds and that never came here: another gateway has acked them, or they are
     /// lost. Of an epoch that was known here they are `missing`, too.
     pub elsewhere: u64,
+    /// Inclusive ranges of numbers whose events are not here.
     pub missing: Vec<[u32; 2]>,
+    /// Of those missing, the ones that were acked and then lost with a part of the journal's files. They are taken if they
+    /// are sent again.
+    pub lost: Vec<[u32; 2]>,
 }
 
 /// One dead letter.

@@ -101,6 +101,7 @@ pub(super) async fn gateway_status(shop: &Shop) -> Result<dto::GatewayStatus, Re
             last_offset: state.last.0,
             watermark: state.watermark.0,
             duplicates: state.duplicates,
+            lost: state.lost,
         },
         consumer_group: shop.consumer_group.clone(),
         partitions: partitions
@@ -129,6 +130,11 @@ fn link(link: &Link) -> dto::Link {
     }
 }
 
+fn ranges(ranges: Vec<(u32, u32)>) -> Vec<[u32; 2]> {
+    let ranges = ranges.into_iter().take(MAX_RANGES);
+    ranges.map(|(from, to)| [from, to]).collect()
+}
+
 fn device(report: DeviceReport, shop: &Shop) -> dto::Device {
     let epochs: Vec<dto::Epoch> = report
         .streams
@@ -139,12 +145,8 @@ fn device(report: DeviceReport, shop: &Shop) -> dto::Device {
             stored: stream.stored,
             in_kafka: stream.in_kafka,
             elsewhere: stream.elsewhere,
-            missing: stream
-                .missing
-                .into_iter()
-                .take(MAX_RANGES)
-                .map(|(from, to)| [from, to])
-                .collect(),
+            missing: ranges(stream.missing),
+            lost: ranges(stream.lost),
         })
         .collect();
     dto::Device {

@@ -136,6 +136,12 @@ impl Known {
         own.map(|(_, stream)| stream.highest()).max().unwrap_or(0)
     }
 
+    /// Numbers that were acked and whose events have been lost.
+    pub fn lost(&self) -> u64 {
+        let ranges = self.streams.values().flat_map(Stream::lost);
+        ranges.map(|(from, to)| u64::from(to - from) + 1).sum()
+    }
+
     /// Counts what the bridge has brought into Kafka.
     pub fn count_relayed(&self, report: &Relayed, group: &mut Group) {
         for ((device, epoch), count) in &report.counts {

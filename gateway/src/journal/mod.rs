@@ -29,7 +29,12 @@
 //! The front is pruned when the file nears `max_bytes`, and never beyond what is in Kafka and folded into
 //! the projection. At `max_bytes` with nothing to prune, `append` refuses: nothing is ever dropped.
 
+mod acked;
 mod group;
+mod loss;
+mod mend;
+mod newest;
+mod opening;
 mod payload;
 mod read;
 mod runs;
@@ -39,6 +44,7 @@ pub mod stream;
 mod tail;
 mod transaction;
 mod waiting;
+mod wal;
 mod writer;
 
 use std::collections::HashMap;
@@ -46,10 +52,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::sqlite::SqlitePool;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::event::{DeviceId, EventName, Kind};
+use crate::sqlite::Readers;
+use acked::Acked;
 pub use payload::Payload;
 pub use read::{BackupError, DeadLetter, DeviceReport, StreamReport, dead_letters_of};
 pub use runs::Runs;
@@ -202,9 +209,11 @@ pub struct Receipt {
 pub enum AppendError {
     #[error("the journal is full: {bytes} of {max_bytes} bytes, and nothing of it is in Kafka yet")]
     Full { bytes: u64, max_bytes: u64 },
-    /// After a failed sync the batch may be in the journal once that is opened again.
     #[error("the journal could not be written: {0}")]
     Storage(Arc<sqlx::Error>),
+    /// COMMIT itself failed: the batch may be in the journal once that is opened again.
+    #[error("the journal did not confirm the write: {0}; what was sent may have been stored")]
+    InDoubt(Arc<sqlx::Error>),
     #[error("the journal is closed")]
     Closed,
     /// The batch may be in the journal.
@@ -235,6 +244,8 @@ pub struct State {
     pub refusing: bool,
     pub dead_letters: u64,
     pub duplicates: u64,
+    /// Events that were acked and have since been lost with a part of the journal's files.
+    pub lost: u64,
     /// Sum of the group commits since the start, and of their entries.
     pub commits: u64,
     pub committed: u64,
@@ -291,6 +302,8 @@ enum Command {
     /// The journal is a copy, or forked from what Kafka has: it is another journal from now on.
     BranchOff(Offset, oneshot::Sender<Result<Identity, AppendError>>),
     Retried(Offset),
+    /// How far events are acked now.
+    Acked(oneshot::Sender<Acked>),
     Close(oneshot::Sender<()>),
 }
 
@@ -299,7 +312,7 @@ enum Command {
 pub struct Journal {
     path: Arc<PathBuf>,
     commands: mpsc::Sender<Command>,
-    readers: SqlitePool,
+    readers: Readers,
     tail: Arc<Tail>,
     state: watch::Receiver<State>,
     identity: watch::Receiver<Identity>,

@@ -31,8 +31,10 @@ pub struct StreamReport {
     pub in_kafka: u64,
     /// Settled without this journal: the terminal says that it no longer holds them.
     pub elsewhere: u64,
-    /// Numbers below `received` that never came, as inclusive ranges.
+    /// Numbers up to `received` whose events are not here, as inclusive ranges.
     pub missing: Vec<(u32, u32)>,
+    /// Of those missing, the ones that were acked and then lost with a part of the journal's files.
+    pub lost: Vec<(u32, u32)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,20 +62,23 @@ impl Journal {
             "SELECT {COLUMNS} FROM entry JOIN device ON device.id = entry.device
              WHERE entry.offset > ? ORDER BY entry.offset LIMIT ?"
         );
-        let mut rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(after.0 as i64)
-            .bind(count as i64)
-            .fetch(&self.readers);
-        let mut entries = Vec::new();
-        let mut taken = 0;
-        while taken < bytes
-            && let Some(row) = rows.try_next().await?
-        {
-            let entry = entry(&row)?;
-            taken += entry.payload.len();
-            entries.push(Arc::new(entry));
-        }
-        Ok(entries)
+        let read = async |pool: SqlitePool| {
+            let mut rows = sqlx::query(AssertSqlSafe(sql))
+                .bind(after.0 as i64)
+                .bind(count as i64)
+                .fetch(&pool);
+            let mut entries = Vec::new();
+            let mut taken = 0;
+            while taken < bytes
+                && let Some(row) = rows.try_next().await?
+            {
+                let read = entry(&row);
+                taken += read.as_ref().map_or(0, |entry| entry.payload.len());
+                entries.push(read.map(Arc::new));
+            }
+            Ok(entries)
+        };
+        self.readers.read(read).await?.into_iter().collect()
     }
 
     /// One entry, if it is still here.
@@ -96,10 +101,8 @@ impl Journal {
              CROSS JOIN entry ON entry.offset = wanted.value
              JOIN device ON device.id = entry.device"
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(serde_json::json!(wanted).to_string())
-            .fetch_all(&self.readers)
-            .await?;
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(serde_json::json!(wanted).to_string());
+        let rows = self.readers.fetch_all(query).await?;
         rows.iter()
             .map(|row| entry(row).map(|entry| (entry.offset, Arc::new(entry))))
             .collect()
@@ -117,17 +120,17 @@ impl Journal {
         before: Option<Offset>,
         limit: u32,
     ) -> Result<Vec<DeadLetter>, ReadError> {
-        dead_letters(&self.readers, before, limit).await
+        let read = async |pool: SqlitePool| dead_letter_rows(&pool, before, limit).await;
+        self.readers.read(read).await?.iter().map(dead_letter).collect()
     }
 
     /// How each device of a store encodes, by name. At most `limit` of them.
     pub async fn encodings(&self, store: &str, limit: usize) -> Result<Vec<(DeviceId, Encoding)>, ReadError> {
-        let rows =
+        let query =
             sqlx::query("SELECT store, device, encoding FROM device WHERE store = ? ORDER BY device LIMIT ?")
                 .bind(store)
-                .bind(limit as i64)
-                .fetch_all(&self.readers)
-                .await?;
+                .bind(limit as i64);
+        let rows = self.readers.fetch_all(query).await?;
         rows.iter()
             .map(|row| Ok((device(row, 0)?, Encoding::from_code(row.get(2)))))
             .collect()
@@ -135,25 +138,23 @@ impl Journal {
 
     /// How a device encodes, if it has ever sent something.
     pub async fn encoding(&self, device: &DeviceId) -> Result<Option<Encoding>, ReadError> {
-        let code = sqlx::query_scalar("SELECT encoding FROM device WHERE store = ? AND device = ?")
+        let query = sqlx::query("SELECT encoding FROM device WHERE store = ? AND device = ?")
             .bind(device.store())
-            .bind(device.device())
-            .fetch_optional(&self.readers)
-            .await?;
-        Ok(code.map(Encoding::from_code))
+            .bind(device.device());
+        let rows = self.readers.fetch_all(query).await?;
+        Ok(rows.first().map(|row| Encoding::from_code(row.get(0))))
     }
 
     /// What is known of each device, by name. At most `limit` of them.
     pub async fn devices(&self, limit: u32) -> Result<Vec<DeviceReport>, ReadError> {
-        let rows = sqlx::query(
-            "SELECT store, device.device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone
+        let query = sqlx::query(
+            "SELECT store, device.device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone, lost
              FROM (SELECT * FROM device ORDER BY store, device LIMIT ?) device
              JOIN stream ON stream.device = device.id
              ORDER BY store, device.device, epoch",
         )
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        .bind(limit);
+        let rows = self.readers.fetch_all(query).await?;
         let mut reports: Vec<DeviceReport> = Vec::new();
         for row in rows {
             let device = device(&row, 0)?;
@@ -163,14 +164,16 @@ impl Journal {
                     what: "ranges of numbers",
                 })
             };
-            let stream = super::stream::Stream::restore(row.get::<i64, _>(3) as u32, ranges(4)?, ranges(8)?);
+            let upto = row.get::<i64, _>(3) as u32;
+            let stream = super::stream::Stream::restore(upto, ranges(4)?, ranges(8)?, ranges(9)?);
             let report = StreamReport {
                 epoch: row.get::<i64, _>(2) as u32,
                 received: stream.highest(),
                 stored: row.get::<i64, _>(5) as u64,
                 in_kafka: row.get::<i64, _>(7) as u64,
                 elsewhere: row.get::<i64, _>(6) as u64,
-                missing: stream.missing().collect(),
+                missing: stream.missing(),
+                lost: stream.lost().to_vec(),
             };
             match reports.last_mut() {
                 Some(last) if last.device == device => last.streams.push(report),
@@ -229,7 +232,10 @@ pub async fn dead_letters_of(
     limit: u32,
 ) -> Result<Vec<DeadLetter>, BackupError> {
     let journal = schema::open_for_reading(path).await?;
-    Ok(dead_letters(&journal, before, limit).await?)
+    let rows = dead_letter_rows(&journal, before, limit)
+        .await
+        .map_err(ReadError::from)?;
+    Ok(rows.iter().map(dead_letter).collect::<Result<_, _>>()?)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -247,11 +253,11 @@ pub enum BackupError {
     },
 }
 
-async fn dead_letters(
+async fn dead_letter_rows(
     journal: &SqlitePool,
     before: Option<Offset>,
     limit: u32,
-) -> Result<Vec<DeadLetter>, ReadError> {
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
     let sql = format!(
         "SELECT {COLUMNS}, retried.at FROM entry INDEXED BY entry_dead_letter
          JOIN device ON device.id = entry.device
@@ -259,19 +265,18 @@ async fn dead_letters(
          WHERE entry.kind = 3 AND entry.offset < ? ORDER BY entry.offset DESC LIMIT ?"
     );
     let before = before.map_or(i64::MAX, |before| before.0 as i64);
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    sqlx::query(AssertSqlSafe(sql))
         .bind(before)
         .bind(limit)
         .fetch_all(journal)
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(DeadLetter {
-                entry: entry(row)?,
-                retried: row.get(10),
-            })
-        })
-        .collect()
+        .await
+}
+
+fn dead_letter(row: &SqliteRow) -> Result<DeadLetter, ReadError> {
+    Ok(DeadLetter {
+        entry: entry(row)?,
+        retried: row.get(10),
+    })
 }
 
 fn device(row: &SqliteRow, column: usize) -> Result<DeviceId, ReadError> {

@@ -58,6 +58,14 @@ impl Runs {
         Ok(Self(runs))
     }
 
+    /// Whether a run is one of this journal's.
+    pub(super) async fn is_known(connection: &mut SqliteConnection, id: &str) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM run WHERE id = ?)")
+            .bind(id)
+            .fetch_one(connection)
+            .await
+    }
+
     /// The run in which an entry was taken in; `None` before the first that is remembered.
     pub fn of(&self, entry: Offset) -> Option<&str> {
         let after = self.0.partition_point(|run| run.first <= entry);

@@ -14,6 +14,9 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
+use super::wal;
+use crate::sqlite::{Readers, WriteConnection};
+
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/journal");
 
 /// The newest schema that this gateway knows: a journal of a later one is refused.
@@ -78,8 +81,8 @@ pub enum OpenError {
 
 /// The file, open, with the lock that keeps a second gateway away.
 pub(super) struct Opened {
-    pub writer: SqliteConnection,
-    pub readers: SqlitePool,
+    pub writer: WriteConnection,
+    pub readers: Readers,
     pub lock: File,
 }
 
@@ -104,19 +107,19 @@ pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(Duration::from_secs(5));
-    let mut writer = options
+    let writer = options
         .clone()
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", "67108864")
         .pragma("cache_size", "-4096")
-        .thread_name(|_| "journal-writer".to_owned())
-        .connect()
-        .await
-        .map_err(storage)?;
+        .thread_name(|_| "journal-writer".to_owned());
+    let mut writer = WriteConnection::open(writer).await.map_err(storage)?;
+    let connection = writer.get().await.map_err(storage)?;
+    wal::write_anew(connection, path).await.map_err(storage)?;
     MIGRATIONS
-        .run(&mut writer)
+        .run(connection)
         .await
         .map_err(|problem| match problem {
             MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => {
@@ -130,17 +133,12 @@ pub(super) async fn open(path: &Path) -> Result<Opened, OpenError> {
                 problem: Box::new(problem),
             },
         })?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(3)
-        .connect_with(
-            options
-                .read_only(true)
-                .pragma("cache_size", "-1024")
-                .row_buffer_size(256)
-                .thread_name(|n| format!("journal-read-{n}")),
-        )
-        .await
-        .map_err(storage)?;
+    let options = options
+        .read_only(true)
+        .pragma("cache_size", "-1024")
+        .row_buffer_size(256)
+        .thread_name(|n| format!("journal-read-{n}"));
+    let readers = Readers::open(3, options).await.map_err(storage)?;
     Ok(Opened {
         writer,
         readers,

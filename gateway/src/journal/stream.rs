@@ -28,6 +28,8 @@ const MAX_RANGES: usize = 1_024;
 const MAX_JUMP: u32 = 1_000_000;
 /// Of what is gone, for people to look at.
 const MAX_GONE: usize = 64;
+/// Ranges of lost numbers that are taken if they are sent again.
+const MAX_LOST: usize = 256;
 
 /// The settled numbers, as `1..=upto` and some ranges beyond.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +40,9 @@ pub struct Stream {
     /// Settled without us although the epoch was known here. Ascending, all of it at or below `upto`; the newest
     /// ranges.
     gone: Vec<(u32, u32)>,
+    /// Acked once, and their events lost with a part of the journal's files. Settled, so that nobody waits for them; taken
+    /// if they are sent again. Ascending.
+    lost: Vec<(u32, u32)>,
     /// Events stored, ever.
     pub stored: u64,
     /// Settled without us: below the oldest number that the terminal still holds.
@@ -48,10 +53,11 @@ pub struct Stream {
 
 impl Stream {
     /// As it stood in the database. Ranges that break the invariant are merged, never trusted.
-    pub fn restore(upto: u32, ahead: Vec<(u32, u32)>, gone: Vec<(u32, u32)>) -> Self {
+    pub fn restore(upto: u32, ahead: Vec<(u32, u32)>, gone: Vec<(u32, u32)>, lost: Vec<(u32, u32)>) -> Self {
         let mut stream = Self {
             upto,
             gone,
+            lost,
             ..Self::default()
         };
         for (from, to) in ahead {
@@ -75,16 +81,45 @@ impl Stream {
         &self.gone
     }
 
+    pub fn lost(&self) -> &[(u32, u32)] {
+        &self.lost
+    }
+
+    /// Every number that is settled, as ranges; ascending.
+    pub fn ranges(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let first = (self.upto > 0).then_some((1, self.upto));
+        first.into_iter().chain(self.ahead.iter().copied())
+    }
+
+    /// Settles numbers whose events were lost.
+    pub fn lose(&mut self, from: u32, to: u32) {
+        let missing: Vec<_> = self
+            .holes_below(to.saturating_add(1))
+            .map(|(begin, end)| (begin.max(from), end))
+            .filter(|(begin, end)| begin <= end)
+            .collect();
+        for (begin, end) in missing {
+            self.settle(begin, end);
+            self.elsewhere += u64::from(end - begin) + 1;
+            self.lost.push((begin, end));
+        }
+        self.lost.sort_unstable();
+        let surplus = self.lost.len().saturating_sub(MAX_LOST);
+        self.lost.drain(..surplus);
+    }
+
     /// The highest number settled.
     pub fn highest(&self) -> u32 {
         self.ahead.last().map_or(self.upto, |&(_, to)| to)
     }
 
-    /// Numbers at or below [`Stream::highest`] that never came, ascending: those that are gone, and the holes that may
-    /// still be filled.
-    pub fn missing(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+    /// Numbers at or below [`Stream::highest`] whose events are not here, ascending: those that are gone or lost, and the
+    /// holes that may still be filled.
+    pub fn missing(&self) -> Vec<(u32, u32)> {
         let holes = self.holes_below(self.highest());
-        self.gone.iter().copied().chain(holes)
+        let mut missing: Vec<_> = self.gone.iter().chain(&self.lost).copied().chain(holes).collect();
+        missing.sort_unstable();
+        missing
     }
 
     /// What is not settled below `end`, ascending.
@@ -117,7 +152,10 @@ impl Stream {
             self.elsewhere += self.settled() - before;
         }
         if self.contains(seq) {
-            return Admission::Duplicate;
+            return match self.find_again(seq) {
+                true => Admission::New,
+                false => Admission::Duplicate,
+            };
         }
         let next = seq == self.upto.saturating_add(1);
         let taken = next
@@ -128,6 +166,20 @@ impl Stream {
         self.settle(seq, seq);
         self.stored += 1;
         Admission::New
+    }
+
+    /// True if the event of this number was lost: it no longer is.
+    fn find_again(&mut self, seq: u32) -> bool {
+        let Some(at) = self.lost.iter().position(|&(from, to)| from <= seq && seq <= to) else {
+            return false;
+        };
+        let (from, to) = self.lost[at];
+        let before = (from < seq).then(|| (from, seq - 1));
+        let after = (seq < to).then(|| (seq + 1, to));
+        self.lost.splice(at..=at, before.into_iter().chain(after));
+        self.elsewhere = self.elsewhere.saturating_sub(1);
+        self.stored += 1;
+        true
     }
 
     /// The next number that the gateway gives out itself, above `floor`.
@@ -193,6 +245,47 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
+    fn restored(stream: &Stream) -> Stream {
+        Stream::restore(
+            stream.upto(),
+            stream.ahead().to_vec(),
+            stream.gone().to_vec(),
+            stream.lost().to_vec(),
+        )
+    }
+
+    #[test]
+    fn lost_numbers_are_not_waited_for_and_taken_if_they_are_sent_again() {
+        let mut stream = Stream::default();
+        for seq in 1..=10 {
+            stream.admit(seq, 1, InOrder);
+        }
+        stream.lose(1, 30);
+        assert_eq!((stream.upto(), stream.missing()), (30, vec![(11, 30)]));
+        assert_eq!(stream.admit(20, 1, InOrder), New);
+        assert_eq!(stream.admit(20, 1, InOrder), Duplicate);
+        assert_eq!(stream.missing(), [(11, 19), (21, 30)]);
+        assert_eq!(stream.admit(31, 31, InOrder), New);
+        for seq in (11..=30).filter(|seq| *seq != 20) {
+            assert_eq!(stream.admit(seq, 1, InOrder), New);
+        }
+        assert_eq!((stream.upto(), stream.missing()), (31, vec![]));
+        assert_eq!((stream.stored, stream.elsewhere), (31, 0));
+        assert_eq!(restored(&stream).lost(), stream.lost());
+    }
+
+    #[test]
+    fn only_what_is_not_here_can_be_lost() {
+        let mut stream = Stream::default();
+        for seq in [1, 2, 5, 9] {
+            stream.admit(seq, 0, AnyOrder);
+        }
+        stream.lose(4, 7);
+        assert_eq!(stream.lost(), [(4, 4), (6, 7)]);
+        assert_eq!(stream.missing(), [(3, 3), (4, 4), (6, 7), (8, 8)]);
+        assert_eq!((stream.upto(), stream.elsewhere), (2, 3));
+    }
+
     #[test]
     fn in_order_numbers_leave_nothing_ahead() {
         let mut stream = Stream::default();
@@ -212,10 +305,10 @@ mod tests {
         let mut json = Stream::default();
         assert_eq!(json.admit(3, 0, AnyOrder), New);
         assert_eq!(json.upto(), 0);
-        assert_eq!(json.missing().collect::<Vec<_>>(), [(1, 2)]);
+        assert_eq!(json.missing(), [(1, 2)]);
         assert_eq!(json.admit(1, 0, AnyOrder), New);
         assert_eq!(json.admit(2, 0, AnyOrder), New);
-        assert_eq!((json.upto(), json.missing().count()), (3, 0));
+        assert_eq!((json.upto(), json.missing().len()), (3, 0));
     }
 
     #[test]
@@ -234,16 +327,15 @@ mod tests {
         stream.admit(1, 1, InOrder);
         assert_eq!(stream.admit(5, 4, InOrder), AheadOfGap);
         assert_eq!(stream.admit(4, 4, InOrder), New);
-        assert_eq!(stream.missing().collect::<Vec<_>>(), [(2, 3)]);
+        assert_eq!(stream.missing(), [(2, 3)]);
         assert_eq!(
             (stream.upto(), stream.elsewhere),
             (4, 2),
             "and it is not waited for"
         );
         stream.admit(9, 9, InOrder);
-        assert_eq!(stream.missing().collect::<Vec<_>>(), [(2, 3), (5, 8)]);
-        let again = Stream::restore(stream.upto(), stream.ahead().to_vec(), stream.gone().to_vec());
-        assert!(again.missing().eq(stream.missing()));
+        assert_eq!(stream.missing(), [(2, 3), (5, 8)]);
+        assert_eq!(restored(&stream).missing(), stream.missing());
     }
 
     #[test]
@@ -252,7 +344,7 @@ mod tests {
         assert_eq!((stream.number(0), stream.number(0)), (1, 2));
         assert_eq!((stream.number(100), stream.number(100)), (101, 102));
         assert_eq!(
-            (stream.missing().count(), stream.stored, stream.elsewhere),
+            (stream.missing().len(), stream.stored, stream.elsewhere),
             (0, 4, 98)
         );
     }
@@ -303,12 +395,11 @@ mod tests {
                 prop_assert_eq!(stream.admit(seq, oldest, AnyOrder), expected);
                 let upto = (1..).take_while(|n| set.contains(n)).last().unwrap_or(0);
                 prop_assert_eq!(stream.upto(), upto);
-                let missing: BTreeSet<u32> = stream.missing().flat_map(|(a, b)| a..=b).collect();
+                let missing: BTreeSet<u32> = stream.missing().into_iter().flat_map(|(a, b)| a..=b).collect();
                 let holes = (1..=stream.highest()).filter(|n| !set.contains(n) || gone.contains(n)).collect();
                 prop_assert_eq!(missing, holes);
                 prop_assert_eq!(stream.stored + stream.elsewhere, set.len() as u64);
-                let again = Stream::restore(stream.upto(), stream.ahead().to_vec(), stream.gone().to_vec());
-                prop_assert_eq!(again.ahead(), stream.ahead());
+                prop_assert_eq!(restored(&stream).ahead(), stream.ahead());
             }
         }
     }

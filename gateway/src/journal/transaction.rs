@@ -19,13 +19,36 @@ static INSERT: LazyLock<Rows> = LazyLock::new(|| {
 static REMEMBER: LazyLock<Rows> =
     LazyLock::new(|| Rows::new("INSERT INTO fingerprint (hash, offset) VALUES", 2, ""));
 
+/// A transaction that failed.
+pub(super) struct Failed {
+    /// COMMIT itself failed: all of it may be in the WAL, and be there after the next recovery.
+    pub in_doubt: bool,
+    pub error: sqlx::Error,
+}
+
 /// The transaction. Returns the bytes in use after it.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     group: &Group,
     report: Option<&Relayed>,
+) -> Result<u64, Failed> {
+    let failed = |in_doubt| move |error| Failed { in_doubt, error };
+    let mut transaction = connection
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(failed(false))?;
+    let bytes = fill(&mut transaction, group, report)
+        .await
+        .map_err(failed(false))?;
+    transaction.commit().await.map_err(failed(true))?;
+    Ok(bytes)
+}
+
+async fn fill(
+    transaction: &mut SqliteConnection,
+    group: &Group,
+    report: Option<&Relayed>,
 ) -> Result<u64, sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for (id, device) in &group.devices {
         sqlx::query(
             "INSERT INTO device (id, store, device, encoding) VALUES (?, ?, ?, ?)
@@ -68,14 +91,18 @@ pub(super) async fn write(
             } = stream;
             let ahead = serde_json::json!(stream.ahead()).to_string();
             let gone = serde_json::json!(stream.gone()).to_string();
+            let lost = serde_json::json!(stream.lost()).to_string();
             let upto = stream.upto();
-            serde_json::json!([device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone])
+            serde_json::json!([
+                device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone, lost
+            ])
         })
         .collect();
     if !streams.is_empty() {
         sqlx::query(
-            "INSERT OR REPLACE INTO stream (device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone)
-             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
+            "INSERT OR REPLACE INTO stream (device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone, lost)
+             SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+                    value ->> 7, value ->> 8
              FROM json_each(?)",
         )
         .bind(serde_json::Value::from(streams).to_string())
@@ -97,7 +124,5 @@ pub(super) async fn write(
             .execute(&mut *transaction)
             .await?;
     }
-    let bytes = used_bytes(&mut transaction).await?;
-    transaction.commit().await?;
-    Ok(bytes)
+    used_bytes(transaction).await
 }

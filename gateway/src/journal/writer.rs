@@ -2,28 +2,27 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row};
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{error, info, warn};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
+use super::acked::{self, AckedFile};
 use super::group::{Group, Known};
+use super::mend::Broken;
+use super::newest::Newest;
 use super::runs::Runs;
-use super::stored::{branch_off, identity, load, used_bytes};
+use super::stored::{branch_off, used_bytes};
 use super::tail::Tail;
-use super::transaction::write;
-use super::{
-    AppendError, Command, Identity, Journal, Numbering, Offset, OpenError, Receipt, Relayed, State,
-    Submission, schema,
-};
+use super::transaction::{Failed, write};
+use super::{AppendError, Command, Identity, Numbering, Offset, Receipt, Relayed, State, Submission};
+use crate::sqlite::{Readers, WriteConnection};
 
-/// Batches waiting for the writer; a sender waits beyond that.
-const QUEUE: usize = 16;
 /// A group commit takes no further batch beyond this many events or bytes.
 const GROUP_EVENTS: usize = 4_096;
 const GROUP_BYTES: usize = 4 << 20;
@@ -39,87 +38,44 @@ type Reply = oneshot::Sender<Result<Receipt, AppendError>>;
 
 /// The writer task's state.
 pub struct Writer {
-    connection: SqliteConnection,
-    commands: mpsc::Receiver<Command>,
-    tail: Arc<Tail>,
-    state: watch::Sender<State>,
-    identity: watch::Sender<Identity>,
-    folded: Arc<AtomicU64>,
-    known: Known,
+    pub(super) path: Arc<PathBuf>,
+    pub(super) connection: WriteConnection,
+    pub(super) readers: Readers,
+    pub(super) commands: mpsc::Receiver<Command>,
+    /// Of its own commands, for the task that writes how far events are acked.
+    pub(super) own: mpsc::WeakSender<Command>,
+    pub(super) tail: Arc<Tail>,
+    pub(super) state: watch::Sender<State>,
+    pub(super) identity: watch::Sender<Identity>,
+    pub(super) runs: Arc<Runs>,
+    pub(super) folded: Arc<AtomicU64>,
+    pub(super) known: Known,
+    /// Streams of the newest events.
+    pub(super) newest: Newest,
+    pub(super) acked: Arc<Mutex<AckedFile>>,
     /// What the bridge has reported and no commit has carried yet, and since when.
-    report: Option<(Relayed, Instant)>,
-    _lock: File,
-}
-
-impl Journal {
-    /// Opens or creates the journal and its writer, which does nothing until [`Writer::run`].
-    pub async fn open(path: &Path, max_bytes: u64) -> Result<(Journal, Writer), OpenError> {
-        let opened = schema::open(path).await?;
-        let mut connection = opened.writer;
-        let storage = |problem| OpenError::Storage {
-            path: path.to_owned(),
-            problem,
-        };
-        let mut identity = identity(&mut connection).await.map_err(storage)?;
-        let loaded = load(&mut connection).await.map_err(storage)?;
-        let last = loaded.state.last;
-        if schema::is_copy(&mut connection).await.map_err(storage)? {
-            let parent = identity.uuid;
-            identity = branch_off(&mut connection, last, loaded.known.highest_own())
-                .await
-                .map_err(storage)?;
-            info!(
-                parent,
-                uuid = identity.uuid,
-                last = last.0,
-                "a copy of a journal (a restored backup): it goes on as a journal of its own"
-            );
-        }
-        let runs = Runs::begin(&mut connection, last).await.map_err(storage)?;
-        let runs = Arc::new(runs);
-        let (commands, receiver) = mpsc::channel(QUEUE);
-        let tail = Arc::new(Tail::default());
-        let bytes = used_bytes(&mut connection).await.map_err(storage)?;
-        let state = watch::Sender::new(State {
-            bytes,
-            max_bytes,
-            ..loaded.state
-        });
-        let identity = watch::Sender::new(identity);
-        let relayed = Arc::new(watch::Sender::new(loaded.state.watermark));
-        let folded = Arc::new(AtomicU64::new(0));
-        let journal = Journal {
-            path: Arc::new(path.to_owned()),
-            commands,
-            readers: opened.readers,
-            tail: tail.clone(),
-            state: state.subscribe(),
-            identity: identity.subscribe(),
-            runs,
-            relayed,
-            read_from: Arc::new(AtomicI64::new(loaded.read_from)),
-            folded: folded.clone(),
-        };
-        let writer = Writer {
-            connection,
-            commands: receiver,
-            tail,
-            state,
-            identity,
-            folded,
-            known: loaded.known,
-            report: None,
-            _lock: opened.lock,
-        };
-        Ok((journal, writer))
-    }
+    pub(super) report: Option<(Relayed, Instant)>,
+    /// The disk has failed, and nothing is written until it is seen to work.
+    pub(super) broken: Option<Broken>,
+    pub(super) _lock: File,
 }
 
 impl Writer {
     /// Runs until [`Journal::close`], or until every handle is gone.
     pub async fn run(mut self) {
+        let stop = CancellationToken::new();
+        let kept = acked::keep(
+            Arc::clone(&self.acked),
+            self.state.subscribe(),
+            self.own.clone(),
+            stop.clone(),
+        );
+        let keeper = tokio::spawn(kept);
         let mut closing = None;
         while closing.is_none() {
+            if !self.mend_if_due().await {
+                break;
+            }
             let waited = tokio::time::timeout(self.patience(), self.commands.recv()).await;
             let mut next = match waited {
                 Ok(Some(command)) => Some(command),
@@ -147,6 +103,8 @@ impl Writer {
                         let _ = reply.send(self.branch_off(upto).await);
                     }
                     Command::Retried(offset) => self.note_retried(offset).await,
+                    // Dropped: the task has ended.
+                    Command::Acked(reply) => drop(reply.send(self.acked_now())),
                     Command::Close(done) => closing = Some(done),
                 }
                 next = (events < GROUP_EVENTS && bytes < GROUP_BYTES && closing.is_none())
@@ -165,8 +123,14 @@ impl Writer {
             }
             self.prune().await;
         }
+        stop.cancel();
+        // A panic there: the file says a little less.
+        let _ = keeper.await;
         if let Err(error) = self.connection.close().await {
             warn!(%error, "the journal's last checkpoint failed; the next start makes up for it");
+        }
+        if closing.is_some() && self.broken.is_none() {
+            self.write_acked().await;
         }
         if let Some(done) = closing {
             let _ = done.send(());
@@ -175,7 +139,9 @@ impl Writer {
 
     /// How long to wait for a command: not for ever while there is something to prune or to mend.
     fn patience(&self) -> Duration {
-        if self.wants_room() || self.state.borrow().refusing || self.report.is_some() {
+        if let Some(broken) = &self.broken {
+            broken.patience()
+        } else if self.wants_room() || self.state.borrow().refusing || self.report.is_some() {
             REPORT_DELAY
         } else {
             Duration::from_secs(3_600)
@@ -190,8 +156,11 @@ impl Writer {
         })
     }
 
-    /// After a failed write (a full disk, say) the next batch may try again.
-    fn try_again(&mut self) {
+    /// The next batch may try again, if there is room.
+    pub(super) fn try_again(&mut self) {
+        if self.broken.is_some() {
+            return;
+        }
         self.state
             .send_if_modified(|state| state.bytes < state.max_bytes && std::mem::take(&mut state.refusing));
     }
@@ -206,7 +175,7 @@ impl Writer {
         let result = self.try_commit(batches).await;
         if let Err(error) = &result {
             if !self.state.borrow().refusing {
-                warn!(%error, "no more events are accepted until this is mended; terminals keep theirs");
+                warn!(%error, "the gateway is not accepting events until this is over; tills keep theirs");
             }
             self.state.send_modify(|state| state.refusing = true);
         } else if self.state.borrow().refusing {
@@ -233,8 +202,13 @@ impl Writer {
         if bytes >= max_bytes && !batches.is_empty() {
             return Err(AppendError::Full { bytes, max_bytes });
         }
-        let storage = |error| AppendError::Storage(Arc::new(error));
-        let known = self.known_fingerprints(&batches).await.map_err(storage)?;
+        if let Some(broken) = &self.broken {
+            return Err(AppendError::Storage(Arc::clone(&broken.error)));
+        }
+        let known = match self.known_fingerprints(&batches).await {
+            Ok(known) => known,
+            Err(error) => return Err(AppendError::Storage(self.broke(error).await)),
+        };
         let mut group = Group {
             after: self.state.borrow().last,
             fingerprints: known,
@@ -249,20 +223,32 @@ impl Writer {
         if let Some(relayed) = relayed {
             self.known.count_relayed(relayed, &mut group);
         }
-        match write(&mut self.connection, &group, relayed).await {
+        let written = match self.connection.get().await {
+            Ok(connection) => write(connection, &group, relayed).await,
+            Err(error) => Err(Failed {
+                in_doubt: false,
+                error,
+            }),
+        };
+        match written {
             Ok(bytes) => {
                 let upto = relayed.map_or(Offset(0), |relayed| relayed.upto);
                 Ok(self.adopt(group, upto, bytes))
             }
-            Err(error) => {
+            Err(Failed { in_doubt, error }) => {
                 self.report = report;
-                Err(storage(error))
+                let error = self.broke(error).await;
+                Err(match in_doubt && !group.entries.is_empty() {
+                    true => AppendError::InDoubt(error),
+                    false => AppendError::Storage(error),
+                })
             }
         }
     }
 
     /// Makes the committed group the writer's memory, and tells everybody.
     fn adopt(&mut self, mut group: Group, watermark: Offset, bytes: u64) -> Vec<Receipt> {
+        self.newest.note(group.streams.keys().copied());
         self.known.adopt(&mut group);
         let committed = group.entries.len() as u64;
         let last = group.entries.last().map(|entry| entry.offset);
@@ -299,7 +285,7 @@ impl Writer {
             "SELECT hash, offset FROM fingerprint WHERE hash IN (SELECT unhex(value) FROM json_each(?))",
         )
         .bind(serde_json::Value::from(hashes).to_string())
-        .fetch_all(&mut self.connection)
+        .fetch_all(self.connection.get().await?)
         .await?;
         rows.into_iter()
             .map(|row| {
@@ -313,7 +299,7 @@ impl Writer {
 
     /// Makes the bridge's last report durable when no event comes along to carry it.
     async fn commit_report(&mut self) {
-        if self.report.is_none() {
+        if self.report.is_none() || self.broken.is_some() {
             return;
         }
         match self.try_commit(Vec::new()).await {
@@ -324,28 +310,43 @@ impl Writer {
     }
 
     async fn branch_off(&mut self, upto: Offset) -> Result<Identity, AppendError> {
-        let identity = branch_off(&mut self.connection, upto, self.known.highest_own())
-            .await
-            .map_err(|error| AppendError::Storage(Arc::new(error)))?;
-        self.identity.send_replace(identity.clone());
-        Ok(identity)
+        if let Some(broken) = &self.broken {
+            return Err(AppendError::Storage(Arc::clone(&broken.error)));
+        }
+        let own = self.known.highest_own();
+        let branched = match self.connection.get().await {
+            Ok(connection) => branch_off(connection, upto, own).await,
+            Err(error) => Err(error),
+        };
+        match branched {
+            Ok(identity) => {
+                self.identity.send_replace(identity.clone());
+                Ok(identity)
+            }
+            Err(error) => Err(AppendError::Storage(self.broke(error).await)),
+        }
     }
 
     async fn note_retried(&mut self, offset: Offset) {
-        let noted = sqlx::query("INSERT OR IGNORE INTO retried (offset, at) VALUES (?, ?)")
-            .bind(offset.0 as i64)
-            .bind(jiff::Timestamp::now().as_millisecond())
-            .execute(&mut self.connection)
-            .await;
+        let noted = match self.connection.get().await {
+            Ok(connection) => sqlx::query("INSERT OR IGNORE INTO retried (offset, at) VALUES (?, ?)")
+                .bind(offset.0 as i64)
+                .bind(jiff::Timestamp::now().as_millisecond())
+                .execute(connection)
+                .await
+                .map(|_| ()),
+            Err(error) => Err(error),
+        };
         if let Err(error) = noted {
             warn!(%error, offset = offset.0, "a retried dead letter stays listed");
+            self.broke(error).await;
         }
     }
 
     /// Frees the front of what is in Kafka and folded, when the journal is four fifths full. While it is
     /// full this also makes the watermark durable, for only that lets entries go.
     async fn prune(&mut self) {
-        if !self.wants_room() {
+        if !self.wants_room() || self.broken.is_some() {
             return;
         }
         let state = *self.state.borrow();
@@ -355,7 +356,9 @@ impl Writer {
                 self.state.send_modify(|state| state.refusing = false);
             }
             Ok(_) => {}
-            Err(error) => error!(%error, "what is in Kafka could not be removed from the journal"),
+            Err(error) => {
+                self.broke(error).await;
+            }
         }
     }
 
@@ -368,7 +371,8 @@ impl Writer {
         if upto < state.first {
             return Ok(state.bytes);
         }
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let connection = self.connection.get().await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         // A twin may come long after its event has gone: a broker redelivers when it can.
         let remembered = upto.0.saturating_sub(state.max_bytes / BYTES_REMEMBERED);
         for (statement, upto) in [
@@ -386,7 +390,7 @@ impl Writer {
                 .fetch_one(&mut *transaction)
                 .await?;
         transaction.commit().await?;
-        let bytes = used_bytes(&mut self.connection).await?;
+        let bytes = used_bytes(connection).await?;
         self.state.send_modify(|state| {
             state.first = Offset(upto.0 + 1);
             state.bytes = bytes;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::deltas::Deltas;
 use super::fold::{Fact, Row, Setting, Source};
@@ -19,6 +19,7 @@ use crate::bridge::readback::{Content, ReadBack};
 use crate::event::Kind;
 use crate::journal::{EntryKind, Journal, Offset, State};
 use crate::sale::Currency;
+use crate::sqlite::is_damage;
 
 /// Journal entries folded at a time.
 const FOLD_ENTRIES: usize = 2_048;
@@ -28,6 +29,8 @@ const FLUSH_ROWS: usize = 8_192;
 /// Of JSON from Kafka.
 const FLUSH_BYTES: usize = 4 << 20;
 const FLUSH_AFTER: Duration = Duration::from_secs(10);
+/// After an error.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The task that folds.
 pub struct Folder {
@@ -49,6 +52,10 @@ pub struct Folder {
     pub(super) places: Vec<(u64, i32, i64)>,
     pub(super) unwritten_since: Option<Instant>,
     pub(super) unwritten_bytes: usize,
+    /// After an error nothing is folded or written until then; what is asked is answered all the same.
+    pub(super) paused_until: Option<Instant>,
+    /// It was said that the dashboard is behind.
+    pub(super) behind: bool,
     pub(super) words: Words,
 }
 
@@ -72,26 +79,33 @@ impl Folding<'_> {
 }
 
 impl Folder {
-    /// Runs until `stop`, then writes what is unwritten.
+    /// Runs until `stop`, then writes what is unwritten. Ends before if the file is damaged, which is then removed: the
+    /// next start makes it anew.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut journal = self.journal.watch();
         loop {
             let at = self.at.folded;
+            let paused = self.paused_until.is_some();
             let due = self.unwritten_since.map(|since| since + FLUSH_AFTER);
             let done = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(request) = self.requests.recv() => self.answer(request).await,
-                () = sleep_until(due) => self.flush().await,
-                true = moved(&mut journal, at) => self.fold_journal().await,
-                Some(batch) = self.read_back.recv() => self.fold_read_back(batch).await,
+                () = sleep_until(self.paused_until) => self.go_on().await,
+                () = sleep_until(due), if !paused => self.flush().await,
+                true = moved(&mut journal, at), if !paused => self.fold_journal().await,
+                Some(batch) = self.read_back.recv(), if !paused => self.fold_read_back(batch).await,
             };
-            if let Err(error) = done {
-                error!(%error, "the dashboard is behind; the events themselves are not affected");
-                tokio::select! {
-                    () = stop.cancelled() => break,
-                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            match done {
+                Ok(()) => {}
+                Err(error) if error.is_damage() => {
+                    error!(%error, "the dashboard's file is damaged and is removed: the next start makes it anew");
+                    if let Err(error) = self.store.remove().await {
+                        error!(%error, "the dashboard's file could not be removed");
+                    }
+                    return;
                 }
+                Err(error) => self.pause(&error),
             }
         }
         if let Err(error) = self.flush().await {
@@ -100,22 +114,50 @@ impl Folder {
         self.store.readers.close().await;
     }
 
+    fn pause(&mut self, error: &ProjectionError) {
+        if !std::mem::replace(&mut self.behind, true) {
+            error!(
+                %error,
+                "the dashboard's file cannot be read or written: the pages may be behind until it can; no event is affected"
+            );
+        }
+        self.paused_until = Some(Instant::now() + PAUSE);
+    }
+
+    /// After a pause: what is unwritten is written first, so that it does not grow while the disk fails.
+    async fn go_on(&mut self) -> Result<(), ProjectionError> {
+        self.paused_until = None;
+        self.flush_if_large().await
+    }
+
     async fn answer(&mut self, request: Request) -> Result<(), ProjectionError> {
         // A reply that is dropped: the reader has gone away.
         match request {
             Request::Flush(reply) => {
-                let flushed = self.flush().await;
+                let flushed = match self.paused_until {
+                    None => self.flush().await,
+                    Some(_) => Ok(()),
+                };
                 let _ = reply.send(());
                 flushed
             }
             Request::Find(key, reply) => {
                 let row = match self.dirty.get(&key).or_else(|| self.clean.get(&key)) {
-                    Some(row) => Some(row.source.clone()),
-                    None => self.store.rows(&[&key]).await?.remove(&key).map(|row| row.source),
+                    Some(row) => Ok(Some(row.source.clone())),
+                    None => self
+                        .store
+                        .rows(&[&key])
+                        .await
+                        .map(|mut rows| rows.remove(&key).map(|row| row.source)),
                 };
-                let _ = reply.send(row);
-                Ok(())
+                let damaged = row.as_ref().is_err_and(is_damage);
+                let _ = reply.send(row.map_err(ProjectionError::from));
+                match damaged {
+                    true => Err(ProjectionError::Damaged),
+                    false => Ok(()),
+                }
             }
+            Request::Damaged => Err(ProjectionError::Damaged),
         }
     }
 
@@ -346,6 +388,9 @@ impl Folder {
         self.places.clear();
         self.unwritten_since = None;
         self.unwritten_bytes = 0;
+        if std::mem::take(&mut self.behind) {
+            info!("the dashboard's file can be written again");
+        }
         self.journal.folded(self.at.folded);
         let first = self.journal.state().first;
         if first > self.first {

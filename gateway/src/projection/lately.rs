@@ -111,14 +111,13 @@ impl Projection {
             serde_json::json!([entry.offset.0, kind_code(*kind), id])
         });
         let wanted = serde_json::Value::from_iter(wanted).to_string();
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT value ->> 0, seq, place.partition, place.offset FROM json_each(?)
              LEFT JOIN sale ON sale.kind = value ->> 1 AND sale.id = value ->> 2
              LEFT JOIN place ON place.entry = value ->> 0",
         )
-        .bind(wanted)
-        .fetch_all(&self.readers)
-        .await?;
+        .bind(wanted);
+        let rows = self.fetch_all(query).await?;
         let found: HashMap<u64, Filed> = rows
             .iter()
             .map(|row| {

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sqlx::Row as _;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 
 use super::fold::Source;
 use super::recent::KEPT;
 use super::{Projection, ProjectionError, Request, kind_code};
 use crate::event::Kind;
 use crate::journal::{Entry, Journal, Offset};
+use crate::sqlite::Readers;
 
 /// One order, payment or delivery in its newest state.
 #[derive(Debug, Clone)]
@@ -144,7 +145,7 @@ impl Projection {
             query = query.bind(status);
         }
         // One more than is asked for, to know whether there is a next page.
-        let mut rows = query.bind(limit as i64 + 1).fetch_all(&self.readers).await?;
+        let mut rows = self.fetch_all(query.bind(limit as i64 + 1)).await?;
         let more = rows.len() > limit;
         rows.truncate(limit);
         let last = rows.last().map(|row| row.get::<i64, _>(1) as u64);
@@ -159,7 +160,7 @@ impl Projection {
     pub async fn find(&self, kind: Kind, id: &str) -> Result<Known, ProjectionError> {
         self.reached(self.journal.state().last).await;
         let key = (kind, id.into());
-        let here = match self.ask(|reply| Request::Find(key, reply)).await? {
+        let here = match self.ask(|reply| Request::Find(key, reply)).await?? {
             None => return Ok(Known::Never),
             Some(Source::Entry(offset)) => self.journal.entry(offset).await?.map(Listed::own),
             // Only of the newest is the JSON kept.
@@ -183,15 +184,14 @@ impl Projection {
             "SELECT * FROM ({COLUMNS} WHERE kind = ? AND id = ? AND {HERE})
              UNION ALL SELECT * FROM ({COLUMNS} WHERE order_id = ? AND {HERE} ORDER BY seq LIMIT ?)"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(kind_code(Kind::Order))
             .bind(order_id)
             .bind(first(&self.journal))
             .bind(order_id)
             .bind(first(&self.journal))
-            .bind(MOST)
-            .fetch_all(&self.readers)
-            .await?;
+            .bind(MOST);
+        let rows = self.fetch_all(query).await?;
         let rows = listed(&self.journal, &rows).await?;
         Ok(rows.into_iter().map(|(kind, _, item)| (kind, item)).collect())
     }
@@ -199,17 +199,16 @@ impl Projection {
 
 /// The newest of a kind, newest first, from the file; one more than are kept, if there are more.
 pub(super) async fn newest(
-    readers: &SqlitePool,
+    readers: &Readers,
     journal: &Journal,
     kind: Kind,
 ) -> Result<Vec<(u64, Listed)>, ProjectionError> {
     let sql = format!("{COLUMNS} WHERE kind = ? AND {HERE} ORDER BY seq DESC LIMIT ?");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+    let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(kind_code(kind))
         .bind(first(journal))
-        .bind(KEPT as i64 + 1)
-        .fetch_all(readers)
-        .await?;
+        .bind(KEPT as i64 + 1);
+    let rows = readers.fetch_all(query).await?;
     let rows = listed(journal, &rows).await?;
     Ok(rows.into_iter().map(|(_, seq, item)| (seq, item)).collect())
 }

@@ -18,7 +18,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqlx::sqlite::SqlitePool;
+use sqlx::Sqlite;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::bridge::readback::ReadBack;
@@ -26,6 +28,7 @@ use crate::event::Kind;
 use crate::journal::{Journal, Offset, ReadError};
 use crate::kafka::Positions;
 use crate::sale::Currency;
+use crate::sqlite::{Readers, is_damage};
 use deltas::Deltas;
 use fold::{Source, Totals};
 pub use folder::Folder;
@@ -41,8 +44,20 @@ pub enum ProjectionError {
     Storage(#[from] sqlx::Error),
     #[error(transparent)]
     Journal(#[from] ReadError),
+    #[error("the dashboard's file is damaged")]
+    Damaged,
     #[error("the projection has ended")]
     Ended,
+}
+
+impl ProjectionError {
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Storage(error) => is_damage(error),
+            Self::Damaged => true,
+            Self::Journal(_) | Self::Ended => false,
+        }
+    }
 }
 
 /// What the fold has come to.
@@ -84,7 +99,7 @@ pub struct Confirmed {
 #[derive(Clone)]
 pub struct Projection {
     asking: mpsc::Sender<Request>,
-    readers: SqlitePool,
+    readers: Readers,
     journal: Journal,
     view: watch::Receiver<View>,
     recent: Arc<Mutex<Recent>>,
@@ -125,6 +140,19 @@ impl Projection {
         self.ask(Request::Flush).await
     }
 
+    /// Reads the file.
+    async fn fetch_all(
+        &self,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<Vec<SqliteRow>, ProjectionError> {
+        let rows = self.readers.fetch_all(query).await;
+        if rows.as_ref().is_err_and(is_damage) {
+            // Full: the fold is asked again by the next reader.
+            let _ = self.asking.try_send(Request::Damaged);
+        }
+        Ok(rows?)
+    }
+
     async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
@@ -142,7 +170,9 @@ impl Projection {
 enum Request {
     Flush(oneshot::Sender<()>),
     /// Where the newest state of one is, without a stroke: each sale at the counter asks.
-    Find(Key, oneshot::Sender<Option<Source>>),
+    Find(Key, oneshot::Sender<Result<Option<Source>, ProjectionError>>),
+    /// A reader found the file damaged.
+    Damaged,
 }
 
 /// Opens the projection of a journal. `currency` is the shop's; `prefix` is of the Kafka topics, and
@@ -155,8 +185,8 @@ pub async fn open(
     read_back: mpsc::Receiver<Vec<ReadBack>>,
 ) -> Result<(Projection, Folder, Positions), ProjectionError> {
     let uuid = journal.uuid();
-    let (store, mut at) = Store::open(path, &uuid).await?;
     let state = journal.state();
+    let (store, mut at) = Store::open(path, &uuid, state.last).await?;
     // Entries that were pruned before they were folded here: only if this file was lost.
     at.folded = at.folded.max(Offset(state.first.0.saturating_sub(1)));
     journal.folded(at.folded);
@@ -199,6 +229,8 @@ pub async fn open(
         places: Vec::new(),
         unwritten_since: None,
         unwritten_bytes: 0,
+        paused_until: None,
+        behind: false,
         words: Words::default(),
     };
     Ok((projection, folder, positions))

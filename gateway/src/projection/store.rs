@@ -7,11 +7,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Connection, Row as _};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::{Connection, Row as _};
 use tracing::warn;
 
 use super::fold::{Row, Source, Totals};
@@ -21,6 +18,7 @@ use crate::event::Kind;
 use crate::journal::Offset;
 use crate::rows::Rows;
 use crate::sale::Money;
+use crate::sqlite::{Readers, WriteConnection, is_damage, is_disk_error};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/projection");
 
@@ -73,8 +71,9 @@ const SWEEP: u64 = 16_384;
 pub(super) type Key = (Kind, Arc<str>);
 
 pub(super) struct Store {
-    pub connection: SqliteConnection,
-    pub readers: SqlitePool,
+    path: PathBuf,
+    connection: WriteConnection,
+    pub readers: Readers,
     words: Words,
     sweep: Sweep,
 }
@@ -111,36 +110,34 @@ pub(super) struct Flush<'a> {
 }
 
 impl Store {
-    /// Opens the file beside the journal, or begins a new one if it is of another journal or damaged.
-    pub async fn open(path: &Path, journal: &str) -> Result<(Self, Progress), sqlx::Error> {
-        match Self::try_open(path, journal).await {
+    /// Opens the file beside the journal, whose last entry is `last`; or begins a new one if it is of another journal, has
+    /// folded what the journal does not have, or is damaged.
+    pub async fn open(path: &Path, journal: &str, last: Offset) -> Result<(Self, Progress), sqlx::Error> {
+        match Self::try_open(path, journal, last).await {
             Ok(Some(opened)) => return Ok(opened),
             Ok(None) => {}
-            Err(error) => {
+            Err(error) if is_damage(&error) || is_disk_error(&error) || is_of_other_schema(&error) => {
                 warn!(%error, path = %path.display(), "the dashboard's file is made anew");
             }
+            // No room, no right to write: the file is not to blame.
+            Err(error) => return Err(error),
         }
-        for suffix in ["", "-wal", "-shm"] {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            match std::fs::remove_file(PathBuf::from(name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(sqlx::Error::Io(error));
-                }
-                _ => {}
-            }
-        }
-        Self::try_open(path, journal)
+        remove(path)?;
+        Self::try_open(path, journal, last)
             .await?
             .ok_or_else(|| sqlx::Error::Protocol("a new file has no journal yet".into()))
     }
 
-    /// `None` if it is about another journal.
-    async fn try_open(path: &Path, journal: &str) -> Result<Option<(Self, Progress)>, sqlx::Error> {
+    /// `None` if it does not agree with the journal.
+    async fn try_open(
+        path: &Path,
+        journal: &str,
+        last: Offset,
+    ) -> Result<Option<(Self, Progress)>, sqlx::Error> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .busy_timeout(Duration::from_secs(5));
-        let mut connection = options
+        let connection = options
             .clone()
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -148,52 +145,24 @@ impl Store {
             .pragma("wal_autocheckpoint", "2000")
             .pragma("journal_size_limit", "16777216")
             .pragma("cache_size", "-4096")
-            .thread_name(|_| "projection".to_owned())
-            .connect()
-            .await?;
-        MIGRATIONS.run(&mut connection).await?;
-        let progress = sqlx::query("SELECT journal, folded, totals FROM progress")
-            .fetch_optional(&mut connection)
-            .await?;
-        let mut at = Progress {
-            next_seq: 1,
-            ..Progress::default()
+            .thread_name(|_| "projection".to_owned());
+        let mut connection = WriteConnection::open(connection).await?;
+        let at = match read_progress(connection.get().await?, journal, last).await {
+            Ok(Some(at)) => at,
+            other => {
+                // It is removed next.
+                let _ = connection.close().await;
+                return other.map(|_| None);
+            }
         };
-        if let Some(row) = progress {
-            if row.get::<&str, _>(0) != journal {
-                connection.close().await?;
-                return Ok(None);
-            }
-            at.folded = Offset(row.get::<i64, _>(1) as u64);
-            at.totals =
-                serde_json::from_str(row.get(2)).map_err(|error| sqlx::Error::Decode(error.into()))?;
-            // One by one: SQLite answers each from the b-tree's edge.
-            for kind in Kind::ALL {
-                let highest: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM sale WHERE kind = ?")
-                    .bind(kind_code(kind))
-                    .fetch_one(&mut connection)
-                    .await?;
-                at.next_seq = at.next_seq.max(highest.unwrap_or(0) as u64 + 1);
-            }
-            for row in sqlx::query("SELECT topic, partition, next FROM position")
-                .fetch_all(&mut connection)
-                .await?
-            {
-                at.positions.insert((row.get(0), row.get(1)), row.get(2));
-            }
-        }
-        let readers = SqlitePoolOptions::new()
-            .max_connections(2)
-            .connect_with(
-                options
-                    .read_only(true)
-                    .pragma("cache_size", "-1024")
-                    .thread_name(|n| format!("projection-read-{n}")),
-            )
-            .await?;
+        let options = options
+            .read_only(true)
+            .pragma("cache_size", "-1024")
+            .thread_name(|n| format!("projection-read-{n}"));
         let store = Self {
+            path: path.to_owned(),
             connection,
-            readers,
+            readers: Readers::open(2, options).await?,
             words: Words::default(),
             sweep: Sweep {
                 wanted: true,
@@ -203,14 +172,28 @@ impl Store {
         Ok(Some((store, at)))
     }
 
+    /// Removes the file, which is damaged.
+    pub async fn remove(mut self) -> Result<(), sqlx::Error> {
+        self.readers.close().await;
+        // Of a damaged file nothing is lost.
+        let _ = self.connection.close().await;
+        remove(&self.path)
+    }
+
     /// What the file knows of these.
     pub async fn rows(&mut self, keys: &[&Key]) -> Result<HashMap<Key, Row>, sqlx::Error> {
+        let found = self.try_rows(keys).await;
+        self.connection.settle(found).await
+    }
+
+    async fn try_rows(&mut self, keys: &[&Key]) -> Result<HashMap<Key, Row>, sqlx::Error> {
+        let connection = self.connection.get().await?;
         let mut found = HashMap::new();
         for (range, mut query) in FIND.queries(keys.len()) {
             for (kind, id) in &keys[range] {
                 query = query.bind(kind_code(*kind)).bind(Arc::clone(id));
             }
-            for row in query.fetch_all(&mut self.connection).await? {
+            for row in query.fetch_all(&mut *connection).await? {
                 let (key, row) = read(&row);
                 found.insert(key, row);
             }
@@ -218,8 +201,15 @@ impl Store {
         Ok(found)
     }
 
+    /// Writes a stroke. After an error it is to be written again: whether it was already makes no difference.
     pub async fn flush(&mut self, flush: Flush<'_>) -> Result<(), sqlx::Error> {
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let flushed = self.try_flush(flush).await;
+        self.connection.settle(flushed).await
+    }
+
+    async fn try_flush(&mut self, flush: Flush<'_>) -> Result<(), sqlx::Error> {
+        let connection = self.connection.get().await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         // In the order of the table: its pages are then touched once.
         let mut rows: Vec<_> = flush.rows.iter().collect();
         rows.sort_unstable_by_key(|((kind, _), row)| (*kind as u8, row.seq));
@@ -290,6 +280,11 @@ impl Store {
     /// let go of it, or because only so much is kept from Kafka. The newest stay to be known again: an order that goes on
     /// after its entries have gone is not another one.
     pub async fn sweep(&mut self, first: Offset, next_seq: u64) -> Result<(), sqlx::Error> {
+        let swept = self.try_sweep(first, next_seq).await;
+        self.connection.settle(swept).await
+    }
+
+    async fn try_sweep(&mut self, first: Offset, next_seq: u64) -> Result<(), sqlx::Error> {
         if !self.sweep.running {
             if !self.sweep.wanted {
                 return Ok(());
@@ -303,7 +298,8 @@ impl Store {
         let from = self.sweep.at;
         let (shown, kept) = (next_seq.saturating_sub(SHOWN), next_seq.saturating_sub(KEPT));
         let to = (from + SWEEP).min(shown);
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let connection = self.connection.get().await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("DELETE FROM place WHERE entry < ?")
             .bind(first.0 as i64)
             .execute(&mut *transaction)
@@ -330,17 +326,89 @@ impl Store {
     }
 
     async fn lowest(&mut self) -> Result<u64, sqlx::Error> {
+        let connection = self.connection.get().await?;
         let mut lowest = None;
         // One by one: SQLite answers each from the b-tree's edge.
         for kind in Kind::ALL {
             let of_kind: Option<i64> = sqlx::query_scalar("SELECT min(seq) FROM sale WHERE kind = ?")
                 .bind(kind_code(kind))
-                .fetch_one(&mut self.connection)
+                .fetch_one(&mut *connection)
                 .await?;
             lowest = lowest.into_iter().chain(of_kind).min();
         }
         Ok(lowest.unwrap_or(0) as u64)
     }
+}
+
+/// Where the fold stands; `None` if that does not agree with the journal.
+async fn read_progress(
+    connection: &mut SqliteConnection,
+    journal: &str,
+    last: Offset,
+) -> Result<Option<Progress>, sqlx::Error> {
+    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(&mut *connection)
+        .await?;
+    if verdict != "ok" {
+        return Err(sqlx::Error::Decode(verdict.into()));
+    }
+    MIGRATIONS.run(&mut *connection).await?;
+    let progress = sqlx::query("SELECT journal, folded, totals FROM progress")
+        .fetch_optional(&mut *connection)
+        .await?;
+    let mut at = Progress {
+        next_seq: 1,
+        ..Progress::default()
+    };
+    if let Some(row) = progress {
+        at.folded = Offset(row.get::<i64, _>(1) as u64);
+        if row.get::<&str, _>(0) != journal {
+            return Ok(None);
+        }
+        if at.folded > last {
+            warn!(
+                folded = at.folded.0,
+                last = last.0,
+                "the dashboard's file knows events that the journal does not have: it is made anew"
+            );
+            return Ok(None);
+        }
+        at.totals = serde_json::from_str(row.get(2)).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        // One by one: SQLite answers each from the b-tree's edge.
+        for kind in Kind::ALL {
+            let highest: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM sale WHERE kind = ?")
+                .bind(kind_code(kind))
+                .fetch_one(&mut *connection)
+                .await?;
+            at.next_seq = at.next_seq.max(highest.unwrap_or(0) as u64 + 1);
+        }
+        for row in sqlx::query("SELECT topic, partition, next FROM position")
+            .fetch_all(&mut *connection)
+            .await?
+        {
+            at.positions.insert((row.get(0), row.get(1)), row.get(2));
+        }
+    }
+    Ok(Some(at))
+}
+
+/// Not made by this version, nor by an earlier one.
+fn is_of_other_schema(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Migrate(_))
+}
+
+fn remove(path: &Path) -> Result<(), sqlx::Error> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(PathBuf::from(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(sqlx::Error::Io(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Reads a row of [`FIND`].
@@ -378,7 +446,7 @@ mod tests {
 
     async fn store(folder: &Path) -> Store {
         let path = folder.join("dashboard.db");
-        Store::open(&path, JOURNAL).await.unwrap().0
+        Store::open(&path, JOURNAL, Offset(100)).await.unwrap().0
     }
 
     fn row(seq: u64, source: Source) -> (Key, Row) {
@@ -419,9 +487,60 @@ mod tests {
     /// Sequence numbers, and whether the JSON is here.
     async fn kept(store: &mut Store) -> Vec<(i64, bool)> {
         sqlx::query_as("SELECT seq, payload IS NOT NULL FROM sale ORDER BY seq")
-            .fetch_all(&mut store.connection)
+            .fetch_all(store.connection.get().await.unwrap())
             .await
             .unwrap()
+    }
+
+    /// Writes a file that has folded up to 50, changes it, and opens it with a journal that ends at `last`: how far that
+    /// has folded.
+    async fn folded_after(change: impl FnOnce(&Path), last: u64) -> u64 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dashboard.db");
+        let mut store = store(folder.path()).await;
+        let rows = (1..=2_000).map(from_kafka).collect();
+        let flush = Flush {
+            journal: JOURNAL,
+            folded: Offset(50),
+            totals: &Totals::default(),
+            rows: &rows,
+            places: &[],
+            positions: &HashMap::new(),
+        };
+        store.flush(flush).await.unwrap();
+        store.readers.close().await;
+        store.connection.close().await.unwrap();
+        change(&path);
+        let (mut store, at) = Store::open(&path, JOURNAL, Offset(last)).await.unwrap();
+        put(&mut store, [from_kafka(1)]).await;
+        at.folded.0
+    }
+
+    #[tokio::test]
+    async fn a_file_that_does_not_agree_with_the_journal_or_is_damaged_is_made_anew() {
+        let whole = |_: &Path| {};
+        assert_eq!(folded_after(whole, 50).await, 50);
+        assert_eq!(folded_after(whole, 80).await, 50);
+        assert_eq!(folded_after(whole, 49).await, 0, "it is newer than the journal");
+        let damage = |from: usize, to: usize, byte: u8| {
+            move |path: &Path| {
+                let mut bytes = std::fs::read(path).unwrap();
+                let pages = bytes.len() / 4_096;
+                bytes[from * pages / 4 * 4_096..to * pages / 4 * 4_096].fill(byte);
+                std::fs::write(path, bytes).unwrap();
+            }
+        };
+        assert_eq!(folded_after(damage(2, 3, 0xa5), 80).await, 0, "in the middle");
+        assert_eq!(folded_after(damage(3, 4, 0), 80).await, 0, "zeros at the end");
+        assert_eq!(folded_after(damage(0, 1, 0xa5), 80).await, 0, "at the beginning");
+        let cut = |path: &Path| {
+            let half = std::fs::metadata(path).unwrap().len() / 2;
+            let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+            file.set_len(half).unwrap();
+        };
+        assert_eq!(folded_after(cut, 80).await, 0, "cut in half");
+        let other = |path: &Path| std::fs::write(path, "my shopping list").unwrap();
+        assert_eq!(folded_after(other, 80).await, 0);
     }
 
     #[tokio::test]

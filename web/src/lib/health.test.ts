@@ -4,13 +4,20 @@ import { worries } from './health';
 import { en } from './i18n/en';
 
 const up = { state: 'up', since: '' } as const;
-const status = (more: object = {}) => ({ mqtt: up, kafka: up, bridge: up, dead_letters: 0, journal: { refusing: false, pending: 2 }, ...more }) as GatewayStatus;
-const till = (missing: [number, number][]) => ({ device: 'till-3', missing }) as unknown as Device;
+const status = (more: object = {}) => ({ mqtt: up, kafka: up, bridge: up, dead_letters: 0, journal: { refusing: false, pending: 2, lost: 0 }, ...more }) as GatewayStatus;
+const till = (missing: [number, number][]) => ({ device: 'till-3', missing, epochs: [{ lost: [] }] }) as unknown as Device;
 
 describe('is anything wrong?', () => {
   it('no, while all is up and nothing is missing', () => {
     expect(worries(status({ dead_letters: 3 }), [till([])], [], 0, en)).toEqual([]);
     expect(worries(status({ kafka: { ...up, state: 'off' }, bridge: { ...up, state: 'off' } }), [], [], 0, en)).toEqual([]);
+  });
+
+  it('yes: confirmed sales that the storage has lost are named, and are not a gap that may still close', () => {
+    const damaged = { device: 'till-1', missing: [[14, 30], [33, 33]], epochs: [{ lost: [[14, 30], [33, 33]] }] } as unknown as Device;
+    const found = worries(status({ journal: { refusing: false, pending: 0, lost: 18 } }), [damaged, till([])], [], 0, en);
+    expect(found).toEqual([{ tone: 'bad', text: en.health.lost(18, 'till-1 14–30, 33') }]);
+    expect(found[0]?.text).toContain('18 confirmed sales');
   });
 
   it('yes: what is lost comes before what is late', () => {

@@ -139,10 +139,10 @@ impl From<AppendError> for Problem {
                      Send it again when Kafka is reachable, or raise `journal.max_bytes`."
                 ),
             ),
-            AppendError::Storage(error) if is_failed_sync(&error) => Self::new(
+            AppendError::InDoubt(error) => Self::new(
                 ProblemType::OutcomeUnknown,
                 format!(
-                    "The disk did not confirm the write: {error}. The event may be stored. Check the disk, then send it \
+                    "The disk did not confirm the write: {error}. The event may have been stored. Check the disk, then send it \
                      again with the same id."
                 ),
             ),
@@ -164,14 +164,6 @@ impl From<AppendError> for Problem {
             ),
         }
     }
-}
-
-/// Whether only the sync of a commit failed. The commit is then in the WAL, and SQLite may recover it after a restart.
-fn is_failed_sync(error: &sqlx::Error) -> bool {
-    /// `SQLITE_IOERR_FSYNC`, an extended result code.
-    const FSYNC: &str = "1034";
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code == FSYNC)
 }
 
 impl From<ProjectionError> for Problem {

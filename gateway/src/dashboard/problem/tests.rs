@@ -379,45 +379,12 @@ async fn a_socket_io_connection_is_refused_with_the_same_types() {
     }
 }
 
-/// An error of SQLite's with this extended result code.
-#[derive(Debug, thiserror::Error)]
-#[error("as this test wants it")]
-struct SqliteCode(&'static str);
-
-impl DatabaseError for SqliteCode {
-    fn message(&self) -> &str {
-        "as this test wants it"
-    }
-
-    fn code(&self) -> Option<Cow<'_, str>> {
-        Some(self.0.into())
-    }
-
-    fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
-        self
-    }
-
-    fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
-        self
-    }
-
-    fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
-        self
-    }
-
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::Other
-    }
-}
-
 #[test]
-fn an_event_whose_commit_was_not_synced_may_be_stored_and_one_that_was_not_written_is_not() {
-    let storage = |code| AppendError::Storage(Arc::new(sqlx::Error::Database(Box::new(SqliteCode(code)))));
+fn an_event_whose_commit_is_in_doubt_may_be_stored_and_one_that_was_not_written_is_not() {
+    let error = || Arc::new(sqlx::Error::WorkerCrashed);
     for (error, kind) in [
-        // SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC
-        (storage("13"), ProblemType::JournalWriteFailed),
-        (storage("778"), ProblemType::JournalWriteFailed),
-        (storage("1034"), ProblemType::OutcomeUnknown),
+        (AppendError::Storage(error()), ProblemType::JournalWriteFailed),
+        (AppendError::InDoubt(error()), ProblemType::OutcomeUnknown),
         (AppendError::Closed, ProblemType::ShuttingDown),
         (AppendError::Unanswered, ProblemType::OutcomeUnknown),
     ] {

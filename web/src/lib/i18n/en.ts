@@ -115,6 +115,7 @@ export const en = {
     good: 'Everything is in order', goodHint: 'All links are up, no number is missing, nothing waits to be looked at.',
     count: (count: number) => n(count, { one: '# thing to look at', other: '# things to look at' }),
     missing: (tills: string) => `Numbers are missing: ${tills}`,
+    lost: (count: number, which: string) => `${n(count, { one: '# confirmed sale is', other: '# confirmed sales are' })} no longer in the gateway’s storage, which was damaged: ${which}`,
     dead: (count: number) => n(count, { one: '# dead letter could not be decoded', other: '# dead letters could not be decoded' }),
   },
   failure: {

@@ -1,0 +1,206 @@
+//! SQLite connections that live as long as the gateway and outlive the disk's errors.
+//!
+//! After an error a connection cannot be trusted: SQLite may have rolled back by itself while sqlx still counts an open
+//! transaction, and a file descriptor may belong to a disk that is gone. So whatever the error was, the connection is
+//! closed, and the next use opens another.
+
+use std::future::Future;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow,
+};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite};
+
+/// The one connection of a writer.
+pub(crate) struct WriteConnection {
+    options: SqliteConnectOptions,
+    open: Option<SqliteConnection>,
+}
+
+impl WriteConnection {
+    pub async fn open(options: SqliteConnectOptions) -> Result<Self, sqlx::Error> {
+        let open = Some(options.connect().await?);
+        Ok(Self { options, open })
+    }
+
+    /// The connection, opened anew where the last one failed. What comes of its use goes through
+    /// [`WriteConnection::settle`].
+    pub async fn get(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+        match &mut self.open {
+            Some(open) => Ok(open),
+            none => Ok(none.insert(self.options.connect().await?)),
+        }
+    }
+
+    /// Closes the connection if its use has failed.
+    pub async fn settle<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        if result.is_err() {
+            // Only the first error is of interest.
+            let _ = self.close().await;
+        }
+        result
+    }
+
+    pub async fn close(&mut self) -> Result<(), sqlx::Error> {
+        match self.open.take() {
+            Some(open) => open.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Read-only connections, shared by all who read a file. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Readers(Arc<Shared>);
+
+struct Shared {
+    pool: SqlitePoolOptions,
+    options: SqliteConnectOptions,
+    open: RwLock<SqlitePool>,
+}
+
+impl Readers {
+    /// Opens one connection at once, to know that it can be done.
+    pub async fn open(most: u32, options: SqliteConnectOptions) -> Result<Self, sqlx::Error> {
+        let pool = SqlitePoolOptions::new().max_connections(most);
+        let open = RwLock::new(pool.clone().connect_with(options.clone()).await?);
+        Ok(Self(Arc::new(Shared { pool, options, open })))
+    }
+
+    fn pool(&self) -> SqlitePool {
+        // A panic elsewhere leaves a pool.
+        let open = self.0.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.clone()
+    }
+
+    /// Reads; where that fails, every connection is replaced.
+    pub async fn read<T, F>(&self, query: impl FnOnce(SqlitePool) -> F) -> Result<T, sqlx::Error>
+    where
+        F: Future<Output = Result<T, sqlx::Error>>,
+    {
+        let read = query(self.pool()).await;
+        if read.is_err() {
+            // Closed when the last of those who read from it are done, and that may be we.
+            drop(tokio::spawn(self.replace()));
+        }
+        read
+    }
+
+    /// All rows of a query.
+    pub async fn fetch_all(
+        &self,
+        query: Query<'_, Sqlite, SqliteArguments>,
+    ) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        self.read(async move |pool| query.fetch_all(&pool).await).await
+    }
+
+    /// Opens all connections anew when they are needed. The future closes the former ones.
+    pub fn replace(&self) -> impl Future<Output = ()> + Send + 'static {
+        let anew = self.0.pool.clone().connect_lazy_with(self.0.options.clone());
+        let mut open = self.0.open.write().unwrap_or_else(PoisonError::into_inner);
+        let former = std::mem::replace(&mut *open, anew);
+        async move { former.close().await }
+    }
+
+    pub async fn close(&self) {
+        self.pool().close().await;
+    }
+}
+
+/// Whether the error means that the file itself is damaged, and not the way to it.
+pub(crate) fn is_damage(error: &sqlx::Error) -> bool {
+    // SQLITE_CORRUPT and SQLITE_NOTADB, with whatever stands in the upper bits of an extended code.
+    matches!(result_code(error), Some(11 | 26))
+        // A value that the schema rules out.
+        || matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
+}
+
+/// Whether the disk could not be read or written.
+pub(crate) fn is_disk_error(error: &sqlx::Error) -> bool {
+    result_code(error) == Some(10)
+}
+
+/// Whether there was no room.
+pub(crate) fn is_full(error: &sqlx::Error) -> bool {
+    result_code(error) == Some(13)
+}
+
+/// SQLite's primary result code: <https://www.sqlite.org/rescode.html>.
+fn result_code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(folder: &tempfile::TempDir) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(folder.path().join("some.db"))
+            .create_if_missing(true)
+    }
+
+    /// What a disk error does: SQLite rolls back by itself, and sqlx does not know.
+    async fn fail(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("INSERT INTO t VALUES (1)")
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("ROLLBACK").execute(&mut *transaction).await?;
+        transaction.commit().await
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_failed_in_a_transaction_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = WriteConnection::open(options(&folder)).await.unwrap();
+        let open = connection.get().await.unwrap();
+        sqlx::query("CREATE TABLE t (n INTEGER)")
+            .execute(open)
+            .await
+            .unwrap();
+        let failed = fail(connection.get().await.unwrap()).await;
+        assert!(connection.settle(failed).await.is_err());
+        let transaction = connection
+            .get()
+            .await
+            .unwrap()
+            .begin_with("BEGIN IMMEDIATE")
+            .await;
+        transaction.unwrap().commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn after_a_failed_read_all_readers_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let readers = Readers::open(1, options(&folder)).await.unwrap();
+        let former = readers.pool();
+        let failed = readers
+            .read(async |pool| sqlx::query("SELECT * FROM nothing").execute(&pool).await)
+            .await;
+        assert!(failed.is_err());
+        let one: i64 = readers
+            .read(async |pool| sqlx::query_scalar("SELECT 1").fetch_one(&pool).await)
+            .await
+            .unwrap();
+        assert_eq!(one, 1);
+        former.close_event().await;
+    }
+
+    #[tokio::test]
+    async fn damage_is_told_from_other_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("some.db"), "x".repeat(4_096)).unwrap();
+        let mut connection = options(&folder).connect().await.unwrap();
+        let error = sqlx::query("SELECT * FROM sqlite_schema")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap_err();
+        assert!(is_damage(&error) && !is_full(&error), "{error}");
+        let error = sqlx::query("SELECT").execute(&mut connection).await.unwrap_err();
+        assert!(!is_damage(&error), "{error}");
+    }
+}

@@ -1,0 +1,234 @@
+//! A disk that fails for a moment: the gateway says so, and accepts again by itself.
+//!
+//! Calls of the gateway's process fail where a library before the C library lets them (`shim.c`): what SQLite sees is what
+//! it sees on a disk that is full, read-only, or cannot sync or read.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, Scratch, within};
+use serde_json::{Value, json};
+
+use crate::shop::{GATEWAY, SOON, STORE};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
+
+/// A gateway whose disk can be made to fail.
+struct Fragile {
+    gateway: Gateway,
+    mosquitto: Mosquitto,
+    scratch: Scratch,
+    /// Ids of payments that were answered with 201, and of those that were answered with "may have been stored".
+    stored: Vec<String>,
+    doubtful: Vec<String>,
+    posted: u32,
+}
+
+impl Fragile {
+    async fn open() -> Result<Self> {
+        let scratch = Scratch::new("disk-faults")?;
+        let library = scratch.join("shim.so");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/claims/disk_faults/shim.c");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(&library)
+            .arg(source)
+            .status()?;
+        ensure!(compiled.success(), "cc {source}");
+        let mosquitto = Mosquitto::start().await?;
+        let mut config = GatewayConfig::new(STORE, &mosquitto.url());
+        config.env = vec![
+            ("LD_PRELOAD".to_owned(), library.display().to_string()),
+            ("DISK_FAULTS".to_owned(), scratch.path().display().to_string()),
+        ];
+        let mut gateway = Gateway::spawn(GATEWAY, config)?;
+        gateway.wait_ready().await?;
+        Ok(Self {
+            gateway,
+            mosquitto,
+            scratch,
+            stored: Vec::new(),
+            doubtful: Vec::new(),
+            posted: 0,
+        })
+    }
+
+    fn fault(&self, call: &str) -> PathBuf {
+        self.scratch.join(call)
+    }
+
+    /// Whole at once, for the gateway reads it at any time.
+    fn fail(&self, call: &str, rule: &str) -> Result<()> {
+        let new = self.scratch.join("new");
+        fs::write(&new, rule)?;
+        Ok(fs::rename(new, self.fault(call))?)
+    }
+
+    /// Sells something, and gives the status and the text of the answer.
+    async fn sell(&mut self) -> Result<(u16, String)> {
+        self.posted += 1;
+        let id = format!("p-{}", self.posted);
+        let begun = Instant::now();
+        let sale =
+            json!({"payment_id": id, "order_id": "o-1", "amount": 1, "method": "Cash", "status": "SUCCESS"});
+        let (status, headers, body) = self.gateway.post_json("/api/payments", &sale).await?;
+        ensure!(
+            begun.elapsed() < Duration::from_secs(3),
+            "an answer after {:?}: {body}",
+            begun.elapsed()
+        );
+        let text = body["detail"].as_str().unwrap_or_default().to_owned();
+        match status {
+            201 => self.stored.push(id),
+            503 => ensure!(headers.contains_key("retry-after"), "{body}"),
+            _ => anyhow::bail!("{status}: {body}"),
+        }
+        if text.contains("may have been stored") {
+            self.doubtful.push(id);
+        }
+        Ok((status, text))
+    }
+
+    /// Sells until it is answered so.
+    async fn sell_until(&mut self, wanted: u16) -> Result<String> {
+        let end = Instant::now() + SOON;
+        loop {
+            let (status, text) = self.sell().await?;
+            if status == wanted {
+                return Ok(text);
+            }
+            ensure!(Instant::now() < end, "no {wanted}: {status} {text}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The shop goes on: sales are accepted and shown, and the gateway is ready.
+    async fn goes_on(&mut self, after: &str) -> Result<()> {
+        self.sell_until(201).await.with_context(|| after.to_owned())?;
+        within(&format!("the gateway to go on after {after}"), SOON, async || {
+            let (ready, text) = self.gateway.get("/readyz").await?;
+            ensure!(ready == 200, "{text}");
+            let status = self.gateway.get_json("/api/gateway").await?;
+            ensure!(status["journal"]["refusing"] == false, "{status}");
+            let stats = self.gateway.get_json("/api/stats").await?;
+            ensure!(
+                stats["total_payments"] == status["journal"]["last_offset"],
+                "{stats} {status}"
+            );
+            self.listed().await.map(|_| ())
+        })
+        .await
+    }
+
+    /// Ids on the pages, from the file: every one that was stored is there once, and no other but those in doubt.
+    async fn listed(&self) -> Result<Vec<String>> {
+        let list = self
+            .gateway
+            .get_json("/api/payments?limit=500&status=SUCCESS")
+            .await?;
+        let items = list["items"].as_array().or(list.as_array()).context("no list")?;
+        let id = |item: &Value| item["payment_id"].as_str().unwrap_or_default().to_owned();
+        let ids: Vec<String> = items.iter().map(id).collect();
+        for stored in &self.stored {
+            let times = ids.iter().filter(|id| *id == stored).count();
+            ensure!(times == 1, "{stored} is listed {times} times: {ids:?}");
+        }
+        let unknown: Vec<_> = ids
+            .iter()
+            .filter(|id| !self.stored.contains(id) && !self.doubtful.contains(id))
+            .collect();
+        ensure!(unknown.is_empty(), "{unknown:?} were said not to be stored");
+        Ok(ids)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_any_error_of_the_disk_the_gateway_accepts_again_by_itself_and_has_what_it_said() -> Result<()>
+{
+    let mut shop = Fragile::open().await?;
+    shop.goes_on("the start").await?;
+    let sold = |shop: &Fragile| shop.stored.len();
+    // One call fails: of the journal, of the dashboard's file.
+    for (call, file) in [
+        ("sync", "journal.db-wal"),
+        ("write", "journal.db-wal"),
+        ("read", "journal.db-wal"),
+        ("write", "journal-dashboard.db-wal"),
+        ("read", "journal-dashboard.db-wal"),
+    ] {
+        shop.fail(call, &format!("{file} {EIO}"))?;
+        let before = sold(&shop);
+        within(&format!("one {call} of {file} to fail"), SOON, async || {
+            shop.sell().await?;
+            // Has the dashboard's file written.
+            shop.gateway.get("/api/payments?limit=500&status=SUCCESS").await?;
+            ensure!(!shop.fault(call).exists(), "not yet");
+            Ok(())
+        })
+        .await?;
+        shop.goes_on(&format!("one failed {call} of {file}")).await?;
+        ensure!(sold(&shop) > before);
+    }
+    ensure!(
+        !shop.doubtful.is_empty(),
+        "a commit whose sync failed is in doubt"
+    );
+
+    // For a while: no room, a disk that has become read-only, syncs and reads that fail.
+    for (call, number, file) in [
+        ("write", ENOSPC, "journal.db-wal"),
+        ("write", EROFS, "db-wal"),
+        ("sync", EIO, "journal.db-wal"),
+        ("read", EIO, "journal-dashboard.db"),
+    ] {
+        let what = format!("a {call} of {file} that fails with {number}");
+        shop.fail(call, &format!("{file} {number} always"))?;
+        if file != "journal-dashboard.db" {
+            let said = shop.sell_until(503).await?;
+            ensure!(
+                said.contains("the journal could not be written"),
+                "{what}: {said}"
+            );
+            let (ready, text) = shop.gateway.get("/readyz").await?;
+            ensure!(ready == 503 && text.contains("journal"), "{what}: {ready} {text}");
+            ensure!(shop.gateway.get("/healthz").await?.0 == 200, "{what}");
+            ensure!(shop.gateway.get("/api/stats").await?.0 == 200, "{what}");
+            let status = shop.gateway.get_json("/api/gateway").await?;
+            ensure!(status["journal"]["refusing"] == true, "{what}: {status}");
+        } else {
+            shop.gateway.get("/api/payments?limit=500&status=SUCCESS").await?;
+            shop.sell().await?;
+        }
+        fs::remove_file(shop.fault(call))?;
+        shop.goes_on(&what).await?;
+    }
+
+    // Tills as well.
+    let mut till = comptoir_harness::MqttProbe::connect(&shop.mosquitto.url()).await?;
+    till.subscribe(&format!("pos/{STORE}/till-1/ack")).await?;
+    let sale = json!({"epoch": 4, "seq": 1, "payment_id": "t-1", "order_id": "o-1", "amount": 1, "method": "Cash", "status": "SUCCESS"});
+    till.publish_all(vec![(
+        format!("pos/{STORE}/till-1/payments"),
+        sale.to_string().into(),
+        false,
+    )])
+    .await?;
+    let ack = till.next(SOON).await?;
+    ensure!(ack.payload.windows(7).any(|part| part == b"\"seq\":1"), "{ack:?}");
+    shop.stored.push("t-1".to_owned());
+
+    // It is all on the disk.
+    let listed = shop.listed().await?;
+    shop.gateway.kill9()?;
+    shop.gateway.start_again()?;
+    shop.gateway.wait_ready().await?;
+    ensure!(shop.listed().await? == listed);
+    let status = shop.gateway.get_json("/api/gateway").await?;
+    ensure!(status["journal"]["lost"] == 0, "{status}");
+    Ok(())
+}
