@@ -109,7 +109,7 @@ impl Readers {
     }
 }
 
-/// Whether the error means that the file itself is damaged, and not the way to it.
+/// Whether the file itself may be damaged. SQLite says so of a read that failed, too: see [`is_damaged`].
 pub(crate) fn is_damage(error: &sqlx::Error) -> bool {
     // SQLITE_CORRUPT and SQLITE_NOTADB, with whatever stands in the upper bits of an extended code.
     matches!(result_code(error), Some(11 | 26))
@@ -117,15 +117,34 @@ pub(crate) fn is_damage(error: &sqlx::Error) -> bool {
         || matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
 }
 
+/// Whether a file is damaged: read to its end, and found not to be as it should. False where it could not be read.
+pub(crate) async fn is_damaged(connection: &mut SqliteConnection) -> bool {
+    let verdict = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(connection)
+        .await;
+    verdict.is_ok_and(|verdict: String| verdict != "ok" && !names_disk_error(&verdict))
+}
+
+/// Whether a verdict of `quick_check` is that a page could not be read: "unable to get the page. error code=8458".
+fn names_disk_error(verdict: &str) -> bool {
+    let code = verdict
+        .rsplit_once("error code=")
+        .map(|(_, code)| code.trim().parse::<i32>());
+    matches!(code, Some(Ok(code)) if code & 0xff == DISK_ERROR)
+}
+
 /// Whether the disk could not be read or written.
 pub(crate) fn is_disk_error(error: &sqlx::Error) -> bool {
-    result_code(error) == Some(10)
+    result_code(error) == Some(DISK_ERROR)
 }
 
 /// Whether there was no room.
 pub(crate) fn is_full(error: &sqlx::Error) -> bool {
     result_code(error) == Some(13)
 }
+
+/// SQLITE_IOERR
+const DISK_ERROR: i32 = 10;
 
 /// SQLite's primary result code: <https://www.sqlite.org/rescode.html>.
 fn result_code(error: &sqlx::Error) -> Option<i32> {
@@ -202,5 +221,12 @@ mod tests {
         assert!(is_damage(&error) && !is_full(&error), "{error}");
         let error = sqlx::query("SELECT").execute(&mut connection).await.unwrap_err();
         assert!(!is_damage(&error), "{error}");
+        assert!(names_disk_error(
+            "Tree 2 page 5: unable to get the page. error code=8458"
+        ));
+        assert!(!names_disk_error(
+            "Tree 2 page 5: unable to get the page. error code=11"
+        ));
+        assert!(!names_disk_error("Tree 2 page 5 cell 0: Rowid 7 out of order"));
     }
 }

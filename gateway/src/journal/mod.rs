@@ -24,6 +24,12 @@
 //! [`Journal::read`] gives the entries after an offset; the newest come from memory (a bounded tail), so
 //! the bridge and the projection do not read back from disk what was written a moment ago.
 //!
+//! # Errors of the disk
+//!
+//! After any error the connection is replaced, and the writer's memory is made of what the file says then ([`mend`]). How
+//! far events are acked also stands in a small file of its own ([`acked`]), by which a start sees what a damaged WAL lacks
+//! ([`loss`]). See docs/adr/0007-acked-beside-the-wal.md.
+//!
 //! # Delete
 //!
 //! The front is pruned when the file nears `max_bytes`, and never beyond what is in Kafka and folded into

@@ -15,7 +15,7 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use super::wal;
-use crate::sqlite::{Readers, WriteConnection};
+use crate::sqlite::{Readers, WriteConnection, is_disk_error};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/journal");
 
@@ -290,8 +290,16 @@ async fn create(path: &Path) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Every page is read and every b-tree walked, on a connection that cannot write.
+/// Every page is read and every b-tree walked, on a connection that cannot write. Twice where that fails: one read that
+/// fails may have been the only one.
 async fn check(path: &Path) -> Result<(), OpenError> {
+    match check_once(path).await {
+        Ok(()) => Ok(()),
+        Err(_) => check_once(path).await,
+    }
+}
+
+async fn check_once(path: &Path) -> Result<(), OpenError> {
     let damaged = |problem: String| OpenError::Damaged {
         path: path.to_owned(),
         problem,
@@ -310,6 +318,11 @@ async fn check(path: &Path) -> Result<(), OpenError> {
     match verdict {
         Ok(verdict) if verdict == "ok" => Ok(()),
         Ok(problem) => Err(damaged(problem)),
+        // It may be read the next time.
+        Err(problem) if is_disk_error(&problem) => Err(OpenError::Storage {
+            path: path.to_owned(),
+            problem,
+        }),
         Err(error) => Err(damaged(error.to_string())),
     }
 }

@@ -14,6 +14,7 @@ use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 
 const CHUNK: usize = 1 << 20;
+const BLOCK: usize = 4 << 10;
 
 /// Writes the WAL of the journal at `path` over with itself and syncs it, while the connection holds the lock under which
 /// nobody writes to it.
@@ -44,16 +45,27 @@ fn over_itself(wal: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     let length = file.metadata()?.len();
-    let mut bytes = vec![0; CHUNK.min(usize::try_from(length).unwrap_or(CHUNK))];
+    if length == 0 {
+        return Ok(());
+    }
+    let mut bytes = vec![0; CHUNK];
     let mut at = 0;
     while at < length {
-        let part = usize::try_from(length - at).unwrap_or(CHUNK).min(bytes.len());
-        file.read_exact_at(&mut bytes[..part], at)?;
+        let mut part = part_of(CHUNK, length - at);
+        if file.read_exact_at(&mut bytes[..part], at).is_err() {
+            part = part_of(BLOCK, length - at);
+            if file.read_exact_at(&mut bytes[..part], at).is_err() {
+                // SQLite cannot rely on what nobody can read.
+                at += part as u64;
+                continue;
+            }
+        }
         file.write_all_at(&bytes[..part], at)?;
         at += part as u64;
     }
-    match length {
-        0 => Ok(()),
-        _ => file.sync_all(),
-    }
+    file.sync_all()
+}
+
+fn part_of(most: usize, left: u64) -> usize {
+    usize::try_from(left).unwrap_or(most).min(most)
 }

@@ -31,6 +31,8 @@ const FLUSH_BYTES: usize = 4 << 20;
 const FLUSH_AFTER: Duration = Duration::from_secs(10);
 /// After an error.
 const PAUSE: Duration = Duration::from_secs(1);
+/// With a file of which a part cannot be read.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The task that folds.
 pub struct Folder {
@@ -54,8 +56,8 @@ pub struct Folder {
     pub(super) unwritten_bytes: usize,
     /// After an error nothing is folded or written until then; what is asked is answered all the same.
     pub(super) paused_until: Option<Instant>,
-    /// It was said that the dashboard is behind.
-    pub(super) behind: bool,
+    /// Since when the file fails; that it does was said then.
+    pub(super) behind_since: Option<Instant>,
     pub(super) words: Words,
 }
 
@@ -96,16 +98,14 @@ impl Folder {
                 true = moved(&mut journal, at), if !paused => self.fold_journal().await,
                 Some(batch) = self.read_back.recv(), if !paused => self.fold_read_back(batch).await,
             };
-            match done {
-                Ok(()) => {}
-                Err(error) if error.is_damage() => {
-                    error!(%error, "the dashboard's file is damaged and is removed: the next start makes it anew");
-                    if let Err(error) = self.store.remove().await {
-                        error!(%error, "the dashboard's file could not be removed");
-                    }
-                    return;
+            if let Err(error) = done
+                && self.failed(&error).await
+            {
+                error!(%error, "the dashboard's file is damaged and is removed: the next start makes it anew");
+                if let Err(error) = self.store.remove().await {
+                    error!(%error, "the dashboard's file could not be removed");
                 }
-                Err(error) => self.pause(&error),
+                return;
             }
         }
         if let Err(error) = self.flush().await {
@@ -114,14 +114,22 @@ impl Folder {
         self.store.readers.close().await;
     }
 
-    fn pause(&mut self, error: &ProjectionError) {
-        if !std::mem::replace(&mut self.behind, true) {
+    /// Pauses. True if the file has to be made anew: it is damaged, or it cannot be read for long while the journal beside
+    /// it can.
+    async fn failed(&mut self, error: &ProjectionError) -> bool {
+        if self.behind_since.is_none() {
             error!(
                 %error,
                 "the dashboard's file cannot be read or written: the pages may be behind until it can; no event is affected"
             );
         }
+        let since = *self.behind_since.get_or_insert_with(Instant::now);
         self.paused_until = Some(Instant::now() + PAUSE);
+        match error.is_damage() {
+            true if self.store.is_damaged().await => true,
+            true => since.elapsed() > PATIENCE && !self.journal.state().refusing,
+            false => false,
+        }
     }
 
     /// After a pause: what is unwritten is written first, so that it does not grow while the disk fails.
@@ -388,7 +396,7 @@ impl Folder {
         self.places.clear();
         self.unwritten_since = None;
         self.unwritten_bytes = 0;
-        if std::mem::take(&mut self.behind) {
+        if self.behind_since.take().is_some() {
             info!("the dashboard's file can be written again");
         }
         self.journal.folded(self.at.folded);

@@ -44,13 +44,14 @@ pub enum ProjectionError {
     Storage(#[from] sqlx::Error),
     #[error(transparent)]
     Journal(#[from] ReadError),
-    #[error("the dashboard's file is damaged")]
+    #[error("the dashboard's file is damaged, or cannot be read")]
     Damaged,
     #[error("the projection has ended")]
     Ended,
 }
 
 impl ProjectionError {
+    /// Whether the file may be damaged.
     fn is_damage(&self) -> bool {
         match self {
             Self::Storage(error) => is_damage(error),
@@ -171,7 +172,7 @@ enum Request {
     Flush(oneshot::Sender<()>),
     /// Where the newest state of one is, without a stroke: each sale at the counter asks.
     Find(Key, oneshot::Sender<Result<Option<Source>, ProjectionError>>),
-    /// A reader found the file damaged.
+    /// To a reader the file seems damaged.
     Damaged,
 }
 
@@ -230,7 +231,7 @@ pub async fn open(
         unwritten_since: None,
         unwritten_bytes: 0,
         paused_until: None,
-        behind: false,
+        behind_since: None,
         words: Words::default(),
     };
     Ok((projection, folder, positions))

@@ -18,7 +18,7 @@ use crate::event::Kind;
 use crate::journal::Offset;
 use crate::rows::Rows;
 use crate::sale::Money;
-use crate::sqlite::{Readers, WriteConnection, is_damage, is_disk_error};
+use crate::sqlite::{Readers, WriteConnection, is_damage, is_damaged, is_disk_error};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/projection");
 
@@ -113,7 +113,15 @@ impl Store {
     /// Opens the file beside the journal, whose last entry is `last`; or begins a new one if it is of another journal, has
     /// folded what the journal does not have, or is damaged.
     pub async fn open(path: &Path, journal: &str, last: Offset) -> Result<(Self, Progress), sqlx::Error> {
-        match Self::try_open(path, journal, last).await {
+        let mut opened = Self::try_open(path, journal, last).await;
+        if opened
+            .as_ref()
+            .is_err_and(|error| is_damage(error) || is_disk_error(error))
+        {
+            // One read that fails may have been the only one.
+            opened = Self::try_open(path, journal, last).await;
+        }
+        match opened {
             Ok(Some(opened)) => return Ok(opened),
             Ok(None) => {}
             Err(error) if is_damage(&error) || is_disk_error(&error) || is_of_other_schema(&error) => {
@@ -172,7 +180,15 @@ impl Store {
         Ok(Some((store, at)))
     }
 
-    /// Removes the file, which is damaged.
+    /// Whether the file is damaged, or could only not be read for a moment.
+    pub async fn is_damaged(&mut self) -> bool {
+        match self.connection.get().await {
+            Ok(connection) => is_damaged(connection).await,
+            Err(_) => false,
+        }
+    }
+
+    /// Removes the file.
     pub async fn remove(mut self) -> Result<(), sqlx::Error> {
         self.readers.close().await;
         // Of a damaged file nothing is lost.

@@ -263,6 +263,7 @@ async fn a_journal_of_the_first_schema_is_brought_to_this_one_with_all_it_holds(
         sqlx::query(statement).execute(&mut first).await?;
     }
     first.close().await?;
+    fs::remove_file(scratch.join("journal.db-acked"))?;
 
     let (journal, writer) = Journal::open(&path, 1 << 30).await?;
     let writing = tokio::spawn(writer.run());

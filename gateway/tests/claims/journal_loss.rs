@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use comptoir_gateway::event::{DeviceId, Kind};
 use comptoir_gateway::journal::{
     Discipline, Encoding, EntryKind, Journal, Numbering, Offset, Outcome, Payload, Submission, Writer,
@@ -304,8 +305,8 @@ async fn a_gateway_that_has_lost_acked_sales_says_which_and_shows_new_ones() -> 
             json!({"epoch": 4, "seq": seq, "payment_id": format!("p-{seq}"), "order_id": "o-1", "amount": 1,
                 "method": "Cash", "status": "SUCCESS"})
         };
-        let sales = seqs.map(|seq| (topic.clone(), sale(seq).to_string().into(), false));
-        till.publish_all(sales.collect()).await?;
+        let sales = seqs.map(|seq| (topic.clone(), Bytes::from(sale(seq).to_string()), false));
+        till.publish_all(sales).await?;
         within("the sales to be shown", SOON, async || {
             let stats = shop.gateway.get_json("/api/stats").await?;
             ensure!(stats["total_payments"] == upto, "{stats}");
@@ -339,12 +340,8 @@ async fn a_gateway_that_has_lost_acked_sales_says_which_and_shows_new_ones() -> 
     // Those that were in Kafka are read back from there, and what is sold from now on has offsets and names of its own.
     sell(&shop, 31..=40).await?;
     shop.drained(10, SOON).await?;
-    let mut names: Vec<_> = shop
-        .records()
-        .await?
-        .iter()
-        .map(|record| record.ce_id())
-        .collect();
+    let records = shop.records().await?;
+    let mut names: Vec<_> = records.iter().map(|record| record.ce_id()).collect();
     names.sort();
     names.dedup();
     ensure!(names.len() == 40, "{names:?}");

@@ -84,7 +84,7 @@ impl Fragile {
         );
         let text = body["detail"].as_str().unwrap_or_default().to_owned();
         match status {
-            201 => self.stored.push(id),
+            201 => self.stored.push(id.clone()),
             503 => ensure!(headers.contains_key("retry-after"), "{body}"),
             _ => anyhow::bail!("{status}: {body}"),
         }
@@ -151,6 +151,11 @@ impl Fragile {
 async fn after_any_error_of_the_disk_the_gateway_accepts_again_by_itself_and_has_what_it_said() -> Result<()>
 {
     let mut shop = Fragile::open().await?;
+    let outcome = fail_again_and_again(&mut shop).await;
+    outcome.with_context(|| shop.gateway.log())
+}
+
+async fn fail_again_and_again(shop: &mut Fragile) -> Result<()> {
     shop.goes_on("the start").await?;
     let sold = |shop: &Fragile| shop.stored.len();
     // One call fails: of the journal, of the dashboard's file.
@@ -162,7 +167,7 @@ async fn after_any_error_of_the_disk_the_gateway_accepts_again_by_itself_and_has
         ("read", "journal-dashboard.db-wal"),
     ] {
         shop.fail(call, &format!("{file} {EIO}"))?;
-        let before = sold(&shop);
+        let before = sold(shop);
         within(&format!("one {call} of {file} to fail"), SOON, async || {
             shop.sell().await?;
             // Has the dashboard's file written.
@@ -172,7 +177,7 @@ async fn after_any_error_of_the_disk_the_gateway_accepts_again_by_itself_and_has
         })
         .await?;
         shop.goes_on(&format!("one failed {call} of {file}")).await?;
-        ensure!(sold(&shop) > before);
+        ensure!(sold(shop) > before);
     }
     ensure!(
         !shop.doubtful.is_empty(),
