@@ -166,7 +166,12 @@ refusing: boolean, first_offset: number, last_offset: number,
 /**
  * Everything at or below it is in Kafka.
  */
-watermark: number, duplicates: number, };
+watermark: number, duplicates: number, 
+/**
+ * Events that were acked and have since been lost, because the journal's files were damaged or not copied whole. Each
+ * epoch of a device says which.
+ */
+lost: number, };
 
 export type Partition = { topic: string, partition: number, 
 /**
@@ -197,7 +202,16 @@ received: number, stored: number, in_kafka: number,
  * Numbers that the terminal no longer holds and that never came here: another gateway has acked them, or they are
  * lost. Of an epoch that was known here they are `missing`, too.
  */
-elsewhere: number, missing: Array<[number, number]>, };
+elsewhere: number, 
+/**
+ * Inclusive ranges of numbers whose events are not here.
+ */
+missing: Array<[number, number]>, 
+/**
+ * Of those missing, the ones that were acked and then lost with a part of the journal's files. They are taken if they
+ * are sent again.
+ */
+lost: Array<[number, number]>, };
 
 export type Device = { store: string, device: string, 
 /**
