@@ -118,7 +118,7 @@ export const fr: Messages = {
     good: 'Tout est en ordre', goodHint: 'Toutes les liaisons sont actives, aucun numéro ne manque, rien n’attend un regard.',
     count: (count) => n(count, { one: '# point à regarder', many: '# de points à regarder', other: '# points à regarder' }),
     missing: (tills) => `Des numéros manquent : ${tills}`,
-    lost: (count, which) => `${n(count, { one: '# vente confirmée n’est', many: '# de ventes confirmées ne sont', other: '# ventes confirmées ne sont' })} plus dans la mémoire de la passerelle, qui a été endommagée : ${which}`,
+    lost: (count, which) => `${n(count, { one: '# vente confirmée n’est', many: '# de ventes confirmées ne sont', other: '# ventes confirmées ne sont' })} plus dans la mémoire de la passerelle, qui a été endommagée\u00a0: ${which}`,
     dead: (count) => n(count, { one: '# lettre morte n’a pas pu être décodée', many: '# de lettres mortes n’ont pas pu être décodées', other: '# lettres mortes n’ont pas pu être décodées' }),
   },
   failure: {
