@@ -58,6 +58,8 @@ struct Queues {
     last_packet: u16,
     /// What the broker of this connection allows; 0 without a connection.
     most_in_flight: usize,
+    /// The broker of this connection keeps retained messages.
+    retain: bool,
 }
 
 /// Shared by the connection, which empties it, and by whoever has something for a terminal.
@@ -83,6 +85,18 @@ impl Downlink {
         self.changed.notify_one();
     }
 
+    /// Publishes acks that were given before, for a till that may have missed them. A newer one that is on its way stays.
+    pub fn repeat(&self, acks: impl IntoIterator<Item = DeviceAck>) {
+        let mut queues = self.lock();
+        for ack in acks {
+            if !queues.has_ack(&stream(&ack), ack.seq) {
+                queues.put_ack(ack);
+            }
+        }
+        drop(queues);
+        self.changed.notify_one();
+    }
+
     /// Publishes a command; resolves when the MQTT broker has it, to an error where it does not take it. Dropping the
     /// receiver does not take the command back.
     pub fn command(&self, device: DeviceId, payload: Vec<u8>) -> oneshot::Receiver<()> {
@@ -96,9 +110,12 @@ impl Downlink {
         done
     }
 
-    /// The connection is there, and lets this many publishes be unacknowledged.
-    pub fn connected(&self, receive_maximum: u16) {
-        self.lock().most_in_flight = IN_FLIGHT.min(usize::from(receive_maximum));
+    /// The connection is there. Its broker lets this many publishes be unacknowledged; `retain`: it keeps retained messages.
+    pub fn connected(&self, receive_maximum: u16, retain: bool) {
+        let mut queues = self.lock();
+        queues.most_in_flight = IN_FLIGHT.min(usize::from(receive_maximum));
+        queues.retain = retain;
+        drop(queues);
         self.changed.notify_one();
     }
 
@@ -177,6 +194,16 @@ impl Queues {
         }
     }
 
+    /// Whether this ack, or a newer one of its stream, waits or is in flight.
+    fn has_ack(&self, stream: &Stream, seq: u32) -> bool {
+        let is_newer = |ack: &DeviceAck| (&ack.device, ack.epoch) == (&stream.0, stream.1) && ack.seq >= seq;
+        let in_flight = self.in_flight.iter();
+        self.acks.get(stream).is_some_and(is_newer)
+            || in_flight
+                .into_iter()
+                .any(|(_, sent)| matches!(sent, Sent::Ack(ack) if is_newer(ack)))
+    }
+
     fn has_due(&self) -> bool {
         self.in_flight.len() < self.most_in_flight && !(self.due.is_empty() && self.commands.is_empty())
     }
@@ -192,7 +219,7 @@ impl Queues {
                 Outgoing {
                     packet,
                     topic: topic(&ack.device, "ack"),
-                    retain: true,
+                    retain: self.retain,
                     payload: encode(&ack),
                 },
                 Sent::Ack(ack),
@@ -270,7 +297,7 @@ mod tests {
 
     fn connected() -> Downlink {
         let downlink = Downlink::default();
-        downlink.connected(u16::MAX);
+        downlink.connected(u16::MAX, true);
         downlink
     }
 
@@ -331,7 +358,7 @@ mod tests {
         downlink.command(device, b"two".to_vec());
         downlink.disconnected();
         assert!(downlink.take().is_none(), "nobody is there to take it");
-        downlink.connected(u16::MAX);
+        downlink.connected(u16::MAX, true);
         let again: Vec<_> = std::iter::from_fn(|| downlink.take()).collect();
         let payloads: Vec<_> = again.iter().map(|out| out.payload.clone()).collect();
         assert_eq!(payloads, [json(1).into_bytes(), b"one".to_vec(), b"two".to_vec()]);
@@ -347,7 +374,7 @@ mod tests {
         taken(&downlink);
         downlink.ack([ack("a", 2)]);
         downlink.disconnected();
-        downlink.connected(u16::MAX);
+        downlink.connected(u16::MAX, true);
         assert_eq!(taken(&downlink), [("pos/s/a/ack".into(), json(2))]);
     }
 
@@ -360,9 +387,36 @@ mod tests {
         assert_eq!(downlink.refused(packet).as_deref(), Some("pos/s/a/commands"));
         assert_eq!(done.try_recv(), Err(oneshot::error::TryRecvError::Closed));
         downlink.disconnected();
-        downlink.connected(u16::MAX);
+        downlink.connected(u16::MAX, true);
         assert!(downlink.take().is_none());
         assert_eq!(downlink.refused(packet), None);
+    }
+
+    #[test]
+    fn acks_are_published_without_the_retain_flag_where_nothing_is_retained() {
+        for retain in [true, false] {
+            let downlink = Downlink::default();
+            downlink.connected(u16::MAX, retain);
+            downlink.ack([ack("a", 1)]);
+            assert_eq!(downlink.take().unwrap().retain, retain);
+        }
+    }
+
+    #[test]
+    fn a_repeated_ack_never_replaces_a_newer_one() {
+        let downlink = connected();
+        downlink.ack([ack("a", 5)]);
+        downlink.repeat([ack("a", 4), ack("b", 7)]);
+        assert_eq!(taken(&downlink).len(), 2, "b's, and only the newer one of a");
+        downlink.repeat([ack("a", 4)]);
+        assert!(downlink.take().is_none(), "the newer one is in flight");
+        downlink.disconnected();
+        downlink.connected(u16::MAX, true);
+        for packet in [downlink.take().unwrap().packet, downlink.take().unwrap().packet] {
+            downlink.acknowledged(packet);
+        }
+        downlink.repeat([ack("a", 5)]);
+        assert_eq!(taken(&downlink), [("pos/s/a/ack".into(), json(5))]);
     }
 
     #[test]
@@ -375,7 +429,7 @@ mod tests {
         assert_eq!(taken(&downlink).len(), 1);
 
         downlink.disconnected();
-        downlink.connected(10);
+        downlink.connected(10, true);
         assert_eq!(taken(&downlink).len(), 10, "the broker allows fewer");
     }
 

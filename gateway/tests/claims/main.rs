@@ -22,6 +22,7 @@ mod https;
 mod journal;
 mod live;
 mod live_under_load;
+mod mqtt_brokers;
 mod mqtt_session;
 mod offline;
 mod operations;
