@@ -68,7 +68,7 @@ pub enum ConnectionError {
         "what listens there answers in HTTP; mqtt.url must name the MQTT port (usually 1883, or 8883 with mqtts://)"
     )]
     Http,
-    #[error("the MQTT broker closed the connection")]
+    #[error("the MQTT broker closed the connection without giving a reason")]
     Closed,
     #[error(
         "the MQTT broker closed the connection instead of answering: Comptoir needs a broker that speaks MQTT 5 on this \
@@ -79,6 +79,8 @@ pub enum ConnectionError {
     Silent,
     #[error("the MQTT broker does not answer the subscription")]
     Unsubscribed,
+    #[error("the MQTT broker does not acknowledge what the gateway publishes; the broker's log says more")]
+    Unacknowledged,
     #[error("{}", .0.refusal())]
     Refused(Reason),
     #[error("the MQTT broker wants a user name and a password (mqtt.url has none)")]
@@ -95,6 +97,11 @@ pub enum ConnectionError {
          card was cloned; give each its own store, or its own mqtt.client_id"
     )]
     TakenOver(String),
+    #[error(
+        "the MQTT broker closed the connection several times without giving a reason: perhaps two gateways share the client \
+         id {0:?}, for example after a card was cloned; give each its own store, or its own mqtt.client_id"
+    )]
+    PerhapsTakenOver(String),
     #[error(
         "the MQTT broker allows QoS 0 only, with which events are lost without a trace; allow QoS 1 (Mosquitto: max_qos 1)"
     )]
@@ -131,13 +138,11 @@ impl ConnectionError {
     /// Who has to do something about it.
     pub fn cause(&self) -> Cause {
         match self {
-            Self::Unreachable(..)
-            | Self::Io(_)
-            | Self::Tls(_)
-            | Self::Closed
-            | Self::Unanswered
-            | Self::Silent => Cause::Network,
-            Self::TakenOver(_) => Cause::Twin,
+            Self::Unreachable(..) | Self::Io(_) | Self::Tls(_) | Self::Unanswered | Self::Silent => {
+                Cause::Network
+            }
+            Self::Closed => Cause::Closed,
+            Self::TakenOver(_) | Self::PerhapsTakenOver(_) => Cause::Twin,
             Self::Refused(Reason { code, .. }) if *code == SERVER_UNAVAILABLE => Cause::Network,
             Self::Ended(Reason { code, .. }) if PASSING.contains(code) => Cause::Network,
             _ => Cause::Broker,

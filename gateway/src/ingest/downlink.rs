@@ -149,6 +149,11 @@ impl Downlink {
         })
     }
 
+    /// The packet id of the oldest publish that the MQTT broker has not acknowledged.
+    pub fn oldest_in_flight(&self) -> Option<u16> {
+        self.lock().in_flight.front().map(|&(packet, _)| packet)
+    }
+
     fn settle(&self, packet: u16) -> Option<Sent> {
         let mut queues = self.lock();
         let at = queues.in_flight.iter().position(|(id, _)| *id == packet);
@@ -178,6 +183,27 @@ impl Downlink {
         }
         commands.append(&mut queues.commands);
         queues.commands = commands;
+    }
+}
+
+/// Notices a broker that answers pings and does not acknowledge what is published, which would keep everything behind it from
+/// the tills. Packets are answered in order, so that a slow reader of ours is not taken for that.
+#[derive(Default)]
+pub struct Stall {
+    /// The oldest unacknowledged publish when the last ping was answered.
+    packet: Option<u16>,
+    since: u32,
+}
+
+impl Stall {
+    /// A ping was answered while `oldest` was the oldest unacknowledged publish. For how many pings it has been so.
+    pub fn answered(&mut self, oldest: Option<u16>) -> u32 {
+        self.since = match oldest {
+            Some(_) if oldest == self.packet => self.since + 1,
+            _ => 0,
+        };
+        self.packet = oldest;
+        self.since
     }
 }
 
@@ -417,6 +443,22 @@ mod tests {
         }
         downlink.repeat([ack("a", 5)]);
         assert_eq!(taken(&downlink), [("pos/s/a/ack".into(), json(5))]);
+    }
+
+    #[test]
+    fn a_publish_that_stays_unacknowledged_is_noticed() {
+        let (downlink, mut stall) = (connected(), Stall::default());
+        let mut pong = |downlink: &Downlink| stall.answered(downlink.oldest_in_flight());
+        assert_eq!([pong(&downlink), pong(&downlink)], [0, 0], "nothing is in flight");
+        downlink.ack([ack("a", 1), ack("b", 1)]);
+        let (first, second) = (downlink.take().unwrap().packet, downlink.take().unwrap().packet);
+        downlink.acknowledged(second);
+        let pongs = [pong(&downlink), pong(&downlink), pong(&downlink)];
+        assert_eq!(pongs, [0, 1, 2]);
+        downlink.acknowledged(first);
+        downlink.ack([ack("a", 2)]);
+        downlink.take();
+        assert_eq!(pong(&downlink), 0, "another one");
     }
 
     #[test]

@@ -55,7 +55,7 @@ use crate::sale;
 pub use connection::{ConnectionError, reach};
 use connection::{Input, Opened, Output, Request};
 use decode::Decoder;
-use downlink::Downlink;
+use downlink::{Downlink, Stall};
 use limits::Limits;
 use packet::Incoming;
 use pauses::{Attempt, Cause, Pauses};
@@ -79,6 +79,8 @@ const ONLINE: usize = 1_024;
 const REPEATED_EPOCHS: u32 = 64;
 /// Answers to pings that may come before the answer to the SUBSCRIBE, which was sent before them.
 const PINGS_BEFORE_SUBACK: u32 = 2;
+/// A publish that a broker which answers pings has not acknowledged for so long is not going to be.
+const PUBACK_PATIENCE: Duration = Duration::from_secs(30);
 /// Reason codes below it mean success.
 const FAILURE: u8 = 0x80;
 const RETAIN_NOT_SUPPORTED: u8 = 0x9A;
@@ -186,12 +188,18 @@ impl Ingest {
                 Err(ended) => ended,
             };
             may_retain &= !ended.is_about_retain();
-            let attempt = Attempt {
+            let attempt = pauses.judge(Attempt {
                 cause: ended.cause(),
                 lasted: course.since.map_or(Duration::ZERO, |since| since.elapsed()),
                 achieved: course.achieved,
+            });
+            let problem = match (&ended, attempt.cause) {
+                (Ended::Lost(ConnectionError::Closed), Cause::Twin) => {
+                    ConnectionError::PerhapsTakenOver(self.client_id.clone()).to_string()
+                }
+                _ => ended.to_string(),
             };
-            report.down(ended.to_string(), attempt.cause);
+            report.down(problem, attempt.cause);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pauses.after(attempt)) => {}
@@ -263,7 +271,7 @@ impl Ingest {
     ) -> Result<(), Ended> {
         let topics: Vec<String> = filters.into_iter().map(|filter| filter.path).collect();
         let mut warnings = limits.warnings;
-        let mut pings = 0;
+        let (mut pings, mut stall) = (0, Stall::default());
         let places = Arc::new(Semaphore::new(usize::from(RECEIVE_MAXIMUM)));
         let kib = Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize));
         loop {
@@ -319,6 +327,10 @@ impl Ingest {
                     pings += 1;
                     if course.since.is_none() && pings > PINGS_BEFORE_SUBACK {
                         return Err(ConnectionError::Unsubscribed.into());
+                    }
+                    let unacknowledged = stall.answered(self.downlink.oldest_in_flight());
+                    if limits.ping_every * unacknowledged >= PUBACK_PATIENCE {
+                        return Err(ConnectionError::Unacknowledged.into());
                     }
                     report.refresh();
                 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use comptoir_harness::{EmulatedTill, Gateway, GatewayConfig, Mosquitto, MqttProbe, PosSim, within};
+use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, PosSim, within};
 use serde_json::Value;
 
 use crate::shop::{GATEWAY, LATER, SOON, STORE};
@@ -38,12 +38,7 @@ async fn tills_are_acked_by_a_broker_without_retained_messages() -> Result<()> {
     let mut gateway = gateway_on(&mosquitto).await?;
     let link = link_says(&gateway, "retained messages").await?;
     ensure!(link["state"] == "up", "{link}");
-    let port = mosquitto.port();
-    let mut till = EmulatedTill::new(&format!(
-        "store={STORE};device=till-9;port={port};events=10;pace=5"
-    ))?;
-    till.switch_on()?;
-    // They end when all is acked.
+    // It ends when all is acked.
     let url = mosquitto.url();
     let sold = [
         "--broker",
@@ -59,8 +54,6 @@ async fn tills_are_acked_by_a_broker_without_retained_messages() -> Result<()> {
     ];
     let mut tills = PosSim::spawn(sold)?;
     tills.finish(LATER).await?;
-    let end = till.finish(LATER).await?;
-    ensure!(end.success(), "the till: {end}\n{}", till.log());
     let (_, said) = gateway.run(&["check"], SOON).await?;
     let line = said.lines().find(|line| line.contains("ok      mqtt.url"));
     ensure!(
@@ -85,10 +78,15 @@ async fn two_gateways_with_one_client_id_take_turns_more_and_more_rarely_and_say
     tokio::time::sleep(WINDOW).await;
     let connections = connections(&mosquitto, "comptoir-paris-1");
     ensure!((2..=16).contains(&connections), "{connections} connections");
-    // Each of them, whichever is connected now.
+    // Each of them, whichever is connected now. Mosquitto before 2.0.15 closes the old connection without a reason.
     for gateway in [&one, &other] {
-        let link = link_says(gateway, "two gateways share it").await?;
+        let link = link_says(gateway, "a card was cloned").await?;
         ensure!(link.to_string().contains("comptoir-paris-1"), "{link}");
+        // Each reason is logged once, and so is the connection behind it.
+        let log = gateway.log();
+        let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+        let (connected, lost) = (lines("connected peer="), lines("not reached"));
+        ensure!((1..=3).contains(&connected) && (1..=2).contains(&lost), "{log}");
     }
     // The one that is connected acks.
     let event = r#"{"epoch":7,"seq":1,"payment_id":"p-1","order_id":"o-1","amount":1.30,"method":"Cash","status":"SUCCESS"}"#;
@@ -103,7 +101,7 @@ async fn two_gateways_with_one_client_id_take_turns_more_and_more_rarely_and_say
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_with_qos_0_only_is_refused_in_one_sentence_by_the_gateway_and_by_check() -> Result<()> {
     let mosquitto = Mosquitto::start_with("max_qos 0").await?;
-    let mut gateway = gateway_on(&mosquitto).await?;
+    let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
     let link = link_says(&gateway, "QoS 0 only").await?;
     ensure!(link["state"] == "down", "{link}");
     let (status, said) = gateway.run(&["check"], SOON).await?;
