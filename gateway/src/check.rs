@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::app::kafka_settings;
-use crate::config::{Config, MqttUrl};
+use crate::config::Config;
 use crate::journal::Journal;
 use crate::{ingest, kafka};
 
@@ -30,7 +30,7 @@ pub async fn check(config: &Config) -> Vec<Finding> {
         Some(listen) => finding("mqtt.embedded", can_listen(listen).await),
         None => finding(
             &format!("mqtt.url {}", config.mqtt.url),
-            can_connect(&config.mqtt.url).await,
+            can_connect(config).await,
         ),
     };
     let kafka = match kafka_settings(config) {
@@ -84,15 +84,19 @@ async fn can_listen(listen: std::net::SocketAddr) -> Result<String, String> {
         .map_err(|error| format!("{listen}: {error} (a running gateway uses it too)"))
 }
 
-/// As the gateway does it, with its password, but under another name: a client of the same name would throw a running
-/// gateway out.
-async fn can_connect(url: &MqttUrl) -> Result<String, String> {
+/// As the gateway does it, with its password, but with another client id: the broker would disconnect a running gateway in
+/// favour of one with the same.
+async fn can_connect(config: &Config) -> Result<String, String> {
     // An error means that somebody has chosen one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client_id = format!("comptoir-check-{}", Uuid::new_v4().simple());
-    ingest::reach(url, &client_id)
+    let filters = ingest::Stores::new(config.mqtt.stores.clone()).filters();
+    ingest::reach(&config.mqtt.url, &client_id, filters)
         .await
-        .map(|()| "the MQTT broker lets us in".to_owned())
+        .map(|warnings| {
+            let all = std::iter::once("the MQTT broker lets us in".to_owned()).chain(warnings);
+            all.collect::<Vec<_>>().join("; ")
+        })
         .map_err(|error| error.to_string())
 }
 

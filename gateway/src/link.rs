@@ -33,6 +33,8 @@ pub struct LinkStatus {
     pub since: Timestamp,
     /// What went wrong last; empties when the link is up.
     pub problem: Option<String>,
+    /// What works less well than it should while the link is up, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// One peer's status. Clones share it.
@@ -50,8 +52,14 @@ impl Link {
                 state,
                 since: Timestamp::now(),
                 problem: None,
+                warnings: Vec::new(),
             }),
         }
+    }
+
+    /// The peer's name, for log lines.
+    pub fn peer(&self) -> &'static str {
+        self.peer
     }
 
     pub fn status(&self) -> LinkStatus {
@@ -67,7 +75,7 @@ impl Link {
     }
 
     pub fn up(&self) {
-        let changed = self.change(LinkState::Up, None);
+        let changed = self.set(LinkState::Up, None, Vec::new());
         if changed {
             info!(peer = self.peer, "connected");
         }
@@ -76,16 +84,18 @@ impl Link {
     /// Notes the problem; `since` moves only when the link was not down before.
     pub fn down(&self, problem: impl ToString) {
         let problem = problem.to_string();
-        let changed = self.change(LinkState::Down, Some(problem.clone()));
+        let changed = self.set(LinkState::Down, Some(problem.clone()), Vec::new());
         if changed {
             warn!(peer = self.peer, problem, "not reached");
         }
     }
 
-    /// True if the state or the problem is another than before.
-    fn change(&self, state: LinkState, problem: Option<String>) -> bool {
+    /// Changes the status without a log line. True if the state or the problem is another than before.
+    pub fn set(&self, state: LinkState, problem: Option<String>, warnings: Vec<String>) -> bool {
+        let mut news = false;
         self.status.send_if_modified(|status| {
-            if status.state == state && status.problem == problem {
+            news = status.state != state || status.problem != problem;
+            if !news && status.warnings == warnings {
                 return false;
             }
             if status.state != state {
@@ -93,8 +103,21 @@ impl Link {
             }
             status.state = state;
             status.problem = problem;
+            status.warnings = warnings;
             true
-        })
+        });
+        news
+    }
+
+    /// Changes the warnings of a link that is up.
+    pub fn warn(&self, warnings: Vec<String>) {
+        self.status.send_if_modified(|status| {
+            let changed = status.state == LinkState::Up && status.warnings != warnings;
+            if changed {
+                status.warnings = warnings;
+            }
+            changed
+        });
     }
 }
 

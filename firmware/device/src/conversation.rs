@@ -4,7 +4,7 @@ use comptoir_link::{Heard, LinkError, Millis, Spoke};
 use comptoir_queue::block_on;
 use comptoir_wire::{Command, MAX_FRAME};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
-use minimq::Session;
+use minimq::{Error, PeerError, ReasonCode, Session};
 use smoltcp::phy;
 use smoltcp::wire::IpAddress;
 
@@ -103,8 +103,14 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         let mut connection = connection
             .map_err(|_| Interruption::Link("the MQTT broker is not there"))?
             .ok_or(SILENT)?
-            .map_err(|_| Interruption::Link("the MQTT broker refuses the connection"))?;
-        net.drive(self.uplink.greet(&mut Mqtt(&mut connection)), STEP, || {})
+            .map_err(|error| {
+                // For the last will of the session, which is made anew for the next connection.
+                let refused = Error::Peer(PeerError::Rejected(ReasonCode::RetainNotSupported));
+                self.retains &= error != refused;
+                Interruption::Link("the MQTT broker refuses the connection")
+            })?;
+        let mut mqtt = Mqtt(&mut connection, self.retains);
+        net.drive(self.uplink.greet(&mut mqtt), STEP, || {})
             .ok_or(SILENT)?
             .map_err(|_| Interruption::Link("the MQTT broker refuses the subscription"))?;
         Ok(connection)
@@ -118,7 +124,8 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         connection: &mut Client<'_, '_, '_, '_, B, D>,
         frame: &mut [u8; MAX_FRAME],
     ) -> Result<(), Interruption> {
-        let (now, random, mut mqtt) = (self.board.millis(), self.random.next_u32(), Mqtt(connection));
+        let (now, random) = (self.board.millis(), self.random.next_u32());
+        let mut mqtt = Mqtt(connection, self.retains);
         let spoke = self
             .uplink
             .speak(&mut mqtt, MqttError::is_busy, &mut self.queue, now, random, frame);
@@ -180,7 +187,8 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
     /// Goes offline in order. All that mattered is acked, so nothing depends on how that goes.
     #[inline(never)]
     fn part<D: phy::Device>(&mut self, net: &Net<'_, B, D>, mut connection: Client<'_, '_, '_, '_, B, D>) {
-        let parted = net.drive(self.uplink.part(&mut Mqtt(&mut connection)), STEP, || {});
+        let mut mqtt = Mqtt(&mut connection, self.retains);
+        let parted = net.drive(self.uplink.part(&mut mqtt), STEP, || {});
         let left = net.drive(connection.disconnect(), STEP, || {});
         let _ = (parted, left);
     }

@@ -35,6 +35,8 @@ pub struct Device<'b, B, P, F: MultiwriteNorFlash, const PAGES: usize> {
     pub is_full: bool,
     /// The queue's newest and acked numbers at which that was seen.
     looked_at: Option<(u32, u32)>,
+    /// The MQTT broker keeps retained messages, as far as is known.
+    pub retains: bool,
     /// When the connection was made, if one was.
     pub connected: Option<Millis>,
     /// Of the link, and of the whole board: what only acks feed.
@@ -63,6 +65,7 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
             random,
             is_full: false,
             looked_at: None,
+            retains: true,
             connected: None,
             dogs: [PATIENCE, LAST_PATIENCE]
                 .map(|patience| Cell::new(Watchdog::new(patience, board.millis()))),

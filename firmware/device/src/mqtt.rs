@@ -37,8 +37,8 @@ fn theirs(qos: QoS) -> minimq::QoS {
     }
 }
 
-/// A connection.
-pub struct Mqtt<'c, 's, 'b, I: Io>(pub &'c mut Connection<'s, 'b, I>);
+/// A connection, and whether its MQTT broker keeps retained messages.
+pub struct Mqtt<'c, 's, 'b, I: Io>(pub &'c mut Connection<'s, 'b, I>, pub bool);
 
 impl<I: Io> ErrorType for Mqtt<'_, '_, '_, I> {
     type Error = MqttError;
@@ -75,7 +75,11 @@ impl<I: Io> Publish for Mqtt<'_, '_, '_, I> {
             });
         }
         let publication = Publication::bytes(topic, payload).qos(qos);
-        let publication = if retain { publication.retain() } else { publication };
+        let publication = if retain && self.1 {
+            publication.retain()
+        } else {
+            publication
+        };
         match self.0.publish(publication).await {
             Ok(_) => Ok(0),
             Err(PubError::Session(error)) => Err(error.into()),

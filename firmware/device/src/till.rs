@@ -147,17 +147,19 @@ fn stock(place: &mut Option<Catalogue<PRODUCTS>>) -> &mut Catalogue<PRODUCTS> {
     catalogue
 }
 
-/// A client for that terminal, with its last will. Its settings take some of the stack as long as this runs.
+/// A client for that terminal, with its last will, which is retained where the MQTT broker does that. Its settings take some of the stack as long as this runs.
 #[inline(never)]
 fn session<'m>(
     identity: &Identity,
     (user, password): (&'m str, &'m str),
     buffers: MqttBuffers<'m>,
+    retains: bool,
 ) -> Option<Session<'m>> {
     let will = Will::new(&identity.status, OFFLINE, &[]).ok()?;
+    let will = if retains { will.retained() } else { will };
     let config = ConfigBuilder::new(buffers).client_id(&identity.client_id).ok()?;
     let config = config.session_expiry_interval(SESSION_EXPIRY);
-    let config = config.will(will.qos(minimq::QoS::AtLeastOnce).retained()).ok()?;
+    let config = config.will(will.qos(minimq::QoS::AtLeastOnce)).ok()?;
     let config = match password {
         "" => config,
         _ => config.auth(user, password.as_bytes()).ok()?,
@@ -201,7 +203,8 @@ where
     loop {
         let buffers = MqttBuffers::new(&mut memory.receive, &mut memory.transmit);
         let login = (user.as_str(), link.password);
-        let mut session = session(device.uplink.identity(), login, buffers).ok_or(Trouble::Client)?;
+        let mut session =
+            session(device.uplink.identity(), login, buffers, device.retains).ok_or(Trouble::Client)?;
         let acked = device.queue.acked();
         match device.converse(&net, &mut session, link, &mut memory.frame) {
             Ok(()) => {

@@ -346,16 +346,13 @@ impl<'t> Counter<'t> {
 
     fn greet(&mut self, session: Session) -> Line<'t> {
         let dice = Dice::new(Faults::default(), 0);
+        let keep_alive = session.keep_alive();
         let mut client = Client::new(session, Dialect::Postcard, dice, self.tally);
         match block_on(self.uplink.greet(&mut client)) {
-            Ok(()) => {
-                self.backoff.reset();
-                let now = self.clock.millis();
-                Line::Up {
-                    client: Box::new(client),
-                    pulse: Pulse::new(now),
-                }
-            }
+            Ok(()) => Line::Up {
+                client: Box::new(client),
+                pulse: Pulse::new(self.clock.millis(), keep_alive),
+            },
             Err(_) => self.wait(),
         }
     }
@@ -411,6 +408,8 @@ impl<'t> Counter<'t> {
             }
         }
         if let Some(seq) = safe {
+            // Only now: who throws the till off at once is not asked all the time.
+            self.backoff.reset();
             self.delete_through(seq)?;
             if self.desk.said.is_empty() {
                 self.desk.say(|words| words.safe, format_args!(" {seq}"));

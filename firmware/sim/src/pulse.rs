@@ -8,6 +8,8 @@ use crate::session::KEEP_ALIVE;
 const SILENCE: Millis = KEEP_ALIVE as Millis * 1000;
 /// Milliseconds of silence after which a connection counts as lost.
 pub const DEAD: Millis = 2 * SILENCE;
+/// And at least, however early the MQTT broker wants its pings.
+const LEAST_DEAD: Millis = 5_000;
 
 /// What silence means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,14 +27,22 @@ pub enum Feel {
 pub struct Pulse {
     heard: Millis,
     spoke: Millis,
+    silence: Millis,
+    dead: Millis,
 }
 
 impl Pulse {
-    /// Of a connection that was made now.
-    pub fn new(now: Millis) -> Self {
+    /// Of a connection that was made now, to an MQTT broker that wants a sign of life every `keep_alive` seconds.
+    pub fn new(now: Millis, keep_alive: u16) -> Self {
+        let silence = match keep_alive {
+            KEEP_ALIVE.. => SILENCE,
+            less => Millis::from(less) * 1000 / 2,
+        };
         Self {
             heard: now,
             spoke: now,
+            silence,
+            dead: LEAST_DEAD.max(2 * silence),
         }
     }
 
@@ -48,9 +58,9 @@ impl Pulse {
 
     /// What is to be done now.
     pub fn feel(&self, now: Millis) -> Feel {
-        if now >= self.heard + DEAD {
+        if now >= self.heard + self.dead {
             Feel::Dead
-        } else if now >= self.spoke + SILENCE {
+        } else if now >= self.spoke + self.silence {
             Feel::Quiet
         } else {
             Feel::Well
@@ -59,7 +69,7 @@ impl Pulse {
 
     /// When that changes, if nothing is heard or said until then.
     pub fn deadline(&self) -> Millis {
-        (self.heard + DEAD).min(self.spoke + SILENCE)
+        (self.heard + self.dead).min(self.spoke + self.silence)
     }
 }
 
@@ -69,31 +79,32 @@ mod tests {
 
     #[test]
     fn silence_is_broken_before_the_mqtt_broker_loses_patience() {
-        // It waits one and a half times the keep-alive.
-        let patience = 3 * SILENCE / 2;
-        let (mut pulse, mut pings) = (Pulse::new(0), Vec::new());
-        for now in (0..4 * SILENCE).step_by(200) {
-            match pulse.feel(now) {
-                Feel::Well => {}
-                Feel::Quiet => {
-                    pulse.spoke(now);
-                    pulse.heard(now);
-                    pings.push(now);
+        for keep_alive in [1, 2, 5, 29, KEEP_ALIVE, 600] {
+            // It waits one and a half times the keep-alive.
+            let patience = Millis::from(keep_alive) * 1500;
+            let (mut pulse, mut pings) = (Pulse::new(0, keep_alive), Vec::new());
+            for now in (0..4 * SILENCE).step_by(200) {
+                match pulse.feel(now) {
+                    Feel::Well => {}
+                    Feel::Quiet => {
+                        pulse.spoke(now);
+                        pulse.heard(now);
+                        pings.push(now);
+                    }
+                    Feel::Dead => panic!("dead at {now}"),
                 }
-                Feel::Dead => panic!("dead at {now}"),
             }
+            assert!(pings.len() >= 3);
+            assert!(
+                pings.windows(2).all(|two| two[1] - two[0] < patience),
+                "{keep_alive}: {pings:?}"
+            );
         }
-        assert_eq!(pings.len(), 3);
-        assert!(
-            pings.windows(2).all(|two| two[1] - two[0] < patience),
-            "{pings:?}"
-        );
-        assert_eq!(pulse.deadline(), 4 * SILENCE);
     }
 
     #[test]
     fn who_never_answers_is_not_there() {
-        let mut pulse = Pulse::new(0);
+        let mut pulse = Pulse::new(0, KEEP_ALIVE);
         pulse.spoke(SILENCE);
         assert_eq!(pulse.feel(DEAD - 1), Feel::Well);
         assert_eq!(pulse.feel(DEAD), Feel::Dead);

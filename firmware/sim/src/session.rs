@@ -59,6 +59,9 @@ pub enum SessionError {
     /// Not MQTT 5, or not what belongs here.
     #[error("the MQTT broker's answer is not understood: {0}")]
     Protocol(mqttbytes::Error),
+    /// QoS 0 only.
+    #[error("the MQTT broker allows QoS 0 only, with which events are lost without a trace")]
+    NoQos,
     /// A packet that does not belong here.
     #[error("the MQTT broker sent an unexpected packet")]
     Unexpected,
@@ -74,6 +77,11 @@ pub enum SessionError {
 }
 
 impl SessionError {
+    /// Whether another client has connected under the terminal's name.
+    pub fn is_taken_over(&self) -> bool {
+        matches!(self, Self::Ended(DisconnectReasonCode::SessionTakenOver))
+    }
+
     /// Whether there will be room for what was refused.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Busy)
@@ -95,6 +103,10 @@ pub struct Session {
     in_flight: VecDeque<u16>,
     most_in_flight: u16,
     last_id: u16,
+    /// The MQTT broker keeps retained messages.
+    retain: bool,
+    /// Seconds of silence that the MQTT broker bears.
+    keep_alive: u16,
 }
 
 impl Session {
@@ -103,13 +115,25 @@ impl Session {
     /// # Errors
     /// The MQTT broker is not there, or says no.
     pub async fn connect(broker: &Broker, identity: &Identity) -> Result<Self, SessionError> {
-        let attempt = Self::connect_patiently(broker, identity);
+        let attempt = async {
+            match Self::connect_patiently(broker, identity, true).await {
+                // For its last will.
+                Err(SessionError::Refused(ConnectReturnCode::RetainNotSupported)) => {
+                    Self::connect_patiently(broker, identity, false).await
+                }
+                connected => connected,
+            }
+        };
         tokio::time::timeout(CONNECT_TIMEOUT, attempt)
             .await
             .map_err(|_| SessionError::Silent)?
     }
 
-    async fn connect_patiently(broker: &Broker, identity: &Identity) -> Result<Self, SessionError> {
+    async fn connect_patiently(
+        broker: &Broker,
+        identity: &Identity,
+        retain: bool,
+    ) -> Result<Self, SessionError> {
         let stream = TcpStream::connect((broker.host(), broker.port())).await?;
         stream.set_nodelay(true)?;
         let mut session = Self {
@@ -119,6 +143,8 @@ impl Session {
             in_flight: VecDeque::new(),
             most_in_flight: MOST_IN_FLIGHT,
             last_id: 0,
+            retain,
+            keep_alive: KEEP_ALIVE,
         };
         let connect = Connect {
             keep_alive: KEEP_ALIVE,
@@ -140,7 +166,7 @@ impl Session {
             topic: Bytes::copy_from_slice(identity.status.as_bytes()),
             message: Bytes::from_static(OFFLINE),
             qos: QoS::AtLeastOnce,
-            retain: true,
+            retain,
             properties: None,
         };
         let login = broker.login().map(|(username, password)| Login {
@@ -162,10 +188,26 @@ impl Session {
         if connack.code != ConnectReturnCode::Success {
             return Err(SessionError::Refused(connack.code));
         }
-        if let Some(most) = connack.properties.and_then(|properties| properties.receive_max) {
-            session.most_in_flight = most.clamp(1, MOST_IN_FLIGHT);
+        if let Some(limits) = connack.properties {
+            if limits.max_qos == Some(0) {
+                return Err(SessionError::NoQos);
+            }
+            if let Some(most) = limits.receive_max {
+                session.most_in_flight = most.clamp(1, MOST_IN_FLIGHT);
+            }
+            session.retain &= limits.retain_available != Some(0);
+            // 0: it bears any silence. The terminal does not.
+            session.keep_alive = match limits.server_keep_alive {
+                Some(0) | None => KEEP_ALIVE,
+                Some(seconds) => seconds,
+            };
         }
         Ok(session)
+    }
+
+    /// Seconds of silence that the MQTT broker bears.
+    pub fn keep_alive(&self) -> u16 {
+        self.keep_alive
     }
 
     /// Adds a subscription at QoS 1 to what is to be written; its packet id.
@@ -197,7 +239,7 @@ impl Session {
         self.in_flight.len() < usize::from(self.most_in_flight) && self.output.len() < FULL
     }
 
-    /// Adds a publish at QoS 1 to what is to be written; its packet id.
+    /// Adds a publish at QoS 1 to what is to be written; its packet id. Retained only where the MQTT broker does that.
     ///
     /// # Errors
     /// The packet cannot be written.
@@ -206,7 +248,7 @@ impl Session {
         let publish = Publish {
             dup: false,
             qos: QoS::AtLeastOnce,
-            retain,
+            retain: retain && self.retain,
             topic,
             pkid,
             payload,
@@ -323,6 +365,18 @@ impl Session {
     }
 
     fn packet(&mut self) -> Result<Option<Packet>, SessionError> {
+        // Without properties, rumqttc takes them for incomplete: a DISCONNECT, and how a broker that speaks only MQTT 3.1.1
+        // refuses.
+        match *self.input {
+            [0xE0, 0, ..] => return Err(SessionError::Ended(DisconnectReasonCode::NormalDisconnection)),
+            [0xE0, 1, code, ..] => return Err(SessionError::Ended(DisconnectReasonCode::try_from(code)?)),
+            [0x20, 2, _, 1, ..] => {
+                return Err(SessionError::Refused(
+                    ConnectReturnCode::UnsupportedProtocolVersion,
+                ));
+            }
+            _ => {}
+        }
         match Packet::read(&mut self.input, Some(MAX_PACKET)) {
             Ok(packet) => Ok(Some(packet)),
             Err(mqttbytes::Error::InsufficientBytes(more)) => {

@@ -222,8 +222,14 @@ impl Terminal {
         let (began, settled) = (self.now(), self.settled);
         let end = self.converse(session).await;
         shared.tally.connected.fetch_sub(1, Relaxed);
-        // A link that breaks all the time and lets something through each time is used all the time.
-        if self.now() - began > 5_000 || self.settled > settled {
+        let held = self.now() - began;
+        // A link that breaks all the time and lets something through each time is used all the time. Two terminals of one
+        // name would each get something through.
+        let works = match &end {
+            Err(Interruption::Lost(error)) if error.is_taken_over() => held > 60_000,
+            _ => held > 5_000 || self.settled > settled,
+        };
+        if works {
             backoff.reset();
         }
         end
@@ -265,9 +271,10 @@ impl Terminal {
     /// Uses a connection until all is done.
     async fn converse(&mut self, session: Session) -> Result<End, Interruption> {
         let shared = Arc::clone(&self.shared);
+        let keep_alive = session.keep_alive();
         let mut client = Client::new(session, self.dialect, self.link_dice.fork(), &shared.tally);
         block_on(self.uplink.greet(&mut client))?;
-        let mut pulse = Pulse::new(self.now());
+        let mut pulse = Pulse::new(self.now(), keep_alive);
         let mut timer = pin!(sleep_until(Instant::now()));
         loop {
             client.turn(self.now())?;

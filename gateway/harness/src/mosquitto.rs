@@ -149,6 +149,12 @@ impl Mosquitto {
         self.running()?.signal(Signal::CONT)
     }
 
+    /// What it has logged since it was started last; empty while it does not run. Errors and warnings, and whatever more
+    /// the lines for `mosquitto.conf` ask for.
+    pub fn log(&self) -> String {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
     /// The process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Process::pid)

@@ -127,6 +127,7 @@ fn link(link: &Link) -> dto::Link {
         },
         since: status.since,
         problem: status.problem,
+        warnings: status.warnings,
     }
 }
 

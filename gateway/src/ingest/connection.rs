@@ -12,9 +12,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use rumqttc::tokio_rustls::TlsConnector;
 use rumqttc::tokio_rustls::rustls::pki_types::{InvalidDnsNameError, ServerName};
-use rumqttc::tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use rumqttc::tokio_rustls::rustls::{ClientConfig, Error as TlsError, InvalidMessage, RootCertStore};
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, Connect, ConnectProperties, ConnectReturnCode, Disconnect, DisconnectReasonCode, Filter, Login,
+    Connect, ConnectProperties, Disconnect, DisconnectProperties, DisconnectReasonCode, Filter, Login,
     Packet, PingReq, PubAck, Publish, Subscribe, Unsubscribe,
 };
 use rumqttc::v5::mqttbytes::{Error as PacketError, QoS};
@@ -23,18 +23,15 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::downlink::{self, Outgoing};
+use super::limits::{KEEP_ALIVE, Limits, SESSION_EXPIRY};
+use super::packet::{self, ConnAck, Incoming};
+use super::pauses::Cause;
+use super::reason::Reason;
+use super::subscription::{self, SubscribeError};
 use crate::config::MqttUrl;
 
 /// Largest MQTT packet taken. A larger one the broker does not deliver.
 const MAX_PACKET: u32 = 2 << 20;
-/// The broker keeps the session, and what comes for it, for a week without us.
-const SESSION_EXPIRY: u32 = 7 * 24 * 3_600;
-/// Seconds of silence after which the broker may give us up; it waits half as long again.
-const KEEP_ALIVE: u16 = 30;
-/// Between pings: each brings an answer, so that silence means that nobody is there.
-pub const PING_EVERY: Duration = Duration::from_secs(10);
-/// Of a peer that is being waited for.
-const SILENCE: Duration = Duration::from_secs(25);
 /// For everything up to the CONNACK.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes read at a time, and written at a time.
@@ -42,32 +39,115 @@ const CHUNK: usize = 16 << 10;
 /// Of the only SUBSCRIBE of a connection, and of its UNSUBSCRIBE.
 const SUBSCRIBE_ID: u16 = downlink::MAX_PACKET_ID + 1;
 const UNSUBSCRIBE_ID: u16 = downlink::MAX_PACKET_ID + 2;
+/// Reason codes. The broker says the first when another client connects with the same client id.
+const SESSION_TAKEN_OVER: u8 = 0x8E;
+const SERVER_UNAVAILABLE: u8 = 0x88;
+/// Server unavailable, server shutting down, keep alive timeout.
+const PASSING: [u8; 3] = [SERVER_UNAVAILABLE, 0x8B, 0x8D];
 
 /// Why a connection could not be made, or was lost.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    #[error("{0}")]
+    #[error(
+        "no connection to the MQTT broker at {0}: {1}; check mqtt.url, and that the broker runs and listens there"
+    )]
+    Unreachable(String, io::Error),
+    #[error("the connection to the MQTT broker was lost: {0}")]
     Io(#[from] io::Error),
-    #[error("the MQTT broker closed the connection")]
+    #[error("no TLS connection to the MQTT broker: {0}")]
+    Tls(io::Error),
+    #[error(
+        "the MQTT broker does not speak TLS on this port; write mqtt:// in mqtt.url, or the port of its TLS listener"
+    )]
+    NotTls,
+    #[error(
+        "the MQTT broker speaks TLS on this port; write mqtts:// in mqtt.url, or the port of its plain listener"
+    )]
+    OnlyTls,
+    #[error(
+        "what listens there answers in HTTP; mqtt.url must name the MQTT port (usually 1883, or 8883 with mqtts://)"
+    )]
+    Http,
+    #[error("the MQTT broker closed the connection without giving a reason")]
     Closed,
-    #[error("the MQTT broker is silent")]
+    #[error(
+        "the MQTT broker closed the connection instead of answering: Comptoir needs a broker that speaks MQTT 5 on this \
+         port (with TLS: mqtts:// in mqtt.url)"
+    )]
+    Unanswered,
+    #[error("the MQTT broker does not answer")]
     Silent,
-    #[error("the MQTT broker refuses the connection: {0:?}")]
-    Refused(ConnectReturnCode),
+    #[error("the MQTT broker does not answer the subscription")]
+    Unsubscribed,
+    #[error("the MQTT broker does not acknowledge what the gateway publishes; the broker's log says more")]
+    Unacknowledged,
+    #[error("{}", .0.refusal())]
+    Refused(Reason),
     #[error("the MQTT broker wants a user name and a password (mqtt.url has none)")]
     Anonymous,
-    #[error("the MQTT broker does not know the user name, or the password is wrong")]
-    WrongPassword,
-    #[error("the MQTT broker ended the connection: {0:?}")]
-    Ended(DisconnectReasonCode),
-    #[error("the MQTT broker's bytes are not MQTT 5: {0}")]
+    #[error(
+        "the MQTT broker does not know the user name, the password is wrong, or this user may not connect with the client \
+         id {0:?}"
+    )]
+    WrongPassword(String),
+    #[error("{}", .0.end())]
+    Ended(Reason),
+    #[error(
+        "another client connected to the MQTT broker with the client id {0:?}: two gateways share it, for example after a \
+         card was cloned; give each its own store, or its own mqtt.client_id"
+    )]
+    TakenOver(String),
+    #[error(
+        "the MQTT broker closed the connection several times without giving a reason: perhaps two gateways share the client \
+         id {0:?}, for example after a card was cloned; give each its own store, or its own mqtt.client_id"
+    )]
+    PerhapsTakenOver(String),
+    #[error(
+        "the MQTT broker allows QoS 0 only, with which events are lost without a trace; allow QoS 1 (Mosquitto: max_qos 1)"
+    )]
+    NoQos,
+    #[error(
+        "the MQTT broker does not support wildcard subscriptions, with which the gateway hears its tills; use a broker that \
+         does, for example Mosquitto"
+    )]
+    NoWildcards,
+    #[error(
+        "the MQTT broker takes packets of at most {0} bytes, too few for the gateway's; raise its limit (Mosquitto: \
+         max_packet_size)"
+    )]
+    SmallPackets(u32),
+    #[error("the MQTT broker's CONNACK says what MQTT 5 forbids: {0}; report it to the broker's maker")]
+    Forbidden(&'static str),
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
+    #[error(
+        "the MQTT broker sent bytes that are not MQTT 5: {0}; check that mqtt.url names an MQTT broker's port"
+    )]
     Packet(#[from] PacketError),
-    #[error("the MQTT broker sent what does not belong here")]
+    #[error(
+        "the MQTT broker sent a packet that it must not send to a client; report it to the broker's maker"
+    )]
     Unexpected,
     #[error("mqtt.url: the host is no name that a certificate could have: {0}")]
     ServerName(#[from] InvalidDnsNameError),
     #[error("this machine has no certificates to trust an MQTT broker by: {0}")]
     NoCertificates(String),
+}
+
+impl ConnectionError {
+    /// Who has to do something about it.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Unreachable(..) | Self::Io(_) | Self::Tls(_) | Self::Unanswered | Self::Silent => {
+                Cause::Network
+            }
+            Self::Closed => Cause::Closed,
+            Self::TakenOver(_) | Self::PerhapsTakenOver(_) => Cause::Twin,
+            Self::Refused(Reason { code, .. }) if *code == SERVER_UNAVAILABLE => Cause::Network,
+            Self::Ended(Reason { code, .. }) if PASSING.contains(code) => Cause::Network,
+            _ => Cause::Broker,
+        }
+    }
 }
 
 /// Who connects, where, and what it wants.
@@ -87,14 +167,16 @@ pub struct Opened {
     pub output: Output,
     /// The session, and what waits in it, was kept.
     pub session_present: bool,
-    /// Publishes that the broker lets us have unacknowledged.
-    pub receive_maximum: u16,
+    pub limits: Limits,
 }
 
 /// What the broker sends.
 pub struct Input {
     stream: Box<dyn AsyncRead + Send + Unpin>,
     buffer: BytesMut,
+    /// Silence after which the broker counts as gone.
+    silence: Duration,
+    client_id: String,
 }
 
 /// What it gets. Packets are put into a buffer, and leave together.
@@ -102,41 +184,59 @@ pub struct Output {
     stream: Box<dyn AsyncWrite + Send + Unpin>,
     buffer: BytesMut,
     /// Largest packet that the broker takes, if it has said so. A larger one would end the connection.
-    most: Option<u32>,
+    max_packet: Option<u32>,
 }
 
 /// Connects and subscribes; the session is kept from before, if the broker still has it.
 pub async fn open(request: Request<'_>) -> Result<Opened, ConnectionError> {
-    timeout(CONNECT_TIMEOUT, connect(request))
+    timeout(CONNECT_TIMEOUT, connect(request, false))
         .await
         .map_err(|_| ConnectionError::Silent)?
 }
 
-/// Whether the broker is there and takes us in. Says goodbye at once; with a `client_id` of its own this disturbs
-/// nobody, and leaves nothing at the broker.
-pub async fn reach(url: &MqttUrl, client_id: &str) -> Result<(), ConnectionError> {
+/// Connects and subscribes as the gateway does, and leaves again; gives the broker's limits that make something work less
+/// well. With a `client_id` of its own this disconnects nobody, and leaves nothing behind on the broker.
+///
+/// # Errors
+/// What would keep the gateway from working with this broker.
+pub async fn reach(
+    url: &MqttUrl,
+    client_id: &str,
+    filters: Vec<Filter>,
+) -> Result<Vec<String>, ConnectionError> {
     let reached = async {
-        let connect = Connect {
-            keep_alive: KEEP_ALIVE,
-            client_id: client_id.to_owned(),
-            clean_start: true,
-            // Without a session's expiry it ends with the connection.
-            properties: None,
+        let topics: Vec<String> = filters.iter().map(|filter| filter.path.clone()).collect();
+        let request = Request {
+            url,
+            client_id,
+            receive_maximum: u16::MAX,
+            filters,
+            former: Vec::new(),
         };
-        let (_, mut output, _) = introduce(url, connect).await?;
-        output.goodbye()?;
-        output.flush().await
+        let mut opened = connect(request, true).await?;
+        let granted = loop {
+            match opened.input.next().await? {
+                Incoming::SubAck(ack) => break subscription::granted(&topics, &ack),
+                Incoming::Unexpected | Incoming::ConnAck(_) => return Err(ConnectionError::Unexpected),
+                _ => {}
+            }
+        };
+        opened.output.leave_for_good()?;
+        opened.output.flush().await?;
+        let mut warnings = opened.limits.warnings;
+        warnings.extend(granted?);
+        Ok(warnings)
     };
     timeout(CONNECT_TIMEOUT, reached)
         .await
         .map_err(|_| ConnectionError::Silent)?
 }
 
-async fn connect(request: Request<'_>) -> Result<Opened, ConnectionError> {
+async fn connect(request: Request<'_>, clean_start: bool) -> Result<Opened, ConnectionError> {
     let connect = Connect {
         keep_alive: KEEP_ALIVE,
         client_id: request.client_id.to_owned(),
-        clean_start: false,
+        clean_start,
         properties: Some(ConnectProperties {
             session_expiry_interval: Some(SESSION_EXPIRY),
             receive_maximum: Some(request.receive_maximum),
@@ -149,10 +249,20 @@ async fn connect(request: Request<'_>) -> Result<Opened, ConnectionError> {
             authentication_data: None,
         }),
     };
-    let (input, mut output, accepted) = introduce(request.url, connect).await?;
-    let limits = accepted.properties.as_ref();
-    output.most = limits.and_then(|limits| limits.max_packet_size);
-    let receive_maximum = limits.and_then(|limits| limits.receive_max);
+    let (mut input, mut output, accepted) = introduce(request.url, connect).await?;
+    let limits = match Limits::of(&accepted, request.client_id) {
+        Ok(limits) => limits,
+        Err(error) => {
+            match clean_start {
+                true => output.leave_for_good()?,
+                false => output.goodbye()?,
+            }
+            output.flush().await?;
+            return Err(error);
+        }
+    };
+    input.silence = limits.silence;
+    output.max_packet = limits.max_packet;
     if accepted.session_present && !request.former.is_empty() {
         output.put(&Packet::Unsubscribe(Unsubscribe {
             pkid: UNSUBSCRIBE_ID,
@@ -162,50 +272,68 @@ async fn connect(request: Request<'_>) -> Result<Opened, ConnectionError> {
     }
     let mut subscribe = Subscribe::new_many(request.filters, None);
     subscribe.pkid = SUBSCRIBE_ID;
-    output.put(&Packet::Subscribe(subscribe))?;
+    match output.put(&Packet::Subscribe(subscribe)) {
+        Err(ConnectionError::Packet(PacketError::OutgoingPacketTooLarge { max, .. })) => {
+            return Err(ConnectionError::SmallPackets(max));
+        }
+        put => put?,
+    }
     output.flush().await?;
     Ok(Opened {
         input,
         output,
         session_present: accepted.session_present,
-        receive_maximum: receive_maximum.unwrap_or(u16::MAX),
+        limits,
     })
 }
 
 /// From the dial to a CONNACK that accepts.
 async fn introduce(url: &MqttUrl, connect: Connect) -> Result<(Input, Output, ConnAck), ConnectionError> {
     let (mut input, mut output) = dial(url).await?;
+    input.client_id.clone_from(&connect.client_id);
     let login = url.credentials.as_ref().map(|(username, password)| Login {
         username: username.clone(),
         password: password.reveal().to_owned(),
     });
-    let anonymous = login.is_none();
+    let is_anonymous = login.is_none();
     output.put(&Packet::Connect(connect, None, login))?;
     output.flush().await?;
-    let Packet::ConnAck(accepted) = input.next().await? else {
+    input.first_bytes().await?;
+    let Incoming::ConnAck(accepted) = input.next().await? else {
         return Err(ConnectionError::Unexpected);
     };
     match accepted.code {
-        ConnectReturnCode::Success => Ok((input, output, accepted)),
-        ConnectReturnCode::NotAuthorized | ConnectReturnCode::BadUserNamePassword if anonymous => {
-            Err(ConnectionError::Anonymous)
+        0 => Ok((input, output, accepted)),
+        0x86 | 0x87 if is_anonymous => Err(ConnectionError::Anonymous),
+        0x86 | 0x87 => Err(ConnectionError::WrongPassword(input.client_id)),
+        code => {
+            let properties = accepted.properties;
+            let (text, server) = properties
+                .map(|properties| (properties.reason_string, properties.server_reference))
+                .unwrap_or_default();
+            Err(ConnectionError::Refused(Reason { code, text, server }))
         }
-        ConnectReturnCode::NotAuthorized | ConnectReturnCode::BadUserNamePassword => {
-            Err(ConnectionError::WrongPassword)
-        }
-        code => Err(ConnectionError::Refused(code)),
     }
 }
 
 async fn dial(url: &MqttUrl) -> Result<(Input, Output), ConnectionError> {
-    let stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
+    let stream = TcpStream::connect((url.host.as_str(), url.port))
+        .await
+        .map_err(|error| ConnectionError::Unreachable(format!("{}:{}", url.host, url.port), error))?;
     stream.set_nodelay(true)?;
     if !url.tls {
         let (input, output) = stream.into_split();
         return Ok(halves(input, output));
     }
     let name = ServerName::try_from(url.host.clone())?;
-    let stream = TlsConnector::from(trust()?).connect(name, stream).await?;
+    let stream =
+        TlsConnector::from(trust()?)
+            .connect(name, stream)
+            .await
+            .map_err(|error| match speaks_no_tls(&error) {
+                true => ConnectionError::NotTls,
+                false => ConnectionError::Tls(error),
+            })?;
     let (input, output) = tokio::io::split(stream);
     Ok(halves(input, output))
 }
@@ -217,11 +345,13 @@ fn halves(
     let input = Input {
         stream: Box::new(input),
         buffer: BytesMut::new(),
+        silence: CONNECT_TIMEOUT,
+        client_id: String::new(),
     };
     let output = Output {
         stream: Box::new(output),
         buffer: BytesMut::new(),
-        most: None,
+        max_packet: None,
     };
     (input, output)
 }
@@ -244,20 +374,59 @@ fn trust() -> Result<Arc<ClientConfig>, ConnectionError> {
     Ok(Arc::new(config))
 }
 
+/// Whether a TLS handshake failed because the peer answered with something that is not TLS.
+fn speaks_no_tls(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(
+        cause,
+        Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType))
+    )
+}
+
 impl Input {
     /// The next packet. May be dropped while it waits: nothing is lost.
-    pub async fn next(&mut self) -> Result<Packet, ConnectionError> {
+    pub async fn next(&mut self) -> Result<Incoming, ConnectionError> {
         loop {
-            match Packet::read(&mut self.buffer, Some(MAX_PACKET)) {
-                Ok(Packet::Disconnect(goodbye)) => return Err(ConnectionError::Ended(goodbye.reason_code)),
+            match packet::read(&mut self.buffer, MAX_PACKET) {
+                Ok(Incoming::Disconnect(goodbye)) if goodbye.code == SESSION_TAKEN_OVER => {
+                    return Err(ConnectionError::TakenOver(self.client_id.clone()));
+                }
+                Ok(Incoming::Disconnect(goodbye)) => {
+                    return Err(ConnectionError::Ended(Reason {
+                        code: goodbye.code,
+                        text: goodbye.reason,
+                        server: goodbye.server,
+                    }));
+                }
                 Ok(packet) => return Ok(packet),
                 Err(PacketError::InsufficientBytes(more)) => self.buffer.reserve(more.max(CHUNK)),
                 Err(error) => return Err(error.into()),
             }
-            let read = timeout(SILENCE, self.stream.read_buf(&mut self.buffer)).await;
-            if read.map_err(|_| ConnectionError::Silent)?? == 0 {
-                return Err(ConnectionError::Closed);
-            }
+            self.fill().await?;
+        }
+    }
+
+    async fn fill(&mut self) -> Result<(), ConnectionError> {
+        let read = timeout(self.silence, self.stream.read_buf(&mut self.buffer)).await;
+        match read.map_err(|_| ConnectionError::Silent)?? {
+            0 => Err(ConnectionError::Closed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the first bytes of the answer to the CONNECT, and tells other protocols from MQTT by them.
+    async fn first_bytes(&mut self) -> Result<(), ConnectionError> {
+        while self.buffer.len() < 2 {
+            self.fill().await.map_err(|error| match error {
+                ConnectionError::Closed | ConnectionError::Io(_) => ConnectionError::Unanswered,
+                error => error,
+            })?;
+        }
+        match *self.buffer {
+            [b'H', b'T', ..] => Err(ConnectionError::Http),
+            // A TLS alert.
+            [0x15, 3, ..] => Err(ConnectionError::OnlyTls),
+            _ => Ok(()),
         }
     }
 }
@@ -294,6 +463,19 @@ impl Output {
         self.put(&Packet::Disconnect(Disconnect::new(reason)))
     }
 
+    /// A goodbye with which the broker forgets the session, too.
+    fn leave_for_good(&mut self) -> Result<(), ConnectionError> {
+        self.put(&Packet::Disconnect(Disconnect {
+            reason_code: DisconnectReasonCode::NormalDisconnection,
+            properties: Some(DisconnectProperties {
+                session_expiry_interval: Some(0),
+                reason_string: None,
+                user_properties: Vec::new(),
+                server_reference: None,
+            }),
+        }))
+    }
+
     /// Enough is in the buffer for one write.
     pub fn is_full(&self) -> bool {
         self.buffer.len() >= CHUNK
@@ -308,7 +490,7 @@ impl Output {
     }
 
     fn put(&mut self, packet: &Packet) -> Result<(), ConnectionError> {
-        packet.write(&mut self.buffer, self.most)?;
+        packet.write(&mut self.buffer, self.max_packet)?;
         Ok(())
     }
 }
@@ -322,7 +504,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(ours);
         let (_input, mut output) = halves(input, output);
-        output.most = Some(100);
+        output.max_packet = Some(100);
         let outgoing = |packet, bytes| Outgoing {
             packet,
             topic: "pos/s/a/commands".to_owned(),

@@ -58,6 +58,8 @@ struct Queues {
     last_packet: u16,
     /// What the broker of this connection allows; 0 without a connection.
     most_in_flight: usize,
+    /// The broker of this connection keeps retained messages.
+    retain: bool,
 }
 
 /// Shared by the connection, which empties it, and by whoever has something for a terminal.
@@ -83,6 +85,18 @@ impl Downlink {
         self.changed.notify_one();
     }
 
+    /// Publishes acks that were given before, for a till that may have missed them. A newer one that is on its way stays.
+    pub fn repeat(&self, acks: impl IntoIterator<Item = DeviceAck>) {
+        let mut queues = self.lock();
+        for ack in acks {
+            if !queues.has_ack(&stream(&ack), ack.seq) {
+                queues.put_ack(ack);
+            }
+        }
+        drop(queues);
+        self.changed.notify_one();
+    }
+
     /// Publishes a command; resolves when the MQTT broker has it, to an error where it does not take it. Dropping the
     /// receiver does not take the command back.
     pub fn command(&self, device: DeviceId, payload: Vec<u8>) -> oneshot::Receiver<()> {
@@ -96,9 +110,12 @@ impl Downlink {
         done
     }
 
-    /// The connection is there, and lets this many publishes be unacknowledged.
-    pub fn connected(&self, receive_maximum: u16) {
-        self.lock().most_in_flight = IN_FLIGHT.min(usize::from(receive_maximum));
+    /// The connection is there. Its broker lets this many publishes be unacknowledged; `retain`: it keeps retained messages.
+    pub fn connected(&self, receive_maximum: u16, retain: bool) {
+        let mut queues = self.lock();
+        queues.most_in_flight = IN_FLIGHT.min(usize::from(receive_maximum));
+        queues.retain = retain;
+        drop(queues);
         self.changed.notify_one();
     }
 
@@ -130,6 +147,11 @@ impl Downlink {
             Sent::Ack(ack) => topic(&ack.device, "ack"),
             Sent::Command(command) => topic(&command.device, "commands"),
         })
+    }
+
+    /// The packet id of the oldest publish that the MQTT broker has not acknowledged.
+    pub fn oldest_in_flight(&self) -> Option<u16> {
+        self.lock().in_flight.front().map(|&(packet, _)| packet)
     }
 
     fn settle(&self, packet: u16) -> Option<Sent> {
@@ -164,6 +186,27 @@ impl Downlink {
     }
 }
 
+/// Notices a broker that answers pings and does not acknowledge what is published, which would keep everything behind it from
+/// the tills. Packets are answered in order, so that a slow reader of ours is not taken for that.
+#[derive(Default)]
+pub struct Stall {
+    /// The oldest unacknowledged publish when the last ping was answered.
+    packet: Option<u16>,
+    since: u32,
+}
+
+impl Stall {
+    /// A ping was answered while `oldest` was the oldest unacknowledged publish. For how many pings it has been so.
+    pub fn answered(&mut self, oldest: Option<u16>) -> u32 {
+        self.since = match oldest {
+            Some(_) if oldest == self.packet => self.since + 1,
+            _ => 0,
+        };
+        self.packet = oldest;
+        self.since
+    }
+}
+
 impl Queues {
     fn put_ack(&mut self, ack: DeviceAck) {
         // No binary terminal can wait for a number of the gateway's. It must not take the place of the ack that one does
@@ -175,6 +218,16 @@ impl Queues {
         if self.acks.insert(stream.clone(), ack).is_none() {
             self.due.push_back(stream);
         }
+    }
+
+    /// Whether this ack, or a newer one of its stream, waits or is in flight.
+    fn has_ack(&self, stream: &Stream, seq: u32) -> bool {
+        let is_newer = |ack: &DeviceAck| (&ack.device, ack.epoch) == (&stream.0, stream.1) && ack.seq >= seq;
+        let in_flight = self.in_flight.iter();
+        self.acks.get(stream).is_some_and(is_newer)
+            || in_flight
+                .into_iter()
+                .any(|(_, sent)| matches!(sent, Sent::Ack(ack) if is_newer(ack)))
     }
 
     fn has_due(&self) -> bool {
@@ -192,7 +245,7 @@ impl Queues {
                 Outgoing {
                     packet,
                     topic: topic(&ack.device, "ack"),
-                    retain: true,
+                    retain: self.retain,
                     payload: encode(&ack),
                 },
                 Sent::Ack(ack),
@@ -270,7 +323,7 @@ mod tests {
 
     fn connected() -> Downlink {
         let downlink = Downlink::default();
-        downlink.connected(u16::MAX);
+        downlink.connected(u16::MAX, true);
         downlink
     }
 
@@ -331,7 +384,7 @@ mod tests {
         downlink.command(device, b"two".to_vec());
         downlink.disconnected();
         assert!(downlink.take().is_none(), "nobody is there to take it");
-        downlink.connected(u16::MAX);
+        downlink.connected(u16::MAX, true);
         let again: Vec<_> = std::iter::from_fn(|| downlink.take()).collect();
         let payloads: Vec<_> = again.iter().map(|out| out.payload.clone()).collect();
         assert_eq!(payloads, [json(1).into_bytes(), b"one".to_vec(), b"two".to_vec()]);
@@ -347,7 +400,7 @@ mod tests {
         taken(&downlink);
         downlink.ack([ack("a", 2)]);
         downlink.disconnected();
-        downlink.connected(u16::MAX);
+        downlink.connected(u16::MAX, true);
         assert_eq!(taken(&downlink), [("pos/s/a/ack".into(), json(2))]);
     }
 
@@ -360,9 +413,52 @@ mod tests {
         assert_eq!(downlink.refused(packet).as_deref(), Some("pos/s/a/commands"));
         assert_eq!(done.try_recv(), Err(oneshot::error::TryRecvError::Closed));
         downlink.disconnected();
-        downlink.connected(u16::MAX);
+        downlink.connected(u16::MAX, true);
         assert!(downlink.take().is_none());
         assert_eq!(downlink.refused(packet), None);
+    }
+
+    #[test]
+    fn acks_are_published_without_the_retain_flag_where_nothing_is_retained() {
+        for retain in [true, false] {
+            let downlink = Downlink::default();
+            downlink.connected(u16::MAX, retain);
+            downlink.ack([ack("a", 1)]);
+            assert_eq!(downlink.take().unwrap().retain, retain);
+        }
+    }
+
+    #[test]
+    fn a_repeated_ack_never_replaces_a_newer_one() {
+        let downlink = connected();
+        downlink.ack([ack("a", 5)]);
+        downlink.repeat([ack("a", 4), ack("b", 7)]);
+        assert_eq!(taken(&downlink).len(), 2, "b's, and only the newer one of a");
+        downlink.repeat([ack("a", 4)]);
+        assert!(downlink.take().is_none(), "the newer one is in flight");
+        downlink.disconnected();
+        downlink.connected(u16::MAX, true);
+        for packet in [downlink.take().unwrap().packet, downlink.take().unwrap().packet] {
+            downlink.acknowledged(packet);
+        }
+        downlink.repeat([ack("a", 5)]);
+        assert_eq!(taken(&downlink), [("pos/s/a/ack".into(), json(5))]);
+    }
+
+    #[test]
+    fn a_publish_that_stays_unacknowledged_is_noticed() {
+        let (downlink, mut stall) = (connected(), Stall::default());
+        let mut pong = |downlink: &Downlink| stall.answered(downlink.oldest_in_flight());
+        assert_eq!([pong(&downlink), pong(&downlink)], [0, 0], "nothing is in flight");
+        downlink.ack([ack("a", 1), ack("b", 1)]);
+        let (first, second) = (downlink.take().unwrap().packet, downlink.take().unwrap().packet);
+        downlink.acknowledged(second);
+        let pongs = [pong(&downlink), pong(&downlink), pong(&downlink)];
+        assert_eq!(pongs, [0, 1, 2]);
+        downlink.acknowledged(first);
+        downlink.ack([ack("a", 2)]);
+        downlink.take();
+        assert_eq!(pong(&downlink), 0, "another one");
     }
 
     #[test]
@@ -375,7 +471,7 @@ mod tests {
         assert_eq!(taken(&downlink).len(), 1);
 
         downlink.disconnected();
-        downlink.connected(10);
+        downlink.connected(10, true);
         assert_eq!(taken(&downlink).len(), 10, "the broker allows fewer");
     }
 

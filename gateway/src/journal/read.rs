@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
-use super::{Encoding, Entry, EntryKind, Journal, Offset, OpenError, Payload, ReadError, schema};
+use super::{DeviceAck, Encoding, Entry, EntryKind, Journal, Offset, OpenError, Payload, ReadError, schema};
 use crate::event::{DeviceId, EventName};
 
 const COLUMNS: &str = "entry.offset, entry.kind, device.store, device.device, entry.epoch, entry.seq, entry.time, entry.key, entry.payload, entry.reason";
@@ -143,6 +143,29 @@ impl Journal {
             .bind(device.device());
         let rows = self.readers.fetch_all(query).await?;
         Ok(rows.first().map(|row| Encoding::from_code(row.get(0))))
+    }
+
+    /// The current ack of each epoch of a device, of at most `limit` epochs. What the gateway numbers itself comes first.
+    ///
+    /// # Errors
+    /// The journal's file cannot be read.
+    pub async fn acks(&self, device: &DeviceId, limit: u32) -> Result<Vec<DeviceAck>, ReadError> {
+        let rows = sqlx::query(
+            "SELECT device.encoding, epoch, upto FROM device JOIN stream ON stream.device = device.id
+             WHERE store = ? AND device.device = ? AND upto > 0 ORDER BY epoch LIMIT ?",
+        )
+        .bind(device.store())
+        .bind(device.device())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        let acks = rows.iter().map(|row| DeviceAck {
+            device: device.clone(),
+            encoding: Encoding::from_code(row.get(0)),
+            epoch: row.get::<i64, _>(1) as u32,
+            seq: row.get::<i64, _>(2) as u32,
+        });
+        Ok(acks.collect())
     }
 
     /// What is known of each device, by name. At most `limit` of them.

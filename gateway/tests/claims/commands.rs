@@ -135,7 +135,7 @@ async fn a_command_that_the_mqtt_broker_does_not_take_holds_up_nothing() -> Resu
     let (_, metrics) = shop.gateway.get("/metrics").await?;
     ensure!(metrics.contains("comptoir_mqtt_refused_total 1"), "{metrics}");
     ensure!(
-        shop.gateway.log().contains("larger than it takes"),
+        shop.gateway.log().contains("takes no packet as large"),
         "{}",
         shop.gateway.log()
     );
@@ -165,7 +165,7 @@ async fn what_the_mqtt_brokers_access_list_refuses_is_said() -> Result<()> {
         Ok(())
     })
     .await?;
-    let said = gateway.log().matches("NotAuthorized").count();
+    let said = gateway.log().matches("not authorized (0x87)").count();
     ensure!(said == 1, "once, and not {said} times: {}", gateway.log());
     Ok(())
 }

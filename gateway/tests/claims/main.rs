@@ -24,6 +24,7 @@ mod journal;
 mod journal_loss;
 mod live;
 mod live_under_load;
+mod mqtt_brokers;
 mod mqtt_session;
 mod offline;
 mod operations;

@@ -104,6 +104,18 @@ fn pubacks_that_take_their_time_end_no_connection() {
 }
 
 #[test]
+fn a_broker_without_retained_messages_is_used_from_the_second_connection_on() {
+    let (cable, mut flash) = (Cable::default(), blank());
+    let mut world = World::new(&cable);
+    world.shop.retains = false;
+    let (ended, told) = live(&mut world, &mut flash, DAY, |_, _, _| {});
+    assert_eq!(ended, Ended::Done, "{:#?}", told.lines.borrow());
+    assert!(world.shop.journal.keys().copied().eq(1..=60));
+    assert_eq!(world.shop.status, ["online", "offline"]);
+    assert_eq!((world.shop.connects, told.count("till: connected")), (2, 1));
+}
+
+#[test]
 fn an_event_that_the_flash_lost_is_not_waited_for() {
     let (cable, mut flash) = (Cable::default(), blank());
     let mut world = World::new(&cable);

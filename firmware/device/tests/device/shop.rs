@@ -53,6 +53,9 @@ pub struct Shop {
     kept: Vec<Bytes>,
     /// The till may give up events: its flash lost them.
     pub gaps: bool,
+    /// The MQTT broker keeps retained messages. One that does not refuses a retained will, and ends a connection for a
+    /// retained publish.
+    pub retains: bool,
     /// Microseconds until a publish has its PUBACK.
     pub slow: u64,
     /// PUBACKs to come: when, and the packet's number.
@@ -72,6 +75,7 @@ impl Shop {
             has_session: false,
             kept: Vec::new(),
             gaps: false,
+            retains: true,
             slow: 0,
             pubacks: VecDeque::new(),
             now: 0,
@@ -170,8 +174,18 @@ impl Shop {
                 let login = login.unwrap();
                 assert_eq!(login.username, format!("{STORE}/{DEVICE}"));
                 assert_eq!(login.password, PASSWORD);
-                assert_eq!(will.unwrap().message, "offline");
+                let will = will.unwrap();
+                assert_eq!(will.message, "offline");
                 self.connects += 1;
+                if will.retain && !self.retains {
+                    self.answer(Packet::ConnAck(ConnAck {
+                        session_present: false,
+                        code: ConnectReturnCode::RetainNotSupported,
+                        properties: None,
+                    }));
+                    return;
+                }
+                assert_eq!(will.retain, self.retains);
                 self.answer(Packet::ConnAck(ConnAck {
                     session_present: self.has_session,
                     code: ConnectReturnCode::Success,
@@ -194,7 +208,7 @@ impl Shop {
                     return_codes: vec![granted; subscribe.filters.len()],
                     properties: None,
                 }));
-                if subscribe.filters.iter().any(|filter| filter.path == topic("ack")) {
+                if self.retains && subscribe.filters.iter().any(|filter| filter.path == topic("ack")) {
                     self.tell();
                 }
             }
@@ -213,7 +227,7 @@ impl Shop {
     fn take(&mut self, publish: &Publish) {
         let publish_topic = std::str::from_utf8(&publish.topic).unwrap();
         if publish_topic == topic("status") {
-            assert!(publish.retain);
+            assert_eq!(publish.retain, self.retains);
             self.status.push(publish.payload.clone());
             return;
         }

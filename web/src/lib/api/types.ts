@@ -148,7 +148,11 @@ orders_per_hour: Array<Hour>, };
 
 export type LinkState = "up" | "down" | "off";
 
-export type Link = { state: LinkState, since: string, problem?: string, };
+export type Link = { state: LinkState, since: string, problem?: string, 
+/**
+ * What works less well than it should while the link is up, one sentence each.
+ */
+warnings?: Array<string>, };
 
 export type JournalStatus = { 
 /**
