@@ -32,6 +32,7 @@
 mod group;
 mod payload;
 mod read;
+mod reused;
 mod runs;
 mod schema;
 mod stored;
@@ -147,6 +148,9 @@ pub enum Numbering {
         seq: u32,
         oldest: u32,
         discipline: Discipline,
+        /// Of what a JSON device says, its number and its oldest apart: by this a redelivery is told from another sale
+        /// under a used number. A binary till's event has none.
+        digest: Option<i64>,
     },
     /// The gateway, because it came without a number. With a fingerprint, the same one again is the same
     /// event.
@@ -235,6 +239,8 @@ pub struct State {
     pub refusing: bool,
     pub dead_letters: u64,
     pub duplicates: u64,
+    /// Since the start: came under a number that had been used for another sale, and were kept.
+    pub reused: u64,
     /// Sum of the group commits since the start, and of their entries.
     pub commits: u64,
     pub committed: u64,

@@ -31,6 +31,8 @@ pub struct StreamReport {
     pub in_kafka: u64,
     /// Settled without this journal: the terminal says that it no longer holds them.
     pub elsewhere: u64,
+    /// Events that came under a number that had been used for another sale, and were kept.
+    pub reused: u64,
     /// Numbers below `received` that never came, as inclusive ranges.
     pub missing: Vec<(u32, u32)>,
 }
@@ -146,7 +148,7 @@ impl Journal {
     /// What is known of each device, by name. At most `limit` of them.
     pub async fn devices(&self, limit: u32) -> Result<Vec<DeviceReport>, ReadError> {
         let rows = sqlx::query(
-            "SELECT store, device.device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone
+            "SELECT store, device.device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone, reused
              FROM (SELECT * FROM device ORDER BY store, device LIMIT ?) device
              JOIN stream ON stream.device = device.id
              ORDER BY store, device.device, epoch",
@@ -170,6 +172,7 @@ impl Journal {
                 stored: row.get::<i64, _>(5) as u64,
                 in_kafka: row.get::<i64, _>(7) as u64,
                 elsewhere: row.get::<i64, _>(6) as u64,
+                reused: row.get::<i64, _>(9) as u64,
                 missing: stream.missing().collect(),
             };
             match reports.last_mut() {

@@ -19,7 +19,7 @@ use super::tail::Tail;
 use super::transaction::write;
 use super::{
     AppendError, Command, Identity, Journal, Numbering, Offset, OpenError, Receipt, Relayed, State,
-    Submission, schema,
+    Submission, reused, schema,
 };
 
 /// Batches waiting for the writer; a sender waits beyond that.
@@ -244,6 +244,11 @@ impl Writer {
         for batch in batches {
             self.known.admit(batch, &mut group);
         }
+        if !group.suspects.is_empty() {
+            reused::keep(&mut self.connection, &self.tail, &self.known, &mut group)
+                .await
+                .map_err(storage)?;
+        }
         let report = self.report.take();
         let relayed = report.as_ref().map(|(relayed, _)| relayed);
         if let Some(relayed) = relayed {
@@ -273,6 +278,7 @@ impl Writer {
             state.bytes = bytes;
             state.dead_letters += group.dead_letters;
             state.duplicates += group.duplicates;
+            state.reused += group.reused;
             state.commits += 1;
             state.committed += committed;
         });
@@ -283,32 +289,14 @@ impl Writer {
         &mut self,
         batches: &[Vec<Submission>],
     ) -> Result<HashMap<[u8; 16], Offset>, sqlx::Error> {
-        let hashes: Vec<String> = batches
+        let hashes = batches
             .iter()
             .flatten()
             .filter_map(|submission| match submission.numbering {
                 Numbering::Gateway { fingerprint } => fingerprint,
                 Numbering::Terminal { .. } => None,
-            })
-            .map(|hash| format!("{:032x}", u128::from_be_bytes(hash)))
-            .collect();
-        if hashes.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let rows = sqlx::query(
-            "SELECT hash, offset FROM fingerprint WHERE hash IN (SELECT unhex(value) FROM json_each(?))",
-        )
-        .bind(serde_json::Value::from(hashes).to_string())
-        .fetch_all(&mut self.connection)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                let hash: Vec<u8> = row.get(0);
-                let hash = <[u8; 16]>::try_from(hash)
-                    .map_err(|_| sqlx::Error::Decode("a fingerprint has 16 bytes".into()))?;
-                Ok((hash, Offset(row.get::<i64, _>(1) as u64)))
-            })
-            .collect()
+            });
+        fingerprints(&mut self.connection, hashes).await
     }
 
     /// Makes the bridge's last report durable when no event comes along to carry it.
@@ -374,6 +362,7 @@ impl Writer {
         for (statement, upto) in [
             ("DELETE FROM entry WHERE offset <= ?", upto.0),
             ("DELETE FROM fingerprint WHERE offset <= ?", remembered),
+            ("DELETE FROM numbered WHERE offset <= ?", remembered),
             ("DELETE FROM retried WHERE offset <= ?", upto.0),
         ] {
             sqlx::query(statement)
@@ -394,4 +383,31 @@ impl Writer {
         });
         Ok(bytes)
     }
+}
+
+/// Those of the fingerprints that the journal remembers.
+pub(super) async fn fingerprints(
+    connection: &mut SqliteConnection,
+    hashes: impl Iterator<Item = [u8; 16]>,
+) -> Result<HashMap<[u8; 16], Offset>, sqlx::Error> {
+    let hashes: Vec<String> = hashes
+        .map(|hash| format!("{:032x}", u128::from_be_bytes(hash)))
+        .collect();
+    if hashes.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query(
+        "SELECT hash, offset FROM fingerprint WHERE hash IN (SELECT unhex(value) FROM json_each(?))",
+    )
+    .bind(serde_json::Value::from(hashes).to_string())
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let hash: Vec<u8> = row.get(0);
+            let hash = <[u8; 16]>::try_from(hash)
+                .map_err(|_| sqlx::Error::Decode("a fingerprint has 16 bytes".into()))?;
+            Ok((hash, Offset(row.get::<i64, _>(1) as u64)))
+        })
+        .collect()
 }

@@ -5,12 +5,17 @@ import { en } from './i18n/en';
 
 const up = { state: 'up', since: '' } as const;
 const status = (more: object = {}) => ({ mqtt: up, kafka: up, bridge: up, dead_letters: 0, journal: { refusing: false, pending: 2 }, ...more }) as GatewayStatus;
-const till = (missing: [number, number][]) => ({ device: 'till-3', missing }) as unknown as Device;
+const till = (missing: [number, number][], reused = 0) => ({ device: 'till-3', missing, reused }) as unknown as Device;
 
 describe('is anything wrong?', () => {
   it('no, while all is up and nothing is missing', () => {
     expect(worries(status({ dead_letters: 3 }), [till([])], [], 0, en)).toEqual([]);
     expect(worries(status({ kafka: { ...up, state: 'off' }, bridge: { ...up, state: 'off' } }), [], [], 0, en)).toEqual([]);
+  });
+
+  it('yes: a till that uses its numbers twice is named', () => {
+    const [found] = worries(status(), [till([], 2)], [], 0, en);
+    expect(found).toEqual({ tone: 'wait', text: en.health.reused('till-3') });
   });
 
   it('yes: what is lost comes before what is late', () => {

@@ -6,10 +6,13 @@ export type Worry = { tone: 'bad' | 'wait'; text: string };
 
 /** `deadLetters`: those that were not taken in since; the gateway's count is of all that it keeps. */
 export function worries(status: GatewayStatus, devices: readonly Device[], settings: readonly SettingsProblem[], deadLetters: number, m: Messages): Worry[] {
+  const named = (tills: string[]) => tills.slice(0, 3).join(', ') + (tills.length > 3 ? ', …' : '');
+  const reusing = devices.filter((device) => device.reused > 0).map((device) => device.device);
   const gaps = devices.filter((device) => device.missing.length > 0).map((device) => device.device);
   const found: (Worry | false)[] = [
     status.journal.refusing && { tone: 'bad', text: m.bar.refusing },
-    gaps.length > 0 && { tone: 'bad', text: m.health.missing(gaps.slice(0, 3).join(', ') + (gaps.length > 3 ? ', …' : '')) },
+    gaps.length > 0 && { tone: 'bad', text: m.health.missing(named(gaps)) },
+    reusing.length > 0 && { tone: 'wait', text: m.health.reused(named(reusing)) },
     settings.length > 0 && { tone: 'bad', text: m.gateway.settings },
     status.mqtt.state === 'down' && { tone: 'wait', text: m.bar.mqtt },
     status.kafka.state === 'down' && { tone: 'wait', text: m.bar.offline(status.journal.pending) },

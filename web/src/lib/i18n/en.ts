@@ -115,6 +115,7 @@ export const en = {
     good: 'Everything is in order', goodHint: 'All links are up, no number is missing, nothing waits to be looked at.',
     count: (count: number) => n(count, { one: '# thing to look at', other: '# things to look at' }),
     missing: (tills: string) => `Numbers are missing: ${tills}`,
+    reused: (tills: string) => `Sale numbers are used twice: ${tills}. No sale is lost, but the till must be set up again.`,
     dead: (count: number) => n(count, { one: '# dead letter could not be decoded', other: '# dead letters could not be decoded' }),
   },
   failure: {

@@ -118,6 +118,7 @@ export const fr: Messages = {
     good: 'Tout est en ordre', goodHint: 'Toutes les liaisons sont actives, aucun numéro ne manque, rien n’attend un regard.',
     count: (count) => n(count, { one: '# point à regarder', many: '# de points à regarder', other: '# points à regarder' }),
     missing: (tills) => `Des numéros manquent : ${tills}`,
+    reused: (tills) => `Des numéros de vente servent deux fois\u00a0: ${tills}. Aucune vente n’est perdue, mais la caisse est à reconfigurer.`,
     dead: (count) => n(count, { one: '# lettre morte n’a pas pu être décodée', many: '# de lettres mortes n’ont pas pu être décodées', other: '# lettres mortes n’ont pas pu être décodées' }),
   },
   failure: {
