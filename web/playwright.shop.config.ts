@@ -18,7 +18,8 @@ export default defineConfig({
   expect: { timeout: 20_000 },
   use: { ...ui.use, baseURL: process.env.COMPTOIR_URL, locale: 'en-GB' },
   projects: [
-    { name: 'shop', testIgnore: ['demo.spec.ts', 'https.spec.ts'] },
+    { name: 'shop', testIgnore: ['demo.spec.ts', 'https.spec.ts', 'totals.spec.ts'] },
+    { name: 'totals', testMatch: 'totals.spec.ts' },
     { name: 'demo', testMatch: 'demo.spec.ts' },
     {
       name: 'https', testMatch: 'https.spec.ts',

@@ -104,6 +104,11 @@ fn gauges(shop: &Shop) -> Result<Registry, prometheus::Error> {
             state.lost,
         ),
         (
+            "comptoir_numbers_reused",
+            "Events since the start that came under a number that their till had used for another sale, and were kept",
+            state.reused,
+        ),
+        (
             "comptoir_dead_letters",
             "Dead letters in the journal",
             state.dead_letters,

@@ -105,7 +105,10 @@ impl App {
         let (projection, folder, positions) = projection::open(
             &projection_path(config),
             journal.clone(),
-            config.currency,
+            projection::Home {
+                store: config.store.clone(),
+                currency: config.currency,
+            },
             config.kafka.topic_prefix.clone(),
             read_back,
         )

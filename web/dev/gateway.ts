@@ -173,7 +173,7 @@ export class SimulatedGateway {
     const devices: Device[] = [...this.#tills].map(([device, till]) => {
       const missing: [number, number][] = device === 'till-3' && till.seq > 60 ? [[41, 44]] : [];
       const counts = { received: till.seq - (missing.length > 0 ? 4 : 0), stored: till.seq - (missing.length > 0 ? 4 : 0), in_kafka: till.confirmed - (missing.length > 0 ? 4 : 0) };
-      return { store: STORE, device, online: device === 'counter' ? null : device !== 'till-4', epochs: [{ epoch: till.epoch, ...counts, elsewhere: 0, missing, lost: [] }], ...counts, missing };
+      return { store: STORE, device, online: device === 'counter' ? null : device !== 'till-4', epochs: [{ epoch: till.epoch, ...counts, elsewhere: 0, missing, lost: [] }], ...counts, missing, reused: 0 };
     });
     return { ...this.status(), devices, backlog: this.#backlog, settings_problems: this.settingsProblems };
   }
@@ -213,12 +213,18 @@ export class SimulatedGateway {
   #hour(at: number): Hour {
     const start = Math.floor(at / HOUR_MS) * HOUR_MS;
     let hour = this.#hours.get(start);
-    if (!hour) this.#hours.set(start, (hour = { hour: this.iso(start), orders: 0, success_payments: 0, failed_payments: 0, deliveries: 0, revenue: 0 }));
+    if (!hour) this.#hours.set(start, (hour = { hour: this.iso(start), orders: 0, success_payments: 0, failed_payments: 0, deliveries: 0, revenue: 0, quarters: noQuarters() }));
     return hour;
   }
 
   #store(kind: Kind, key: string, item: Item): void {
-    const hour = this.#hour(Date.parse(item.timestamp));
+    const at = Date.parse(item.timestamp);
+    const hour = this.#hour(at);
+    const quarter = Math.floor(at / (HOUR_MS / 4)) % 4;
+    const count = (what: 'orders' | 'success_payments' | 'failed_payments' | 'deliveries') => {
+      hour[what] += 1;
+      hour.quarters[what][quarter] = (hour.quarters[what][quarter] ?? 0) + 1;
+    };
     const list: Item[] = kind === 'order' ? this.orders : kind === 'payment' ? this.payments : this.deliveries;
     this.#row += 1;
     item.row = this.#row;
@@ -226,18 +232,19 @@ export class SimulatedGateway {
     if (list.length > MOST_KEPT) list.length = MOST_KEPT;
     if (kind === 'order') {
       this.#total.orders += 1;
-      hour.orders += 1;
+      count('orders');
     } else if (kind === 'delivery') {
       this.#total.deliveries += 1;
-      hour.deliveries += 1;
+      count('deliveries');
     } else {
       const payment = item as Payment;
       const good = payment.status === 'SUCCESS';
       this.#total[good ? 'good' : 'bad'] += 1;
-      hour[good ? 'success_payments' : 'failed_payments'] += 1;
+      count(good ? 'success_payments' : 'failed_payments');
       const cents = good ? Math.round(payment.amount * 100) : 0;
       this.#total.cents += cents;
       hour.revenue = (Math.round(hour.revenue * 100) + cents) / 100;
+      hour.quarters.revenue[quarter] = (Math.round((hour.quarters.revenue[quarter] ?? 0) * 100) + cents) / 100;
     }
     this.#journal(kind, key, item);
   }
@@ -295,7 +302,13 @@ export class SimulatedGateway {
       const failed = Math.round(sold * 0.08 * this.#random() * 1.6);
       const cents = Math.round((sold - failed) * (4200 + this.#random() * 2600));
       const delivered = Math.round(sold * 0.44);
-      Object.assign(this.#hour(at), { orders: sold, success_payments: sold - failed, failed_payments: failed, deliveries: delivered, revenue: cents / 100 });
+      // Evenly; of the running hour in the quarters that have begun.
+      const begun = back === 0 ? Math.floor((now - start) / (HOUR_MS / 4)) + 1 : 4;
+      const spread = (count: number) => [0, 1, 2, 3].map((i) => (i < begun ? Math.floor((count * (i + 1)) / begun) - Math.floor((count * i) / begun) : 0)) as Four;
+      Object.assign(this.#hour(at), {
+        orders: sold, success_payments: sold - failed, failed_payments: failed, deliveries: delivered, revenue: cents / 100,
+        quarters: { orders: spread(sold), success_payments: spread(sold - failed), failed_payments: spread(failed), deliveries: spread(delivered), revenue: spread(cents).map((c) => c / 100) as Four },
+      });
       this.#total.orders += sold;
       this.#total.good += sold - failed;
       this.#total.bad += failed;
@@ -348,6 +361,9 @@ export class SimulatedGateway {
     this.#watermark = this.#offset;
   }
 }
+
+type Four = [number, number, number, number];
+const noQuarters = (): Hour['quarters'] => ({ orders: [0, 0, 0, 0], success_payments: [0, 0, 0, 0], failed_payments: [0, 0, 0, 0], deliveries: [0, 0, 0, 0], revenue: [0, 0, 0, 0] });
 
 const emptyBatch = (): Batch => ({ orders: [], payments: [], deliveries: [], confirmed: [], stats: null, gateway: null });
 

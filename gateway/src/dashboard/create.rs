@@ -3,6 +3,7 @@
 mod complete;
 mod described;
 mod given;
+mod subject;
 
 use std::sync::Arc;
 
@@ -15,14 +16,14 @@ use axum::response::{IntoResponse, Response};
 use super::problem::operations::{self, problems};
 use super::sales::item;
 use super::{Problem, ProblemType, Shop, dto};
-use crate::event::{COUNTER, DeviceId, Kind};
+use crate::event::{COUNTER, Kind};
 use crate::journal::{Entry, EntryKind, Numbering, Offset, Outcome, Payload, Submission};
-use crate::projection::{Known, Listed};
+use crate::projection::{Key, Listed};
 use crate::sale;
-use crate::sale::draft::{self, Draft, FieldError};
 pub(super) use described::Closed;
 use described::{NewDelivery, NewOrder, NewPayment};
 pub use given::WHEREABOUTS;
+use subject::Subject;
 
 problems!(CreateProblems: operations::ACCESS, operations::BODY, operations::APPEND, &[ProblemType::InvalidField]);
 
@@ -40,7 +41,8 @@ pub async fn order(shop: State<Arc<Shop>>, body: Bytes) -> Result<Response, Prob
 /// of its order, if that is known.
 ///
 /// With the id of one that is known it is a later state of that: what is not given stays as it was. What `GET` gave may
-/// be given back, with its changes.
+/// be given back, with its changes. Tills number their payments independently: without `device` it is the counter's
+/// payment, or, where the counter has none of this id and no `order_id` is given, that of the only till that has.
 #[utoipa::path(post, path = "/api/payments", tag = "sales", request_body(content = Option<NewPayment>, content_type = "application/json"),
     responses((status = 201, body = dto::Payment), CreateProblems))]
 pub async fn payment(shop: State<Arc<Shop>>, body: Bytes) -> Result<Response, Problem> {
@@ -64,41 +66,16 @@ async fn create(kind: Kind, State(shop): State<Arc<Shop>>, body: Bytes) -> Resul
         // Says why, and at once: nothing is to be looked up for what cannot be stored.
         shop.journal.append(Vec::new()).await?;
     }
-    let device = DeviceId::new(&shop.store, COUNTER)
-        .unwrap_or_else(|error| unreachable!("the store's name was checked: {error}"));
-    let id = match kind {
-        Kind::Order => &draft.order_id,
-        Kind::Payment => &draft.payment_id,
-        Kind::Delivery => &draft.delivery_id,
-    };
-    let known = known(&shop, kind, id.as_deref()).await?;
+    let Subject { device, known } = Subject::of(&shop, kind, &mut draft).await?;
     given::check(&draft, known.as_ref())?;
-    for (field, said, own, known) in [
-        (
-            "store",
-            draft.store.take(),
-            device.store(),
-            known.as_ref().map(|known| &known.store),
-        ),
-        (
-            "device",
-            draft.device.take(),
-            device.device(),
-            known.as_ref().map(|known| &known.device),
-        ),
-    ] {
-        // Given back as it is known: the change is filed here all the same.
-        if said.as_deref().is_some_and(|said| said != own) && Some(&said) != known {
-            let problem = format!("must be {own:?} on this gateway, or be left out");
-            return Err(FieldError::new(field, problem).into());
-        }
-    }
     let timestamp = draft.timestamp.unwrap_or_else(sale::now);
     match known {
         Some(known) => complete::keep(&mut draft, known),
         None => {
             if complete::is_about_its_order(kind, &draft)
-                && let Some(order) = self::known(&shop, Kind::Order, draft.order_id.as_deref()).await?
+                && let Some(order_id) = draft.order_id.as_deref()
+                && let Some(order) =
+                    subject::known(&shop, Key::new(Kind::Order, order_id, &shop.store, "")).await?
             {
                 complete::follow(kind, &mut draft, order);
             }
@@ -108,6 +85,7 @@ async fn create(kind: Kind, State(shop): State<Arc<Shop>>, body: Bytes) -> Resul
     }
     let event = draft.complete(kind, shop.currency)?;
     let submission = Submission {
+        device: subject::device(&shop.store, COUNTER)?,
         encoding: None,
         numbering: Numbering::Gateway { fingerprint: None },
         kind: EntryKind::Event(kind),
@@ -115,7 +93,6 @@ async fn create(kind: Kind, State(shop): State<Arc<Shop>>, body: Bytes) -> Resul
         key: event.order_id().into(),
         payload: Payload::Json(event.to_json(timestamp, &device)),
         reason: None,
-        device,
     };
     let (time, key, payload) = (
         submission.time,
@@ -141,17 +118,4 @@ async fn create(kind: Kind, State(shop): State<Arc<Shop>>, body: Bytes) -> Resul
     let stored = item(&Listed::own(entry.into()), Offset(0));
     let stored = stored.ok_or_else(|| Problem::internal("a stored event could not be shown"))?;
     Ok((StatusCode::CREATED, Json(stored)).into_response())
-}
-
-/// What is known by this id. Of what is no longer kept here that is nothing, so that whatever is needed must be given.
-async fn known(shop: &Shop, kind: Kind, id: Option<&str>) -> Result<Option<Draft>, Problem> {
-    let Some(id) = id else {
-        return Ok(None);
-    };
-    Ok(match shop.projection.find(kind, id).await? {
-        Known::Never => None,
-        Known::Gone => Some(Draft::default()),
-        // Another gateway's may be of another make.
-        Known::Here(item) => Some(draft::from_json(item.payload().as_bytes()).unwrap_or_default()),
-    })
 }

@@ -150,7 +150,8 @@ pub struct Stats {
     pub currency: &'static str,
     /// Per cent, 0 to 100.
     pub payment_success_rate: f64,
-    /// By the hour in which it happened, oldest first, the last three days; hours without anything are left out.
+    /// By the hour of UTC in which it happened, oldest first, of at least the last three days; hours without anything are
+    /// left out.
     pub orders_per_hour: Vec<Hour>,
 }
 
@@ -167,6 +168,20 @@ pub struct Hour {
     #[schema(value_type = f64)]
     #[cfg_attr(test, ts(as = "f64"))]
     pub revenue: Money,
+    pub quarters: Quarters,
+}
+
+/// What happened in an hour, by its four quarters: days and hours of every time zone can be summed from these.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Quarters {
+    pub orders: [u64; 4],
+    pub success_payments: [u64; 4],
+    pub failed_payments: [u64; 4],
+    pub deliveries: [u64; 4],
+    #[schema(value_type = [f64; 4])]
+    #[cfg_attr(test, ts(as = "[f64; 4]"))]
+    pub revenue: [Money; 4],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -298,6 +313,8 @@ pub struct Device {
     pub in_kafka: u64,
     /// Inclusive ranges of numbers that never came, of the latest epochs.
     pub missing: Vec<[u32; 2]>,
+    /// Events that came under a number that the till had used for another sale. They are kept, numbered by the gateway.
+    pub reused: u64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -418,6 +435,7 @@ mod tests {
 
     use super::*;
     use crate::dashboard::problem::{Problem, ProblemType, Stored};
+    use crate::sale::Currency;
 
     const TYPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/src/lib/api/types.ts");
 
@@ -437,6 +455,7 @@ mod tests {
             Delivery::decl(&config),
             Page::<Order>::decl(&config),
             OrderLife::<Order, Payment, Delivery>::decl(&config),
+            Quarters::decl(&config),
             Hour::decl(&config),
             Stats::decl(&config),
             LinkState::decl(&config),
@@ -464,7 +483,7 @@ mod tests {
         let types = declarations.iter().fold(head.to_owned(), |text, declaration| {
             format!("{text}\nexport {declaration}\n")
         });
-        format!("{types}\n{}", problems())
+        format!("{types}\n{}\n{}", problems(), decimals())
     }
 
     /// For the pages' tests and the simulated gateway; nothing in the built pages uses it.
@@ -481,6 +500,19 @@ mod tests {
             .collect();
         let definition = "{ title: string, status: number, stored: Stored, retry_after: number | null, }";
         format!("export const PROBLEMS: Record<ProblemType, {definition}> = {{\n{entries}}};\n")
+    }
+
+    /// Browsers know other decimals of some currencies than ISO 4217 says.
+    fn decimals() -> String {
+        let mut unusual: Vec<_> = Currency::all()
+            .filter(|currency| currency.decimals() != 2)
+            .map(|currency| format!("{}: {}", currency.code(), currency.decimals()))
+            .collect();
+        unusual.sort();
+        format!(
+            "/** Decimals of the currencies that have other than two. */\nexport const DECIMALS: Readonly<Record<string, number>> = {{ {} }};\n",
+            unusual.join(", ")
+        )
     }
 
     #[test]

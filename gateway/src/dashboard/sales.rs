@@ -14,7 +14,7 @@ use super::query::Asked;
 use super::{Problem, ProblemType, Shop, dto};
 use crate::event::Kind;
 use crate::journal::Offset;
-use crate::projection::Listed;
+use crate::projection::{Life, Listed};
 use crate::sale::draft::FieldError;
 use crate::sale::{DeliveryStatus, OrderStatus, PaymentStatus};
 
@@ -37,6 +37,7 @@ problems!(ListProblems: operations::ACCESS, operations::READ, &[
 ]);
 problems!(LifeProblems: operations::ACCESS, operations::READ, &[
     ProblemType::MalformedPath,
+    ProblemType::InvalidParameter,
     ProblemType::OrderNotFound,
     ProblemType::InternalError,
 ]);
@@ -80,14 +81,29 @@ async fn list(kind: Kind, State(shop): State<Arc<Shop>>, query: Asked) -> Result
 }
 
 /// An order's life: the order, its payments, its deliveries.
-#[utoipa::path(get, path = "/api/orders/{order_id}", tag = "sales", params(("order_id" = String, Path)),
+///
+/// Stores number their orders independently. Without `store` it is this gateway's own order, or, if that has none of this
+/// id, the order of the only other store that has.
+#[utoipa::path(get, path = "/api/orders/{order_id}", tag = "sales", params(("order_id" = String, Path), ("store" = Option<String>, Query, description = "Whose order; this gateway's own by default.")),
     responses((status = 200, body = dto::OrderLife<dto::Order, dto::Payment, dto::Delivery>), LifeProblems))]
 pub async fn life(
     State(shop): State<Arc<Shop>>,
     order_id: Result<Path<String>, PathRejection>,
+    query: Asked,
 ) -> Result<Response, Problem> {
     let Path(order_id) = order_id.map_err(|rejection| Problem::of_path("order_id", &rejection))?;
-    let found = shop.projection.life(&order_id).await?;
+    let store = query.text("store")?;
+    let found = match shop.projection.life(&order_id, store, &shop.store).await? {
+        Life::Of(found) => found,
+        Life::OfSeveral(stores) => {
+            let problem = format!(
+                "Several stores have an order {order_id:?} ({}). Say which, for example `?store={}`.",
+                stores.join(", "),
+                stores[0],
+            );
+            return Err(Problem::new(ProblemType::OrderNotFound, problem));
+        }
+    };
     if found.is_empty() {
         let problem = format!("No order, payment or delivery with the order id {order_id:?} is known here.");
         return Err(Problem::new(ProblemType::OrderNotFound, problem));

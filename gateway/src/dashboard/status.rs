@@ -35,21 +35,49 @@ pub(super) fn stats_of(totals: &Totals, currency: Currency) -> dto::Stats {
         total_revenue: Money::sum(revenue, currency),
         currency: currency.code(),
         payment_success_rate: totals.success_rate(),
-        orders_per_hour: totals
-            .hours
-            .iter()
-            .filter_map(|(&hour, of)| {
-                Some(dto::Hour {
-                    hour: Timestamp::from_second(hour * 3_600).ok()?,
-                    orders: of.orders,
-                    success_payments: of.success_payments,
-                    failed_payments: of.failed_payments,
-                    deliveries: of.deliveries,
-                    revenue: Money::sum(of.revenue, currency),
-                })
-            })
-            .collect(),
+        orders_per_hour: hours_of(totals, currency),
     }
+}
+
+/// The hours of UTC, with their quarters.
+fn hours_of(totals: &Totals, currency: Currency) -> Vec<dto::Hour> {
+    let mut hours: Vec<dto::Hour> = Vec::new();
+    let zero = Money::sum(0, currency);
+    for (quarter, counts) in totals.quarters.iter() {
+        let Ok(beginning) = Timestamp::from_second(quarter.div_euclid(4).saturating_mul(3_600)) else {
+            continue;
+        };
+        if hours.last().is_none_or(|last| last.hour != beginning) {
+            hours.push(dto::Hour {
+                hour: beginning,
+                orders: 0,
+                success_payments: 0,
+                failed_payments: 0,
+                deliveries: 0,
+                revenue: zero,
+                quarters: dto::Quarters {
+                    orders: [0; 4],
+                    success_payments: [0; 4],
+                    failed_payments: [0; 4],
+                    deliveries: [0; 4],
+                    revenue: [zero; 4],
+                },
+            });
+        }
+        let Some(hour) = hours.last_mut() else { continue };
+        let at = quarter.rem_euclid(4) as usize;
+        hour.orders += counts.orders;
+        hour.success_payments += counts.success_payments;
+        hour.failed_payments += counts.failed_payments;
+        hour.deliveries += counts.deliveries;
+        hour.revenue = Money::sum(hour.revenue.minor().saturating_add(counts.revenue), currency);
+        hour.quarters.orders[at] = counts.orders;
+        hour.quarters.success_payments[at] = counts.success_payments;
+        hour.quarters.failed_payments[at] = counts.failed_payments;
+        hour.quarters.deliveries[at] = counts.deliveries;
+        hour.quarters.revenue[at] = Money::sum(counts.revenue, currency);
+    }
+    hours
 }
 
 /// As many as the journal remembers.
@@ -137,6 +165,7 @@ fn ranges(ranges: Vec<(u32, u32)>) -> Vec<[u32; 2]> {
 }
 
 fn device(report: DeviceReport, shop: &Shop) -> dto::Device {
+    let reused = report.streams.iter().map(|stream| stream.reused).sum();
     let epochs: Vec<dto::Epoch> = report
         .streams
         .into_iter()
@@ -158,6 +187,7 @@ fn device(report: DeviceReport, shop: &Shop) -> dto::Device {
         stored: epochs.iter().map(|epoch| epoch.stored).sum(),
         in_kafka: epochs.iter().map(|epoch| epoch.in_kafka).sum(),
         missing: epochs.iter().flat_map(|epoch| epoch.missing.clone()).collect(),
+        reused,
         epochs,
     }
 }

@@ -1,7 +1,10 @@
 //! From the bytes of a publish to a [`Submission`]. The terminals' wire types end here.
 //!
-//! Whatever cannot be decoded becomes a dead letter: the bytes whole, with the reason. Where its number
-//! can still be read, it is filed under that number, so that its terminal is not asked for it for ever.
+//! What is wrong in form only is repaired ([`repair`]). Whatever cannot be decoded becomes a dead letter: the bytes whole,
+//! with the reason. Where its number can still be read, it is filed under that number, so that its terminal is not asked
+//! for it for ever.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -15,7 +18,7 @@ use crate::journal::{Discipline, Encoding, EntryKind, Numbering, Payload, Submis
 use crate::sale::draft::{self, Draft, FieldError};
 use crate::sale::{
     Currency, Delivery, DeliveryStatus, Event, Line, Money, Order, OrderStatus, Payment, PaymentMethod,
-    PaymentStatus,
+    PaymentStatus, repair,
 };
 
 /// Largest JSON document that is parsed; a longer one is a dead letter.
@@ -61,6 +64,11 @@ impl Decoder {
                 let (decoded, number) = self.json(&device, kind, payload, now);
                 (decoded, number, Encoding::Json)
             }
+            // No version of the wire format is a line break or a tab; other programs put them before their JSON.
+            Some(b'\t' | b'\n' | b'\r' | b' ' | 0xef) if repair::trimmed(payload).first() == Some(&b'{') => {
+                let (decoded, number) = self.json(&device, kind, repair::trimmed(payload), now);
+                (decoded, number, Encoding::Json)
+            }
             Some(version) if *version < 0x20 => (
                 postcard(kind, payload, now),
                 wire::peek_header(payload).ok().map(|header| Numbered {
@@ -84,7 +92,7 @@ impl Decoder {
                 payload: Payload::Json(decoded.event.to_json(decoded.timestamp, &device)),
                 kind: EntryKind::Event(kind),
                 numbering: match decoded.numbering {
-                    Some(number) => number.by(encoding),
+                    Some(number) => number.by(encoding, &topic, payload),
                     None => by_content(&topic, payload),
                 },
                 encoding: Some(encoding),
@@ -93,7 +101,7 @@ impl Decoder {
                 device,
             },
             Err(reason) => {
-                let numbering = number.map(|number| number.by(encoding));
+                let numbering = number.map(|number| number.by(encoding, &topic, payload));
                 // Bytes without a number that can be read say nothing about their device: its acks and commands stay in the
                 // encoding that it has, and nobody waits for an ack of these.
                 let encoding = numbering.is_some().then_some(encoding);
@@ -143,32 +151,55 @@ impl Decoder {
             let reason = format!("{} bytes of JSON, at most {MAX_JSON}", payload.len());
             return (Err(reason), None);
         }
-        let numbering = draft::from_json::<Number>(payload).and_then(Number::check);
+        let numbering = draft::from_json::<Number>(payload)
+            .or_else(|error| {
+                let readable = repair::readable(repair::trimmed(payload));
+                draft::from_json(readable.as_bytes()).map_err(|_| error)
+            })
+            .and_then(Number::check);
         let known = numbering.as_ref().ok().copied().flatten();
         let decoded = numbering.and_then(|numbering| {
-            let draft: Draft = draft::from_json(payload)?;
-            same("store", draft.store.as_deref(), device.store())?;
-            same("device", draft.device.as_deref(), device.device())?;
+            let exact = self.event(device, kind, payload);
+            let (timestamp, event) = exact.or_else(|error| {
+                let repaired =
+                    repair::repaired(kind, repair::trimmed(payload)).ok_or_else(|| error.clone())?;
+                // The reason is about what came, not about what was made of it.
+                self.event(device, kind, &repaired).map_err(|_| error)
+            })?;
             Ok(Decoded {
                 numbering,
-                timestamp: draft.timestamp.unwrap_or(now),
-                event: draft.complete(kind, self.currency)?,
+                timestamp: timestamp.unwrap_or(now),
+                event,
             })
         });
         (decoded.map_err(|error| error.to_string()), known)
     }
+
+    fn event(
+        &self,
+        device: &DeviceId,
+        kind: Kind,
+        json: &[u8],
+    ) -> Result<(Option<Timestamp>, Event<'static>), FieldError> {
+        let draft: Draft = draft::from_json(json)?;
+        same("store", draft.store.as_deref(), device.store())?;
+        same("device", draft.device.as_deref(), device.device())?;
+        Ok((draft.timestamp, draft.complete(kind, self.currency)?))
+    }
 }
 
 impl Numbered {
-    fn by(self, encoding: Encoding) -> Numbering {
+    fn by(self, encoding: Encoding, topic: &str, payload: &[u8]) -> Numbering {
+        let (discipline, digest) = match encoding {
+            Encoding::Postcard { .. } => (Discipline::InOrder, None),
+            Encoding::Json => (Discipline::AnyOrder, Some(digest(topic, payload))),
+        };
         Numbering::Terminal {
             epoch: self.epoch,
             seq: self.seq,
             oldest: self.oldest,
-            discipline: match encoding {
-                Encoding::Postcard { .. } => Discipline::InOrder,
-                Encoding::Json => Discipline::AnyOrder,
-            },
+            discipline,
+            digest,
         }
     }
 }
@@ -201,6 +232,23 @@ impl Number {
         }
         Ok(Some(Numbered { epoch, seq, oldest }))
     }
+}
+
+/// Of what a numbered JSON event says, in whatever form. `oldest` is left out: it changes from one delivery to the next.
+/// Kept in the journal, so it must stay the same from version to version.
+fn digest(topic: &str, payload: &[u8]) -> i64 {
+    let payload = repair::trimmed(payload);
+    let mut fields: BTreeMap<String, serde_json::Value> = serde_json::from_slice(payload)
+        .or_else(|_| serde_json::from_str(&repair::readable(payload)))
+        .unwrap_or_else(|_| BTreeMap::from([(String::new(), String::from_utf8_lossy(payload).into())]));
+    fields.retain(|name, _| !matches!(name.as_str(), "epoch" | "seq" | "oldest"));
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(topic.as_bytes());
+    hasher.update(&[0]);
+    hasher.update(serde_json::json!(fields).to_string().as_bytes());
+    let mut digest = [0; 8];
+    hasher.finalize_xof().fill(&mut digest);
+    i64::from_be_bytes(digest)
 }
 
 /// Same topic and same bytes are the same event.
@@ -271,15 +319,15 @@ fn event<'a>(event: &wire::Event<'a>) -> Result<Event<'a>, FieldError> {
             let currency = currency(&order.currency)?;
             Event::Order(Order {
                 order_id: order.order_id.into(),
-                customer_name: order.customer_name.into(),
-                customer_email: order.customer_email.map(Into::into),
-                product: order.product.into(),
+                customer_name: repair::tidy(order.customer_name),
+                customer_email: order.customer_email.map(repair::tidy),
+                product: repair::tidy(order.product),
                 lines: order
                     .lines
                     .iter()
                     .map(|line| {
                         Ok(Line {
-                            product: line.product.into(),
+                            product: repair::tidy(line.product),
                             quantity: line.quantity,
                             unit_price: money("lines.unit_price", line.unit_price, currency)?,
                         })
@@ -292,7 +340,7 @@ fn event<'a>(event: &wire::Event<'a>) -> Result<Event<'a>, FieldError> {
                     wire::OrderStatus::Completed => OrderStatus::Completed,
                     wire::OrderStatus::Cancelled => OrderStatus::Cancelled,
                 },
-                address: order.address.map(Into::into),
+                address: order.address.map(repair::tidy),
             })
         }
         wire::Event::Payment(payment) => Event::Payment(Payment {
@@ -314,7 +362,7 @@ fn event<'a>(event: &wire::Event<'a>) -> Result<Event<'a>, FieldError> {
         wire::Event::Delivery(delivery) => Event::Delivery(Delivery {
             delivery_id: delivery.delivery_id.into(),
             order_id: delivery.order_id.into(),
-            address: delivery.address.into(),
+            address: repair::tidy(delivery.address),
             status: match delivery.status {
                 wire::DeliveryStatus::Pending => DeliveryStatus::Pending,
                 wire::DeliveryStatus::InTransit => DeliveryStatus::InTransit,
@@ -388,7 +436,72 @@ mod tests {
         let good = numbered(format!(r#"{{"epoch":7,"seq":3,{PAYMENT}"#));
         let bad = numbered(r#"{"epoch":7,"seq":3,"payment_id":"p-1"}"#.to_owned());
         assert_eq!(bad.kind, EntryKind::DeadLetter);
-        assert_eq!(bad.numbering, good.numbering);
+        let number = |submission: &Submission| match submission.numbering {
+            Numbering::Terminal { epoch, seq, .. } => (epoch, seq),
+            numbering => panic!("{numbering:?}"),
+        };
+        assert_eq!((number(&bad), number(&good)), ((7, 3), (7, 3)));
+    }
+
+    #[test]
+    fn what_is_wrong_in_form_only_is_repaired_and_keeps_its_number() {
+        let json = format!("\u{feff}\r\n{{\"epoch\":7,\"seq\":3,\"oldest\":2,\"timestamp\":\"\",{PAYMENT}\0");
+        let json = json.replace("\"Cash\"", "\"cash\"");
+        let submission = decode(TOPIC, json.as_bytes());
+        assert_eq!(submission.kind, EntryKind::Event(Kind::Payment), "{submission:?}");
+        assert!(matches!(
+            submission.numbering,
+            Numbering::Terminal {
+                epoch: 7,
+                seq: 3,
+                oldest: 2,
+                ..
+            }
+        ));
+        assert_eq!(submission.time, 0, "the gateway's time");
+    }
+
+    #[test]
+    fn a_digest_is_of_what_is_said_and_not_of_how() {
+        let digest = |json: String| match decode(TOPIC, json.as_bytes()).numbering {
+            Numbering::Terminal { digest, .. } => digest.unwrap(),
+            numbering => panic!("{numbering:?}"),
+        };
+        let first = digest(format!(r#"{{"epoch":7,"seq":3,{PAYMENT}"#));
+        assert_eq!(
+            first,
+            digest(format!(r#"{{ "seq":3, "oldest":3, "epoch":7,{PAYMENT}"#))
+        );
+        let other = PAYMENT.replace("12.50", "12.51");
+        assert_ne!(first, digest(format!(r#"{{"epoch":7,"seq":3,{other}"#)));
+        assert_eq!(
+            first, 8_115_621_318_465_398_441,
+            "it is kept in journals: it must not change"
+        );
+    }
+
+    #[test]
+    fn a_binary_tills_texts_are_made_one_line() {
+        let mut buffer = [0; 512];
+        let header = wire::Header {
+            epoch: 1,
+            seq: 1,
+            oldest: 1,
+            time_ms: 1,
+        };
+        let event = wire::Event::Delivery(wire::Delivery {
+            delivery_id: "d",
+            order_id: "o",
+            address: "1 rue du Four\n75006\tParis",
+            status: wire::DeliveryStatus::Pending,
+            estimated_date: wire::Date::new(2026, 11, 22).unwrap(),
+        });
+        let payload = wire::encode(&header, &event, &mut buffer).unwrap();
+        let submission = decode("pos/paris-1/till-9/deliveries", payload);
+        assert!(
+            submission.payload.json().contains("1 rue du Four 75006 Paris"),
+            "{submission:?}"
+        );
     }
 
     #[test]

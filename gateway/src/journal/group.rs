@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use super::reused::{Numbered, Suspect};
 use super::stream::{Admission, Stream};
 use super::waiting::Waiting;
 use super::{
-    DeviceAck, Encoding, Entry, EntryKind, Numbering, Offset, Outcome, Receipt, Relayed, Submission,
+    DeviceAck, Encoding, Entry, EntryKind, Numbering, Offset, Outcome, Payload, Receipt, Relayed, Submission,
 };
 use crate::event::{DeviceId, EventName, GATEWAY_EPOCH};
 
@@ -49,7 +50,12 @@ pub(super) struct Group {
     pub fingerprints: HashMap<[u8; 16], Offset>,
     /// The gateway's own numbers begin above it.
     pub own_floor: u32,
+    /// Of JSON devices.
+    pub numbered: Numbered,
+    /// Came under used numbers: see [`super::reused`].
+    pub suspects: Vec<Suspect>,
     pub duplicates: u64,
+    pub reused: u64,
     pub dead_letters: u64,
     pub receipts: Vec<Receipt>,
 }
@@ -87,6 +93,16 @@ impl Known {
                 (Err(Outcome::AheadOfGap), Numbering::Terminal { seq, .. }) => {
                     self.waiting.put(key, seq, submission);
                     Outcome::AheadOfGap
+                }
+                (Err(Outcome::Duplicate), Numbering::Terminal { seq, .. }) => {
+                    group.suspects.push(Suspect {
+                        receipt: group.receipts.len(),
+                        outcome: receipt.outcomes.len(),
+                        key,
+                        seq,
+                        submission,
+                    });
+                    Outcome::Duplicate
                 }
                 (Err(outcome), _) => outcome,
             };
@@ -170,16 +186,21 @@ impl Known {
             Numbering::Gateway { .. } => GATEWAY_EPOCH,
         };
         let key = (row, epoch);
+        self.load(key, group).then_some(key)
+    }
+
+    /// Copies a stream into the group. False when too many are remembered already.
+    pub(super) fn load(&self, key: StreamKey, group: &mut Group) -> bool {
         let streams = self.streams.len() + group.streams.len();
         if let Slot::Vacant(slot) = group.streams.entry(key) {
             let stream = match self.streams.get(&key) {
                 Some(stream) => stream.clone(),
                 None if streams < MAX_STREAMS => Stream::default(),
-                None => return None,
+                None => return false,
             };
             slot.insert(stream);
         }
-        Some(key)
+        true
     }
 
     fn row_of(&self, submission: &Submission, group: &mut Group) -> Option<i64> {
@@ -212,7 +233,7 @@ impl Group {
     }
 
     /// The event's number, or why it is not taken.
-    fn number(&mut self, key: StreamKey, numbering: Numbering) -> Result<u32, Outcome> {
+    pub(super) fn number(&mut self, key: StreamKey, numbering: Numbering) -> Result<u32, Outcome> {
         let next = self.next();
         let stream = self.streams.entry(key).or_default();
         match numbering {
@@ -220,9 +241,15 @@ impl Group {
                 seq,
                 oldest,
                 discipline,
+                digest,
                 ..
             } => match stream.admit(seq, oldest, discipline) {
-                Admission::New => Ok(seq),
+                Admission::New => {
+                    if let Some(digest) = digest {
+                        self.numbered.insert((key, seq), (digest, next));
+                    }
+                    Ok(seq)
+                }
                 Admission::Duplicate => Err(Outcome::Duplicate),
                 Admission::AheadOfGap => Err(Outcome::AheadOfGap),
             },
@@ -238,7 +265,15 @@ impl Group {
         }
     }
 
-    fn take(&mut self, (row, epoch): StreamKey, seq: u32, submission: Submission) -> Outcome {
+    /// Of an event that this group is about to write.
+    pub(super) fn payload_of(&self, (row, epoch): StreamKey, seq: u32) -> Option<&Payload> {
+        let named = self.rows.iter().zip(&self.entries);
+        let mut named =
+            named.filter(|(of, entry)| **of == row && entry.name.seq == seq && entry.name.epoch == epoch);
+        named.next().map(|(_, entry)| &entry.payload)
+    }
+
+    pub(super) fn take(&mut self, (row, epoch): StreamKey, seq: u32, submission: Submission) -> Outcome {
         let name = EventName {
             device: submission.device,
             epoch,

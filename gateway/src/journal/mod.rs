@@ -43,6 +43,7 @@ mod newest;
 mod opening;
 mod payload;
 mod read;
+mod reused;
 mod runs;
 mod schema;
 mod stored;
@@ -160,6 +161,9 @@ pub enum Numbering {
         seq: u32,
         oldest: u32,
         discipline: Discipline,
+        /// Of what a JSON device says, its number and its oldest apart: by this a redelivery is told from another sale
+        /// under a used number. A binary till's event has none.
+        digest: Option<i64>,
     },
     /// The gateway, because it came without a number. With a fingerprint, the same one again is the same
     /// event.
@@ -252,6 +256,8 @@ pub struct State {
     pub duplicates: u64,
     /// Events that were acked and have since been lost with a part of the journal's files.
     pub lost: u64,
+    /// Since the start: came under a number that had been used for another sale, and were kept.
+    pub reused: u64,
     /// Sum of the group commits since the start, and of their entries.
     pub commits: u64,
     pub committed: u64,

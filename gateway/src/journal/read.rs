@@ -31,6 +31,8 @@ pub struct StreamReport {
     pub in_kafka: u64,
     /// Settled without this journal: the terminal says that it no longer holds them.
     pub elsewhere: u64,
+    /// Events that came under a number that had been used for another sale, and were kept.
+    pub reused: u64,
     /// Numbers up to `received` whose events are not here, as inclusive ranges.
     pub missing: Vec<(u32, u32)>,
     /// Of those missing, the ones that were acked and then lost with a part of the journal's files.
@@ -150,15 +152,14 @@ impl Journal {
     /// # Errors
     /// The journal's file cannot be read.
     pub async fn acks(&self, device: &DeviceId, limit: u32) -> Result<Vec<DeviceAck>, ReadError> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT device.encoding, epoch, upto FROM device JOIN stream ON stream.device = device.id
              WHERE store = ? AND device.device = ? AND upto > 0 ORDER BY epoch LIMIT ?",
         )
         .bind(device.store())
         .bind(device.device())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        .bind(limit);
+        let rows = self.readers.fetch_all(query).await?;
         let acks = rows.iter().map(|row| DeviceAck {
             device: device.clone(),
             encoding: Encoding::from_code(row.get(0)),
@@ -171,7 +172,7 @@ impl Journal {
     /// What is known of each device, by name. At most `limit` of them.
     pub async fn devices(&self, limit: u32) -> Result<Vec<DeviceReport>, ReadError> {
         let query = sqlx::query(
-            "SELECT store, device.device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone, lost
+            "SELECT store, device.device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone, lost, reused
              FROM (SELECT * FROM device ORDER BY store, device LIMIT ?) device
              JOIN stream ON stream.device = device.id
              ORDER BY store, device.device, epoch",
@@ -195,6 +196,7 @@ impl Journal {
                 stored: row.get::<i64, _>(5) as u64,
                 in_kafka: row.get::<i64, _>(7) as u64,
                 elsewhere: row.get::<i64, _>(6) as u64,
+                reused: row.get::<i64, _>(10) as u64,
                 missing: stream.missing(),
                 lost: stream.lost().to_vec(),
             };

@@ -101,10 +101,11 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Loaded, sq
         let row = row.get(0);
         loaded.known.devices.insert(name, Device { row, encoding });
     }
-    for row in
-        sqlx::query("SELECT device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone, lost FROM stream")
-            .fetch_all(connection)
-            .await?
+    for row in sqlx::query(
+        "SELECT device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone, lost, reused FROM stream",
+    )
+    .fetch_all(connection)
+    .await?
     {
         let ranges =
             |column| serde_json::from_str(row.get(column)).map_err(|error| sqlx::Error::Decode(error.into()));
@@ -112,6 +113,7 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Loaded, sq
         stream.stored = row.get::<i64, _>(4) as u64;
         stream.elsewhere = row.get::<i64, _>(5) as u64;
         stream.in_kafka = row.get::<i64, _>(6) as u64;
+        stream.reused = row.get::<i64, _>(8) as u64;
         let epoch = row.get::<i64, _>(1) as u32;
         loaded.known.streams.insert((row.get(0), epoch), stream);
     }

@@ -49,6 +49,8 @@ pub struct Stream {
     pub elsewhere: u64,
     /// Of those stored, at or below the watermark.
     pub in_kafka: u64,
+    /// Events that came under a number that had been used for another sale.
+    pub reused: u64,
 }
 
 impl Stream {

@@ -1,10 +1,11 @@
 //! The newest entries, in memory: what the bridge and the projection want next is nearly always here.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Entry, Offset};
+use crate::event::EventName;
 
 /// Bytes kept of what has just come: some tenths of a second of a flood. Who falls behind it reads from disk, which
 /// costs several times as much, and so falls further behind.
@@ -58,6 +59,17 @@ impl Tail {
             kept.bytes -= size(&first.entry);
             kept.entries.pop_front();
         }
+    }
+
+    /// Those of the events that are here.
+    pub fn named(&self, names: &[EventName]) -> HashMap<EventName, Arc<Entry>> {
+        let wanted: HashSet<&EventName> = names.iter().collect();
+        let kept = self.lock();
+        let entries = kept.entries.iter().map(|pushed| &pushed.entry);
+        let found = entries.filter(|entry| wanted.contains(&entry.name));
+        found
+            .map(|entry| (entry.name.clone(), Arc::clone(entry)))
+            .collect()
     }
 
     /// Up to `count` entries and about `bytes` after `after`; `None` if their beginning is not here.

@@ -26,6 +26,15 @@ pub(super) struct Failed {
     pub error: sqlx::Error,
 }
 
+static NUMBERED: LazyLock<Rows> = LazyLock::new(|| {
+    let columns = "(device, epoch, seq, digest, offset)";
+    Rows::new(
+        &format!("INSERT OR REPLACE INTO numbered {columns} VALUES"),
+        5,
+        "",
+    )
+});
+
 /// The transaction. Returns the bytes in use after it.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
@@ -87,6 +96,7 @@ async fn fill(
                 stored,
                 elsewhere,
                 in_kafka,
+                reused,
                 ..
             } = stream;
             let ahead = serde_json::json!(stream.ahead()).to_string();
@@ -94,15 +104,16 @@ async fn fill(
             let lost = serde_json::json!(stream.lost()).to_string();
             let upto = stream.upto();
             serde_json::json!([
-                device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone, lost
+                device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone, lost, reused
             ])
         })
         .collect();
     if !streams.is_empty() {
         sqlx::query(
-            "INSERT OR REPLACE INTO stream (device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone, lost)
+            "INSERT OR REPLACE INTO stream
+             (device, epoch, upto, ahead, stored, elsewhere, in_kafka, gone, lost, reused)
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-                    value ->> 7, value ->> 8
+                    value ->> 7, value ->> 8, value ->> 9
              FROM json_each(?)",
         )
         .bind(serde_json::Value::from(streams).to_string())
@@ -114,6 +125,19 @@ async fn fill(
     for (range, mut query) in REMEMBER.queries(new.len()) {
         for (hash, offset) in &new[range] {
             query = query.bind(hash.to_vec()).bind(offset.0 as i64);
+        }
+        query.execute(&mut *transaction).await?;
+    }
+    let mut numbered: Vec<_> = group.numbered.iter().collect();
+    numbered.sort_unstable_by_key(|(number, _)| **number);
+    for (range, mut query) in NUMBERED.queries(numbered.len()) {
+        for (((device, epoch), seq), (digest, offset)) in &numbered[range] {
+            query = query
+                .bind(device)
+                .bind(i64::from(*epoch))
+                .bind(i64::from(*seq))
+                .bind(digest)
+                .bind(offset.0 as i64);
         }
         query.execute(&mut *transaction).await?;
     }

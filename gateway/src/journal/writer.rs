@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,7 @@ use super::runs::Runs;
 use super::stored::{branch_off, used_bytes};
 use super::tail::Tail;
 use super::transaction::{Failed, write};
-use super::{AppendError, Command, Identity, Numbering, Offset, Receipt, Relayed, State, Submission};
+use super::{AppendError, Command, Identity, Numbering, Offset, Receipt, Relayed, State, Submission, reused};
 use crate::sqlite::{Readers, WriteConnection};
 
 /// A group commit takes no further batch beyond this many events or bytes.
@@ -218,6 +219,15 @@ impl Writer {
         for batch in batches {
             self.known.admit(batch, &mut group);
         }
+        if !group.suspects.is_empty() {
+            let kept = match self.connection.get().await {
+                Ok(connection) => reused::keep(connection, &self.tail, &self.known, &mut group).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = kept {
+                return Err(AppendError::Storage(self.broke(error).await));
+            }
+        }
         let report = self.report.take();
         let relayed = report.as_ref().map(|(relayed, _)| relayed);
         if let Some(relayed) = relayed {
@@ -259,6 +269,7 @@ impl Writer {
             state.bytes = bytes;
             state.dead_letters += group.dead_letters;
             state.duplicates += group.duplicates;
+            state.reused += group.reused;
             state.commits += 1;
             state.committed += committed;
         });
@@ -269,32 +280,14 @@ impl Writer {
         &mut self,
         batches: &[Vec<Submission>],
     ) -> Result<HashMap<[u8; 16], Offset>, sqlx::Error> {
-        let hashes: Vec<String> = batches
+        let hashes = batches
             .iter()
             .flatten()
             .filter_map(|submission| match submission.numbering {
                 Numbering::Gateway { fingerprint } => fingerprint,
                 Numbering::Terminal { .. } => None,
-            })
-            .map(|hash| format!("{:032x}", u128::from_be_bytes(hash)))
-            .collect();
-        if hashes.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let rows = sqlx::query(
-            "SELECT hash, offset FROM fingerprint WHERE hash IN (SELECT unhex(value) FROM json_each(?))",
-        )
-        .bind(serde_json::Value::from(hashes).to_string())
-        .fetch_all(self.connection.get().await?)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                let hash: Vec<u8> = row.get(0);
-                let hash = <[u8; 16]>::try_from(hash)
-                    .map_err(|_| sqlx::Error::Decode("a fingerprint has 16 bytes".into()))?;
-                Ok((hash, Offset(row.get::<i64, _>(1) as u64)))
-            })
-            .collect()
+            });
+        fingerprints(self.connection.get().await?, hashes).await
     }
 
     /// Makes the bridge's last report durable when no event comes along to carry it.
@@ -378,6 +371,7 @@ impl Writer {
         for (statement, upto) in [
             ("DELETE FROM entry WHERE offset <= ?", upto.0),
             ("DELETE FROM fingerprint WHERE offset <= ?", remembered),
+            ("DELETE FROM numbered WHERE offset <= ?", remembered),
             ("DELETE FROM retried WHERE offset <= ?", upto.0),
         ] {
             sqlx::query(statement)
@@ -398,4 +392,31 @@ impl Writer {
         });
         Ok(bytes)
     }
+}
+
+/// Those of the fingerprints that the journal remembers.
+pub(super) async fn fingerprints(
+    connection: &mut SqliteConnection,
+    hashes: impl Iterator<Item = [u8; 16]>,
+) -> Result<HashMap<[u8; 16], Offset>, sqlx::Error> {
+    let hashes: Vec<String> = hashes
+        .map(|hash| format!("{:032x}", u128::from_be_bytes(hash)))
+        .collect();
+    if hashes.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query(
+        "SELECT hash, offset FROM fingerprint WHERE hash IN (SELECT unhex(value) FROM json_each(?))",
+    )
+    .bind(serde_json::Value::from(hashes).to_string())
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let hash: Vec<u8> = row.get(0);
+            let hash = <[u8; 16]>::try_from(hash)
+                .map_err(|_| sqlx::Error::Decode("a fingerprint has 16 bytes".into()))?;
+            Ok((hash, Offset(row.get::<i64, _>(1) as u64)))
+        })
+        .collect()
 }

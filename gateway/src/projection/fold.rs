@@ -8,14 +8,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::quarters::Quarters;
 use crate::event::Kind;
 use crate::journal::Offset;
 use crate::sale::money::Amount;
 use crate::sale::{Currency, Money};
-
-/// Hours that the totals keep, by when the orders were placed: today, yesterday, and the night between.
-pub const HOURS: i64 = 72;
-const HOUR_MS: i64 = 3_600_000;
 
 /// What an event says that the projection wants to know.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +41,30 @@ struct Said<'a> {
     #[serde(borrow)]
     amount: Option<&'a RawValue>,
     currency: Option<Currency>,
-    timestamp: Option<Timestamp>,
+    /// Read leniently: a sale is not lost for its time.
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
+}
+
+/// The device that a record of another gateway is from, as far as it says so.
+#[derive(Deserialize)]
+struct Sender<'a> {
+    #[serde(borrow)]
+    store: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    device: Option<Cow<'a, str>>,
+}
+
+/// Store and device of a record of another gateway: what its JSON says, or else its `ce_id`.
+pub fn sender_of<'a>(payload: &'a str, name: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
+    let said: Option<Sender<'a>> = serde_json::from_str(payload).ok();
+    let (store, device) = said.map_or((None, None), |said| (said.store, said.device));
+    let mut parts = name.split('/');
+    let mut or_part = |said: Option<Cow<'a, str>>| {
+        let part = parts.next().unwrap_or_default();
+        said.unwrap_or(Cow::Borrowed(part))
+    };
+    (or_part(store), or_part(device))
 }
 
 impl<'a> Fact<'a> {
@@ -70,7 +90,10 @@ impl<'a> Fact<'a> {
             order_id,
             status: said.status?,
             amount,
-            time: said.timestamp.map_or(time, Timestamp::as_millisecond),
+            time: said
+                .timestamp
+                .and_then(|said| said.get().trim_matches('"').parse::<Timestamp>().ok())
+                .map_or(time, Timestamp::as_millisecond),
         })
     }
 }
@@ -111,20 +134,8 @@ pub struct Totals {
     pub deliveries: u64,
     /// Minor units of successful payments, by currency.
     pub revenue: BTreeMap<String, i64>,
-    /// By the hour (Unix hours) in which it happened; the last [`HOURS`] only.
-    pub hours: BTreeMap<i64, HourTotals>,
-}
-
-/// What happened in one hour.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct HourTotals {
-    pub orders: u64,
-    pub success_payments: u64,
-    pub failed_payments: u64,
-    pub deliveries: u64,
-    /// Minor units of successful payments in the shop's currency.
-    pub revenue: i64,
+    /// By the quarter of an hour in which it happened.
+    pub quarters: Quarters,
 }
 
 /// Where and when events are taken in.
@@ -140,12 +151,11 @@ impl Totals {
     /// Takes in one event. `before` is what was known of its order, payment or delivery.
     pub fn apply(&mut self, fact: &Fact<'_>, before: Option<&Row>, setting: Setting) {
         let now = setting.now;
-        self.forget_old_hours(now);
         match fact.kind {
             Kind::Order if before.is_none() => {
                 self.orders += 1;
-                if let Some(hour) = self.hour(fact.time, now) {
-                    hour.orders += 1;
+                if let Some(quarter) = self.quarters.of(fact.time, now) {
+                    quarter.orders += 1;
                 }
             }
             Kind::Order => {}
@@ -160,31 +170,12 @@ impl Totals {
             }
             Kind::Delivery if before.is_none() => {
                 self.deliveries += 1;
-                if let Some(hour) = self.hour(fact.time, now) {
-                    hour.deliveries += 1;
+                if let Some(quarter) = self.quarters.of(fact.time, now) {
+                    quarter.deliveries += 1;
                 }
             }
             Kind::Delivery => {}
         }
-    }
-
-    fn forget_old_hours(&mut self, now: i64) {
-        let oldest = now.div_euclid(HOUR_MS) - HOURS;
-        while self
-            .hours
-            .first_key_value()
-            .is_some_and(|(hour, _)| *hour < oldest)
-        {
-            self.hours.pop_first();
-        }
-    }
-
-    /// The hour of `time`; `None` if it is not one of those that are kept.
-    fn hour(&mut self, time: i64, now: i64) -> Option<&mut HourTotals> {
-        let (hour, current) = (time.div_euclid(HOUR_MS), now.div_euclid(HOUR_MS));
-        (current - HOURS..=current + 1)
-            .contains(&hour)
-            .then(|| self.hours.entry(hour).or_default())
     }
 
     /// With `by` 1 counts a payment, with -1 takes it back.
@@ -204,14 +195,18 @@ impl Totals {
             let code = amount.currency().code();
             let minor = by * amount.minor();
             match self.revenue.get_mut(code) {
-                Some(sum) => *sum += minor,
+                Some(sum) => *sum = sum.saturating_add(minor),
                 None => drop(self.revenue.insert(code.to_owned(), minor)),
             }
         }
-        if let Some(hour) = self.hour(time, setting.now) {
-            count(&mut hour.success_payments, &mut hour.failed_payments);
+        let quarter = match by {
+            1 => self.quarters.of(time, setting.now),
+            _ => self.quarters.kept(time),
+        };
+        if let Some(quarter) = quarter {
+            count(&mut quarter.success_payments, &mut quarter.failed_payments);
             if let Some(amount) = earned.filter(|amount| amount.currency() == setting.currency) {
-                hour.revenue += by * amount.minor();
+                quarter.revenue = quarter.revenue.saturating_add(by * amount.minor());
             }
         }
     }
@@ -228,6 +223,7 @@ impl Totals {
 
 #[cfg(test)]
 mod tests {
+    use super::super::quarters::QUARTER_MS;
     use super::*;
 
     const NOW: i64 = 1_800_000_000_000;
@@ -265,26 +261,81 @@ mod tests {
         );
         assert_eq!(totals.revenue["EUR"], 1250);
         assert_eq!(totals.success_rate(), 100.0);
-        let hour = &totals.hours[&(NOW / HOUR_MS)];
-        assert_eq!((hour.failed_payments, hour.success_payments), (0, 1));
-        assert_eq!(hour.revenue, 1250);
+        let quarter = totals.quarters.kept(NOW).unwrap();
+        assert_eq!((quarter.failed_payments, quarter.success_payments), (0, 1));
+        assert_eq!(quarter.revenue, 1250);
     }
 
     #[test]
-    fn orders_are_counted_in_the_hour_in_which_they_were_placed() {
+    fn orders_are_counted_in_the_quarter_in_which_they_were_placed() {
         let mut totals = Totals::default();
         let order = |time| Fact::read(Kind::Order, r#"{"order_id":"o","status":"Pending"}"#, time).unwrap();
-        totals.apply(&order(NOW), None, AT);
-        totals.apply(&order(NOW - HOUR_MS), None, AT);
-        totals.apply(&order(NOW - 365 * 24 * HOUR_MS), None, AT);
-        assert_eq!(totals.orders, 3);
-        assert_eq!(totals.hours.len(), 2);
-        let later = Setting {
-            now: NOW + 100 * HOUR_MS,
-            ..AT
-        };
-        totals.apply(&order(later.now), None, later);
-        assert_eq!(totals.hours.len(), 1, "old hours are let go");
+        for before in [0, 1, QUARTER_MS, QUARTER_MS * 2] {
+            totals.apply(&order(NOW - before), None, AT);
+        }
+        assert_eq!(totals.orders, 4);
+        let counted: Vec<_> = totals.quarters.iter().map(|(_, counts)| counts.orders).collect();
+        assert_eq!(counted, [1, 2, 1]);
+    }
+
+    #[test]
+    fn a_payment_that_is_taken_back_leaves_no_negative_quarter_behind() {
+        let mut totals = Totals::default();
+        let old = NOW - 30 * 24 * 3_600_000;
+        let paid = r#"{"payment_id":"p","amount":12.50,"currency":"EUR","status":"SUCCESS"}"#;
+        let before = row(&Fact::read(Kind::Payment, paid, old).unwrap());
+        let failed = payment(r#"{"payment_id":"p","amount":12.50,"currency":"EUR","status":"FAILED"}"#);
+        totals.apply(&failed, Some(&before), AT);
+        assert!(totals.quarters.iter().all(|(_, counts)| counts.revenue == 0));
+        assert_eq!(totals.quarters.iter().count(), 1);
+    }
+
+    #[test]
+    fn a_record_of_another_gateway_says_whose_it_is() {
+        for (payload, name, store, device) in [
+            (
+                r#"{"store":"lyon-1","device":"till-2"}"#,
+                "a/b/1/2",
+                "lyon-1",
+                "till-2",
+            ),
+            (r#"{"store":"lyon-1"}"#, "a/b/1/2", "lyon-1", "b"),
+            ("{}", "a/b/1/2", "a", "b"),
+            ("{}", "", "", ""),
+            (r#"{"store":7}"#, "a", "a", ""),
+        ] {
+            let sender = sender_of(payload, name);
+            assert_eq!(sender, (store.into(), device.into()), "{payload} {name}");
+        }
+    }
+
+    #[test]
+    fn a_sum_of_the_largest_amounts_stops_at_the_end_of_what_can_be_counted() {
+        let mut totals = Totals::default();
+        totals.revenue.insert("EUR".to_owned(), i64::MAX - 1);
+        totals.apply(
+            &payment(r#"{"payment_id":"p","amount":10000000000,"currency":"EUR","status":"SUCCESS"}"#),
+            None,
+            AT,
+        );
+        assert_eq!(totals.revenue["EUR"], i64::MAX);
+    }
+
+    #[test]
+    fn a_record_is_counted_whatever_its_time_says() {
+        for timestamp in [
+            "\"\"",
+            "\"soon\"",
+            "12",
+            "null",
+            "\"99999-01-01T00:00:00Z\"",
+            "[1]",
+        ] {
+            let json = format!(r#"{{"order_id":"o","status":"Pending","timestamp":{timestamp}}}"#);
+            assert_eq!(Fact::read(Kind::Order, &json, 7).unwrap().time, 7, "{json}");
+        }
+        let leap = r#"{"order_id":"o","status":"Pending","timestamp":"2016-12-31T23:59:60Z"}"#;
+        assert_eq!(Fact::read(Kind::Order, leap, 7).unwrap().time, 1_483_228_799_000);
     }
 
     #[test]

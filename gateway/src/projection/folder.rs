@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::deltas::Deltas;
-use super::fold::{Fact, Row, Setting, Source};
+use super::fold::{Fact, Row, Setting, Source, sender_of};
+use super::key::device_of_entry;
 use super::list::{self, Listed};
-use super::store::{Flush, Key, Progress, Store};
+use super::store::{Flush, Progress, Store};
 use super::words::Words;
-use super::{Change, Confirmed, ProjectionError, Recent, Request, View, lock};
+use super::{Change, Confirmed, Key, ProjectionError, Recent, Request, View, lock};
 use crate::bridge::readback::{Content, ReadBack};
 use crate::event::Kind;
 use crate::journal::{EntryKind, Journal, Offset, State};
@@ -63,21 +64,12 @@ pub struct Folder {
 
 /// An event on its way into the fold.
 struct Folding<'a> {
+    key: Key,
     fact: Fact<'a>,
     /// The order that it is about.
     order: Option<Arc<str>>,
     source: Source,
     item: Listed,
-}
-
-impl Folding<'_> {
-    fn key(&self) -> Key {
-        let id = match (self.fact.kind, &self.order) {
-            (Kind::Order, Some(order)) => Arc::clone(order),
-            _ => Arc::from(&*self.fact.id),
-        };
-        (self.fact.kind, id)
-    }
 }
 
 impl Folder {
@@ -165,6 +157,30 @@ impl Folder {
                     false => Ok(()),
                 }
             }
+            Request::DevicesOf {
+                payment_id,
+                store,
+                reply,
+            } => {
+                let devices = self.store.devices_of(&payment_id, &store).await;
+                let damaged = devices.as_ref().is_err_and(is_damage);
+                let devices = devices.map(|mut devices| {
+                    let unwritten = self.dirty.keys().filter(|key| {
+                        key.kind == Kind::Payment && key.id == payment_id && key.store == store
+                    });
+                    for key in unwritten {
+                        if !devices.contains(&key.device) {
+                            devices.push(Arc::clone(&key.device));
+                        }
+                    }
+                    devices
+                });
+                let _ = reply.send(devices.map_err(ProjectionError::from));
+                match damaged {
+                    true => Err(ProjectionError::Damaged),
+                    false => Ok(()),
+                }
+            }
             Request::Damaged => Err(ProjectionError::Damaged),
         }
     }
@@ -184,6 +200,15 @@ impl Folder {
             };
             match Fact::read(kind, entry.payload.json(), entry.time) {
                 Some(fact) => batch.push(Folding {
+                    key: Key {
+                        kind,
+                        id: match kind {
+                            Kind::Order => Arc::clone(&entry.key),
+                            Kind::Payment | Kind::Delivery => Arc::from(&*fact.id),
+                        },
+                        store: self.words.share(entry.name.device.store()),
+                        device: self.words.share(&device_of_entry(kind, entry)),
+                    },
                     fact,
                     order: Some(Arc::clone(&entry.key)),
                     source: Source::Entry(entry.offset),
@@ -222,21 +247,31 @@ impl Folder {
                     ));
                 }
                 Content::Foreign { name, time, payload } => match Fact::read(place.kind, payload, *time) {
-                    Some(fact) => foreign.push(Folding {
-                        order: match place.kind {
-                            Kind::Order => Some(&fact.id),
-                            Kind::Payment | Kind::Delivery => fact.order_id.as_ref(),
-                        }
-                        .map(|order| Arc::from(&**order)),
-                        fact,
-                        source: Source::Kafka {
-                            name: name.clone(),
-                            payload: payload.clone(),
-                            partition: place.partition,
-                            offset: place.offset,
-                        },
-                        item: Listed::foreign(name.clone(), payload.clone(), place.partition, place.offset),
-                    }),
+                    Some(fact) => {
+                        let (store, device) = sender_of(payload, name);
+                        foreign.push(Folding {
+                            key: Key {
+                                kind: place.kind,
+                                id: Arc::from(&*fact.id),
+                                store: self.words.share(&store),
+                                device: self.words.share(Key::device_of(place.kind, &device)),
+                            },
+                            order: fact.order_id.as_ref().map(|order| Arc::from(&**order)),
+                            fact,
+                            source: Source::Kafka {
+                                name: name.clone(),
+                                payload: payload.clone(),
+                                partition: place.partition,
+                                offset: place.offset,
+                            },
+                            item: Listed::foreign(
+                                name.clone(),
+                                payload.clone(),
+                                place.partition,
+                                place.offset,
+                            ),
+                        });
+                    }
                     None => debug!(?place, "a record that is no sale"),
                 },
             }
@@ -308,9 +343,9 @@ impl Folder {
             now: Timestamp::now().as_millisecond(),
             currency: self.currency,
         };
-        let keys: Vec<Key> = batch.iter().map(Folding::key).collect();
-        let unknown: Vec<&Key> = keys
+        let unknown: Vec<&Key> = batch
             .iter()
+            .map(|folding| &folding.key)
             .filter(|key| !self.dirty.contains_key(*key) && !self.clean.contains_key(*key))
             .collect();
         let stored = match unknown.is_empty() {
@@ -318,16 +353,14 @@ impl Folder {
             false => self.store.rows(&unknown).await?,
         };
         let mut changed = Vec::with_capacity(batch.len());
-        for (
-            Folding {
+        for folding in batch {
+            let Folding {
+                key,
                 fact,
                 order,
                 source,
                 mut item,
-            },
-            key,
-        ) in batch.into_iter().zip(keys)
-        {
+            } = folding;
             let before = self
                 .dirty
                 .get(&key)

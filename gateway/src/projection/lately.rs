@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sqlx::Row as _;
 
 use super::fold::Fact;
+use super::key::device_of_entry;
 use super::{Listed, Projection, ProjectionError, kind_code};
 use crate::event::Kind;
 use crate::journal::{Entry, EntryKind, Offset};
@@ -108,12 +109,14 @@ impl Projection {
         let wanted = events.iter().map(|(kind, entry)| {
             let fact = Fact::read(*kind, entry.payload.json(), entry.time);
             let id = fact.map(|fact| fact.id.into_owned());
-            serde_json::json!([entry.offset.0, kind_code(*kind), id])
+            let (store, device) = (entry.name.device.store(), device_of_entry(*kind, entry));
+            serde_json::json!([entry.offset.0, kind_code(*kind), id, store, device])
         });
         let wanted = serde_json::Value::from_iter(wanted).to_string();
         let query = sqlx::query(
             "SELECT value ->> 0, seq, place.partition, place.offset FROM json_each(?)
              LEFT JOIN sale ON sale.kind = value ->> 1 AND sale.id = value ->> 2
+                  AND sale.store = value ->> 3 AND sale.device = value ->> 4
              LEFT JOIN place ON place.entry = value ->> 0",
         )
         .bind(wanted);

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::fold::Source;
 use super::recent::KEPT;
-use super::{Projection, ProjectionError, Request, kind_code};
+use super::{Key, Projection, ProjectionError, Request, kind_code};
 use crate::event::Kind;
 use crate::journal::{Entry, Journal, Offset};
 use crate::sqlite::Readers;
@@ -90,6 +90,15 @@ pub enum Known {
     Here(Listed),
 }
 
+/// An order's life.
+#[derive(Debug)]
+pub enum Life {
+    /// Empty if nothing of it is known.
+    Of(Vec<(Kind, Listed)>),
+    /// It was not said which store's, and these have one.
+    OfSeveral(Vec<String>),
+}
+
 struct Found {
     kind: Kind,
     seq: u64,
@@ -157,9 +166,12 @@ impl Projection {
     }
 
     /// The newest state of one, with everything that the journal holds by now.
-    pub async fn find(&self, kind: Kind, id: &str) -> Result<Known, ProjectionError> {
+    ///
+    /// # Errors
+    ///
+    /// The projection has ended, or its file or the journal could not be read.
+    pub async fn find(&self, key: Key) -> Result<Known, ProjectionError> {
         self.reached(self.journal.state().last).await;
-        let key = (kind, id.into());
         let here = match self.ask(|reply| Request::Find(key, reply)).await?? {
             None => return Ok(Known::Never),
             Some(Source::Entry(offset)) => self.journal.entry(offset).await?.map(Listed::own),
@@ -175,14 +187,77 @@ impl Projection {
         Ok(here.map_or(Known::Gone, Known::Here))
     }
 
-    /// An order with all that belongs to it, in the order in which they were first seen.
-    pub async fn life(&self, order_id: &str) -> Result<Vec<(Kind, Listed)>, ProjectionError> {
+    /// The devices of a store that have a payment of this id, with everything that the journal holds by now.
+    ///
+    /// # Errors
+    ///
+    /// The projection has ended, or its file could not be read.
+    pub async fn devices_of(&self, payment_id: &str, store: &str) -> Result<Vec<Arc<str>>, ProjectionError> {
+        self.reached(self.journal.state().last).await;
+        let (payment_id, store) = (payment_id.into(), store.into());
+        self.ask(|reply| Request::DevicesOf {
+            payment_id,
+            store,
+            reply,
+        })
+        .await?
+    }
+
+    /// An order of `store` with all that belongs to it, in the order in which they were first seen. Without `store`: of
+    /// `home`, or of the only other store that knows one of this id.
+    ///
+    /// # Errors
+    ///
+    /// The projection has ended, or its file or the journal could not be read.
+    pub async fn life(
+        &self,
+        order_id: &str,
+        store: Option<&str>,
+        home: &str,
+    ) -> Result<Life, ProjectionError> {
+        self.flushed().await?;
+        let found = self.life_in(order_id, store.unwrap_or(home)).await?;
+        if !found.is_empty() || store.is_some() {
+            return Ok(Life::Of(found));
+        }
+        match self.stores_of(order_id).await?.as_slice() {
+            [] => Ok(Life::Of(Vec::new())),
+            [only] => Ok(Life::Of(self.life_in(order_id, only).await?)),
+            several => Ok(Life::OfSeveral(several.to_vec())),
+        }
+    }
+
+    async fn life_in(&self, order_id: &str, store: &str) -> Result<Vec<(Kind, Listed)>, ProjectionError> {
         /// Of payments and deliveries of one order; a person looks at them.
         const MOST: i64 = 500;
-        self.flushed().await?;
         let sql = format!(
-            "SELECT * FROM ({COLUMNS} WHERE kind = ? AND id = ? AND {HERE})
-             UNION ALL SELECT * FROM ({COLUMNS} WHERE order_id = ? AND {HERE} ORDER BY seq LIMIT ?)"
+            "SELECT * FROM ({COLUMNS} WHERE kind = ? AND id = ? AND store = ? AND {HERE})
+             UNION ALL
+             SELECT * FROM ({COLUMNS} WHERE order_id = ? AND store = ? AND {HERE} ORDER BY seq LIMIT ?)"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(kind_code(Kind::Order))
+            .bind(order_id)
+            .bind(store)
+            .bind(first(&self.journal))
+            .bind(order_id)
+            .bind(store)
+            .bind(first(&self.journal))
+            .bind(MOST);
+        let rows = self.fetch_all(query).await?;
+        let rows = listed(&self.journal, &rows).await?;
+        Ok(rows.into_iter().map(|(kind, _, item)| (kind, item)).collect())
+    }
+
+    /// The stores that know an order of this id, or something that belongs to one.
+    async fn stores_of(&self, order_id: &str) -> Result<Vec<String>, ProjectionError> {
+        /// Enough to choose from.
+        const MOST: i64 = 10;
+        let sql = format!(
+            "SELECT DISTINCT store FROM (
+                 SELECT store FROM sale WHERE kind = ? AND id = ? AND {HERE}
+                 UNION SELECT store FROM sale WHERE order_id = ? AND {HERE})
+             ORDER BY store LIMIT ?"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(kind_code(Kind::Order))
@@ -191,9 +266,8 @@ impl Projection {
             .bind(order_id)
             .bind(first(&self.journal))
             .bind(MOST);
-        let rows = self.fetch_all(query).await?;
-        let rows = listed(&self.journal, &rows).await?;
-        Ok(rows.into_iter().map(|(kind, _, item)| (kind, item)).collect())
+        let rows = self.readers.fetch_all(query).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }
 

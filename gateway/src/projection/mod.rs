@@ -7,10 +7,13 @@
 mod deltas;
 pub mod fold;
 mod folder;
+mod key;
 mod lately;
 mod list;
+mod quarters;
 mod recent;
 mod store;
+mod upgrade;
 mod words;
 
 use std::collections::HashMap;
@@ -32,9 +35,10 @@ use crate::sqlite::{Readers, is_damage};
 use deltas::Deltas;
 use fold::{Source, Totals};
 pub use folder::Folder;
-pub use list::{Known, Listed, Page};
+pub use key::Key;
+pub use list::{Known, Life, Listed, Page};
+pub use quarters::{Counts, QUARTER_MS};
 pub use recent::{NEWEST, Recent};
-use store::{Key, Store};
 use words::Words;
 
 /// Why the projection cannot be read.
@@ -172,22 +176,34 @@ enum Request {
     Flush(oneshot::Sender<()>),
     /// Where the newest state of one is, without a stroke: each sale at the counter asks.
     Find(Key, oneshot::Sender<Result<Option<Source>, ProjectionError>>),
+    /// The devices of a store that have a payment of this id.
+    DevicesOf {
+        payment_id: Arc<str>,
+        store: Arc<str>,
+        reply: oneshot::Sender<Result<Vec<Arc<str>>, ProjectionError>>,
+    },
     /// To a reader the file seems damaged.
     Damaged,
 }
 
-/// Opens the projection of a journal. `currency` is the shop's; `prefix` is of the Kafka topics, and
-/// `read_back` is what comes from them.
+/// What the fold has to know of its shop.
+#[derive(Debug, Clone)]
+pub struct Home {
+    pub store: String,
+    pub currency: Currency,
+}
+
+/// Opens the projection of a journal. `prefix` is of the Kafka topics, and `read_back` is what comes from them.
 pub async fn open(
     path: &Path,
     journal: Journal,
-    currency: Currency,
+    home: Home,
     prefix: String,
     read_back: mpsc::Receiver<Vec<ReadBack>>,
 ) -> Result<(Projection, Folder, Positions), ProjectionError> {
     let uuid = journal.uuid();
     let state = journal.state();
-    let (store, mut at) = Store::open(path, &uuid, state.last).await?;
+    let (store, mut at) = upgrade::open(path, &journal, &home.store).await?;
     // Entries that were pruned before they were folded here: only if this file was lost.
     at.folded = at.folded.max(Offset(state.first.0.saturating_sub(1)));
     journal.folded(at.folded);
@@ -218,7 +234,7 @@ pub async fn open(
         requests,
         read_back,
         prefix,
-        currency,
+        currency: home.currency,
         view,
         recent,
         deltas,

@@ -12,8 +12,8 @@ use sqlx::{Connection, Row as _};
 use tracing::warn;
 
 use super::fold::{Row, Source, Totals};
-use super::kind_code;
 use super::words::Words;
+use super::{Key, kind_code};
 use crate::event::Kind;
 use crate::journal::Offset;
 use crate::rows::Rows;
@@ -24,19 +24,20 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/projection");
 
 static FIND: LazyLock<Rows> = LazyLock::new(|| {
     Rows::new(
-        "WITH wanted (kind, id) AS (VALUES",
-        2,
+        "WITH wanted (kind, id, store, device) AS (VALUES",
+        4,
         ") SELECT sale.kind, sale.id, seq, status, minor, currency, entry, name, payload, partition, offset,
-                order_id, time
-         FROM wanted CROSS JOIN sale ON sale.kind = wanted.kind AND sale.id = wanted.id",
+                order_id, time, sale.store, sale.device
+         FROM wanted CROSS JOIN sale ON sale.kind = wanted.kind AND sale.id = wanted.id
+              AND sale.store = wanted.store AND sale.device = wanted.device",
     )
 });
 static PUT_SALE: LazyLock<Rows> = LazyLock::new(|| {
     Rows::new(
         "INSERT INTO sale (kind, seq, id, order_id, status, time, minor, currency, entry, name, payload, partition,
-                           offset)
+                           offset, store, device)
          VALUES",
-        13,
+        15,
         // Not REPLACE, which would write the index over id again, too.
         "ON CONFLICT (kind, seq) DO UPDATE SET
             order_id = excluded.order_id, status = excluded.status, time = excluded.time, minor = excluded.minor, currency = excluded.currency,
@@ -67,8 +68,8 @@ const LONGEST: usize = 64 << 10;
 /// Rows that one step of a sweep looks at: more than a flush writes, or the sweep would never arrive.
 const SWEEP: u64 = 16_384;
 
-/// An order's, a payment's or a delivery's id.
-pub(super) type Key = (Kind, Arc<str>);
+/// Of the rows: 2 says whose each of them is.
+pub(super) const LAYOUT: i64 = 2;
 
 pub(super) struct Store {
     path: PathBuf,
@@ -92,6 +93,8 @@ struct Sweep {
 /// Where the fold stands.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
+    /// [`LAYOUT`], or an older one that [`super::upgrade`] is about to bring to it.
+    pub layout: i64,
     pub folded: Offset,
     pub totals: Totals,
     pub positions: HashMap<(String, i32), i64>,
@@ -130,8 +133,13 @@ impl Store {
             // No room, no right to write: the file is not to blame.
             Err(error) => return Err(error),
         }
+        Self::begin(path, journal).await
+    }
+
+    /// Throws the file away, if there is one, and begins a new one.
+    pub async fn begin(path: &Path, journal: &str) -> Result<(Self, Progress), sqlx::Error> {
         remove(path)?;
-        Self::try_open(path, journal, last)
+        Self::try_open(path, journal, Offset(0))
             .await?
             .ok_or_else(|| sqlx::Error::Protocol("a new file has no journal yet".into()))
     }
@@ -188,6 +196,17 @@ impl Store {
         }
     }
 
+    /// For statements that no other method here runs.
+    pub async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+        self.connection.get().await
+    }
+
+    /// Lets go of the file.
+    pub async fn close(mut self) -> Result<(), sqlx::Error> {
+        self.readers.close().await;
+        self.connection.close().await
+    }
+
     /// Removes the file.
     pub async fn remove(mut self) -> Result<(), sqlx::Error> {
         self.readers.close().await;
@@ -206,8 +225,12 @@ impl Store {
         let connection = self.connection.get().await?;
         let mut found = HashMap::new();
         for (range, mut query) in FIND.queries(keys.len()) {
-            for (kind, id) in &keys[range] {
-                query = query.bind(kind_code(*kind)).bind(Arc::clone(id));
+            for key in &keys[range] {
+                query = query
+                    .bind(kind_code(key.kind))
+                    .bind(Arc::clone(&key.id))
+                    .bind(Arc::clone(&key.store))
+                    .bind(Arc::clone(&key.device));
             }
             for row in query.fetch_all(&mut *connection).await? {
                 let (key, row) = read(&row);
@@ -215,6 +238,23 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// The devices of a store that have a payment of this id, as far as the file knows.
+    pub async fn devices_of(&mut self, payment_id: &str, store: &str) -> Result<Vec<Arc<str>>, sqlx::Error> {
+        let devices = self.try_devices_of(payment_id, store).await;
+        self.connection.settle(devices).await
+    }
+
+    async fn try_devices_of(&mut self, payment_id: &str, store: &str) -> Result<Vec<Arc<str>>, sqlx::Error> {
+        let devices: Vec<String> =
+            sqlx::query_scalar("SELECT device FROM sale WHERE kind = ? AND id = ? AND store = ?")
+                .bind(kind_code(Kind::Payment))
+                .bind(payment_id)
+                .bind(store)
+                .fetch_all(self.connection.get().await?)
+                .await?;
+        Ok(devices.into_iter().map(Arc::from).collect())
     }
 
     /// Writes a stroke. After an error it is to be written again: whether it was already makes no difference.
@@ -228,13 +268,13 @@ impl Store {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         // In the order of the table: its pages are then touched once.
         let mut rows: Vec<_> = flush.rows.iter().collect();
-        rows.sort_unstable_by_key(|((kind, _), row)| (*kind as u8, row.seq));
+        rows.sort_unstable_by_key(|(key, row)| (key.kind as u8, row.seq));
         for (range, mut query) in PUT_SALE.queries(rows.len()) {
-            for ((kind, id), row) in &rows[range] {
+            for (key, row) in &rows[range] {
                 query = query
-                    .bind(kind_code(*kind))
+                    .bind(kind_code(key.kind))
                     .bind(row.seq as i64)
-                    .bind(Arc::clone(id))
+                    .bind(Arc::clone(&key.id))
                     .bind(row.order_id.clone())
                     .bind(Arc::clone(&row.status))
                     .bind(row.time)
@@ -262,6 +302,7 @@ impl Store {
                         .bind(partition)
                         .bind(offset),
                 };
+                query = query.bind(Arc::clone(&key.store)).bind(Arc::clone(&key.device));
             }
             query.execute(&mut *transaction).await?;
         }
@@ -278,12 +319,15 @@ impl Store {
             }
             query.execute(&mut *transaction).await?;
         }
-        sqlx::query("INSERT OR REPLACE INTO progress (id, journal, folded, totals) VALUES (1, ?, ?, ?)")
-            .bind(flush.journal)
-            .bind(flush.folded.0 as i64)
-            .bind(serde_json::json!(flush.totals).to_string())
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "INSERT OR REPLACE INTO progress (id, journal, folded, totals, layout) VALUES (1, ?, ?, ?, ?)",
+        )
+        .bind(flush.journal)
+        .bind(flush.folded.0 as i64)
+        .bind(serde_json::json!(flush.totals).to_string())
+        .bind(LAYOUT)
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await
     }
 
@@ -369,10 +413,11 @@ async fn read_progress(
         return Err(sqlx::Error::Decode(verdict.into()));
     }
     MIGRATIONS.run(&mut *connection).await?;
-    let progress = sqlx::query("SELECT journal, folded, totals FROM progress")
+    let progress = sqlx::query("SELECT journal, folded, totals, layout FROM progress")
         .fetch_optional(&mut *connection)
         .await?;
     let mut at = Progress {
+        layout: LAYOUT,
         next_seq: 1,
         ..Progress::default()
     };
@@ -389,6 +434,7 @@ async fn read_progress(
             );
             return Ok(None);
         }
+        at.layout = row.get(3);
         at.totals = serde_json::from_str(row.get(2)).map_err(|error| sqlx::Error::Decode(error.into()))?;
         // One by one: SQLite answers each from the b-tree's edge.
         for kind in Kind::ALL {
@@ -451,7 +497,14 @@ fn read(row: &SqliteRow) -> (Key, Row) {
         amount,
         source,
     };
-    ((kind, row.get::<&str, _>(1).into()), seen)
+    let text = |column| -> Arc<str> { row.get::<&str, _>(column).into() };
+    let key = Key {
+        kind,
+        id: text(1),
+        store: text(13),
+        device: text(14),
+    };
+    (key, seen)
 }
 
 #[cfg(test)]
@@ -465,6 +518,10 @@ mod tests {
         Store::open(&path, JOURNAL, Offset(100)).await.unwrap().0
     }
 
+    fn order(seq: u64) -> Key {
+        Key::new(Kind::Order, &format!("o-{seq}"), "lyon-1", "till")
+    }
+
     fn row(seq: u64, source: Source) -> (Key, Row) {
         let row = Row {
             seq,
@@ -474,7 +531,7 @@ mod tests {
             amount: None,
             source,
         };
-        ((Kind::Order, format!("o-{seq}").into()), row)
+        (order(seq), row)
     }
 
     fn from_kafka(seq: u64) -> (Key, Row) {
@@ -575,13 +632,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_id_of_two_stores_and_of_two_tills_is_several_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = store(folder.path()).await;
+        let keys = [
+            Key::new(Kind::Order, "1", "lyon-1", "till-1"),
+            Key::new(Kind::Order, "1", "paris-1", "till-1"),
+            Key::new(Kind::Payment, "1", "paris-1", "till-1"),
+            Key::new(Kind::Payment, "1", "paris-1", "till-2"),
+        ];
+        let rows = keys
+            .iter()
+            .zip(1..)
+            .map(|(key, seq)| (key.clone(), row(seq, Source::Entry(Offset(seq))).1));
+        put(&mut store, rows).await;
+        let found = store.rows(&keys.iter().collect::<Vec<_>>()).await.unwrap();
+        for (key, seq) in keys.iter().zip(1..) {
+            assert_eq!(found[key].seq, seq, "{key:?}");
+        }
+        let elsewhere = Key::new(Kind::Payment, "1", "lyon-1", "till-1");
+        assert!(store.rows(&[&elsewhere]).await.unwrap().is_empty());
+        let mut devices = store.devices_of("1", "paris-1").await.unwrap();
+        devices.sort();
+        assert_eq!(devices, ["till-1".into(), "till-2".into()]);
+    }
+
+    #[tokio::test]
     async fn only_the_newest_from_kafka_have_their_json() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = store(folder.path()).await;
         put(&mut store, (1..=3).map(from_kafka)).await;
         store.sweep(Offset(1), SHOWN + 2).await.unwrap();
         assert_eq!(kept(&mut store).await, [(1, false), (2, true), (3, true)]);
-        let known = store.rows(&[&(Kind::Order, "o-1".into())]).await.unwrap();
+        let known = store.rows(&[&order(1)]).await.unwrap();
         assert_eq!(known.len(), 1, "it is known again all the same");
     }
 

@@ -69,8 +69,13 @@ pub struct Draft {
 
 /// The journal keeps milliseconds: a finer time would be one in the event and another in its `ce_time`.
 fn to_the_millisecond<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let time = Option::<Timestamp>::deserialize(deserializer)?;
-    Ok(time.map(sale::to_the_millisecond))
+    use serde::de::Error;
+    match Option::<Timestamp>::deserialize(deserializer)?.map(sale::to_the_millisecond) {
+        Some(time) if !sale::is_rfc3339(time) => {
+            Err(D::Error::custom("expected a year from 0000 to 9999, in UTC"))
+        }
+        time => Ok(time),
+    }
 }
 
 /// Reads JSON into `T`; an error carries the path of the field that it is about.

@@ -6,6 +6,7 @@
 
 pub mod draft;
 pub mod money;
+pub mod repair;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -33,6 +34,14 @@ pub fn now() -> Timestamp {
 pub fn to_the_millisecond(time: Timestamp) -> Timestamp {
     // Within the range of a Timestamp, because it was one a moment ago.
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
+}
+
+/// 0000-01-01T00:00:00Z, Unix ms. The end is that of a [`Timestamp`], at the end of 9999.
+const FIRST_TIME: i64 = -62_167_219_200_000;
+
+/// Whether RFC 3339 can write it, which has years from 0000 to 9999.
+pub fn is_rfc3339(time: Timestamp) -> bool {
+    time.as_millisecond() >= FIRST_TIME
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]

@@ -141,12 +141,13 @@ impl fmt::Display for Money {
 }
 
 fn write_decimal(minor: i64, decimals: u32, out: &mut impl fmt::Write) -> fmt::Result {
-    let unit = 10i64.pow(decimals);
+    let unit = 10u64.pow(decimals);
     if decimals == 0 {
         write!(out, "{minor}")
     } else {
+        let (sign, minor) = (if minor < 0 { "-" } else { "" }, minor.unsigned_abs());
         let width = decimals as usize;
-        write!(out, "{}.{:0width$}", minor / unit, minor % unit)
+        write!(out, "{sign}{}.{:0width$}", minor / unit, minor % unit)
     }
 }
 
@@ -240,13 +241,55 @@ mod tests {
         }
     }
 
+    #[test]
+    fn sums_are_written_exactly_at_the_edges_and_below_zero() {
+        let written = |minor, code: &str| {
+            let sum = Money::sum(minor, code.parse().unwrap());
+            serde_json::to_string(&sum).unwrap()
+        };
+        assert_eq!(written(-5, "EUR"), "-0.05");
+        assert_eq!(written(-150, "EUR"), "-1.50");
+        assert_eq!(written(-150, "JPY"), "-150");
+        assert_eq!(written(1_035, "KWD"), "1.035");
+        assert_eq!(written(40_001, "CLF"), "4.0001");
+        assert_eq!(written(i64::MAX, "CLF"), "922337203685477.5807");
+        assert_eq!(written(i64::MIN, "CLF"), "-922337203685477.5808");
+        assert_eq!(written(i64::MIN, "JPY"), "-9223372036854775808");
+    }
+
+    #[test]
+    fn every_currency_has_a_largest_amount_and_none_more_precise_than_its_own() {
+        for currency in Currency::all() {
+            let decimals = currency.decimals();
+            assert!(decimals <= 4, "{currency}");
+            let largest = Money::from_minor(Money::MAX_MINOR as u64, currency).unwrap();
+            let written: Decimal = largest.to_string().parse().unwrap();
+            assert_eq!(Money::from_decimal(written, currency), Ok(largest));
+            let finer = Decimal::new(1, decimals + 1);
+            assert!(
+                matches!(
+                    Money::from_decimal(finer, currency),
+                    Err(MoneyError::TooPrecise { .. })
+                ),
+                "{currency}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
-        fn minor_units_survive_json(minor in 0..=Money::MAX_MINOR) {
-            let money = Money::from_minor(minor as u64, Currency::EUR).unwrap();
+        fn minor_units_survive_json(
+            minor in 0..=Money::MAX_MINOR,
+            code in prop::sample::select(vec!["JPY", "EUR", "KWD", "CLF", "UYW"]),
+        ) {
+            let currency: Currency = code.parse().unwrap();
+            let money = Money::from_minor(minor as u64, currency).unwrap();
             let json = serde_json::to_string(&money).unwrap();
             let amount: Amount = serde_json::from_str(&json).unwrap();
-            prop_assert_eq!(Money::from_decimal(amount.0, Currency::EUR).unwrap(), money);
+            prop_assert_eq!(Money::from_decimal(amount.0, currency).unwrap(), money);
+            // As a page reads it.
+            let float: f64 = json.parse().unwrap();
+            prop_assert_eq!((float * 10f64.powi(currency.decimals() as i32)).round() as i64, minor);
         }
     }
 }

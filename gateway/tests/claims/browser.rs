@@ -137,7 +137,7 @@ async fn ask(
 }
 
 /// Looks at the pages at `url`.
-fn playwright(project: &str, url: &str, scratch: &Scratch) -> Result<Command> {
+pub fn playwright(project: &str, url: &str, scratch: &Scratch) -> Result<Command> {
     ensure!(
         Path::new(WEB).join("node_modules").exists(),
         "web/node_modules is not there: `make test` installs it"

@@ -5,7 +5,7 @@ import { en } from './i18n/en';
 
 const up = { state: 'up', since: '' } as const;
 const status = (more: object = {}) => ({ mqtt: up, kafka: up, bridge: up, dead_letters: 0, journal: { refusing: false, pending: 2, lost: 0 }, ...more }) as GatewayStatus;
-const till = (missing: [number, number][]) => ({ device: 'till-3', missing, epochs: [{ lost: [] }] }) as unknown as Device;
+const till = (missing: [number, number][], reused = 0) => ({ device: 'till-3', missing, reused, epochs: [{ lost: [] }] }) as unknown as Device;
 
 describe('is anything wrong?', () => {
   it('no, while all is up and nothing is missing', () => {
@@ -14,10 +14,15 @@ describe('is anything wrong?', () => {
   });
 
   it('yes: confirmed sales that the storage has lost are named, and are not a gap that may still close', () => {
-    const damaged = { device: 'till-1', missing: [[14, 30], [33, 33]], epochs: [{ lost: [[14, 30], [33, 33]] }] } as unknown as Device;
+    const damaged = { device: 'till-1', missing: [[14, 30], [33, 33]], epochs: [{ lost: [[14, 30], [33, 33]] }], reused: 0 } as unknown as Device;
     const found = worries(status({ journal: { refusing: false, pending: 0, lost: 18 } }), [damaged, till([])], [], 0, en);
     expect(found).toEqual([{ tone: 'bad', text: en.health.lost(18, 'till-1 14–30, 33') }]);
     expect(found[0]?.text).toContain('18 confirmed sales');
+  });
+
+  it('yes: a till that uses its numbers twice is named', () => {
+    const [found] = worries(status(), [till([], 2)], [], 0, en);
+    expect(found).toEqual({ tone: 'wait', text: en.health.reused('till-3') });
   });
 
   it('yes: what is lost comes before what is late', () => {

@@ -10,11 +10,13 @@ const first = (names: string[], between = ', '): string => names.slice(0, 3).joi
 /** `deadLetters`: those that were not taken in since; the gateway's count is of all that it keeps. */
 export function worries(status: GatewayStatus, devices: readonly Device[], settings: readonly SettingsProblem[], deadLetters: number, m: Messages): Worry[] {
   const lost = devices.map(({ device, epochs }) => ({ device, ranges: epochs.flatMap((epoch) => epoch.lost) })).filter(({ ranges }) => ranges.length > 0);
+  const reusing = devices.filter((device) => device.reused > 0).map(({ device }) => device);
   const gaps = devices.filter((device) => device.missing.length > device.epochs.flatMap((epoch) => epoch.lost).length).map(({ device }) => device);
   const found: (Worry | false)[] = [
     status.journal.refusing && { tone: 'bad', text: m.bar.refusing },
     status.journal.lost > 0 && { tone: 'bad', text: m.health.lost(status.journal.lost, first(lost.map(({ device, ranges }) => `${device} ${first(ranges.map(range))}`), '; ')) },
     gaps.length > 0 && { tone: 'bad', text: m.health.missing(first(gaps)) },
+    reusing.length > 0 && { tone: 'wait', text: m.health.reused(first(reusing)) },
     settings.length > 0 && { tone: 'bad', text: m.gateway.settings },
     status.mqtt.state === 'down' && { tone: 'wait', text: m.bar.mqtt },
     status.kafka.state === 'down' && { tone: 'wait', text: m.bar.offline(status.journal.pending) },

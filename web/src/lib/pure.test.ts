@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { amountOf } from './amount';
+import { isolated } from './bidi';
 import { asHex, asText, fromBase64 } from './bytes';
 import { en } from './i18n/en';
 import { formatsOf } from './i18n/format';
@@ -39,7 +40,21 @@ describe('formats', () => {
     const { symbol, decimals, typed } = formatsOf('fr-FR');
     expect([symbol('EUR'), decimals('EUR'), typed(1204.5, 'EUR')]).toEqual(['€', 2, '1204,50']);
     expect([decimals('JPY'), typed(1204, 'JPY')]).toEqual([0, '1204']);
+    expect([decimals('KWD'), typed(0.345, 'KWD'), decimals('CLF'), typed(0.0001, 'CLF')]).toEqual([3, '0,345', 4, '0,0001']);
     expect([symbol('??'), decimals('??')]).toEqual(['??', 2]);
+  });
+
+  it('show every minor unit, also of currencies of which browsers know other decimals', () => {
+    const money = (amount: number, currency: string) => plain(formatsOf('en-GB').money(amount, currency));
+    expect(['JPY', 'EUR', 'KWD', 'CLF', 'UYW'].map((currency) => money(1, currency).replace(/[^\d.]/g, ''))).toEqual(['1', '1.00', '1.000', '1.0000', '1.0000']);
+    expect(money(1.035, 'KWD')).toBe('KWD 1.035');
+    expect(money(1.25, 'IQD')).toBe('IQD 1.250');
+    expect(money(1.25, 'RSD')).toBe('RSD 1.25');
+  });
+
+  it('show nothing as nothing', () => {
+    const { money } = formatsOf('en-GB');
+    expect([money(-0), money(Number.NaN), money(-1.5)]).toEqual(['€0.00', '–', '-€1.50']);
   });
 
   it('say how long in two units', () => {
@@ -75,6 +90,14 @@ describe('the two languages', () => {
 
   it('have the same texts', () => {
     expect(keys(fr)).toEqual(keys(en));
+  });
+});
+
+describe('a name from outside', () => {
+  it('cannot turn around what stands beside it', () => {
+    expect(isolated('דנה')).toBe('\u2068דנה\u2069');
+    expect(isolated('a\u202eb\u2069c')).toBe('\u2068abc\u2069');
+    expect([isolated(''), isolated('Zoé & fils, 東京')]).toEqual(['', 'Zoé & fils, 東京']);
   });
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Device } from './api/types';
 import { mostUrgent } from './terminals';
 
-const till = (n: number, more: Partial<Device> = {}): Device => ({ store: 's', device: `till-${n}`, online: true, epochs: [], received: 9, stored: 9, in_kafka: 9, missing: [], ...more });
+const till = (n: number, more: Partial<Device> = {}): Device => ({ store: 's', device: `till-${n}`, online: true, epochs: [], received: 9, stored: 9, in_kafka: 9, missing: [], reused: 0, ...more });
 const names = (all: Device[]) => all.map((d) => d.device);
 
 describe('many terminals', () => {

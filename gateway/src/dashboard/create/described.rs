@@ -24,9 +24,9 @@ pub struct NewOrder {
     product: Option<String>,
     #[schema(max_items = 2000)]
     lines: Option<Vec<NewLine>>,
-    /// With the decimals of the currency: none for JPY, two for EUR. What the lines come to, if it is not said; that must
+    /// With at most the decimals of the currency: none for JPY, two for EUR, three for KWD, four for CLF. What the lines come to, if it is not said; that must
     /// not be more than an amount may be.
-    #[schema(minimum = 0, maximum = 10_000_000_000_i64, multiple_of = 0.01)]
+    #[schema(minimum = 0, maximum = 10_000_000_000_i64)]
     amount: Option<f64>,
     #[schema(schema_with = currency)]
     currency: Option<String>,
@@ -46,7 +46,8 @@ pub struct NewLine {
     /// 1 if it is not said.
     #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
     quantity: Option<u32>,
-    #[schema(minimum = 0, maximum = 10_000_000_000_i64, multiple_of = 0.01)]
+    /// With at most the decimals of the currency.
+    #[schema(minimum = 0, maximum = 10_000_000_000_i64)]
     unit_price: f64,
 }
 
@@ -58,8 +59,8 @@ pub struct NewPayment {
     payment_id: Option<String>,
     #[schema(min_length = 1, max_length = 128, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     order_id: Option<String>,
-    /// With the decimals of the currency: none for JPY, two for EUR.
-    #[schema(minimum = 0, maximum = 10_000_000_000_i64, multiple_of = 0.01)]
+    /// With at most the decimals of the currency: none for JPY, two for EUR, three for KWD, four for CLF.
+    #[schema(minimum = 0, maximum = 10_000_000_000_i64)]
     amount: Option<f64>,
     #[schema(schema_with = currency)]
     currency: Option<String>,

@@ -21,7 +21,7 @@ use crate::ingest::presence::Presence;
 use crate::journal::{EntryKind, Journal, Numbering, Payload, Submission, Writer};
 use crate::link::{Link, LinkState};
 use crate::metrics::Metrics;
-use crate::projection::{self, Folder};
+use crate::projection::{self, Folder, Home};
 use crate::sale::Currency;
 
 const STORE: &str = "paris-1";
@@ -103,7 +103,10 @@ impl Rig {
         let (projection, fold, positions) = projection::open(
             &folder.path().join("projection.db"),
             journal.clone(),
-            currency,
+            Home {
+                store: STORE.to_owned(),
+                currency,
+            },
             String::new(),
             read_back,
         )

@@ -59,7 +59,7 @@ export const api = {
   createDelivery: () => post<Delivery>('/api/deliveries', {}),
   orders: (cursor: string | null, limit = 50) =>
     get<Page<Order>>(`/api/orders?limit=${limit}${cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`}`),
-  orderLife: (id: string) => get<OrderLife>(`/api/orders/${encodeURIComponent(id)}`),
+  orderLife: (id: string, store: string) => get<OrderLife>(`/api/orders/${encodeURIComponent(id)}?store=${encodeURIComponent(store)}`),
   gateway: () => get<Gateway>('/api/gateway'),
   deadLetters: (before: number | null, limit = 20) =>
     get<DeadLetter[]>(`/api/dead-letters?limit=${limit}${before === null ? '' : `&before=${before}`}`),

@@ -126,11 +126,13 @@ export type OrderLife = {
  */
 order: Order | null, payments: Array<Payment>, deliveries: Array<Delivery>, };
 
+export type Quarters = { orders: [number, number, number, number], success_payments: [number, number, number, number], failed_payments: [number, number, number, number], deliveries: [number, number, number, number], revenue: [number, number, number, number], };
+
 export type Hour = { 
 /**
  * Its beginning.
  */
-hour: string, orders: number, success_payments: number, failed_payments: number, deliveries: number, revenue: number, };
+hour: string, orders: number, success_payments: number, failed_payments: number, deliveries: number, revenue: number, quarters: Quarters, };
 
 export type Stats = { total_orders: number, total_payments: number, success_payments: number, failed_payments: number, total_deliveries: number, 
 /**
@@ -142,7 +144,8 @@ total_revenue: number, currency: string,
  */
 payment_success_rate: number, 
 /**
- * By the hour in which it happened, oldest first, the last three days; hours without anything are left out.
+ * By the hour of UTC in which it happened, oldest first, of at least the last three days; hours without anything are
+ * left out.
  */
 orders_per_hour: Array<Hour>, };
 
@@ -225,7 +228,11 @@ online: boolean | null, epochs: Array<Epoch>, received: number, stored: number, 
 /**
  * Inclusive ranges of numbers that never came, of the latest epochs.
  */
-missing: Array<[number, number]>, };
+missing: Array<[number, number]>, 
+/**
+ * Events that came under a number that the till had used for another sale. They are kept, numbered by the gateway.
+ */
+reused: number, };
 
 export type BacklogPoint = { at: string, pending: number, };
 
@@ -353,3 +360,6 @@ export const PROBLEMS: Record<ProblemType, { title: string, status: number, stor
   "urn:comptoir:problem:not-ready": {"retry_after":null,"status":503,"stored":"no","title":"Not ready"},
   "urn:comptoir:problem:internal-error": {"retry_after":null,"status":500,"stored":"unknown","title":"Internal error"},
 };
+
+/** Decimals of the currencies that have other than two. */
+export const DECIMALS: Readonly<Record<string, number>> = { BHD: 3, BIF: 0, CLF: 4, CLP: 0, DJF: 0, GNF: 0, IQD: 3, ISK: 0, JOD: 3, JPY: 0, KMF: 0, KRW: 0, KWD: 3, LYD: 3, OMR: 3, PYG: 0, RWF: 0, TND: 3, UGX: 0, UYI: 0, UYW: 4, VND: 0, VUV: 0, XAF: 0, XAG: 0, XAU: 0, XBA: 0, XBB: 0, XBC: 0, XBD: 0, XDR: 0, XOF: 0, XPD: 0, XPF: 0, XPT: 0, XSU: 0, XTS: 0, XUA: 0, XXX: 0 };

@@ -116,6 +116,7 @@ export const en = {
     count: (count: number) => n(count, { one: '# thing to look at', other: '# things to look at' }),
     missing: (tills: string) => `Numbers are missing: ${tills}`,
     lost: (count: number, which: string) => `${n(count, { one: '# confirmed sale is', other: '# confirmed sales are' })} no longer in the gateway’s storage, which was damaged: ${which}`,
+    reused: (tills: string) => `Sale numbers are used twice: ${tills}. No sale is lost, but the till must be set up again.`,
     dead: (count: number) => n(count, { one: '# dead letter could not be decoded', other: '# dead letters could not be decoded' }),
   },
   failure: {

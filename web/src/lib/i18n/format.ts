@@ -1,4 +1,5 @@
 /** Amounts, dates and numbers in the reader's language and time zone. */
+import { DECIMALS } from '../api/types';
 import { once } from './once';
 
 /** Intl throws at a currency that is none. */
@@ -29,9 +30,15 @@ export function formatsOf(locale: string, today = () => new Date()) {
   const money = new Map<string, Intl.NumberFormat>();
   const unit = new Map<string, Intl.NumberFormat>();
 
+  /** ISO 4217's, as the gateway counts: browsers know other ones of some currencies, and would show rounded amounts. */
+  const decimalsOf = (currency: string) => DECIMALS[currency] ?? 2;
   const moneyOf = (currency: string) => {
     let format = money.get(currency);
-    if (!format) money.set(currency, (format = new Intl.NumberFormat(locale, { style: 'currency', currency })));
+    if (!format) {
+      const digits = decimalsOf(currency);
+      format = new Intl.NumberFormat(locale, { style: 'currency', currency, minimumFractionDigits: digits, maximumFractionDigits: digits });
+      money.set(currency, format);
+    }
     return format;
   };
   const inUnit = (value: number, name: string, display: 'narrow' | 'short' = 'short') => {
@@ -53,18 +60,21 @@ export function formatsOf(locale: string, today = () => new Date()) {
     signed: (n: number) => signed().format(n),
     /** A foreign event may carry no currency, or one that Intl refuses: the shop's own is the best guess. */
     money: (amount: number, currency = 'EUR') => {
+      if (!Number.isFinite(amount)) return '–';
+      // Nothing is owed less than nothing: -0 is 0.
+      const plain = amount === 0 ? 0 : amount;
       try {
-        return moneyOf(currency).format(amount);
+        return moneyOf(currency).format(plain);
       } catch {
-        return `${number().format(amount)} ${currency}`;
+        return `${number().format(plain)} ${currency}`;
       }
     },
     signedMoney: (amount: number, currency = 'EUR') => (amount > 0 ? '+' : '') + moneyOf(currency).format(amount),
     symbol: (currency: string) => attempt(() => moneyOf(currency).formatToParts(0).find((part) => part.type === 'currency')?.value) ?? currency,
-    decimals: (currency: string) => attempt(() => moneyOf(currency).resolvedOptions().maximumFractionDigits) ?? 2,
+    decimals: decimalsOf,
     /** As people type an amount: no symbol, no groups. */
     typed: (amount: number, currency: string) => {
-      const digits = attempt(() => moneyOf(currency).resolvedOptions().maximumFractionDigits) ?? 2;
+      const digits = decimalsOf(currency);
       return new Intl.NumberFormat(locale, { useGrouping: false, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount);
     },
     clock: (at: Date) => clock().format(at),

@@ -119,6 +119,7 @@ export const fr: Messages = {
     count: (count) => n(count, { one: '# point à regarder', many: '# de points à regarder', other: '# points à regarder' }),
     missing: (tills) => `Des numéros manquent : ${tills}`,
     lost: (count, which) => `${n(count, { one: '# vente confirmée n’est', many: '# de ventes confirmées ne sont', other: '# ventes confirmées ne sont' })} plus dans la mémoire de la passerelle, qui a été endommagée\u00a0: ${which}`,
+    reused: (tills) => `Des numéros de vente servent deux fois\u00a0: ${tills}. Aucune vente n’est perdue, mais la caisse est à reconfigurer.`,
     dead: (count) => n(count, { one: '# lettre morte n’a pas pu être décodée', many: '# de lettres mortes n’ont pas pu être décodées', other: '# lettres mortes n’ont pas pu être décodées' }),
   },
   failure: {

@@ -14,7 +14,7 @@ type Held<T> = {
   busy?: () => boolean;
 };
 
-const keyOf = (entry: Activity) => `${entry.kind} ${entry.id}`;
+const keyOf = (entry: Activity) => entry.key;
 
 export function held<T>({ all, into, from, busy = () => false }: Held<T>) {
   let kept = $state.raw<readonly Activity[] | null>(null);

@@ -39,6 +39,15 @@ describe('an item is one row', () => {
     expect(ids(after({ orders: [order(1), order(2)] }, { orders: [order(1), order(2)] }))).toEqual(['o-2', 'o-1']);
   });
 
+  it('shops and tills number independently: one id of two stores or two tills is several rows', () => {
+    const lyon = { ...order(2), order_id: 'o-1', store: 'lyon-1' };
+    expect(after({ orders: [order(1), lyon] }).orders.map((o) => o.store)).toEqual(['lyon-1', 'paris-1']);
+    const second = { ...payment(2), payment_id: 'p-1', device: 'till-2', amount: 90 };
+    const shown = after({ payments: [payment(1), second] }, { payments: [{ ...payment(3), payment_id: 'p-1', row: 1, status: 'FAILED' }] });
+    expect(shown.payments.map((p) => [p.device, p.status, p.amount])).toEqual([['till-2', 'SUCCESS', 90], ['till-1', 'FAILED', 8.9]]);
+    expect(shown.activity).toHaveLength(2);
+  });
+
   it('an order and a payment with the same id are two', () => {
     const same = { ...payment(2), payment_id: 'o-1' };
     expect(after({ orders: [order(1)], payments: [same] }).activity).toHaveLength(2);
@@ -150,7 +159,7 @@ describe('totals', () => {
 describe('what is new', () => {
   it('is marked for one change, and not when it is many', () => {
     const one = reduce(nothing, { type: 'item', entry: asActivity.order(order(1)) });
-    expect([...one.fresh]).toEqual(['o-1']);
+    expect([...one.fresh]).toEqual(['order paris-1/o-1']);
     const many = after({ orders: Array.from({ length: 30 }, (_, i) => order(i)) });
     expect(many.fresh.size).toBe(0);
   });

@@ -2,7 +2,7 @@
  * What the pages show, as a pure fold of what the gateway says.
  *
  * Rules that everything else relies on:
- * - an item is known by its id: a later one replaces the one shown, it is never a second row;
+ * - an item is known by its key (`keyOf`): a later one replaces the one shown, it is never a second row;
  * - an item's place is its `row`, the order in which all were first seen: so a later state of an old one moves nothing,
  *   and a page that was away shows what one that stayed shows;
  * - lists are newest first and hold at most `SHOWN` items;
@@ -18,10 +18,11 @@ export const SHOWN = 50;
 const ANIMATED = 4;
 const FLOOD = 20;
 
+/** `key` tells it from all others of every kind. */
 export type Activity =
-  | { kind: 'order'; id: string; item: Order }
-  | { kind: 'payment'; id: string; item: Payment }
-  | { kind: 'delivery'; id: string; item: Delivery };
+  | { kind: 'order'; id: string; key: string; item: Order }
+  | { kind: 'payment'; id: string; key: string; item: Payment }
+  | { kind: 'delivery'; id: string; key: string; item: Delivery };
 
 export type Shown = {
   ready: boolean;
@@ -31,7 +32,7 @@ export type Shown = {
   activity: readonly Activity[];
   stats: Stats | null;
   gateway: GatewayStatus | null;
-  /** Ids that came with the last change: their rows appear with an animation. */
+  /** Keys that came with the last change: their rows appear with an animation. */
   fresh: ReadonlySet<string>;
   /** So much is new at once that rows are better refilled than moved: making fifty rows ten times a second costs frames. */
   flood: boolean;
@@ -49,10 +50,17 @@ export const nothing: Shown = {
   ready: false, orders: [], payments: [], deliveries: [], activity: [], stats: null, gateway: null, fresh: new Set(), flood: false,
 };
 
+/** Shops and tills number their receipts independently: orders and deliveries are one within a store, payments within a store and device. */
+export const keyOf = {
+  order: (item: Order) => `order ${item.store}/${item.order_id}`,
+  payment: (item: Payment) => `payment ${item.store}/${item.device}/${item.payment_id}`,
+  delivery: (item: Delivery) => `delivery ${item.store}/${item.delivery_id}`,
+};
+
 export const asActivity = {
-  order: (item: Order): Activity => ({ kind: 'order', id: item.order_id, item }),
-  payment: (item: Payment): Activity => ({ kind: 'payment', id: item.payment_id, item }),
-  delivery: (item: Delivery): Activity => ({ kind: 'delivery', id: item.delivery_id, item }),
+  order: (item: Order): Activity => ({ kind: 'order', id: item.order_id, key: keyOf.order(item), item }),
+  payment: (item: Payment): Activity => ({ kind: 'payment', id: item.payment_id, key: keyOf.payment(item), item }),
+  delivery: (item: Delivery): Activity => ({ kind: 'delivery', id: item.delivery_id, key: keyOf.delivery(item), item }),
 };
 
 export function reduce(shown: Shown, change: Change): Shown {
@@ -77,13 +85,12 @@ export function reduce(shown: Shown, change: Change): Shown {
  * like everything else. The same list if nothing changes.
  */
 export function follow(kept: readonly Activity[], change: Change): readonly Activity[] {
-  const told = new Map(entriesOf(change).map((entry) => [`${entry.kind} ${entry.id}`, entry.item]));
-  const keyOf = (entry: Activity) => `${entry.kind} ${entry.id}`;
+  const told = new Map(entriesOf(change).map((entry) => [entry.key, entry.item]));
   const batch = change.type === 'batch' ? change.batch : null;
   const confirmed = batch?.confirmed ?? (change.type === 'confirmed' ? [change.confirmed] : []);
   const gateway = batch?.gateway ?? (change.type === 'gateway' ? change.gateway : null);
   const items = kept.map((entry): Whereabouts => entry.item);
-  const known = kept.some((entry) => told.has(keyOf(entry))) ? kept.map((entry): Whereabouts => keepMark<Whereabouts>(entry.item, told.get(keyOf(entry)) ?? entry.item)) : items;
+  const known = kept.some((entry) => told.has(entry.key)) ? kept.map((entry): Whereabouts => keepMark<Whereabouts>(entry.item, told.get(entry.key) ?? entry.item)) : items;
   return withEach(kept, items, inKafkaUpTo(gateway?.journal.watermark, markEach(known, confirmed)));
 }
 
@@ -144,16 +151,16 @@ const rowOf = (item: Whereabouts): number => item.row ?? Number.MAX_SAFE_INTEGER
 function withItems(shown: Shown, entries: readonly Activity[]): Shown {
   if (entries.length === 0) return shown;
   const of = <T>(kind: Kind) => entries.filter((e) => e.kind === kind).map((e) => e.item as T);
-  const activity = merge(shown.activity, entries, (e) => `${e.kind} ${e.id}`, (e) => rowOf(e.item), (old, now) => ({ ...now, item: keepMark(old.item, now.item) }) as Activity);
-  const known = new Set(shown.activity.map((e) => e.id));
-  const arrived = activity.filter((e) => !known.has(e.id));
+  const activity = merge(shown.activity, entries, (e) => e.key, (e) => rowOf(e.item), (old, now) => ({ ...now, item: keepMark(old.item, now.item) }) as Activity);
+  const known = new Set(shown.activity.map((e) => e.key));
+  const arrived = activity.filter((e) => !known.has(e.key));
   return {
     ...shown,
-    orders: merge(shown.orders, of<Order>('order'), (o) => o.order_id, rowOf, keepMark),
-    payments: merge(shown.payments, of<Payment>('payment'), (p) => p.payment_id, rowOf, keepMark),
-    deliveries: merge(shown.deliveries, of<Delivery>('delivery'), (d) => d.delivery_id, rowOf, keepMark),
+    orders: merge(shown.orders, of<Order>('order'), keyOf.order, rowOf, keepMark),
+    payments: merge(shown.payments, of<Payment>('payment'), keyOf.payment, rowOf, keepMark),
+    deliveries: merge(shown.deliveries, of<Delivery>('delivery'), keyOf.delivery, rowOf, keepMark),
     activity,
-    fresh: new Set(arrived.length <= ANIMATED ? arrived.map((e) => e.id) : []),
+    fresh: new Set(arrived.length <= ANIMATED ? arrived.map((e) => e.key) : []),
     flood: arrived.length >= FLOOD,
   };
 }
