@@ -138,6 +138,13 @@ pub(crate) fn is_disk_error(error: &sqlx::Error) -> bool {
     result_code(error) == Some(DISK_ERROR)
 }
 
+/// Whether a write failed, and with it for certain the transaction: the frame that ends it in the WAL is the last one.
+pub(crate) fn is_failed_write(error: &sqlx::Error) -> bool {
+    /// SQLITE_IOERR_WRITE
+    const WRITE: i32 = 778;
+    is_full(error) || extended_code(error) == Some(WRITE)
+}
+
 /// Whether there was no room.
 pub(crate) fn is_full(error: &sqlx::Error) -> bool {
     result_code(error) == Some(13)
@@ -148,8 +155,11 @@ const DISK_ERROR: i32 = 10;
 
 /// SQLite's primary result code: <https://www.sqlite.org/rescode.html>.
 fn result_code(error: &sqlx::Error) -> Option<i32> {
-    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+    Some(extended_code(error)? & 0xff)
+}
+
+fn extended_code(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::stored::used_bytes;
 use super::stream::Stream;
 use super::{Payload, Relayed};
 use crate::rows::Rows;
+use crate::sqlite::is_failed_write;
 
 static INSERT: LazyLock<Rows> = LazyLock::new(|| {
     let columns = "(offset, kind, device, epoch, seq, time, key, payload, reason)";
@@ -21,7 +22,7 @@ static REMEMBER: LazyLock<Rows> =
 
 /// A transaction that failed.
 pub(super) struct Failed {
-    /// COMMIT itself failed: all of it may be in the WAL, and be there after the next recovery.
+    /// COMMIT failed at its end: all of it may be in the WAL, and be there after the next recovery.
     pub in_doubt: bool,
     pub error: sqlx::Error,
 }
@@ -41,15 +42,16 @@ pub(super) async fn write(
     group: &Group,
     report: Option<&Relayed>,
 ) -> Result<u64, Failed> {
-    let failed = |in_doubt| move |error| Failed { in_doubt, error };
-    let mut transaction = connection
-        .begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(failed(false))?;
-    let bytes = fill(&mut transaction, group, report)
-        .await
-        .map_err(failed(false))?;
-    transaction.commit().await.map_err(failed(true))?;
+    let failed = |error| Failed {
+        in_doubt: false,
+        error,
+    };
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let bytes = fill(&mut transaction, group, report).await.map_err(failed)?;
+    transaction.commit().await.map_err(|error| Failed {
+        in_doubt: !is_failed_write(&error),
+        error,
+    })?;
     Ok(bytes)
 }
 

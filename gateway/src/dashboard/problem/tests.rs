@@ -1,6 +1,5 @@
 //! The API answers each problem as its type says, and says so in its description.
 
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +10,6 @@ use axum::http::{HeaderMap, Request, header};
 use axum::{Router, middleware};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use sqlx::error::{DatabaseError, ErrorKind};
 use tower::ServiceExt as _;
 
 use super::rig::Rig;

@@ -121,7 +121,7 @@ async fn send(url: &str, wal: &Path) -> Result<Vec<Ack>> {
     let mut terminals = MqttProbe::connect(url).await?;
     let mut random = StdRng::seed_from_u64(SEED);
     let mut sent = [0; DEVICES.len()];
-    let first = checkpoints(wal)?;
+    let mut first = checkpoints(wal)?;
     let end = tokio::time::Instant::now() + DEADLINE;
     let mut after = 0;
     while after < ROUNDS_AFTER {
@@ -129,7 +129,9 @@ async fn send(url: &str, wal: &Path) -> Result<Vec<Ack>> {
             tokio::time::Instant::now() < end,
             "no checkpoint within {DEADLINE:?}"
         );
-        after += u32::from(checkpoints(wal)? > first);
+        let begun = checkpoints(wal)?;
+        first = first.or(begun);
+        after += u32::from(begun > first);
         let mut messages = Vec::new();
         for (device, sent) in DEVICES.iter().zip(&mut sent) {
             for _ in 0..random.random_range(0..=3) {
@@ -184,9 +186,14 @@ fn ack(message: &Received) -> Option<Ack> {
     })
 }
 
-/// The "checkpoint sequence number" of the WAL's header: it counts how often the WAL was begun anew.
-fn checkpoints(wal: &Path) -> Result<u32> {
+/// The "checkpoint sequence number" of the WAL's header: it counts how often the WAL was begun anew. `None` while the WAL is
+/// empty, as a start leaves it.
+fn checkpoints(wal: &Path) -> Result<Option<u32>> {
+    let file = File::open(wal)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(None);
+    }
     let mut number = [0; 4];
-    File::open(wal)?.read_exact_at(&mut number, 12)?;
-    Ok(u32::from_be_bytes(number))
+    file.read_exact_at(&mut number, 12)?;
+    Ok(Some(u32::from_be_bytes(number)))
 }
