@@ -37,6 +37,7 @@ fn from_till(device: &str, seq: u32, oldest: u32) -> Result<Submission> {
         seq,
         oldest,
         discipline: Discipline::AnyOrder,
+        digest: None,
     };
     submission(device, numbering)
 }
