@@ -188,6 +188,9 @@ pub struct Output {
 }
 
 /// Connects and subscribes; the session is kept from before, if the broker still has it.
+///
+/// # Errors
+/// The broker is not reached, refuses, or lacks something without which the gateway cannot work.
 pub async fn open(request: Request<'_>) -> Result<Opened, ConnectionError> {
     timeout(CONNECT_TIMEOUT, connect(request, false))
         .await
