@@ -1,6 +1,8 @@
 //! The configuration: defaults, then the file, then the environment (`COMPTOIR_SECTION__KEY`), the later
 //! over the earlier. Checked once, at the start; a key that is not known is refused.
 
+#[cfg(test)]
+mod environment_tests;
 mod keys;
 mod last_good;
 mod problem;
@@ -24,7 +26,9 @@ pub use last_good::keep_as_last_good;
 pub use problem::{ConfigError, read_report};
 use sources::settings;
 pub use values::{MqttUrl, Secret};
-use values::{brokers, currency, is_host, maybe_path, maybe_socket_address, path, properties, socket_address};
+use values::{
+    brokers, currency, is_host, maybe_path, maybe_socket_address, path, properties, socket_address,
+};
 
 /// Where the packaged gateway has its file. Used when it is there and no other is named.
 pub const DEFAULT_FILE: &str = "/etc/comptoir/gateway.toml";
@@ -94,8 +98,7 @@ pub struct Http {
     pub port_file: Option<PathBuf>,
     /// The pages are found under this name with `.local` behind it (mDNS); empty: not announced.
     pub mdns: String,
-    /// Names under which browsers may use the pages, beside addresses, `.local` and the like: those that a reverse proxy
-    /// without TLS passes on.
+    /// Host names under which browsers may use the pages, besides addresses, `.local` and the like: a reverse proxy's.
     pub hosts: Vec<String>,
     /// PEM files: with both, the port speaks TLS.
     #[serde(deserialize_with = "maybe_path")]
@@ -191,10 +194,14 @@ impl Config {
     /// Reads the named file, or [`DEFAULT_FILE`] if it is there, and the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         if let Some(file) = file.filter(|file| !file.is_file()) {
+            let message = match file.exists() {
+                true => "is not a file",
+                false => "no such file",
+            };
             return Err(ConfigError {
                 place: Some(file.display().to_string()),
                 key: None,
-                message: "no such file".to_owned(),
+                message: message.to_owned(),
             });
         }
         Self::from_figment(settings(file))
@@ -340,7 +347,9 @@ const FOREIGN_LEVELS: [(&str, &str); 9] = [
 fn log_filter(filter: &str) -> Result<(), ConfigError> {
     let wrong = |why: &str| Err(ConfigError::not("log.filter", filter, why));
     if EnvFilter::try_new(filter).is_err() {
-        return wrong("is not a log filter; write LEVEL or LEVEL,TARGET=LEVEL with off, error, warn, info, debug, trace");
+        return wrong(
+            "is not a log filter; write LEVEL or LEVEL,TARGET=LEVEL with off, error, warn, info, debug, trace",
+        );
     }
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let directives = filter.split(',').map(|directive| directive.trim().to_lowercase());

@@ -111,7 +111,10 @@ fn loss_in_step_with_the_resends_does_not_stop_a_till() {
                 let mut now = 0;
                 // Each timeout is followed by an acked event, or by one more event seen.
                 for round in 0.. {
-                    assert!(round < 10 * total + 100, "{tills} tills, 1 of {period}, {total} events");
+                    assert!(
+                        round < 10 * total + 100,
+                        "{tills} tills, 1 of {period}, {total} events"
+                    );
                     let mut is_done = true;
                     for window in &mut windows {
                         let mut taken = window.oldest() - 1;

@@ -5,11 +5,14 @@
 //! type, and never before.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use figment::value::{Dict, Num, Tag, Value};
 use figment::{Figment, Profile, Provider as _};
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{
+    self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 use serde::{Deserialize, forward_to_deserialize_any};
 
 use super::keys;
@@ -258,7 +261,9 @@ pub fn list(text: &str) -> Result<Vec<String>, &'static str> {
         Text(String),
         Number(serde_json::Number),
     }
-    let text = text.trim();
+    // In quotation marks as a whole: one text still, which they are no part of.
+    let inner = |text| Some(unquoted(text)).filter(|inner: &&str| !inner.contains('"'));
+    let text = inner(text.trim()).unwrap_or(text.trim());
     if text.starts_with('[') {
         if let Ok(items) = serde_json::from_str::<Vec<Item>>(text) {
             let text = |item| match item {
@@ -272,8 +277,8 @@ pub fn list(text: &str) -> Result<Vec<String>, &'static str> {
         }
     }
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-    // `[::1]:9092,[::2]:9092` is no list in brackets.
-    let inner = inner.filter(|inner| !inner.contains(['[', ']']));
+    // `[::1]:9092,[::2]:9092` is no list in brackets, and `[::1]` is an address.
+    let inner = inner.filter(|inner| !inner.contains(['[', ']']) && inner.parse::<Ipv6Addr>().is_err());
     let items = inner.unwrap_or(text).split(',');
     let items = items.map(|item| unquoted(item.trim()).to_owned());
     Ok(items.filter(|item| !item.is_empty()).collect())
@@ -476,7 +481,8 @@ mod tests {
             (r#""a","b""#, vec!["a", "b"]),
             ("007,1e5", vec!["007", "1e5"]),
             ("[330]", vec!["330"]),
-            ("[::1]", vec!["::1"]),
+            ("\"a,b\"", vec!["a", "b"]),
+            ("[::1]", vec!["[::1]"]),
             ("[::1]:9092,[::2]:9092", vec!["[::1]:9092", "[::2]:9092"]),
             ("[::1]:9092", vec!["[::1]:9092"]),
         ] {

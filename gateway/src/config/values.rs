@@ -76,7 +76,9 @@ pub fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap
         Property::Text(text) => text,
     };
     let properties = properties.into_iter();
-    Ok(properties.map(|(name, value)| (name, Secret(text(value)))).collect())
+    Ok(properties
+        .map(|(name, value)| (name, Secret(text(value))))
+        .collect())
 }
 
 /// Kafka brokers, as librdkafka takes them: `host:port,…`. A list of them will do.
@@ -138,7 +140,9 @@ pub fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sock
 }
 
 /// As [`socket_address`].
-pub fn maybe_socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+pub fn maybe_socket_address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
     socket_address(deserializer).map(Some)
 }
 
@@ -175,7 +179,9 @@ impl FromStr for MqttUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("is not an MQTT broker's URL ({why}); write mqtt://HOST:PORT or mqtts://HOST:PORT");
+        let wrong = |why: &str| {
+            format!("is not an MQTT broker's URL ({why}); write mqtt://HOST:PORT or mqtts://HOST:PORT")
+        };
         let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
         let (tls, port) = match url.scheme() {
             "mqtt" | "tcp" => (false, 1883),
@@ -208,7 +214,9 @@ impl FromStr for MqttUrl {
 impl MqttUrl {
     /// What may be shown of a text that was meant as one. `None`: there may be a password in what is left, too.
     pub fn without_secrets(text: &str) -> Option<String> {
-        let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+        let (scheme, rest) = text
+            .split_once("://")
+            .map_or(("", text), |(scheme, rest)| (scheme, rest));
         let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
         let credentials = if address.len() < rest.len() { "…@" } else { "" };
         // `till:hunter2` without a host behind it.

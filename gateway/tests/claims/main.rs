@@ -29,6 +29,7 @@ mod other_gateways;
 mod password;
 mod power_cut;
 mod real_input;
+mod reverse_proxy;
 mod same_code;
 mod shop;
 mod soak;
