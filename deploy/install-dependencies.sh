@@ -5,7 +5,7 @@
 #          Node.js and npm (for the pages)
 #   lint   the same, rustfmt and Clippy
 #   test   the same as run, Mosquitto and its clients, Java 17 or later, Maven (for Kafka's jars), strace, kcat,
-#          Python's venv, Chromium; what is for operations
+#          Python's venv, Chromium, nginx; what is for operations
 #   operations   what checks deploy/ without building anything: shellcheck, promtool, Mosquitto and its clients
 #   flash  xz, and pv for its progress bar
 #   arm    the same as run, C cross compilers for arm64 and armv7, QEMU's user mode; Debian's second Rust with its source,
@@ -24,7 +24,7 @@ readonly least_java=17
 readonly least_node=20.19
 readonly newer_node=22
 readonly cache="${COMPTOIR_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/comptoir}"
-readonly node_cache="$cache/node" promtool_cache="$cache/promtool"
+readonly node_cache="$cache/node"
 
 # rustup's own place: a shell that is not a login shell may not have it on its PATH.
 PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
@@ -100,22 +100,22 @@ look_for_operations_tools() {
     has xz || missing xz xz-utils
 }
 
-# Unpacked, not installed: Debian's package would start a server.
-look_for_promtool() {
-    ! has promtool || return 0
-    [[ ! -x "$promtool_cache/usr/bin/promtool" ]] || return 0
-    is_debian || fail "promtool is needed: please install Prometheus"
-    local work
+# Unpacked, not installed: Debian's packages of these would start a server.
+look_for_unpacked() { # program, path in the package, Debian's package
+    local program="$1" path="$2" package="$3" folder="$cache/$1" work
+    ! has_service "$program" || return 0
+    [[ ! -x "$folder/$path" ]] || return 0
+    is_debian || fail "$program is needed: please install it"
     work="$(mktemp -d)"
-    update_lists prometheus
-    say "unpacking promtool into $promtool_cache"
-    if ! (cd "$work" && apt-get -qq -o "APT::Sandbox::User=$(id -un)" -o Acquire::Retries=3 download prometheus &&
-        dpkg -x prometheus_*.deb root) >&2; then
+    update_lists "$package"
+    say "unpacking $program into $folder"
+    if ! (cd "$work" && apt-get -qq -o "APT::Sandbox::User=$(id -un)" -o Acquire::Retries=3 download "$package" &&
+        dpkg -x "$package"_*.deb root) >&2; then
         rm -rf "$work"
-        fail "promtool could not be had"
+        fail "$program could not be had"
     fi
-    mkdir -p "$promtool_cache/usr/bin"
-    mv "$work/root/usr/bin/promtool" "$promtool_cache/usr/bin/promtool"
+    mkdir -p "$folder/${path%/*}"
+    mv "$work/root/$path" "$folder/$path"
     rm -rf "$work"
 }
 
@@ -433,7 +433,8 @@ if ((${#packages[@]} > 0)); then
     # An older Java that comes first on the PATH, say.
     ((${#packages[@]} == 0)) || name_missing "installed, yet not what the PATH leads to:"
 fi
-[[ "$purpose" != operations && "$purpose" != test ]] || look_for_promtool
+[[ "$purpose" != operations && "$purpose" != test ]] || look_for_unpacked promtool usr/bin/promtool prometheus
+[[ "$purpose" != test ]] || look_for_unpacked nginx usr/sbin/nginx nginx
 [[ -z "$builds_nothing" ]] || exit 0
 look_for_node
 look_for_rust

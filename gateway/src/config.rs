@@ -1,8 +1,12 @@
 //! The configuration: defaults, then the file, then the environment (`COMPTOIR_SECTION__KEY`), the later
 //! over the earlier. Checked once, at the start; a key that is not known is refused.
 
+#[cfg(test)]
+mod environment_tests;
+mod keys;
 mod last_good;
 mod problem;
+mod read;
 mod sources;
 mod values;
 
@@ -22,7 +26,9 @@ pub use last_good::keep_as_last_good;
 pub use problem::{ConfigError, read_report};
 use sources::settings;
 pub use values::{MqttUrl, Secret};
-use values::{maybe_word, properties, secret, word, words};
+use values::{
+    brokers, currency, is_host, maybe_path, maybe_socket_address, path, properties, socket_address,
+};
 
 /// Where the packaged gateway has its file. Used when it is there and no other is named.
 pub const DEFAULT_FILE: &str = "/etc/comptoir/gateway.toml";
@@ -31,9 +37,9 @@ pub const DEFAULT_FILE: &str = "/etc/comptoir/gateway.toml";
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// This shop: names the gateway towards Kafka, and the sales that are made at the gateway itself.
-    #[serde(deserialize_with = "word")]
     pub store: String,
     /// Of amounts that name no currency, and of the revenue. ISO 4217.
+    #[serde(deserialize_with = "currency")]
     pub currency: Currency,
     pub mqtt: Mqtt,
     pub kafka: Kafka,
@@ -48,12 +54,11 @@ pub struct Mqtt {
     /// `mqtt://[user:password@]host[:1883]` or `mqtts://…[:8883]`.
     pub url: MqttUrl,
     /// Listen address of the built-in MQTT broker; none by default. With it, `url` may be left out.
+    #[serde(deserialize_with = "maybe_socket_address")]
     pub embedded: Option<SocketAddr>,
     /// Default: `comptoir-{store}`.
-    #[serde(deserialize_with = "maybe_word")]
     pub client_id: Option<String>,
     /// Whose terminals are heard. Default: every store's.
-    #[serde(deserialize_with = "words")]
     pub stores: Option<Vec<String>>,
 }
 
@@ -61,10 +66,9 @@ pub struct Mqtt {
 #[serde(deny_unknown_fields, default)]
 pub struct Kafka {
     /// `host:port,…`. Without it the gateway works and buffers.
-    #[serde(deserialize_with = "maybe_word")]
+    #[serde(deserialize_with = "brokers")]
     pub brokers: Option<String>,
     /// Stands before every topic's name, and before the names of the transaction and the group.
-    #[serde(deserialize_with = "word")]
     pub topic_prefix: String,
     /// Of topics that are made at start. Default: the Kafka brokers' own.
     pub replication_factor: Option<i32>,
@@ -78,6 +82,7 @@ pub struct Kafka {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JournalConfig {
+    #[serde(deserialize_with = "path")]
     pub path: PathBuf,
     /// At this size the gateway stops accepting until Kafka has drained it.
     pub max_bytes: u64,
@@ -86,20 +91,21 @@ pub struct JournalConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
+    #[serde(deserialize_with = "socket_address")]
     pub listen: SocketAddr,
     /// The bound port is written here: for whoever started the gateway on port 0.
+    #[serde(deserialize_with = "maybe_path")]
     pub port_file: Option<PathBuf>,
     /// The pages are found under this name with `.local` behind it (mDNS); empty: not announced.
-    #[serde(deserialize_with = "word")]
     pub mdns: String,
-    /// Names under which browsers may use the pages, beside addresses, `.local` and the like: those that a reverse proxy
-    /// without TLS passes on.
+    /// Host names under which browsers may use the pages, besides addresses, `.local` and the like: a reverse proxy's.
     pub hosts: Vec<String>,
     /// PEM files: with both, the port speaks TLS.
+    #[serde(deserialize_with = "maybe_path")]
     pub tls_cert: Option<PathBuf>,
+    #[serde(deserialize_with = "maybe_path")]
     pub tls_key: Option<PathBuf>,
     /// Whoever asks for pages, API or Socket.IO must say it, with any user name (HTTP Basic). None by default.
-    #[serde(deserialize_with = "secret")]
     pub password: Option<Secret>,
 }
 
@@ -188,10 +194,14 @@ impl Config {
     /// Reads the named file, or [`DEFAULT_FILE`] if it is there, and the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         if let Some(file) = file.filter(|file| !file.is_file()) {
+            let message = match file.exists() {
+                true => "is not a file",
+                false => "no such file",
+            };
             return Err(ConfigError {
                 place: Some(file.display().to_string()),
                 key: None,
-                message: "no such file".to_owned(),
+                message: message.to_owned(),
             });
         }
         Self::from_figment(settings(file))
@@ -199,22 +209,18 @@ impl Config {
 
     /// Reads and checks.
     pub fn from_figment(figment: Figment) -> Result<Self, ConfigError> {
-        let config: Config = figment.extract().map_err(|error| ConfigError::read(&error))?;
+        let config: Config = read::read(&figment)?;
         config.check().map_err(|error| error.found_in(&figment))?;
         Ok(config)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        if let Err(error) = DeviceId::new(&self.store, crate::event::COUNTER) {
-            return Err(ConfigError::of("store", error.to_string()));
-        }
+        store_name("store", &self.store)?;
         if self.journal.max_bytes < MIN_JOURNAL_BYTES {
-            return Err(ConfigError::of(
+            return Err(ConfigError::not(
                 "journal.max_bytes",
-                format!(
-                    "{} is too small, at least {MIN_JOURNAL_BYTES}",
-                    self.journal.max_bytes
-                ),
+                &self.journal.max_bytes.to_string(),
+                &format!("is too small; write {MIN_JOURNAL_BYTES} or more"),
             ));
         }
         if self
@@ -230,19 +236,18 @@ impl Config {
         }
         let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.http.mdns.len() > 63 || !self.http.mdns.chars().all(label) {
-            return Err(ConfigError::of(
+            return Err(ConfigError::not(
                 "http.mdns",
-                "a name of a-z, 0-9 and '-', without .local; empty to announce none",
+                &self.http.mdns,
+                "is not a name to announce; write a-z, 0-9 and '-' without .local, or nothing to announce none",
             ));
         }
-        if let Some(host) = self
-            .http
-            .hosts
-            .iter()
-            .find(|host| url::Host::parse(host).is_err())
-        {
-            let problem = format!("{host:?} is no name of a machine: neither scheme nor port");
-            return Err(ConfigError::of("http.hosts", problem));
+        if let Some(host) = self.http.hosts.iter().find(|host| !is_host(host)) {
+            return Err(ConfigError::not(
+                "http.hosts",
+                host,
+                "is not a host name; write it without scheme and port",
+            ));
         }
         Certificate::of(&self.http)?;
         let password = self.http.password.as_ref();
@@ -267,25 +272,30 @@ impl Config {
                 ));
             }
             for store in stores {
-                DeviceId::new(store, crate::event::COUNTER)
-                    .map_err(|error| ConfigError::of("mqtt.stores", error.to_string()))?;
+                store_name("mqtt.stores", store)?;
             }
         }
         let replication = self.kafka.replication_factor;
         if replication.is_some_and(|factor| factor != -1 && factor < 1) {
-            return Err(ConfigError::of(
+            return Err(ConfigError::not(
                 "kafka.replication_factor",
-                "at least 1, or -1 for what the Kafka brokers have set",
+                &replication.unwrap_or_default().to_string(),
+                "is not a replication factor; write 1 or more, or -1 for what the Kafka brokers have set",
             ));
         }
-        if self.kafka.partitions.is_some_and(|partitions| partitions < 1) {
-            return Err(ConfigError::of("kafka.partitions", "at least 1"));
+        if let Some(partitions) = self.kafka.partitions.filter(|&partitions| partitions < 1) {
+            return Err(ConfigError::not(
+                "kafka.partitions",
+                &partitions.to_string(),
+                "is not a number of partitions; write 1 or more",
+            ));
         }
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if !self.kafka.topic_prefix.chars().all(valid) {
-            return Err(ConfigError::of(
+            return Err(ConfigError::not(
                 "kafka.topic_prefix",
-                "only letters, digits, '.', '_' and '-'",
+                &self.kafka.topic_prefix,
+                "is not the beginning of a topic's name; write a-z, A-Z, 0-9, '.', '_' and '-'",
             ));
         }
         for (property, why) in OURS {
@@ -300,10 +310,7 @@ impl Config {
                 refused.why,
             ));
         }
-        if let Err(error) = EnvFilter::try_new(&self.log.filter) {
-            return Err(ConfigError::of("log.filter", error.to_string()));
-        }
-        Ok(())
+        log_filter(&self.log.filter)
     }
 
     /// The client id towards the MQTT broker.
@@ -313,6 +320,49 @@ impl Config {
             .clone()
             .unwrap_or_else(|| format!("comptoir-{}", self.store))
     }
+}
+
+fn store_name(key: &str, name: &str) -> Result<(), ConfigError> {
+    let wrong = "is not a store's name; write 1 to 32 of a-z, 0-9 and '-', the first not '-'";
+    match DeviceId::new(name, crate::event::COUNTER) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ConfigError::not(key, name, wrong)),
+    }
+}
+
+/// Levels elsewhere. A word alone that is no level names a part of the program to the filter, which then logs nothing
+/// else.
+const FOREIGN_LEVELS: [(&str, &str); 9] = [
+    ("warning", "warn"),
+    ("err", "error"),
+    ("critical", "error"),
+    ("fatal", "error"),
+    ("notice", "info"),
+    ("information", "info"),
+    ("verbose", "debug"),
+    ("all", "trace"),
+    ("none", "off"),
+];
+
+fn log_filter(filter: &str) -> Result<(), ConfigError> {
+    let wrong = |why: &str| Err(ConfigError::not("log.filter", filter, why));
+    if EnvFilter::try_new(filter).is_err() {
+        return wrong(
+            "is not a log filter; write LEVEL or LEVEL,TARGET=LEVEL with off, error, warn, info, debug, trace",
+        );
+    }
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let directives = filter.split(',').map(|directive| directive.trim().to_lowercase());
+    for directive in directives.filter(|directive| !directive.contains(['=', '['])) {
+        let foreign = FOREIGN_LEVELS.iter().find(|(level, _)| *level == directive);
+        let mistyped = || keys::nearest(&directive, LEVELS.into_iter());
+        if !LEVELS.contains(&directive.as_str())
+            && let Some(level) = foreign.map(|(_, level)| *level).or_else(mistyped)
+        {
+            return wrong(&format!("has no level {directive:?}; did you mean {level}?"));
+        }
+    }
+    Ok(())
 }
 
 /// Properties on which the guarantee rests.

@@ -40,7 +40,7 @@ struct ConfigArgument {
     /// The configuration (TOML). Default: /etc/comptoir/gateway.toml if it is there.
     ///
     /// Every key can also be given as an environment variable, which then counts: `journal.max_bytes` is
-    /// COMPTOIR_JOURNAL__MAX_BYTES.
+    /// COMPTOIR_JOURNAL__MAX_BYTES. Lists are separated by commas, or JSON.
     #[arg(long, short, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }

@@ -10,10 +10,13 @@
 //! * The gateway takes a terminal's events strictly in order of `seq`. One that arrives ahead of a gap is not
 //!   taken: it has to be sent again, after the gap. So what is sent is always a run of consecutive numbers,
 //!   and what is not acked in time is sent again from the oldest on (go-back-N).
+//! * After a timeout or a reconnect the oldest event is sent alone. Each acked event lets one more be in flight (slow
+//!   start). So loss that is in step with the resends cannot stop a till, an ack that was lost costs one duplicate, and
+//!   a gateway that has just come back gets one event of each till rather than a window.
 //! * An ack `{epoch, seq}` makes all up to `seq` safe. Nothing else does, not an MQTT broker's PUBACK either.
 //! * At most [`Settings::window`] events are sent and not yet acked.
 //! * A new epoch sends one event and waits for its ack before the others: names that another used before show then.
-//! * Without progress for [`Settings::resend`], or after a reconnect, all is sent again. Each time without
+//! * Without progress for [`Settings::resend`], or after a reconnect, sending goes back to the oldest. Each time without
 //!   progress doubles the wait, so that ten thousand terminals do not keep a gateway busy that has just come
 //!   back.
 //!

@@ -55,6 +55,9 @@ pub struct Window {
     sent: u32,
     /// The highest there is.
     sold: u32,
+    /// Events in flight, at most, for now: from 1 to the window's size. A timeout or a new connection makes it 1, each
+    /// acked event adds 1 (TCP's slow start).
+    limit: u32,
     backoff: Backoff,
     /// When to send all again; `None` while nothing is in flight.
     deadline: Option<Millis>,
@@ -74,12 +77,11 @@ impl Window {
         // As in `sell`: no event has the last number.
         let sold = sold.min(u32::MAX - 1);
         let acked = acked.min(sold);
+        let window = settings.window.max(1);
         Self {
             epoch,
-            settings: Settings {
-                window: settings.window.max(1),
-                ..settings
-            },
+            settings: Settings { window, ..settings },
+            limit: window,
             acked,
             next: acked + 1,
             sent: if acked == 0 { sold.min(1) } else { sold },
@@ -122,7 +124,7 @@ impl Window {
 
     /// Whether [`send`](Self::send) would give an event.
     pub fn can_send(&self) -> bool {
-        self.next <= self.sold && self.in_flight() < self.settings.window
+        self.next <= self.sold && self.in_flight() < self.limit
     }
 
     /// Takes an ack; how many more events are safe by it, always the oldest. 0 for an ack of another epoch (a
@@ -134,6 +136,7 @@ impl Window {
         }
         let safe = ack.seq - self.acked;
         self.acked = ack.seq;
+        self.limit = self.limit.saturating_add(safe).min(self.settings.window);
         // An ack may arrive while all is being sent again: what it covers need not be.
         self.next = self.next.max(self.oldest());
         self.backoff.reset();
@@ -165,7 +168,7 @@ impl Window {
         true
     }
 
-    /// If the resend timeout has passed, goes back to the oldest unacked event, and says so.
+    /// If the resend timeout has passed, goes back to the oldest unacked event, and says so. The others follow its ack.
     pub fn expire(&mut self, now: Millis) -> bool {
         match self.deadline {
             Some(deadline) if deadline <= now => {
@@ -218,8 +221,11 @@ impl Window {
         self.sold - self.acked
     }
 
+    /// Sends the oldest event again, alone until it is acked. A whole run sent again could be lost in the same way each
+    /// time: a receiver that drops every n-th event would drop the first of n for ever.
     fn go_back(&mut self) {
         self.next = self.oldest();
+        self.limit = 1;
         self.deadline = None;
     }
 }

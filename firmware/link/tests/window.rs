@@ -75,11 +75,70 @@ fn goes_back_to_the_oldest_after_a_timeout_ever_more_slowly() {
     assert_eq!(window.deadline(), Some(2_000));
     assert!(!window.expire(1_999));
     assert!(window.expire(2_000));
-    assert_eq!(window.send(2_000, MIDDLE), Some(Send { seq: 1, again: true }));
-    assert_eq!(sent(&mut window, 2_000), [2, 3]);
+    assert_eq!(sent(&mut window, 2_000), [1], "the others wait for its ack");
     assert_eq!(window.deadline(), Some(6_000), "doubled");
     assert_eq!(window.ack(ack(1), 3_000, MIDDLE), 1);
+    assert_eq!(window.send(3_000, MIDDLE), Some(Send { seq: 2, again: true }));
     assert_eq!(window.deadline(), Some(5_000), "progress: the first wait again");
+}
+
+#[test]
+fn each_acked_event_lets_one_more_be_in_flight_after_a_timeout_up_to_the_window() {
+    for go_back in [
+        |window: &mut Window| assert!(window.expire(2_000)),
+        Window::reconnected,
+    ] {
+        let mut window = window(6, 100);
+        assert_eq!(sent(&mut window, 0), [1, 2, 3, 4, 5, 6]);
+        go_back(&mut window);
+        assert_eq!(sent(&mut window, 2_000), [1]);
+        for (acked, then) in [(1, vec![2, 3]), (3, vec![4, 5, 6, 7]), (7, (8..=13).collect())] {
+            window.ack(ack(acked), 2_000, MIDDLE);
+            assert_eq!(sent(&mut window, 2_000), then);
+        }
+    }
+}
+
+/// Tills share a receiver that overlooks each n-th event, whatever n is and however many events are left: sent again as
+/// a whole, a run of n events would lose its first one each time.
+#[test]
+fn loss_in_step_with_the_resends_does_not_stop_a_till() {
+    for tills in [1, 3] {
+        for period in 2..=130 {
+            for total in [1, 2, period, 2 * period - 1, 2 * period, 150] {
+                let mut windows = vec![window(64, total); tills];
+                let mut seen = 0;
+                let mut now = 0;
+                // Each timeout is followed by an acked event, or by one more event seen.
+                for round in 0.. {
+                    assert!(
+                        round < 10 * total + 100,
+                        "{tills} tills, 1 of {period}, {total} events"
+                    );
+                    let mut is_done = true;
+                    for window in &mut windows {
+                        let mut taken = window.oldest() - 1;
+                        while let Some(send) = window.send(now, MIDDLE) {
+                            seen += 1;
+                            if seen % period != 0 && send.seq == taken + 1 {
+                                taken = send.seq;
+                            }
+                        }
+                        window.ack(ack(taken), now, MIDDLE);
+                        is_done &= window.unacked() == 0;
+                    }
+                    if is_done {
+                        break;
+                    }
+                    if windows.iter().any(Window::can_send) {
+                        continue;
+                    }
+                    now = windows.iter().filter_map(Window::deadline).min().unwrap();
+                    windows.iter_mut().for_each(|window| _ = window.expire(now));
+                }
+            }
+        }
+    }
 }
 
 #[test]

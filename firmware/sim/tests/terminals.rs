@@ -121,6 +121,26 @@ async fn sends_again_what_was_overlooked() {
     assert!(summary.resent > 0);
 }
 
+/// Of 105 events the 53rd is overlooked, and all 52 behind it are in flight by then: sent again as a whole, the run has
+/// the acker's period, and its first event is overlooked each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn loss_in_step_with_the_resends_does_not_stop_a_till() {
+    let mosquitto = Mosquitto::start();
+    let acker = Acker::start(
+        &mosquitto.broker(),
+        Faults {
+            overlook_each: 53,
+            ..Faults::default()
+        },
+        false,
+    );
+    acker.listens().await;
+    let mut plan = plan(&mosquitto, 1, 0.0, 105);
+    quick(&mut plan);
+    let summary = run(plan).await.unwrap();
+    assert_eq!((summary.acked, summary.unacked, acker.total()), (105, 0, 105));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn outlives_restarts_of_the_mqtt_broker() {
     let mut mosquitto = Mosquitto::start();

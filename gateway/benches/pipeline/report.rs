@@ -32,6 +32,9 @@ pub struct Row {
     unit: &'static str,
     /// One value for each pair, in the order in which they were measured.
     runs: Vec<f64>,
+    /// The smallest and the largest of `runs`: a difference within them says nothing.
+    min: f64,
+    max: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<Target>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +69,8 @@ impl Report {
             what,
             value,
             unit,
+            min: percentile(&runs, 0.0),
+            max: percentile(&runs, 1.0),
             runs,
             target,
             met: target.map(|target| target.met(value)),
@@ -110,13 +115,23 @@ impl fmt::Display for Row {
         };
         let Self { what, unit, .. } = self;
         let value = number(self.value);
-        let line = format!("{what:<74} {value:>10} {unit:<10} {target:>9}  {met}");
+        // Of a single run there is none.
+        let spread = match self.runs.len() {
+            0 | 1 => String::new(),
+            _ => format!("{} … {}", number(self.min), number(self.max)),
+        };
+        let line = format!("{what:<74} {value:>10} {unit:<10} {spread:>19} {target:>9}  {met}");
         f.write_str(line.trim_end())
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let heading = format!(
+            "{:<74} {:>10} {:<10} {:>19} {:>9}",
+            "", "median", "", "min … max", "target"
+        );
+        writeln!(f, "{heading}")?;
         self.rows.iter().try_for_each(|row| writeln!(f, "{row}"))
     }
 }

@@ -5,7 +5,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use figment::value::Tag;
 use figment::{Figment, Metadata, Source};
+
+use super::keys;
+use super::sources::ENVIRONMENT;
 
 /// What is wrong, and in which key of which file: one clear sentence. Logs and the gateway page show it, and so it
 /// quotes no line of the file: there may be a password in it.
@@ -28,6 +32,13 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigError {
+    /// A value that is read and not allowed. `wrong` goes on from the value: "is not …; write …". An example is put
+    /// behind it.
+    pub(super) fn not(key: &str, value: &str, wrong: &str) -> Self {
+        let shown = (!keys::is_secret(key)).then_some(value);
+        Self::of(key, keys::sentence(key, shown, wrong))
+    }
+
     /// A value that can be read and is not allowed.
     pub(crate) fn of(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
@@ -37,7 +48,7 @@ impl ConfigError {
         }
     }
 
-    /// A text that cannot be read, or a value of another type.
+    /// A source that cannot be read.
     pub(super) fn read(error: &figment::Error) -> Self {
         Self {
             place: error.metadata.as_ref().and_then(place),
@@ -66,12 +77,17 @@ fn of_property<'a>(settings: &'a Figment, key: &str) -> Option<&'a Metadata> {
     settings.get_metadata(value.tag())
 }
 
+/// The place of a value.
+pub(super) fn of_tag(settings: &Figment, tag: Tag) -> Option<String> {
+    settings.get_metadata(tag).and_then(place)
+}
+
 fn place(metadata: &Metadata) -> Option<String> {
     match &metadata.source {
         // Its own text is relative to the working folder.
         Some(Source::File(file)) => Some(file.display().to_string()),
         Some(source) => Some(source.to_string()),
-        None if metadata.name.contains("environment") => Some("the environment".to_owned()),
+        None if metadata.name == ENVIRONMENT => Some(ENVIRONMENT.to_owned()),
         None => None,
     }
 }

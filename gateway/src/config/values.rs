@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use figment::value::{Dict, Value};
+use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use url::{Host, Url};
 
-use super::sources;
+use super::read::list;
+use crate::sale::Currency;
 
 /// A value that no log shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,59 +33,137 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// As [`word`].
-pub fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
-    word(deserializer).map(|word| Some(Secret(word)))
-}
+/// Tells the reader of settings that the text is taken as it was written: a password may end with a space.
+pub const SECRET: &str = "Secret";
 
-/// As [`word`].
-pub fn maybe_word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    word(deserializer).map(Some)
-}
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Secret;
 
-/// A list of them.
-pub fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    #[derive(Deserialize)]
-    struct Word(#[serde(deserialize_with = "word")] String);
-    let words = Vec::<Word>::deserialize(deserializer)?;
-    Ok(Some(words.into_iter().map(|Word(word)| word).collect()))
-}
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
 
-/// A text, also where it looks like a number: who writes `store = 330` means the name.
-pub fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a text")]
-    enum Word {
-        Text(String),
-        Number(u64),
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
+                Ok(Secret::new(text))
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Secret, D::Error> {
+                String::deserialize(deserializer).map(Secret)
+            }
+        }
+        deserializer.deserialize_newtype_struct(SECRET, Text)
     }
-    Ok(match Word::deserialize(deserializer)? {
-        Word::Text(text) => text,
-        Word::Number(number) => number.to_string(),
-    })
 }
 
-/// librdkafka's properties by their names, however these are written: see [`sources::flat`].
+/// librdkafka's properties by their names, with the values as librdkafka reads them.
 pub fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Secret>, D::Error> {
-    let properties = sources::flat(Dict::deserialize(deserializer)?).into_iter();
-    properties
-        .map(|(name, value)| {
-            let text = match value {
-                Value::String(_, text) => text,
-                Value::Num(_, number) => match (number.to_i128(), number.to_u128()) {
-                    (Some(number), _) => number.to_string(),
-                    (_, Some(number)) => number.to_string(),
-                    _ => number.to_f64().unwrap_or_default().to_string(),
-                },
-                Value::Bool(_, flag) => flag.to_string(),
-                _ => {
-                    let problem = format!("{name}: a text, a number, true or false");
-                    return Err(serde::de::Error::custom(problem));
-                }
-            };
-            Ok((name, Secret(text)))
-        })
-        .collect()
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text, a number, true or false")]
+    enum Property {
+        Bool(bool),
+        Integer(i64),
+        Float(f64),
+        Text(String),
+    }
+    let properties = BTreeMap::<String, Property>::deserialize(deserializer)?;
+    let text = |property| match property {
+        Property::Bool(flag) => flag.to_string(),
+        Property::Integer(number) => number.to_string(),
+        Property::Float(number) => number.to_string(),
+        Property::Text(text) => text,
+    };
+    let properties = properties.into_iter();
+    Ok(properties
+        .map(|(name, value)| (name, Secret(text(value))))
+        .collect())
+}
+
+/// Kafka brokers, as librdkafka takes them: `host:port,…`. A list of them will do.
+pub fn brokers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    struct Brokers;
+    impl<'de> Visitor<'de> for Brokers {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of brokers; write HOST:PORT,HOST:PORT")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<String>, E> {
+            list(text).map_err(E::custom)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<String>, A::Error> {
+            let mut brokers = Vec::new();
+            while let Some(broker) = items.next_element()? {
+                brokers.push(broker);
+            }
+            Ok(brokers)
+        }
+    }
+    let brokers = deserializer.deserialize_any(Brokers)?;
+    match brokers.iter().find(|broker| !is_broker(broker)) {
+        Some(broker) => Err(de::Error::custom(format_args!(
+            "is not a list of brokers ({broker:?} is not HOST:PORT); write HOST:PORT,HOST:PORT"
+        ))),
+        None => Ok(Some(brokers.join(","))),
+    }
+}
+
+/// `[protocol://]host[:port]`, which is what librdkafka takes.
+fn is_broker(broker: &str) -> bool {
+    let (protocol, address) = broker.split_once("://").unwrap_or(("", broker));
+    let is_protocol = ["", "plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(protocol));
+    let (host, port) = match address.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((host, port))) => (host, port.strip_prefix(':').unwrap_or(port)),
+        Some(None) => return false,
+        None => address.split_once(':').unwrap_or((address, "9092")),
+    };
+    let is_port = port.is_empty() && address.ends_with(']') || port.parse::<u16>().is_ok_and(|port| port > 0);
+    is_protocol && is_port && is_host(host)
+}
+
+/// A name or an address, without scheme and port.
+pub fn is_host(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok() || (!host.contains('/') && Host::parse(host).is_ok())
+}
+
+/// Where to listen.
+pub fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = "is not a socket address; write ADDRESS:PORT";
+    text.parse().map_err(|_| de::Error::custom(wrong))
+}
+
+/// As [`socket_address`].
+pub fn maybe_socket_address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    socket_address(deserializer).map(Some)
+}
+
+/// A file's.
+pub fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    match path.is_empty() || path.ends_with('/') || path.contains('\0') {
+        true => Err(de::Error::custom("is not the path of a file")),
+        false => Ok(path.into()),
+    }
+}
+
+/// As [`path`].
+pub fn maybe_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    path(deserializer).map(Some)
+}
+
+pub fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Currency, D::Error> {
+    let code = String::deserialize(deserializer)?;
+    let wrong = "is not a currency; write its ISO 4217 code";
+    code.parse().map_err(|_| de::Error::custom(wrong))
 }
 
 /// Where an MQTT broker listens. Its text shows no password.
@@ -97,16 +179,21 @@ impl FromStr for MqttUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let url = url::Url::parse(text).map_err(|error| format!("no URL like mqtt://host:1883 ({error})"))?;
+        let wrong = |why: &str| {
+            format!("is not an MQTT broker's URL ({why}); write mqtt://HOST:PORT or mqtts://HOST:PORT")
+        };
+        let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
         let (tls, port) = match url.scheme() {
             "mqtt" | "tcp" => (false, 1883),
             "mqtts" | "ssl" => (true, 8883),
-            other => return Err(format!("scheme {other:?}: mqtt or mqtts")),
+            // `localhost:1883` has one, for the URL parser.
+            _ if !text.contains("://") => return Err(wrong("it begins with no mqtt://")),
+            other => return Err(wrong(&format!("its scheme is {other}"))),
         };
         let host = url
             .host_str()
             .filter(|host| !host.is_empty())
-            .ok_or("names no host")?;
+            .ok_or_else(|| wrong("it names no host"))?;
         let decode = |part: &str| {
             percent_encoding::percent_decode_str(part)
                 .decode_utf8_lossy()
@@ -121,6 +208,24 @@ impl FromStr for MqttUrl {
                 (decode(url.username()), Secret(password))
             }),
         })
+    }
+}
+
+impl MqttUrl {
+    /// What may be shown of a text that was meant as one. `None`: there may be a password in what is left, too.
+    pub fn without_secrets(text: &str) -> Option<String> {
+        let (scheme, rest) = text
+            .split_once("://")
+            .map_or(("", text), |(scheme, rest)| (scheme, rest));
+        let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
+        let credentials = if address.len() < rest.len() { "…@" } else { "" };
+        // `till:hunter2` without a host behind it.
+        let (_, port) = address.split_once(':').unwrap_or((address, ""));
+        let between = if scheme.is_empty() { "" } else { "://" };
+        port.trim_end_matches('/')
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| format!("{scheme}{between}{credentials}{address}"))
     }
 }
 

@@ -35,6 +35,7 @@ mod page_totals;
 mod password;
 mod power_cut;
 mod real_input;
+mod reverse_proxy;
 mod same_code;
 mod shop;
 mod soak;

@@ -1,0 +1,227 @@
+//! Behind a reverse proxy, as people set one up by default and as the docs say, everything works that works without.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use comptoir_harness::process::Process;
+use comptoir_harness::{Gateway, GatewayConfig, Listener, Mosquitto, Nginx, Scratch, within};
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+use crate::shop::{GATEWAY, SOON, STORE};
+
+const DOCS: &str = include_str!("../../../deploy/docs/install.md");
+const HOST: &str = "kasse.example.com";
+const SOCKET: &str = "/socket.io/?EIO=4&transport=";
+
+/// Nothing but the address of the gateway: HTTP/1.0, `Host: 127.0.0.1:…`, no upgrade.
+const DEFAULT: &str = "server { listen PORT; location / { proxy_pass http://127.0.0.1:8080; } }";
+
+/// What the docs show, without the encryption, which is nginx's own affair.
+fn recommended() -> Result<String> {
+    let (_, site) = DOCS.split_once("```nginx\n").context("the docs show nginx")?;
+    let (site, _) = site.split_once("```").context("the block ends")?;
+    let encryption = |line: &&str| !line.trim_start().starts_with("ssl_");
+    let plain: Vec<&str> = site.lines().filter(encryption).collect();
+    Ok(plain.join("\n").replace("listen 443 ssl;", "listen PORT;"))
+}
+
+struct Shop {
+    _mosquitto: Mosquitto,
+    gateway: Gateway,
+}
+
+impl Shop {
+    async fn open(settings: &str) -> Result<Self> {
+        let mosquitto = Mosquitto::start().await?;
+        let mut config = GatewayConfig::new(STORE, &mosquitto.url());
+        config.extra = settings.to_owned();
+        let mut gateway = Gateway::spawn(GATEWAY, config)?;
+        gateway.wait_ready().await?;
+        Ok(Self {
+            _mosquitto: mosquitto,
+            gateway,
+        })
+    }
+
+    async fn behind(&self, site: &str) -> Result<Nginx> {
+        let site = site.replace("http://127.0.0.1:8080", &self.gateway.http_url()?);
+        Nginx::start(&site).await
+    }
+}
+
+/// As a browser does that has `http://kasse.example.com`, or its secure sister, open.
+async fn ask(
+    nginx: &Nginx,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Response> {
+    let mut request = Client::new()
+        .request(method, format!("http://127.0.0.1:{}{path}", nginx.port()))
+        .header("host", HOST);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    Ok(request.body(body.to_owned()).send().await?)
+}
+
+async fn order(nginx: &Nginx, headers: &[(&str, &str)]) -> Result<(u16, String)> {
+    let headers = [headers, &[("content-type", "application/json")]].concat();
+    let answer = ask(nginx, Method::POST, "/api/orders", &headers, "{}").await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_writes_and_live_updates_work_through_nginx_as_it_comes_and_as_the_docs_say() -> Result<()> {
+    let shop = Shop::open(&format!("http.hosts = [{HOST:?}]")).await?;
+    for (site, passes_websockets) in [(DEFAULT.to_owned(), false), (recommended()?, true)] {
+        let nginx = shop.behind(&site).await?;
+        let page = ask(&nginx, Method::GET, "/orders", &[], "").await?;
+        ensure!(page.status() == 200 && page.text().await?.contains("<!doctype html>"));
+        for (headers, expected) in [
+            (&[("origin", "http://kasse.example.com")][..], 201),
+            (&[("origin", "http://kasse.example.com:8081")], 201),
+            (&[("origin", "https://kasse.example.com")], 201),
+            (
+                &[
+                    ("origin", "https://kasse.example.com"),
+                    ("sec-fetch-site", "same-origin"),
+                ],
+                201,
+            ),
+            (&[], 201),
+            (&[("origin", "http://elsewhere.example")], 403),
+            (
+                &[
+                    ("origin", "https://elsewhere.example"),
+                    ("sec-fetch-site", "cross-site"),
+                ],
+                403,
+            ),
+            (
+                &[
+                    ("origin", "https://elsewhere.example"),
+                    ("x-forwarded-host", "elsewhere.example"),
+                ],
+                403,
+            ),
+            (
+                &[
+                    ("origin", "https://kasse.example.com"),
+                    ("sec-fetch-site", "cross-site"),
+                ],
+                403,
+            ),
+            (&[("origin", "null")], 403),
+            (&[("sec-fetch-site", "cross-site")], 403),
+        ] {
+            let (status, body) = order(&nginx, headers).await?;
+            ensure!(status == expected, "{headers:?}: {status} {body}");
+        }
+        polls(&nginx).await?;
+        let opened = opens_websocket(&nginx, "http://kasse.example.com").await;
+        ensure!(opened == passes_websockets, "a WebSocket through {site}");
+        ensure!(!opens_websocket(&nginx, "http://elsewhere.example").await);
+
+        let mut listener = Listener::connect(&format!("http://127.0.0.1:{}", nginx.port()), None)?;
+        let heard = async |event: &str, listener: &mut Listener| {
+            within(event, SOON, async || {
+                ensure!(listener.heard()?.iter().any(|heard| heard.event == event));
+                Ok(())
+            })
+            .await
+        };
+        heard("initial_data", &mut listener).await?;
+        order(&nginx, &[]).await?;
+        heard("new_order", &mut listener).await?;
+    }
+    Ok(())
+}
+
+/// Opens a session, says something in it and hears the answer.
+async fn polls(nginx: &Nginx) -> Result<()> {
+    let path = format!("{SOCKET}polling");
+    let origin = [("origin", "http://kasse.example.com")];
+    let open = ask(nginx, Method::GET, &path, &origin, "").await?.text().await?;
+    let open: Value = serde_json::from_str(open.trim_start_matches('0')).with_context(|| open.clone())?;
+    let session = format!("{path}&sid={}", open["sid"].as_str().context("sid")?);
+    let said = ask(nginx, Method::POST, &session, &origin, "40").await?;
+    ensure!(said.status() == 200, "{}", said.status());
+    let answer = ask(nginx, Method::GET, &session, &origin, "")
+        .await?
+        .text()
+        .await?;
+    ensure!(answer.starts_with("40"), "{answer}");
+    Ok(())
+}
+
+async fn opens_websocket(nginx: &Nginx, origin: &str) -> bool {
+    let url = format!("ws://127.0.0.1:{}{SOCKET}websocket", nginx.port());
+    let Ok(mut request) = url.into_client_request() else {
+        return false;
+    };
+    let headers = [("host", HOST), ("origin", origin)];
+    for (name, value) in headers {
+        if let Ok(value) = value.parse() {
+            request.headers_mut().insert(name, value);
+        }
+    }
+    tokio_tungstenite::connect_async(request).await.is_ok()
+}
+
+/// Where the browser says itself that the page is its own, nobody has to name a host.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_http_hosts_only_what_the_browser_vouches_for_may_write() -> Result<()> {
+    let mut shop = Shop::open("").await?;
+    let nginx = shop.behind(DEFAULT).await?;
+    let secure = ("origin", "https://kasse.example.com");
+    let (status, _) = order(&nginx, &[secure, ("sec-fetch-site", "same-origin")]).await?;
+    ensure!(status == 201, "{status}");
+    for headers in [&[secure][..], &[("origin", "http://kasse.example.com")]] {
+        let (status, problem) = order(&nginx, headers).await?;
+        ensure!(
+            status == 403 && problem.contains("http.hosts"),
+            "{status} {problem}"
+        );
+    }
+    let log = shop.gateway.log();
+    ensure!(log.contains("add its host to http.hosts"), "{log}");
+    let told = log.matches("add its host to http.hosts").count();
+    ensure!(told == 1, "once is enough: {told}");
+    ensure!(shop.gateway.terminate().await?.success());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chromium_shows_sales_through_nginx_as_it_comes() -> Result<()> {
+    let shop = Shop::open(&format!("http.hosts = [{HOST:?}]")).await?;
+    let nginx = shop.behind(DEFAULT).await?;
+    shop.gateway
+        .post_json(
+            "/api/orders",
+            &json!({"order_id": "o-1", "customer_name": "Zuzanna"}),
+        )
+        .await?;
+    let scratch = Scratch::new("chromium")?;
+    let mut command = Command::new("chromium");
+    command
+        .args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+        ])
+        .arg(format!("--user-data-dir={}", scratch.path().display()))
+        .arg(format!("--host-resolver-rules=MAP {HOST} 127.0.0.1"))
+        // Sales come by Socket.IO alone: a WebSocket is tried first, which this proxy does not pass on.
+        .args(["--virtual-time-budget=20000", "--dump-dom"])
+        .arg(format!("http://{HOST}:{}/orders", nginx.port()));
+    let mut chromium = Process::spawn("Chromium", command, &scratch.join("page"))?;
+    chromium.wait(SOON).await?;
+    let page = chromium.log();
+    ensure!(page.contains("Zuzanna"), "{page}");
+    Ok(())
+}
