@@ -33,6 +33,8 @@ pub struct LinkStatus {
     pub since: Timestamp,
     /// What went wrong last; empties when the link is up.
     pub problem: Option<String>,
+    /// What is not as it should be and does not keep the link from working.
+    pub warnings: Vec<String>,
 }
 
 /// One peer's status. Clones share it.
@@ -50,6 +52,7 @@ impl Link {
                 state,
                 since: Timestamp::now(),
                 problem: None,
+                warnings: Vec::new(),
             }),
         }
     }
@@ -80,6 +83,15 @@ impl Link {
         if changed {
             warn!(peer = self.peer, problem, "not reached");
         }
+    }
+
+    /// Replaces what is not as it should be; nothing if the list is empty.
+    pub fn warn(&self, warnings: Vec<String>) {
+        self.status.send_if_modified(|status| {
+            let is_new = status.warnings != warnings;
+            status.warnings = warnings;
+            is_new
+        });
     }
 
     /// True if the state or the problem is another than before.

@@ -126,6 +126,7 @@ fn link(link: &Link) -> dto::Link {
         },
         since: status.since,
         problem: status.problem,
+        warnings: status.warnings,
     }
 }
 
