@@ -32,4 +32,5 @@ mod real_input;
 mod same_code;
 mod shop;
 mod soak;
+mod topics;
 mod wire_versions;
