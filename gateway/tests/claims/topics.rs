@@ -2,10 +2,16 @@
 //! event is in Kafka once all the same, or the gateway says what is in the way.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use comptoir_gateway::bridge::topic_watch::{TopicWatch, Verdict};
 use comptoir_gateway::bridge::watermark;
-use comptoir_gateway::kafka::{Mode, Outcome, Report, Settings, TopicInspector, WATERMARKS};
+use comptoir_gateway::kafka::{
+    Error, Limits, Mode, Outcome, Patience, Record, Report, Settings, TopicInspector, TransactionalProducer,
+    WATERMARKS,
+};
+use comptoir_gateway::link::{Link, LinkState};
 use comptoir_harness::{Kafka, MqttProbe, Operation, PosSim, Reader, fresh_prefix, within};
 use rand::RngExt;
 use rand::distr::Alphanumeric;
@@ -14,6 +20,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::shop::{LATER, SOON, STORE, Shop};
@@ -227,6 +235,98 @@ async fn the_furthest_watermark_counts_in_whatever_partition_it_lies() -> Result
         ensure!(offsets == [Some(9), Some(7), None], "from {from}: {offsets:?}");
         ensure!(end == 2, "{end}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_record_time_is_said_and_append_time_topics_take_any() -> Result<()> {
+    let kafka = Kafka::shared().await;
+    let prefix = fresh_prefix();
+    let topic = format!("{prefix}payments");
+    // No time but the broker's own to the millisecond is near enough.
+    let strict = [
+        ("message.timestamp.before.max.ms", "0"),
+        ("message.timestamp.after.max.ms", "0"),
+    ];
+    kafka.create_topic(&topic, 1, &strict).await?;
+    let settings = settings(kafka.brokers(), &prefix);
+    let send = async |topic: String| {
+        let settings = settings.clone();
+        tokio::task::spawn_blocking(move || -> Result<(), Error> {
+            let stop = CancellationToken::new();
+            let patience = Patience::new(SOON, &stop);
+            let producer = TransactionalProducer::connect(&settings, &Limits::default(), &patience)?;
+            producer.begin()?;
+            let record = Record {
+                topic: &topic,
+                partition: Some(0),
+                key: b"o-1",
+                payload: b"{}",
+                headers: &[("ce_id", b"paris-1/till-1/1/1")],
+            };
+            producer.send(&record, &patience)?;
+            producer.commit(&patience)
+        })
+        .await
+    };
+    let said = send(topic.clone()).await?.unwrap_err().to_string();
+    for word in [
+        "paris-1/till-1/1/1",
+        &topic,
+        "INVALID_TIMESTAMP",
+        "message.timestamp.type=LogAppendTime",
+    ] {
+        ensure!(said.contains(word), "{said}");
+    }
+    let report = inspect(kafka, &prefix, Mode::Repair).await?;
+    ensure!(
+        outcomes(&report, &topic) == [(TIMESTAMPS, Outcome::Repaired)],
+        "{report:?}"
+    );
+    send(topic).await??;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_to_a_topic_is_noticed_while_the_gateway_runs() -> Result<()> {
+    let kafka = Kafka::shared().await;
+    let prefix = fresh_prefix();
+    let marks = format!("{prefix}{WATERMARKS}");
+    let link = Link::new("bridge", LinkState::Down);
+    let watch = TopicWatch::new(settings(kafka.brokers(), &prefix), link.clone(), SOON);
+    let inspect = async || {
+        let watch = watch.clone();
+        tokio::task::spawn_blocking(move || watch.inspect()).await
+    };
+    let often = Duration::from_millis(100);
+    inspect().await??;
+    let first = inspect().await??;
+    let mut watching = watch.watch_every(often, &Handle::current(), first);
+    kafka.delete_topics(&[&marks]).await?;
+    timeout(SOON, watching.ended()).await?;
+    ensure!(
+        matches!(watching.verdict(), Some(Verdict::Changed)),
+        "{:?}",
+        watching.verdict()
+    );
+    let made = kafka.topic_settings(&marks).await?;
+    ensure!(
+        made.get(POLICY).is_some_and(|policy| policy == "compact"),
+        "{made:?}"
+    );
+
+    let watching = watch.watch_every(often, &Handle::current(), inspect().await??);
+    kafka.alter_topic(&marks, &[(POLICY, "delete")]).await?;
+    within("the policy to be corrected", SOON, async || {
+        let found = kafka.topic_settings(&marks).await?;
+        ensure!(
+            found.get(POLICY).is_some_and(|policy| policy == "compact"),
+            "{found:?}"
+        );
+        Ok(())
+    })
+    .await?;
+    ensure!(watching.verdict().is_none() && link.status().warnings.is_empty());
     Ok(())
 }
 

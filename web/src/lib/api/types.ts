@@ -148,7 +148,11 @@ orders_per_hour: Array<Hour>, };
 
 export type LinkState = "up" | "down" | "off";
 
-export type Link = { state: LinkState, since: string, problem?: string, };
+export type Link = { state: LinkState, since: string, problem?: string, 
+/**
+ * What is not as it should be and does not keep the link from working.
+ */
+warnings?: Array<string>, };
 
 export type JournalStatus = { 
 /**

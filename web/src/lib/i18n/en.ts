@@ -94,7 +94,7 @@ export const en = {
     created: (id: string) => `Delivery ${id} is stored`, notCreated: 'The delivery was not stored',
   },
   gateway: {
-    links: 'Links', mqtt: 'MQTT broker', mqttHint: 'Where the tills speak', kafka: 'Kafka', kafkaHint: 'Where the events go', bridge: 'Bridge', bridgeHint: 'From the journal to Kafka',
+    links: 'Links', mqtt: 'MQTT broker', mqttHint: 'Where the tills speak', kafka: 'Kafka', kafkaHint: 'Where the events go', bridge: 'Bridge', bridgeHint: 'From the journal to Kafka', attention: 'Works, but needs attention',
     up: 'Up', down: 'Down', off: 'Not set up', since: (how: string) => `for ${how}`,
     journal: 'Journal', used: (bytes: string, max: string) => `${bytes} of ${max}`, events: 'Events', pending: 'Not yet in Kafka', oldest: 'Oldest waiting', duplicates: 'Repeats removed',
     watermark: 'All in Kafka up to', none: 'none', refusing: 'Nothing is accepted',

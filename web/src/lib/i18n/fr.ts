@@ -97,7 +97,7 @@ export const fr: Messages = {
     created: (id) => `Livraison ${id} enregistrée`, notCreated: 'La livraison n’a pas été enregistrée',
   },
   gateway: {
-    links: 'Liaisons', mqtt: 'Broker MQTT', mqttHint: 'Là où parlent les caisses', kafka: 'Kafka', kafkaHint: 'Là où vont les événements', bridge: 'Pont', bridgeHint: 'Du journal vers Kafka',
+    links: 'Liaisons', mqtt: 'Broker MQTT', mqttHint: 'Là où parlent les caisses', kafka: 'Kafka', kafkaHint: 'Là où vont les événements', bridge: 'Pont', bridgeHint: 'Du journal vers Kafka', attention: 'Fonctionne, mais à vérifier',
     up: 'Active', down: 'Coupée', off: 'Non configurée', since: (how) => `depuis ${how}`,
     journal: 'Journal', used: (bytes, max) => `${bytes} sur ${max}`, events: 'Événements', pending: 'Pas encore dans Kafka', oldest: 'Plus ancien en attente', duplicates: 'Répétitions écartées',
     watermark: 'Tout dans Kafka jusqu’au', none: 'aucun', refusing: 'Plus rien n’est accepté',
