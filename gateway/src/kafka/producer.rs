@@ -53,8 +53,6 @@ pub enum Refusal {
     TooLargeForClient,
     /// Its time, given by this machine (Unix ms).
     WrongTime(Option<i64>),
-    /// For another reason.
-    Other(KafkaError),
 }
 
 impl RefusedRecord {
@@ -62,10 +60,6 @@ impl RefusedRecord {
         match &self.refusal {
             Refusal::TooLarge | Refusal::TooLargeForClient => Error::TooLarge(Box::new(self)),
             Refusal::WrongTime(_) => Error::WrongTime(Box::new(self)),
-            Refusal::Other(error) => Error::Failed {
-                act: "take a record",
-                problem: format!("{}: {error}", self.topic),
-            },
         }
     }
 }
@@ -103,7 +97,6 @@ impl fmt::Display for RefusedRecord {
                     command("message.timestamp.type=LogAppendTime")
                 )
             }
-            Refusal::Other(error) => write!(f, "Kafka did not take {name} on the topic {topic}: {error}"),
         }
     }
 }
@@ -133,7 +126,16 @@ impl Context {
         }
     }
 
-    fn describe(&self, message: &BorrowedMessage<'_>, error: &KafkaError) -> RefusedRecord {
+    /// `None` where the record only shares its transaction's fate.
+    fn refusal(message: &BorrowedMessage<'_>, error: &KafkaError) -> Option<Refusal> {
+        match error.rdkafka_error_code()? {
+            RDKafkaErrorCode::MessageSizeTooLarge => Some(Refusal::TooLarge),
+            RDKafkaErrorCode::InvalidTimestamp => Some(Refusal::WrongTime(message.timestamp().to_millis())),
+            _ => None,
+        }
+    }
+
+    fn describe(&self, message: &BorrowedMessage<'_>, refusal: Refusal) -> RefusedRecord {
         let mut bytes = message.key_len() + message.payload_len();
         let mut name = None;
         for header in message.headers().into_iter().flat_map(Headers::iter) {
@@ -147,13 +149,7 @@ impl Context {
             topic: message.topic().to_owned(),
             name,
             bytes,
-            refusal: match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::MessageSizeTooLarge) => Refusal::TooLarge,
-                Some(RDKafkaErrorCode::InvalidTimestamp) => {
-                    Refusal::WrongTime(message.timestamp().to_millis())
-                }
-                _ => Refusal::Other(error.clone()),
-            },
+            refusal,
             limit: self.limits.of(message.topic()),
             brokers: self.brokers.clone(),
         }
@@ -175,8 +171,10 @@ impl ProducerContext for Context {
     type DeliveryOpaque = ();
     // A record that was not delivered fails its transaction's commit.
     fn delivery(&self, result: &DeliveryResult<'_>, _: Self::DeliveryOpaque) {
-        if let Err((error, message)) = result {
-            self.note(self.describe(message, error));
+        if let Err((error, message)) = result
+            && let Some(refusal) = Self::refusal(message, error)
+        {
+            self.note(self.describe(message, refusal));
         }
     }
 }

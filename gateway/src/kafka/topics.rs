@@ -78,6 +78,9 @@ impl TopicInspector {
             }
         }
         let names = self.names(&present);
+        if names.is_empty() {
+            return Ok(report);
+        }
         let Some(described) = admin.describe(&names)? else {
             return Ok(report);
         };

@@ -1,5 +1,6 @@
 //! The admin client, in steps that block. To be used on a thread that may block, of a Tokio runtime.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ pub(super) struct Admin<'a> {
     client: AdminClient<Quiet>,
     runtime: Handle,
     deadline: Instant,
+    /// The broker that is asked for settings. librdkafka would ask the controller, for which it may wait in vain.
+    broker: Cell<Option<i32>>,
 }
 
 /// Whether a topic is there.
@@ -43,6 +46,7 @@ impl<'a> Admin<'a> {
             client,
             runtime: Handle::current(),
             deadline: Instant::now() + within,
+            broker: Cell::new(None),
         })
     }
 
@@ -63,6 +67,9 @@ impl<'a> Admin<'a> {
         let act = "list its topics";
         let metadata = self.client.inner().fetch_metadata(Some(topic), self.left());
         let metadata = metadata.map_err(Error::of(act))?;
+        let answering = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
+        let any = metadata.brokers().first().map(|broker| broker.id());
+        self.broker.set(answering.or(any));
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         let error = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from);
         let presence = match error {
@@ -139,9 +146,10 @@ impl<'a> Admin<'a> {
     pub fn describe(&self, topics: &[String]) -> Result<Option<HashMap<String, TopicSettings>>, Error> {
         let act = "tell its topics' settings";
         let resources: Vec<_> = topics.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+        let options = self.options().broker_id(self.broker.get());
         let described = self
             .runtime
-            .block_on(self.client.describe_configs(&resources, &self.options()));
+            .block_on(self.client.describe_configs(&resources, &options));
         let described = match described {
             Err(KafkaError::AdminOp(RDKafkaErrorCode::UnsupportedFeature)) => return Ok(None),
             described => described.map_err(|error| of_admin(act, error))?,
