@@ -181,7 +181,7 @@ fn change(
                 return settings;
             }
         };
-        if let Some(described) = described.into_iter().map(|(_, of)| of).find(|of| !of.is_empty()) {
+        if let Some(described) = described.into_values().find(|of| !of.is_empty()) {
             settings = described;
         }
         let is_set = |(name, value): (&&str, &&str)| settings.get(*name).is_some_and(|of| of.value == *value);
