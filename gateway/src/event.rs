@@ -124,7 +124,7 @@ impl Kind {
     pub const ALL: [Kind; 3] = [Kind::Order, Kind::Payment, Kind::Delivery];
 
     /// The Kafka topic without its prefix, the last part of the MQTT topic, and the HTTP path.
-    pub fn topic(self) -> &'static str {
+    pub const fn topic(self) -> &'static str {
         match self {
             Kind::Order => "orders",
             Kind::Payment => "payments",

@@ -28,6 +28,7 @@ pub mod heap;
 pub mod ingest;
 pub mod journal;
 pub mod kafka;
+pub mod kernel_clock;
 pub mod link;
 pub mod metrics;
 pub mod projection;

@@ -75,7 +75,7 @@ impl Link {
     }
 
     pub fn up(&self) {
-        let changed = self.set(LinkState::Up, None, Vec::new());
+        let changed = self.change(LinkState::Up, None, None);
         if changed {
             info!(peer = self.peer, "connected");
         }
@@ -84,7 +84,7 @@ impl Link {
     /// Notes the problem; `since` moves only when the link was not down before.
     pub fn down(&self, problem: impl ToString) {
         let problem = problem.to_string();
-        let changed = self.set(LinkState::Down, Some(problem.clone()), Vec::new());
+        let changed = self.change(LinkState::Down, Some(problem.clone()), None);
         if changed {
             warn!(peer = self.peer, problem, "not reached");
         }
@@ -92,8 +92,23 @@ impl Link {
 
     /// Changes the status without a log line. True if the state or the problem is another than before.
     pub fn set(&self, state: LinkState, problem: Option<String>, warnings: Vec<String>) -> bool {
+        self.change(state, problem, Some(warnings))
+    }
+
+    /// Replaces the warnings; an empty list removes them.
+    pub fn warn(&self, warnings: Vec<String>) {
+        self.status.send_if_modified(|status| {
+            let changed = status.warnings != warnings;
+            status.warnings = warnings;
+            changed
+        });
+    }
+
+    /// `warnings`: `None` keeps those that there are. True if the state or the problem is another than before.
+    fn change(&self, state: LinkState, problem: Option<String>, warnings: Option<Vec<String>>) -> bool {
         let mut news = false;
         self.status.send_if_modified(|status| {
+            let warnings = warnings.unwrap_or_else(|| status.warnings.clone());
             news = status.state != state || status.problem != problem;
             if !news && status.warnings == warnings {
                 return false;
@@ -107,17 +122,6 @@ impl Link {
             true
         });
         news
-    }
-
-    /// Changes the warnings of a link that is up.
-    pub fn warn(&self, warnings: Vec<String>) {
-        self.status.send_if_modified(|status| {
-            let changed = status.state == LinkState::Up && status.warnings != warnings;
-            if changed {
-                status.warnings = warnings;
-            }
-            changed
-        });
     }
 }
 

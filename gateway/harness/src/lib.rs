@@ -29,7 +29,7 @@ pub use audit::{Audit, audit};
 pub use emulated_till::{ConfirmedSale, EmulatedTill, Image, Stack};
 pub use eventually::{eventually, within};
 pub use gateway::{Gateway, GatewayConfig};
-pub use kafka::{Jvm, Kafka, KafkaSettings, Node, fresh_prefix};
+pub use kafka::{Jvm, Kafka, KafkaSettings, Node, Operation, fresh_prefix};
 pub use ledger::{LedgerLine, read_ledger};
 pub use mosquitto::Mosquitto;
 pub use mqtt_probe::{MqttProbe, Received};

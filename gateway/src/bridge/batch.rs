@@ -34,6 +34,11 @@ impl Size {
         MAX_BYTES / MAX_ENTRIES * self.entries
     }
 
+    /// The next transaction has one entry: one of the last is refused, and it is to be found.
+    pub fn single(&mut self) {
+        self.entries = 1;
+    }
+
     /// That many were committed within this time.
     pub fn took(&mut self, entries: usize, bytes: usize, time: Duration) {
         // A few events that were all there was say nothing of what a backlog would take.

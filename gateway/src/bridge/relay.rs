@@ -3,8 +3,8 @@
 //! A transaction takes what is there: a lone event goes at once, a backlog goes in large ones, or in as large ones as
 //! come through in time ([`Size`](super::batch::Size)). Any error
 //! ends the session: a new producer settles what was open (and fences whoever else has our name), and the
-//! watermark is read back from Kafka, so that a commit whose answer was lost is neither repeated nor
-//! skipped.
+//! watermark is read back from Kafka ([`evidence`](super::evidence)), so that a commit whose answer was lost is neither
+//! repeated nor skipped.
 
 use std::collections::HashMap;
 use std::fmt::{Display, Write as _};
@@ -15,13 +15,16 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use super::batch::{MAX_BYTES, MAX_ENTRIES, Size};
+use super::evidence::{JournalPlace, Marks};
+use super::topic_watch::{TopicWatch, Verdict, Watching};
 use super::watermark::{self, Mark};
 use crate::event::DeviceId;
 use crate::journal::{AppendError, Entry, EntryKind, Journal, Offset, ReadError, Relayed};
-use crate::kafka::{self, Record, Settings, TransactionalProducer};
+use crate::kafka::{self, Limits, Record, Report, Settings, TransactionalProducer};
+use crate::kernel_clock::{self, Doubt};
 use crate::link::{Link, patience};
 use crate::metrics::Metrics;
 
@@ -55,21 +58,48 @@ enum RelayError {
     Journal(#[from] AppendError),
     #[error("entry {0} of the journal is not where it should be")]
     Hole(u64),
+    #[error(
+        "the clock of this machine {why}, and Kafka keeps its time for the records of {topics} \
+         (message.timestamp.type=CreateTime): it could refuse or soon delete them. The bridge waits for the clock (NTP), or \
+         until the topics have message.timestamp.type=LogAppendTime"
+    )]
+    Clock { why: &'static str, topics: String },
+}
+
+/// How a session ended that had no error.
+enum End {
+    Stopped,
+    /// The topics are not as they were at its start.
+    TopicsChanged,
+}
+
+/// What outlives a session.
+struct Memory {
+    size: Size,
+    /// Nobody knows whether the last transaction was committed.
+    is_in_doubt: bool,
 }
 
 impl Relay {
     /// Runs until `stop`, on a thread of its own: librdkafka's transaction calls block.
     pub fn run(self, runtime: &Handle, stop: &CancellationToken) {
         let mut waits = patience(MAX_WAIT);
-        let mut size = Size::default();
+        // After a crash nobody knows, either.
+        let mut memory = Memory {
+            size: Size::default(),
+            is_in_doubt: true,
+        };
+        let topics = TopicWatch::new(self.settings.clone(), self.link.clone(), PATIENCE);
         while !stop.is_cancelled() {
             let begun = self.journal.state().watermark;
-            let Err(error) = self.session(&mut size, runtime, stop) else {
-                return;
+            let error = match self.session(&topics, &mut memory, runtime, stop) {
+                Ok(End::Stopped) => return,
+                Ok(End::TopicsChanged) => continue,
+                Err(error) => error,
             };
             self.metrics.relay_failures.inc();
             self.link.down(&error);
-            if let RelayError::Kafka(kafka::Error::TooLarge) = error {
+            if let RelayError::Kafka(kafka::Error::TooLarge(_)) = error {
                 self.cut.store(true, Ordering::Relaxed);
             }
             if self.journal.state().watermark > begun {
@@ -90,32 +120,60 @@ impl Relay {
     }
 
     /// One producer, from its connection to its first error.
-    fn session(&self, size: &mut Size, runtime: &Handle, stop: &CancellationToken) -> Result<(), RelayError> {
-        let ensured = runtime.block_on(unless(stop, kafka::ensure_topics(&self.settings, PATIENCE)));
-        let Some(()) = ensured.transpose()? else {
-            return Ok(());
+    fn session(
+        &self,
+        topics: &TopicWatch,
+        memory: &mut Memory,
+        runtime: &Handle,
+        stop: &CancellationToken,
+    ) -> Result<End, RelayError> {
+        let watch = topics.clone();
+        let Some(report) = blocking(runtime, stop, move || watch.inspect()) else {
+            return Ok(End::Stopped);
         };
+        let report = report?;
+        trust_clock(&report)?;
         let patience = kafka::Patience::new(PATIENCE, stop);
-        let producer = TransactionalProducer::connect(&self.settings, &patience)?;
-        let (settings, uuid) = (self.settings.clone(), self.journal.uuid());
-        let (parent, shared) = self.journal.parent().unwrap_or_default();
-        let from = self.journal.read_from();
-        // On another thread, which may be left behind.
-        let read =
-            runtime.spawn_blocking(move || watermark::read(&settings, [&uuid, &parent], from, PATIENCE * 2));
-        let Some(Ok(read)) = runtime.block_on(unless(stop, read)) else {
-            // Stopped. Or a panic there, and then the gateway ends.
-            return Ok(());
+        let producer = TransactionalProducer::connect(&self.settings, &report.limits, &patience)?;
+        let place = self.place();
+        let (settings, token, asked) = (self.settings.clone(), stop.clone(), place.clone());
+        let marks = blocking(runtime, stop, move || {
+            asked.marks(&settings, PATIENCE * 2, &token)
+        });
+        let Some(marks) = marks else {
+            return Ok(End::Stopped);
         };
-        let ([own, inherited], end) = read?;
-        // What the parent has of its own is not ours.
-        let inherited = inherited.map(|mark| Offset(mark.offset).min(shared));
-        let at = runtime.block_on(self.reconcile(own, inherited.unwrap_or_default(), end))?;
+        let marks = marks?;
+        let end = marks.end;
+        // A topic that was made just now had no marks to give, also if nothing is known to have been sent.
+        let is_new =
+            report.absent.contains(&self.settings.topic(kafka::WATERMARKS)) && place.last > Offset(0);
+        let is_lost = is_new || !marks.cover(place.local);
+        let events = match is_lost && memory.is_in_doubt {
+            false => Vec::new(),
+            true => {
+                warn!(
+                    watermark = place.local.0,
+                    "Kafka has lost this gateway's watermark: its events are searched for what was sent last"
+                );
+                let (settings, token, asked) = (self.settings.clone(), stop.clone(), place.clone());
+                let events = blocking(runtime, stop, move || {
+                    asked.events_beyond(&settings, PATIENCE * 2, &token)
+                });
+                match events {
+                    Some(events) => events?,
+                    None => return Ok(End::Stopped),
+                }
+            }
+        };
+        let at = runtime.block_on(self.reconcile(marks, events, &place))?;
+        memory.is_in_doubt = false;
         self.link.up();
         let mut sender = Sender {
             relay: self,
             producer,
             topics: Topics::new(&self.settings),
+            limits: report.limits.clone(),
             key: watermark::key(&self.settings.identity, &self.journal.uuid()),
             journal: self.journal.uuid(),
             source: format!("/comptoir/{}", self.settings.identity),
@@ -123,17 +181,43 @@ impl Relay {
             refreshed: Instant::now(),
             texts: Texts::default(),
         };
-        sender.run(at, size, runtime, stop)
+        let watching = topics.watch(runtime, report);
+        sender.run(at, watching, memory, runtime, stop)
     }
 
-    /// Compares what Kafka says with what the journal says, and moves the journal's watermark to it. `inherited` is what
-    /// Kafka has of the journal that this one is a copy of.
-    async fn reconcile(&self, own: Option<Mark>, inherited: Offset, end: i64) -> Result<Offset, RelayError> {
-        let local = self.journal.state().watermark;
-        let upto = match own.filter(|mark| mark.offset > local.0) {
-            None => inherited,
+    fn place(&self) -> JournalPlace {
+        let (parent, shared) = self.journal.parent().unwrap_or_default();
+        let state = self.journal.state();
+        JournalPlace {
+            uuid: self.journal.uuid(),
+            parent,
+            shared,
+            local: state.watermark,
+            last: state.last,
+            read_from: self.journal.read_from(),
+        }
+    }
+
+    /// Compares what Kafka says with what the journal says, and moves the journal's watermark to it. `events` are entries
+    /// that Kafka's events say are there, the furthest first.
+    async fn reconcile(
+        &self,
+        marks: Marks,
+        events: Vec<(Offset, String)>,
+        place: &JournalPlace,
+    ) -> Result<Offset, RelayError> {
+        let local = place.local;
+        let mut upto = match marks.own.filter(|mark| mark.offset > local.0) {
+            None => marks.inherited,
             Some(mark) => self.settle(mark, local).await?,
         };
+        for (offset, name) in events.into_iter().take_while(|(offset, _)| *offset > local) {
+            let entry = self.journal.read(Offset(offset.0 - 1), 1, MAX_BYTES).await?;
+            if entry.first().is_some_and(|entry| entry.name.to_string() == name) {
+                upto = upto.max(offset);
+                break;
+            }
+        }
         if upto <= local {
             return Ok(local);
         }
@@ -153,10 +237,15 @@ impl Relay {
             at = last.offset;
             count(&mut counts, &entries);
         }
+        // The mark that says so must be found again.
+        let read_from = match place.read_from > marks.end {
+            true => 0,
+            false => place.read_from,
+        };
         self.journal
             .relayed(Relayed {
                 upto,
-                read_from: end,
+                read_from,
                 counts,
             })
             .await;
@@ -193,6 +282,22 @@ impl Relay {
     }
 }
 
+/// Where Kafka keeps this machine's time, that must be right.
+fn trust_clock(report: &Report) -> Result<(), RelayError> {
+    if report.create_time.is_empty() {
+        return Ok(());
+    }
+    let why = match kernel_clock::doubt() {
+        None => return Ok(()),
+        Some(Doubt::Unsynchronised) => "is not synchronised",
+        Some(Doubt::Impossible) => "is wrong",
+    };
+    Err(RelayError::Clock {
+        why,
+        topics: report.create_time.join(", "),
+    })
+}
+
 fn count(counts: &mut HashMap<(DeviceId, u32), u64>, entries: &[Arc<Entry>]) {
     for entry in entries {
         let stream = (entry.name.device.clone(), entry.name.epoch);
@@ -221,6 +326,7 @@ struct Sender<'a> {
     relay: &'a Relay,
     producer: TransactionalProducer,
     topics: Topics,
+    limits: Limits,
     key: String,
     journal: String,
     source: String,
@@ -248,14 +354,21 @@ impl Sender<'_> {
     fn run(
         &mut self,
         mut at: Offset,
-        size: &mut Size,
+        mut watching: Watching,
+        memory: &mut Memory,
         runtime: &Handle,
         stop: &CancellationToken,
-    ) -> Result<(), RelayError> {
+    ) -> Result<End, RelayError> {
         let journal = self.relay.journal.clone();
         let mut changes = journal.watch();
         let mut ahead = None;
         while !stop.is_cancelled() {
+            match watching.verdict() {
+                None => {}
+                Some(Verdict::Changed) => return Ok(End::TopicsChanged),
+                Some(Verdict::Refused(error)) => return Err(error.into()),
+            }
+            let size = &mut memory.size;
             let entries = match ahead.take() {
                 Some(read) => runtime.block_on(join(read))?,
                 None => runtime.block_on(journal.read(at, size.entries(), size.bytes()))?,
@@ -266,6 +379,7 @@ impl Sender<'_> {
                     tokio::select! {
                         _ = changes.wait_for(|state| state.last > at) => {}
                         () = stop.cancelled() => {}
+                        () = watching.ended() => {}
                         () = tokio::time::sleep(Duration::from_secs(1)) => {}
                     }
                 });
@@ -278,27 +392,33 @@ impl Sender<'_> {
             let (next, most) = (journal.clone(), *size);
             ahead = Some(runtime.spawn(async move { next.read(last, most.entries(), most.bytes()).await }));
             let bytes = entries.iter().map(|entry| entry.payload.len()).sum();
+            // Before the transaction: the next start must find its mark behind this place.
+            self.refresh();
             let begun = Instant::now();
+            memory.is_in_doubt = true;
             self.transaction(&entries, stop)
                 .inspect_err(|error| self.failed(error, size, &entries, bytes))?;
+            memory.is_in_doubt = false;
             size.took(entries.len(), bytes, begun.elapsed());
             at = last;
             let mut counts = HashMap::new();
             count(&mut counts, &entries);
-            self.refresh();
             runtime.block_on(journal.relayed(Relayed {
                 upto: at,
                 read_from: self.read_from,
                 counts,
             }));
         }
-        Ok(())
+        Ok(End::Stopped)
     }
 
     /// What does not come through is to come in smaller parts.
     fn failed(&self, error: &kafka::Error, size: &mut Size, entries: &[Arc<Entry>], bytes: usize) {
-        if !matches!(error, kafka::Error::TimedOut { .. } | kafka::Error::Failed { .. }) {
-            return;
+        match error {
+            kafka::Error::TimedOut { .. } | kafka::Error::Failed { .. } => {}
+            // A batch is refused as a whole. Alone, the one that is too large is known, and those before it are through.
+            kafka::Error::TooLarge(_) => return size.single(),
+            _ => return,
         }
         size.failed(entries.len(), bytes);
         debug!(
@@ -333,6 +453,7 @@ impl Sender<'_> {
             self.producer.send(
                 &Record {
                     topic: &self.topics.watermarks,
+                    partition: Some(watermark::PARTITION),
                     key: self.key.as_bytes(),
                     payload: payload.as_bytes(),
                     headers: &[],
@@ -395,15 +516,19 @@ impl Sender<'_> {
             // Of one that is too large for this Kafka only: its whole length. The journal has all of it.
             ("ce_cutfrom", length.as_bytes()),
         ];
-        let cut = self.relay.cut.load(Ordering::Relaxed) && entry.payload.len() > CUT;
+        // Half of what the topic takes leaves room for key and headers.
+        let limit = self.limits.of(&self.topics.dead_letters).unwrap_or(u64::MAX) / 2;
+        let most = CUT.min(usize::try_from(limit).unwrap_or(CUT));
+        let cut = self.relay.cut.load(Ordering::Relaxed) && entry.payload.len() > most;
         let (used, payload) = match entry.kind {
             EntryKind::Event(_) => (8, &*entry.payload),
-            EntryKind::DeadLetter if cut => (headers.len(), &entry.payload[..CUT]),
+            EntryKind::DeadLetter if cut => (headers.len(), &entry.payload[..most]),
             EntryKind::DeadLetter => (headers.len() - 1, &*entry.payload),
         };
         self.producer.send(
             &Record {
                 topic,
+                partition: None,
                 key: entry.key.as_bytes(),
                 payload,
                 headers: &headers[..used],
@@ -424,6 +549,16 @@ impl Sender<'_> {
             Err(error) => debug!(%error, "the next start reads a little more"),
         }
     }
+}
+
+/// Does what blocks on another thread, which may be left behind. `None` where it is told to stop before, and after a panic
+/// there, with which the gateway ends.
+fn blocking<T: Send + 'static>(
+    runtime: &Handle,
+    stop: &CancellationToken,
+    act: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    runtime.block_on(unless(stop, runtime.spawn_blocking(act)))?.ok()
 }
 
 /// `None` where it is told to stop before.

@@ -7,8 +7,12 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::kafka::{self, Settings};
+
+/// Where marks are written. Earlier versions left that to the partitioner, so a mark may lie in any partition.
+pub const PARTITION: i32 = 0;
 
 /// Format of the record's value. JSON, to be read with any tool; fields may be added, none change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,21 +32,30 @@ pub fn key(store: &str, journal: &str) -> String {
     format!("{store}/{journal}")
 }
 
-/// What Kafka says of these journals, and where its topic ended then.
+/// The furthest mark of each of these journals, in all partitions, and where [`PARTITION`] ended then. It is read from
+/// `from`, the others from their beginning.
+///
+/// # Errors
+/// As [`kafka::read_to_end`].
 pub fn read<const N: usize>(
     settings: &Settings,
     journals: [&str; N],
     from: i64,
     within: Duration,
+    stop: &CancellationToken,
 ) -> Result<([Option<Mark>; N], i64), kafka::Error> {
     let keys = journals.map(|journal| key(&settings.identity, journal));
-    let mut newest = [const { None }; N];
-    let end = kafka::read_to_end(settings, kafka::WATERMARKS, from, within, |message| {
+    let mut furthest: [Option<Mark>; N] = [const { None }; N];
+    let from = |partition| if partition == PARTITION { from } else { 0 };
+    let ends = kafka::read_to_end(settings, kafka::WATERMARKS, from, within, stop, |message| {
         if let Some(of) = keys.iter().position(|key| message.key() == key.as_bytes())
             && let Ok(mark) = serde_json::from_slice::<Mark>(message.payload())
+            && furthest[of]
+                .as_ref()
+                .is_none_or(|known| known.offset <= mark.offset)
         {
-            newest[of] = Some(mark);
+            furthest[of] = Some(mark);
         }
     })?;
-    Ok((newest, end))
+    Ok((furthest, ends.get(&PARTITION).copied().unwrap_or(0)))
 }

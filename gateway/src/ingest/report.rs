@@ -100,7 +100,9 @@ impl Report {
             return;
         }
         state.refusal = Some((Instant::now(), sentence));
-        self.link.warn(state.warnings());
+        if self.link.is_up() {
+            self.link.warn(state.warnings());
+        }
     }
 
     /// To be called every now and then: takes back what is over.
@@ -119,7 +121,9 @@ impl Report {
         {
             state.twin = None;
         }
-        self.link.warn(state.warnings());
+        if self.link.is_up() {
+            self.link.warn(state.warnings());
+        }
     }
 
     /// To be called every [`SUMMARY_EVERY`].

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -197,7 +197,7 @@ fn finish(settings: &Settings, config: &mut ClientConfig) {
 }
 
 /// A record as it lies in librdkafka's buffer.
-pub struct Message<'a>(BorrowedMessage<'a>);
+pub struct Message<'a>(pub(super) BorrowedMessage<'a>);
 
 impl Message<'_> {
     /// Full name.
@@ -292,61 +292,6 @@ impl Consumer {
         }
         Ok(())
     }
-}
-
-/// Reads one partition from `from` to where its end was at the call, committed records only.
-///
-/// Transactions of others that are open on the partition are waited for: what they hide may be ours.
-pub fn read_to_end(
-    settings: &Settings,
-    name: &str,
-    from: i64,
-    within: Duration,
-    mut each: impl FnMut(&Message<'_>),
-) -> Result<i64, Error> {
-    let act = WATERMARKS;
-    let deadline = Instant::now() + within;
-    let topic = settings.topic(name);
-    let end = end_of(settings, name)?;
-    let consumer = reader(settings, "read_committed").map_err(Error::of(act))?;
-    loop {
-        let (_, stable) = consumer
-            .fetch_watermarks(&topic, 0, STEP)
-            .map_err(Error::of(act))?;
-        if stable >= end {
-            break;
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::Undecided { topic, stable });
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let mut assignment = TopicPartitionList::new();
-    assignment
-        .add_partition_offset(&topic, 0, Offset::Offset(from))
-        .and_then(|()| consumer.assign(&assignment))
-        .map_err(Error::of(act))?;
-    loop {
-        match consumer.poll(Duration::from_millis(500)) {
-            Some(Ok(message)) => each(&Message(message)),
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(end),
-            Some(Err(error)) => return Err(Error::of(act)(error)),
-            None if Instant::now() >= deadline => return Err(Error::TimedOut { act, within }),
-            None => {}
-        }
-    }
-}
-
-const WATERMARKS: &str = "give its watermarks";
-const STEP: Duration = Duration::from_secs(5);
-
-/// One past the last record of a topic's first partition, committed or not.
-pub fn end_of(settings: &Settings, name: &str) -> Result<i64, Error> {
-    reader(settings, "read_uncommitted")
-        .map_err(Error::of(WATERMARKS))?
-        .fetch_watermarks(&settings.topic(name), 0, STEP)
-        .map(|(_, end)| end)
-        .map_err(Error::of(WATERMARKS))
 }
 
 /// The client that reads a partition and joins no group.

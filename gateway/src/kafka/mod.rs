@@ -7,6 +7,7 @@ mod memory;
 mod patience;
 mod producer;
 mod properties;
+mod reader;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -20,12 +21,13 @@ use rdkafka::{ClientConfig, ClientContext};
 use tracing::debug;
 
 use crate::config::Secret;
-pub use consumer::{Consumer, Message, Partition, Positions, Start, end_of, read_to_end};
+pub use consumer::{Consumer, Message, Partition, Positions, Start};
 pub use memory::{InMemoryKafka, Switch};
 pub use patience::Patience;
-pub use producer::{Record, TransactionalProducer};
+pub use producer::{Record, Refusal, RefusedRecord, TransactionalProducer};
 pub use properties::{Refused, check};
-pub use topics::{describe, ensure_topics};
+pub use reader::{Ends, end_of, read_to_end};
+pub use topics::{Deviation, Limits, Mode, Outcome, Report, TopicInspector, describe};
 
 /// Where dead letters go; see the contract's section 3.
 pub const DEAD_LETTERS: &str = "dead-letters";
@@ -102,7 +104,14 @@ fn at_least(config: &mut ClientConfig, name: &str, least: &str) {
 
 /// Lowers a number to another.
 fn at_most(config: &mut ClientConfig, name: &str, most: &str) {
-    if let (Some(value), Some(most)) = (number(config, name), number(config, most)) {
+    if let Some(most) = number(config, most) {
+        lower(config, name, most);
+    }
+}
+
+/// Lowers a number to `most`.
+fn lower(config: &mut ClientConfig, name: &str, most: u64) {
+    if let Some(value) = number(config, name) {
         config.set(name, value.min(most).to_string());
     }
 }
@@ -142,10 +151,16 @@ pub enum Error {
          `kafka-transactions.sh find-hanging` names it and `abort` ends it"
     )]
     Undecided { topic: String, stable: i64 },
-    #[error(
-        "a record is larger than Kafka's topic, or kafka.properties, allows (max.message.bytes, message.max.bytes)"
-    )]
-    TooLarge,
+    #[error("{0}")]
+    TooLarge(Box<RefusedRecord>),
+    /// The clocks of this machine and of the Kafka broker are apart.
+    #[error("{0}")]
+    WrongTime(Box<RefusedRecord>),
+    /// A topic is not as it must be, and going on could send events twice.
+    #[error("{0}")]
+    Topic(Box<Deviation>),
+    #[error("Kafka does not let the gateway use {resource}: its user needs the right {right}")]
+    MissingRight { right: &'static str, resource: String },
     #[error("Kafka did not {act} within {} s", .within.as_secs())]
     TimedOut { act: &'static str, within: Duration },
     #[error("Kafka did not {act}: {problem}")]
@@ -165,8 +180,6 @@ impl Error {
                     | RDKafkaErrorCode::ProducerFenced
                     | RDKafkaErrorCode::InvalidProducerEpoch,
                 ) => Error::Fenced,
-                // Larger than the owner's `message.max.bytes`: not even sent.
-                Some(RDKafkaErrorCode::MessageSizeTooLarge) => Error::TooLarge,
                 _ => Error::Failed {
                     act,
                     problem: error.to_string(),

@@ -1,33 +1,159 @@
 //! A transactional producer: all of a transaction's records are in Kafka, or none is.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 use tracing::debug;
 
-use super::{Error, Patience, Settings, at_most};
+use super::topics::set_command;
+use super::{Error, Limits, Patience, Settings, at_most, lower};
 
 /// A record to send. Borrowed: librdkafka copies it.
 ///
-/// It has no time of its own and gets the present: Kafka refuses a time in the future, as a terminal's
-/// clock may have it, and soon deletes one that is long past. The event's time is in its headers.
+/// It has no time of its own: Kafka refuses a time in the future, as a till's clock may have it, and soon deletes one that
+/// is long past. The event's time is in its headers.
 pub struct Record<'a> {
     /// Full name.
     pub topic: &'a str,
+    /// `None`: by the key.
+    pub partition: Option<i32>,
     pub key: &'a [u8],
     pub payload: &'a [u8],
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
-#[derive(Default)]
+/// A record that Kafka has refused, or that librdkafka has not even sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRecord {
+    /// Full name.
+    pub topic: String,
+    /// Its `ce_id`; the bridge's own records have none.
+    pub name: Option<String>,
+    /// Key, value and headers.
+    pub bytes: usize,
+    pub refusal: Refusal,
+    /// `max.message.bytes` of the topic, where it is known.
+    limit: Option<u64>,
+    /// For the commands that would help.
+    brokers: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// By the Kafka broker.
+    TooLarge,
+    /// By the owner's `message.max.bytes`.
+    TooLargeForClient,
+    /// Its time, given by this machine (Unix ms).
+    WrongTime(Option<i64>),
+}
+
+impl RefusedRecord {
+    fn error(self) -> Error {
+        match &self.refusal {
+            Refusal::TooLarge | Refusal::TooLargeForClient => Error::TooLarge(Box::new(self)),
+            Refusal::WrongTime(_) => Error::WrongTime(Box::new(self)),
+        }
+    }
+}
+
+impl fmt::Display for RefusedRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, bytes, .. } = self;
+        let name = self.name.as_deref().unwrap_or("the gateway's own watermark");
+        let command = |setting: &str| set_command(&self.brokers, topic, setting);
+        match &self.refusal {
+            Refusal::TooLarge => {
+                let limit = self.limit.map(|limit| format!("={limit}")).unwrap_or_default();
+                // With room for what Kafka adds.
+                let enough = (bytes + 4_096).max(1_048_588);
+                write!(
+                    f,
+                    "{name} has {bytes} bytes, more than the Kafka topic {topic} takes (max.message.bytes{limit}); it and \
+                     everything after it wait. Run: {}",
+                    command(&format!("max.message.bytes={enough}"))
+                )
+            }
+            Refusal::TooLargeForClient => write!(
+                f,
+                "{name} has {bytes} bytes, more than kafka.properties.\"message.max.bytes\" allows; it and everything \
+                 after it wait. Raise that setting or remove it"
+            ),
+            Refusal::WrongTime(time) => {
+                let time = time.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+                let time = time.unwrap_or_else(Timestamp::now);
+                write!(
+                    f,
+                    "Kafka refuses the time {time:.0}, which this machine gave {name}, on the topic {topic} \
+                     (INVALID_TIMESTAMP): the clocks of this machine and of the Kafka broker are too far apart. Set the \
+                     clock (NTP), or run: {}",
+                    command("message.timestamp.type=LogAppendTime")
+                )
+            }
+        }
+    }
+}
+
 pub(super) struct Context {
-    /// A record of the open transaction was refused for its size.
-    too_large: AtomicBool,
+    /// Of the open transaction: the first that was refused, or the largest of those that were too large.
+    refused: Mutex<Option<RefusedRecord>>,
+    limits: Limits,
+    brokers: String,
+}
+
+impl Context {
+    fn refused(&self) -> MutexGuard<'_, Option<RefusedRecord>> {
+        // A panic elsewhere leaves it whole.
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, record: RefusedRecord) {
+        let mut refused = self.refused();
+        // A batch is refused as a whole, and the records after a refused one only follow it.
+        let is_worse = refused.as_ref().is_none_or(|first| {
+            let both = first.refusal == Refusal::TooLarge && record.refusal == Refusal::TooLarge;
+            both && record.bytes > first.bytes
+        });
+        if is_worse {
+            *refused = Some(record);
+        }
+    }
+
+    /// `None` where the record only shares its transaction's fate.
+    fn refusal(message: &BorrowedMessage<'_>, error: &KafkaError) -> Option<Refusal> {
+        match error.rdkafka_error_code()? {
+            RDKafkaErrorCode::MessageSizeTooLarge => Some(Refusal::TooLarge),
+            RDKafkaErrorCode::InvalidTimestamp => Some(Refusal::WrongTime(message.timestamp().to_millis())),
+            _ => None,
+        }
+    }
+
+    fn describe(&self, message: &BorrowedMessage<'_>, refusal: Refusal) -> RefusedRecord {
+        let mut bytes = message.key_len() + message.payload_len();
+        let mut name = None;
+        for header in message.headers().into_iter().flat_map(Headers::iter) {
+            let value = header.value.unwrap_or_default();
+            bytes += header.key.len() + value.len();
+            if header.key == "ce_id" {
+                name = std::str::from_utf8(value).ok().map(str::to_owned);
+            }
+        }
+        RefusedRecord {
+            topic: message.topic().to_owned(),
+            name,
+            bytes,
+            refusal,
+            limit: self.limits.of(message.topic()),
+            brokers: self.brokers.clone(),
+        }
+    }
 }
 
 impl ClientContext for Context {
@@ -43,12 +169,12 @@ impl ClientContext for Context {
 
 impl ProducerContext for Context {
     type DeliveryOpaque = ();
-    // A record that was not delivered fails its transaction's commit, so nothing else is kept of it.
+    // A record that was not delivered fails its transaction's commit.
     fn delivery(&self, result: &DeliveryResult<'_>, _: Self::DeliveryOpaque) {
-        if let Err((error, _)) = result
-            && error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+        if let Err((error, message)) = result
+            && let Some(refusal) = Self::refusal(message, error)
         {
-            self.too_large.store(true, Ordering::Relaxed);
+            self.note(self.describe(message, refusal));
         }
     }
 }
@@ -63,9 +189,12 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 impl TransactionalProducer {
     /// Connects and fences: whatever an earlier producer of this identity had open is settled afterwards,
     /// committed or aborted.
-    pub fn connect(settings: &Settings, patience: &Patience<'_>) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// Kafka does not answer in time, or refuses.
+    pub fn connect(settings: &Settings, limits: &Limits, patience: &Patience<'_>) -> Result<Self, Error> {
         let act = "open the transactional producer";
-        let producer = create(settings).map_err(Error::of(act))?;
+        let producer = create_for(settings, limits.clone()).map_err(Error::of(act))?;
         loop {
             match producer.init_transactions(patience.step()) {
                 Ok(()) => return Ok(Self { producer }),
@@ -96,6 +225,7 @@ impl TransactionalProducer {
             .key(record.key)
             .payload(record.payload)
             .headers(headers);
+        message.partition = record.partition;
         let begun = Instant::now();
         loop {
             match self.producer.send(message) {
@@ -106,7 +236,10 @@ impl TransactionalProducer {
                     message = back;
                     self.pause(begun);
                 }
-                Err((error, _)) => return Err(self.or_too_large(Error::of("take a record")(error))),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
+                    return Err(self.too_large(record).error());
+                }
+                Err((error, _)) => return Err(self.or_refused(Error::of("take a record")(error))),
             }
         }
     }
@@ -121,12 +254,12 @@ impl TransactionalProducer {
         while self.producer.in_flight_count() > 0 {
             if patience.is_over() {
                 let within = patience.within;
-                return Err(self.or_too_large(Error::TimedOut { act, within }));
+                return Err(self.or_refused(Error::TimedOut { act, within }));
             }
             self.pause(begun);
         }
-        if self.producer.context().too_large.load(Ordering::Relaxed) {
-            return Err(Error::TooLarge);
+        if let Some(record) = self.producer.context().refused().take() {
+            return Err(record.error());
         }
         loop {
             match self.producer.commit_transaction(patience.step()) {
@@ -137,13 +270,28 @@ impl TransactionalProducer {
         }
     }
 
-    /// A record that is too large fails its transaction, and then every later record of it is refused for that: what
+    /// A record that is refused fails its transaction, and then every later record of it is refused for that: what
     /// happened first is what must be known, or the same would be tried for ever.
-    fn or_too_large(&self, error: Error) -> Error {
+    fn or_refused(&self, error: Error) -> Error {
         self.producer.poll(Duration::ZERO);
-        match self.producer.context().too_large.load(Ordering::Relaxed) {
-            true => Error::TooLarge,
-            false => error,
+        match self.producer.context().refused().take() {
+            Some(record) => record.error(),
+            None => error,
+        }
+    }
+
+    fn too_large(&self, record: &Record<'_>) -> RefusedRecord {
+        let headers = record.headers.iter();
+        let name = headers.clone().find(|(key, _)| *key == "ce_id");
+        let of_headers: usize = headers.map(|(key, value)| key.len() + value.len()).sum();
+        let context = self.producer.context();
+        RefusedRecord {
+            topic: record.topic.to_owned(),
+            name: name.map(|(_, value)| String::from_utf8_lossy(value).into_owned()),
+            bytes: record.key.len() + record.payload.len() + of_headers,
+            refusal: Refusal::TooLargeForClient,
+            limit: context.limits.of(record.topic),
+            brokers: context.brokers.clone(),
         }
     }
 
@@ -163,7 +311,20 @@ impl TransactionalProducer {
 
 /// The client. Nobody is waited for yet.
 pub(super) fn create(settings: &Settings) -> Result<BaseProducer<Context>, KafkaError> {
-    config(settings).create_with_context(Context::default())
+    create_for(settings, Limits::default())
+}
+
+fn create_for(settings: &Settings, limits: Limits) -> Result<BaseProducer<Context>, KafkaError> {
+    let mut config = config(settings);
+    // A batch of many small records must not be refused for being larger than a topic takes.
+    if let Some(smallest) = limits.smallest() {
+        lower(&mut config, "batch.size", smallest);
+    }
+    config.create_with_context(Context {
+        refused: Mutex::default(),
+        limits,
+        brokers: settings.brokers.clone(),
+    })
 }
 
 pub(super) fn config(settings: &Settings) -> ClientConfig {
@@ -179,6 +340,8 @@ pub(super) fn config(settings: &Settings) -> ClientConfig {
         .set("linger.ms", "1")
         .set("batch.size", "262144")
         .set("queue.buffering.max.kbytes", "16384")
+        // A topic that somebody has deleted is made anew by us, with its settings, and not by the Kafka brokers with theirs.
+        .set("allow.auto.create.topics", "false")
         // Same key, same partition as for Java's producers.
         .set("partitioner", "murmur2_random")
         .set("delivery.report.only.error", "true")

@@ -1,121 +1,218 @@
-//! The topics, made at start if they are absent.
+//! The topics: made if they are absent, verified, and repaired where the gateway may.
 
-use std::time::Duration;
+mod admin;
+mod description;
+mod report;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::types::RDKafkaErrorCode;
-use tracing::info;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::{COMMANDS, DEAD_LETTERS, Error, Quiet, Settings, WATERMARKS};
-use crate::event::Kind;
+use tracing::debug;
 
-const DEFAULT_PARTITIONS: i32 = 3;
+use super::{Error, Settings};
+use admin::{Admin, Presence};
+use description::{APPEND_TIME, MAX_BYTES, TIMESTAMP_TYPE, TOPICS, TopicDescription, TopicSettings};
+pub(super) use report::set_command;
+pub use report::{Deviation, Limits, Outcome, Report};
 
-/// The watermark topic is read from its last known place at every start, so it is kept short.
-const COMPACTED: [(&str, &str); 4] = [
-    ("cleanup.policy", "compact"),
-    ("segment.bytes", "16777216"),
-    ("segment.ms", "3600000"),
-    ("min.cleanable.dirty.ratio", "0.1"),
-];
+/// A right that was refused is not asked for more often: a Kafka broker logs each attempt.
+const ATTEMPT_EVERY: Duration = Duration::from_secs(15);
+/// A Kafka broker that has changed a topic tells so within this time.
+const SETTLED: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// A dead letter is as large as an MQTT packet may be.
-const LARGE: &str = "4194304";
-
-/// Asks which topics there are and makes those that are missing.
-pub async fn ensure_topics(settings: &Settings, within: Duration) -> Result<(), Error> {
-    let act = "make the topics";
-    let mut config = settings.client();
-    settings.finish(&mut config);
-    let admin: AdminClient<Quiet> = config.create_with_context(Quiet).map_err(Error::of(act))?;
-    let (admin, metadata) = tokio::task::spawn_blocking(move || {
-        let metadata = admin.inner().fetch_metadata(None, within);
-        (admin, metadata)
-    })
-    .await
-    .map_err(|error| Error::Failed {
-        act,
-        problem: error.to_string(),
-    })?;
-    let metadata = metadata.map_err(Error::of("list its topics"))?;
-    let wanted: Vec<String> = Kind::ALL
-        .iter()
-        .map(|kind| kind.topic())
-        .chain([DEAD_LETTERS, COMMANDS, WATERMARKS])
-        .map(|name| settings.topic(name))
-        .filter(|name| !metadata.topics().iter().any(|topic| topic.name() == name))
-        .collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let (watermarks, dead_letters) = (settings.topic(WATERMARKS), settings.topic(DEAD_LETTERS));
-    let topics: Vec<NewTopic<'_>> = wanted
-        .iter()
-        .map(|name| {
-            let partitions = settings.partitions.unwrap_or(DEFAULT_PARTITIONS);
-            let partitions = if *name == watermarks { 1 } else { partitions };
-            // -1: as the Kafka brokers are configured.
-            let replication = TopicReplication::Fixed(settings.replication_factor.unwrap_or(-1));
-            let topic = NewTopic::new(name, partitions, replication);
-            if *name == watermarks {
-                COMPACTED
-                    .iter()
-                    .fold(topic, |topic, (key, value)| topic.set(key, value))
-            } else if *name == dead_letters {
-                topic.set("max.message.bytes", LARGE)
-            } else {
-                topic
-            }
-        })
-        .collect();
-    let options = AdminOptions::new().operation_timeout(Some(within));
-    for result in admin
-        .create_topics(&topics, &options)
-        .await
-        .map_err(Error::of(act))?
-    {
-        match result {
-            Ok(name) => info!(topic = name, "made the topic"),
-            // Another gateway was quicker.
-            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((name, code)) => {
-                return Err(Error::Failed {
-                    act,
-                    problem: format!("{name}: {code}"),
-                });
-            }
-        }
-    }
-    Ok(())
+/// What an inspection may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Make what is absent, and repair.
+    Repair,
+    /// Change nothing.
+    Look,
 }
 
-/// Who answers there, and which of our topics exist, in one sentence.
-pub fn describe(settings: &Settings, within: Duration) -> Result<String, Error> {
-    let mut config = settings.client();
-    settings.finish(&mut config);
-    let act = "answer";
-    let admin: AdminClient<Quiet> = config.create_with_context(Quiet).map_err(Error::of(act))?;
-    let metadata = admin
-        .inner()
-        .fetch_metadata(None, within)
-        .map_err(Error::of(act))?;
-    let names = Kind::ALL
-        .iter()
-        .map(|kind| kind.topic())
-        .chain([DEAD_LETTERS, COMMANDS, WATERMARKS]);
-    let (mut there, mut absent) = (0, Vec::new());
-    for name in names.map(|name| settings.topic(name)) {
-        match metadata.topics().iter().any(|topic| topic.name() == name) {
-            true => there += 1,
-            false => absent.push(name),
+/// Looks after the topics of one gateway.
+#[derive(Debug)]
+pub struct TopicInspector {
+    settings: Settings,
+    mode: Mode,
+    /// When Kafka last did not let us change a topic, by its name.
+    denied: Mutex<HashMap<String, Instant>>,
+}
+
+impl TopicInspector {
+    pub fn new(settings: Settings, mode: Mode) -> Self {
+        Self {
+            settings,
+            mode,
+            denied: Mutex::default(),
         }
     }
-    let brokers = metadata.brokers().len();
-    Ok(match absent.is_empty() {
-        true => format!("{brokers} Kafka brokers answer; all {there} topics are there"),
-        false => format!(
+
+    /// Compares the topics with what they must be, and makes and repairs them as far as it may. Blocks; to be called on a
+    /// thread of a Tokio runtime that may block.
+    ///
+    /// # Errors
+    /// Kafka does not answer in time, or a topic is absent and cannot be made. That a topic is not as it must be is no
+    /// error here: see [`Report::refusal`].
+    pub fn inspect(&self, within: Duration) -> Result<Report, Error> {
+        let admin = Admin::connect(&self.settings, within)?;
+        let mut report = Report::default();
+        let (mut absent, mut present) = (Vec::new(), Vec::new());
+        for topic in TOPICS {
+            let (presence, brokers) = admin.presence(&self.settings.topic(topic.name))?;
+            report.brokers = brokers;
+            match presence {
+                Presence::Present => present.push(topic),
+                Presence::Absent => absent.push(topic),
+            }
+        }
+        if self.mode == Mode::Look {
+            report.absent = self.names(&absent);
+        } else if !absent.is_empty() {
+            report.absent = admin.create(&absent)?;
+            for (topic, name) in absent.iter().zip(self.names(&absent)) {
+                let limit = topic.settings.iter().find(|setting| setting.name == MAX_BYTES);
+                let limit = limit.and_then(|setting| setting.initial?.parse().ok());
+                report.limits.0.extend(limit.map(|limit| (name, limit)));
+            }
+        }
+        let names = self.names(&present);
+        if names.is_empty() {
+            return Ok(report);
+        }
+        let Some(described) = admin.describe(&names)? else {
+            return Ok(report);
+        };
+        for (topic, name) in present.into_iter().zip(names) {
+            match described.get(&name).filter(|settings| !settings.is_empty()) {
+                Some(settings) => self.judge(topic, &name, settings, &admin, &mut report),
+                None if topic.settings.is_empty() => {}
+                None => report.undescribed.push(name),
+            }
+        }
+        Ok(report)
+    }
+
+    fn names(&self, topics: &[&TopicDescription]) -> Vec<String> {
+        topics
+            .iter()
+            .map(|topic| self.settings.topic(topic.name))
+            .collect()
+    }
+
+    fn judge(
+        &self,
+        topic: &TopicDescription,
+        name: &str,
+        settings: &TopicSettings,
+        admin: &Admin<'_>,
+        report: &mut Report,
+    ) {
+        let mut violations = topic.violations(settings);
+        let mut settings = settings.clone();
+        if !violations.is_empty() && self.mode == Mode::Repair && self.may_try(name) {
+            let repair = violations.iter().flat_map(|violation| &violation.repair);
+            let changes: BTreeMap<&str, &str> = repair.map(|(name, value)| (*name, value.as_str())).collect();
+            settings = change(admin, name, settings, &changes);
+            let lasting = topic.violations(&settings);
+            let is_lasting = |property| lasting.iter().any(|of| of.property == property);
+            let repaired = violations.extract_if(.., |violation| !is_lasting(violation.property));
+            report.deviations.extend(
+                repaired.map(|violation| {
+                    Deviation::new(name, violation, Outcome::Repaired, &self.settings.brokers)
+                }),
+            );
+            if !violations.is_empty() {
+                self.denied().insert(name.to_owned(), Instant::now());
+            }
+        }
+        let outcome = match self.mode {
+            Mode::Repair => Outcome::Degraded,
+            Mode::Look => Outcome::Repairable,
+        };
+        let lasting = violations.into_iter();
+        let lasting =
+            lasting.map(|violation| Deviation::new(name, violation, outcome, &self.settings.brokers));
+        report.deviations.extend(lasting);
+        let value = |property| settings.get(property).map(|of| of.value.as_str());
+        if topic
+            .settings
+            .iter()
+            .any(|setting| setting.name == TIMESTAMP_TYPE)
+            && value(TIMESTAMP_TYPE).is_some_and(|kind| kind != APPEND_TIME)
+        {
+            report.create_time.push(name.to_owned());
+        }
+        let limit = value(MAX_BYTES).and_then(|bytes| bytes.parse().ok());
+        if let Some(limit) = limit.filter(|_| !topic.settings.is_empty()) {
+            report.limits.0.insert(name.to_owned(), limit);
+        }
+    }
+
+    fn denied(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+        // A panic elsewhere leaves the map whole.
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn may_try(&self, topic: &str) -> bool {
+        let denied = self.denied();
+        denied.get(topic).is_none_or(|at| at.elapsed() >= ATTEMPT_EVERY)
+    }
+}
+
+/// Asks for changes, and gives the settings that the topic has then.
+fn change(
+    admin: &Admin<'_>,
+    topic: &str,
+    mut settings: TopicSettings,
+    changes: &BTreeMap<&str, &str>,
+) -> TopicSettings {
+    if let Err(error) = admin.alter(topic, &settings, changes) {
+        debug!(%error, topic, "the topic could not be altered");
+        return settings;
+    }
+    let begun = Instant::now();
+    loop {
+        let described = match admin.describe(&[topic.to_owned()]) {
+            Ok(described) => described.unwrap_or_default(),
+            Err(error) => {
+                debug!(%error, topic, "nobody knows whether the topic was altered");
+                return settings;
+            }
+        };
+        if let Some(described) = described.into_values().find(|of| !of.is_empty()) {
+            settings = described;
+        }
+        let is_set = |(name, value): (&&str, &&str)| settings.get(*name).is_some_and(|of| of.value == *value);
+        if changes.iter().all(is_set) || begun.elapsed() >= SETTLED {
+            return settings;
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Who answers there, and how the topics are, in one sentence. Blocks as [`TopicInspector::inspect`] does, and changes
+/// nothing.
+///
+/// # Errors
+/// Kafka does not answer, or the gateway may not see a topic.
+pub fn describe(settings: &Settings, within: Duration) -> Result<String, Error> {
+    let report = TopicInspector::new(settings.clone(), Mode::Look).inspect(within)?;
+    let brokers = report.brokers;
+    let mut said = match report.absent.as_slice() {
+        [] => format!(
+            "{brokers} Kafka brokers answer; all {} topics are there",
+            TOPICS.len()
+        ),
+        absent => format!(
             "{brokers} Kafka brokers answer; to be made at start: {}",
             absent.join(", ")
         ),
-    })
+    };
+    for warning in report.warnings() {
+        said.push_str("; ");
+        said.push_str(&warning);
+    }
+    Ok(said)
 }

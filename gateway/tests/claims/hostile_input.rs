@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, ensure};
-use comptoir_harness::{Kafka, MqttProbe, Reader, within};
+use comptoir_harness::{Kafka, MqttProbe, Operation, Reader, within};
 use comptoir_wire as wire;
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -118,8 +118,13 @@ async fn a_dead_letter_that_is_too_large_for_its_kafka_is_cut_and_holds_nothing_
             config
         })
         .await?;
-        // Not as the gateway would make it.
+        // Not as the gateway would make it, nor may it correct that.
         kafka.create_topics(&[(&shop.topic("dead-letters"), 1)]).await?;
+        let append_time = [("message.timestamp.type", "LogAppendTime")];
+        kafka
+            .alter_topic(&shop.topic("dead-letters"), &append_time)
+            .await?;
+        kafka.deny(&shop.prefix, Operation::AlterConfigs)?;
         let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
         let topic = format!("pos/{STORE}/till-1/payments");
         // Nothing that compression would make small.

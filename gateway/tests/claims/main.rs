@@ -39,4 +39,5 @@ mod reverse_proxy;
 mod same_code;
 mod shop;
 mod soak;
+mod topics;
 mod wire_versions;

@@ -1,0 +1,501 @@
+//! Kafka's topics are administered by somebody: made otherwise, changed, deleted, made anew, with rights or without. Each
+//! event is in Kafka once all the same, or the gateway says what is in the way.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use comptoir_gateway::bridge::topic_watch::{TopicWatch, Verdict};
+use comptoir_gateway::bridge::watermark;
+use comptoir_gateway::kafka::{
+    Error, Limits, Mode, Outcome, Patience, Record, Report, Settings, TopicInspector, TransactionalProducer,
+    WATERMARKS,
+};
+use comptoir_gateway::link::{Link, LinkState};
+use comptoir_harness::{Kafka, MqttProbe, Operation, PosSim, Reader, fresh_prefix, within};
+use rand::RngExt;
+use rand::distr::Alphanumeric;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use serde_json::{Value, json};
+use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::shop::{LATER, SOON, STORE, Shop};
+
+const TIMESTAMPS: &str = "message.timestamp.type";
+const LIMIT: &str = "max.message.bytes";
+const POLICY: &str = "cleanup.policy";
+
+fn settings(brokers: &str, prefix: &str) -> Settings {
+    Settings {
+        brokers: brokers.to_owned(),
+        prefix: prefix.to_owned(),
+        identity: STORE.to_owned(),
+        replication_factor: None,
+        partitions: None,
+        properties: BTreeMap::new(),
+    }
+}
+
+async fn inspect(kafka: &Kafka, prefix: &str, mode: Mode) -> Result<Report> {
+    let inspector = TopicInspector::new(settings(kafka.brokers(), prefix), mode);
+    Ok(tokio::task::spawn_blocking(move || inspector.inspect(SOON)).await??)
+}
+
+fn outcomes(report: &Report, topic: &str) -> Vec<(&'static str, Outcome)> {
+    let of_topic = report
+        .deviations
+        .iter()
+        .filter(|deviation| deviation.topic == topic);
+    of_topic
+        .map(|deviation| (deviation.property, deviation.outcome))
+        .collect()
+}
+
+fn payment(n: usize) -> Vec<u8> {
+    let json = json!({
+        "payment_id": format!("p-{n}"), "order_id": format!("o-{n}"), "amount": 12.5, "method": "Cash", "status": "SUCCESS"
+    });
+    json.to_string().into_bytes()
+}
+
+/// An order that does not become smaller than so many bytes by compression.
+fn large_order(bytes: usize) -> Vec<u8> {
+    let mut rng = rand::rng();
+    let lines: Vec<Value> = (0..bytes / 60)
+        .map(|_| {
+            let product: String = (0..80).map(|_| char::from(rng.sample(Alphanumeric))).collect();
+            json!({"product": product, "quantity": 1, "unit_price": 1})
+        })
+        .collect();
+    let amount = lines.len();
+    json!({
+        "order_id": "o-large", "customer_name": "Traiteur Dupont", "product": "Buffet", "lines": lines, "amount": amount,
+        "status": "Pending"
+    })
+    .to_string()
+    .into_bytes()
+}
+
+async fn pay(shop: &Shop, numbers: std::ops::Range<usize>) -> Result<()> {
+    let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
+    let topic = format!("pos/{STORE}/till-1/payments");
+    let payments = numbers.map(|n| (topic.clone(), payment(n).into(), false));
+    probe.publish_all(payments).await?;
+    Ok(())
+}
+
+/// How many records there are, and how many events.
+async fn payments(shop: &Shop) -> Result<(usize, usize)> {
+    let records = Reader::new(&shop.brokers)
+        .read(&[shop.topic("payments")], LATER)
+        .await?;
+    let names: HashSet<&str> = records.iter().filter_map(|record| record.ce_id()).collect();
+    Ok((records.len(), names.len()))
+}
+
+/// Waits until the bridge is in this state, with these words in its problem.
+async fn bridge(shop: &Shop, state: &str, words: &[&str]) -> Result<()> {
+    within(&format!("the bridge to be {state}"), SOON, async || {
+        let status = shop.gateway.get_json("/api/gateway").await?;
+        let bridge = &status["bridge"];
+        let problem = bridge["problem"].as_str().unwrap_or_default();
+        let says = words.iter().all(|word| problem.contains(word));
+        ensure!(bridge["state"] == state && says, "{bridge}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn harmful_topic_settings_are_corrected_and_other_settings_are_kept() -> Result<()> {
+    let kafka = Kafka::shared().await;
+    let prefix = fresh_prefix();
+    let topic = |name: &str| format!("{prefix}{name}");
+    let (payments, watermarks) = (topic("payments"), topic(WATERMARKS));
+    let made = [
+        (TIMESTAMPS, "CreateTime"),
+        (LIMIT, "1000"),
+        ("retention.ms", "123456789"),
+        ("segment.bytes", "2097152"),
+    ];
+    kafka.create_topic(&payments, 2, &made).await?;
+    let deleting = [(POLICY, "delete"), ("retention.ms", "1000")];
+    kafka.create_topic(&watermarks, 3, &deleting).await?;
+    let before = kafka.topic_settings(&payments).await?;
+    let look = inspect(kafka, &prefix, Mode::Look).await?;
+    ensure!(look.absent.len() == 4 && kafka.topic_settings(&payments).await? == before);
+    let expected = [(TIMESTAMPS, Outcome::Repairable), (LIMIT, Outcome::Repairable)];
+    ensure!(outcomes(&look, &payments) == expected, "{look:?}");
+
+    let report = inspect(kafka, &prefix, Mode::Repair).await?;
+    ensure!(
+        report.absent.len() == 4 && report.warnings().is_empty(),
+        "{report:?}"
+    );
+    let expected = [(TIMESTAMPS, Outcome::Repaired), (LIMIT, Outcome::Repaired)];
+    ensure!(outcomes(&report, &payments) == expected, "{report:?}");
+    let expected = [(TIMESTAMPS, Outcome::Repaired), (POLICY, Outcome::Repaired)];
+    ensure!(outcomes(&report, &watermarks) == expected, "{report:?}");
+    let after = kafka.topic_settings(&payments).await?;
+    let value = |name: &str| after.get(name).map(String::as_str);
+    ensure!(value(TIMESTAMPS) == Some("LogAppendTime") && value(LIMIT) == Some("1048588"));
+    ensure!(value("retention.ms") == Some("123456789") && value("segment.bytes") == Some("2097152"));
+    let again = inspect(kafka, &prefix, Mode::Repair).await?;
+    ensure!(
+        again.deviations.is_empty() && again.absent.is_empty(),
+        "{again:?}"
+    );
+    ensure!(
+        again.limits.of(&topic("dead-letters")) == Some(4_194_304),
+        "{again:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_rights_on_topics_are_named_and_only_a_risk_of_doubles_stops_the_bridge() -> Result<()> {
+    let kafka = Kafka::shared().await;
+    let prefix = fresh_prefix();
+    let payments = format!("{prefix}payments");
+    kafka.create_topic(&payments, 1, &[]).await?;
+    kafka.deny(&prefix, Operation::AlterConfigs)?;
+    let report = inspect(kafka, &prefix, Mode::Repair).await?;
+    ensure!(
+        report.refusal().is_none() && report.create_time == [payments.as_str()],
+        "{report:?}"
+    );
+    let said = report.warnings().join("\n");
+    for word in [
+        &payments,
+        "message.timestamp.type=LogAppendTime",
+        "ALTER_CONFIGS",
+        kafka.brokers(),
+    ] {
+        ensure!(said.contains(word), "{said}");
+    }
+    kafka.allow(&prefix)?;
+    kafka.deny(&prefix, Operation::DescribeConfigs)?;
+    within("the settings to be hidden", SOON, async || {
+        let report = inspect(kafka, &prefix, Mode::Repair).await?;
+        let said = report.warnings().join("\n");
+        ensure!(
+            said.contains("DESCRIBE_CONFIGS") && said.contains(&payments),
+            "{said}"
+        );
+        Ok(())
+    })
+    .await?;
+    let absent = fresh_prefix();
+    kafka.deny(&absent, Operation::Create)?;
+    // Whoever may do nothing to the cluster either, may not make topics.
+    within("the topics to be hidden", SOON, async || {
+        kafka.deny(&absent, Operation::Describe)?;
+        let error = inspect(kafka, &absent, Mode::Repair)
+            .await
+            .map(|_| ())
+            .unwrap_err();
+        let said = format!("{error:#}");
+        ensure!(said.contains("DESCRIBE") && said.contains(&absent), "{said}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_furthest_watermark_counts_in_whatever_partition_it_lies() -> Result<()> {
+    let kafka = Kafka::shared().await;
+    let prefix = fresh_prefix();
+    let topic = format!("{prefix}{WATERMARKS}");
+    kafka.create_topics(&[(&topic, 3)]).await?;
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", kafka.brokers())
+        .create()?;
+    for (journal, partition, offset) in [("a", 0, 3), ("a", 2, 9), ("a", 1, 5), ("b", 1, 7), ("c", 0, 99)] {
+        let key = watermark::key(STORE, journal);
+        let payload = json!({"offset": offset, "event": "e", "run": null}).to_string();
+        let record = BaseRecord::to(&topic)
+            .partition(partition)
+            .key(&key)
+            .payload(&payload);
+        producer.send(record).map_err(|(error, _)| error)?;
+    }
+    producer.flush(SOON)?;
+    let settings = settings(kafka.brokers(), &prefix);
+    // A place beyond the end is that of a topic that is no more.
+    for from in [0, 1_000_000] {
+        let (settings, stop) = (settings.clone(), CancellationToken::new());
+        let read = move || watermark::read(&settings, ["a", "b", "d"], from, SOON, &stop);
+        let (marks, end) = tokio::task::spawn_blocking(read).await??;
+        let offsets = marks.map(|mark| mark.map(|mark| mark.offset));
+        ensure!(offsets == [Some(9), Some(7), None], "from {from}: {offsets:?}");
+        ensure!(end == 2, "{end}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_record_time_is_said_and_append_time_topics_take_any() -> Result<()> {
+    let kafka = Kafka::shared().await;
+    let prefix = fresh_prefix();
+    let topic = format!("{prefix}payments");
+    // No time but the broker's own to the millisecond is near enough.
+    let strict = [
+        ("message.timestamp.before.max.ms", "0"),
+        ("message.timestamp.after.max.ms", "0"),
+    ];
+    kafka.create_topic(&topic, 1, &strict).await?;
+    let settings = settings(kafka.brokers(), &prefix);
+    let send = async |topic: String| {
+        let settings = settings.clone();
+        tokio::task::spawn_blocking(move || -> Result<(), Error> {
+            let stop = CancellationToken::new();
+            let patience = Patience::new(SOON, &stop);
+            let producer = TransactionalProducer::connect(&settings, &Limits::default(), &patience)?;
+            producer.begin()?;
+            let record = Record {
+                topic: &topic,
+                partition: Some(0),
+                key: b"o-1",
+                payload: b"{}",
+                headers: &[("ce_id", b"paris-1/till-1/1/1")],
+            };
+            producer.send(&record, &patience)?;
+            producer.commit(&patience)
+        })
+        .await
+    };
+    let said = send(topic.clone()).await?.unwrap_err().to_string();
+    for word in [
+        "paris-1/till-1/1/1",
+        &topic,
+        "INVALID_TIMESTAMP",
+        "message.timestamp.type=LogAppendTime",
+    ] {
+        ensure!(said.contains(word), "{said}");
+    }
+    let report = inspect(kafka, &prefix, Mode::Repair).await?;
+    ensure!(
+        outcomes(&report, &topic) == [(TIMESTAMPS, Outcome::Repaired)],
+        "{report:?}"
+    );
+    send(topic).await??;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_to_a_topic_is_noticed_while_the_gateway_runs() -> Result<()> {
+    let kafka = Kafka::shared().await;
+    let prefix = fresh_prefix();
+    let marks = format!("{prefix}{WATERMARKS}");
+    let link = Link::new("bridge", LinkState::Down);
+    let watch = TopicWatch::new(settings(kafka.brokers(), &prefix), link.clone(), SOON);
+    let inspect = async || {
+        let watch = watch.clone();
+        tokio::task::spawn_blocking(move || watch.inspect()).await
+    };
+    let often = Duration::from_millis(100);
+    inspect().await??;
+    let first = inspect().await??;
+    let mut watching = watch.watch_every(often, &Handle::current(), first);
+    kafka.delete_topics(&[&marks]).await?;
+    timeout(SOON, watching.ended()).await?;
+    ensure!(
+        matches!(watching.verdict(), Some(Verdict::Changed)),
+        "{:?}",
+        watching.verdict()
+    );
+    let made = kafka.topic_settings(&marks).await?;
+    ensure!(
+        made.get(POLICY).is_some_and(|policy| policy == "compact"),
+        "{made:?}"
+    );
+
+    let watching = watch.watch_every(often, &Handle::current(), inspect().await??);
+    kafka.alter_topic(&marks, &[(POLICY, "delete")]).await?;
+    within("the policy to be corrected", SOON, async || {
+        let found = kafka.topic_settings(&marks).await?;
+        ensure!(
+            found.get(POLICY).is_some_and(|policy| policy == "compact"),
+            "{found:?}"
+        );
+        Ok(())
+    })
+    .await?;
+    ensure!(watching.verdict().is_none() && link.status().warnings.is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_in_kafka_once_though_the_watermark_topic_is_lost_with_a_crash() -> Result<()> {
+    let kafka = Kafka::shared().await;
+    let mut shop = Shop::open().await?;
+    pay(&shop, 0..20).await?;
+    shop.drained(20, SOON).await?;
+    shop.gateway.kill9()?;
+    // As if the crash had come before the journal knew of the last transactions.
+    let options = SqliteConnectOptions::new().filename(shop.gateway.journal_path());
+    let mut journal = SqliteConnection::connect_with(&options).await?;
+    for statement in [
+        "UPDATE watermark SET offset = 12",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+    ] {
+        sqlx::query(statement).execute(&mut journal).await?;
+    }
+    journal.close().await?;
+    kafka.delete_topics(&[&shop.topic(WATERMARKS)]).await?;
+    shop.gateway.start_again()?;
+    shop.gateway.wait_ready().await?;
+    shop.drained(20, SOON).await?;
+    pay(&shop, 20..25).await?;
+    shop.drained(25, SOON).await?;
+    let found = payments(&shop).await?;
+    ensure!(found == (25, 25), "{found:?}");
+    let policy = kafka.topic_settings(&shop.topic(WATERMARKS)).await?;
+    ensure!(
+        policy.get(POLICY).is_some_and(|policy| policy == "compact"),
+        "{policy:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_that_are_deleted_grown_or_limited_while_it_runs_hold_nothing_up() -> Result<()> {
+    let kafka = Kafka::shared().await;
+    let mut shop = Shop::open().await?;
+    let (paid, marks, orders) = (
+        shop.topic("payments"),
+        shop.topic(WATERMARKS),
+        shop.topic("orders"),
+    );
+    pay(&shop, 0..5).await?;
+    shop.drained(5, SOON).await?;
+    kafka.delete_topics(&[&paid, &marks]).await?;
+    pay(&shop, 5..10).await?;
+    shop.drained(10, SOON).await?;
+    let made = kafka.topic_settings(&paid).await?;
+    ensure!(
+        made.get(TIMESTAMPS).is_some_and(|kind| kind == "LogAppendTime"),
+        "{made:?}"
+    );
+    let found = payments(&shop).await?;
+    ensure!(
+        found == (5, 5),
+        "what was deleted is gone, and nothing is doubled: {found:?}"
+    );
+
+    kafka.add_partitions(&paid, 5).await?;
+    kafka.add_partitions(&marks, 2).await?;
+    kafka.alter_topic(&orders, &[(LIMIT, "20000")]).await?;
+    let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
+    probe
+        .publish(&format!("pos/{STORE}/till-1/orders"), large_order(60_000))
+        .await?;
+    pay(&shop, 10..20).await?;
+    shop.drained(21, SOON).await?;
+    shop.gateway.kill9()?;
+    shop.gateway.start_again()?;
+    shop.gateway.wait_ready().await?;
+    pay(&shop, 20..25).await?;
+    shop.drained(26, SOON).await?;
+    let found = payments(&shop).await?;
+    ensure!(found == (20, 20), "{found:?}");
+    let sent = Reader::new(&shop.brokers).read(&[&orders], LATER).await?;
+    ensure!(
+        sent.len() == 1 && sent[0].value.len() > 20_000,
+        "{} orders",
+        sent.len()
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_gateway_may_not_correct_is_said_and_goes_on_once_it_may() -> Result<()> {
+    let kafka = Kafka::shared().await;
+    let mut shop = Shop::open_with(kafka.brokers(), |mut config| {
+        config.kafka_brokers = None;
+        config
+    })
+    .await?;
+    let (marks, orders) = (shop.topic(WATERMARKS), shop.topic("orders"));
+    kafka.create_topic(&marks, 1, &[(POLICY, "delete")]).await?;
+    kafka.create_topic(&orders, 1, &[]).await?;
+    kafka.deny(&shop.prefix, Operation::AlterConfigs)?;
+    ensure!(shop.gateway.terminate().await?.success());
+    shop.gateway.config().kafka_brokers = Some(shop.brokers.clone());
+    shop.gateway.start_again()?;
+    shop.gateway.wait_ready().await?;
+    pay(&shop, 0..3).await?;
+    let wanted = format!("--entity-name {marks} --add-config cleanup.policy=compact");
+    bridge(&shop, "down", &["cleanup.policy=delete", &wanted]).await?;
+    kafka.allow(&shop.prefix)?;
+    shop.drained(3, SOON).await?;
+
+    let small = [(LIMIT, "20000"), (TIMESTAMPS, "LogAppendTime")];
+    kafka.alter_topic(&orders, &small).await?;
+    kafka.deny(&shop.prefix, Operation::AlterConfigs)?;
+    let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
+    // Behind others, which must not wait with it.
+    pay(&shop, 3..6).await?;
+    probe
+        .publish(&format!("pos/{STORE}/till-7/orders"), large_order(60_000))
+        .await?;
+    let words = [
+        "paris-1/till-7/0/",
+        orders.as_str(),
+        "max.message.bytes=20000",
+        "kafka-configs.sh",
+    ];
+    bridge(&shop, "down", &words).await?;
+    let found = payments(&shop).await?;
+    ensure!(found == (6, 6), "{found:?}");
+    kafka.allow(&shop.prefix)?;
+    shop.drained(7, SOON).await?;
+    let status = shop.gateway.get_json("/api/gateway").await?;
+    ensure!(status["bridge"]["warnings"].is_null(), "{}", status["bridge"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_that_changes_in_the_middle_of_a_transaction_doubles_nothing() -> Result<()> {
+    let mut kafka = Kafka::start_cluster(3).await?;
+    let shop = Shop::open_on(kafka.brokers()).await?;
+    let url = shop.mosquitto.url();
+    let events = 4_000_u32;
+    let (rate, events_text) = ("800", events.to_string());
+    let mut sim = PosSim::spawn([
+        "--broker",
+        &url,
+        "--store",
+        STORE,
+        "--devices",
+        "8",
+        "--rate",
+        rate,
+        "--events",
+        &events_text,
+    ])?;
+    let in_kafka = async |least: u64| {
+        within(&format!("{least} events to be in Kafka"), LATER, async || {
+            let status = shop.gateway.get_json("/api/gateway").await?;
+            let watermark = status["journal"]["watermark"].as_u64().unwrap_or_default();
+            ensure!(watermark >= least, "{watermark}");
+            Ok(())
+        })
+        .await
+    };
+    for least in [500, 1_500] {
+        in_kafka(least).await?;
+        let coordinator = tokio::task::block_in_place(|| kafka.leader_of("__transaction_state", 0))?;
+        kafka.node(coordinator).kill();
+        in_kafka(least + 300).await.context("without the coordinator")?;
+        kafka.start_again().await?;
+    }
+    sim.finish(LATER).await?;
+    shop.drained(u64::from(events), LATER).await?;
+    shop.audited(&sim.ledger()?).await
+}
