@@ -7,6 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use prometheus::{IntGauge, Registry};
 
+use crate::clock::Synchronisation;
 use crate::dashboard::problem::operations::{self, problems};
 use crate::dashboard::{Problem, ProblemType, Shop};
 use crate::link::{Link, LinkState};
@@ -54,6 +55,7 @@ pub async fn metrics(State(shop): State<Arc<Shop>>) -> Result<Response, Problem>
 fn gauges(shop: &Shop) -> Result<Registry, prometheus::Error> {
     let registry = Registry::new();
     let state = shop.journal.state();
+    let clock = shop.clock.status();
     let up = |link: &Link| u64::from(link.is_up());
     for (name, help, value) in [
         (
@@ -66,6 +68,21 @@ fn gauges(shop: &Shop) -> Result<Registry, prometheus::Error> {
             "comptoir_bridge_up",
             "1 if the transactional producer works",
             up(&shop.bridge),
+        ),
+        (
+            "comptoir_commands_up",
+            "1 if commands are read from Kafka",
+            up(&shop.commands),
+        ),
+        (
+            "comptoir_clock_unsynchronised",
+            "1 while the operating system says that nothing sets this machine's clock",
+            u64::from(clock.synchronisation == Synchronisation::Unsynchronised),
+        ),
+        (
+            "comptoir_clock_jumps",
+            "How often this machine's clock was set since the start",
+            clock.jumps,
         ),
         (
             "comptoir_journal_pending",

@@ -17,6 +17,7 @@ use crate::address::{self, Announced, Scheme};
 use crate::bridge::readback::ReadBackLoop;
 use crate::bridge::relay::Relay;
 use crate::broker::EmbeddedBroker;
+use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::config::{Config, ConfigError, MqttUrl};
 use crate::dashboard::{self, Audience, Backlog, Live, Password, Shop};
@@ -73,6 +74,7 @@ pub fn kafka_settings(config: &Config) -> Option<kafka::Settings> {
         replication_factor: config.kafka.replication_factor,
         partitions: config.kafka.partitions,
         properties: config.kafka.properties.clone(),
+        reasons: kafka::Reasons::default(),
     })
 }
 
@@ -146,6 +148,7 @@ impl App {
             Some(_) => LinkState::Down,
             None => LinkState::Off,
         };
+        let clock = Clock::new();
         let decoder = Decoder {
             store: config.store.clone(),
             currency: config.currency,
@@ -170,6 +173,8 @@ impl App {
             mqtt: Link::new("MQTT broker", LinkState::Down),
             kafka: Link::new("Kafka", kafka_state),
             bridge: Link::new("bridge to Kafka", kafka_state),
+            commands: Link::new("commands from Kafka", kafka_state),
+            clock: clock.clone(),
             consumer_group: settings.as_ref().map(kafka::Settings::transactional_id),
             demo,
             audience: Audience::default(),
@@ -184,6 +189,7 @@ impl App {
                 journal: journal.clone(),
                 link: shop.bridge.clone(),
                 metrics: metrics.clone(),
+                clock: clock.clone(),
                 cut: false.into(),
             };
             let readback = ReadBackLoop {
@@ -201,7 +207,9 @@ impl App {
                 journal: journal.clone(),
                 downlink: downlink.clone(),
                 presence: shop.presence.clone(),
-                link: shop.mqtt.clone(),
+                mqtt: shop.mqtt.clone(),
+                link: shop.commands.clone(),
+                clock,
                 metrics: metrics.clone(),
             };
             (relay, readback, commands)
@@ -252,10 +260,12 @@ impl App {
             "" => None,
             name => address::announce(name, &self.shop.store, scheme, self.http),
         };
+        let clock = self.shop.clock.clone();
         let live = Live {
             shop: Arc::clone(&self.shop),
         };
         parts.task("live pages", live.run(stop.clone()));
+        parts.task("clock", clock.watch(stop.clone()));
         parts.task("memory", heap::give_back(stop.clone()));
         let router = dashboard::router(&self.shop);
         let tls = match self.certificate {

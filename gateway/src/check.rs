@@ -35,7 +35,7 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     };
     let kafka = match kafka_settings(config) {
         None => Ok("not configured: the gateway works and buffers".to_owned()),
-        Some(settings) => tokio::task::spawn_blocking(move || kafka::describe(&settings, PATIENCE))
+        Some(settings) => tokio::task::spawn_blocking(move || kafka::examine(&settings, PATIENCE))
             .await
             .map_err(|error| error.to_string())
             .and_then(|described| described.map_err(|error| error.to_string())),

@@ -2,6 +2,10 @@
 //!
 //! At least once: a command counts as dealt with only when the MQTT broker has it, so one that was under
 //! way in a crash is sent again. The order of one partition is kept.
+//!
+//! How far they have been handed on stands in the journal. A gateway whose journal does not know goes on where the
+//! consumer group of the store's last gateway was; where Kafka has forgotten that, with the commands of the last day: no
+//! till wants the price list of a year ago.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,19 +13,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use comptoir_wire as wire;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
+use crate::clock::{Clock, Synchronisation};
 use crate::event::DeviceId;
 use crate::ingest::Stores;
 use crate::ingest::downlink::Downlink;
 use crate::ingest::presence::Presence;
 use crate::journal::{Encoding, Journal};
-use crate::kafka::{COMMANDS, Consumer, Message, Positions, Settings, Start};
+use crate::kafka::{COMMANDS, Consumer, Message, PositionTable, Positions, Settings, Start};
 use crate::link::{Link, LinkState};
 use crate::metrics::Metrics;
 use crate::sale::Currency;
@@ -31,6 +36,11 @@ use crate::sale::money::{Amount, Money};
 const MAX_DEVICES: usize = 10_000;
 /// What the MQTT broker has kept of the terminals' `status` follows the subscription: it is all there by then.
 const SETTLE: Duration = Duration::from_secs(1);
+/// The end of the group's name.
+const GROUP: &str = "-commands";
+const POLL: Duration = Duration::from_millis(500);
+/// How old a command may be that a gateway hands on which knows nothing of those before.
+const OLDEST: SignedDuration = SignedDuration::from_hours(24);
 /// Of a device that has sent no event yet and says that it is online. That is what the terminals' own firmware does, and
 /// the oldest version is the one that all of them read.
 const OF_THE_SILENT: Encoding = Encoding::Postcard { version: wire::MIN };
@@ -43,35 +53,40 @@ pub struct Commands {
     pub downlink: Arc<Downlink>,
     pub presence: Arc<Presence>,
     /// To the MQTT broker.
+    pub mqtt: Link,
+    /// To Kafka's topic of commands.
     pub link: Link,
+    pub clock: Clock,
     pub metrics: Arc<Metrics>,
 }
 
 impl Commands {
     /// Runs until `stop`, on a thread of its own.
     pub fn run(self, runtime: &Handle, stop: &CancellationToken) {
-        let joined = Consumer::join(
-            &self.settings,
-            "-commands",
-            &[COMMANDS],
-            Start::Group,
-            Positions::default(),
-        );
-        let consumer = match joined {
+        let Some(mut kept) = runtime.block_on(self.positions(stop)) else {
+            return;
+        };
+        let positions = Positions::new(kept.clone());
+        let reader = Consumer::new(&self.settings, GROUP, &[COMMANDS], self.start(), positions);
+        let mut consumer = match reader {
             Ok(consumer) => consumer,
             Err(error) => {
-                warn!(%error, "commands are not handed on");
+                // Not for a property, which was checked before: the gateway ends, and is started anew.
+                self.link.down(error);
                 return;
             }
         };
         while !stop.is_cancelled() {
-            let message = match consumer.poll(Duration::from_millis(500)) {
-                None => continue,
-                Some(Err(error)) => {
-                    debug!(%error, "commands");
-                    continue;
+            match consumer.look() {
+                None => {}
+                Some(Ok(())) => {
+                    self.link.up();
+                    runtime.block_on(self.keep(&consumer, &mut kept));
                 }
-                Some(Ok(message)) => message,
+                Some(Err(error)) => self.link.down(error.explained(&self.settings)),
+            }
+            let Some(message) = consumer.poll(POLL) else {
+                continue;
             };
             let delivered = runtime.block_on(async {
                 tokio::select! {
@@ -81,7 +96,40 @@ impl Commands {
             });
             if delivered {
                 consumer.done(message.topic(), message.partition(), message.offset());
+                runtime.block_on(self.keep(&consumer, &mut kept));
             }
+        }
+        consumer.close();
+    }
+
+    /// As the journal has them; `None` when told to stop before it could be read.
+    async fn positions(&self, stop: &CancellationToken) -> Option<PositionTable> {
+        loop {
+            match self.journal.command_positions().await {
+                Ok(positions) => return Some(positions),
+                Err(error) => self.link.down(error),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+        }
+    }
+
+    fn start(&self) -> Start {
+        // A clock that is not set may be years behind or ahead. Old commands are better than lost ones.
+        let since = match self.clock.status().synchronisation {
+            Synchronisation::Unsynchronised => 0,
+            _ => (Timestamp::now() - OLDEST).as_millisecond(),
+        };
+        Start::GroupOrSince(since)
+    }
+
+    async fn keep(&self, consumer: &Consumer, kept: &mut PositionTable) {
+        let positions = consumer.positions();
+        if positions != *kept {
+            self.journal.keep_command_positions(positions.clone()).await;
+            *kept = positions;
         }
     }
 
@@ -113,14 +161,13 @@ impl Commands {
     /// Waits until the MQTT broker is there, without which nothing can be handed on, and has said which terminals it
     /// knows.
     async fn reached(&self) {
-        let mut link = self.link.watch();
+        let mut link = self.mqtt.watch();
         // The sender lives as long as the gateway.
         let since = match link.wait_for(|status| status.state == LinkState::Up).await {
             Ok(status) => status.since,
             Err(_) => return,
         };
-        let up = Timestamp::now().duration_since(since).unsigned_abs();
-        tokio::time::sleep(SETTLE.saturating_sub(up)).await;
+        tokio::time::sleep_until((since + SETTLE).into()).await;
     }
 
     /// `{store}/{device}`, or `{store}` for all of its devices that are known: those that have sent something, and

@@ -298,11 +298,6 @@ impl Config {
                 "is not the beginning of a topic's name; write a-z, A-Z, 0-9, '.', '_' and '-'",
             ));
         }
-        for (property, why) in OURS {
-            if self.kafka.properties.contains_key(*property) {
-                return Err(ConfigError::of(format!("kafka.properties.{property}"), *why));
-            }
-        }
         if let Err(refused) = kafka::check(&self.kafka.properties) {
             let property = refused.property.map(|property| format!(".{property}"));
             return Err(ConfigError::of(
@@ -364,24 +359,6 @@ fn log_filter(filter: &str) -> Result<(), ConfigError> {
     }
     Ok(())
 }
-
-/// Properties on which the guarantee rests.
-const OURS: &[(&str, &str)] = &[
-    ("bootstrap.servers", "is kafka.brokers"),
-    ("metadata.broker.list", "is kafka.brokers"),
-    (
-        "transactional.id",
-        "is made of the store's name; exactly-once rests on it",
-    ),
-    ("enable.idempotence", "is always on; exactly-once rests on it"),
-    (
-        "isolation.level",
-        "is always read_committed; exactly-once rests on it",
-    ),
-    ("group.id", "is made of the store's name"),
-    ("acks", "is always all; exactly-once rests on it"),
-    ("request.required.acks", "is always all; exactly-once rests on it"),
-];
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use backon::BackoffBuilder;
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -30,7 +29,7 @@ pub enum LinkState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkStatus {
     pub state: LinkState,
-    pub since: Timestamp,
+    pub since: Instant,
     /// What went wrong last; empties when the link is up.
     pub problem: Option<String>,
     /// What works less well than it should while the link is up, one sentence each.
@@ -50,7 +49,7 @@ impl Link {
             peer,
             status: watch::Sender::new(LinkStatus {
                 state,
-                since: Timestamp::now(),
+                since: Instant::now(),
                 problem: None,
                 warnings: Vec::new(),
             }),
@@ -114,7 +113,7 @@ impl Link {
                 return false;
             }
             if status.state != state {
-                status.since = Timestamp::now();
+                status.since = Instant::now();
             }
             status.state = state;
             status.problem = problem;

@@ -159,6 +159,7 @@ export class SimulatedGateway {
     const stored = this.#total.orders + this.#total.good + this.#total.bad + this.#total.deliveries;
     return {
       store: STORE, version: this.version, demo: true, mqtt: this.#mqtt, kafka: this.#kafka, bridge: this.#kafka.state === 'up' ? { state: 'up', since: this.#kafka.since } : { state: 'down', since: this.#kafka.since, problem: 'waits for Kafka' },
+      commands: this.#kafka, clock: { state: 'synchronised' },
       journal: {
         events: stored, pending: this.#unsent.length, oldest_pending: this.#unsent[0]?.item.timestamp ?? null, bytes: stored * 640 + 61_000_000, max_bytes: 1_000_000_000, refusing: this.refusing,
         first_offset: 1, last_offset: this.#offset, watermark: this.#watermark, duplicates: 37, lost: 0,

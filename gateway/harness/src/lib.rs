@@ -23,6 +23,7 @@ mod python;
 mod reader;
 mod record;
 mod scratch;
+mod settable_clock;
 mod usage;
 
 pub use audit::{Audit, audit};
@@ -39,4 +40,5 @@ pub use python::{Heard, Listener, python};
 pub use reader::{Reader, Tail};
 pub use record::Record;
 pub use scratch::{Scratch, free_port};
+pub use settable_clock::SettableClock;
 pub use usage::{Usage, usage};

@@ -5,22 +5,20 @@
 //! the projection's file), so nothing is counted twice; the group's offsets in Kafka are for tools to see.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::event::Kind;
 use crate::journal::{Journal, Offset};
-use crate::kafka::{Consumer, Message, Positions, Settings, Start};
+use crate::kafka::{self, Consumer, Message, Positions, Settings, Start, TopicId};
 use crate::link::Link;
 use crate::metrics::Metrics;
 
 /// Records handed on together.
 const BATCH: usize = 1_000;
-const PROBE_EVERY: Duration = Duration::from_secs(2);
-const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where a record lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +26,8 @@ pub struct Place {
     pub kind: Kind,
     pub partition: i32,
     pub offset: i64,
+    /// `None`: the Kafka gives its topics no ids.
+    pub topic_id: Option<TopicId>,
 }
 
 /// A record of the event topics.
@@ -88,16 +88,9 @@ impl ReadBackLoop {
     /// Runs until `stop`, on a thread of its own.
     pub fn run(self, stop: &CancellationToken) {
         let topics = Kind::ALL.map(Kind::topic);
-        let join = || {
-            Consumer::join(
-                &self.settings,
-                "",
-                &topics,
-                Start::Positions,
-                self.positions.clone(),
-            )
-        };
-        let consumer = match join() {
+        let positions = self.positions.clone();
+        let reader = Consumer::new(&self.settings, "", &topics, Start::Beginning, positions);
+        let mut consumer = match reader {
             Ok(consumer) => consumer,
             Err(error) => {
                 // Not for a property, which was checked before: the gateway ends, and is started anew.
@@ -106,17 +99,13 @@ impl ReadBackLoop {
                 return;
             }
         };
-        let mut probed: Option<Instant> = None;
         while !stop.is_cancelled() {
-            if probed.is_none_or(|at| at.elapsed() >= PROBE_EVERY) {
-                match consumer.probe(PROBE_PATIENCE) {
-                    Ok(()) => self.link.up(),
-                    Err(error) => self.link.down(error),
-                }
-                probed = Some(Instant::now());
+            if let Some(looked) = consumer.look() {
+                self.say(looked);
             }
             let ours = Ours::of(&self.journal);
-            let batch = self.batch(&consumer, &ours);
+            let ids = Kind::ALL.map(|kind| consumer.topic_id(&self.settings.topic(kind.topic())));
+            let batch = self.batch(&consumer, &ours, ids);
             if batch.is_empty() {
                 continue;
             }
@@ -133,38 +122,54 @@ impl ReadBackLoop {
                 }
             }
             if self.output.blocking_send(batch).is_err() {
-                return;
+                break;
             }
             for end in ends {
                 let topic = self.settings.topic(end.kind.topic());
                 consumer.done(&topic, end.partition, end.offset);
             }
         }
+        consumer.close();
     }
 
-    fn batch(&self, consumer: &Consumer, ours: &Ours) -> Vec<ReadBack> {
+    fn say(&self, looked: Result<(), kafka::Error>) {
+        let missing = match looked {
+            Ok(()) => None,
+            // Kafka is there, and the bridge may well work.
+            Err(error @ kafka::Error::MissingRight { .. }) => Some(error.to_string()),
+            Err(error) => return self.link.down(error.explained(&self.settings)),
+        };
+        self.link.up();
+        let warnings: Vec<String> = missing.into_iter().collect();
+        if self.link.status().warnings != warnings {
+            for warning in &warnings {
+                warn!("{warning}");
+            }
+            self.link.warn(warnings);
+        }
+    }
+
+    fn batch(&self, consumer: &Consumer, ours: &Ours, ids: [Option<TopicId>; 3]) -> Vec<ReadBack> {
         let mut batch = Vec::new();
         let mut wait = Duration::from_millis(500);
         while batch.len() < BATCH {
-            match consumer.poll(wait) {
-                None => break,
-                Some(Ok(message)) => batch.extend(self.record(&message, ours)),
-                Some(Err(error)) => {
-                    debug!(%error, "read back");
-                    break;
-                }
-            }
+            let Some(message) = consumer.poll(wait) else {
+                break;
+            };
+            batch.extend(self.record(&message, ours, ids));
             wait = Duration::ZERO;
         }
         batch
     }
 
-    fn record(&self, message: &Message<'_>, ours: &Ours) -> Option<ReadBack> {
+    fn record(&self, message: &Message<'_>, ours: &Ours, ids: [Option<TopicId>; 3]) -> Option<ReadBack> {
         let topic = message.topic().strip_prefix(self.settings.prefix.as_str())?;
+        let kind = Kind::from_topic(topic)?;
         let place = Place {
-            kind: Kind::from_topic(topic)?,
+            kind,
             partition: message.partition(),
             offset: message.offset(),
+            topic_id: ids[kind as usize],
         };
         let (mut id, mut journal, mut offset) = (None, None, None);
         message.headers(|key, value| match key {

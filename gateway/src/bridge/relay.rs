@@ -21,10 +21,10 @@ use super::batch::{MAX_BYTES, MAX_ENTRIES, Size};
 use super::evidence::{JournalPlace, Marks};
 use super::topic_watch::{TopicWatch, Verdict, Watching};
 use super::watermark::{self, Mark};
+use crate::clock::{Clock, Synchronisation};
 use crate::event::DeviceId;
 use crate::journal::{AppendError, Entry, EntryKind, Journal, Offset, ReadError, Relayed};
 use crate::kafka::{self, Limits, Record, Report, Settings, TransactionalProducer};
-use crate::kernel_clock::{self, Doubt};
 use crate::link::{Link, patience};
 use crate::metrics::Metrics;
 
@@ -44,6 +44,7 @@ pub struct Relay {
     pub journal: Journal,
     pub link: Link,
     pub metrics: Arc<Metrics>,
+    pub clock: Clock,
     /// Kafka has refused a record for its size, or it was too large for the way there.
     pub cut: AtomicBool,
 }
@@ -59,11 +60,11 @@ enum RelayError {
     #[error("entry {0} of the journal is not where it should be")]
     Hole(u64),
     #[error(
-        "the clock of this machine {why}, and Kafka keeps its time for the records of {topics} \
+        "the clock of this machine is not synchronised, and Kafka keeps its time for the records of {topics} \
          (message.timestamp.type=CreateTime): it could refuse or soon delete them. The bridge waits for the clock (NTP), or \
          until the topics have message.timestamp.type=LogAppendTime"
     )]
-    Clock { why: &'static str, topics: String },
+    Clock { topics: String },
 }
 
 /// How a session ended that had no error.
@@ -96,6 +97,10 @@ impl Relay {
                 Ok(End::Stopped) => return,
                 Ok(End::TopicsChanged) => continue,
                 Err(error) => error,
+            };
+            let error = match error {
+                RelayError::Kafka(error) => RelayError::Kafka(error.explained(&self.settings)),
+                error => error,
             };
             self.metrics.relay_failures.inc();
             self.link.down(&error);
@@ -132,7 +137,7 @@ impl Relay {
             return Ok(End::Stopped);
         };
         let report = report?;
-        trust_clock(&report)?;
+        trust_clock(&report, &self.clock)?;
         let patience = kafka::Patience::new(PATIENCE, stop);
         let producer = TransactionalProducer::connect(&self.settings, &report.limits, &patience)?;
         let place = self.place();
@@ -283,19 +288,14 @@ impl Relay {
 }
 
 /// Where Kafka keeps this machine's time, that must be right.
-fn trust_clock(report: &Report) -> Result<(), RelayError> {
-    if report.create_time.is_empty() {
-        return Ok(());
+fn trust_clock(report: &Report, clock: &Clock) -> Result<(), RelayError> {
+    let is_wrong = clock.status().synchronisation == Synchronisation::Unsynchronised;
+    match is_wrong && !report.create_time.is_empty() {
+        false => Ok(()),
+        true => Err(RelayError::Clock {
+            topics: report.create_time.join(", "),
+        }),
     }
-    let why = match kernel_clock::doubt() {
-        None => return Ok(()),
-        Some(Doubt::Unsynchronised) => "is not synchronised",
-        Some(Doubt::Impossible) => "is wrong",
-    };
-    Err(RelayError::Clock {
-        why,
-        topics: report.create_time.join(", "),
-    })
 }
 
 fn count(counts: &mut HashMap<(DeviceId, u32), u64>, entries: &[Arc<Entry>]) {
@@ -415,7 +415,7 @@ impl Sender<'_> {
     /// What does not come through is to come in smaller parts.
     fn failed(&self, error: &kafka::Error, size: &mut Size, entries: &[Arc<Entry>], bytes: usize) {
         match error {
-            kafka::Error::TimedOut { .. } | kafka::Error::Failed { .. } => {}
+            kafka::Error::TimedOut { .. } | kafka::Error::NoAnswer { .. } | kafka::Error::Failed { .. } => {}
             // A batch is refused as a whole. Alone, the one that is too large is known, and those before it are through.
             kafka::Error::TooLarge(_) => return size.single(),
             _ => return,

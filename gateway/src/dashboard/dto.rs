@@ -232,12 +232,44 @@ pub struct JournalStatus {
     pub lost: u64,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
+pub enum ClockState {
+    Synchronised,
+    /// Nothing sets it: times that are shown may be wrong.
+    Unsynchronised,
+    /// The operating system does not say.
+    Unknown,
+}
+
+/// The clock of the gateway's machine.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Clock {
+    pub state: ClockState,
+    /// When it was set last, within the last 24 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub jump: Option<ClockJump>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ClockJump {
+    /// By the clock as it is set now.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// By so much; backwards if negative.
+    pub seconds: i64,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Partition {
     pub topic: String,
     pub partition: i32,
-    /// The next offset to be read back.
+    /// The next offset to be read back; never beyond `end`.
     pub position: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
@@ -259,6 +291,9 @@ pub struct GatewayStatus {
     pub kafka: Link,
     /// The transactional producer, journal → Kafka.
     pub bridge: Link,
+    /// To Kafka's topic of commands.
+    pub commands: Link,
+    pub clock: Clock,
     pub journal: JournalStatus,
     /// Under which the topics are read back; null without Kafka.
     pub consumer_group: Option<String>,
@@ -461,6 +496,9 @@ mod tests {
             LinkState::decl(&config),
             Link::decl(&config),
             JournalStatus::decl(&config),
+            ClockState::decl(&config),
+            ClockJump::decl(&config),
+            Clock::decl(&config),
             Partition::decl(&config),
             GatewayStatus::decl(&config),
             Epoch::decl(&config),

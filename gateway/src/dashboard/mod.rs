@@ -24,6 +24,7 @@ use socketioxide::SocketIo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::config::ConfigError;
 use crate::ingest::decode::Decoder;
 use crate::ingest::presence::Presence;
@@ -58,6 +59,9 @@ pub struct Shop {
     pub mqtt: Link,
     pub kafka: Link,
     pub bridge: Link,
+    /// To Kafka's topic of commands.
+    pub commands: Link,
+    pub clock: Clock,
     /// The group that reads the topics back; `None` without Kafka.
     pub consumer_group: Option<String>,
     /// The demonstration's, which can be taken down.

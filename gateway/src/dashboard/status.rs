@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::problem::operations::{self, problems};
 use super::{Problem, Shop, dto};
+use crate::clock::{Clock, Synchronisation};
 use crate::config::ConfigError;
 use crate::journal::{DeviceReport, ReadError};
 use crate::link::{Link, LinkState};
@@ -94,7 +95,7 @@ pub async fn gateway(State(shop): State<Arc<Shop>>) -> Result<Json<dto::Gateway>
     Ok(Json(dto::Gateway {
         status,
         devices: devices.into_iter().map(|report| device(report, &shop)).collect(),
-        backlog: shop.backlog.points(),
+        backlog: shop.backlog.points(&shop.clock),
         settings_problems: shop.settings_problems.iter().map(settings_problem).collect(),
     }))
 }
@@ -115,9 +116,11 @@ pub(super) async fn gateway_status(shop: &Shop) -> Result<dto::GatewayStatus, Re
         store: shop.store.clone(),
         version: env!("CARGO_PKG_VERSION"),
         demo: shop.demo.is_some(),
-        mqtt: link(&shop.mqtt),
-        kafka: link(&shop.kafka),
-        bridge: link(&shop.bridge),
+        mqtt: link(&shop.mqtt, &shop.clock),
+        kafka: link(&shop.kafka, &shop.clock),
+        bridge: link(&shop.bridge, &shop.clock),
+        commands: link(&shop.commands, &shop.clock),
+        clock: clock(&shop.clock),
         journal: dto::JournalStatus {
             events: state.events(),
             pending: state.pending(),
@@ -145,7 +148,22 @@ pub(super) async fn gateway_status(shop: &Shop) -> Result<dto::GatewayStatus, Re
     })
 }
 
-fn link(link: &Link) -> dto::Link {
+fn clock(clock: &Clock) -> dto::Clock {
+    let status = clock.status();
+    dto::Clock {
+        state: match status.synchronisation {
+            Synchronisation::Synchronised => dto::ClockState::Synchronised,
+            Synchronisation::Unsynchronised => dto::ClockState::Unsynchronised,
+            Synchronisation::Unknown => dto::ClockState::Unknown,
+        },
+        jump: status.jump.map(|jump| dto::ClockJump {
+            at: jump.time(clock),
+            seconds: jump.by.as_secs_f64().round() as i64,
+        }),
+    }
+}
+
+fn link(link: &Link, clock: &Clock) -> dto::Link {
     let status = link.status();
     dto::Link {
         state: match status.state {
@@ -153,7 +171,7 @@ fn link(link: &Link) -> dto::Link {
             LinkState::Down => dto::LinkState::Down,
             LinkState::Up => dto::LinkState::Up,
         },
-        since: status.since,
+        since: clock.time_of(status.since),
         problem: status.problem,
         warnings: status.warnings,
     }

@@ -42,6 +42,7 @@ mod mend;
 mod newest;
 mod opening;
 mod payload;
+mod positions;
 mod read;
 mod reused;
 mod runs;
@@ -62,6 +63,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::event::{DeviceId, EventName, Kind};
+use crate::kafka::PositionTable;
 use crate::sqlite::Readers;
 use acked::Acked;
 pub use payload::Payload;
@@ -316,6 +318,8 @@ enum Command {
     Retried(Offset),
     /// How far events are acked now.
     Acked(oneshot::Sender<Acked>),
+    /// Of the commands, in place of all before.
+    KeepPositions(PositionTable),
     Close(oneshot::Sender<()>),
 }
 

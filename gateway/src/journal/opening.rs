@@ -13,7 +13,7 @@ use super::newest::Newest;
 use super::runs::Runs;
 use super::stored::{Loaded, branch_off, identity, load, used_bytes};
 use super::tail::Tail;
-use super::{Identity, Journal, OpenError, State, Writer, loss, schema, wal};
+use super::{Identity, Journal, OpenError, State, Writer, loss, positions, schema, wal};
 
 /// Batches waiting for the writer; a sender waits beyond that.
 const QUEUE: usize = 16;
@@ -87,6 +87,7 @@ impl Journal {
             known: loaded.known,
             acked: Arc::new(Mutex::new(file)),
             report: None,
+            command_positions: None,
             broken: None,
             _lock: opened.lock,
         };
@@ -108,6 +109,7 @@ async fn start(connection: &mut SqliteConnection, acked: Option<&Acked>) -> Resu
     if is_copy {
         let parent = identity.uuid;
         identity = branch_off(connection, last, loaded.known.highest_own()).await?;
+        positions::forget(connection).await?;
         info!(
             parent,
             uuid = identity.uuid,

@@ -17,11 +17,13 @@ use super::acked::{self, AckedFile};
 use super::group::{Group, Known};
 use super::mend::Broken;
 use super::newest::Newest;
+use super::positions;
 use super::runs::Runs;
 use super::stored::{branch_off, used_bytes};
 use super::tail::Tail;
 use super::transaction::{Failed, write};
 use super::{AppendError, Command, Identity, Numbering, Offset, Receipt, Relayed, State, Submission, reused};
+use crate::kafka::PositionTable;
 use crate::sqlite::{Readers, WriteConnection};
 
 /// A group commit takes no further batch beyond this many events or bytes.
@@ -56,6 +58,8 @@ pub struct Writer {
     pub(super) acked: Arc<Mutex<AckedFile>>,
     /// What the bridge has reported and no commit has carried yet, and since when.
     pub(super) report: Option<(Relayed, Instant)>,
+    /// Of the commands, not yet on disk.
+    pub(super) command_positions: Option<PositionTable>,
     /// The disk has failed, and nothing is written until it is seen to work.
     pub(super) broken: Option<Broken>,
     pub(super) _lock: File,
@@ -106,6 +110,7 @@ impl Writer {
                     Command::Retried(offset) => self.note_retried(offset).await,
                     // Dropped: the task has ended.
                     Command::Acked(reply) => drop(reply.send(self.acked_now())),
+                    Command::KeepPositions(positions) => self.command_positions = Some(positions),
                     Command::Close(done) => closing = Some(done),
                 }
                 next = (events < GROUP_EVENTS && bytes < GROUP_BYTES && closing.is_none())
@@ -118,6 +123,7 @@ impl Writer {
             if self.report_is_due() || closing.is_some() || !settling.is_empty() {
                 self.commit_report().await;
             }
+            self.keep_command_positions().await;
             for done in settling {
                 // Dropped: nobody waits any more.
                 let _ = done.send(());
@@ -140,9 +146,10 @@ impl Writer {
 
     /// How long to wait for a command: not for ever while there is something to prune or to mend.
     fn patience(&self) -> Duration {
+        let unwritten = self.report.is_some() || self.command_positions.is_some();
         if let Some(broken) = &self.broken {
             broken.patience()
-        } else if self.wants_room() || self.state.borrow().refusing || self.report.is_some() {
+        } else if self.wants_room() || self.state.borrow().refusing || unwritten {
             REPORT_DELAY
         } else {
             Duration::from_secs(3_600)
@@ -299,6 +306,21 @@ impl Writer {
             // The disk works again, if it was that.
             Ok(_) => self.try_again(),
             Err(error) => warn!(%error, "the watermark is kept in memory for now; Kafka has it"),
+        }
+    }
+
+    async fn keep_command_positions(&mut self) {
+        let Some(kept) = self.command_positions.take_if(|_| self.broken.is_none()) else {
+            return;
+        };
+        let written = match self.connection.get().await {
+            Ok(connection) => positions::keep(connection, &kept).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            warn!(%error, "after a crash the last commands would be handed on again");
+            self.command_positions = Some(kept);
+            self.broke(error).await;
         }
     }
 

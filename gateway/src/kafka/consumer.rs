@@ -1,167 +1,103 @@
 //! Reading Kafka, always `read_committed`.
+//!
+//! A reader assigns its partitions itself and goes on at its own positions. It is no member of a consumer group: Kafka
+//! forgets a group's offsets after a while, and a group's protocol, its sessions and its coordinator would stand between
+//! the reader and the records. The positions are committed under the group's name all the same, for tools to see.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::statistics::Statistics;
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
-use super::{Error, Quiet, Settings, at_most};
+use super::inquiry::{Inquiry, Right, TopicDescription};
+use super::positions::{Position, PositionTable, Positions, TopicId};
+use super::reasons::Reasons;
+use super::{Error, Quiet, Resource, Settings, at_most};
 
-/// Where to begin in a partition that the reader has no position of.
+/// How often Kafka is asked whether the topics are still those that are read.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The same while there is nothing to read yet.
+const LOOK_SOON: Duration = Duration::from_millis(300);
+/// For each question. A Kafka that is well has long answered.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// A consumer that is closed leaves Kafka in order. One that hangs is left behind.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// Where to begin in a partition of which the reader has no position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// Where the group was, else at the beginning.
-    Group,
-    /// At the reader's own positions, else at the beginning.
-    Positions,
+    Beginning,
+    /// Where the group was, else at the first record since this time (Unix ms). A topic or a partition that appears while
+    /// the reader looks on is read from its beginning.
+    GroupOrSince(i64),
 }
 
-/// One partition, as last seen.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Partition {
-    pub topic: String,
-    pub partition: i32,
-    /// The next offset to be read.
-    pub position: i64,
-    /// One past the last offset in Kafka, when known.
-    pub end: Option<i64>,
-    /// Offsets before `end` that are still to be read, when known.
-    pub lag: Option<i64>,
-}
-
-#[derive(Default)]
-struct Seen {
-    positions: HashMap<(String, i32), i64>,
-    ends: HashMap<(String, i32), End>,
-}
-
-/// Of a partition, as librdkafka's statistics say.
-#[derive(Clone, Copy)]
-struct End {
-    end: i64,
-    /// One past the last record that was handed to us, and past the ends of transactions behind it: those are records,
-    /// too, but nobody is handed them, so that the position alone would never reach the end.
-    handed: i64,
-}
-
-/// Which partitions have been read how far; shared with whoever shows it.
-#[derive(Clone, Default)]
-pub struct Positions(Arc<Mutex<Seen>>);
-
-impl Positions {
-    pub fn new(positions: HashMap<(String, i32), i64>) -> Self {
-        Self(Arc::new(Mutex::new(Seen {
-            positions,
-            ..Seen::default()
-        })))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        // A panic elsewhere leaves the maps whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// By topic and partition.
-    pub fn partitions(&self) -> Vec<Partition> {
-        let seen = self.lock();
-        let mut partitions: Vec<_> = seen
-            .positions
-            .iter()
-            .map(|(key, &position)| {
-                let end = seen.ends.get(key);
-                Partition {
-                    topic: key.0.clone(),
-                    partition: key.1,
-                    position,
-                    end: end.map(|end| end.end),
-                    lag: end.map(|end| (end.end - position.max(end.handed)).max(0)),
-                }
-            })
-            .collect();
-        partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
-        partitions
-    }
-}
-
-struct Context {
-    start: Start,
+pub(super) struct Context {
     positions: Positions,
+    reasons: Reasons,
+}
+
+impl Context {
+    /// Of a client that reads nothing.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            positions: Positions::default(),
+            reasons: settings.reasons.clone(),
+        }
+    }
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.reasons.note(message);
         super::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.reasons.note(reason);
         debug!(%error, reason, "kafka consumer");
     }
 
     fn stats(&self, statistics: Statistics) {
-        let mut seen = self.positions.lock();
-        for (topic, of_topic) in statistics.topics {
-            for (partition, of_partition) in of_topic.partitions {
-                if partition >= 0 && of_partition.hi_offset >= 0 {
-                    let end = End {
-                        end: of_partition.hi_offset.max(of_partition.ls_offset),
-                        handed: of_partition.app_offset,
-                    };
-                    seen.ends.insert((topic.clone(), partition), end);
-                }
-            }
-        }
+        self.positions.note_ends(statistics);
     }
 }
 
 impl ConsumerContext for Context {
-    /// Assigns at our own positions: they were committed together with what was read.
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        error: RDKafkaRespErr,
-        partitions: &mut TopicPartitionList,
-    ) {
-        let done = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            if self.start == Start::Positions {
-                let mut seen = self.positions.lock();
-                let assigned: Vec<(String, i32)> = partitions
-                    .elements()
-                    .iter()
-                    .map(|element| (element.topic().to_owned(), element.partition()))
-                    .collect();
-                for key in assigned {
-                    let position = seen.positions.entry(key.clone()).or_insert(0);
-                    let offset = Offset::Offset(*position);
-                    if let Err(error) = partitions.set_partition_offset(&key.0, key.1, offset) {
-                        warn!(%error, topic = key.0, partition = key.1, "assignment");
-                    }
-                }
-            }
-            consumer.assign(partitions)
-        } else {
-            consumer.unassign()
-        };
-        if let Err(error) = done {
-            warn!(%error, "assignment of partitions");
+    fn commit_callback(&self, result: Result<(), KafkaError>, _: &TopicPartitionList) {
+        if let Err(error) = result {
+            debug!(%error, "the group's offsets, which are for tools, are not committed");
         }
     }
 }
 
-/// A member of a consumer group.
+/// Reads some topics, from the reader's own positions.
 pub struct Consumer {
-    consumer: BaseConsumer<Context>,
+    consumer: Arc<BaseConsumer<Context>>,
+    positions: Positions,
+    reasons: Reasons,
     topics: Vec<String>,
+    start: Start,
+    inquiry: Option<Inquiry<Context>>,
+    look_at: Cell<Instant>,
+    /// What is read, by topic: its id and the number of its partitions.
+    assigned: HashMap<String, (Option<TopicId>, i32)>,
+    /// Topics that were not there at the first look, or since.
+    absent: HashSet<String>,
+    /// Kafka has no record at a position.
+    out_of_range: Cell<bool>,
 }
 
-/// The client of a group's member.
+/// The client of a reader with a group's name.
 pub(super) fn create<C: ConsumerContext>(
     settings: &Settings,
     group: &str,
@@ -169,16 +105,15 @@ pub(super) fn create<C: ConsumerContext>(
 ) -> Result<BaseConsumer<C>, KafkaError> {
     let mut config = settings.client();
     config
-        .set("group.id", format!("{}{group}", settings.transactional_id()))
+        .set("group.id", settings.group(group))
         .set("isolation.level", "read_committed")
-        .set("auto.offset.reset", "earliest")
+        // What is not there any more is the reader's to decide.
+        .set("auto.offset.reset", "error")
+        .set("enable.auto.commit", "true")
         .set("enable.auto.offset.store", "false")
         .set("auto.commit.interval.ms", "1000")
-        .set("session.timeout.ms", "10000")
-        .set("heartbeat.interval.ms", "2000")
         .set("statistics.interval.ms", "2000")
         .set("topic.metadata.refresh.interval.ms", "10000")
-        .set("partition.assignment.strategy", "range")
         .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "50")
         // Bounds what lies unread here: it is read as fast as it comes.
@@ -237,62 +172,304 @@ impl Message<'_> {
 }
 
 impl Consumer {
-    /// Joins `group` (its full name is made of ours). Returns at once; Kafka need not be there.
-    pub fn join(
+    /// A reader of these topics, without Kafka yet: see [`Consumer::look`]. `group` is the end of its group's name.
+    ///
+    /// # Errors
+    /// librdkafka does not take the settings.
+    pub fn new(
         settings: &Settings,
         group: &str,
         topics: &[&str],
         start: Start,
         positions: Positions,
     ) -> Result<Self, Error> {
-        let act = "take a consumer";
-        let consumer = create(settings, group, Context { start, positions }).map_err(Error::of(act))?;
-        let topics: Vec<String> = topics.iter().map(|name| settings.topic(name)).collect();
-        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&names).map_err(Error::of(act))?;
-        Ok(Self { consumer, topics })
+        let context = Context {
+            positions: positions.clone(),
+            reasons: settings.reasons.clone(),
+        };
+        let consumer = create(settings, group, context).map_err(Error::of("take a consumer"))?;
+        Ok(Self {
+            consumer: Arc::new(consumer),
+            positions,
+            reasons: settings.reasons.clone(),
+            topics: topics.iter().map(|name| settings.topic(name)).collect(),
+            start,
+            inquiry: None,
+            look_at: Cell::new(Instant::now()),
+            assigned: HashMap::new(),
+            absent: HashSet::new(),
+            out_of_range: Cell::new(false),
+        })
+    }
+
+    /// Asks Kafka, now and then, which partitions there are, and reads those. Does not wait for the answer: `None` where
+    /// none is due or there is none yet.
+    ///
+    /// # Errors
+    /// Kafka does not answer, or it denies what the reader needs.
+    pub fn look(&mut self) -> Option<Result<(), Error>> {
+        let Some(inquiry) = &self.inquiry else {
+            if Instant::now() >= self.look_at.get() {
+                self.inquiry = Some(Inquiry::topics(&self.consumer, &self.topics, PATIENCE));
+            }
+            return None;
+        };
+        let described = inquiry.described(Duration::ZERO)?;
+        self.inquiry = None;
+        let found = match described {
+            Ok(topics) => {
+                self.reasons.reached();
+                self.assign(topics)
+            }
+            Err(error) => Err(Error::of("describe its topics")(error)),
+        };
+        let complete = self.assigned.len() == self.topics.len();
+        self.look_at
+            .set(Instant::now() + if complete { LOOK_EVERY } else { LOOK_SOON });
+        Some(found)
+    }
+
+    /// Reads all partitions of what was described.
+    fn assign(&mut self, topics: Vec<TopicDescription>) -> Result<(), Error> {
+        let mut found = HashMap::new();
+        let mut denied = None;
+        for topic in topics {
+            match topic.error {
+                None if topic.allows(Right::Read) => {
+                    found.insert(topic.name, (topic.id, topic.partitions));
+                }
+                None | Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                    denied.get_or_insert(topic.name);
+                }
+                Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                    self.absent.insert(topic.name);
+                }
+                // It has no leader at the moment, say. What is read of it goes on.
+                Some(error) => {
+                    debug!(%error, topic = topic.name, "a topic that cannot be described now");
+                    if let Some(before) = self.assigned.remove(&topic.name) {
+                        found.insert(topic.name, before);
+                    }
+                }
+            }
+        }
+        if found != self.assigned || self.out_of_range.get() {
+            self.go_on_in(&found)?;
+            self.assigned = found;
+            self.out_of_range.set(false);
+        }
+        match denied {
+            None => Ok(()),
+            Some(topic) => Err(Error::MissingRight {
+                right: "READ",
+                resource: Resource::Topic(topic),
+            }),
+        }
+    }
+
+    /// Reads these topics, each partition from where its position is found to be.
+    fn go_on_in(&self, topics: &HashMap<String, (Option<TopicId>, i32)>) -> Result<(), Error> {
+        let mut assignment = TopicPartitionList::new();
+        for (topic, &(id, partitions)) in topics {
+            let positions = self.positions_in(topic, id, partitions)?;
+            for (partition, position) in &positions {
+                let offset = match position.next {
+                    0 => Offset::Beginning,
+                    next => Offset::Offset(next),
+                };
+                assignment
+                    .add_partition_offset(topic, *partition, offset)
+                    .map_err(Error::of(ASSIGN))?;
+            }
+            self.positions.replace(topic, &positions);
+        }
+        let assigned = match assignment.count() {
+            0 => self.consumer.unassign(),
+            _ => self.consumer.assign(&assignment),
+        };
+        assigned.map_err(Error::of(ASSIGN))
+    }
+
+    fn positions_in(
+        &self,
+        topic: &str,
+        id: Option<TopicId>,
+        partitions: i32,
+    ) -> Result<Vec<(i32, Position)>, Error> {
+        let mut positions = Vec::new();
+        let mut unknown = Vec::new();
+        for partition in 0..partitions {
+            let next = match self.positions.get(topic, partition) {
+                None => {
+                    unknown.push(partition);
+                    continue;
+                }
+                Some(before) if before.topic_id.is_some() && before.topic_id != id => {
+                    info!(
+                        topic,
+                        partition, "the topic was made anew: it is read from its beginning"
+                    );
+                    0
+                }
+                Some(before) if self.out_of_range.get() || before.topic_id.is_none() => {
+                    self.within_range(topic, partition, before)?
+                }
+                Some(before) => before.next,
+            };
+            positions.push((partition, Position { next, topic_id: id }));
+        }
+        if unknown.is_empty() {
+            return Ok(positions);
+        }
+        // A partition that was added, or a topic that was made, while somebody looked on.
+        let is_new = self.absent.contains(topic) || self.positions.has_topic(topic, id);
+        let starts = match self.start {
+            Start::GroupOrSince(since) if !is_new => self.group_or_since(topic, &unknown, since)?,
+            _ => vec![0; unknown.len()],
+        };
+        let starts = unknown.into_iter().zip(starts);
+        positions.extend(starts.map(|(partition, next)| (partition, Position { next, topic_id: id })));
+        Ok(positions)
+    }
+
+    /// The position, or the next one that Kafka has.
+    fn within_range(&self, topic: &str, partition: i32, position: Position) -> Result<i64, Error> {
+        let (low, high) = self.range(topic, partition)?;
+        let next = position.next;
+        if next > high && position.topic_id.is_none() {
+            info!(
+                topic,
+                partition, "the topic seems to be made anew: it is read from its beginning"
+            );
+            return Ok(low);
+        }
+        if next > high {
+            warn!(
+                topic,
+                partition,
+                position = next,
+                end = high,
+                "Kafka has lost records that were read here: reading goes on at the end"
+            );
+        } else if next < low && next > 0 {
+            warn!(
+                topic,
+                partition,
+                position = next,
+                beginning = low,
+                "Kafka has deleted records before they were read here: reading goes on at the beginning"
+            );
+        }
+        Ok(next.clamp(low, high))
+    }
+
+    fn range(&self, topic: &str, partition: i32) -> Result<(i64, i64), Error> {
+        self.consumer
+            .fetch_watermarks(topic, partition, PATIENCE)
+            .map_err(Error::of("give the range of its offsets"))
+    }
+
+    /// See [`Start::GroupOrSince`].
+    fn group_or_since(&self, topic: &str, partitions: &[i32], since: i64) -> Result<Vec<i64>, Error> {
+        let list = |offset: Offset| {
+            let mut list = TopicPartitionList::new();
+            for partition in partitions {
+                list.add_partition_offset(topic, *partition, offset)
+                    .map_err(Error::of(ASSIGN))?;
+            }
+            Ok(list)
+        };
+        let committed = self
+            .consumer
+            .committed_offsets(list(Offset::Invalid)?, PATIENCE)
+            .map_err(Error::of("give the group's offsets"))?;
+        let later = self
+            .consumer
+            .offsets_for_times(list(Offset::Offset(since))?, PATIENCE)
+            .map_err(Error::of("give the offsets of a time"))?;
+        let offset_in = |list: &TopicPartitionList, partition| match list.find_partition(topic, partition) {
+            Some(found) => match found.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            },
+            None => None,
+        };
+        let mut starts = Vec::new();
+        for &partition in partitions {
+            let (low, high) = self.range(topic, partition)?;
+            let start = match offset_in(&committed, partition) {
+                // The group's offsets may be older than the topic.
+                Some(committed) if committed <= high => committed.max(low),
+                Some(_) => low,
+                None => offset_in(&later, partition).unwrap_or(high),
+            };
+            debug!(topic, partition, start, "there was no position");
+            starts.push(start);
+        }
+        Ok(starts)
     }
 
     /// The next record, if one comes in time.
-    pub fn poll(&self, within: Duration) -> Option<Result<Message<'_>, Error>> {
+    pub fn poll(&self, within: Duration) -> Option<Message<'_>> {
         match self.consumer.poll(within)? {
-            Ok(message) => Some(Ok(Message(message))),
-            Err(KafkaError::PartitionEOF(_)) => None,
-            Err(error) => Some(Err(Error::of("give a record")(error))),
+            Ok(message) => return Some(Message(message)),
+            Err(KafkaError::PartitionEOF(_)) => {}
+            Err(error) => {
+                match error.rdkafka_error_code() {
+                    Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                        self.out_of_range.set(true);
+                        self.look_at.set(Instant::now());
+                    }
+                    Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                        self.look_at.set(Instant::now());
+                    }
+                    _ => {}
+                }
+                debug!(%error, "kafka consumer");
+            }
         }
+        None
     }
 
-    /// The records up to here have been dealt with: the group goes on behind them after a restart.
-    pub fn done(&self, topic: &str, partition: i32, offset: i64) {
-        self.consumer
-            .context()
-            .positions
-            .lock()
-            .positions
-            .insert((topic.to_owned(), partition), offset + 1);
+    /// The records up to here have been dealt with. Gives the position behind them.
+    pub fn done(&self, topic: &str, partition: i32, offset: i64) -> Position {
+        let position = Position {
+            next: offset + 1,
+            topic_id: self.topic_id(topic),
+        };
+        self.positions.advance(topic, partition, position);
         if let Err(error) = self.consumer.store_offset(topic, partition, offset) {
-            // Revoked meanwhile: whoever has the partition now goes on by its own positions.
             debug!(%error, topic, partition, "offset not stored");
         }
+        position
     }
 
-    /// Asks Kafka for its metadata: whether it is there and answers.
-    pub fn probe(&self, within: Duration) -> Result<(), Error> {
-        let topic = self.topics.first().map(String::as_str);
-        let metadata = self
-            .consumer
-            .client()
-            .fetch_metadata(topic, within)
-            .map_err(Error::of("answer"))?;
-        if metadata.brokers().is_empty() {
-            return Err(Error::Failed {
-                act: "answer",
-                problem: "no Kafka broker is alive".to_owned(),
-            });
+    /// All of the reader's positions.
+    pub fn positions(&self) -> PositionTable {
+        self.positions.table()
+    }
+
+    /// Of a topic that is read.
+    pub fn topic_id(&self, topic: &str) -> Option<TopicId> {
+        self.assigned.get(topic)?.0
+    }
+
+    /// Leaves Kafka in order, if that does not take long.
+    pub fn close(self) {
+        let (closed, done) = std::sync::mpsc::channel::<()>();
+        let close = std::thread::Builder::new().name("kafka-close".to_owned());
+        let spawned = close.spawn(move || {
+            drop(self);
+            drop(closed);
+        });
+        if spawned.is_ok() {
+            // An error says that it is closed.
+            let _ = done.recv_timeout(CLOSE);
         }
-        Ok(())
     }
 }
+
+const ASSIGN: &str = "assign the partitions";
 
 /// The client that reads a partition and joins no group.
 pub(super) fn reader(settings: &Settings, isolation: &str) -> Result<BaseConsumer<Quiet>, KafkaError> {

@@ -3,14 +3,22 @@
 //! librdkafka's calls block, so everything here is synchronous and belongs on a thread of its own.
 
 mod consumer;
+mod examine;
+mod inquiry;
 mod memory;
+#[cfg(target_env = "gnu")]
+mod monotonic;
 mod patience;
+mod positions;
 mod producer;
 mod properties;
 mod reader;
+mod reasons;
+mod rules;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
@@ -21,13 +29,17 @@ use rdkafka::{ClientConfig, ClientContext};
 use tracing::debug;
 
 use crate::config::Secret;
-pub use consumer::{Consumer, Message, Partition, Positions, Start};
+pub use consumer::{Consumer, Message, Start};
+pub use examine::examine;
 pub use memory::{InMemoryKafka, Switch};
 pub use patience::Patience;
+pub use positions::{Partition, Position, PositionTable, Positions, TopicId};
 pub use producer::{Record, Refusal, RefusedRecord, TransactionalProducer};
 pub use properties::{Refused, check};
 pub use reader::{Ends, end_of, read_to_end};
-pub use topics::{Deviation, Limits, Mode, Outcome, Report, TopicInspector, describe};
+pub use reasons::Reasons;
+use topics::describe;
+pub use topics::{Deviation, Limits, Mode, Outcome, Report, TopicInspector};
 
 /// Where dead letters go; see the contract's section 3.
 pub const DEAD_LETTERS: &str = "dead-letters";
@@ -46,6 +58,8 @@ pub struct Settings {
     pub replication_factor: Option<i32>,
     pub partitions: Option<i32>,
     pub properties: BTreeMap<String, Secret>,
+    /// What all clients meet on their way to Kafka.
+    pub reasons: Reasons,
 }
 
 impl Settings {
@@ -57,6 +71,11 @@ impl Settings {
     /// What fences a second gateway of the same store.
     pub fn transactional_id(&self) -> String {
         format!("{}comptoir-{}", self.prefix, self.identity)
+    }
+
+    /// A consumer group's full name.
+    pub fn group(&self, end: &str) -> String {
+        format!("{}{end}", self.transactional_id())
     }
 
     fn client(&self) -> ClientConfig {
@@ -159,27 +178,112 @@ pub enum Error {
     /// A topic is not as it must be, and going on could send events twice.
     #[error("{0}")]
     Topic(Box<Deviation>),
-    #[error("Kafka does not let the gateway use {resource}: its user needs the right {right}")]
-    MissingRight { right: &'static str, resource: String },
+    #[error(
+        "Kafka does not let this gateway use {resource}: its user needs the right {right}. Give it, for example, with \
+         kafka-acls.sh --add --allow-principal User:NAME --operation {right} {}", .resource.option()
+    )]
+    MissingRight { right: &'static str, resource: Resource },
+    /// The last reason that librdkafka met on the way.
+    #[error("Kafka did not {act}: {reason}")]
+    Unreachable { act: &'static str, reason: String },
     #[error("Kafka did not {act} within {} s", .within.as_secs())]
     TimedOut { act: &'static str, within: Duration },
+    #[error("Kafka did not {act}: {problem}")]
+    NoAnswer { act: &'static str, problem: String },
     #[error("Kafka did not {act}: {problem}")]
     Failed { act: &'static str, problem: String },
 }
 
+/// What an access list of Kafka's is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resource {
+    Topic(String),
+    /// One of this gateway's topics; Kafka does not say which.
+    SomeTopic,
+    Group(Option<String>),
+    TransactionalId(Option<String>),
+    Cluster,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Resource::Topic(name) => write!(f, "the topic {name}"),
+            Resource::SomeTopic => write!(f, "one of its topics (`gateway check` says which)"),
+            Resource::Group(Some(name)) => write!(f, "the group {name}"),
+            Resource::Group(None) => write!(f, "its group"),
+            Resource::TransactionalId(Some(name)) => write!(f, "the transactional id {name}"),
+            Resource::TransactionalId(None) => write!(f, "its transactional id"),
+            Resource::Cluster => write!(f, "the cluster"),
+        }
+    }
+}
+
+impl Resource {
+    /// Of `kafka-acls.sh`.
+    fn option(&self) -> String {
+        let named = |name: &Option<String>| name.clone().unwrap_or_else(|| "NAME".to_owned());
+        match self {
+            Resource::Topic(name) => format!("--topic {name}"),
+            Resource::SomeTopic => "--topic NAME".to_owned(),
+            Resource::Group(name) => format!("--group {}", named(name)),
+            Resource::TransactionalId(name) => format!("--transactional-id {}", named(name)),
+            Resource::Cluster => "--cluster".to_owned(),
+        }
+    }
+}
+
 impl Error {
+    /// With what the gateway knows beyond the call that failed: why Kafka was not reached, and the names of what it does not allow.
+    pub fn explained(self, settings: &Settings) -> Self {
+        match self {
+            Error::TimedOut { act, within } => match settings.reasons.last() {
+                Some(reason) => Error::Unreachable { act, reason },
+                None => Error::TimedOut { act, within },
+            },
+            Error::NoAnswer { act, problem } => match settings.reasons.last() {
+                Some(reason) => Error::Unreachable { act, reason },
+                None => Error::Failed { act, problem },
+            },
+            Error::MissingRight {
+                right,
+                resource: Resource::TransactionalId(None),
+            } => Error::MissingRight {
+                right,
+                resource: Resource::TransactionalId(Some(settings.transactional_id())),
+            },
+            error => error,
+        }
+    }
+
     fn of(act: &'static str) -> impl Fn(KafkaError) -> Error {
         move |error| {
             let code = match &error {
+                KafkaError::AdminOp(code) => Some(*code),
                 KafkaError::Transaction(error) => Some(error.code()),
                 error => error.rdkafka_error_code(),
             };
+            if let Some((right, resource)) = code.and_then(missing_right) {
+                return Error::MissingRight { right, resource };
+            }
             match code {
                 Some(
                     RDKafkaErrorCode::Fenced
                     | RDKafkaErrorCode::ProducerFenced
                     | RDKafkaErrorCode::InvalidProducerEpoch,
                 ) => Error::Fenced,
+                // Of librdkafka itself: it has no answer.
+                Some(
+                    RDKafkaErrorCode::OperationTimedOut
+                    | RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::Resolve
+                    | RDKafkaErrorCode::Authentication
+                    | RDKafkaErrorCode::SSL,
+                ) => Error::NoAnswer {
+                    act,
+                    problem: error.to_string(),
+                },
                 _ => Error::Failed {
                     act,
                     problem: error.to_string(),
@@ -187,4 +291,16 @@ impl Error {
             }
         }
     }
+}
+
+/// The right that is missing where Kafka answers with this code.
+fn missing_right(code: RDKafkaErrorCode) -> Option<(&'static str, Resource)> {
+    Some(match code {
+        // Reading says itself which topic it may not read.
+        RDKafkaErrorCode::TopicAuthorizationFailed => ("WRITE", Resource::SomeTopic),
+        RDKafkaErrorCode::GroupAuthorizationFailed => ("READ", Resource::Group(None)),
+        RDKafkaErrorCode::TransactionalIdAuthorizationFailed => ("WRITE", Resource::TransactionalId(None)),
+        RDKafkaErrorCode::ClusterAuthorizationFailed => ("IDEMPOTENT_WRITE", Resource::Cluster),
+        _ => return None,
+    })
 }

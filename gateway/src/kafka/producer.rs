@@ -13,7 +13,7 @@ use rdkafka::{ClientConfig, ClientContext};
 use tracing::debug;
 
 use super::topics::set_command;
-use super::{Error, Limits, Patience, Settings, at_most, lower};
+use super::{Error, Limits, Patience, Reasons, Settings, at_most, lower};
 
 /// A record to send. Borrowed: librdkafka copies it.
 ///
@@ -106,6 +106,7 @@ pub(super) struct Context {
     refused: Mutex<Option<RefusedRecord>>,
     limits: Limits,
     brokers: String,
+    reasons: Reasons,
 }
 
 impl Context {
@@ -158,10 +159,12 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.reasons.note(message);
         super::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.reasons.note(reason);
         // What matters comes back from the calls; this says which broker it was about.
         debug!(%error, reason, "kafka producer");
     }
@@ -198,7 +201,10 @@ impl TransactionalProducer {
         loop {
             match producer.init_transactions(patience.step()) {
                 Ok(()) => return Ok(Self { producer }),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && !patience.is_over() => {}
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && !patience.is_over() => {
+                    // What was met on the way is in the log, which is served here.
+                    producer.poll(Duration::ZERO);
+                }
                 Err(error) => return Err(Error::of(act)(error)),
             }
         }
@@ -324,6 +330,7 @@ fn create_for(settings: &Settings, limits: Limits) -> Result<BaseProducer<Contex
         refused: Mutex::default(),
         limits,
         brokers: settings.brokers.clone(),
+        reasons: settings.reasons.clone(),
     })
 }
 

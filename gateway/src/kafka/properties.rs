@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
-use super::{Quiet, Settings, canonical, consumer, producer};
+use super::{Quiet, Reasons, Settings, canonical, consumer, producer, rules};
 use crate::config::Secret;
 
 /// What librdkafka has against the properties. Quotes no value: it may be a password.
@@ -22,6 +22,14 @@ pub fn check(properties: &BTreeMap<String, Secret>) -> Result<(), Refused> {
     if properties.is_empty() {
         return Ok(());
     }
+    for (name, value) in properties {
+        if let Some(why) = rules::refusal(name, value.reveal()) {
+            return Err(Refused {
+                property: Some(name.clone()),
+                why,
+            });
+        }
+    }
     let settings = settings(properties);
     producer::create(&settings).map_err(|error| refused(error, properties))?;
     consumer::create(&settings, "", Quiet).map_err(|error| refused(error, properties))?;
@@ -37,6 +45,7 @@ fn settings(properties: &BTreeMap<String, Secret>) -> Settings {
         replication_factor: None,
         partitions: None,
         properties: properties.clone(),
+        reasons: Reasons::default(),
     }
 }
 

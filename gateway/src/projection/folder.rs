@@ -19,6 +19,7 @@ use super::{Change, Confirmed, Key, ProjectionError, Recent, Request, View, lock
 use crate::bridge::readback::{Content, ReadBack};
 use crate::event::Kind;
 use crate::journal::{EntryKind, Journal, Offset, State};
+use crate::kafka::Position;
 use crate::sale::Currency;
 use crate::sqlite::is_damage;
 
@@ -286,7 +287,11 @@ impl Folder {
         for record in &batch {
             let topic = format!("{}{}", self.prefix, record.place.kind.topic());
             let key = (topic, record.place.partition);
-            self.at.positions.insert(key, record.place.offset + 1);
+            let position = Position {
+                next: record.place.offset + 1,
+                topic_id: record.place.topic_id,
+            };
+            self.at.positions.insert(key, position);
         }
         self.publish(changed, confirmed);
         self.flush_if_large().await

@@ -16,6 +16,7 @@ use super::words::Words;
 use super::{Key, kind_code};
 use crate::event::Kind;
 use crate::journal::Offset;
+use crate::kafka::{Position, PositionTable, TopicId};
 use crate::rows::Rows;
 use crate::sale::Money;
 use crate::sqlite::{Readers, WriteConnection, is_damage, is_damaged, is_disk_error};
@@ -54,8 +55,8 @@ static PUT_PLACE: LazyLock<Rows> = LazyLock::new(|| {
 });
 static PUT_POSITION: LazyLock<Rows> = LazyLock::new(|| {
     Rows::new(
-        "INSERT OR REPLACE INTO position (topic, partition, next) VALUES",
-        3,
+        "INSERT OR REPLACE INTO position (topic, partition, next, topic_id) VALUES",
+        4,
         "",
     )
 });
@@ -97,7 +98,7 @@ pub(super) struct Progress {
     pub layout: i64,
     pub folded: Offset,
     pub totals: Totals,
-    pub positions: HashMap<(String, i32), i64>,
+    pub positions: PositionTable,
     pub next_seq: u64,
 }
 
@@ -109,7 +110,7 @@ pub(super) struct Flush<'a> {
     pub rows: &'a HashMap<Key, Row>,
     /// Journal offset, partition, Kafka offset.
     pub places: &'a [(u64, i32, i64)],
-    pub positions: &'a HashMap<(String, i32), i64>,
+    pub positions: &'a PositionTable,
 }
 
 impl Store {
@@ -314,8 +315,12 @@ impl Store {
         }
         let positions: Vec<_> = flush.positions.iter().collect();
         for (range, mut query) in PUT_POSITION.queries(positions.len()) {
-            for ((topic, partition), next) in &positions[range] {
-                query = query.bind(topic).bind(partition).bind(next);
+            for ((topic, partition), position) in &positions[range] {
+                query = query
+                    .bind(topic)
+                    .bind(partition)
+                    .bind(position.next)
+                    .bind(position.topic_id.map(|id| id.to_bytes().to_vec()));
             }
             query.execute(&mut *transaction).await?;
         }
@@ -444,11 +449,16 @@ async fn read_progress(
                 .await?;
             at.next_seq = at.next_seq.max(highest.unwrap_or(0) as u64 + 1);
         }
-        for row in sqlx::query("SELECT topic, partition, next FROM position")
+        for row in sqlx::query("SELECT topic, partition, next, topic_id FROM position")
             .fetch_all(&mut *connection)
             .await?
         {
-            at.positions.insert((row.get(0), row.get(1)), row.get(2));
+            let topic_id: Option<&[u8]> = row.get(3);
+            let position = Position {
+                next: row.get(2),
+                topic_id: topic_id.and_then(TopicId::from_bytes),
+            };
+            at.positions.insert((row.get(0), row.get(1)), position);
         }
     }
     Ok(Some(at))

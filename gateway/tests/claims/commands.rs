@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::shop::{GATEWAY, SOON, STORE, Shop};
 
-async fn send(shop: &Shop, key: &str, command: &str) -> Result<()> {
+pub async fn send(shop: &Shop, key: &str, command: &str) -> Result<()> {
     let producer: FutureProducer = ClientConfig::new()
         .set("bootstrap.servers", &shop.brokers)
         .create()?;

@@ -5,6 +5,7 @@
 mod api;
 mod bare_metal;
 mod browser;
+mod clock;
 mod command_line;
 mod commands;
 mod demo;
@@ -23,6 +24,7 @@ mod https;
 mod identity;
 mod journal;
 mod journal_loss;
+mod kafka_readers;
 mod kept_sales;
 mod live;
 mod live_under_load;

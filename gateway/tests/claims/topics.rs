@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use comptoir_gateway::bridge::topic_watch::{TopicWatch, Verdict};
 use comptoir_gateway::bridge::watermark;
 use comptoir_gateway::kafka::{
-    Error, Limits, Mode, Outcome, Patience, Record, Report, Settings, TopicInspector, TransactionalProducer,
-    WATERMARKS,
+    Error, Limits, Mode, Outcome, Patience, Reasons, Record, Report, Settings, TopicInspector,
+    TransactionalProducer, WATERMARKS,
 };
 use comptoir_gateway::link::{Link, LinkState};
 use comptoir_harness::{Kafka, MqttProbe, Operation, PosSim, Reader, fresh_prefix, within};
@@ -38,6 +38,7 @@ fn settings(brokers: &str, prefix: &str) -> Settings {
         replication_factor: None,
         partitions: None,
         properties: BTreeMap::new(),
+        reasons: Reasons::default(),
     }
 }
 

@@ -16,7 +16,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, State, TryData};
 use socketioxide::layer::SocketIoLayer;
@@ -28,6 +27,7 @@ use tracing::debug;
 
 use super::status::{gateway_status, stats_of};
 use super::{Shop, dto};
+use crate::clock::Clock;
 use crate::projection::Delta;
 use history::History;
 
@@ -82,14 +82,18 @@ impl Drop for Seat<'_> {
 
 /// How much was not yet in Kafka, over the last hour.
 #[derive(Default)]
-pub struct Backlog(Mutex<VecDeque<dto::BacklogPoint>>);
+pub struct Backlog(Mutex<VecDeque<(Instant, u64)>>);
 
 impl Backlog {
-    /// Oldest first.
-    pub fn points(&self) -> Vec<dto::BacklogPoint> {
+    /// Oldest first, with their times by the clock as it is set now.
+    pub fn points(&self, clock: &Clock) -> Vec<dto::BacklogPoint> {
         // A panic elsewhere leaves the points whole.
         let points = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        points.iter().copied().collect()
+        let points = points.iter().map(|&(at, pending)| dto::BacklogPoint {
+            at: clock.time_of(at),
+            pending,
+        });
+        points.collect()
     }
 
     fn note(&self, pending: u64) {
@@ -97,8 +101,7 @@ impl Backlog {
         if points.len() == POINTS {
             points.pop_front();
         }
-        let at = Timestamp::now();
-        points.push_back(dto::BacklogPoint { at, pending });
+        points.push_back((Instant::now(), pending));
     }
 }
 

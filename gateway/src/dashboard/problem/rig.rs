@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::config::Secret;
 use crate::dashboard::{Audience, Backlog, Password, Shop, router};
 use crate::event::DeviceId;
@@ -136,6 +137,8 @@ impl Rig {
             mqtt: Link::new("MQTT broker", LinkState::Up),
             kafka: Link::new("Kafka", LinkState::Off),
             bridge: Link::new("bridge to Kafka", LinkState::Off),
+            commands: Link::new("commands from Kafka", LinkState::Off),
+            clock: Clock::new(),
             consumer_group: None,
             demo: None,
             audience: Audience::default(),

@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::runtime::Handle;
 
-use super::super::{Error, Quiet, Settings};
+use super::super::{Error, Quiet, Resource, Settings};
 use super::description::{Described, TopicDescription, TopicSettings};
 
 const DEFAULT_PARTITIONS: i32 = 3;
@@ -80,7 +80,7 @@ impl<'a> Admin<'a> {
             Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
                 return Err(Error::MissingRight {
                     right: "DESCRIBE",
-                    resource: format!("the topic {topic}"),
+                    resource: Resource::Topic(topic.to_owned()),
                 });
             }
             // It has no leader at the moment.
@@ -127,7 +127,7 @@ impl<'a> Admin<'a> {
                 )) => {
                     return Err(Error::MissingRight {
                         right: "CREATE",
-                        resource: format!("the topic {name}, which does not exist"),
+                        resource: Resource::Topic(name),
                     });
                 }
                 Err((name, code)) => {
@@ -205,7 +205,7 @@ fn of_admin(act: &'static str, error: KafkaError) -> Error {
     match error {
         KafkaError::AdminOp(RDKafkaErrorCode::ClusterAuthorizationFailed) => Error::MissingRight {
             right: "CREATE",
-            resource: "the cluster".to_owned(),
+            resource: Resource::Cluster,
         },
         error => Error::of(act)(error),
     }

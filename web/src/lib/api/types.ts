@@ -180,9 +180,27 @@ watermark: number, duplicates: number,
  */
 lost: number, };
 
+export type ClockState = "synchronised" | "unsynchronised" | "unknown";
+
+export type ClockJump = { 
+/**
+ * By the clock as it is set now.
+ */
+at: string, 
+/**
+ * By so much; backwards if negative.
+ */
+seconds: number, };
+
+export type Clock = { state: ClockState, 
+/**
+ * When it was set last, within the last 24 hours.
+ */
+jump?: ClockJump, };
+
 export type Partition = { topic: string, partition: number, 
 /**
- * The next offset to be read back.
+ * The next offset to be read back; never beyond `end`.
  */
 position: number, end?: number, lag?: number, };
 
@@ -194,7 +212,11 @@ demo: boolean, mqtt: Link, kafka: Link,
 /**
  * The transactional producer, journal → Kafka.
  */
-bridge: Link, journal: JournalStatus, 
+bridge: Link, 
+/**
+ * To Kafka's topic of commands.
+ */
+commands: Link, clock: Clock, journal: JournalStatus, 
 /**
  * Under which the topics are read back; null without Kafka.
  */
@@ -252,7 +274,11 @@ demo: boolean, mqtt: Link, kafka: Link,
 /**
  * The transactional producer, journal → Kafka.
  */
-bridge: Link, journal: JournalStatus, 
+bridge: Link, 
+/**
+ * To Kafka's topic of commands.
+ */
+commands: Link, clock: Clock, journal: JournalStatus, 
 /**
  * Under which the topics are read back; null without Kafka.
  */

@@ -94,7 +94,7 @@ export const en = {
     created: (id: string) => `Delivery ${id} is stored`, notCreated: 'The delivery was not stored',
   },
   gateway: {
-    links: 'Links', restricted: 'Works with a restriction', mqtt: 'MQTT broker', mqttHint: 'Where the tills speak', kafka: 'Kafka', kafkaHint: 'Where the events go', bridge: 'Bridge', bridgeHint: 'From the journal to Kafka',
+    links: 'Links', restricted: 'Works with a restriction', mqtt: 'MQTT broker', mqttHint: 'Where the tills speak', kafka: 'Kafka', kafkaHint: 'Where the events go', bridge: 'Bridge', bridgeHint: 'From the journal to Kafka', commands: 'Commands', commandsHint: 'From head office to the tills',
     up: 'Up', down: 'Down', off: 'Not set up', since: (how: string) => `for ${how}`,
     journal: 'Journal', used: (bytes: string, max: string) => `${bytes} of ${max}`, events: 'Events', pending: 'Not yet in Kafka', oldest: 'Oldest waiting', duplicates: 'Repeats removed',
     watermark: 'All in Kafka up to', none: 'none', refusing: 'Nothing is accepted',
@@ -117,6 +117,9 @@ export const en = {
     missing: (tills: string) => `Numbers are missing: ${tills}`,
     lost: (count: number, which: string) => `${n(count, { one: '# confirmed sale is', other: '# confirmed sales are' })} no longer in the gateway’s storage, which was damaged: ${which}`,
     reused: (tills: string) => `Sale numbers are used twice: ${tills}. No sale is lost, but the till must be set up again.`,
+    commands: 'Commands from head office do not reach the tills',
+    clock: 'The gateway’s clock is not synchronised: the times shown may be wrong',
+    clockBack: (by: string, at: string) => `The gateway’s clock was set back by ${by} at ${at}`, clockForward: (by: string, at: string) => `The gateway’s clock was set forward by ${by} at ${at}`,
     dead: (count: number) => n(count, { one: '# dead letter could not be decoded', other: '# dead letters could not be decoded' }),
   },
   failure: {

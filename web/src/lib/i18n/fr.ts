@@ -97,7 +97,7 @@ export const fr: Messages = {
     created: (id) => `Livraison ${id} enregistrée`, notCreated: 'La livraison n’a pas été enregistrée',
   },
   gateway: {
-    links: 'Liaisons', restricted: 'Fonctionne avec une restriction', mqtt: 'Broker MQTT', mqttHint: 'Là où parlent les caisses', kafka: 'Kafka', kafkaHint: 'Là où vont les événements', bridge: 'Pont', bridgeHint: 'Du journal vers Kafka',
+    links: 'Liaisons', restricted: 'Fonctionne avec une restriction', mqtt: 'Broker MQTT', mqttHint: 'Là où parlent les caisses', kafka: 'Kafka', kafkaHint: 'Là où vont les événements', bridge: 'Pont', bridgeHint: 'Du journal vers Kafka', commands: 'Ordres', commandsHint: 'Du siège vers les caisses',
     up: 'Active', down: 'Coupée', off: 'Non configurée', since: (how) => `depuis ${how}`,
     journal: 'Journal', used: (bytes, max) => `${bytes} sur ${max}`, events: 'Événements', pending: 'Pas encore dans Kafka', oldest: 'Plus ancien en attente', duplicates: 'Répétitions écartées',
     watermark: 'Tout dans Kafka jusqu’au', none: 'aucun', refusing: 'Plus rien n’est accepté',
@@ -120,6 +120,9 @@ export const fr: Messages = {
     missing: (tills) => `Des numéros manquent : ${tills}`,
     lost: (count, which) => `${n(count, { one: '# vente confirmée n’est', many: '# de ventes confirmées ne sont', other: '# ventes confirmées ne sont' })} plus dans la mémoire de la passerelle, qui a été endommagée\u00a0: ${which}`,
     reused: (tills) => `Des numéros de vente servent deux fois\u00a0: ${tills}. Aucune vente n’est perdue, mais la caisse est à reconfigurer.`,
+    commands: 'Les ordres du siège n’arrivent pas aux caisses',
+    clock: 'L’horloge de la passerelle n’est pas synchronisée : les heures affichées peuvent être fausses',
+    clockBack: (by, at) => `L’horloge de la passerelle a été retardée de ${by} à ${at}`, clockForward: (by, at) => `L’horloge de la passerelle a été avancée de ${by} à ${at}`,
     dead: (count) => n(count, { one: '# lettre morte n’a pas pu être décodée', many: '# de lettres mortes n’ont pas pu être décodées', other: '# lettres mortes n’ont pas pu être décodées' }),
   },
   failure: {

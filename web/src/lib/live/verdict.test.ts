@@ -7,7 +7,7 @@ import { verdict } from './verdict';
 const up: Link = { state: 'up', since: '2026-03-16T08:00:00Z' };
 const down: Link = { state: 'down', since: '2026-03-16T14:00:00Z' };
 const status = (more: Partial<GatewayStatus> & { pending?: number; refusing?: boolean } = {}): GatewayStatus => ({
-  store: 'paris-1', version: '1', demo: false, mqtt: up, kafka: up, bridge: up, consumer_group: null, partitions: [], dead_letters: 0,
+  store: 'paris-1', version: '1', demo: false, mqtt: up, kafka: up, bridge: up, commands: up, clock: { state: 'unknown' }, consumer_group: null, partitions: [], dead_letters: 0,
   journal: { events: 0, pending: more.pending ?? 0, oldest_pending: null, bytes: 0, max_bytes: 1, refusing: more.refusing ?? false, first_offset: 0, last_offset: 0, watermark: 0, duplicates: 0, lost: 0 },
   ...more,
 });
