@@ -396,9 +396,11 @@ impl Sender<'_> {
             self.refresh();
             let begun = Instant::now();
             memory.is_in_doubt = true;
+            watching.transaction(Some(begun));
             self.transaction(&entries, stop)
                 .inspect_err(|error| self.failed(error, size, &entries, bytes))?;
             memory.is_in_doubt = false;
+            watching.transaction(None);
             size.took(entries.len(), bytes, begun.elapsed());
             at = last;
             let mut counts = HashMap::new();

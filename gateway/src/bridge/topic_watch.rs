@@ -1,7 +1,7 @@
 //! Looks at the topics at the start of a session and now and then while it lasts, and says what is wrong with them.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -12,6 +12,12 @@ use crate::link::Link;
 
 /// Somebody may change a topic at any time. An inspection costs about 20 KB.
 const INSPECT_EVERY: Duration = Duration::from_secs(60);
+/// A transaction that takes longer may be waiting for a topic that is gone.
+const SLOW: Duration = Duration::from_secs(2);
+/// Between inspections for that reason.
+const SLOW_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked whether one is due.
+const TICK: Duration = Duration::from_millis(500);
 
 /// Shared by the sessions.
 #[derive(Clone)]
@@ -26,7 +32,24 @@ pub struct TopicWatch {
 /// Watches until it is dropped.
 pub struct Watching {
     ended: tokio::sync::watch::Receiver<Option<Verdict>>,
+    transaction: Transaction,
     _stop: DropGuard,
+}
+
+/// When the open transaction was begun.
+#[derive(Clone, Default)]
+struct Transaction(Arc<Mutex<Option<Instant>>>);
+
+impl Transaction {
+    fn set(&self, begun: Option<Instant>) {
+        // A panic elsewhere leaves a time.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = begun;
+    }
+
+    fn is_slow(&self) -> bool {
+        let begun = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.is_some_and(|begun| begun.elapsed() >= SLOW)
+    }
 }
 
 /// Why the session must end.
@@ -91,13 +114,24 @@ impl TopicWatch {
         let stop = CancellationToken::new();
         let (verdict, ended) = tokio::sync::watch::channel(None);
         let (watch, stopped) = (self.clone(), stop.clone());
+        let transaction = Transaction::default();
+        let open = transaction.clone();
         runtime.spawn(async move {
-            while tokio::time::timeout(pause, stopped.cancelled()).await.is_err() {
+            let mut inspected = Instant::now();
+            while tokio::time::timeout(TICK.min(pause), stopped.cancelled())
+                .await
+                .is_err()
+            {
+                let age = inspected.elapsed();
+                if age < pause && !(open.is_slow() && age >= SLOW_EVERY.min(pause)) {
+                    continue;
+                }
                 let watch = watch.clone();
-                let Ok(inspected) = tokio::task::spawn_blocking(move || watch.inspect()).await else {
+                let Ok(result) = tokio::task::spawn_blocking(move || watch.inspect()).await else {
                     return;
                 };
-                let reason = match inspected {
+                inspected = Instant::now();
+                let reason = match result {
                     Ok(report) => {
                         let has_changed = !report.absent.is_empty()
                             || report.limits != first.limits
@@ -120,12 +154,18 @@ impl TopicWatch {
         });
         Watching {
             ended,
+            transaction,
             _stop: stop.drop_guard(),
         }
     }
 }
 
 impl Watching {
+    /// A transaction is open from `begun` on, or, with `None`, it has ended.
+    pub fn transaction(&self, begun: Option<Instant>) {
+        self.transaction.set(begun);
+    }
+
     /// Why the session must end, if it must.
     pub fn verdict(&self) -> Option<Verdict> {
         self.ended.borrow().clone()

@@ -17,7 +17,7 @@ pub(super) use report::set_command;
 pub use report::{Deviation, Limits, Outcome, Report};
 
 /// A right that was refused is not asked for more often: a Kafka broker logs each attempt.
-const ATTEMPT_EVERY: Duration = Duration::from_secs(15);
+const ATTEMPT_EVERY: Duration = Duration::from_secs(5);
 /// A Kafka broker that has changed a topic tells so within this time.
 const SETTLED: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

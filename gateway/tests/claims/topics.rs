@@ -310,23 +310,19 @@ async fn what_happens_to_a_topic_is_noticed_while_the_gateway_runs() -> Result<(
         "{:?}",
         watching.verdict()
     );
-    let made = kafka.topic_settings(&marks).await?;
-    ensure!(
-        made.get(POLICY).is_some_and(|policy| policy == "compact"),
-        "{made:?}"
-    );
-
-    let watching = watch.watch_every(often, &Handle::current(), inspect().await??);
-    kafka.alter_topic(&marks, &[(POLICY, "delete")]).await?;
-    within("the policy to be corrected", SOON, async || {
+    let is_compacted = async || {
         let found = kafka.topic_settings(&marks).await?;
         ensure!(
             found.get(POLICY).is_some_and(|policy| policy == "compact"),
             "{found:?}"
         );
         Ok(())
-    })
-    .await?;
+    };
+    within("the topic to be made anew", SOON, is_compacted).await?;
+
+    let watching = watch.watch_every(often, &Handle::current(), inspect().await??);
+    kafka.alter_topic(&marks, &[(POLICY, "delete")]).await?;
+    within("the policy to be corrected", SOON, is_compacted).await?;
     ensure!(watching.verdict().is_none() && link.status().warnings.is_empty());
     Ok(())
 }
