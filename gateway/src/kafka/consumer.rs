@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
@@ -29,6 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const LOOK_SOON: Duration = Duration::from_millis(300);
 /// For each question. A Kafka that is well has long answered.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How soon an answer is noticed.
+const ANSWER: Duration = Duration::from_millis(20);
 /// A consumer that is closed leaves Kafka in order. One that hangs is left behind.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -87,14 +89,25 @@ pub struct Consumer {
     reasons: Reasons,
     topics: Vec<String>,
     start: Start,
-    inquiry: Option<Inquiry<Context>>,
+    question: Option<Question>,
     look_at: Cell<Instant>,
+    /// Whom to ask for the topics, in turn.
+    brokers: Vec<i32>,
+    /// Questions since the last answer about the topics.
+    unanswered: usize,
     /// What is read, by topic: its id and the number of its partitions.
     assigned: HashMap<String, (Option<TopicId>, i32)>,
     /// Topics that were not there at the first look, or since.
     absent: HashSet<String>,
     /// Kafka has no record at a position.
     out_of_range: Cell<bool>,
+}
+
+/// What Kafka has been asked.
+enum Question {
+    /// Which brokers there are. On a thread of its own, for that call blocks.
+    Brokers(mpsc::Receiver<Result<Vec<i32>, KafkaError>>),
+    Topics(Inquiry<Context>),
 }
 
 /// The client of a reader with a group's name.
@@ -194,7 +207,9 @@ impl Consumer {
             reasons: settings.reasons.clone(),
             topics: topics.iter().map(|name| settings.topic(name)).collect(),
             start,
-            inquiry: None,
+            question: None,
+            brokers: Vec::new(),
+            unanswered: 0,
             look_at: Cell::new(Instant::now()),
             assigned: HashMap::new(),
             absent: HashSet::new(),
@@ -206,27 +221,73 @@ impl Consumer {
     /// none is due or there is none yet.
     ///
     /// # Errors
-    /// Kafka does not answer, or it denies what the reader needs.
+    /// Kafka does not answer, or it does not allow what the reader needs.
     pub fn look(&mut self) -> Option<Result<(), Error>> {
-        let Some(inquiry) = &self.inquiry else {
-            if Instant::now() >= self.look_at.get() {
-                self.inquiry = Some(Inquiry::topics(&self.consumer, &self.topics, PATIENCE));
+        let answer = match &self.question {
+            None => {
+                if Instant::now() >= self.look_at.get() {
+                    self.question = Some(self.ask());
+                }
+                return None;
             }
-            return None;
+            Some(Question::Brokers(brokers)) => match brokers.try_recv() {
+                Err(mpsc::TryRecvError::Empty) => return None,
+                Err(mpsc::TryRecvError::Disconnected) => Ok(Vec::new()),
+                Ok(answer) => answer,
+            }
+            .and_then(|brokers| match brokers.is_empty() {
+                true => Err(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown)),
+                false => Ok(brokers),
+            })
+            .map(|brokers| {
+                self.brokers = brokers;
+                None
+            }),
+            Some(Question::Topics(inquiry)) => inquiry.described(Duration::ZERO)?.map(Some),
         };
-        let described = inquiry.described(Duration::ZERO)?;
-        self.inquiry = None;
-        let found = match described {
-            Ok(topics) => {
+        let is_about_topics = matches!(self.question, Some(Question::Topics(_)));
+        self.question = None;
+        let found = match answer {
+            Ok(Some(topics)) => {
                 self.reasons.reached();
+                self.unanswered = 0;
                 self.assign(topics)
             }
-            Err(error) => Err(Error::of("describe its topics")(error)),
+            // Now those can be asked.
+            Ok(None) => return None,
+            Err(error) => {
+                let asked = self.brokers.len();
+                self.brokers.clear();
+                self.unanswered += 1;
+                // Perhaps it is only that broker: another one is asked at once.
+                if is_about_topics && self.unanswered < asked {
+                    return None;
+                }
+                Err(Error::of("describe its topics")(error))
+            }
         };
         let complete = self.assigned.len() == self.topics.len();
         self.look_at
             .set(Instant::now() + if complete { LOOK_EVERY } else { LOOK_SOON });
         Some(found)
+    }
+
+    fn ask(&self) -> Question {
+        if let Some(&broker) = self.brokers.get(self.unanswered % self.brokers.len().max(1)) {
+            return Question::Topics(Inquiry::topics(&self.consumer, broker, &self.topics, PATIENCE));
+        }
+        let (answer, brokers) = mpsc::channel();
+        let consumer = Arc::clone(&self.consumer);
+        let topic = self.topics.first().cloned();
+        let ask = std::thread::Builder::new().name("kafka-brokers".to_owned());
+        // Without a thread the answer is that there are none, and it is asked again.
+        let _ = ask.spawn(move || {
+            let metadata = consumer.fetch_metadata(topic.as_deref(), PATIENCE);
+            let ids = metadata.map(|metadata| metadata.brokers().iter().map(|broker| broker.id()).collect());
+            // The reader may have been closed meanwhile.
+            let _ = answer.send(ids);
+        });
+        Question::Brokers(brokers)
     }
 
     /// Reads all partitions of what was described.
@@ -411,6 +472,11 @@ impl Consumer {
 
     /// The next record, if one comes in time.
     pub fn poll(&self, within: Duration) -> Option<Message<'_>> {
+        let within = match self.question {
+            None => within,
+            // Its answer is not to wait for a record.
+            Some(_) => within.min(ANSWER),
+        };
         match self.consumer.poll(within)? {
             Ok(message) => return Some(Message(message)),
             Err(KafkaError::PartitionEOF(_)) => {}
@@ -456,7 +522,7 @@ impl Consumer {
 
     /// Leaves Kafka in order, if that does not take long.
     pub fn close(self) {
-        let (closed, done) = std::sync::mpsc::channel::<()>();
+        let (closed, done) = mpsc::channel::<()>();
         let close = std::thread::Builder::new().name("kafka-close".to_owned());
         let spawned = close.spawn(move || {
             drop(self);

@@ -13,6 +13,8 @@ use super::{COMMANDS, DEAD_LETTERS, Error, Resource, Settings, WATERMARKS, descr
 use crate::event::Kind;
 
 const POLL: Duration = Duration::from_millis(20);
+/// More than librdkafka writes into its log while it is waited for.
+const LINES: usize = 200;
 
 /// Reaches every Kafka broker under the address that it advertises, and looks whether the gateway has the rights that it
 /// needs on its topics. What it found, in one sentence. Blocks; to be called on a thread of a Tokio runtime that may block.
@@ -24,12 +26,13 @@ pub fn examine(settings: &Settings, within: Duration) -> Result<String, Error> {
     let explained = |error: Error| error.explained(settings);
     let consumer = consumer::create(settings, "-check", Context::of(settings)).map_err(Error::of(act))?;
     let consumer = Arc::new(consumer);
+    let brokers = brokers(settings, &consumer, within)?;
     let topics = wait(&consumer, within, {
-        let inquiry = Inquiry::topics(&consumer, &names(settings), within);
+        let broker = brokers.first().copied().unwrap_or_default();
+        let inquiry = Inquiry::topics(&consumer, broker, &names(settings), within);
         move || inquiry.described(Duration::ZERO)
     });
     let topics = topics.map_err(|error| explained(Error::of(act)(error)))?;
-    reach_all(settings, &consumer, within)?;
     for topic in topics {
         rights(settings, &topic)?;
     }
@@ -61,42 +64,49 @@ fn wait<T>(
     }
 }
 
-fn reach_all(
+/// The brokers, each of which was reached under the address that it advertises.
+fn brokers(
     settings: &Settings,
     consumer: &Arc<BaseConsumer<Context>>,
     within: Duration,
-) -> Result<(), Error> {
-    let metadata = consumer
-        .fetch_metadata(None, within)
-        .map_err(|error| Error::of("list its brokers")(error).explained(settings))?;
-    let asked: Vec<_> = metadata
-        .brokers()
-        .iter()
-        .map(|broker| {
-            let address = format!("{}:{}", broker.host(), broker.port());
-            (
-                broker.id(),
-                address,
-                Inquiry::broker(consumer, broker.id(), within),
-            )
-        })
-        .collect();
+) -> Result<Vec<i32>, Error> {
+    let topic = settings.topic(COMMANDS);
+    let metadata = consumer.fetch_metadata(Some(&topic), within);
+    let metadata = metadata.map_err(|error| {
+        serve_log(consumer);
+        Error::of("answer")(error).explained(settings)
+    })?;
+    let mut asked = Vec::new();
+    for broker in metadata.brokers() {
+        let (id, address) = (broker.id(), format!("{}:{}", broker.host(), broker.port()));
+        asked.push((id, address, Inquiry::broker(consumer, id, within)));
+    }
+    let mut brokers = Vec::new();
     for (id, address, inquiry) in asked {
         let answered = wait(consumer, within, || inquiry.answered(Duration::ZERO));
         // That it does not tell its settings to everybody is an answer, too.
         if let Err(error) = answered
             && let Error::NoAnswer { problem, .. } = Error::of("answer")(error)
         {
+            serve_log(consumer);
             let reason = settings.reasons.of_broker(id).unwrap_or_else(|| {
                 format!("{address} (the address that Kafka broker {id} advertises): {problem}")
             });
             return Err(Error::Unreachable {
-                act: "answer everywhere",
+                act: "answer",
                 reason,
             });
         }
+        brokers.push(id);
     }
-    Ok(())
+    Ok(brokers)
+}
+
+/// What librdkafka met is in its log, which waits to be served.
+fn serve_log(consumer: &BaseConsumer<Context>) {
+    for _ in 0..LINES {
+        let _ = consumer.poll(Duration::ZERO);
+    }
 }
 
 /// Whether the gateway may do with a topic what it has to. One that is absent will be made.

@@ -50,8 +50,10 @@ pub struct Inquiry<C: ConsumerContext> {
 unsafe impl<C: ConsumerContext> Send for Inquiry<C> {}
 
 impl<C: ConsumerContext> Inquiry<C> {
-    /// Asks for these topics, by their full names. After `within` the answer is an error.
-    pub fn topics(consumer: &Arc<BaseConsumer<C>>, names: &[String], within: Duration) -> Self {
+    /// Asks a Kafka broker for these topics, by their full names. After `within` the answer is an error.
+    ///
+    /// Not the controller, which librdkafka would choose: it may be the one that is away.
+    pub fn topics(consumer: &Arc<BaseConsumer<C>>, broker: i32, names: &[String], within: Duration) -> Self {
         // Names of topics were checked; one with a NUL would only not be found.
         let names: Vec<CString> = names
             .iter()
@@ -69,6 +71,8 @@ impl<C: ConsumerContext> Inquiry<C> {
                 if !error.is_null() {
                     c::rd_kafka_error_destroy(error);
                 }
+                // Refused only where the number is none of a broker's.
+                c::rd_kafka_AdminOptions_set_broker(options, broker, ptr::null_mut(), 0);
                 c::rd_kafka_DescribeTopics(client, topics, options, queue);
                 c::rd_kafka_TopicCollection_destroy(topics);
             }
