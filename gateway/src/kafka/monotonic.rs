@@ -6,6 +6,7 @@
 //! function itself: it takes what is left of the timeout, and waits for that on the monotonic clock.
 
 #![expect(unsafe_code, reason = "it takes the place of a function of the C library")]
+#![allow(clippy::useless_conversion, reason = "these numbers are shorter on 32 bits")]
 
 use std::ffi::c_int;
 use std::time::{Duration, SystemTime};
