@@ -43,7 +43,7 @@ pub struct ReadBack<F> {
 /// and an item that a power cut tore is met by every reader until its page is erased: at each ack, for one.
 #[derive(Default)]
 struct BeyondRepair {
-    items: [Option<(u32, u32, usize)>; 4],
+    items: [Option<(u32, u32, usize)>; 16],
     next: usize,
 }
 

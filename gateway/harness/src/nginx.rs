@@ -20,7 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Nginx {
     port: u16,
     _process: Process,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Nginx {
@@ -56,12 +56,17 @@ impl Nginx {
         Ok(Self {
             port,
             _process: process,
-            _scratch: scratch,
+            scratch,
         })
     }
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The requests that are answered so far, with their status: a line each.
+    pub fn requests(&self) -> String {
+        fs::read_to_string(self.scratch.join("access.log")).unwrap_or_default()
     }
 }
 

@@ -15,6 +15,7 @@ mod sales;
 mod same_site;
 mod status;
 mod toggle;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -86,6 +87,7 @@ fn router_within(shop: &Arc<Shop>, deadlines: Deadlines) -> (Router, SocketIo) {
         .with_state(Arc::clone(shop))
         // Outside of the time limit: these connections stay.
         .layer(live)
+        .layer(middleware::from_fn(upgrade::check))
         .layer(middleware::from_fn_with_state(Arc::clone(shop), password::check))
         // Before anybody is asked for a password: a page of another site must not make the browser ask.
         .layer(middleware::from_fn_with_state(Arc::clone(shop), same_site::check));
