@@ -102,7 +102,7 @@ printf 'Package: %s\nPin: release n=%s\nPin-Priority: %s\n\n' \
 printf 'MODULES=list\nCOMPRESS=gzip\nCOMPRESSLEVEL=1\nFSTYPE=ext4\n' >"$1/etc/initramfs-tools/conf.d/comptoir"
 printf '%s\n' ext4 crc32c vfat nls_cp437 nls_ascii mmc_block sdhci_iproc sdhci_brcmstb bcm2835 fixed gpio_regulator \
     reset_raspberrypi pinctrl_brcmstb_bcm2712 gpio_brcmstb irq_bcm2712_mip rp1_pci clk_rp1 pinctrl_rp1 pcie_brcmstb \
-    xhci_pci xhci_plat_hcd dwc2 dwc3 phy_generic usb_storage uas \
+    xhci_pci xhci_plat_hcd dwc2 dwc3 phy_generic usb_storage uas sd_mod \
     virtio_pci virtio_mmio virtio_blk virtio_net >"$1/etc/initramfs-tools/modules"
 END
 
