@@ -237,8 +237,9 @@ update_lists() { # for these packages
 # what is installed later comes from there, too. The machine's own package sources stay as they are.
 readonly least_qemu=1:9
 declare -a apt_from=()
+apt_list=
 backports_for_qemu() { # packages
-    local version uri release origin component list
+    local version uri release origin component
     [[ " $* " == *" qemu-system-"* ]] || return 0
     version="$(dpkg-query -W -f '${Version}' qemu-system-common 2>/dev/null)" || true
     if [[ "$version" != *~bpo* ]]; then
@@ -246,9 +247,9 @@ backports_for_qemu() { # packages
         version="$(candidate qemu-system-arm)" || true
         dpkg --compare-versions "${version:-0}" lt "$least_qemu" || return 0
     fi
-    list="$(mktemp)"
-    chmod 644 "$list"
-    ! [[ -e /etc/apt/sources.list ]] || cat /etc/apt/sources.list >"$list"
+    apt_list="$(mktemp)"
+    chmod 644 "$apt_list"
+    [[ ! -e /etc/apt/sources.list ]] || cat /etc/apt/sources.list >"$apt_list"
     # shellcheck source=/dev/null
     read -r uri release < <(
         . /etc/os-release
@@ -257,9 +258,9 @@ backports_for_qemu() { # packages
                 [[ "$release $origin $component" != "$VERSION_CODENAME Debian main" ]] || printf '%s %s-backports\n' "$uri" "$release"
             done | head -n 1
     ) || fail "QEMU 9 or later is needed, and this system's package sources are not Debian's: please install it"
-    printf 'deb %s %s main\n' "$uri" "$release" >>"$list"
-    apt_from=(-o "Dir::Etc::SourceList=$list" --target-release "$release")
-    as_root apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o "Dir::Etc::SourceList=$list" -qq update </dev/null ||
+    printf 'deb %s %s main\n' "$uri" "$release" >>"$apt_list"
+    apt_from=(-o "Dir::Etc::SourceList=$apt_list" --target-release "$release")
+    as_root apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o "Dir::Etc::SourceList=$apt_list" -qq update </dev/null ||
         fail "QEMU 9 or later is needed, and $release cannot be read from $uri"
 }
 
@@ -323,6 +324,7 @@ install_packages() {
     [[ -z "$fresh_mosquitto" ]] || refuse_mosquitto_start
     backports_for_qemu "${packages[@]}"
     apt_install "${packages[@]}"
+    [[ -z "$apt_list" ]] || rm -f "$apt_list"
     if [[ -n "$fresh_mosquitto" ]]; then
         turn_mosquitto_off
         say "Mosquitto is installed and its service off; to have it: systemctl enable --now mosquitto"

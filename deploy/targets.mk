@@ -38,7 +38,7 @@ test-image: kafka ## boots the image in QEMU as a Pi 3, a Pi 4 and in a shop: se
 	deploy/arm/build.sh arm64
 	cargo build --release $(LOCKED) -p comptoir-sim --bin pos-sim
 	package="$$(deploy/debian/build.sh arm64)"; $(AS_ROOT) deploy/image/build.sh "$$package"; \
-		$(AS_ROOT) python3 deploy/image/test --package "$$package"
+		$(AS_ROOT) python3 -B deploy/image/test --package "$$package"
 
 operations: ## checks scripts, units, alerts, manifests, the image's settings and the MQTT broker's permissions
 	deploy/install-dependencies.sh operations
