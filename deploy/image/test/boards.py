@@ -30,7 +30,8 @@ def start(card, work, name, tree):
     for kind in ["kernel", "initramfs", "cmdline.txt"]:
         files[kind] = work / f"{name}-{kind}"
         files[kind].write_bytes(card.read_boot(card.started(kind)))
-    command_line = files["cmdline.txt"].read_text().strip()
+    # QEMU resets a Pi at once when its watchdog is armed.
+    command_line = files["cmdline.txt"].read_text().strip() + " modprobe.blacklist=bcm2835_wdt"
     return Machine(work, name, lambda console: [
         "-M", name, "-kernel", files["kernel"], "-initrd", files["initramfs"], "-dtb", tree, "-append", command_line,
         "-drive", f"if=sd,format=raw,file={card.file},cache=unsafe",
@@ -38,14 +39,18 @@ def start(card, work, name, tree):
         "-serial", "null", "-serial", f"file:{console}"])
 
 
-def first_start(machine, board):
-    """Up to the journal's own partition, which the first start makes."""
-    for what, pattern in [
-        ("the card", r"mmcblk\d: mmc\d:"), ("the root", r"EXT4-fs \(mmcblk\dp2\): mounted filesystem"),
-        ("systemd", r"systemd\[1\]: systemd \d+"),
-        ("the journal's partition", r"EXT4-fs \(mmcblk\dp3\): mounted filesystem"),
-    ]:
+SLOT = "the host controller of the slot", r"mmc\d: SDHCI controller on fe340000\.mmc"
+CARD = "the card", r"mmcblk\d: mmc\d:"
+ROOT = "the root", r"EXT4-fs \(mmcblk\dp2\): mounted filesystem"
+SYSTEMD = "systemd", r"systemd\[1\]: systemd \d+"
+# The first start makes it.
+JOURNAL = "the journal's partition", r"EXT4-fs \(mmcblk\dp3\): mounted filesystem"
+
+
+def reaches(machine, board, *steps):
+    for what, pattern in steps:
         machine.says(f"{what} of a {board}", pattern, SECONDS)
+        say(f"{board}: {what}")
 
 
 def raspi3b(image, work):
@@ -54,14 +59,13 @@ def raspi3b(image, work):
     tree.write_bytes(card.read_boot(f"{card.config()['os_prefix']}bcm2837-rpi-3-b.dtb"))
     machine = start(card, work, "raspi3b", tree)
     try:
-        first_start(machine, "Pi 3")
+        reaches(machine, "Pi 3", CARD, ROOT, SYSTEMD, JOURNAL)
     finally:
         machine.end()
-    say("raspi3b: card, root, systemd and the first start's work")
 
 
 def raspi4b(image, work):
-    """The same. The host controller of the card slot starts, with the regulators that power it; QEMU puts the card into
+    """Up to systemd. The host controller of the card slot starts, with the regulators that power it; QEMU puts the card into
     the other one, which is the Wi-Fi chip's on a board."""
     card = copy_card(image, work / "raspi4b.img", CARD_BYTES)
     tree = work / "raspi4b.dtb"
@@ -69,8 +73,7 @@ def raspi4b(image, work):
     without_what_qemu_lacks(tree)
     machine = start(card, work, "raspi4b", tree)
     try:
-        machine.says("the slot's host controller of a Pi 4", r"mmc\d: SDHCI controller on fe340000\.mmc", SECONDS)
-        first_start(machine, "Pi 4")
+        reaches(machine, "Pi 4", SLOT, CARD, ROOT, SYSTEMD)
         # The kernel names them ten seconds after the last driver has started.
         machine.says("the kernel's list of waiting devices", r"deferred probe pending", SECONDS)
         waiting = set(re.findall(r"(?:platform )?(\S+): deferred probe pending", machine.text()))
@@ -78,7 +81,7 @@ def raspi4b(image, work):
             raise Failed(f"drivers wait for what nothing supplies: {sorted(waiting - ON_EXPANDER)}")
     finally:
         machine.end()
-    say("raspi4b: the slot's host controller, root, systemd and the first start's work; waiting:", *sorted(waiting))
+    say("Pi 4: drivers that wait, all for the GPIO expander:", *sorted(waiting))
 
 
 def without_what_qemu_lacks(tree):
