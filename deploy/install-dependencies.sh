@@ -11,7 +11,8 @@
 #   arm    the same as run, C cross compilers for arm64 and armv7, QEMU's user mode; Debian's second Rust with its source,
 #          unless rustup has both targets
 #   package   the same as run, cargo-deb
-#   image  the same as arm, what makes an image without root's devices: mmdebstrap, mtools, sfdisk, e2fsprogs, xz, QEMU
+#   image  the same as arm, what makes an image without root's devices: mmdebstrap, mtools, sfdisk, e2fsprogs, dtc, xz,
+#          QEMU 9 or later (on Debian 12 from its backports)
 #   firmware [BOARD]  a Rust for bare metal: rustup's target, else Debian's second Rust with its source, and a linker; for
 #          the board qemu-riscv, which is meant unless another is named, QEMU for RISC-V and Mosquitto
 #
@@ -159,7 +160,10 @@ look_for_image_tools() {
     has_service mke2fs || missing mke2fs e2fsprogs
     has_service sfdisk || missing sfdisk fdisk
     has xz || missing xz xz-utils
-    has qemu-system-aarch64 || missing "QEMU for arm64" qemu-system-arm
+    has dtc fdtoverlay || missing "the device tree compiler" device-tree-compiler
+    # Since 9.0.
+    [[ "$(qemu-system-aarch64 -machine help 2>/dev/null)" == *raspi4b* ]] ||
+        missing "QEMU for arm64 with a Raspberry Pi 4" qemu-system-arm
 }
 
 target_of_board() { # Rust's name for the board's processor
@@ -229,13 +233,44 @@ update_lists() { # for these packages
     lists_are_new=yes
 }
 
+# Debian 12's own QEMU has no Raspberry Pi 4; the one of its backports does. All of QEMU's packages are of one version, so
+# what is installed later comes from there, too. The machine's own package sources stay as they are.
+readonly least_qemu=1:9
+declare -a apt_from=()
+apt_list=
+backports_for_qemu() { # packages
+    local version uri release origin component
+    [[ " $* " == *" qemu-system-"* ]] || return 0
+    version="$(dpkg-query -W -f '${Version}' qemu-system-common 2>/dev/null)" || true
+    if [[ "$version" != *~bpo* ]]; then
+        [[ " $* " == *" qemu-system-arm "* ]] || return 0
+        version="$(candidate qemu-system-arm)" || true
+        dpkg --compare-versions "${version:-0}" lt "$least_qemu" || return 0
+    fi
+    apt_list="$(mktemp)"
+    chmod 644 "$apt_list"
+    [[ ! -e /etc/apt/sources.list ]] || cat /etc/apt/sources.list >"$apt_list"
+    # shellcheck source=/dev/null
+    read -r uri release < <(
+        . /etc/os-release
+        apt-get indextargets --format "\$(REPO_URI) \$(RELEASE) \$(ORIGIN) \$(COMPONENT)" 'Created-By: Packages' |
+            while read -r uri release origin component; do
+                [[ "$release $origin $component" != "$VERSION_CODENAME Debian main" ]] || printf '%s %s-backports\n' "$uri" "$release"
+            done | head -n 1
+    ) || fail "QEMU 9 or later is needed, and this system's package sources are not Debian's: please install it"
+    printf 'deb %s %s main\n' "$uri" "$release" >>"$apt_list"
+    apt_from=(-o "Dir::Etc::SourceList=$apt_list" --target-release "$release")
+    as_root apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o "Dir::Etc::SourceList=$apt_list" -qq update </dev/null ||
+        fail "QEMU 9 or later is needed, and $release cannot be read from $uri"
+}
+
 apt_install() {
     local log
     say "installing by apt-get: $*"
     log="$(mktemp)"
     # --no-remove: what somebody has chosen to install is not taken away for this.
     if as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 \
-        install --no-install-recommends --no-remove -y "$@" </dev/null >"$log" 2>&1; then
+        "${apt_from[@]}" install --no-install-recommends --no-remove -y "$@" </dev/null >"$log" 2>&1; then
         rm -f "$log"
     else
         tail -n 30 "$log" >&2
@@ -287,7 +322,9 @@ install_packages() {
     done
     ((${#absent[@]} == 0)) || fail "this system's package sources lack: ${absent[*]}"
     [[ -z "$fresh_mosquitto" ]] || refuse_mosquitto_start
+    backports_for_qemu "${packages[@]}"
     apt_install "${packages[@]}"
+    [[ -z "$apt_list" ]] || rm -f "$apt_list"
     if [[ -n "$fresh_mosquitto" ]]; then
         turn_mosquitto_off
         say "Mosquitto is installed and its service off; to have it: systemctl enable --now mosquitto"

@@ -33,12 +33,12 @@ flash: ## writes the image to a card: make flash DEVICE=/dev/sdX
 
 # Of what is in the tree now, not of an image that may be old; and not packed, which takes as long again.
 test-image: export COMPTOIR_IMAGE_PACK := no
-test-image: kafka ## boots the image in QEMU, sells through it, updates it, cuts its power, audits Kafka
+test-image: kafka ## boots the image in QEMU as a Pi 3, a Pi 4 and in a shop: sells, updates, cuts the power, audits Kafka
 	deploy/install-dependencies.sh image
 	deploy/arm/build.sh arm64
 	cargo build --release $(LOCKED) -p comptoir-sim --bin pos-sim
 	package="$$(deploy/debian/build.sh arm64)"; $(AS_ROOT) deploy/image/build.sh "$$package"; \
-		$(AS_ROOT) deploy/image/test.py --package "$$package"
+		$(AS_ROOT) python3 -B deploy/image/test --package "$$package"
 
 operations: ## checks scripts, units, alerts, manifests, the image's settings and the MQTT broker's permissions
 	deploy/install-dependencies.sh operations

@@ -8,14 +8,14 @@
 # Root rights are needed: the files belong to many users. The image goes to target/image, or $COMPTOIR_IMAGE_FOLDER;
 # the plain .img stays beside it, for `make test-image`.
 #
-# Partitions (MBR, as the Pi 3's firmware wants it): boot (FAT: firmware, kernel, comptoir.txt), journal (ext4, on its
-# own so that nothing else can fill it), root (ext4, the last, so that the first start can grow it).
+# Partitions (MBR, as the Pi 3's firmware wants it): boot (FAT: firmware, two kernels, comptoir.txt) and root (ext4). The
+# first start grows the root and makes a third one behind it for the journal, so that nothing else can fill that.
 set -euo pipefail
 
 here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
 top="$(cd "$here/../.." && pwd)"
 readonly here top folder="${COMPTOIR_IMAGE_FOLDER:-$top/target/image}"
-readonly boot_mib=256 journal_mib=1024 spare_mib=200 largest_bytes=400000000
+readonly boot_mib=512 spare_mib=200 largest_bytes=400000000
 
 say() { printf 'image: %s\n' "$*" >&2; }
 fail() {
@@ -30,7 +30,7 @@ case "${1:-}" in
 esac
 ((EUID == 0)) || fail "root rights are needed"
 PATH="$PATH:/usr/sbin:/sbin"
-for tool in mmdebstrap mcopy mkfs.vfat mke2fs sfdisk xz; do
+for tool in mmdebstrap mcopy mkfs.vfat mke2fs sfdisk dtc xz; do
     command -v "$tool" >/dev/null || fail "$tool is missing: deploy/install-dependencies.sh image"
 done
 package="${1:-}"
@@ -49,7 +49,7 @@ archive="$("$here/root.sh" image)"
 # shellcheck disable=SC2016 # the inner shell's
 read -r -d '' fill <<'END' || true
 set -euo pipefail
-root=$1 archive=$2 package=$3 files=$4
+root=$1 archive=$2 package=$3 files=$4 overlay=$5
 mkdir "$root"
 # Devices cannot be made in a namespace, and the machine's own are mounted there.
 tar -C "$root" -xf "$archive" --numeric-owner --exclude './dev/?*'
@@ -59,10 +59,19 @@ mount --rbind /proc "$root/proc"
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 chmod 755 "$root/usr/sbin/policy-rc.d"
 cp "$package" "$root/package.deb"
+# The builder's mirror is nobody else's business.
+rm -rf "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/*
+in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
+# In the place of raspi-firmware's own hooks, which overwrite the kernel in use: /usr/lib/comptoir/boot-files.
+for hook in kernel/postinst.d kernel/postrm.d initramfs/post-update.d; do
+    in_root dpkg-divert --quiet --local --rename --add "/etc/$hook/z50-raspi-firmware"
+done
+# Its installation copies over start4.elf in place: a pulled plug would leave a Pi that does not start. New boot firmware
+# comes with a new image.
+in_root apt-mark hold raspi-firmware
 cp -rT "$files" "$root"
 # cp takes this machine's owner and umask.
 find "$files" -mindepth 1 -printf '/%P\0' | (cd "$root" && xargs -0 -I{} sh -c 'chown root:root "$1/$2"' _ "$root" {})
-in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
 in_root dpkg --install /package.deb </dev/null
 in_root systemctl --quiet enable comptoir-first-boot comptoir-settings systemd-networkd systemd-resolved \
     systemd-timesyncd mosquitto avahi-daemon ssh comptoir-gateway comptoir-backup.timer
@@ -77,16 +86,28 @@ grep -q '^log_dest stderr' "$root/etc/mosquitto/mosquitto.conf"
 rm -f "$root"/etc/ssh/ssh_host_*_key* "$root/etc/comptoir/secrets.env" "$root/etc/mosquitto/comptoir.passwords"
 rm -f "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" "$root/var/lib/systemd/random-seed"
 : >"$root/etc/machine-id"
-# Kernel, firmware and command line onto the boot partition, by Debian's own hook.
-printf '%s\n' 'ROOTPART="LABEL=comptoir-root"' 'CONSOLES="ttyS1,115200 tty0"' >>"$root/etc/default/raspi-firmware"
-in_root env DEB_MAINT_PARAMS="'configure'" /etc/kernel/postinst.d/z50-raspi-firmware
+# Firmware, kernel and command line onto the boot partition, from nothing.
+mkdir -p "$root/usr/lib/comptoir/overlays"
+install -m 0644 "$overlay" "$root/usr/lib/comptoir/overlays/bcm2712d0.dtbo"
+printf 'Overlays of the boot folder that this folder belongs to; see /usr/lib/comptoir/boot-files.\n' \
+    >"$root/usr/lib/comptoir/overlays/README"
+mv "$root/boot/firmware/comptoir.txt" "$root/boot/comptoir.txt"
+rm -rf "$root"/boot/firmware/*
+mv "$root/boot/comptoir.txt" "$root/boot/firmware/comptoir.txt"
+cp "$root"/usr/lib/raspi-firmware/{bootcode.bin,start*.elf,fixup*.dat} "$root/boot/firmware"
+in_root /usr/lib/comptoir/boot-files
 rm -rf "$root/package.deb" "$root/usr/sbin/policy-rc.d" "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* \
     "$root"/var/log/*.log "$root"/var/log/apt "$root"/tmp/* "$root"/var/tmp/*
+# The journal's file system, which the first start makes, takes its place.
+rm -rf "$root/var/lib/comptoir"
+install -d -m 0755 "$root/var/lib/comptoir"
 # The names that the network gives.
 ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 END
+dtc -q -@ -I dts -O dtb -o "$work/bcm2712d0.dtbo" "$here/bcm2712d0.dts"
 say "filling the root with ${package##*/}"
-"$here/../arm/with-arm.sh" bash -c "$fill" fill "$root" "$archive" "$package" "$here/files" >"$work/log" 2>&1 || {
+"$here/../arm/with-arm.sh" bash -c "$fill" fill "$root" "$archive" "$package" "$here/files" \
+    "$work/bcm2712d0.dtbo" >"$work/log" 2>&1 || {
     tail -n 30 "$work/log" >&2
     fail "the package could not be installed into the root"
 }
@@ -101,12 +122,6 @@ mkfs.vfat -n COMPTOIR "$work/boot.img" >/dev/null
 mcopy -s -i "$work/boot.img" "$root"/boot/firmware/* ::
 rm -rf "$root"/boot/firmware/*
 
-# The journal's folder, as the package has made it, becomes the root of its own partition.
-mkdir -p "$work/journal"
-mv "$root/var/lib/comptoir" "$work/journal/comptoir"
-install -d -m 0755 "$root/var/lib/comptoir"
-mke2fs -q -t ext4 -L comptoir-data -m 0 -d "$work/journal/comptoir" "$work/journal.img" "${journal_mib}M"
-
 # Journals of ext4: full size also on a small file system, for a power cut is a normal way to switch it off.
 root_mib=$(($(du -sxm --apparent-size "$root" | cut -f 1) * 115 / 100 + spare_mib))
 mke2fs -q -t ext4 -L comptoir-root -J size=32 -E resize=33554432 -d "$root" "$work/root.img" "${root_mib}M"
@@ -116,16 +131,15 @@ mke2fs -q -t ext4 -L comptoir-root -J size=32 -E resize=33554432 -d "$root" "$wo
 say "putting them together"
 readonly image="$folder/comptoir-arm64.img"
 rm -f "$image" "$image".xz*
-truncate -s "$((4 + boot_mib + journal_mib + root_mib + 4))M" "$image"
+truncate -s "$((4 + boot_mib + root_mib + 4))M" "$image"
 # From 4 MiB, a whole number of a card's erase blocks.
 sfdisk --quiet "$image" <<END
 label: dos
 start=4MiB, size=${boot_mib}MiB, type=c, bootable
-start=$((4 + boot_mib))MiB, size=${journal_mib}MiB, type=83
-start=$((4 + boot_mib + journal_mib))MiB, size=${root_mib}MiB, type=83
+start=$((4 + boot_mib))MiB, size=${root_mib}MiB, type=83
 END
 at=4
-for part in boot:$boot_mib journal:$journal_mib root:$root_mib; do
+for part in boot:$boot_mib root:$root_mib; do
     dd if="$work/${part%%:*}.img" of="$image" bs=1M seek="$at" conv=notrunc,sparse status=none
     at=$((at + ${part#*:}))
 done

@@ -3,7 +3,8 @@
 # script is there.
 #
 #   root.sh image [--fresh]      what the image is built on: Debian 13, with the kernel of its backports, the first of
-#                                Debian's with a driver for RP1, behind which a Pi 5's Ethernet and USB are
+#                                Debian's with a driver for RP1, behind which a Pi 5's Ethernet and USB are, and with
+#                                Debian 14's boot firmware: Debian 13's is of April 2024, and later Pi 4s refuse it
 #   root.sh package [--fresh]    what the package is tested in: Debian 12, the oldest that it is for; without a kernel
 #
 # --fresh                 make it anew, with today's security updates
@@ -26,8 +27,8 @@ usage() {
     [[ "${1:-}" == --help || "${1:-}" == -h ]] && exit 0 || exit 2
 }
 case "${1:-}" in
-image) suite=trixie kernels=trixie-backports ;;
-package) suite=bookworm kernels= ;;
+image) suite=trixie kernels=trixie-backports firmware=forky ;;
+package) suite=bookworm kernels='' firmware='' ;;
 *) usage "$@" ;;
 esac
 [[ "${2:-}" == "" || "${2:-}" == --fresh ]] || usage "$2"
@@ -49,7 +50,11 @@ suites() { # mirror, suffixes
     local mirror="$1" suffix
     shift
     for suffix; do printf 'deb %s %s%s main non-free-firmware\n' "$mirror" "$suite" "$suffix"; done
-    [[ -z "$kernels" || "$1" != "" ]] || printf 'deb %s %s main\n' "$mirror" "$kernels"
+    [[ -n "$kernels" && "$1" == "" ]] || return 0
+    printf 'deb %s %s main\n' "$mirror" "$kernels"
+    # Only this component: apt sees nothing else of that suite. Mirrors of testing may lag behind its expiry date; the
+    # signature is checked all the same, and deploy/image/test checks the firmware's own date.
+    printf 'deb [check-valid-until=no] %s %s non-free-firmware\n' "$mirror" "$firmware"
 }
 if [[ -n "${COMPTOIR_MIRROR:-}" ]]; then
     read -r mirror security <<<"$COMPTOIR_MIRROR"
@@ -87,15 +92,18 @@ packages=(
 include="$(IFS=,; printf '%s' "${packages[*]}")"
 
 # MODULES=list, gzip -1: the default looks through every module and packs with zstd, over ten minutes when emulated.
-# The list is what the boards' disks need, and QEMU's.
+# The list is what stands between each board and a root on its SD card or a USB disk, from the regulators that power the
+# slot upwards, and the same for QEMU's "virt". deploy/image/test checks it against the kernel's own device trees.
 read -r -d '' prepare <<'END' || true
 mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/boot/firmware" "$1/etc/apt/preferences.d"
-printf 'Package: %s\nPin: release n=*-backports\nPin-Priority: 600\n' '/^linux-(image|modules|base|binary)/' \
+printf 'Package: %s\nPin: release n=%s\nPin-Priority: %s\n\n' \
+    '/^linux-(image|modules|base|binary)/' '*-backports' 600 raspi-firmware forky 600 '*' forky -1 \
     >"$1/etc/apt/preferences.d/comptoir-kernel"
 printf 'MODULES=list\nCOMPRESS=gzip\nCOMPRESSLEVEL=1\nFSTYPE=ext4\n' >"$1/etc/initramfs-tools/conf.d/comptoir"
-printf '%s\n' ext4 crc32c vfat nls_cp437 nls_ascii mmc_block sdhci_iproc sdhci_brcmstb bcm2835 reset_raspberrypi \
-    pinctrl_brcmstb_bcm2712 gpio_brcmstb irq_bcm2712_mip rp1_pci clk_rp1 pinctrl_rp1 usb_storage uas xhci_pci \
-    pcie_brcmstb virtio_pci virtio_mmio virtio_blk virtio_net >"$1/etc/initramfs-tools/modules"
+printf '%s\n' ext4 crc32c vfat nls_cp437 nls_ascii mmc_block sdhci_iproc sdhci_brcmstb bcm2835 fixed gpio_regulator \
+    reset_raspberrypi pinctrl_brcmstb_bcm2712 gpio_brcmstb irq_bcm2712_mip rp1_pci clk_rp1 pinctrl_rp1 pcie_brcmstb \
+    xhci_pci xhci_plat_hcd dwc2 dwc3 phy_generic usb_storage uas sd_mod \
+    virtio_pci virtio_mmio virtio_blk virtio_net >"$1/etc/initramfs-tools/modules"
 END
 
 printf 'root: making %s; it takes some minutes under emulation\n' "$archive" >&2

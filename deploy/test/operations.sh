@@ -70,7 +70,7 @@ for script in deploy/arm/*.sh deploy/image/*.sh deploy/debian/build.sh deploy/de
     [[ "$script" == *.8 || ! -x "$script" ]] || try "$script --help" "$script" --help
 done
 
-for script in settings flash backoff; do
+for script in settings boot-files flash backoff; do
     try "deploy/test/$script.sh" "deploy/test/$script.sh"
 done
 # As on an ARM machine: what is mounted inside is gone with the command.

@@ -25,7 +25,8 @@ fail() {
     [[ ! -e "$work/said" ]] || sed 's/^/    /' "$work/said" >&2
     exit 1
 }
-mkdir -p "$work/bin" "$boot" "$root/etc/comptoir" "$root/usr/share/zoneinfo/Europe" "$root/run"
+mkdir -p "$work/bin" "$boot" "$root/etc/comptoir" "$root/usr/share/zoneinfo/Europe" "$root/run" \
+    "$root/var/lib/comptoir"
 : >"$root/usr/share/zoneinfo/Europe/Paris"
 cat >"$work/bin/gateway" <<'END'
 #!/bin/sh
@@ -82,6 +83,8 @@ holds etc/hostname counter
 holds etc/wpa_supplicant/wpa_supplicant-wlan0.conf country=FR
 holds etc/wpa_supplicant/wpa_supplicant-wlan0.conf "    ssid=$(printf 'Chez "Zoé"' | od -An -tx1 -v | tr -d ' \n')"
 holds etc/wpa_supplicant/wpa_supplicant-wlan0.conf "    psk=\"pass word's \"1\"\""
+# Without SAE, which fails with the Pi's chips at access points that also offer WPA2.
+holds etc/wpa_supplicant/wpa_supplicant-wlan0.conf "    key_mgmt=WPA-PSK"
 is "its mode" "$(stat -c %a "$root/etc/wpa_supplicant/wpa_supplicant-wlan0.conf")" 600
 is "the time zone" "$(readlink "$root/etc/localtime")" /usr/share/zoneinfo/Europe/Paris
 holds root/.ssh/authorized_keys "ssh-ed25519 AAAAC3Nz me@there"
@@ -129,10 +132,13 @@ rm "$work/refuse"
 write 'KAFKA_BROKERS=k1:9092'
 run
 grep -q 'STORE.*is needed' "$report" || fail "Kafka without a store's name: $(cat "$report")"
-rm "$boot/comptoir.txt"
+rm "$boot/comptoir.txt" "$root/run/comptoir/journal.env"
 run
 grep -q 'is missing' "$report" || fail "comptoir.txt was deleted, and: $(cat "$report")"
 is "after all errors" "$(state)" "$before"
+# The journal's limit is of the card, not of comptoir.txt: five eighths of the file system that the journal is on.
+disk="$(df --block-size=1 --output=size "$root/var/lib/comptoir" | tail -n 1)"
+holds run/comptoir/journal.env "COMPTOIR_JOURNAL__MAX_BYTES=$((disk * 5 / 8))"
 
 # ---- who is no longer named has no access; others are kept ----
 echo "by-hand/till-1 secret-by-hand" >>"$work/users"

@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# Upgrades the kernel of a made-up card with deploy/image/files/usr/lib/comptoir/boot-files, and pulls the plug at each
+# command that writes: what config.txt names must be complete, and a second run must finish the work.
+#
+#   deploy/test/boot-files.sh
+#
+# The order in which a real FAT file system reaches a card is tested by make test-image.
+set -euo pipefail
+
+here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
+case "${1:-}" in
+"") ;;
+*)
+    sed -n '/^set/q; 2,$s/^# \{0,1\}//p' "$0"
+    [[ "$1" == --help || "$1" == -h ]] && exit 0 || exit 2
+    ;;
+esac
+readonly files="$here/../image/files"
+readonly program="$files/usr/lib/comptoir/boot-files"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+readonly root="$work/root"
+readonly boot="$root/boot/firmware"
+fail() {
+    printf 'boot-files: %s\n' "$*" >&2
+    [[ ! -e "$work/said" ]] || sed 's/^/    /' "$work/said" >&2
+    exit 1
+}
+is() { [[ "$2" == "$3" ]] || fail "$1: $2 instead of $3"; }
+
+# ---- the plug: writing command number $CUT is not carried out any more; a copy of it stops half-way ----
+
+mkdir "$work/bin"
+for command in cp mkdir mv rm sync; do
+    # shellcheck disable=SC2016 # the shim's
+    printf '#!/bin/bash
+number=$(($(cat "$COUNTER") + 1)); echo "$number" >"$COUNTER"
+if [[ "${CUT:-}" == "$number" ]]; then
+    [[ "${0##*/}" != cp ]] || head -c 5 "$1" >"$2"
+    kill -KILL "$PPID"
+    exit 1
+fi
+exec %s "$@"
+' "$(command -v "$command")" >"$work/bin/$command"
+done
+chmod +x "$work"/bin/*
+# The shell that waits says "Killed".
+run() (
+    echo 0 >"$work/counter"
+    env BOOT_FILES_ROOT="$root" COUNTER="$work/counter" PATH="$work/bin:$PATH" "$@" "$program" >"$work/said" 2>&1
+    exit
+) 2>/dev/null
+
+# ---- the card ----
+
+install_kernel() { # version
+    printf 'kernel %s' "$1" >"$root/boot/vmlinuz-$1"
+    printf 'initramfs %s' "$1" >"$root/boot/initrd.img-$1"
+    mkdir -p "$root/usr/lib/linux-image-$1/broadcom"
+    for tree in bcm2837-rpi-3-b bcm2711-rpi-4-b bcm2712-rpi-5-b; do
+        printf '%s %s' "$tree" "$1" >"$root/usr/lib/linux-image-$1/broadcom/$tree.dtb"
+    done
+}
+make_card() {
+    rm -rf "$root"
+    mkdir -p "$boot" "$root/etc" "$root/usr/lib/comptoir/overlays"
+    cp -r "$files/etc/comptoir" "$root/etc/comptoir"
+    echo overlay >"$root/usr/lib/comptoir/overlays/bcm2712d0.dtbo"
+    echo readme >"$root/usr/lib/comptoir/overlays/README"
+    install_kernel 7.3.4
+    run || fail "the first kernel was not put onto the card"
+}
+folder_in_use() { sed -n 's#^os_prefix=\(.*\)/$#\1#p' "$boot/config.txt"; }
+version_in() { # folder; fails unless all that the firmware loads is there and of one version
+    local version name
+    version="$(sed -n 's/^kernel //p' "$boot/$1/vmlinuz")"
+    for name in vmlinuz initrd.img; do
+        cmp --silent "$root/boot/$name-$version" "$boot/$1/$name" || return 1
+    done
+    for name in bcm2837-rpi-3-b bcm2711-rpi-4-b bcm2712-rpi-5-b; do
+        cmp --silent "$root/usr/lib/linux-image-$version/broadcom/$name.dtb" "$boot/$1/$name.dtb" || return 1
+    done
+    cmp --silent "$root/etc/comptoir/boot/cmdline.txt" "$boot/$1/cmdline.txt" || return 1
+    for name in README bcm2712d0.dtbo; do
+        cmp --silent "$root/usr/lib/comptoir/overlays/$name" "$boot/$1/overlays/$name" || return 1
+    done
+    printf '%s' "$version"
+}
+starts() { # version that the Pi would start, at any of these
+    local found
+    found="$(version_in "$(folder_in_use)")" || fail "what config.txt names is not complete ($cut): $(cat "$boot/config.txt")"
+    [[ " $* " == *" $found "* ]] || fail "the Pi would start $found ($cut)"
+}
+cut="no cut"
+
+# ---- an upgrade; what was there before stays ----
+
+make_card
+is "the first folder" "$(folder_in_use)" a
+starts 7.3.4
+grep -qx 'kernel=vmlinuz' "$boot/config.txt" || fail "config.txt names no kernel"
+install_kernel 7.3.10
+run || fail "the upgrade failed"
+is "after an upgrade" "$(folder_in_use)" b
+starts 7.3.10
+is "the kernel before" "$(version_in a)" 7.3.4
+writes="$(cat "$work/counter")"
+run || fail "the second run failed"
+is "writes of a second run" "$(cat "$work/counter")" 0
+
+# ---- a changed initramfs or command line goes into the other folder, too; a removed kernel is no longer started ----
+
+echo more >>"$root/boot/initrd.img-7.3.10"
+run
+is "after update-initramfs" "$(folder_in_use)" a
+starts 7.3.10
+echo 'console=tty0 root=LABEL=other' >"$root/etc/comptoir/boot/cmdline.txt"
+run
+is "after a new command line" "$(folder_in_use)" b
+starts 7.3.10
+rm "$root/boot/vmlinuz-7.3.10" "$root/boot/initrd.img-7.3.10"
+run
+is "after a removal" "$(folder_in_use)" a
+starts 7.3.4
+
+# ---- hooks that are called too early, or for something else ----
+
+install_kernel 7.4.0
+run DEB_MAINT_PARAMS="'upgrade'" && run INITRAMFS_TOOLS_KERNEL_HOOK=1
+starts 7.3.4
+rm -r "$root/usr/lib/linux-image-7.4.0"
+! run || fail "a kernel without device trees was taken"
+starts 7.3.4
+
+# ---- the plug is pulled ----
+
+for ((number = 1; number <= writes; number++)); do
+    make_card
+    cut="the plug pulled at write $number of $writes"
+    install_kernel 7.3.10
+    ! run CUT="$number" || fail "not $cut"
+    starts 7.3.4 7.3.10
+    run || fail "the run afterwards failed ($cut)"
+    starts 7.3.10
+    is "the kernel before ($cut)" "$(version_in a)" 7.3.4
+done
+
+# ---- a card that is full, or does not keep what it is given ----
+
+make_card
+install_kernel 7.3.10
+# shellcheck disable=SC2016 # the shim's
+printf '#!/bin/bash\n%s "$@"\nprintf x >"${!#}"\n' "$(command -v cp)" >"$work/bin/cp"
+! run || fail "damaged files were taken"
+starts 7.3.4
+printf '#!/bin/bash\nexit 1\n' >"$work/bin/cp"
+! run || fail "files that could not be written were taken"
+starts 7.3.4
