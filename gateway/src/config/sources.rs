@@ -32,6 +32,7 @@ pub fn settings(file: Option<&Path>) -> Figment {
 pub struct Environment(pub Vec<(OsString, OsString)>);
 
 impl Environment {
+    #[expect(clippy::result_large_err, reason = "figment's own error type")]
     fn settings(&self) -> Result<Dict, Error> {
         let mut variables = Vec::new();
         for (name, text) in &self.0 {
