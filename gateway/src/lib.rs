@@ -3,14 +3,13 @@
 //! The way of one event, and the module that carries it at each step:
 //!
 //! ```text
-//! terminal ──MQTT──▶ ingest ──▶ journal ──▶ bridge ──▶ kafka ──▶ projection ──▶ dashboard
-//!                      ▲   (commit + fsync)  │  (transaction:      (read back)      (HTTP)
-//!                      └──── ack ◀───────────┘   events + watermark)
+//! till ──MQTT──▶ ingest ──▶ journal ──▶ bridge ──▶ kafka ──▶ bridge ──▶ projection ──▶ dashboard
+//!                  ▲   (commit + fsync)   │  (transaction:     (read back)               (HTTP)
+//!                  └──── ack ◀────────────┘   events + watermark)
 //! ```
 //!
-//! Arrows point one way. [`ingest`] and [`bridge`] do not know one another: they meet in the
-//! [`journal`]. [`kafka`] is the only module that names the Kafka client. [`app`] builds every part
-//! and is the only place that starts tasks; nothing imports it but the binary.
+//! [`ingest`] and [`bridge`] do not know one another: they meet in the [`journal`]. [`kafka`] is the only module that
+//! names the Kafka client. [`app`] builds every part. `docs/architecture.md` is the whole map.
 
 pub mod address;
 pub mod admin;
