@@ -67,8 +67,8 @@ async fn keeps_its_rate_and_ends_offline() {
     assert_eq!((summary.sold, summary.unacked), (400, 0));
     // The 400th is due after 2 s; a machine that is busy may only be later.
     assert!(summary.seconds >= 1.9, "{summary:?}");
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(acker.status("paris-1/till-2").as_deref(), Some("offline"));
+    let is_offline = || acker.status("paris-1/till-2").as_deref() == Some("offline");
+    until("the till to be offline", is_offline).await;
 }
 
 /// Bytes apart from the moment: `time_ms` and `oldest` follow the clock and the acks.
@@ -329,18 +329,18 @@ async fn the_same_run_again_arrives_again() {
     }
 }
 
-/// Also of terminals whose power is about to go.
+/// Also of terminals whose power is about to go. Few: to look for turned bits in what a cut has torn takes most of the time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seed_used_before_takes_other_names_under_power_cuts() {
     let mosquitto = Mosquitto::start();
     let acker = Acker::start(&mosquitto.broker(), Faults::default(), false);
     for time in 1..=2 {
-        let mut plan = plan(&mosquitto, 20, 0.0, 2_000);
+        let mut plan = plan(&mosquitto, 10, 0.0, 1_000);
         quick(&mut plan);
         plan.faults = faults::Faults::default().with(faults::Kind::Power, 50);
         let summary = run(plan).await.unwrap();
-        assert_eq!((summary.acked, summary.unacked, summary.lost), (2_000, 0, 0));
-        assert_eq!(acker.total(), time * 2_000);
+        assert_eq!((summary.acked, summary.unacked, summary.lost), (1_000, 0, 0));
+        assert_eq!(acker.total(), time * 1_000);
     }
 }
 
