@@ -219,6 +219,10 @@ const RULES: &[(&str, Rule)] = &[
             "topics would be forgotten while they are used",
         ),
     ),
+    (
+        "fetch.max.bytes",
+        Within(1_000, MOST, Refused, "each answer has to hold a record"),
+    ),
     ("fetch.wait.max.ms", Within(0, 5_000, Allowed, TOO_LONG)),
     ("fetch.queue.backoff.ms", Within(0, 10_000, Allowed, TOO_LONG)),
     ("fetch.error.backoff.ms", Within(0, 10_000, Allowed, TOO_LONG)),
@@ -303,6 +307,7 @@ mod tests {
                 "-1",
                 Some("write a number from 1000"),
             ),
+            ("fetch.max.bytes", "0", Some("write at least 1000")),
             ("socket.max.fails", "0", Some("write a number from 1 to 10")),
             ("partitioner", "random", Some("not possible")),
             ("partitioner", "consistent_random", None),
