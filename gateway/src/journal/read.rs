@@ -188,15 +188,16 @@ impl Journal {
                     what: "ranges of numbers",
                 })
             };
-            let upto = row.get::<i64, _>(3) as u32;
-            let stream = super::stream::Stream::restore(upto, ranges(4)?, ranges(8)?, ranges(9)?);
+            let upto = row.get::<i64, _>("upto") as u32;
+            let stream =
+                super::stream::Stream::restore(upto, ranges("ahead")?, ranges("gone")?, ranges("lost")?);
             let report = StreamReport {
-                epoch: row.get::<i64, _>(2) as u32,
+                epoch: row.get::<i64, _>("epoch") as u32,
                 received: stream.highest(),
-                stored: row.get::<i64, _>(5) as u64,
-                in_kafka: row.get::<i64, _>(7) as u64,
-                elsewhere: row.get::<i64, _>(6) as u64,
-                reused: row.get::<i64, _>(10) as u64,
+                stored: row.get::<i64, _>("stored") as u64,
+                in_kafka: row.get::<i64, _>("in_kafka") as u64,
+                elsewhere: row.get::<i64, _>("elsewhere") as u64,
+                reused: row.get::<i64, _>("reused") as u64,
                 missing: stream.missing(),
                 lost: stream.lost().to_vec(),
             };

@@ -109,13 +109,14 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Loaded, sq
     {
         let ranges =
             |column| serde_json::from_str(row.get(column)).map_err(|error| sqlx::Error::Decode(error.into()));
-        let mut stream = Stream::restore(row.get::<i64, _>(2) as u32, ranges(3)?, ranges(7)?, ranges(8)?);
-        stream.stored = row.get::<i64, _>(4) as u64;
-        stream.elsewhere = row.get::<i64, _>(5) as u64;
-        stream.in_kafka = row.get::<i64, _>(6) as u64;
-        stream.reused = row.get::<i64, _>(8) as u64;
-        let epoch = row.get::<i64, _>(1) as u32;
-        loaded.known.streams.insert((row.get(0), epoch), stream);
+        let upto = row.get::<i64, _>("upto") as u32;
+        let mut stream = Stream::restore(upto, ranges("ahead")?, ranges("gone")?, ranges("lost")?);
+        stream.stored = row.get::<i64, _>("stored") as u64;
+        stream.elsewhere = row.get::<i64, _>("elsewhere") as u64;
+        stream.in_kafka = row.get::<i64, _>("in_kafka") as u64;
+        stream.reused = row.get::<i64, _>("reused") as u64;
+        let epoch = row.get::<i64, _>("epoch") as u32;
+        loaded.known.streams.insert((row.get("device"), epoch), stream);
     }
     loaded.state.lost = loaded.known.lost();
     Ok(loaded)
