@@ -36,24 +36,6 @@ pub struct ReadBack<F> {
     pub headers_only: bool,
     /// Of the header read last: where its data is, and what has turned there.
     item: Option<(u32, Turned)>,
-    beyond_repair: BeyondRepair,
-}
-
-/// Items that the search found no correction for, by checksum, stored checksum and length. The search takes milliseconds,
-/// and an item that a power cut tore is met by every reader until its page is erased: at each ack, for one.
-#[derive(Default)]
-struct BeyondRepair {
-    items: [Option<(u32, u32, usize)>; 16],
-    next: usize,
-}
-
-impl BeyondRepair {
-    fn add(&mut self, item: (u32, u32, usize)) {
-        if let Some(place) = self.items.get_mut(self.next) {
-            *place = Some(item);
-        }
-        self.next = (self.next + 1) % self.items.len();
-    }
 }
 
 impl<F> ReadBack<F> {
@@ -64,7 +46,6 @@ impl<F> ReadBack<F> {
             failed: false,
             headers_only: false,
             item: None,
-            beyond_repair: BeyondRepair::default(),
         }
     }
 
@@ -153,15 +134,10 @@ impl<F: NorFlash> ReadBack<F> {
         let nearly_deleted = stored.count_ones() <= DELETED;
         if stored != 0 && (nearly_deleted || !self.headers_only) {
             let most = if nearly_deleted { 1 } else { 2 };
-            let item = (self.sum(at, len).await?, stored, len);
-            let found = match self.beyond_repair.items.contains(&Some(item)) {
-                true => None,
-                false => ecc::locate(item.0, stored, len, most),
-            };
-            match found {
+            match ecc::locate(self.sum(at, len).await?, stored, len, most) {
                 Some(found) => turned = found,
                 None if nearly_deleted => turned.stored = stored,
-                None => self.beyond_repair.add(item),
+                None => {}
             }
         }
         stored ^= turned.stored;
