@@ -440,6 +440,11 @@ impl Consumer {
             }
             Ok(list)
         };
+        // First, so that a record that comes meanwhile lies behind the end.
+        let mut ranges = Vec::new();
+        for &partition in partitions {
+            ranges.push(self.range(topic, partition)?);
+        }
         let committed = self
             .consumer
             .committed_offsets(list(Offset::Invalid)?, PATIENCE)
@@ -456,8 +461,7 @@ impl Consumer {
             None => None,
         };
         let mut starts = Vec::new();
-        for &partition in partitions {
-            let (low, high) = self.range(topic, partition)?;
+        for (&partition, (low, high)) in partitions.iter().zip(ranges) {
             let start = match offset_in(&committed, partition) {
                 // The group's offsets may be older than the topic.
                 Some(committed) if committed <= high => committed.max(low),

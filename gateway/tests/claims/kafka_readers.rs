@@ -29,6 +29,18 @@ async fn sent_and_received(shop: &Shop, probe: &mut MqttProbe, texts: &[&str]) -
     Ok(())
 }
 
+/// Waits until the MQTT broker has acknowledged so many commands since the gateway's start. One that is under way when it
+/// ends is handed on again.
+async fn acknowledged(shop: &Shop, count: u32) -> Result<()> {
+    within("the commands to be acknowledged", SOON, async || {
+        let (_, metrics) = shop.gateway.get("/metrics").await?;
+        let line = format!("comptoir_commands_total {count}");
+        ensure!(metrics.lines().any(|found| found == line), "{metrics}");
+        Ok(())
+    })
+    .await
+}
+
 async fn listen(shop: &Shop) -> Result<MqttProbe> {
     let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
     probe.subscribe(&format!("pos/{STORE}/+/commands")).await?;
@@ -66,6 +78,7 @@ async fn a_command_is_handed_on_once_though_kafka_forgets_the_group_and_the_topi
     let mut shop = Shop::open().await?;
     let mut probe = listen(&shop).await?;
     sent_and_received(&shop, &mut probe, &["one", "two"]).await?;
+    acknowledged(&shop, 2).await?;
     ensure!(shop.gateway.terminate().await?.success());
 
     // As after a week without a gateway.
@@ -102,6 +115,7 @@ async fn a_command_is_handed_on_once_though_kafka_forgets_the_group_and_the_topi
     // A topic that is made anew is another one: its offsets begin again.
     make_anew(kafka, &topic, 1).await?;
     sent_and_received(&shop, &mut probe, &["five"]).await?;
+    acknowledged(&shop, 3).await?;
     ensure!(shop.gateway.terminate().await?.success());
     make_anew(kafka, &topic, 1).await?;
     send(&shop, &key, &message("six")).await?;
@@ -192,8 +206,10 @@ async fn topics_that_are_made_anew_are_read_back_from_their_beginning_and_double
     foreign_payment(&shop, "p-4").await?;
     payments_are(&shop, 4).await?;
     within("the new topic's positions to be shown", SOON, async || {
+        // The gateway may have made it, with more partitions.
         let shown = partitions(&shop, &topic).await?;
-        ensure!(shown.len() == 1 && shown[0]["position"] == 2, "{shown:?}");
+        let read: i64 = shown.iter().filter_map(|of| of["position"].as_i64()).sum();
+        ensure!(read == 2, "{shown:?}");
         Ok(())
     })
     .await?;
