@@ -440,7 +440,7 @@ mod tests {
         }
 
         #[test]
-        fn an_exact_sale_stays_what_it_is(name in "\\PC{0,40}", cents in 0u64..10_000_000) {
+        fn an_exact_sale_stays_what_it_is(name in r"[^\p{C}\p{Zl}\p{Zp}]{0,40}", cents in 0u64..10_000_000) {
             let amount = format!("{}.{:02}", cents / 100, cents % 100);
             let json = format!(r#"{{"order_id":"o","product":"x","amount":{amount},"customer_name":{}}}"#, json!(name));
             let draft = |json: &[u8]| draft::from_json::<Draft>(json).unwrap().complete(Kind::Order, Currency::EUR).unwrap();
