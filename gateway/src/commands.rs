@@ -26,7 +26,7 @@ use crate::ingest::Stores;
 use crate::ingest::downlink::Downlink;
 use crate::ingest::presence::Presence;
 use crate::journal::{Encoding, Journal};
-use crate::kafka::{COMMANDS, Consumer, Message, PositionTable, Positions, Settings, Start};
+use crate::kafka::{self, COMMANDS, Consumer, OwnedRecord, PositionTable, Positions, Settings, Start};
 use crate::link::{Link, LinkState};
 use crate::metrics::Metrics;
 use crate::sale::Currency;
@@ -38,6 +38,8 @@ const MAX_DEVICES: usize = 10_000;
 const SETTLE: Duration = Duration::from_secs(1);
 /// The end of the group's name.
 const GROUP: &str = "-commands";
+/// Commands that are handed on before Kafka is asked again whether they are of the topic that is there.
+const BATCH: usize = 100;
 const POLL: Duration = Duration::from_millis(500);
 /// How old a command may be that a gateway hands on which knows nothing of those before.
 const OLDEST: SignedDuration = SignedDuration::from_hours(24);
@@ -77,25 +79,26 @@ impl Commands {
             }
         };
         while !stop.is_cancelled() {
-            match consumer.look() {
-                None => {}
-                Some(Ok(())) => {
-                    self.link.up();
-                    runtime.block_on(self.keep(&consumer, &mut kept));
-                }
-                Some(Err(error)) => self.link.down(error.explained(&self.settings)),
+            if let Some(looked) = consumer.look() {
+                self.say(&looked);
+                runtime.block_on(self.keep(&consumer, &mut kept));
             }
-            let Some(message) = consumer.poll(POLL) else {
+            let batch = consumer.batch(BATCH, POLL);
+            // A command of a topic that was made anew is not to be handed on again when that is noticed.
+            if batch.is_empty() || consumer.confirm(stop, |looked| self.say(looked)) != Some(true) {
                 continue;
-            };
-            let delivered = runtime.block_on(async {
-                tokio::select! {
-                    () = self.hand_on(&message) => true,
-                    () = stop.cancelled() => false,
+            }
+            for command in batch {
+                let delivered = runtime.block_on(async {
+                    tokio::select! {
+                        () = self.hand_on(&command) => true,
+                        () = stop.cancelled() => false,
+                    }
+                });
+                if !delivered {
+                    break;
                 }
-            });
-            if delivered {
-                consumer.done(message.topic(), message.partition(), message.offset());
+                consumer.done(&command.topic, command.partition, command.offset);
                 runtime.block_on(self.keep(&consumer, &mut kept));
             }
         }
@@ -125,6 +128,13 @@ impl Commands {
         Start::GroupOrSince(since)
     }
 
+    fn say(&self, looked: &Result<(), kafka::Error>) {
+        match looked {
+            Ok(()) => self.link.up(),
+            Err(error) => self.link.down(error.clone().explained(&self.settings)),
+        }
+    }
+
     async fn keep(&self, consumer: &Consumer, kept: &mut PositionTable) {
         let positions = consumer.positions();
         if positions != *kept {
@@ -133,20 +143,20 @@ impl Commands {
         }
     }
 
-    async fn hand_on(&self, message: &Message<'_>) {
+    async fn hand_on(&self, command: &OwnedRecord) {
         self.reached().await;
-        let devices = match self.addressees(message.key()).await {
+        let devices = match self.addressees(&command.key).await {
             Ok(devices) => devices,
             Err(reason) => {
-                let key = String::from_utf8_lossy(message.key());
-                warn!(%key, offset = message.offset(), reason, "a command that nobody can be given");
+                let key = String::from_utf8_lossy(&command.key);
+                warn!(%key, offset = command.offset, reason, "a command that nobody can be given");
                 return;
             }
         };
         let on_the_way: Vec<oneshot::Receiver<()>> = devices
             .into_iter()
             .map(|(device, encoding)| {
-                let payload = payload(message.payload(), encoding);
+                let payload = payload(&command.payload, encoding);
                 self.downlink.command(device, payload)
             })
             .collect();

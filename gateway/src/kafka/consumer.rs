@@ -16,6 +16,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::inquiry::{Inquiry, Right, TopicDescription};
@@ -31,6 +32,8 @@ const LOOK_SOON: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How soon an answer is noticed.
 const ANSWER: Duration = Duration::from_millis(20);
+/// Between two looks for an answer that is waited for.
+const CONFIRM: Duration = Duration::from_millis(2);
 /// A consumer that is closed leaves Kafka in order. One that hangs is left behind.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -85,8 +88,9 @@ impl ConsumerContext for Context {
 /// Reads some topics, from the reader's own positions.
 pub struct Consumer {
     consumer: Arc<BaseConsumer<Context>>,
+    settings: Settings,
+    group: String,
     positions: Positions,
-    reasons: Reasons,
     topics: Vec<String>,
     start: Start,
     question: Option<Question>,
@@ -101,6 +105,16 @@ pub struct Consumer {
     absent: HashSet<String>,
     /// Kafka has no record at a position.
     out_of_range: Cell<bool>,
+    /// How often the partitions have been assigned.
+    assignments: u64,
+}
+
+fn client(settings: &Settings, group: &str, positions: &Positions) -> Result<BaseConsumer<Context>, Error> {
+    let context = Context {
+        positions: positions.clone(),
+        reasons: settings.reasons.clone(),
+    };
+    create(settings, group, context).map_err(Error::of("take a consumer"))
 }
 
 /// What Kafka has been asked.
@@ -184,6 +198,29 @@ impl Message<'_> {
     }
 }
 
+/// A record that no longer needs librdkafka's buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedRecord {
+    /// Full name.
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Vec<u8>,
+    pub payload: Vec<u8>,
+}
+
+impl From<&Message<'_>> for OwnedRecord {
+    fn from(message: &Message<'_>) -> Self {
+        Self {
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().to_vec(),
+            payload: message.payload().to_vec(),
+        }
+    }
+}
+
 impl Consumer {
     /// A reader of these topics, without Kafka yet: see [`Consumer::look`]. `group` is the end of its group's name.
     ///
@@ -196,15 +233,12 @@ impl Consumer {
         start: Start,
         positions: Positions,
     ) -> Result<Self, Error> {
-        let context = Context {
-            positions: positions.clone(),
-            reasons: settings.reasons.clone(),
-        };
-        let consumer = create(settings, group, context).map_err(Error::of("take a consumer"))?;
+        let consumer = client(settings, group, &positions)?;
         Ok(Self {
             consumer: Arc::new(consumer),
+            settings: settings.clone(),
+            group: group.to_owned(),
             positions,
-            reasons: settings.reasons.clone(),
             topics: topics.iter().map(|name| settings.topic(name)).collect(),
             start,
             question: None,
@@ -214,6 +248,7 @@ impl Consumer {
             assigned: HashMap::new(),
             absent: HashSet::new(),
             out_of_range: Cell::new(false),
+            assignments: 0,
         })
     }
 
@@ -249,7 +284,7 @@ impl Consumer {
         self.question = None;
         let found = match answer {
             Ok(Some(topics)) => {
-                self.reasons.reached();
+                self.settings.reasons.reached();
                 self.unanswered = 0;
                 self.assign(topics)
             }
@@ -315,7 +350,17 @@ impl Consumer {
             }
         }
         if found != self.assigned || self.out_of_range.get() {
+            // librdkafka may go on in the new topic where it was in the old one, or not at all: a new client knows none.
+            let is_anew = |(topic, (id, _)): (&String, &(Option<TopicId>, i32))| {
+                let before = self.assigned.get(topic);
+                before.is_some_and(|(before, _)| before != id)
+            };
+            if found.iter().any(is_anew) {
+                let new = client(&self.settings, &self.group, &self.positions)?;
+                leave(std::mem::replace(&mut self.consumer, Arc::new(new)));
+            }
             self.go_on_in(&found)?;
+            self.assignments += 1;
             self.assigned = found;
             self.out_of_range.set(false);
         }
@@ -524,6 +569,43 @@ impl Consumer {
         self.assigned.get(topic)?.0
     }
 
+    /// The next records: one if it comes in time, and those that are there with it.
+    pub fn batch(&self, most: usize, within: Duration) -> Vec<OwnedRecord> {
+        let mut batch = Vec::new();
+        let mut wait = within;
+        while batch.len() < most
+            && let Some(message) = self.poll(wait)
+        {
+            batch.push(OwnedRecord::from(&message));
+            wait = Duration::ZERO;
+        }
+        batch
+    }
+
+    /// Whether what was read up to now is of the topics that are there now: a topic that is made anew may have a record at
+    /// the position that the one before had. `None` where it is told to stop before Kafka has answered. Otherwise it is to
+    /// be read again: see [`Consumer::look`].
+    pub fn confirm(
+        &mut self,
+        stop: &CancellationToken,
+        mut looked: impl FnMut(&Result<(), Error>),
+    ) -> Option<bool> {
+        let assignments = self.assignments;
+        // One that was asked before says nothing of what has been read since.
+        self.question = None;
+        self.look_at.set(Instant::now());
+        while !stop.is_cancelled() {
+            if let Some(result) = self.look() {
+                looked(&result);
+                if result.is_ok() {
+                    return Some(self.assignments == assignments);
+                }
+            }
+            std::thread::sleep(CONFIRM);
+        }
+        None
+    }
+
     /// Leaves Kafka in order, if that does not take long.
     pub fn close(self) {
         let (closed, done) = mpsc::channel::<()>();
@@ -537,6 +619,13 @@ impl Consumer {
             let _ = done.recv_timeout(CLOSE);
         }
     }
+}
+
+/// Lets a client end by itself: that may take as long as Kafka hangs.
+fn leave(consumer: Arc<BaseConsumer<Context>>) {
+    let leave = std::thread::Builder::new().name("kafka-close".to_owned());
+    // Without a thread it has ended here.
+    let _ = leave.spawn(move || drop(consumer));
 }
 
 const ASSIGN: &str = "assign the partitions";

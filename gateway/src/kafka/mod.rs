@@ -29,7 +29,7 @@ use rdkafka::{ClientConfig, ClientContext};
 use tracing::debug;
 
 use crate::config::Secret;
-pub use consumer::{Consumer, Message, Start};
+pub use consumer::{Consumer, Message, OwnedRecord, Start};
 pub use examine::examine;
 pub use memory::{InMemoryKafka, Switch};
 pub use patience::Patience;

@@ -169,9 +169,13 @@ async fn foreign_payment(shop: &Shop, id: &str) -> Result<()> {
         "status": "SUCCESS", "timestamp": "2026-11-29T12:00:00Z", "store": "lyon-2", "device": "till-9"})
         .to_string();
     let topic = shop.topic("payments");
-    let record = FutureRecord::to(&topic).key("o").payload(&payment);
-    let sent = producer.send(record, Duration::from_secs(10)).await;
-    sent.map(|_| ()).map_err(|(error, _)| error.into())
+    // A topic that was made a moment ago is not known everywhere.
+    within("the payment to be taken", SOON, async || {
+        let record = FutureRecord::to(&topic).key("o").payload(&payment);
+        let sent = producer.send(record, Duration::from_secs(10)).await;
+        sent.map(|_| ()).map_err(|(error, _)| error.into())
+    })
+    .await
 }
 
 async fn payments_are(shop: &Shop, count: u64) -> Result<()> {
@@ -209,7 +213,7 @@ async fn topics_that_are_made_anew_are_read_back_from_their_beginning_and_double
         // The gateway may have made it, with more partitions.
         let shown = partitions(&shop, &topic).await?;
         let read: i64 = shown.iter().filter_map(|of| of["position"].as_i64()).sum();
-        ensure!(read == 2, "{shown:?}");
+        ensure!(read == 2, "{shown:?} {}", shop.gateway.log());
         Ok(())
     })
     .await?;
