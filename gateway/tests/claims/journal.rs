@@ -254,6 +254,7 @@ async fn a_journal_of_the_first_schema_is_brought_to_this_one_with_all_it_holds(
     for statement in [
         "DROP TABLE run",
         "ALTER TABLE stream DROP COLUMN lost",
+        "DROP TABLE command_position",
         "DROP TABLE numbered",
         "ALTER TABLE stream DROP COLUMN reused",
         "ALTER TABLE stream DROP COLUMN gone",
