@@ -489,7 +489,7 @@ fn a_section_that_is_given_a_value_is_named() {
     }
 }
 
-/// Whoever adds a key and forgets the table reads here that it is missing there.
+/// A new key must also be added to the table; this test names the missing one.
 #[test]
 fn every_key_is_known_and_its_example_is_taken() {
     for (key, example) in KEYS.iter().filter(|(_, example)| !example.is_empty()) {

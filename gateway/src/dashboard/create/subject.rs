@@ -17,7 +17,7 @@ impl Subject {
     ///
     /// # Errors
     ///
-    /// Names the field that does not fit what is known.
+    /// Names the field that contradicts the stored sale.
     pub async fn of(shop: &Shop, kind: Kind, draft: &mut Draft) -> Result<Self, Problem> {
         let (store, device) = (draft.store.take(), draft.device.take());
         let id = match kind {

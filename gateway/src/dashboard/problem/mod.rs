@@ -74,7 +74,7 @@ impl Problem {
         }
     }
 
-    /// A fault of the gateway's own; logged, since whoever asked cannot mend it.
+    /// A fault of the gateway itself. Logged, because the client cannot fix it.
     pub fn internal(error: impl ToString) -> Self {
         let error = error.to_string();
         tracing::error!(error, "a request failed");
