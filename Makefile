@@ -1,89 +1,115 @@
-# One word each for what people do. `make` alone lists them.
+# One word for each task of a developer. `make` without a target lists them.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run test lint types fmt bench soak firmware firmware-demo flash-board clean kafka
+.PHONY: help run pages check test lint types fmt bench soak firmware firmware-demo flash-board clean kafka
 
-# rustup's own place, last: a shell that is not a login shell may not have it on its PATH.
+# rustup's folder, last. A shell that is not a login shell may lack it on its PATH.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-# Where install-dependencies.sh puts a newer Node.js than the system's, if it has to.
+# The folder in which install-dependencies.sh installs Node.js if the system's is too old.
 export PATH := $(or $(COMPTOIR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/comptoir)/node/node_modules/.bin:$(PATH)
 
-# LOCKED=--locked makes a Cargo.lock that does not fit an error; `.ci/run` does.
+# LOCKED=--locked makes an outdated Cargo.lock an error, as in .ci/run.
 LOCKED ?=
-# Of the soak. ONLY=bare_metal leaves out the rest.
+# For `make soak`. ONLY=bare_metal runs that test only.
 MINUTES ?= 10
 KILLS ?= 50
-# Of the firmware: qemu-riscv or esp32c3. The port that a board is on; espflash looks for it otherwise.
+# For the firmware: qemu-riscv or esp32c3, and the board's serial port (default: espflash finds it).
 BOARD ?= qemu-riscv
 PORT ?=
 
-help: ## this list
+# What the pages are built from.
+PAGE_SOURCES := $(shell find web/public web/scripts web/src -type f) $(wildcard web/*.html web/*.json web/*.ts web/*.js)
+
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## install what is missing, build, and start the demo: MQTT, Kafka in memory, terminals, pages
+# The demo needs no TLS, so it links the system's OpenSSL (OPENSSL_NO_VENDOR) instead of compiling the bundled one. Where
+# the system has none, the bundled one is compiled.
+run: ## install what is missing, build and start the demo: MQTT broker, in-memory Kafka, tills, pages
 	deploy/install-dependencies.sh run
-	cargo run --release $(LOCKED) -p comptoir-gateway --bin gateway -- demo $(ARGS)
+	$(MAKE) pages
+	@echo "Building the demo. The first build compiles several hundred packages, which takes some minutes; later builds take seconds."
+	no_vendor=$$(pkg-config --exists 'openssl >= 3' && echo 1 || echo 0); \
+		OPENSSL_NO_VENDOR=$$no_vendor cargo build --profile demo $(LOCKED) -p comptoir-gateway --bin gateway
+	"$${CARGO_TARGET_DIR:-target}/demo/gateway" demo $(ARGS)
 
-test: kafka operations firmware web/node_modules ## all tests, on a real Mosquitto, a real Kafka, a real browser and an emulated till
+pages: web/dist/index.html ## build the web pages, where builds of the gateway find them
+
+test: kafka operations firmware pages ## run all tests, on a real Mosquitto, Kafka and browser, and an emulated till
 	cargo build --workspace --bins $(LOCKED)
+	deploy/test/settings.sh
 	cargo test --workspace $(LOCKED)
 	cd web && npm test
 	cd web && npm run e2e
+	COMPTOIR_GATEWAY="$$(realpath "$${CARGO_TARGET_DIR:-target}")/debug/gateway" npm --prefix web run e2e:demo
 
-lint: web/node_modules ## formatting, Clippy, the pages' types and linter; warnings are errors
+lint: web/node_modules ## check formatting, Clippy, and the pages' types and linter; warnings are errors
 	deploy/install-dependencies.sh lint
 	cd web && npm run check && npm run lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items $(LOCKED)
+	deploy/test/dependencies.sh
 	firmware/boards/lint.sh
 
-types: ## write the pages' types (web/src/lib/api/types.ts) from the gateway's
-	COMPTOIR_WRITE_TYPES=1 cargo test -p comptoir-gateway --lib -- dashboard::dto
+check: ## the quick loop: does it compile, do the unit tests and the pages' tests pass
+	cargo check --workspace --all-targets $(LOCKED)
+	cargo test --workspace --lib $(LOCKED)
+	cd web && npm run check && npm test
+
+types: ## write the pages' types and the documents of gateway/docs/interfaces from the code
+	COMPTOIR_WRITE_TYPES=1 cargo test -p comptoir-gateway --lib -- http::api::dto
+	COMPTOIR_WRITE_INTERFACES=1 cargo test -p comptoir-gateway --test interfaces
 
 web/node_modules: web/package-lock.json
 	deploy/install-dependencies.sh run
 	cd web && npm ci --no-audit --no-fund
 	@touch $@
 
-fmt: ## format the code
+web/dist/index.html: web/node_modules $(PAGE_SOURCES)
+	cd web && npm run build
+
+fmt: web/node_modules ## format the code
 	deploy/install-dependencies.sh lint
 	cargo fmt --all
+	cd web && npm run format
 
-bench: kafka firmware web/node_modules ## rates, latencies, CPU and memory beside a bare relay's: one table, and JSON
+bench: kafka firmware pages ## measure rates, latencies, CPU and memory next to a bare relay: a table, and JSON
 	cargo build --release --workspace --bins $(LOCKED)
 	cargo bench $(LOCKED) -p comptoir-gateway --bench pipeline $(if $(ARGS),-- $(ARGS))
 
-soak: kafka firmware ## exactly once under kills, for as long as asked: make soak MINUTES=10 KILLS=50
+soak: kafka firmware pages ## test exactly-once delivery under random kills: make soak MINUTES=10 KILLS=50
 	cargo build --release --workspace --bins $(LOCKED)
 	COMPTOIR_SOAK_MINUTES=$(MINUTES) COMPTOIR_SOAK_KILLS=$(KILLS) \
 		cargo test --release $(LOCKED) -p comptoir-gateway --test claims -- --ignored --nocapture --test-threads=1 $(ONLY)
 
-firmware: ## the till on bare metal: build the image, print its sizes; BOARD=esp32c3 is the one with Wi-Fi
+firmware: ## build the till's firmware and print its sizes; BOARD=esp32c3 for the board with Wi-Fi
 	deploy/install-dependencies.sh firmware $(BOARD)
 	firmware/boards/build-$(BOARD).sh
 
-firmware-demo: ## that till in an emulator beside a gateway, its plug pulled every KILL_EVERY=20 seconds
+firmware-demo: ## run that till in an emulator next to a gateway; its power is cut every KILL_EVERY=20 seconds
 	deploy/install-dependencies.sh run
 	deploy/install-dependencies.sh firmware
+	$(MAKE) pages
 	cargo build --release $(LOCKED) -p comptoir-gateway --bin gateway
 	firmware/boards/demo-$(BOARD).sh "$${CARGO_TARGET_DIR:-target}/release/gateway" "$$(firmware/boards/build-$(BOARD).sh)"
 
 flash-board: BOARD = esp32c3
-flash-board: ## write that till to a board on the USB port and show its serial line: make flash-board PORT=/dev/ttyACM0
+flash-board: ## write the firmware to a board and show its serial line: make flash-board PORT=/dev/ttyACM0
 	deploy/install-dependencies.sh firmware $(BOARD)
 	firmware/boards/flash-$(BOARD).sh $(PORT)
 
-# What the tests run on. The fetch is the first time's only.
+# Kafka and the Python clients for the tests. They are downloaded the first time only.
 kafka:
 	deploy/install-dependencies.sh test
 	gateway/harness/kafka/fetch.sh
 	gateway/harness/python/fetch.sh
 
-clean: ## delete what was built; Kafka's jars stay in the cache
+clean: ## delete all build results; Kafka's jars stay in the cache
 	cargo clean
 
 include deploy/targets.mk

@@ -1,54 +1,57 @@
-//! Builds the pages (`web/`), compressed, for `dashboard::pages` to embed.
+//! Copies the web pages into the build, for `http::pages` to embed.
 //!
-//! `COMPTOIR_WEB_DIST` names a folder with pages that are built already: for a machine without Node.js, or for
-//! building for several targets.
+//! The pages are built by `make pages`, into `web/dist`. `COMPTOIR_WEB_DIST` names another folder with built pages: for a
+//! machine without Node.js, or for building for several targets. Without pages, a development build embeds one page that
+//! says how to build them, so that `cargo check` and the tests need no Node.js; a release build fails.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs, io};
 
-/// What the pages are made of.
-const SOURCES: [&str; 8] = [
-    "index.html",
-    "package.json",
-    "package-lock.json",
-    "public",
-    "scripts",
-    "src",
-    "svelte.config.js",
-    "vite.config.ts",
-];
+const NO_PAGES: &str = "<!doctype html><title>Comptoir</title><p>This gateway was built without its pages. Run \
+                        <code>make pages</code>, then build it again.\n";
 
 fn main() {
     println!("cargo::rerun-if-env-changed=COMPTOIR_WEB_DIST");
-    if let Err(problem) = build() {
+    if let Err(problem) = embed() {
         println!("cargo::error={problem}");
     }
 }
 
-fn folder(name: &str) -> Result<PathBuf, String> {
-    env::var_os(name)
-        .map(PathBuf::from)
-        .ok_or(format!("{name} is not set"))
+fn embed() -> Result<(), String> {
+    let embedded = variable("OUT_DIR")?.join("web");
+    let built = match env::var_os("COMPTOIR_WEB_DIST") {
+        Some(folder) => PathBuf::from(folder),
+        None => variable("CARGO_MANIFEST_DIR")?.join("../web/dist"),
+    };
+    println!("cargo::rerun-if-changed={}", built.display());
+    let fail = |error: io::Error| format!("{}: {error}", built.display());
+    // What an earlier build embedded may have other names.
+    match fs::remove_dir_all(&embedded) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
+        _ => {}
+    }
+    if built.join("index.html").is_file() {
+        return copy(&built, &embedded).map_err(fail);
+    }
+    let is_release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    if is_release || env::var_os("COMPTOIR_WEB_DIST").is_some() {
+        return Err(format!(
+            "there are no built pages in {}: run `make pages`, or set COMPTOIR_WEB_DIST to a folder with built pages",
+            built.display()
+        ));
+    }
+    println!(
+        "cargo::warning=the pages are not built, and this gateway will not serve them: run `make pages`"
+    );
+    fs::create_dir_all(&embedded)
+        .and_then(|()| fs::write(embedded.join("index.html"), NO_PAGES))
+        .map_err(fail)
 }
 
-fn build() -> Result<(), String> {
-    let pages = folder("OUT_DIR")?.join("web");
-    if let Some(dist) = env::var_os("COMPTOIR_WEB_DIST") {
-        let dist = PathBuf::from(dist);
-        println!("cargo::rerun-if-changed={}", dist.display());
-        return copy(&dist, &pages)
-            .map_err(|error| format!("COMPTOIR_WEB_DIST: {}: {error}", dist.display()));
-    }
-    let web = folder("CARGO_MANIFEST_DIR")?.join("../web");
-    for source in SOURCES {
-        println!("cargo::rerun-if-changed={}", web.join(source).display());
-    }
-    if !installed(&web) {
-        npm(&web, &["ci", "--no-audit", "--no-fund"])?;
-    }
-    let out = pages.to_string_lossy();
-    npm(&web, &["run", "build", "--", "--outDir", &out, "--emptyOutDir"])
+fn variable(name: &str) -> Result<PathBuf, String> {
+    env::var_os(name)
+        .map(PathBuf::from)
+        .ok_or_else(|| format!("{name} is not set"))
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
@@ -58,39 +61,17 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         let to = to.join(entry.file_name());
         match entry.file_type()?.is_dir() {
             true => copy(&entry.path(), &to)?,
+            // The gateway decompresses a file for the few clients that want it so.
+            false if has_gzip(&entry.path()) => {}
             false => fs::copy(entry.path(), to).map(drop)?,
         }
     }
     Ok(())
 }
 
-/// npm writes this file last.
-fn installed(web: &Path) -> bool {
-    let modified = |path: &str| fs::metadata(web.join(path)).and_then(|file| file.modified()).ok();
-    match (
-        modified("node_modules/.package-lock.json"),
-        modified("package-lock.json"),
-    ) {
-        (Some(installed), Some(wanted)) => installed >= wanted,
-        _ => false,
-    }
-}
-
-fn npm(web: &Path, arguments: &[&str]) -> Result<(), String> {
-    let command = arguments.join(" ");
-    let output = Command::new("npm").args(arguments).current_dir(web).output().map_err(|error| {
-        format!(
-            "the pages are built with Node.js 20 or later, and npm cannot be started ({error}): install Debian's \
-             packages nodejs and npm, or run `make run`, which does"
-        )
-    })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    Err(format!(
-        "npm {command}: {}: {}",
-        output.status,
-        String::from_utf8_lossy(&said).replace('\n', " | ")
-    ))
+/// Whether a file has a compressed copy beside it.
+fn has_gzip(file: &Path) -> bool {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".gz");
+    Path::new(&name).is_file()
 }

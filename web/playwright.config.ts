@@ -1,18 +1,23 @@
 import { defineConfig } from '@playwright/test';
 
-/** 16:40 on a Monday in Paris: a shop in full swing, so that curves have a shape and pictures can be compared. */
+/** 16:40 on a Monday in Paris: a busy shop, so that curves have a shape. Fixed, so that screenshots can be compared. */
 export const CLOCK = '2026-03-16T15:40:00Z';
 const PORT = 4317;
 
+const SERVER = { reuseExistingServer: false, env: { COMPTOIR_SIM_CLOCK: CLOCK, TZ: 'Europe/Paris' } };
+
+/**
+ * The tests of `e2e/ui` and the screenshots, on the built pages and the simulated gateway.
+ */
 export default defineConfig({
   testDir: 'e2e',
   outputDir: 'test-results',
   timeout: 60_000,
-  // A machine that also compiles is slow at times; a page is still right in the end.
+  // Generous, because the machine may be compiling at the same time.
   expect: { timeout: 15_000 },
-  // A test that passes the second time has found a race.
+  // A test that passes only the second time has found a race.
   retries: 0,
-  // One simulated gateway for all: two tests at once would see one another's sales.
+  // All tests share one gateway: two at once would see each other's sales.
   workers: 1,
   fullyParallel: false,
   reporter: [['list']],
@@ -22,19 +27,26 @@ export default defineConfig({
     locale: 'fr-FR',
     viewport: { width: 1440, height: 900 },
     trace: 'retain-on-failure',
+    // Its requests bypass routes, and so do some of the page's while it takes over. Its own tests allow it.
+    serviceWorkers: 'block',
     launchOptions: {
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
     },
   },
   projects: [
     { name: 'ui', testMatch: 'ui/**/*.spec.ts' },
     { name: 'screenshots', testMatch: 'screenshots.spec.ts' },
   ],
-  webServer: {
-    command: `npx vite preview --port ${PORT} --strictPort`,
-    port: PORT,
-    reuseExistingServer: false,
-    env: { COMPTOIR_SIM_CLOCK: CLOCK, TZ: 'Europe/Paris' },
-  },
+  webServer: [
+    { ...SERVER, command: `npx vite preview --port ${PORT} --strictPort`, port: PORT },
+  ],
 });

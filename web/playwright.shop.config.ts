@@ -3,14 +3,20 @@ import { readFileSync } from 'node:fs';
 import { defineConfig } from '@playwright/test';
 import ui from './playwright.config';
 
-/** The browser trusts this very certificate, and finds its name on this machine: as a phone does that was told so. */
+/** The browser trusts this certificate and resolves its name to this machine, like a phone that was set up for the shop. */
 const certificate = process.env.COMPTOIR_CERTIFICATE;
-const trusting = (file: string) => {
+const trustArguments = (file: string) => {
   const key = new X509Certificate(readFileSync(file)).publicKey.export({ type: 'spki', format: 'der' });
-  return [`--ignore-certificate-errors-spki-list=${createHash('sha256').update(key).digest('base64')}`, '--host-resolver-rules=MAP comptoir.local 127.0.0.1'];
+  return [
+    `--ignore-certificate-errors-spki-list=${createHash('sha256').update(key).digest('base64')}`,
+    '--host-resolver-rules=MAP comptoir.local 127.0.0.1',
+  ];
 };
 
-/** Against a real gateway with a real Mosquitto and a real Kafka, or `gateway demo`: the tests `browser` of `gateway/` start them. */
+/**
+ * The tests of `e2e/shop`. The Rust tests in `gateway/tests/claims/browser.rs` and `page_totals.rs` start them, with a
+ * real gateway, Mosquitto and Kafka, or with `gateway demo`.
+ */
 export default defineConfig({
   ...ui,
   testDir: 'e2e/shop',
@@ -22,8 +28,14 @@ export default defineConfig({
     { name: 'totals', testMatch: 'totals.spec.ts' },
     { name: 'demo', testMatch: 'demo.spec.ts' },
     {
-      name: 'https', testMatch: 'https.spec.ts',
-      use: { launchOptions: { ...ui.use?.launchOptions, args: [...(ui.use?.launchOptions?.args ?? []), ...(certificate ? trusting(certificate) : [])] } },
+      name: 'https',
+      testMatch: 'https.spec.ts',
+      use: {
+        launchOptions: {
+          ...ui.use?.launchOptions,
+          args: [...(ui.use?.launchOptions?.args ?? []), ...(certificate ? trustArguments(certificate) : [])],
+        },
+      },
     },
   ],
   webServer: undefined,

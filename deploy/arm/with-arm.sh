@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs a command on a machine that can start ARM programs (chroot into an arm64 root, dpkg's scripts in it).
+# Runs a command that can start ARM programs, for example in a chroot of an arm64 root.
 #
 #   with-arm.sh COMMAND [ARGUMENT...]
 #
-# The command gets a mount namespace of its own: what it mounts is gone with it, and nothing outside changes. Where the
-# kernel already starts such programs (Debian's qemu-user-static with systemd, or an ARM machine) that is all. Elsewhere
-# it also gets a user namespace with a binfmt_misc of its own, which needs Linux 6.7 or newer. Root rights are needed.
+# The command runs in its own mount namespace, so its mounts end with it and do not affect the machine. If the kernel
+# already starts ARM programs (Debian's qemu-user-static with systemd, or an ARM machine), this is all. Otherwise it also
+# runs in a user namespace with its own binfmt_misc, which requires Linux 6.7 or later. Requires root rights.
 set -euo pipefail
 
 fail() {
@@ -19,7 +19,7 @@ case "${1:-}" in
     ;;
 esac
 
-((EUID == 0)) || fail "root rights are needed, for namespaces"
+((EUID == 0)) || fail "root rights are required, for namespaces"
 readonly registered=/proc/sys/fs/binfmt_misc/qemu-aarch64
 if [[ "$(uname -m)" == aarch64 ]] || grep -qs '^enabled' "$registered"; then
     exec unshare --mount --propagation private "$@"
@@ -27,14 +27,14 @@ fi
 
 for name in aarch64 arm; do
     [[ -r "/usr/lib/binfmt.d/qemu-$name.conf" ]] ||
-        fail "/usr/lib/binfmt.d/qemu-$name.conf is missing: install qemu-user-static"
+        fail "/usr/lib/binfmt.d/qemu-$name.conf is missing; install qemu-user-static"
 done
 
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 mkfifo "$work/up" "$work/go"
 
-# The maps can only be written from outside, and only once the namespace is there.
+# The id maps can only be written from outside the namespace, after it was created.
 # shellcheck disable=SC2016 # the inner shell's
 unshare --user --mount --propagation unchanged bash -euo pipefail -c '
     work=$1; shift
@@ -42,7 +42,7 @@ unshare --user --mount --propagation unchanged bash -euo pipefail -c '
     read -r _ <"$work/go"
     mount --make-rprivate /
     mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc ||
-        { echo "with-arm: no binfmt_misc of its own for a namespace: Linux 6.7 or newer is needed" >&2; exit 1; }
+        { echo "with-arm: this kernel has no binfmt_misc per namespace; Linux 6.7 or later is required" >&2; exit 1; }
     for name in aarch64 arm; do
         cat "/usr/lib/binfmt.d/qemu-$name.conf" >/proc/sys/fs/binfmt_misc/register
     done

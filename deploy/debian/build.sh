@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Makes the Debian package comptoir-gateway of binaries that are built already, or builds them for this machine first.
+# Builds the Debian package comptoir-gateway, and prints its path.
 #
 #   deploy/debian/build.sh [amd64|arm64|armhf]     default: this machine's architecture
 #
-# For arm64 and armhf, deploy/arm/build.sh arm64|armv7 comes first. Prints the package's path.
+# For this machine's architecture it compiles the binaries first. For others, run deploy/arm/build.sh arm64|armv7 before.
 #
 # COMPTOIR_PROFILE    Cargo's profile (dist)
-# COMPTOIR_REVISION   the package's own number after the gateway's version (1)
+# COMPTOIR_REVISION   the package's revision, after the gateway's version (1)
+# COMPTOIR_RELEASE_KEY the public key with which comptoir-update verifies the next version (deploy/release.pub)
+# SOURCE_DATE_EPOCH   the time of the package's files, in seconds (the last commit's)
 set -euo pipefail
 
 top="$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)"
@@ -26,15 +28,18 @@ case "$architecture" in
 amd64) triple=x86_64-unknown-linux-gnu gnu=x86_64-linux-gnu qemu=x86_64 ;;
 arm64) triple=aarch64-unknown-linux-gnu gnu=aarch64-linux-gnu qemu=aarch64 ;;
 armhf) triple=armv7-unknown-linux-gnueabihf gnu=arm-linux-gnueabihf qemu=arm ;;
-*) fail "$architecture: amd64, arm64 or armhf" ;;
+*) fail "\"$architecture\" is not an architecture; write amd64, arm64 or armhf" ;;
 esac
-# Where cargo install puts it, last.
+# The folder of `cargo install`, last.
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
-command -v cargo-deb >/dev/null || fail "cargo-deb is missing: deploy/install-dependencies.sh package"
+command -v cargo-deb >/dev/null || fail "cargo-deb is missing; run: deploy/install-dependencies.sh package"
 
 cd "$top"
+SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}"
+export SOURCE_DATE_EPOCH
 declare -a target=()
 if [[ "$architecture" == "$native" ]]; then
+    [[ -n "${COMPTOIR_WEB_DIST:-}" ]] || make pages >&2
     cargo build --locked --profile "$profile" -p comptoir-gateway -p comptoir-sim --bin gateway --bin pos-sim >&2
     folder="${CARGO_TARGET_DIR:-target}/$profile"
     run=()
@@ -46,10 +51,10 @@ else
     run=("$emulator" -L "/usr/$gnu")
 fi
 for binary in gateway pos-sim; do
-    [[ -x "$folder/$binary" ]] || fail "$folder/$binary is missing: build it first"
+    [[ -x "$folder/$binary" ]] || fail "$folder/$binary is missing; run deploy/arm/build.sh first"
 done
 
-# What is made for the package stands where its metadata look for it, whatever the target folder is.
+# Generated parts are where the package's metadata in gateway/Cargo.toml expects them, whatever the target folder is.
 readonly parts=target/package
 rm -rf "$parts"
 mkdir -p "$parts/scripts" "$parts/man"
@@ -58,14 +63,21 @@ cp deploy/debian/pos-sim.1 deploy/debian/*.8 "$parts/man"
 mkdir "$parts/completions"
 mv "$parts"/man/{gateway.bash,_gateway,gateway.fish} "$parts/completions"
 gzip -9n "$parts"/man/*.[18]
-# The newest migration is the schema that this package knows: compared before an older one replaces a newer.
-schema="$(find gateway/migrations/journal -name '[0-9]*.sql' -printf '%f\n' | sort | tail -n 1)"
+deploy/sbom.py package "$triple" | gzip -9n >"$parts/sbom.cdx.json.gz"
+key="${COMPTOIR_RELEASE_KEY:-deploy/release.pub}"
+if [[ -r "$key" ]]; then
+    cp "$key" "$parts/release.pub"
+else
+    printf 'This package was built without a key for the next version. See comptoir-update(8).\n' >"$parts/release.pub"
+fi
+# The newest migration is the journal schema of this package. preinst compares it, to refuse a harmful downgrade.
+schema="$(find gateway/journal/migrations -name '[0-9]*.sql' -printf '%f\n' | sort | tail -n 1)"
 schema="$((10#${schema%%_*}))"
 for script in preinst postinst prerm postrm; do
     sed "s/@SCHEMA@/$schema/" "deploy/debian/scripts/$script" >"$parts/scripts/$script"
 done
 
-# --no-build: its own way of building knows nothing of cross compilers. --no-strip: the profile has done that.
+# --no-build: cargo-deb cannot cross compile. --no-strip: the profile has stripped the binaries.
 cargo deb -p comptoir-gateway --no-build --no-strip "${target[@]}" --profile "$profile" \
     --deb-revision "${COMPTOIR_REVISION:-1}" --quiet >"$parts/log" 2>&1 || {
     cat "$parts/log" >&2
@@ -74,8 +86,8 @@ cargo deb -p comptoir-gateway --no-build --no-strip "${target[@]}" --profile "$p
 grep -v '^$' "$parts/log" >&2 || true
 package="$(find "${CARGO_TARGET_DIR:-target}" -name "comptoir-gateway_*_$architecture.deb" -newer "$parts/scripts/postrm" |
     head -n 1)"
-[[ -n "$package" ]] || fail "cargo-deb has made no package"
+[[ -n "$package" ]] || fail "cargo-deb has created no package"
 size="$(stat -c %s "$package")"
 printf 'package: %s bytes\n' "$size" >&2
-((size < 8000000)) || fail "it is to stay below 8 MB"
+((size < 9000000)) || fail "the package has $size bytes; the limit is 9 MB"
 printf '%s\n' "$package"

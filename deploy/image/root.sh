@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Makes an arm64 Debian root: a tar archive in the cache. Prints its path. Does nothing else when the archive of this very
-# script is there.
+# Builds an arm64 Debian root as a tar archive in the cache, and prints its path. An archive that this version of the
+# script has built is reused.
 #
-#   root.sh image [--fresh]      what the image is built on: Debian 13, with the kernel of its backports, the first of
-#                                Debian's with a driver for RP1, behind which a Pi 5's Ethernet and USB are, and with
-#                                Debian 14's boot firmware: Debian 13's is of April 2024, and later Pi 4s refuse it
-#   root.sh package [--fresh]    what the package is tested in: Debian 12, the oldest that it is for; without a kernel
+#   root.sh image [--fresh]      the base of the image: Debian 13 with the kernel of its backports, which is Debian's first
+#                                with a driver for RP1 (a Pi 5's Ethernet and USB are behind it), and with Debian 14's boot
+#                                firmware, because Debian 13's is of April 2024 and newer Pi 4s refuse it
+#   root.sh package [--fresh]    the base for tests of the package: Debian 12, its oldest supported release; no kernel
 #
-# --fresh                 make it anew, with today's security updates
-# COMPTOIR_MIRROR         where this machine's own package sources are not Debian's: the address of a Debian mirror and,
-#                         after a space, of one of its security updates
+# --fresh                 rebuild the archive, with today's security updates
+# COMPTOIR_MIRROR         for machines whose package sources are not Debian's: the URL of a Debian mirror and, after a
+#                         space, of a mirror of its security updates
 #
-# Root rights, mmdebstrap and QEMU's user mode are needed (install-dependencies.sh image).
+# Requires root rights, mmdebstrap and QEMU user emulation (install-dependencies.sh image).
 set -euo pipefail
 
 here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
@@ -32,8 +32,8 @@ package) suite=bookworm kernels='' firmware='' ;;
 *) usage "$@" ;;
 esac
 [[ "${2:-}" == "" || "${2:-}" == --fresh ]] || usage "$2"
-((EUID == 0)) || fail "root rights are needed: the files belong to many users"
-command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: deploy/install-dependencies.sh image"
+((EUID == 0)) || fail "root rights are required, because the files belong to many users"
+command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing; run: deploy/install-dependencies.sh image"
 
 name="root-$1-$(sha256sum "$0" | cut -c 1-12)"
 readonly archive="$cache/$name.tar"
@@ -43,7 +43,7 @@ if [[ -e "$archive" && "${2:-}" != --fresh ]]; then
 fi
 mkdir -p "$cache"
 
-# The mirrors that this machine itself uses, whatever its Debian, with the component of the Pi's firmware.
+# The mirrors of this machine, whatever its Debian release, with the component that contains the Pi's firmware.
 sources="$(mktemp)"
 trap 'rm -f "$sources" "$archive.part"' EXIT
 suites() { # mirror, suffixes
@@ -52,8 +52,8 @@ suites() { # mirror, suffixes
     for suffix; do printf 'deb %s %s%s main non-free-firmware\n' "$mirror" "$suite" "$suffix"; done
     [[ -n "$kernels" && "$1" == "" ]] || return 0
     printf 'deb %s %s main\n' "$mirror" "$kernels"
-    # Only this component: apt sees nothing else of that suite. Mirrors of testing may lag behind its expiry date; the
-    # signature is checked all the same, and deploy/image/test checks the firmware's own date.
+    # Only this component of that suite. Mirrors of testing may lag behind its expiry date, so it is not checked; the
+    # signature is, and deploy/image/test checks the firmware's own date.
     printf 'deb [check-valid-until=no] %s %s non-free-firmware\n' "$mirror" "$firmware"
 }
 if [[ -n "${COMPTOIR_MIRROR:-}" ]]; then
@@ -73,27 +73,30 @@ else
         done | sort -u >"$sources"
 fi
 [[ -s "$sources" ]] ||
-    fail "this machine's package sources are not Debian's: name a mirror in COMPTOIR_MIRROR, as http://host/debian"
+    fail "this machine's package sources are not Debian's; set COMPTOIR_MIRROR, for example to http://host/debian"
 
 packages=(
     # the system
     systemd-sysv systemd-timesyncd systemd-resolved libpam-systemd dbus udev kmod iproute2 ca-certificates tzdata
-    # disk: growing, checking
+    # security updates by themselves, and signatures of the gateway's own package
+    unattended-upgrades minisign
+    # growing and checking file systems
     e2fsprogs dosfstools fdisk
-    # the gateway's MQTT broker, and its clients for whoever looks for a fault
-    mosquitto mosquitto-clients
+    # the gateway's MQTT broker, and its clients for troubleshooting
+    mosquitto mosquitto-clients nftables
     # the network: Wi-Fi, the name comptoir.local
     wpasupplicant wireless-regdb libnss-mdns avahi-daemon
-    # administration from afar, off unless a key is given
+    # remote administration, off unless comptoir.txt contains a key
     openssh-server
     # kernel and firmware
     ${kernels:+initramfs-tools linux-image-arm64 raspi-firmware firmware-brcm80211}
 )
 include="$(IFS=,; printf '%s' "${packages[*]}")"
 
-# MODULES=list, gzip -1: the default looks through every module and packs with zstd, over ten minutes when emulated.
-# The list is what stands between each board and a root on its SD card or a USB disk, from the regulators that power the
-# slot upwards, and the same for QEMU's "virt". deploy/image/test checks it against the kernel's own device trees.
+# MODULES=list and gzip -1, because the default scans every module and compresses with zstd, which takes more than ten
+# minutes under emulation. The list contains every driver between a board's processor and a root on its SD card or a USB
+# disk, beginning with the regulators of the card slot, and the same for QEMU's "virt". deploy/image/test checks it against
+# the kernel's own device trees.
 read -r -d '' prepare <<'END' || true
 mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/boot/firmware" "$1/etc/apt/preferences.d"
 printf 'Package: %s\nPin: release n=%s\nPin-Priority: %s\n\n' \
@@ -106,10 +109,11 @@ printf '%s\n' ext4 crc32c vfat nls_cp437 nls_ascii mmc_block sdhci_iproc sdhci_b
     virtio_pci virtio_mmio virtio_blk virtio_net >"$1/etc/initramfs-tools/modules"
 END
 
-printf 'root: making %s; it takes some minutes under emulation\n' "$archive" >&2
+printf 'root: building %s; this takes some minutes under emulation\n' "$archive" >&2
 "$here/../arm/with-arm.sh" mmdebstrap --mode=root --format=tar --arch=arm64 --variant=minbase --include="$include" \
     --aptopt='Apt::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+    --dpkgopt='path-include=/usr/share/doc/comptoir-gateway/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/info/*' \
     --extract-hook="$prepare" \

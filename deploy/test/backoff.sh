@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The delays of deploy/systemd/backoff, with a sleep that only says how long.
+# Tests the delays of deploy/systemd/backoff with a stub of sleep that prints its argument.
 #
 #   deploy/test/backoff.sh
 set -euo pipefail
@@ -26,7 +26,7 @@ is() {
         exit 1
     }
 }
-delays() { # of so many failures
+delays() { # number of failures
     local -i n
     for ((n = 0; n < $1; n++)); do
         SERVICE_RESULT=exit-code backoff count
@@ -41,7 +41,7 @@ is "after a stop" "$(backoff wait)" ""
 is "failures after it" "$(delays 3)" " 2 6 "
 touch -d '-11 minutes' "$work/failures"
 is "after eleven minutes of work" "$(delays 2)" " 2 "
-# Stopped while it waits: that is no failure.
+# A stop during the delay is not a failure.
 touch "$work/really"
 SERVICE_RESULT=exit-code backoff count
 "$here/../systemd/backoff" wait >/dev/null &

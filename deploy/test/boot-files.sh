@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Upgrades the kernel of a made-up card with deploy/image/files/usr/lib/comptoir/boot-files, and pulls the plug at each
-# command that writes: what config.txt names must be complete, and a second run must finish the work.
+# Upgrades the kernel of a simulated card with deploy/image/files/usr/lib/comptoir/boot-files, and cuts the power at each
+# command that writes: the folder that config.txt selects must be complete, and a second run must finish the work.
 #
 #   deploy/test/boot-files.sh
 #
-# The order in which a real FAT file system reaches a card is tested by make test-image.
+# make test-image tests the order in which a real FAT file system writes to the card.
 set -euo pipefail
 
 here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
@@ -28,7 +28,7 @@ fail() {
 }
 is() { [[ "$2" == "$3" ]] || fail "$1: $2 instead of $3"; }
 
-# ---- the plug: writing command number $CUT is not carried out any more; a copy of it stops half-way ----
+# ---- the power cut: writing command number $CUT does not run; if it is cp, it stops after five bytes ----
 
 mkdir "$work/bin"
 for command in cp mkdir mv rm sync; do
@@ -44,7 +44,7 @@ exec %s "$@"
 ' "$(command -v "$command")" >"$work/bin/$command"
 done
 chmod +x "$work"/bin/*
-# The shell that waits says "Killed".
+# Without standard error, on which the waiting shell prints "Killed".
 run() (
     echo 0 >"$work/counter"
     env BOOT_FILES_ROOT="$root" COUNTER="$work/counter" PATH="$work/bin:$PATH" "$@" "$program" >"$work/said" 2>&1
@@ -88,12 +88,12 @@ version_in() { # folder; fails unless all that the firmware loads is there and o
 }
 starts() { # version that the Pi would start, at any of these
     local found
-    found="$(version_in "$(folder_in_use)")" || fail "what config.txt names is not complete ($cut): $(cat "$boot/config.txt")"
+    found="$(version_in "$(folder_in_use)")" || fail "the folder in config.txt is incomplete ($cut): $(cat "$boot/config.txt")"
     [[ " $* " == *" $found "* ]] || fail "the Pi would start $found ($cut)"
 }
 cut="no cut"
 
-# ---- an upgrade; what was there before stays ----
+# ---- an upgrade keeps the previous kernel ----
 
 make_card
 is "the first folder" "$(folder_in_use)" a
@@ -108,7 +108,7 @@ writes="$(cat "$work/counter")"
 run || fail "the second run failed"
 is "writes of a second run" "$(cat "$work/counter")" 0
 
-# ---- a changed initramfs or command line goes into the other folder, too; a removed kernel is no longer started ----
+# ---- a changed initramfs or command line goes into the other folder, too; a removed kernel is not started ----
 
 echo more >>"$root/boot/initrd.img-7.3.10"
 run
@@ -123,36 +123,36 @@ run
 is "after a removal" "$(folder_in_use)" a
 starts 7.3.4
 
-# ---- hooks that are called too early, or for something else ----
+# ---- a hook that is called too early, or for another reason, changes nothing ----
 
 install_kernel 7.4.0
 run DEB_MAINT_PARAMS="'upgrade'" && run INITRAMFS_TOOLS_KERNEL_HOOK=1
 starts 7.3.4
 rm -r "$root/usr/lib/linux-image-7.4.0"
-! run || fail "a kernel without device trees was taken"
+! run || fail "a kernel without device trees was accepted"
 starts 7.3.4
 
-# ---- the plug is pulled ----
+# ---- a power cut at each write ----
 
 for ((number = 1; number <= writes; number++)); do
     make_card
-    cut="the plug pulled at write $number of $writes"
+    cut="power cut at write $number of $writes"
     install_kernel 7.3.10
-    ! run CUT="$number" || fail "not $cut"
+    ! run CUT="$number" || fail "there was no $cut"
     starts 7.3.4 7.3.10
     run || fail "the run afterwards failed ($cut)"
     starts 7.3.10
     is "the kernel before ($cut)" "$(version_in a)" 7.3.4
 done
 
-# ---- a card that is full, or does not keep what it is given ----
+# ---- a card that is full or loses data ----
 
 make_card
 install_kernel 7.3.10
 # shellcheck disable=SC2016 # the shim's
 printf '#!/bin/bash\n%s "$@"\nprintf x >"${!#}"\n' "$(command -v cp)" >"$work/bin/cp"
-! run || fail "damaged files were taken"
+! run || fail "damaged files were accepted"
 starts 7.3.4
 printf '#!/bin/bash\nexit 1\n' >"$work/bin/cp"
-! run || fail "files that could not be written were taken"
+! run || fail "files that could not be written were accepted"
 starts 7.3.4

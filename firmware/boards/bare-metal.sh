@@ -1,8 +1,8 @@
-# What the boards' build scripts share; to be sourced. They set `board`, the board's folder, and `target`, Rust's name for
-# its processor.
+# Functions shared by the boards' build scripts, which source this file. They set `board`, the board's directory, and
+# `target`, the Rust target triple.
 #
-# With rustup: its target. Without: Debian's rustc-web, cargo-web and rust-web-src build core themselves; the linker is
-# rust-lld of any toolchain, or ld.lld.
+# With rustup, the installed target is used. Without it, Debian's rustc-web, cargo-web and rust-web-src build core from
+# source; the linker is rust-lld of any toolchain, or ld.lld.
 # shellcheck shell=bash disable=SC2154
 
 me="$(basename "$0" .sh)"
@@ -26,17 +26,18 @@ linker() {
     command -v ld.lld || command -v ld.lld-19 || command -v ld.lld-14
 }
 
-# Sets `cargo`, the beginning of a command for the board's package, and `options`, its end; changes to the board's folder.
-# Of the crates that come with Rust, as "core,alloc", the board needs these. 1: there is no Rust for it.
-choose_rust() { # crates
+# Sets `cargo`, the start of a cargo command for the board's package, and `options`, its end; changes to the board's
+# directory. CRATES are the standard crates that the board needs, e.g. "core,alloc". Returns 1 if there is no Rust for the
+# target.
+choose_rust() { # CRATES
     PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
-    # What the host's build has set says nothing about this target.
+    # The host build's settings do not apply to this target.
     unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET RUSTC_WRAPPER RUSTUP_TOOLCHAIN RUSTC CARGO RUSTDOC
     folder="${CARGO_TARGET_DIR:-$board/../../../target}/boards"
     mkdir -p "$folder"
     folder="$(cd "$folder" && pwd)"
     export CARGO_TARGET_DIR="$folder"
-    cd "$board" || fail "there is no $board"
+    cd "$board" || fail "cannot enter $board"
     options=(--quiet --locked --release --target "$target")
     if has_target; then
         cargo=(cargo)
@@ -54,30 +55,30 @@ choose_rust() { # crates
 build() { # crates
     local lld variable
     choose_rust "$1" ||
-        fail "no Rust for $target: rustup target add $target, or Debian's rustc-web, cargo-web and rust-web-src"
+        fail "no Rust for $target: run 'rustup target add $target', or install Debian's rustc-web, cargo-web and rust-web-src"
     if [[ "${cargo[0]}" == /usr/bin/cargo ]]; then
-        lld="$(linker)" || fail "there is no rust-lld and no ld.lld: install Debian's lld"
+        lld="$(linker)" || fail "neither rust-lld nor ld.lld was found: install Debian's lld"
         variable="CARGO_TARGET_${target^^}_LINKER"
         export "${variable//-/_}=$lld"
     fi
     "${cargo[@]}" build "${options[@]}" >&2
     image="$folder/$target/release/comptoir-${board##*/}"
-    [[ -f "$image" ]] || fail "there is no $image"
+    [[ -f "$image" ]] || fail "the build did not produce $image"
 }
 
-# Clippy for the board's package, or the compiler alone, with a word, where its Rust has no Clippy; left out where there is no
-# Rust for it.
+# Runs Clippy for the board's package. Falls back to the compiler if the target's Rust has no Clippy, and skips the package if
+# there is no Rust for the target; both are reported.
 lint() { # crates
     if ! choose_rust "$1"; then
-        printf '%s: %s is left out: no Rust for %s\n' "$me" "${board##*/}" "$target" >&2
+        printf '%s: skipping %s: no Rust for %s\n' "$me" "${board##*/}" "$target" >&2
         return
     fi
     if [[ "${cargo[0]}" == /usr/bin/cargo ]]; then
-        # By its path: cargo itself would take rustup's, which is another version's.
+        # By path, because cargo itself would run rustup's Clippy, which has another version.
         cargo=(env CARGO=/usr/bin/cargo /usr/bin/cargo-clippy)
     fi
     if ! "${cargo[@]}" clippy --version >/dev/null 2>&1; then
-        printf '%s: %s: checked without Clippy, which the Rust for %s has not\n' "$me" "${board##*/}" "$target" >&2
+        printf '%s: %s: checked without Clippy, because the Rust for %s has none\n' "$me" "${board##*/}" "$target" >&2
         [[ "${cargo[0]}" != env ]] || cargo=(/usr/bin/cargo)
         RUSTFLAGS="-D warnings" "${cargo[@]}" check "${options[@]}"
         return
@@ -85,7 +86,7 @@ lint() { # crates
     "${cargo[@]}" clippy "${options[@]}" -- -D warnings
 }
 
-# The sizes of the ELF's sections whose names match, summed up.
+# Prints the total size of the ELF sections whose names match PATTERN.
 bytes_of() { # pattern
     readelf --wide --sections "$image" | awk -v names="$1" '
         function hex(digits, i, value) {
@@ -98,8 +99,8 @@ bytes_of() { # pattern
         END { print sum + 0 }'
 }
 
-# Prints the sizes; too large is an error.
-check_sizes() { # flash, its limit, RAM, its limit
+# Prints the sizes, and fails if one exceeds its limit.
+check_sizes() { # FLASH FLASH_LIMIT RAM RAM_LIMIT
     printf '%s: flash %d bytes of %d, static RAM %d bytes of %d\n' "$me" "$@" >&2
     (($1 <= $2)) || fail "the image is too large for the flash"
     (($3 <= $4)) || fail "the image needs too much RAM"

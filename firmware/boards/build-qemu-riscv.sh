@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the bare-metal till for the emulator and prints the image's path, then its sizes on standard error.
+# Builds the till for the emulator. Prints the sizes to standard error and the image's path to standard output.
 set -euo pipefail
 
 readonly board="${BASH_SOURCE[0]%/*}/qemu-riscv"
@@ -10,7 +10,7 @@ readonly limit_flash=$((256 * 1024)) limit_ram=$((128 * 1024))
 source "${BASH_SOURCE[0]%/*}/bare-metal.sh"
 
 build core
-# Text, constants and data are what flash would hold, data and bss what RAM would.
+# Flash holds code, constants and initial data; RAM holds data and bss.
 if command -v readelf >/dev/null; then
     check_sizes "$(bytes_of '^[.](text|init[.]rust|rodata|data$)')" "$limit_flash" \
         "$(bytes_of '^[.](data|bss)$')" "$limit_ram"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `cargo fmt --all` and Clippy do not see from the workspace: the boards' packages. Formatting of all, and Clippy, with
-# warnings as errors, for each whose target is to be had; what is left out is said.
+# Checks the boards' packages, which are outside the workspace: formatting of all packages, and Clippy with warnings as errors
+# for each package whose target is available. Skipped packages are reported.
 set -euo pipefail
 
 boards="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
@@ -8,8 +8,8 @@ for manifest in "$boards"/*/Cargo.toml; do
     cargo fmt --check --manifest-path "$manifest"
 done
 
-# Each in a shell of its own: what one board's Rust needs set is nothing for the other's.
-clippy() ( # board, target, crates that come with Rust
+# In a subshell, because each board's Rust needs its own environment.
+clippy() ( # BOARD TARGET STANDARD_CRATES
     readonly board="$boards/$1" target="$2"
     # shellcheck source=firmware/boards/bare-metal.sh
     source "$boards/bare-metal.sh"

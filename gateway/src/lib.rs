@@ -1,38 +1,25 @@
 //! Comptoir, the edge gateway of a shop.
 //!
-//! The way of one event, and the module that carries it at each step:
+//! The way of one event, and the module or crate that carries it at each step:
 //!
 //! ```text
-//! till ──MQTT──▶ ingest ──▶ journal ──▶ bridge ──▶ kafka ──▶ bridge ──▶ projection ──▶ dashboard
-//!                  ▲   (commit + fsync)   │  (transaction:     (read back)               (HTTP)
+//! till ──MQTT──▶ ingest ──▶ journal ──▶ bridge ──▶ kafka ──▶ bridge ──▶ projection ──▶ http
+//!                  ▲   (commit + fsync)   │  (transaction:     (read back)
 //!                  └──── ack ◀────────────┘   events + watermark)
 //! ```
 //!
-//! [`ingest`] and [`bridge`] do not know one another: they meet in the [`journal`]. [`kafka`] is the only module that
-//! names the Kafka client. [`app`] builds every part. `docs/architecture.md` is the whole map.
+//! [`ingest`] and [`bridge`] do not know each other: they meet in the journal ([`comptoir_journal`]). [`bridge`] and
+//! [`projection`] meet in [`comptoir_core::record`]. [`app`] builds every part, and [`cli`] is the command line.
+//! `docs/architecture.md` is the whole map; `tests/architecture.rs` keeps its arrows.
 
-pub mod address;
-pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod bridge;
-pub mod broker;
-pub mod check;
-pub mod clock;
+pub mod cli;
 pub mod commands;
 pub mod config;
-pub mod dashboard;
-pub mod dead_letters;
-pub mod demo;
-pub mod event;
-pub mod heap;
+pub mod fleet;
+pub mod http;
 pub mod ingest;
-pub mod journal;
-pub mod kafka;
-pub mod link;
-pub mod metrics;
+pub mod platform;
 pub mod projection;
-mod rows;
-pub mod sale;
-pub mod service;
-mod sqlite;
-pub mod tls;

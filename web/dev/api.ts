@@ -1,120 +1,193 @@
-/** The HTTP side of the simulated gateway: the same addresses and answers as the real one, as far as the pages use them. */
+/** The HTTP API of the simulated gateway, as far as the pages use it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { PROBLEMS, type Problem, type ProblemType, type SettingsProblem } from '../src/lib/api/types';
+import type { Follow, SettingsProblem, Whereabouts } from '../src/lib/api/types';
+import { problem, type Answer, type Body } from './answer';
 import type { SimulatedGateway } from './gateway';
+import type { Identity, IdentityMode } from './identity';
+import { answerIdentity, auditShopChange, checkAccess, findCaller } from './identityApi';
+import { noSales, type Sales } from './otherShop';
+import { hideInAnswer } from './personalData';
+import { STORE } from './shop';
 
-type Answer = { status: number; body?: unknown; retryAfter?: number | null };
-/** What a test may ask of the simulator itself; no real gateway has this. */
-export type Control = { configure: (wish: Wish) => void };
-export type Wish = { rate?: number; empty?: boolean; away?: number; refusing?: boolean; mqtt?: boolean; version?: string; settings?: SettingsProblem[]; reset?: boolean };
+/** A situation that a test asks the simulator for, by `POST /__sim`. */
+export type Scenario = {
+  /** Starts again with the shop of the first start. */
+  reset?: boolean;
+  /** Starts again with a shop that has not sold anything. */
+  empty?: boolean;
+  /** Orders per second that the tills create. */
+  rate?: number;
+  /** The gateway is unreachable for so many seconds. */
+  unreachableSeconds?: number;
+  /** The gateway refuses every event: its journal is full. */
+  refusing?: boolean;
+  /** Nothing was ever sent to Kafka. */
+  neverSent?: boolean;
+  /** The MQTT broker is up. */
+  mqtt?: boolean;
+  version?: string;
+  /** Starts again with these accounts. */
+  identity?: IdentityMode;
+  /** The connection is plain HTTP from the network. */
+  plain?: boolean;
+  /** Ends all sessions of this user or screen. */
+  endSessionsOf?: string;
+  /** The codes that screens show have expired. */
+  expirePairings?: boolean;
+  /** The gateway says that it is the demo. */
+  demo?: boolean;
+  settingsProblems?: SettingsProblem[];
+  /** Whose events the gateway reads from Kafka. */
+  follow?: Follow;
+  /** The other shops whose sales the gateway knows. */
+  otherShops?: string[];
+  /** This other shop sells something. */
+  sellAt?: string;
+};
 
-function problem(name: Suffix<ProblemType>, detail: string, field?: string): Answer {
-  const type: ProblemType = `urn:comptoir:problem:${name}`;
-  const { title, status, stored, retry_after } = PROBLEMS[type];
-  const body: Problem = { type, title, status, detail, stored, ...(field ? { field } : {}) };
-  return { status, body, retryAfter: retry_after };
-}
-type Suffix<T> = T extends `urn:comptoir:problem:${infer S}` ? S : never;
-
-async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>> {
+async function readBody(request: IncomingMessage): Promise<Body> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   const text = Buffer.concat(chunks).toString();
-  return text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
+  return text === '' ? {} : (JSON.parse(text) as Body);
 }
 
-/** What the gateway asks of an id, see `MAX_ID` and `sale/draft.rs`: any text that is not too long and holds no control character. */
-function badId(given: Record<string, unknown>, ...fields: string[]): Answer | null {
+/** Answers a request. Returns false if the request is not for the API. */
+export async function handleRequest(
+  { gateway, identity }: { gateway: SimulatedGateway; identity: Identity },
+  applyScenario: (scenario: Scenario) => void,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<boolean> {
+  const url = new URL(request.url ?? '/', 'http://localhost');
+  if (url.pathname === '/__sim') {
+    applyScenario(await readBody(request));
+    send(response, { status: 204 });
+    return true;
+  }
+  if (!url.pathname.startsWith('/api/')) return false;
+  const { method = 'GET' } = request;
+  const body = method === 'GET' ? {} : await readBody(request);
+  const caller = findCaller(identity, request);
+  const answer =
+    checkAccess(identity, caller, method, url.pathname) ??
+    answerIdentity(identity, caller, method, url, body) ??
+    (method === 'POST' ? post(gateway, url, body) : get(gateway, url));
+  if (method === 'POST') auditShopChange(identity, caller, url.pathname, answer);
+  const isHidden = answer.status === 200 && !identity.seesPersonalData(caller.session);
+  send(response, isHidden ? { ...answer, body: hideInAnswer(url.pathname, answer.body) } : answer);
+  return true;
+}
+
+function send(response: ServerResponse, { status, body, retryAfter, cookie }: Answer): void {
+  response.statusCode = status;
+  response.setHeader('cache-control', 'no-store');
+  if (cookie !== undefined) response.setHeader('set-cookie', cookie);
+  response.setHeader('content-type', status >= 400 ? 'application/problem+json' : 'application/json');
+  if (typeof retryAfter === 'number') response.setHeader('retry-after', String(retryAfter));
+  response.end(body === undefined ? undefined : JSON.stringify(body));
+}
+
+/** Validates ids as the real gateway does: 1 to 128 characters, no control characters. */
+function validateIds(body: Body, ...fields: string[]): Answer | null {
   for (const field of fields) {
-    const id = given[field];
+    const id = body[field];
     if (id === undefined || id === null) continue;
-    const length = typeof id === 'string' ? [...id].length : 0;
-    const why =
-      typeof id !== 'string' ? 'expected a string'
-      : length === 0 ? 'empty'
-      : length > 128 ? `${length} characters, at most 128`
-      : /\p{Cc}/u.test(id) ? 'holds a control character'
-      : null;
-    if (why) return problem('invalid-field', `${field}: ${why}`, field);
+    const reason = typeof id === 'string' ? findIdError(id) : 'expected a string';
+    if (reason) return problem('invalid-field', `${field}: ${reason}`, field);
   }
   return null;
 }
 
-export async function answer(gateway: SimulatedGateway, control: Control, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
-  const url = new URL(request.url ?? '/', 'http://localhost');
-  if (!url.pathname.startsWith('/api/') && url.pathname !== '/__sim') return false;
-  const result = request.method === 'POST' ? post(gateway, control, url, await bodyOf(request)) : get(gateway, url);
-  response.statusCode = result.status;
-  response.setHeader('content-type', result.status >= 400 ? 'application/problem+json' : 'application/json');
-  if (typeof result.retryAfter === 'number') response.setHeader('retry-after', String(result.retryAfter));
-  response.end(result.body === undefined ? undefined : JSON.stringify(result.body));
-  return true;
+function findIdError(id: string): string | null {
+  const { length } = [...id];
+  if (length === 0) return 'empty';
+  if (length > 128) return `${length} characters, at most 128`;
+  return /\p{Cc}/u.test(id) ? 'holds a control character' : null;
 }
 
-function post(gateway: SimulatedGateway, control: Control, url: URL, given: Record<string, unknown>): Answer {
+function post(gateway: SimulatedGateway, url: URL, body: Body): Answer {
   const retry = /^\/api\/dead-letters\/(\d+)\/retry$/.exec(url.pathname);
-  if (retry) return retried(gateway, Number(retry[1]));
-  if (url.pathname === '/__sim') {
-    control.configure(given);
-    return { status: 204 };
-  }
+  if (retry) return retryDeadLetter(gateway, Number(retry[1]));
   if (url.pathname === '/api/demo/kafka') {
-    gateway.turnKafka(given.up === true);
+    gateway.setKafka(body.up === true);
     return { status: 204 };
   }
-  if (gateway.refusing) return problem('journal-full', 'The journal is full, so nothing was stored.');
+  if (gateway.isRefusing) return problem('journal-full', 'The journal is full, so nothing was stored.');
   switch (url.pathname) {
     case '/api/orders':
-      return badId(given, 'order_id') ?? { status: 201, body: gateway.createOrder(given) };
+      return validateIds(body, 'order_id') ?? { status: 201, body: gateway.createOrder(body) };
     case '/api/deliveries':
-      return badId(given, 'delivery_id', 'order_id') ?? { status: 201, body: gateway.createDelivery(given) };
+      return validateIds(body, 'delivery_id', 'order_id') ?? { status: 201, body: gateway.createDelivery(body) };
     case '/api/payments':
-      // A payment that is known is told again, not made again.
-      return badId(given, 'payment_id', 'order_id') ?? { status: 201, body: gateway.payments.find((p) => p.payment_id === given.payment_id) ?? gateway.createPayment(given) };
+      return validateIds(body, 'payment_id', 'order_id') ?? { status: 201, body: takePayment(gateway, body) };
     default:
       return problem('not-found', `There is nothing at ${url.pathname}.`);
   }
 }
 
-function retried(gateway: SimulatedGateway, offset: number): Answer {
-  const letter = gateway.deadLetters.find((d) => d.offset === offset);
+/** A repeated payment is answered with the first one. */
+function takePayment(gateway: SimulatedGateway, body: Body) {
+  return gateway.payments.find(({ payment_id }) => payment_id === body.payment_id) ?? gateway.createPayment(body);
+}
+
+function retryDeadLetter(gateway: SimulatedGateway, offset: number): Answer {
+  const letter = gateway.deadLetters.find((known) => known.offset === offset);
   if (!letter) return problem('dead-letter-not-found', `There is no dead letter ${offset}.`);
-  // The one with an unknown version "can be decoded since the update"; the others are simply wrong.
-  if (!letter.reason.includes('version')) return problem('dead-letter-undecodable', `The dead letter still cannot be decoded: ${letter.reason}.`);
-  if (letter.retried !== null) return problem('dead-letter-already-stored', 'The dead letter was decoded and stored by an earlier attempt.');
+  if (!gateway.decodableOffsets.has(offset)) {
+    return problem('dead-letter-undecodable', `The dead letter still cannot be decoded: ${letter.reason}.`);
+  }
+  if (letter.retried !== null) {
+    return problem('dead-letter-already-stored', 'The dead letter was decoded and stored by an earlier attempt.');
+  }
   letter.retried = gateway.iso(gateway.now());
   return { status: 201, body: { ce_id: letter.ce_id } };
 }
 
+const limitOf = (url: URL) => Math.min(500, Number(url.searchParams.get('limit') ?? 50));
+
 function get(gateway: SimulatedGateway, url: URL): Answer {
-  const limit = Math.min(500, Number(url.searchParams.get('limit') ?? 50));
-  const life = /^\/api\/orders\/(.+)$/.exec(url.pathname);
-  if (life) {
-    const key = decodeURIComponent(life[1] ?? '');
-    const order = gateway.orders.find((o) => o.order_id === key);
-    if (!order) return problem('order-not-found', `No order ${key} is known here.`);
-    return {
-      status: 200,
-      body: { order, payments: gateway.payments.filter((p) => p.order_id === key).reverse(), deliveries: gateway.deliveries.filter((d) => d.order_id === key).reverse() },
-    };
-  }
+  const store = url.searchParams.get('store') ?? STORE;
+  const sales = store === STORE ? gateway : (gateway.otherShops.get(store) ?? noSales);
+  const orderPath = /^\/api\/orders\/(.+)$/.exec(url.pathname);
+  if (orderPath) return orderLife(sales, decodeURIComponent(orderPath[1] ?? ''));
   switch (url.pathname) {
-    case '/api/orders': {
-      // The cursor names the last item given: what arrives meanwhile shifts no page.
-      const cursor = url.searchParams.get('cursor');
-      const from = cursor === null ? 0 : gateway.orders.findIndex((o) => o.order_id === cursor) + 1;
-      const items = gateway.orders.slice(from, from + limit);
-      return { status: 200, body: { items, next_cursor: from + limit < gateway.orders.length ? items.at(-1)?.order_id : null } };
-    }
+    case '/api/orders':
+      return listPage(sales.orders, url);
+    case '/api/payments':
+      return listPage(sales.payments, url);
+    case '/api/deliveries':
+      return listPage(sales.deliveries, url);
     case '/api/stats':
-      return { status: 200, body: gateway.stats() };
+      return { status: 200, body: sales.stats() };
+    case '/api/shops':
+      return { status: 200, body: { own: STORE, others: [...gateway.otherShops.keys()].sort() } };
     case '/api/gateway':
       return { status: 200, body: gateway.gateway() };
     case '/api/dead-letters': {
       const before = Number(url.searchParams.get('before') ?? Infinity);
-      return { status: 200, body: gateway.deadLetters.filter((d) => d.offset < before).slice(0, limit) };
+      const letters = gateway.deadLetters.filter(({ offset }) => offset < before).slice(0, limitOf(url));
+      return { status: 200, body: letters };
     }
     default:
       return problem('not-found', `There is nothing at ${url.pathname}.`);
   }
+}
+
+function listPage(all: readonly (Whereabouts & { status: string })[], url: URL): Answer {
+  const limit = limitOf(url);
+  const status = url.searchParams.get('status');
+  // The row of the last item on the page before, so that new items do not shift the pages.
+  const before = Number(url.searchParams.get('cursor') ?? Infinity);
+  const rest = all.filter((item) => (item.row ?? 0) < before && (status === null || item.status === status));
+  const items = rest.slice(0, limit);
+  return { status: 200, body: { items, next_cursor: rest.length > limit ? String(items.at(-1)?.row) : null } };
+}
+
+function orderLife(sales: Sales, id: string): Answer {
+  const order = sales.orders.find(({ order_id }) => order_id === id);
+  if (!order) return problem('order-not-found', `No order ${id} is known here.`);
+  const payments = sales.payments.filter(({ order_id }) => order_id === id).reverse();
+  const deliveries = sales.deliveries.filter(({ order_id }) => order_id === id).reverse();
+  return { status: 200, body: { order, payments, deliveries, corrections: [] } };
 }

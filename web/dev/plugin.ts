@@ -1,65 +1,121 @@
 /**
- * Puts the simulated gateway behind Vite's own server, for `vite` and for `vite preview`: one port, no proxy, and the
- * built pages can be tried without the real gateway.
+ * Serves the simulated gateway from Vite's own server, for `vite` and `vite preview`: one port, no proxy, and the built
+ * pages can be tried without the real gateway.
  */
 import type { Server } from 'node:http';
 import { Server as SocketServer } from 'socket.io';
 import type { Connect, Plugin } from 'vite';
-import { answer, type Wish } from './api';
+import { handleRequest, type Scenario } from './api';
 import { SimulatedGateway } from './gateway';
+import { Identity, type IdentityMode } from './identity';
+import { findCaller } from './identityApi';
+import { hidePersonalData } from './personalData';
 
-/** As the gateway sends it: what the pages do must work under it. */
-export const CSP = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; connect-src 'self' ws: wss:";
 const TICK_MS = 100;
 const SEED = 1789;
 
-function startSimulation(http: Server, middlewares: Connect.Server, strict: boolean): void {
-  const begun = process.env.COMPTOIR_SIM_CLOCK;
-  const shift = begun === undefined ? 0 : Date.parse(begun) - Date.now();
-  const clock = () => Date.now() + shift;
-  const make = (history: boolean) => new SimulatedGateway({ seed: SEED, clock, history });
-  let gateway = make(true);
-  let awayUntil = 0;
-  const away = () => Date.now() < awayUntil;
+function startSimulation(http: Server, middlewares: Connect.Server): void {
+  const startTime = process.env.COMPTOIR_SIM_CLOCK;
+  const clockShift = startTime === undefined ? 0 : Date.parse(startTime) - Date.now();
+  const clock = () => Date.now() + clockShift;
+  const createGateway = (hasHistory: boolean) => new SimulatedGateway({ seed: SEED, clock, hasHistory });
+  /** The room of the sockets of one session. */
+  const roomOf = (sessionId: string) => `session ${sessionId}`;
+  const createIdentity = (mode: IdentityMode) =>
+    new Identity(mode, clock, (sessionId) => sockets.in(roomOf(sessionId)).disconnectSockets());
+  let gateway = createGateway(true);
+  let identity = createIdentity('open');
+  let unreachableUntil = 0;
+  const isReachable = () => Date.now() >= unreachableUntil;
 
-  const sockets = new SocketServer(http, { destroyUpgrade: false, allowRequest: (_, decide) => decide(null, !away()) });
-  sockets.on('connection', (socket) => socket.emit('initial_data', gateway.initial()));
+  const sockets = new SocketServer(http, {
+    destroyUpgrade: false,
+    allowRequest: (_, decide) => decide(null, isReachable()),
+  });
+  sockets.use((socket, next) => {
+    const { session } = findCaller(identity, socket.request);
+    if (identity.isOpen || session) return next();
+    const type = 'urn:comptoir:problem:sign-in-required';
+    next(Object.assign(new Error('Sign in at /login, or send a token.'), { data: { type } }));
+  });
+  const emitInitial = () => {
+    sockets.to('full').emit('initial_data', gateway.initial());
+    sockets.to('hidden').emit('initial_data', hidePersonalData(gateway.initial()));
+  };
+  sockets.on('connection', (socket) => {
+    const { session } = findCaller(identity, socket.request);
+    const seesAll = identity.seesPersonalData(session);
+    void socket.join([seesAll ? 'full' : 'hidden', ...(session ? [roomOf(session.id)] : [])]);
+    socket.emit('initial_data', seesAll ? gateway.initial() : hidePersonalData(gateway.initial()));
+  });
   const timer = setInterval(() => {
     const batch = gateway.tick();
-    if (batch) sockets.emit('batch', batch);
+    if (!batch) return;
+    sockets.to('full').emit('batch', batch);
+    sockets.to('hidden').emit('batch', hidePersonalData(batch));
   }, TICK_MS);
   http.on('close', () => clearInterval(timer));
-  // Longer than any pause of a test: else a request may meet a connection that is just being closed.
+  // Longer than any pause in a test. Otherwise a request may meet a connection that the server is closing.
   http.keepAliveTimeout = 65_000;
 
-  const configure = (wish: Wish) => {
-    if (wish.reset === true || wish.empty !== undefined) {
-      gateway = make(wish.empty !== true);
-      awayUntil = 0;
-      if (wish.empty) gateway.rate = 0;
+  const applyScenario = (scenario: Scenario) => {
+    const {
+      reset = false,
+      empty,
+      rate,
+      unreachableSeconds,
+      refusing,
+      neverSent,
+      mqtt,
+      version,
+      settingsProblems,
+      demo,
+      follow,
+      otherShops,
+      sellAt,
+    } = scenario;
+    const isNewShop = reset || empty !== undefined;
+    if (isNewShop) {
+      gateway = createGateway(empty !== true);
+      unreachableUntil = 0;
+      if (empty) gateway.rate = 0;
     }
-    if (wish.rate !== undefined) gateway.rate = wish.rate;
-    if (wish.settings !== undefined) gateway.settingsProblems = wish.settings;
-    if (wish.refusing !== undefined) gateway.refusing = wish.refusing;
-    if (wish.mqtt !== undefined) gateway.turnMqtt(wish.mqtt);
-    if (wish.version !== undefined) gateway.version = wish.version;
-    if (wish.refusing !== undefined || wish.mqtt !== undefined || wish.version !== undefined) sockets.emit('gateway_status', gateway.status());
-    if (wish.away !== undefined) {
-      awayUntil = Date.now() + wish.away * 1000;
+    if (scenario.identity !== undefined || (reset && identity.mode !== 'open')) {
+      identity = createIdentity(scenario.identity ?? 'open');
+      sockets.disconnectSockets();
+    } else if (reset) {
+      identity.isPlain = false;
+    }
+    if (scenario.plain !== undefined) identity.isPlain = scenario.plain;
+    if (scenario.endSessionsOf !== undefined) identity.accounts.endAllOf(scenario.endSessionsOf);
+    if (scenario.expirePairings) identity.expirePairings();
+    if (demo !== undefined) gateway.isDemo = demo;
+    if (rate !== undefined) gateway.rate = rate;
+    if (settingsProblems !== undefined) gateway.settingsProblems = settingsProblems;
+    if (refusing !== undefined) gateway.isRefusing = refusing;
+    if (neverSent) gateway.forgetWatermark();
+    if (mqtt !== undefined) gateway.setMqtt(mqtt);
+    if (version !== undefined) gateway.version = version;
+    if (follow !== undefined) gateway.follow = follow;
+    if (otherShops !== undefined) gateway.setOtherShops(otherShops);
+    if (sellAt !== undefined) gateway.otherShops.get(sellAt)?.sell(gateway.now());
+    const hasNewStatus = [refusing, neverSent, mqtt, version, demo, follow].some((value) => value !== undefined);
+    if (hasNewStatus) sockets.emit('gateway_status', gateway.status());
+    if (unreachableSeconds !== undefined) {
+      unreachableUntil = Date.now() + unreachableSeconds * 1000;
       sockets.disconnectSockets(true);
-    } else if (wish.reset === true || wish.empty !== undefined) {
-      sockets.emit('initial_data', gateway.initial());
+    } else if (isNewShop) {
+      emitInitial();
     }
   };
 
   middlewares.use((request, response, next) => {
-    if (strict) response.setHeader('content-security-policy', CSP);
-    if (away() && request.url !== '/__sim') {
+    if (!isReachable() && request.url !== '/__sim') {
       request.socket.destroy();
       return;
     }
-    answer(gateway, { configure }, request, response).then((done) => {
-      if (!done) next();
+    handleRequest({ gateway, identity }, applyScenario, request, response).then((isHandled) => {
+      if (!isHandled) next();
     }, next);
   });
 }
@@ -67,12 +123,11 @@ function startSimulation(http: Server, middlewares: Connect.Server, strict: bool
 export function simulatedGateway(): Plugin {
   return {
     name: 'simulated-gateway',
-    configureServer(server) {
-      // Vite's own development client needs inline scripts, so the policy is for the built pages only.
-      if (server.httpServer) startSimulation(server.httpServer as Server, server.middlewares, false);
+    configureServer({ httpServer, middlewares }) {
+      if (httpServer) startSimulation(httpServer as Server, middlewares);
     },
-    configurePreviewServer(server) {
-      startSimulation(server.httpServer as Server, server.middlewares, true);
+    configurePreviewServer({ httpServer, middlewares }) {
+      startSimulation(httpServer as Server, middlewares);
     },
   };
 }

@@ -6,7 +6,7 @@ const target = document.getElementById('app');
 if (!target) throw new Error('index.html has no #app');
 mount(App, { target });
 
-// Only browsers in a secure context have it (localhost, or HTTPS): elsewhere the pages work, they are just not kept.
+// Service workers exist only in a secure context (HTTPS or localhost). Elsewhere the pages work, but are not cached.
 if (import.meta.env.PROD && 'serviceWorker' in navigator) {
   addEventListener('load', () => void navigator.serviceWorker.register('/sw.js').catch(() => undefined));
 }

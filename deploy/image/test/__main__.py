@@ -1,17 +1,16 @@
-"""Tests an image for the Raspberry Pi, as far as that is possible without one.
+"""Tests a Raspberry Pi image, as far as that is possible without a Raspberry Pi.
 
     deploy/image/test [--only PART,PART] [--package FILE.deb] [--image FILE.img] [--pos-sim FILE] [--seconds N] [--keep]
 
-Parts, in their order:
+Parts, in this order:
 
-    contents  what is on the boot partition and in the root, against what the makers of the Pi and of Debian say
-    drivers   every board that the docs name has a driver for each device on the way to card, USB and network
-    boards    the image's own kernel, device tree, command line and card on QEMU's Raspberry Pi 3 and 4
-    shop      on QEMU's "virt", which has a network: the first start and power cuts in it, sales through Kafka on this
-              machine, a power cut, an update of the package and the way back, an upgrade of the kernel, wrong settings
+    contents  the boot partition and the root contain what the Pi's firmware and Debian require
+    drivers   each supported board has a driver for every device on the path to card, USB and network
+    boards    the image's kernel, device tree, command line and card start on QEMU's Raspberry Pi 3 and 4
+    shop      on QEMU's "virt", which has a network: a first start with power cuts, sales through a Kafka on this machine,
+              a power cut, an update and a downgrade of the package, a kernel upgrade, settings with errors
 
-The disk is the image, byte for byte (a copy, made larger as a card would be). The Pi's own boot firmware cannot be
-emulated, nor can its network.
+The disk is a copy of the image, extended to the size of a card. QEMU cannot emulate the Pi's boot firmware and network.
 """
 
 import argparse
@@ -50,7 +49,7 @@ def test_shop(options, work):
         shop.is_set_up(pi)
         say("selling")
         ledger = shop.sells(pi, kafka, options, work)
-        say("updating while tills sell, and the way back")
+        say("updating while tills sell, and downgrading")
         updates.update(pi, kafka, options, work, ledger)
         updates.backoff(pi)
         say("upgrading the kernel")
@@ -86,25 +85,25 @@ def main():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or TOP / "target")
     sims = [target / profile / "pos-sim" for profile in ("dist", "release", "debug")]
     parser.add_argument("--only", type=lambda text: text.split(","), default=PARTS, help="default: all parts")
-    parser.add_argument("--package", type=pathlib.Path, help="the package that is in the image; for the part shop")
+    parser.add_argument("--package", type=pathlib.Path, help="the package in the image, for the part shop")
     parser.add_argument("--image", type=pathlib.Path, default=folder / "comptoir-arm64.img")
     parser.add_argument("--pos-sim", type=pathlib.Path, default=next((sim for sim in sims if sim.exists()), sims[1]))
-    parser.add_argument("--seconds", type=int, default=40, help="how long each rate is measured")
+    parser.add_argument("--seconds", type=int, default=40, help="duration of each measurement")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the card, the consoles and the ledgers")
     options = parser.parse_args()
     if not set(options.only) <= set(PARTS):
-        sys.exit(f"--only takes {', '.join(PARTS)}")
+        sys.exit(f"--only accepts {', '.join(PARTS)}, separated by commas")
     if "shop" in options.only and not options.package:
-        sys.exit("the part shop needs --package FILE.deb; without it: --only contents,drivers,boards")
+        sys.exit("the part shop needs --package FILE.deb; to omit it: --only contents,drivers,boards")
     for file in [options.image, *([options.pos_sim, options.package] if "shop" in options.only else [])]:
         if not file.exists():
-            sys.exit(f"{file} is missing: make image, cargo build --release")
-    # sfdisk, debugfs and mke2fs are where only root's PATH leads.
+            sys.exit(f"{file} is missing; run make image and cargo build --release")
+    # sfdisk, debugfs and mke2fs are on root's PATH only.
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     for tool in TOOLS + (SHOP_TOOLS if "shop" in options.only else []):
         if not shutil.which(tool):
-            sys.exit(f"{tool} is missing: deploy/install-dependencies.sh image, and test")
-    # An end from outside must not leave QEMU and Kafka behind.
+            sys.exit(f"{tool} is missing; run deploy/install-dependencies.sh image, and the same with test")
+    # SIGTERM must not leave QEMU and Kafka behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     work = pathlib.Path(tempfile.mkdtemp(prefix="comptoir-image-"))
     try:

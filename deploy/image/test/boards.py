@@ -8,12 +8,12 @@ from card import Card
 from common import Failed, say
 from qemu import Machine
 
-# QEMU wants a power of two. A small one, for its card is slow.
+# QEMU requires a power of two. A small one, because its card is slow.
 CARD_BYTES = 4 << 30
-# For each step, on a machine that also does something else: all of a first start takes a minute or two.
+# Per step. A whole first start takes a minute or two; a busy machine needs more.
 SECONDS = 600
 DISPLAY = r"/gpu|/soc/(txp|dsi|hvs|pixelvalve|vec|hdmi)@.*|/soc/(clock|interrupt-controller|i2c)@7ef0.*"
-# They wait for the GPIO expander.
+# Drivers that wait for the GPIO expander.
 ON_EXPANDER = {"wifi-pwrseq", "regulator-cam1"}
 
 
@@ -25,17 +25,17 @@ def copy_card(image, to, size):
 
 
 def start(card, work, name, tree):
-    """The firmware's work: what config.txt names is loaded, with the command line from the card."""
+    """Does the firmware's work: loads the files that config.txt selects, with the command line from the card."""
     files = {}
     for kind in ["kernel", "initramfs", "cmdline.txt"]:
         files[kind] = work / f"{name}-{kind}"
         files[kind].write_bytes(card.read_boot(card.started(kind)))
-    # QEMU resets a Pi at once when its watchdog is armed.
+    # QEMU resets a Pi as soon as its watchdog is armed.
     command_line = files["cmdline.txt"].read_text().strip() + " modprobe.blacklist=bcm2835_wdt"
     return Machine(work, name, lambda console: [
         "-M", name, "-kernel", files["kernel"], "-initrd", files["initramfs"], "-dtb", tree, "-append", command_line,
         "-drive", f"if=sd,format=raw,file={card.file},cache=unsafe",
-        # ttyS1, which the command line names, is the second.
+        # The second serial port is ttyS1, the console on the command line.
         "-serial", "null", "-serial", f"file:{console}"])
 
 
@@ -43,7 +43,7 @@ SLOT = "the host controller of the slot", r"mmc\d: SDHCI controller on fe340000\
 CARD = "the card", r"mmcblk\d: mmc\d:"
 ROOT = "the root", r"EXT4-fs \(mmcblk\dp2\): mounted filesystem"
 SYSTEMD = "systemd", r"systemd\[1\]: systemd \d+"
-# The first start makes it.
+# The first start creates it.
 JOURNAL = "the journal's partition", r"EXT4-fs \(mmcblk\dp3\): mounted filesystem"
 
 
@@ -65,8 +65,8 @@ def raspi3b(image, work):
 
 
 def raspi4b(image, work):
-    """Up to systemd. The host controller of the card slot starts, with the regulators that power it; QEMU puts the card into
-    the other one, which is the Wi-Fi chip's on a board."""
+    """Starts up to systemd. The card slot's host controller starts, with the regulators that power it. QEMU puts the card into
+    the other controller, which a board uses for its Wi-Fi chip."""
     card = copy_card(image, work / "raspi4b.img", CARD_BYTES)
     tree = work / "raspi4b.dtb"
     tree.write_bytes(card.read_boot(f"{card.config()['os_prefix']}bcm2711-rpi-4-b.dtb"))
@@ -74,19 +74,19 @@ def raspi4b(image, work):
     machine = start(card, work, "raspi4b", tree)
     try:
         reaches(machine, "Pi 4", SLOT, CARD, ROOT, SYSTEMD)
-        # The kernel names them ten seconds after the last driver has started.
+        # The kernel lists them ten seconds after the last driver has started.
         machine.says("the kernel's list of waiting devices", r"deferred probe pending", SECONDS)
         waiting = set(re.findall(r"(?:platform )?(\S+): deferred probe pending", machine.text()))
         if not waiting <= ON_EXPANDER:
-            raise Failed(f"drivers wait for what nothing supplies: {sorted(waiting - ON_EXPANDER)}")
+            raise Failed(f"drivers wait for devices that nothing provides: {sorted(waiting - ON_EXPANDER)}")
     finally:
         machine.end()
-    say("Pi 4: drivers that wait, all for the GPIO expander:", *sorted(waiting))
+    say("Pi 4: waiting drivers, all for the GPIO expander:", *sorted(waiting))
 
 
 def without_what_qemu_lacks(tree):
-    """Disables the display, whose registers are not there. The firmware's GPIO expander is not there either: the slot's
-    regulators get lines of the processor's own GPIO controller, and the Wi-Fi chip's slot no reset line."""
+    """Disables the display, whose registers QEMU lacks. QEMU also lacks the firmware's GPIO expander, so the slot's regulators
+    use lines of the processor's own GPIO controller, and the Wi-Fi chip's slot has no reset line."""
     paths = {node.path: node for node in fdt.Tree(tree.read_bytes()).root.walk()}
 
     def put(*words):
@@ -97,7 +97,7 @@ def without_what_qemu_lacks(tree):
     gpio = str(paths["/soc/gpio@7e200000"].cell("phandle"))
     for regulator, name, line in [("/regulator-sd-vcc", "gpio", "26"), ("/regulator-sd-io-1v8", "gpios", "27")]:
         if name not in paths[regulator].properties:
-            raise Failed(f"{regulator} has no {name}: is the slot still powered by it?")
+            raise Failed(f"{regulator} has no property {name}; does it still power the card slot?")
         put(tree, regulator, name, gpio, line, "0")
     put("-d", tree, "/soc/mmc@7e300000", "mmc-pwrseq")
 

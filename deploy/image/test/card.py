@@ -14,7 +14,7 @@ class Card:
         self.file = file
 
     def partitions(self):
-        """Start and size in bytes, in the order of the partition table."""
+        """Start and size of each partition in bytes, in the order of the partition table."""
         table = subprocess.run(["sfdisk", "--json", self.file], check=True, capture_output=True, text=True).stdout
         entries = json.loads(table)["partitiontable"]["partitions"]
         return [(entry["start"] * SECTOR, entry["size"] * SECTOR) for entry in entries]
@@ -26,7 +26,7 @@ class Card:
         return f"{self.file}@@{self.partitions()[0][0]}"
 
     def boot_files(self, folder=""):
-        """Names of all files of the boot partition, or of a folder of it, with their folders."""
+        """Paths of all files on the boot partition, or in one of its folders."""
         listed = subprocess.run(["mdir", "-/", "-b", "-i", self.boot, f"::{folder}"], capture_output=True, text=True)
         return [line[3:] for line in listed.stdout.splitlines() if line.startswith("::/") and not line.endswith("/")]
 
@@ -38,13 +38,13 @@ class Card:
         subprocess.run(["mcopy", "-o", "-n", "-i", self.boot, file, f"::{name}"], check=True)
 
     def config(self):
-        """config.txt as the firmware reads it: KEY=value, the last one of a key counts; initramfs has no =."""
+        """config.txt as the firmware reads it: KEY=value, of which the last counts. The key initramfs has no "="."""
         text = (self.read_boot("config.txt") or b"").decode()
         lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("#", "["))]
         return dict(re.split(r"[= ]", line, maxsplit=1) for line in lines)
 
     def started(self, kind):
-        """Name of the file that the firmware would load: kernel, initramfs, or a name such as cmdline.txt."""
+        """Path of the file that the firmware would load as kernel, initramfs, or for example cmdline.txt."""
         config = self.config()
         name = config.get(kind, kind).split()[0]
         return config["os_prefix"] + name

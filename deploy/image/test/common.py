@@ -1,4 +1,4 @@
-"""What all parts of the test use."""
+"""Paths, messages, ports and deadlines, for all parts of the test."""
 
 import os
 import pathlib
@@ -29,7 +29,7 @@ def free_port():
 
 
 def within(what, seconds, attempt):
-    """Tries until the attempt returns something true; the error names the last exception."""
+    """Repeats the attempt until it returns a true value. The error contains the last exception."""
     end, last = time.monotonic() + seconds, None
     while time.monotonic() < end:
         try:
@@ -39,4 +39,4 @@ def within(what, seconds, attempt):
         except (OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
             last = error
         time.sleep(0.2)
-    raise Failed(f"{what}: not within {seconds} s ({last})")
+    raise Failed(f"{what}: not within {seconds} s (last error: {last})")

@@ -1,8 +1,8 @@
-"""Which devices of a board stand between its processor and a goal (card, USB disk, network), by its device tree."""
+"""Finds, in a board's device tree, all devices between its processor and a goal (card, USB disk, network)."""
 
 import re
 
-# Properties that name other devices, and the property of the other device that says how many numbers follow.
+# Properties that refer to other devices, and the property of the other device with the number of cells that follow.
 LISTS = {
     "clocks": "#clock-cells", "assigned-clocks": "#clock-cells", "assigned-clock-parents": "#clock-cells",
     "resets": "#reset-cells", "power-domains": "#power-domain-cells", "phys": "#phy-cells", "dmas": "#dma-cells",
@@ -10,12 +10,12 @@ LISTS = {
     "gpio": "#gpio-cells", "gpios": "#gpio-cells", "pwms": "#pwm-cells", "usb-phy": None, "mmc-pwrseq": None,
     "phy-handle": None, "msi-parent": None, "firmware": None, "raspberrypi,firmware": None, "nvmem-cells": None,
 }
-# They need no driver: the kernel makes devices of their children by itself.
+# These need no driver: the kernel itself creates devices for their children.
 BUSES = {"simple-bus", "simple-mfd", "syscon", "simple-pm-bus"}
 
 
 def _named(tree, node, name, cells_name):
-    """The nodes of a list of phandles, each with its numbers."""
+    """The nodes in a list of phandles, each of which is followed by its cells."""
     cells, at = node.cells(name), 0
     while at < len(cells):
         other = tree.by_phandle.get(cells[at])
@@ -23,13 +23,13 @@ def _named(tree, node, name, cells_name):
             if cells[at] == 0:
                 at += 1
                 continue
-            raise ValueError(f"{node.path}: {name} names no node: {cells}")
+            raise ValueError(f"{node.path}: {name} refers to no node: {cells}")
         yield other
         at += 1 + (other.cell(cells_name, 0) if cells_name else 0)
 
 
 def suppliers(tree, node):
-    """What the kernel waits for before it starts this node's driver."""
+    """The nodes whose drivers the kernel starts before this node's."""
     for name in node.properties:
         if name.endswith("-supply"):
             yield from _named(tree, node, name, None)
@@ -50,7 +50,7 @@ def suppliers(tree, node):
 
 
 def needs(tree, goal):
-    """Every enabled node with a driver of its own on the way to a goal, the goal included; by which way it was found."""
+    """Every enabled node with its own driver on the path to a goal, including the goal, with the path to it."""
     found, waiting = {}, [(goal, goal.path)]
     while waiting:
         node, way = waiting.pop()
@@ -59,7 +59,7 @@ def needs(tree, goal):
         found[node] = way
         for other in suppliers(tree, node):
             waiting.append((other, f"{way} > {other.path}"))
-    # The root's compatible names the board; groups of pins and subnodes without one belong to their parent.
+    # The root's compatible names the board. Pin groups and subnodes without compatible belong to their parent.
     return {
         node: way for node, way in found.items()
         if node.parent and node.strings("compatible") and not BUSES & set(node.strings("compatible"))

@@ -1,7 +1,7 @@
-"""Every board that the docs name finds its card, its USB disk and its network, as far as that can be known without it.
+"""Checks that every supported board has the drivers for its card, its USB disk and its network.
 
-From the kernel's own device trees: each device on the way from the processor to the SD card, USB, Ethernet and Wi-Fi has
-a driver that is built in, or in the initramfs for what the root may be on, or in the root for what comes later.
+By the kernel's own device trees, each device between the processor and the SD card, USB, Ethernet and Wi-Fi has a driver.
+It is built in, or in the initramfs if the root may depend on it, or else in the root.
 """
 
 import re
@@ -21,7 +21,7 @@ XHCI_OF_DWC3 = "platform:xhci-hcd"
 # The chip's number on the SDIO bus; its files in /usr/lib/firmware/brcm.
 BCM43430, BCM43455 = "sdio:c00v02D0dA9A6", "sdio:c00v02D0dA9BF"
 
-# Device tree: devices that it does not have, for they are found on their bus; the Wi-Fi chip and its firmware.
+# Device tree: devices that are discovered on USB or PCI and on the network bus; the Wi-Fi chip, and its firmware.
 BOARDS = {
     "bcm2837-rpi-3-b": ([], [], BCM43430, "43430"),
     "bcm2837-rpi-3-a-plus": ([], [], BCM43455, "43455"),
@@ -33,7 +33,7 @@ BOARDS = {
     "bcm2712-d-rpi-5-b": ([XHCI_OF_DWC3], [GIGABIT_PHY], BCM43455, "43455"),
 }
 WITHOUT_ETHERNET = {"bcm2837-rpi-3-a-plus", "bcm2837-rpi-zero-2-w"}
-# Needs no driver: the mmc core reads these nodes itself, the hubs work with the USB core's own driver.
+# These need no driver: the mmc core reads such nodes itself, and the USB core drives the hubs.
 SERVED_BY_CORE = {"brcm,bcm4329-fmac", "usb424,9514", "usb424,2514"}
 
 
@@ -52,19 +52,19 @@ def kernel_of(card):
 def kernel_version(card):
     versions = card.list_root("/usr/lib/modules")
     if len(versions) != 1:
-        raise Failed(f"the root has the modules of several kernels: {versions}")
+        raise Failed(f"the root must have the modules of one kernel, and has {versions}")
     return versions[0]
 
 
 def tree_of(card, board):
     data = card.read_boot(f"{card.config()['os_prefix']}{board}.dtb")
     if data is None:
-        raise Failed(f"{board}.dtb is not in the folder that config.txt names")
+        raise Failed(f"{board}.dtb is not in the folder that config.txt selects")
     return fdt.Tree(data)
 
 
 def modaliases(node):
-    """A device of a bus that is also in the tree, under the name by which its driver knows it."""
+    """The names by which drivers of USB and PCI match a device that is also in the tree."""
     for compatible in node.strings("compatible"):
         named = re.fullmatch("(usb|pci)([0-9a-f]+),([0-9a-f]+)", compatible)
         vendor, device = (int(number, 16) for number in named.groups()[1:]) if named else (0, 0)
@@ -75,14 +75,14 @@ def modaliases(node):
 
 
 def lacking(kernel, board, tree):
-    """What a board has no driver for, and where it was looked for."""
+    """Devices without a driver, and the number of devices that were checked."""
     on_usb, on_network, wifi_chip, _ = BOARDS[board]
     problems, seen = [], set()
 
     def need(where, what, found, usable):
         seen.add(what)
         if not any(map(usable, found)):
-            problems.append(f"{board}, {where}: {what} needs {' or '.join(sorted(found)) or 'a driver that nobody has'}")
+            problems.append(f"{board}, {where}: {what} needs {' or '.join(sorted(found)) or 'a driver that the kernel lacks'}")
 
     def goals(where, nodes, extra, usable):
         if not nodes:
@@ -106,7 +106,7 @@ def lacking(kernel, board, tree):
 
 
 def lacking_firmware(card, board, tree):
-    """Files that the Wi-Fi chip's driver asks for."""
+    """Firmware files that the Wi-Fi chip's driver requests and the root lacks."""
     chip = BOARDS[board][3]
     there = set(card.list_root("/usr/lib/firmware/brcm"))
     name = f"brcmfmac{chip}-sdio"
@@ -130,7 +130,7 @@ def test(card):
 
 
 def controls(kernel, trees):
-    """The same test must fail where a driver is taken away."""
+    """Positive controls: the test must fail if a driver is removed."""
     newer = {board for board in BOARDS if not board.startswith("bcm2837")}
     for module, boards in [
         ("fixed", newer), ("gpio_regulator", newer), ("bcm2835", set(BOARDS) - newer), ("usb_storage", set(BOARDS)),
@@ -140,5 +140,5 @@ def controls(kernel, trees):
         failed = {board for board, tree in trees.items() if lacking(kernel, board, tree)[0]}
         kernel.in_initramfs.add(module)
         if failed != boards:
-            raise Failed(f"without {module}, {sorted(failed)} fail, and it should be {sorted(boards)}")
-    say("drivers: the test notices when one of five drivers is missing from the initramfs")
+            raise Failed(f"without {module}, {sorted(failed)} fail instead of {sorted(boards)}")
+    say("drivers: the test fails if any of five drivers is missing from the initramfs")

@@ -1,4 +1,4 @@
-"""Reads a flattened device tree (the .dtb files that come with a kernel)."""
+"""Reads a flattened device tree (a .dtb file)."""
 
 import struct
 

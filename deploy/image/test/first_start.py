@@ -1,4 +1,4 @@
-"""The first start of a card, cut off three times; what it makes of the card."""
+"""The first start of a card with three power cuts, and the partitions that it creates."""
 
 import struct
 import subprocess
@@ -9,7 +9,7 @@ SECTOR = 512
 CARD_BYTES = 16 << 30
 GIB = 1 << 30
 ERASE_BLOCK = 4 << 20
-# The superblock of an ext4 file system, from its beginning.
+# Offsets in an ext4 file system and in its superblock.
 SUPERBLOCK, LABEL, MAGIC = 1024, 0x78, 0x38
 
 
@@ -23,17 +23,17 @@ def label(card, start):
 
 
 def journal_start(card):
-    """Where the first start puts the journal: half of what the image leaves free, at most 8 GiB."""
+    """Where the journal's partition must begin: it has half of the free space, at most 8 GiB."""
     root_start, root_size = card.partitions()[1]
     share = min((CARD_BYTES - root_start - root_size) // 2, 8 * GIB)
     return (CARD_BYTES - share) // ERASE_BLOCK * ERASE_BLOCK
 
 
 def leave_old_journal(card, work):
-    """As on a card that was in use before: a journal in just the place where the new one is to be."""
+    """Simulates a used card: an old journal at exactly the place of the new one."""
     old, folder = work / "old-journal.img", work / "old-journal"
     folder.mkdir()
-    (folder / "old").write_text("of the card's life before\n")
+    (folder / "old").write_text("from an earlier use of the card\n")
     with open(old, "wb") as file:
         file.truncate(256 << 20)
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-L", "comptoir-data", "-d", folder, old], check=True)
@@ -59,22 +59,22 @@ def test(pi, work):
     cut_when(pi, "the partition table is written", lambda: len(card.partitions()) == 3)
     start, size = card.partitions()[2]
     if start != planned:
-        raise Failed(f"the journal begins at {start}, and the old one was put at {planned}")
+        raise Failed(f"the journal begins at {start}, but the old one is at {planned}")
     cut_when(pi, "the journal's file system is made", lambda: label(card, start) == "comptoir-data")
     cut_when(pi, "keys are made", lambda: card.read_root("/etc/ssh/ssh_host_ed25519_key"))
 
     pi.start()
-    say(f"ready {pi.ready(900):.1f} s after power-on (first start again: growing, keys, passwords)")
+    say(f"ready {pi.ready(900):.1f} s after power-on (first start continued: growing, keys, passwords)")
     within("ssh", 120, lambda: pi.ssh("true") == "")
     sizes = pi.ssh("df --block-size=1 --output=size / /var/lib/comptoir | tail -n 2").split()
     root, journal = (int(size) for size in sizes)
     say(f"card of {CARD_BYTES / GIB:.0f} GiB: root {root / GIB:.1f} GiB, journal {journal / GIB:.1f} GiB")
     unused = CARD_BYTES - sum(card.partitions()[-1])
-    # File systems take up to a tenth for themselves.
+    # File systems use up to a tenth for themselves.
     if unused > ERASE_BLOCK or root < 0.9 * card.partitions()[1][1] or journal < 0.9 * size or journal < 5 * GIB:
-        raise Failed(f"the card is not used: {card.partitions()}, {unused} bytes left, file systems {sizes}")
+        raise Failed(f"space on the card is unused: {card.partitions()}, {unused} bytes left, file systems {sizes}")
     if pi.ssh("ls /var/lib/comptoir/old 2>/dev/null || echo none") != "none":
-        raise Failed("the journal of the card's life before is still there")
+        raise Failed("the card's old journal is still there")
     limit = pi.gateway()["journal"]["max_bytes"]
     if limit != journal * 5 // 8:
         raise Failed(f"the journal's limit is {limit} on a file system of {journal} bytes")

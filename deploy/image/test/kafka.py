@@ -1,4 +1,4 @@
-"""Apache Kafka on this machine, which the image reaches."""
+"""An Apache Kafka on this machine, for the guest."""
 
 import collections
 import os
@@ -12,7 +12,7 @@ TOPICS = ["orders", "payments", "deliveries"]
 
 
 class Kafka:
-    """One node of the real thing. The guest reaches this machine's loopback as 10.0.2.2, hence two listeners."""
+    """A real Kafka with one node. It has two listeners, because the guest reaches this machine's loopback as 10.0.2.2."""
 
     def __init__(self, work):
         self.folder = work / "kafka"
@@ -52,7 +52,7 @@ auto.create.topics.enable=false
                               capture_output=True, text=True, timeout=120)
 
     def read(self):
-        """ce_id of every committed event, as often as it is there."""
+        """The ce_id of every committed event, with its number of occurrences."""
         found = collections.Counter()
         for topic in TOPICS:
             result = self.kcat("-C", "-t", topic, "-o", "beginning", "-e", "-q", "-f", "%h\n",
@@ -63,13 +63,13 @@ auto.create.topics.enable=false
         return found
 
     def pause(self):
-        """Like a network that drops every packet: nothing is refused, nothing is answered."""
+        """Simulates a network that drops every packet: connections are neither refused nor answered."""
         os.kill(self.process.pid, signal.SIGSTOP)
 
-    def go_on(self):
+    def resume(self):
         os.kill(self.process.pid, signal.SIGCONT)
 
     def stop(self):
-        self.go_on()
+        self.resume()
         self.process.terminate()
         self.process.wait(30)

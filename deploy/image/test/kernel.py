@@ -1,4 +1,4 @@
-"""What a kernel has drivers for: built in, as modules in an initramfs, as modules in the root."""
+"""The devices for which a kernel has drivers: built in, in the initramfs, or in the root."""
 
 import fnmatch
 import gzip
@@ -10,7 +10,7 @@ def module_name(path):
 
 
 def read_cpio(data):
-    """Names and contents of a "newc" archive, as initramfs-tools writes it."""
+    """Names and contents of the files in a "newc" archive, the format of initramfs-tools."""
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
     at, files = 0, {}
@@ -23,7 +23,7 @@ def read_cpio(data):
             return files
         files[name] = data[start : start + size]
         at = (start + size + 3) & ~3
-    raise ValueError(f"the initramfs is no cpio archive at byte {at}")
+    raise ValueError(f"the initramfs is not a cpio archive at byte {at}")
 
 
 class Kernel:
@@ -33,7 +33,7 @@ class Kernel:
             module_name(line.split(":")[0]): [module_name(path) for path in line.split(":")[1].split()]
             for line in dep.splitlines()
         }
-        # The patterns that udev and modprobe match devices with; those of the built-in drivers with no module's name.
+        # The patterns with which udev and modprobe match devices. Built-in drivers have no module name.
         patterns = [line.split()[1:3] for line in alias.splitlines() if line.startswith("alias ")]
         patterns += [
             (entry.split(".alias=", 1)[1], "")
@@ -51,8 +51,8 @@ class Kernel:
         self.in_initramfs = {module_name(name) for name in read_cpio(initramfs) if ".ko" in name}
 
     def has_table_entry(self, compatible):
-        """Some built-in drivers publish no alias; their struct of_device_id (name[32], type[32], compatible[128]) is in
-        the kernel's image all the same."""
+        """Whether the kernel's image contains a struct of_device_id (name[32], type[32], compatible[128]). Some built-in
+        drivers have no alias, but all have such an entry."""
         name, at = compatible.encode() + b"\0", -1
         while (at := self.image.find(name, at + 1)) >= 0:
             if self.image[at - 64 : at] == bytes(64) and not any(self.image[at + len(name) : at + 128]):
@@ -60,7 +60,7 @@ class Kernel:
         return False
 
     def drivers(self, modalias):
-        """Modules that match a device; "" stands for what is built in."""
+        """The modules that match a device; "" means a built-in driver."""
         patterns = self.by_bus.get(modalias.split(":")[0], [])
         return {module for pattern, module in patterns if fnmatch.fnmatchcase(modalias, pattern)}
 

@@ -1,7 +1,7 @@
-"""An upgrade of the kernel on a real FAT file system: whenever the plug is pulled, the Pi starts.
+"""A kernel upgrade on a real FAT file system: the Pi starts after a power cut at any moment.
 
-While the guest upgrades, QEMU is stopped again and again and the boot partition copied as it is on the card at that
-moment. In each copy, all that config.txt names must be there, whole, and of one version.
+During the upgrade, QEMU is stopped repeatedly to copy the boot partition in its present state. In each copy, the files that
+config.txt selects must be complete and of the same version.
 """
 
 import hashlib
@@ -12,24 +12,24 @@ import time
 from card import Card
 from common import Failed, say
 
-# At most this many copies, for the disk's sake; each is sparse.
+# Limits the disk space; each copy is sparse.
 COPIES = 200
 
 
 def sums(card, prefix):
-    """Of every file in a folder of the boot partition."""
+    """Hashes of all files in a folder of the boot partition."""
     return {name[len(prefix):]: hashlib.sha256(card.read_boot(name)).hexdigest() for name in card.boot_files(prefix)}
 
 
 def copy_boot(card, to):
-    """The partition table and the boot partition."""
+    """Copies the partition table and the boot partition."""
     start, size = card.partitions()[0]
     subprocess.run(["dd", f"if={card.file}", f"of={to}", "bs=4M", f"count={(start + size) >> 22}", "conv=sparse",
                     "status=none"], check=True)
 
 
 def snapshots(pi, work, command):
-    """Copies of the card from before the command until after its end."""
+    """Runs the command and copies the card repeatedly, from before its start until after its end."""
     folder = work / "snapshots"
     folder.mkdir()
     ssh = subprocess.Popen(shlex.split(pi.ssh_command(command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -53,7 +53,7 @@ def snapshots(pi, work, command):
 def test(pi, work):
     before = pi.card.config()["os_prefix"]
     old = sums(pi.card, before)
-    # Another initramfs and another kernel, as an upgrade brings them.
+    # A different initramfs and kernel, as after an upgrade.
     kernel = pi.ssh("ls /boot/vmlinuz-*").strip()
     quoted = shlex.quote(kernel)
     pi.ssh(f"cp --remove-destination {quoted} /boot/new && printf upgraded >>/boot/new && mv /boot/new {quoted}")
@@ -61,17 +61,17 @@ def test(pi, work):
     after = pi.card.config()["os_prefix"]
     new = sums(pi.card, after)
     if after == before or new["vmlinuz"] == old["vmlinuz"] or sums(pi.card, before) != old:
-        raise Failed(f"after the upgrade, config.txt names {after}, before {before}; the old folder is to stay")
+        raise Failed(f"after the upgrade, config.txt selects {after}, before {before}; the old folder must not change")
     started = []
     for copy in copies:
         card = Card(copy)
         prefix = card.config().get("os_prefix")
         found = sums(card, prefix) if prefix else None
         if found not in (old, new):
-            raise Failed(f"{copy}: config.txt names {prefix}, which is not complete")
+            raise Failed(f"{copy}: config.txt selects {prefix}, which is incomplete")
         started.append(prefix)
         copy.unlink()
     halves = sum(prefix == before for prefix in started), sum(prefix == after for prefix in started)
     say(f"kernel upgrade: {len(copies)} moments, {halves[0]} start the old kernel and {halves[1]} the new one")
     if halves[0] < 3 or not halves[1]:
-        raise Failed("that is too few to say anything")
+        raise Failed("too few copies for a conclusion")

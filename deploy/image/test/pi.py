@@ -1,11 +1,13 @@
-"""The image on QEMU's machine "virt": the same kernel, initramfs and files as on a Pi, with a network."""
+"""The image on QEMU's machine "virt", with the kernel, initramfs and files of a Pi, and a network."""
 
 import base64
 import json
 import shlex
+import ssl
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 from common import Failed, free_port, say, within
@@ -14,6 +16,8 @@ from qemu import Machine
 STORE = "paris-1"
 SIMULATOR = "simulator:only-for-this-test"
 PASSWORD = "0042 for the test"
+# Of the tills that pos-sim simulates.
+TILLS_PASSWORD = "chosen-by-hand"
 
 
 class Pi:
@@ -25,7 +29,7 @@ class Pi:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
 
     def settings(self, text):
-        """What a person does with a laptop and the card."""
+        """Writes comptoir.txt to the card, as a person would on a laptop."""
         file = self.work / "comptoir.txt"
         file.write_text(text)
         self.card.write_boot(file, "comptoir.txt")
@@ -54,11 +58,22 @@ class Pi:
         self.machine.cut()
 
     def get(self, path, password=PASSWORD):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}")
+        request = urllib.request.Request(f"https://127.0.0.1:{self.http}{path}")
         if password:
-            request.add_header("Authorization", "Basic " + base64.b64encode(f"shop:{password}".encode()).decode())
-        with urllib.request.urlopen(request, timeout=5) as answer:
+            request.add_header("Authorization", "Basic " + base64.b64encode(f"admin:{password}".encode()).decode())
+        with urllib.request.urlopen(request, timeout=5, context=self.trust()) as answer:
             return answer.read().decode()
+
+    def trust(self):
+        """The TLS settings of a client that trusts the authority that the gateway offers. The machine reaches the gateway
+        from outside, as a phone does, so plain HTTP offers nothing else."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/authority.crt", timeout=5) as answer:
+            return ssl.create_default_context(cadata=answer.read())
+
+    def asks_to_sign_in(self, path):
+        """Whether a page leads to that of sign-in."""
+        with urllib.request.urlopen(f"https://127.0.0.1:{self.http}{path}", timeout=5, context=self.trust()) as answer:
+            return urllib.parse.urlsplit(answer.url).path == "/login"
 
     def refuses(self, path, password=None):
         try:
@@ -96,7 +111,7 @@ class Pi:
             check=True, timeout=300)
 
     def writes(self):
-        """Bytes and operations that the card has taken, by the block device's own counters."""
+        """Bytes and write operations on the card, by QEMU's counters of the block device."""
         for device in self.machine.qmp("query-blockstats"):
             if device["stats"]["wr_operations"]:
                 return device["stats"]["wr_bytes"], device["stats"]["wr_operations"]
@@ -110,7 +125,7 @@ class Pi:
         try:
             self.machine.process.wait(120)
         except subprocess.TimeoutExpired:
-            raise Failed("it does not switch itself off") from None
+            raise Failed("the Pi does not turn itself off") from None
 
 
 def service(pi, name="comptoir-gateway"):

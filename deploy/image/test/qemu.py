@@ -1,4 +1,4 @@
-"""A QEMU process, its consoles and its QMP socket."""
+"""A QEMU process, its console and its QMP socket."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from common import Failed, within
 
 
 class Machine:
-    """Started once; `cut` is a power cut. With cache=writethrough a killed QEMU holds nothing back that the guest flushed,
-    and has nothing on the disk that it did not write."""
+    """One run of a machine. `cut` is a power cut: with cache=writethrough, the disk of a killed QEMU contains exactly what the
+    guest has written."""
 
     def __init__(self, work, name, arguments):
         self.console, self.socket = work / f"console-{name}.log", work / f"qmp-{name}"

@@ -1,4 +1,4 @@
-"""Simulated tills that sell through the image, and the audit of what Kafka has of it."""
+"""Simulated tills that sell through the image, and an audit of their events in Kafka."""
 
 import json
 import re
@@ -7,9 +7,9 @@ import subprocess
 import time
 
 from common import Failed, say, within
-from pi import SIMULATOR, STORE, service
+from pi import STORE, TILLS_PASSWORD, service
 
-# Of the gateway in the image, with 1 GB of memory.
+# The limit for the gateway in the image, on a machine with 1 GB of memory.
 RSS_MB = 40
 SELLING = []
 
@@ -17,7 +17,7 @@ SELLING = []
 def sell(pi, pos_sim, work, name, *arguments):
     log = open(work / f"{name}.log", "wb")
     run = subprocess.Popen(
-        [pos_sim, "--broker", f"mqtt://{SIMULATOR}@127.0.0.1:{pi.mqtt}", "--store", STORE,
+        [pos_sim, "--broker", f"mqtt://{{till}}:{TILLS_PASSWORD}@127.0.0.1:{pi.mqtt}", "--store", STORE,
          "--ledger", work / f"{name}.jsonl", *arguments], stdout=log, stderr=log)
     SELLING.append(run)
     return run
@@ -30,12 +30,12 @@ def acked(work, name):
 
 
 def audit(kafka, ledger, what):
-    """Every acked event once, none twice."""
+    """Checks that every acknowledged event is in Kafka exactly once."""
     def attempt():
         found = kafka.read()
         return found if not set(ledger) - set(found) else None
     try:
-        found = within("every acked event to be in Kafka", 120, attempt)
+        found = within("every acknowledged event in Kafka", 120, attempt)
     except Failed:
         missing = set(ledger) - set(kafka.read())
         raise Failed(f"{what}: {len(missing)} of {len(ledger)} acked events are not in Kafka: {sorted(missing)[:5]}") from None
@@ -46,23 +46,23 @@ def audit(kafka, ledger, what):
 
 
 def end(run, work, name):
-    """Tells a run that it is to end, when the tills have caught up: it waits for the last acks, and not for ever."""
+    """Stops a run when the tills have caught up, because pos-sim waits only 10 s for the last acknowledgements."""
     def to_go():
         return int(re.findall(r"(\d+) to go", (work / f"{name}.log").read_text())[-1])
-    within("the tills to have caught up", 300, lambda: to_go() < 100)
+    within("the tills catch up", 300, lambda: to_go() < 100)
     run.send_signal(signal.SIGINT)
     return finish(run, work, name)
 
 
 def finish(run, work, name, seconds=600):
-    within("pos-sim to end", seconds, lambda: run.poll() is not None)
+    within("the end of pos-sim", seconds, lambda: run.poll() is not None)
     if run.returncode != 0:
         raise Failed(f"pos-sim: {run.returncode}: {(work / f'{name}.log').read_text()[-2000:]}")
     return acked(work, name)
 
 
 def taken(pi, what):
-    """Bytes and writes that the card takes meanwhile, up to and with a sync. Nothing else asks the Pi for anything."""
+    """Bytes and writes on the card during an action, including a sync. Nothing else uses the Pi meanwhile."""
     pi.ssh("sync")
     time.sleep(5)
     before = pi.writes()
@@ -78,10 +78,10 @@ def idle(pi, seconds):
 
 
 def measure(pi, pos_sim, work, rate, seconds, for_nothing):
-    """What the card takes for each event at a rate, with and without what it takes for none; the gateway's memory."""
+    """Measures writes to the card per event at a rate, gross and without those of an idle gateway, and the gateway's memory."""
     name = f"rate-{rate}"
     pid = service(pi)["MainPID"]
-    # The kernel's own high-water mark, from here on.
+    # Resets the kernel's high-water mark of the resident memory.
     pi.ssh(f"echo 5 >/proc/{pid}/clear_refs")
 
     def selling():
@@ -97,7 +97,7 @@ def measure(pi, pos_sim, work, rate, seconds, for_nothing):
     say(f"{rate} events/s for {seconds} s: {events} acked; the card took {written / 1000:.1f} kB and {operations:.2f} "
         f"writes an event ({net[0] / 1000:.1f} and {net[1]:.2f} without what it takes idle); gateway's RSS {peak:.1f} MB at most")
     if events < 0.95 * rate * seconds:
-        raise Failed(f"{events} events in {seconds} s are not {rate} a second")
+        raise Failed(f"{events} events in {seconds} s are fewer than {rate} per second")
     if peak >= RSS_MB:
-        raise Failed(f"the gateway took {peak:.1f} MB of memory: to stay below {RSS_MB}")
+        raise Failed(f"the gateway used {peak:.1f} MB of memory; the limit is {RSS_MB}")
     return ledger

@@ -1,4 +1,4 @@
-"""Another version of the package while tills sell, the way back from it, and a gateway that does not start."""
+"""An update of the package while tills sell, a downgrade, and a gateway that does not start."""
 
 import subprocess
 import time
@@ -9,7 +9,7 @@ from selling import acked, audit, end, sell
 
 
 def update(pi, kafka, options, work, ledger):
-    """Another version while tills sell, and the way back from it, as the page on updates has it."""
+    """Updates to another version while tills sell, and downgrades as deploy/docs/updates.md describes."""
     later = work / "later.deb"
     subprocess.run([TOP / "deploy/debian/repack.sh", options.package, "9.9.9-1", later], check=True)
     pi.copy(later, "/root/later.deb")
@@ -46,28 +46,28 @@ def update(pi, kafka, options, work, ledger):
         raise Failed("something is still masked")
     pi.ready(120)
     ledger += end(run, work, "back")
-    audit(kafka, ledger, "the way back, with tills that sold meanwhile")
+    audit(kafka, ledger, "downgraded while tills sold")
     healthy(pi)
 
 
 def backoff(pi):
-    """A gateway that ends at once is started again, later and later; corrected, it starts at once."""
+    """A gateway that ends at once is restarted with growing delays. Once repaired, it starts without delay."""
     drop_in = "/run/systemd/system/comptoir-gateway.service.d/test.conf"
     pi.ssh(f"mkdir -p {drop_in.rsplit('/', 1)[0]}; printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' >{drop_in};"
            "systemctl daemon-reload; systemctl restart --no-block comptoir-gateway")
     time.sleep(45)
     restarts = int(service(pi)["NRestarts"])
     say(f"a gateway that does not start: {restarts} restarts in 45 s")
-    # 2, 4, 8, 16 s and what each start takes: fewer than half of one every 2 s.
+    # Delays of 2, 4, 8 and 16 s, and the time of each start: far fewer than one restart every 2 s.
     if not 2 <= restarts <= 6:
-        raise Failed("from 2 s to 1 min, there would be 3 to 5")
+        raise Failed("with delays from 2 s to 1 min, 3 to 5 were expected")
     began = time.monotonic()
-    # Its own name in the network, by mDNS, for which it must be let ask for the machine's addresses.
+    # The gateway's own mDNS name. Its sandbox must allow it to list the machine's addresses.
     pi.ssh(f"printf '[Service]\\nEnvironment=COMPTOIR_HTTP__MDNS=by-itself\\n' >{drop_in};"
            "systemctl daemon-reload; systemctl restart comptoir-gateway")
     took = time.monotonic() - began
     if took > 20:
-        raise Failed(f"started by hand it has waited: {took:.0f} s")
+        raise Failed(f"a manual start took {took:.0f} s; it must not be delayed")
     address = within("the gateway's own name", 60, lambda: pi.ssh("getent hosts by-itself.local || true"))
     say(f"started by hand in {took:.1f} s; by mDNS: {' '.join(address.split())}")
     pi.ssh(f"rm {drop_in}; systemctl daemon-reload; systemctl restart comptoir-gateway")

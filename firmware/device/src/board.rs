@@ -1,38 +1,38 @@
-//! What the loop asks of a board.
+//! What the main loop needs from a board.
 
 use core::fmt;
 
 use comptoir_link::Millis;
 
-/// How the till is, for its status light.
+/// The till's state, for a status light.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// There is no connection to the MQTT broker.
+    /// Not connected to the MQTT broker.
     Offline,
-    /// Connected, and events wait for the gateway's ack.
+    /// Connected; events wait for the gateway's ack.
     Waiting,
-    /// Connected, and all is acked.
+    /// Connected; everything is acked.
     Idle,
-    /// The queue is full: nothing can be sold.
+    /// The queue is full: no sale can begin.
     Full,
 }
 
-/// A board. Its methods take `&self`: the network and the till both hold it.
+/// A board. Its methods take `&self`, because the network and the till share it.
 pub trait Board {
-    /// Microseconds of a clock that does not go back, since the reset.
+    /// Microseconds since the reset, from a monotonic clock.
     fn micros(&self) -> u64;
 
-    /// A line for people and for tests.
-    fn say(&self, line: fmt::Arguments<'_>);
+    /// Writes a line for people and tests.
+    fn log(&self, line: fmt::Arguments<'_>);
 
-    /// Work that the board does aside, a bit at a time; called at each turn of the network.
-    fn work(&self) {}
+    /// Does a bit of the board's own background work; called at each turn of the network.
+    fn poll(&self) {}
 
-    /// The till gets its work done: feeds the hardware watchdog. A stuck link brings no more calls.
-    fn alive(&self) {}
+    /// Feeds the hardware watchdog: the till makes progress. The calls stop when the link is stuck.
+    fn feed_watchdog(&self) {}
 
-    /// The state has changed, or not.
-    fn show(&self, _: State) {}
+    /// Shows the state, which may be the same as before.
+    fn show_state(&self, _: State) {}
 
     /// Milliseconds since the reset.
     fn millis(&self) -> Millis {
@@ -40,11 +40,11 @@ pub trait Board {
     }
 }
 
-/// Whether the status light is lit at that moment: the states differ by rhythm, which everybody can tell apart.
+/// Whether the status light is on at that moment. Each state has a rhythm of its own, so that no colours are needed.
 ///
-/// Offline: half a second on, half a second off. Waiting: five short flashes a second. Idle: one short flash
-/// every two seconds. Full: on.
-pub const fn lit(state: State, now: Millis) -> bool {
+/// Offline: half a second on, half a second off. Waiting: five short flashes a second. Idle: one short flash every two
+/// seconds. Full: on.
+pub const fn is_lit(state: State, now: Millis) -> bool {
     match state {
         State::Offline => now % 1000 < 500,
         State::Waiting => now % 200 < 60,
@@ -58,10 +58,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_has_a_rhythm_of_its_own() {
+    fn every_state_has_its_own_rhythm() {
         let rhythm = |state| {
-            let edges = (0..2000).filter(|&now| lit(state, now) && (now == 0 || !lit(state, now - 1)));
-            let on = (0..2000).filter(|&now| lit(state, now));
+            let edges = (0..2000).filter(|&now| is_lit(state, now) && (now == 0 || !is_lit(state, now - 1)));
+            let on = (0..2000).filter(|&now| is_lit(state, now));
             (edges.count(), on.count())
         };
         assert_eq!(rhythm(State::Offline), (2, 1000));

@@ -1,6 +1,6 @@
-//! One connection to the MQTT broker, from its making to its end: publishes, forgets what is acked, goes on selling.
+//! One connection to the MQTT broker, from CONNECT to its end: publishes events, deletes acked ones, goes on selling.
 
-use comptoir_link::{Heard, LinkError, Millis, Spoke};
+use comptoir_link::{InboundMessage, LinkError, Millis, SendOutcome};
 use comptoir_queue::block_on;
 use comptoir_wire::{Command, MAX_FRAME};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
@@ -9,42 +9,42 @@ use smoltcp::phy;
 use smoltcp::wire::IpAddress;
 
 use crate::device::Device;
+use crate::main_loop::{DeviceError, Link};
 use crate::mqtt::{Mqtt, MqttError};
 use crate::net::{self, Net};
-use crate::resume::Resume;
-use crate::till::{Link, Trouble};
-use crate::{Board, Person, State};
+use crate::resume::ResumeSession;
+use crate::{Board, Operator, State};
 
-/// Milliseconds: for a connection, for a step of the client, for a turn of its reading.
-const CONNECT: Millis = 5_000;
-const STEP: Millis = 5_000;
-const TURN: Millis = 2;
+/// Timeouts in milliseconds: for connecting, for one step of the client, and for waiting for a message in one turn.
+const CONNECT_TIMEOUT: Millis = 5_000;
+const STEP_TIMEOUT: Millis = 5_000;
+const RECEIVE_TIMEOUT: Millis = 2;
 
 /// An MQTT connection over the network.
-type Client<'s, 'm, 'c, 'n, B, D> = minimq::Connection<'s, 'm, Resume<net::Connection<'c, 'n, B, D>>>;
+type Client<'s, 'm, 'c, 'n, B, D> = minimq::Connection<'s, 'm, ResumeSession<net::Connection<'c, 'n, B, D>>>;
 
 const SILENT: Interruption = Interruption::Link("the MQTT broker is silent");
 
-/// What ends a connection.
+/// Why a connection ended early.
 #[derive(Clone, Copy)]
 pub enum Interruption {
-    /// Another is to be made.
+    /// The link failed for this reason: reconnect.
     Link(&'static str),
     /// The till cannot go on.
-    Fatal(Trouble),
+    Fatal(DeviceError),
 }
 
 impl<E> From<LinkError<MqttError, E>> for Interruption {
     fn from(error: LinkError<MqttError, E>) -> Self {
         match error {
             LinkError::Mqtt(_) => Self::Link("the connection is lost"),
-            LinkError::Queue(_) => Self::Fatal(Trouble::Read),
+            LinkError::Queue(_) => Self::Fatal(DeviceError::Read),
         }
     }
 }
 
-impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<'b, B, P, F, PAGES> {
-    /// One connection, from its making to its end. `Ok`: all is sold and acked.
+impl<'b, B: Board, P: Operator, F: MultiwriteNorFlash, const PAGES: usize> Device<'b, B, P, F, PAGES> {
+    /// Runs one connection. Returns `Ok` once no more sales will come and everything is acked.
     #[inline(never)]
     pub fn converse<D: phy::Device>(
         &mut self,
@@ -53,14 +53,14 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         link: Link<'_>,
         frame: &mut [u8; MAX_FRAME],
     ) -> Result<(), Interruption> {
-        self.connected = None;
+        self.connected_at = None;
         let mut connection = self.connect(net, session, link, frame)?;
-        self.connected = Some(self.board.millis());
-        self.board.say(format_args!("till: connected"));
+        self.connected_at = Some(self.board.millis());
+        self.board.log(format_args!("till: connected"));
         loop {
             self.sell(frame).map_err(Interruption::Fatal)?;
-            self.speak(net, &mut connection, frame)?;
-            self.listen(net, &mut connection)?;
+            self.publish_next(net, &mut connection, frame)?;
+            self.receive_next(net, &mut connection)?;
             let state = if self.is_full {
                 State::Full
             } else if self.queue.is_empty() {
@@ -68,19 +68,17 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
             } else {
                 State::Waiting
             };
-            if self.turn(state) {
-                return Err(Interruption::Link(
-                    "no ack for too long: once more from the start",
-                ));
+            if self.check_watchdogs(state) {
+                return Err(Interruption::Link("no ack: reconnecting"));
             }
-            if self.person.is_over(self.queue.newest()) && self.queue.is_empty() {
-                self.part(net, connection);
+            if self.operator.is_over(self.queue.newest()) && self.queue.is_empty() {
+                self.disconnect(net, connection);
                 return Ok(());
             }
         }
     }
 
-    /// Connects to the MQTT broker, subscribes, and says that the terminal is online.
+    /// Connects to the MQTT broker, subscribes, and announces that the till is online.
     #[inline(never)]
     fn connect<'c, 's, 'n, 'm, D: phy::Device>(
         &mut self,
@@ -90,106 +88,118 @@ impl<'b, B: Board, P: Person, F: MultiwriteNorFlash, const PAGES: usize> Device<
         frame: &mut [u8; MAX_FRAME],
     ) -> Result<Client<'s, 'm, 'c, 'n, B, D>, Interruption> {
         let (broker, random) = (IpAddress::Ipv4(link.broker), self.random.next_u32());
-        let mut sold = Ok(());
+        let mut sales = Ok(());
         let mut sell = || {
-            if sold.is_ok() {
-                sold = self.sell_offline(frame);
+            if sales.is_ok() {
+                sales = self.sell_offline(frame);
             }
         };
-        let connection = net.connect(broker, link.port, random, CONNECT, &mut sell);
-        let connection =
-            connection.map(|connection| net.drive(session.connect(Resume::new(connection)), CONNECT, sell));
-        sold.map_err(Interruption::Fatal)?;
+        let connection = net.connect(broker, link.port, random, CONNECT_TIMEOUT, &mut sell);
+        let connection = connection.map(|connection| {
+            net.drive(
+                session.connect(ResumeSession::new(connection)),
+                CONNECT_TIMEOUT,
+                sell,
+            )
+        });
+        sales.map_err(Interruption::Fatal)?;
         let mut connection = connection
-            .map_err(|_| Interruption::Link("the MQTT broker is not there"))?
+            .map_err(|_| Interruption::Link("the MQTT broker is unreachable"))?
             .ok_or(SILENT)?
             .map_err(|error| {
-                // For the last will of the session, which is made anew for the next connection.
+                // The next connection has a new session, whose last will is retained only if the broker supports that.
                 let refused = Error::Peer(PeerError::Rejected(ReasonCode::RetainNotSupported));
-                self.retains &= error != refused;
+                self.broker_retains &= error != refused;
                 Interruption::Link("the MQTT broker refuses the connection")
             })?;
-        let mut mqtt = Mqtt(&mut connection, self.retains);
-        net.drive(self.uplink.greet(&mut mqtt), STEP, || {})
+        let mut mqtt = Mqtt(&mut connection, self.broker_retains);
+        net.drive(self.uplink.announce_online(&mut mqtt), STEP_TIMEOUT, || {})
             .ok_or(SILENT)?
             .map_err(|_| Interruption::Link("the MQTT broker refuses the subscription"))?;
         Ok(connection)
     }
 
-    /// Publishes the next event, if there is one to be published now.
+    /// Publishes the next event, if one may be published now.
     #[inline(never)]
-    fn speak<D: phy::Device>(
+    fn publish_next<D: phy::Device>(
         &mut self,
         net: &Net<'_, B, D>,
         connection: &mut Client<'_, '_, '_, '_, B, D>,
         frame: &mut [u8; MAX_FRAME],
     ) -> Result<(), Interruption> {
         let (now, random) = (self.board.millis(), self.random.next_u32());
-        let mut mqtt = Mqtt(connection, self.retains);
-        let spoke = self
-            .uplink
-            .speak(&mut mqtt, MqttError::is_busy, &mut self.queue, now, random, frame);
-        match net.drive(spoke, STEP, || {}).ok_or(SILENT)?? {
-            Spoke::Published { .. } | Spoke::Nothing => {}
-            Spoke::Lost { seq } => {
-                // Kept for nothing: the till would wait for its ack for ever.
-                block_on(self.queue.delete_through(seq)).map_err(|_| Interruption::Fatal(Trouble::Delete))?;
-                self.board.say(format_args!("till: {seq} was damaged on flash"));
+        let mut mqtt = Mqtt(connection, self.broker_retains);
+        let sending =
+            self.uplink
+                .send_next(&mut mqtt, MqttError::is_busy, &mut self.queue, now, random, frame);
+        match net.drive(sending, STEP_TIMEOUT, || {}).ok_or(SILENT)?? {
+            SendOutcome::Published { .. } | SendOutcome::Idle => {}
+            SendOutcome::Damaged { seq } => {
+                // Its ack will never come.
+                block_on(self.queue.delete_through(seq))
+                    .map_err(|_| Interruption::Fatal(DeviceError::Delete))?;
+                self.board.log(format_args!("till: {seq} was damaged on flash"));
             }
         }
         Ok(())
     }
 
-    /// Takes in what arrives within the turn.
+    /// Handles the next message, if one arrives within [`RECEIVE_TIMEOUT`].
     #[inline(never)]
-    fn listen<D: phy::Device>(
+    fn receive_next<D: phy::Device>(
         &mut self,
         net: &Net<'_, B, D>,
         connection: &mut Client<'_, '_, '_, '_, B, D>,
     ) -> Result<(), Interruption> {
-        // The client's reading may be broken off.
-        let message = match net.drive(connection.poll(), TURN, || {}) {
+        // `poll` is cancel-safe.
+        let message = match net.drive(connection.poll(), RECEIVE_TIMEOUT, || {}) {
             None | Some(Ok(None)) => return Ok(()),
             Some(Ok(Some(message))) => message,
             Some(Err(_)) => return Err(Interruption::Link("the connection is lost")),
         };
         let (now, random) = (self.board.millis(), self.random.next_u32());
-        match self.uplink.hear(message.topic(), message.payload(), now, random) {
-            Heard::Safe(seq) => {
-                self.feed();
-                block_on(self.queue.delete_through(seq)).map_err(|_| Interruption::Fatal(Trouble::Delete))?;
-                self.board.say(format_args!("till: acked {seq}"));
+        match self
+            .uplink
+            .receive(message.topic(), message.payload(), now, random)
+        {
+            InboundMessage::Acked(seq) => {
+                self.feed_watchdogs();
+                block_on(self.queue.delete_through(seq))
+                    .map_err(|_| Interruption::Fatal(DeviceError::Delete))?;
+                self.board.log(format_args!("till: acked {seq}"));
             }
-            Heard::Command(Command::PriceList(list)) => match self.catalogue.take(&list) {
-                Ok(taken) => self.board.say(format_args!("till: {taken} new prices")),
-                Err(_) => self.board.say(format_args!("till: prices in another currency")),
+            InboundMessage::Command(Command::PriceList(list)) => match self.catalogue.apply(&list) {
+                Ok(count) => self.board.log(format_args!("till: {count} new prices")),
+                Err(_) => self.board.log(format_args!("till: prices in another currency")),
             },
-            Heard::Command(Command::Message(message)) => {
-                self.board.say(format_args!("till: message: {}", message.text))
+            InboundMessage::Command(Command::Message(message)) => {
+                self.board.log(format_args!("till: message: {}", message.text))
             }
-            Heard::Command(Command::OrderStatus(change)) => {
-                self.board.say(format_args!(
+            InboundMessage::Command(Command::OrderStatus(change)) => {
+                self.board.log(format_args!(
                     "till: order {} is {}",
                     change.order_id, change.status
                 ));
             }
-            Heard::ForeignAck => self.board.say(format_args!(
+            InboundMessage::ForeignAck => self.board.log(format_args!(
                 "till: acked beyond what was sent: this epoch was used before"
             )),
-            Heard::Garbled(_) => self
-                .board
-                .say(format_args!("till: a message that is not understood")),
-            Heard::OldAck | Heard::Other => {}
+            InboundMessage::Malformed(_) => self.board.log(format_args!("till: malformed message")),
+            InboundMessage::StaleAck | InboundMessage::OtherTopic => {}
         }
         Ok(())
     }
 
-    /// Goes offline in order. All that mattered is acked, so nothing depends on how that goes.
+    /// Announces that the till is offline, and disconnects. Errors do not matter, because everything is acked.
     #[inline(never)]
-    fn part<D: phy::Device>(&mut self, net: &Net<'_, B, D>, mut connection: Client<'_, '_, '_, '_, B, D>) {
-        let mut mqtt = Mqtt(&mut connection, self.retains);
-        let parted = net.drive(self.uplink.part(&mut mqtt), STEP, || {});
-        let left = net.drive(connection.disconnect(), STEP, || {});
-        let _ = (parted, left);
+    fn disconnect<D: phy::Device>(
+        &mut self,
+        net: &Net<'_, B, D>,
+        mut connection: Client<'_, '_, '_, '_, B, D>,
+    ) {
+        let mut mqtt = Mqtt(&mut connection, self.broker_retains);
+        let announced = net.drive(self.uplink.announce_offline(&mut mqtt), STEP_TIMEOUT, || {});
+        let disconnected = net.drive(connection.disconnect(), STEP_TIMEOUT, || {});
+        let _ = (announced, disconnected);
     }
 }

@@ -1,7 +1,7 @@
-//! The main loop of a till on bare metal, whatever the board is.
+//! The main loop of a till on bare metal, independent of the board.
 //!
-//! A [`Board`] has a clock, a place for lines, a light and a hardware watchdog; a smoltcp device, a NOR flash and
-//! randomness come as arguments. What is sold is up to a [`Person`]: an autopilot, or whoever presses a button.
+//! A [`Board`] provides a clock, a log, a status light and a hardware watchdog; a smoltcp device, a NOR flash and
+//! randomness are arguments of [`run`]. An [`Operator`] decides what is sold: an autopilot, or a button.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -10,15 +10,15 @@
 mod board;
 mod conversation;
 mod device;
+mod main_loop;
 mod mqtt;
 mod net;
-mod person;
+mod operator;
 
 pub mod provision;
 mod resume;
 pub mod settings;
-mod till;
 
-pub use board::{Board, State, lit};
-pub use person::{Button, Debounce, Person, Shift};
-pub use till::{Link, Memory, PRODUCTS, Trouble, open, run};
+pub use board::{Board, State, is_lit};
+pub use main_loop::{DeviceError, Link, Memory, PRODUCTS, open, run};
+pub use operator::{ButtonOperator, Debounce, Operator, PacedOperator};

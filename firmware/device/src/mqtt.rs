@@ -1,20 +1,20 @@
-//! The `embedded-svc` traits over minimq.
+//! The `embedded-svc` traits for minimq.
 
 use embedded_svc::mqtt::client::asynch::{Client, Publish};
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 use minimq::{Connection, Error, Io, PubError, Publication, SubscriptionOptions, TopicFilter};
 
-/// Why the client refused.
+/// Why the client failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MqttError {
-    /// No room for another publish now.
+    /// There is no room for another publish now.
     Busy,
-    /// The connection is no longer one.
+    /// The connection is lost.
     Lost,
 }
 
 impl MqttError {
-    /// Whether there will be room for what was refused.
+    /// Whether the same call will succeed later on this connection.
     pub fn is_busy(&self) -> bool {
         *self == Self::Busy
     }
@@ -29,7 +29,7 @@ impl<E> From<Error<E>> for MqttError {
     }
 }
 
-fn theirs(qos: QoS) -> minimq::QoS {
+fn to_minimq(qos: QoS) -> minimq::QoS {
     match qos {
         QoS::AtMostOnce => minimq::QoS::AtMostOnce,
         QoS::AtLeastOnce => minimq::QoS::AtLeastOnce,
@@ -37,7 +37,7 @@ fn theirs(qos: QoS) -> minimq::QoS {
     }
 }
 
-/// A connection, and whether its MQTT broker keeps retained messages.
+/// A connection, and whether its MQTT broker supports retained messages.
 pub struct Mqtt<'c, 's, 'b, I: Io>(pub &'c mut Connection<'s, 'b, I>, pub bool);
 
 impl<I: Io> ErrorType for Mqtt<'_, '_, '_, I> {
@@ -46,7 +46,7 @@ impl<I: Io> ErrorType for Mqtt<'_, '_, '_, I> {
 
 impl<I: Io> Client for Mqtt<'_, '_, '_, I> {
     async fn subscribe(&mut self, topic: &str, qos: QoS) -> Result<MessageId, MqttError> {
-        let options = SubscriptionOptions::default().maximum_qos(theirs(qos));
+        let options = SubscriptionOptions::default().maximum_qos(to_minimq(qos));
         let filter = TopicFilter::new(topic).options(options);
         self.0.subscribe(&[filter], &[]).await?;
         Ok(0)
@@ -66,7 +66,7 @@ impl<I: Io> Publish for Mqtt<'_, '_, '_, I> {
         retain: bool,
         payload: &[u8],
     ) -> Result<MessageId, MqttError> {
-        let qos = theirs(qos);
+        let qos = to_minimq(qos);
         if !self.0.can_publish(qos) {
             return Err(if self.0.is_connected() {
                 MqttError::Busy
@@ -83,7 +83,7 @@ impl<I: Io> Publish for Mqtt<'_, '_, '_, I> {
         match self.0.publish(publication).await {
             Ok(_) => Ok(0),
             Err(PubError::Session(error)) => Err(error.into()),
-            // Publishes that wait for their PUBACK leave it no room in the client's memory.
+            // Publishes that wait for their PUBACK occupy the client's memory.
             Err(PubError::Payload(_)) if !self.0.session().is_publish_quiescent() => Err(MqttError::Busy),
             Err(PubError::Payload(_)) => Err(MqttError::Lost),
         }

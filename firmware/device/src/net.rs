@@ -1,4 +1,4 @@
-//! One TCP connection at a time over smoltcp, polled: no interrupts, no executor.
+//! One TCP connection at a time over smoltcp, by polling: no interrupts, no executor.
 
 use core::cell::RefCell;
 use core::future::Future;
@@ -16,9 +16,9 @@ use crate::Board;
 /// Why a connection could not be made, or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetError {
-    /// Nobody listens there, or the network is not there.
+    /// The host does not accept connections, or the network is down.
     NotConnected,
-    /// It ended.
+    /// The connection ended.
     Closed,
 }
 
@@ -48,7 +48,7 @@ struct Stack<'n, D> {
     sockets: SocketSet<'n>,
 }
 
-/// The network.
+/// The network stack.
 pub struct Net<'n, B, D> {
     board: &'n B,
     stack: RefCell<Stack<'n, D>>,
@@ -61,8 +61,8 @@ fn now(board: &impl Board) -> Instant {
 }
 
 impl<'n, B: Board, D: Device> Net<'n, B, D> {
-    /// Over that card, which has the address `mac`. `random` decides about the port numbers.
-    // What it needs of the stack is free again for the loop.
+    /// A network stack over that card, whose address is `mac`. `random` seeds the port numbers.
+    // Not inlined, so that the main loop gets the stack space back.
     #[inline(never)]
     pub fn new(
         board: &'n B,
@@ -90,9 +90,9 @@ impl<'n, B: Board, D: Device> Net<'n, B, D> {
         }
     }
 
-    /// Lets the network do what it has to: takes packets, sends packets, renews the address.
+    /// Receives and sends packets, and renews the address.
     pub fn poll(&self) {
-        self.board.work();
+        self.board.poll();
         let stack = &mut *self.stack.borrow_mut();
         stack
             .interface
@@ -101,7 +101,7 @@ impl<'n, B: Board, D: Device> Net<'n, B, D> {
             Some(dhcpv4::Event::Configured(config)) => {
                 stack.interface.update_ip_addrs(|addresses| {
                     addresses.clear();
-                    // One address, for which there is room.
+                    // There is room for one address.
                     let _ = addresses.push(IpCidr::Ipv4(config.address));
                 });
                 if let Some(router) = config.router {
@@ -115,20 +115,20 @@ impl<'n, B: Board, D: Device> Net<'n, B, D> {
         }
     }
 
-    /// Connects. The one before is broken off. `meanwhile` is called at each turn: this takes its time.
+    /// Connects, after aborting the previous connection. Calls `meanwhile` at each turn, because this can take seconds.
     ///
     /// # Errors
-    /// Nobody is there, or nothing is heard within `patience` milliseconds.
+    /// The host refuses, or does not answer within `timeout` milliseconds.
     pub fn connect(
         &self,
         to: IpAddress,
         port: u16,
         random: u32,
-        patience: u64,
+        timeout: u64,
         mut meanwhile: impl FnMut(),
     ) -> Result<Connection<'_, 'n, B, D>, NetError> {
         let connection = Connection { net: self };
-        let until = self.board.millis() + patience;
+        let until = self.board.millis() + timeout;
         connection.with(|socket| socket.abort());
         while self.stack.borrow().interface.ipv4_addr().is_none() {
             self.poll();
@@ -137,7 +137,7 @@ impl<'n, B: Board, D: Device> Net<'n, B, D> {
                 return Err(NetError::NotConnected);
             }
         }
-        // The reset of the connection before leaves first.
+        // Sends the reset of the previous connection first.
         self.poll();
         {
             let stack = &mut *self.stack.borrow_mut();
@@ -161,17 +161,17 @@ impl<'n, B: Board, D: Device> Net<'n, B, D> {
         }
     }
 
-    /// Drives a future while the network works, for so many milliseconds at most. `None`: time is up, and the
-    /// future is dropped; it has to bear that. `meanwhile` is called at each turn.
+    /// Polls a future and the network for at most `timeout` milliseconds. Returns `None` after the timeout; the future is
+    /// dropped then, so it must be cancel-safe. Calls `meanwhile` at each turn.
     pub fn drive<F: Future>(
         &self,
         future: F,
-        patience: u64,
+        timeout: u64,
         mut meanwhile: impl FnMut(),
     ) -> Option<F::Output> {
         let mut future = pin!(future);
         let mut context = Context::from_waker(Waker::noop());
-        let until = self.board.millis() + patience;
+        let until = self.board.millis() + timeout;
         loop {
             self.poll();
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
@@ -229,7 +229,7 @@ impl<B, D> embedded_io_async::Write for Connection<'_, '_, B, D> {
     }
 
     async fn flush(&mut self) -> Result<(), NetError> {
-        // What was written leaves with the next polls: waiting for the other side would only cost time.
+        // The next polls send what was written. Waiting for the peer's ACK would only cost time.
         Ok(())
     }
 }

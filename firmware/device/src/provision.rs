@@ -1,7 +1,7 @@
-//! What a board with Wi-Fi is told over its serial line, and how its flash keeps it.
+//! Provisioning of a board with Wi-Fi: the console on its serial line, and the settings' record on flash.
 //!
-//! On flash: `CMP1`, the text's length (u16, little endian), its CRC-32 (u32, little endian), and the text, a line
-//! `key=value` for each setting. Passwords may hold anything but control characters, so a line ends a value.
+//! A record is `CMP1`, the text's length (u16, little endian), its CRC-32 (u32, little endian), and the text: one line
+//! `key=value` per setting. Passwords may contain anything except control characters, so the end of the line ends a value.
 
 use core::fmt::{self, Write};
 use core::net::Ipv4Addr;
@@ -10,45 +10,45 @@ use comptoir_wire::topic::Name;
 use crc::{CRC_32_ISO_HDLC, Crc};
 use heapless::String;
 
-/// Bytes that the record takes at most.
+/// Size of a record, in bytes.
 pub const RECORD: usize = 512;
 const MAGIC: [u8; 4] = *b"CMP1";
 const HEAD: usize = 10;
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
-/// Of the longest name of a shop or a terminal that is kept here.
+/// Maximum length of a store's or till's name in a record, in bytes.
 const NAME: usize = 64;
 
-/// What `help` says.
+/// The output of the `help` command.
 pub const HELP: &str = "set KEY VALUE | show | save | help; keys: wifi.ssid wifi.password store device mqtt.host \
-                        (an IPv4 address) mqtt.port mqtt.password; save starts the board anew";
+                        (an IPv4 address) mqtt.port mqtt.password; save restarts the board";
 
 /// Settings of a board with Wi-Fi.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Provision {
-    /// The Wi-Fi network; empty: not set up yet.
+    /// The Wi-Fi network's SSID; empty if not set up yet.
     pub ssid: String<32>,
-    /// Its password; empty: an open network.
+    /// The Wi-Fi password; empty for an open network.
     pub password: String<64>,
-    /// The shop.
+    /// The store.
     pub store: String<NAME>,
-    /// The terminal.
+    /// The till.
     pub device: String<NAME>,
-    /// The MQTT broker.
+    /// The MQTT broker's address.
     pub host: Ipv4Addr,
-    /// Its port.
+    /// The MQTT broker's port.
     pub port: u16,
-    /// Its password for the user `{store}/{device}`; empty: it asks for none.
+    /// Password of the MQTT user `{store}/{device}`; empty to connect without authentication.
     pub login: String<64>,
 }
 
-/// Why something was not understood.
+/// Why a command failed, or a record is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProvisionError {
-    /// No such command.
+    /// There is no such command.
     UnknownCommand,
-    /// No such key.
+    /// There is no such key.
     UnknownKey,
-    /// This key does not take the value.
+    /// The value is invalid for this key.
     BadValue(&'static str),
     /// There is no record on flash.
     NoRecord,
@@ -59,30 +59,30 @@ pub enum ProvisionError {
 impl fmt::Display for ProvisionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownCommand => f.write_str("no such command; try help"),
-            Self::UnknownKey => f.write_str("no such key; try help"),
-            Self::BadValue(key) => write!(f, "{key} does not take this value"),
-            Self::NoRecord => f.write_str("nothing was saved yet"),
-            Self::Damaged => f.write_str("what was saved is damaged"),
+            Self::UnknownCommand => f.write_str("unknown command; try help"),
+            Self::UnknownKey => f.write_str("unknown key; try help"),
+            Self::BadValue(key) => write!(f, "invalid value of {key}"),
+            Self::NoRecord => f.write_str("nothing is saved yet"),
+            Self::Damaged => f.write_str("the saved settings are damaged"),
         }
     }
 }
 
 impl core::error::Error for ProvisionError {}
 
-/// What a line asks for.
+/// A command on the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// A setting was changed; nothing is saved.
-    Changed,
-    /// Show the settings.
+pub enum ConsoleCommand {
+    /// `set`, which has changed a setting and saved nothing.
+    Set,
+    /// `show`: print the settings.
     Show,
-    /// Keep them on flash.
+    /// `save`: write the settings to flash.
     Save,
-    /// Say [`HELP`].
+    /// `help`: print [`HELP`].
     Help,
     /// An empty line.
-    Nothing,
+    Empty,
 }
 
 impl Default for Provision {
@@ -100,11 +100,11 @@ impl Default for Provision {
     }
 }
 
-/// Shows all but the passwords.
+/// Shows everything except the passwords.
 impl fmt::Display for Provision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = |password: &str| if password.is_empty() { "not set" } else { "set" };
-        let (password, login) = (said(&self.password), said(&self.login));
+        let state = |password: &str| if password.is_empty() { "not set" } else { "set" };
+        let (password, login) = (state(&self.password), state(&self.login));
         write!(
             f,
             "wifi.ssid={} wifi.password is {password} store={} device={} mqtt.host={} mqtt.port={} \
@@ -133,7 +133,7 @@ fn name(key: &'static str, value: &str) -> Result<String<NAME>, ProvisionError> 
 }
 
 impl Provision {
-    /// Whether there is enough to connect.
+    /// Whether the settings suffice to connect.
     pub fn is_complete(&self) -> bool {
         !self.ssid.is_empty() && !self.host.is_unspecified()
     }
@@ -141,12 +141,12 @@ impl Provision {
     /// Changes one setting.
     ///
     /// # Errors
-    /// The key is unknown, or does not take the value; nothing is changed then.
+    /// The key is unknown or the value is invalid. Nothing changes then.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ProvisionError> {
         match key {
             "wifi.ssid" => self.ssid = text("wifi.ssid", value)?,
             "wifi.password" => {
-                // WPA2's own bound; an open network has none.
+                // WPA2 requires 8 to 64 bytes; an open network has no password.
                 if !matches!(value.len(), 0 | 8..=64) {
                     return Err(ProvisionError::BadValue("wifi.password"));
                 }
@@ -167,29 +167,29 @@ impl Provision {
         Ok(())
     }
 
-    /// Takes a line of the serial console. Of a `set`, all behind the key's space is the value, spaces included.
+    /// Executes a line of the serial console. The value of `set` is everything after the space that follows the key.
     ///
     /// # Errors
-    /// What is not understood.
-    pub fn take(&mut self, line: &str) -> Result<Asked, ProvisionError> {
+    /// The command or the key is unknown, or the value is invalid.
+    pub fn execute(&mut self, line: &str) -> Result<ConsoleCommand, ProvisionError> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "" if rest.is_empty() => Ok(Asked::Nothing),
+            "" if rest.is_empty() => Ok(ConsoleCommand::Empty),
             "set" => {
                 let (key, value) = rest.split_once(' ').unwrap_or((rest, ""));
-                self.set(key, value).map(|()| Asked::Changed)
+                self.set(key, value).map(|()| ConsoleCommand::Set)
             }
-            "show" => Ok(Asked::Show),
-            "save" => Ok(Asked::Save),
-            "help" => Ok(Asked::Help),
+            "show" => Ok(ConsoleCommand::Show),
+            "save" => Ok(ConsoleCommand::Save),
+            "help" => Ok(ConsoleCommand::Help),
             _ => Err(ProvisionError::UnknownCommand),
         }
     }
 
-    /// The record for the flash.
+    /// The settings as a record for the flash.
     pub fn record(&self) -> [u8; RECORD] {
         let mut text = String::<{ RECORD - HEAD }>::new();
-        // 32, 64, 64, 64, 15, 5 and 64 bytes of values, their keys and ends: below the bound.
+        // The values have at most 32, 64, 64, 64, 15, 5 and 64 bytes; with their keys and line ends they fit.
         let _ = write!(
             text,
             "wifi.ssid={}\nwifi.password={}\nstore={}\ndevice={}\nmqtt.host={}\nmqtt.port={}\n\
@@ -206,10 +206,10 @@ impl Provision {
         record
     }
 
-    /// Reads a record.
+    /// Parses a record.
     ///
     /// # Errors
-    /// There is none, or it is damaged.
+    /// There is no record, or it is damaged.
     pub fn from_record(record: &[u8; RECORD]) -> Result<Self, ProvisionError> {
         let damaged = ProvisionError::Damaged;
         if record[..4] != MAGIC {
@@ -225,7 +225,7 @@ impl Provision {
         let mut provision = Self::default();
         for line in text.lines() {
             let (key, value) = line.split_once('=').ok_or(damaged)?;
-            // A key of a newer firmware says nothing to this one.
+            // Ignores keys of newer firmware.
             match provision.set(key, value) {
                 Ok(()) | Err(ProvisionError::UnknownKey) => {}
                 Err(error) => return Err(error),
@@ -235,26 +235,26 @@ impl Provision {
     }
 }
 
-/// Gathers a line from bytes; one that is too long is dropped whole.
+/// Assembles lines from bytes. A line that is too long is dropped as a whole.
 #[derive(Debug, Default)]
 pub struct LineReader {
     line: heapless::Vec<u8, 160>,
-    overflowed: bool,
+    has_overflowed: bool,
 }
 
 impl LineReader {
-    /// Takes a byte. At a line's end it gives the line to `then`, if it is text.
+    /// Adds a byte. At the end of a line, passes the line to `then` if it is UTF-8.
     pub fn push<R>(&mut self, byte: u8, then: impl FnOnce(&str) -> R) -> Option<R> {
         if !matches!(byte, b'\r' | b'\n') {
-            self.overflowed |= self.line.push(byte).is_err();
+            self.has_overflowed |= self.line.push(byte).is_err();
             return None;
         }
         let result = match core::str::from_utf8(&self.line) {
-            Ok(line) if !self.overflowed && !line.is_empty() => Some(then(line)),
+            Ok(line) if !self.has_overflowed && !line.is_empty() => Some(then(line)),
             _ => None,
         };
         self.line.clear();
-        self.overflowed = false;
+        self.has_overflowed = false;
         result
     }
 }
@@ -269,18 +269,18 @@ mod tests {
             let value = core::str::from_utf8(&[b'='; 64][..len]).unwrap();
             assert_eq!(provision.set(key, value), Ok(()));
         }
-        provision.take("set mqtt.host 192.168.100.200").unwrap();
+        provision.execute("set mqtt.host 192.168.100.200").unwrap();
         provision
     }
 
     #[test]
-    fn what_is_saved_comes_back() {
+    fn a_record_round_trips() {
         let provision = full();
         assert_eq!(Provision::from_record(&provision.record()), Ok(provision));
     }
 
     #[test]
-    fn every_damaged_byte_of_a_record_is_noticed() {
+    fn a_damaged_byte_anywhere_in_a_record_is_detected() {
         let provision = full();
         let record = provision.record();
         let len = HEAD + usize::from(u16::from_le_bytes([record[4], record[5]]));
@@ -316,16 +316,16 @@ mod tests {
             ("set colour red", ProvisionError::UnknownKey),
             ("reset", ProvisionError::UnknownCommand),
         ] {
-            assert_eq!(provision.take(line), Err(error), "{line}");
+            assert_eq!(provision.execute(line), Err(error), "{line}");
         }
         assert_eq!(provision, before);
     }
 
     #[test]
-    fn nothing_shows_a_password() {
+    fn neither_display_nor_debug_shows_a_password() {
         let mut provision = full();
-        provision.take("set wifi.password correct horse").unwrap();
-        provision.take("set mqtt.password battery staple").unwrap();
+        provision.execute("set wifi.password correct horse").unwrap();
+        provision.execute("set mqtt.password battery staple").unwrap();
         assert_eq!(
             (provision.password.as_str(), provision.login.as_str()),
             ("correct horse", "battery staple")
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_dropped_whole() {
+    fn a_line_that_is_too_long_is_dropped_as_a_whole() {
         let mut reader = LineReader::default();
         let mut count = 0;
         for byte in [b'x'; 200].into_iter().chain(*b"\nshow\r\n") {

@@ -1,20 +1,20 @@
-//! Settings as one text of `key=value` pairs between semicolons, with 0 or 0xFF after it, as erased flash has:
-//! `store=paris-1;device=till-7;port=1883`.
+//! Settings of the emulated board: `key=value` pairs separated by semicolons, followed by 0 or 0xFF (erased flash), for
+//! example `store=paris-1;device=till-7;port=1883`.
 
 use core::fmt;
 
 use comptoir_wire::topic::Name;
 
-/// What is not understood.
+/// Why settings are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingsError<'a> {
-    /// Bytes that are no text.
+    /// The bytes are not UTF-8.
     NotText,
-    /// A pair without `=`.
+    /// This pair has no `=`.
     NoValue(&'a str),
-    /// No setting has this name.
+    /// There is no such key.
     UnknownKey(&'a str),
-    /// The value of this key is not what it takes: a name, or a number within its bounds.
+    /// The value of this key is not a valid name, or not a number in its range.
     BadValue(&'static str),
 }
 
@@ -22,35 +22,35 @@ impl fmt::Display for SettingsError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotText => f.write_str("not UTF-8"),
-            Self::NoValue(pair) => write!(f, "{pair} has no value"),
-            Self::UnknownKey(key) => write!(f, "there is no {key}"),
-            Self::BadValue(key) => write!(f, "the value of {key} is not understood"),
+            Self::NoValue(pair) => write!(f, "{pair}: no value"),
+            Self::UnknownKey(key) => write!(f, "unknown key {key}"),
+            Self::BadValue(key) => write!(f, "invalid value of {key}"),
         }
     }
 }
 
 impl core::error::Error for SettingsError<'_> {}
 
-/// All settings, with what holds for those that are not given.
+/// The settings. Missing keys have their defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings<'a> {
-    /// The shop.
+    /// The store.
     pub store: Name<'a>,
-    /// The terminal.
+    /// The till.
     pub device: Name<'a>,
     /// The MQTT broker's port.
     pub port: u16,
-    /// Its password for the user `{store}/{device}`; empty: it asks for none.
+    /// Password of the MQTT user `{store}/{device}`; empty to connect without authentication.
     pub password: &'a str,
-    /// The autopilot sells until the queue has given this number; 0: without end.
+    /// The autopilot sells until the queue's newest number is this; 0: for ever.
     pub events: u32,
     /// Milliseconds between two events.
     pub pace: u64,
-    /// Every so many orders has 250 lines; 0: none has.
+    /// Every n-th order has 250 lines; 0: none has.
     pub long_every: u32,
-    /// Of the autopilot.
+    /// The autopilot's seed.
     pub seed: u64,
-    /// Of a queue that is new; drawn by the board if it is not given.
+    /// The epoch of a new queue; `None`: the board draws one.
     pub epoch: Option<u32>,
 }
 
@@ -63,20 +63,20 @@ fn name<'a>(key: &'static str, value: &'a str) -> Result<Name<'a>, SettingsError
 }
 
 impl<'a> Settings<'a> {
-    /// Reads what the flash holds.
+    /// Parses the flash's contents.
     ///
     /// # Errors
-    /// What is not understood, with its key.
+    /// The first invalid pair.
     pub fn read(bytes: &'a [u8]) -> Result<Self, SettingsError<'a>> {
         let end = bytes.iter().position(|&byte| matches!(byte, 0 | 0xff));
         let text = core::str::from_utf8(&bytes[..end.unwrap_or(bytes.len())]);
         Self::parse(text.map_err(|_| SettingsError::NotText)?)
     }
 
-    /// Reads `key=value` pairs between semicolons.
+    /// Parses `key=value` pairs separated by semicolons.
     ///
     /// # Errors
-    /// What is not understood, with its key.
+    /// The first invalid pair.
     pub fn parse(text: &'a str) -> Result<Self, SettingsError<'a>> {
         let mut settings = Self {
             store: name("store", "paris-1")?,
@@ -113,13 +113,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn erased_flash_has_the_defaults() {
+    fn erased_flash_gives_the_defaults() {
         let settings = Settings::read(&[0xff; 64]).unwrap();
         assert_eq!((settings.store.as_str(), settings.port), ("paris-1", 1883));
     }
 
     #[test]
-    fn the_text_ends_where_the_flash_is_erased() {
+    fn the_text_ends_at_the_first_erased_byte() {
         let settings =
             Settings::read(b"device=till-7;port=65535;seed=18446744073709551615\xff\xff;port=1").unwrap();
         assert_eq!(settings.device.as_str(), "till-7");
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_key() {
+    fn an_error_names_the_key() {
         let error = |text| Settings::parse(text).unwrap_err();
         assert_eq!(error("port=65536"), SettingsError::BadValue("port"));
         assert_eq!(error("events=4294967296"), SettingsError::BadValue("events"));

@@ -1,4 +1,4 @@
-//! Whatever the flash holds where settings should be, and whatever is typed on the serial line: an answer, never a panic.
+//! Any bytes as settings and any input on the serial line give a result or an error, never a panic.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -8,7 +8,7 @@ use crc::{CRC_32_ISO_HDLC, Crc};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Text with the words that mean something, and others.
+/// Text that mixes meaningful words with arbitrary ones.
 fn text() -> impl Strategy<Value = String> {
     let keys = prop::sample::select(vec![
         "store",
@@ -40,7 +40,7 @@ fn text() -> impl Strategy<Value = String> {
     vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// A record whose length and sum are right, whatever it says.
+/// A record of any text, with the right length and checksum.
 fn record(text: &str) -> [u8; RECORD] {
     let mut record = [0xff; RECORD];
     let text = &text.as_bytes()[..text.len().min(RECORD - 10)];
@@ -53,7 +53,7 @@ fn record(text: &str) -> [u8; RECORD] {
 
 proptest! {
     #[test]
-    fn settings_are_read_or_refused(bytes in vec(any::<u8>(), 0..300), text in text()) {
+    fn any_bytes_are_parsed_as_settings_or_refused(bytes in vec(any::<u8>(), 0..300), text in text()) {
         for bytes in [&bytes[..], text.as_bytes()] {
             if let Err(error) = Settings::read(bytes) {
                 prop_assert!(!error.to_string().is_empty());
@@ -62,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn records_are_read_or_refused(bytes in vec(any::<u8>(), RECORD), len: u16, text in text()) {
+    fn any_record_is_parsed_or_refused(bytes in vec(any::<u8>(), RECORD), len: u16, text in text()) {
         let mut any: [u8; RECORD] = bytes.try_into().unwrap();
         prop_assert_eq!(Provision::from_record(&any).is_ok(), false);
         any[..4].copy_from_slice(b"CMP1");
@@ -73,14 +73,14 @@ proptest! {
         }
     }
 
-    /// What was taken is what is saved; what was refused changed nothing.
+    /// A refused line changes nothing, and accepted settings round-trip through a record.
     #[test]
-    fn lines_are_taken_or_refused(typed in vec(text(), 1..20), noise in vec(any::<u8>(), 0..40)) {
+    fn any_line_is_executed_or_refused(typed in vec(text(), 1..20), noise in vec(any::<u8>(), 0..40)) {
         let (mut provision, mut reader) = (Provision::default(), LineReader::default());
         let typed = typed.iter().flat_map(|line| line.bytes().chain(*b"\r\n"));
         for byte in noise.into_iter().chain(typed) {
             let before = provision.clone();
-            if let Some(Err(_)) = reader.push(byte, |line| provision.take(line)) {
+            if let Some(Err(_)) = reader.push(byte, |line| provision.execute(line)) {
                 prop_assert_eq!(&provision, &before);
             }
         }

@@ -1,23 +1,24 @@
-//! Where the link finds the frames it publishes.
+//! Where the uplink reads the frames that it publishes.
 
 use comptoir_queue::{QueueError, SaleQueue};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 
-/// Frames of events that are not yet acked, by their numbers.
+/// Unacked frames by number.
 ///
-/// The flash queue is one. It goes through all that it holds to find an event; who has memory to spare keeps the
-/// frames of the window there as well, and asks the flash only for others.
+/// The flash queue implements this by a walk over everything that it holds. A caller with memory to spare caches the
+/// frames of the window and asks the flash only for others.
 pub trait Frames {
-    /// The flash's.
+    /// The flash's error.
     type Error;
 
-    /// Copies the frame of an event to the start of `buffer`; its length. `None` if it is not there, or damaged.
+    /// Copies the frame numbered `seq` to the start of `buffer` and returns its length. `None` if the event is not there,
+    /// or damaged.
     ///
     /// # Errors
-    /// The flash.
+    /// The flash failed.
     #[expect(
         async_fn_in_trait,
-        reason = "as in embedded-svc: whoever spawns it knows the type"
+        reason = "as in embedded-svc: a caller that spawns the future knows the type"
     )]
     async fn frame(&mut self, seq: u32, buffer: &mut [u8]) -> Result<Option<usize>, QueueError<Self::Error>>;
 }

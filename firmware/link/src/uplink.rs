@@ -1,8 +1,8 @@
-//! A terminal's side of MQTT, over the `embedded-svc` traits.
+//! A till's side of MQTT, over the `embedded-svc` traits.
 //!
-//! Whoever has a client makes the connection, with the last will of [`Identity`], hands each received message
-//! to [`Uplink::hear`], and calls [`Uplink::speak`] while it gives something to do. The rest is the same in a
-//! simulator and on bare metal.
+//! The caller owns the MQTT client. It connects with the last will of [`Identity`], passes each received message to
+//! [`Uplink::receive`], and calls [`Uplink::send_next`] until that is idle. The rest is the same in a simulator and on
+//! bare metal.
 
 use core::fmt::{self, Write};
 
@@ -14,19 +14,19 @@ use embedded_svc::mqtt::client::QoS;
 use embedded_svc::mqtt::client::asynch::{Client, Publish};
 use heapless::String;
 
-use crate::{Frames, Millis, Settings, Window};
+use crate::{Frames, Millis, Settings, StoredEvent, Window};
 
-/// The retained status of a terminal that is connected.
+/// The retained status of a connected till.
 pub const ONLINE: &[u8] = b"online";
-/// And of one that is not: its last will.
+/// The retained status of a disconnected till, which is also its last will.
 pub const OFFLINE: &[u8] = b"offline";
 
 /// Why nothing was published.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LinkError<M, F> {
-    /// The MQTT client: the connection is to be made anew.
+    /// The MQTT client failed: the caller has to reconnect.
     Mqtt(M),
-    /// The queue.
+    /// The queue failed.
     Queue(QueueError<F>),
 }
 
@@ -41,56 +41,57 @@ impl<M: fmt::Debug, F: fmt::Debug> fmt::Display for LinkError<M, F> {
 
 impl<M: fmt::Debug, F: fmt::Debug> core::error::Error for LinkError<M, F> {}
 
-/// What a received message means.
+/// The meaning of a received message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard<'p> {
-    /// All up to and including this number is safe: delete it from the queue.
-    Safe(u32),
-    /// An ack that says nothing new, or of another epoch.
-    OldAck,
-    /// An ack beyond all that this terminal sent: its epoch was used before. What it has not sent needs another's.
+pub enum InboundMessage<'p> {
+    /// All events up to and including this number are safe: delete them from the queue.
+    Acked(u32),
+    /// An ack without news, or for another epoch.
+    StaleAck,
+    /// An ack beyond everything that this till has sent: the epoch was used before. Unsent events need another epoch.
     ForeignAck,
-    /// What head office wants.
+    /// A command from head office.
     Command(Command<'p>),
-    /// Bytes that are no ack or command.
-    Garbled(DecodeError),
-    /// Another topic.
-    Other,
+    /// Neither an ack nor a command, on a topic for one.
+    Malformed(DecodeError),
+    /// A message on a topic that the till did not subscribe to.
+    OtherTopic,
 }
 
-/// What [`Uplink::speak`] did.
+/// The result of [`Uplink::send_next`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spoke {
-    /// Published an event; `again` if it was published before.
+pub enum SendOutcome {
+    /// An event was published.
     Published {
         /// Its number.
         seq: u32,
-        /// Whether it is sent again.
-        again: bool,
+        /// Whether it was published before.
+        is_resend: bool,
     },
-    /// Left out an event that was damaged on flash; the gateway will report its number missing.
-    Lost {
+    /// The oldest event is damaged on flash and was skipped; the gateway will report its number as missing. Delete it
+    /// from the queue.
+    Damaged {
         /// Its number.
         seq: u32,
     },
-    /// Nothing: all is sent, the window is full, or the client is.
-    Nothing,
+    /// Nothing to do: everything is sent, the window is full, or the client is busy.
+    Idle,
 }
 
-/// Who connects: for the client's configuration.
+/// What the MQTT client needs for its CONNECT.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// `{store}_{device}`: no name has an underscore, so no two terminals have the same. Two names of full length go
-    /// without it, and no others do: clients take 64 bytes.
+    /// `{store}_{device}`: names contain no underscore, so no two tills share a client id. If both names have their full
+    /// length, the underscore is left out, because clients take at most 64 bytes; every other id contains one.
     pub client_id: String<MAX_CLIENT_ID>,
-    /// Topic of the last will, retained at QoS 1; its payload is [`OFFLINE`].
+    /// Topic of the last will, which is retained at QoS 1 with the payload [`OFFLINE`].
     pub status: String<MAX_TOPIC>,
 }
 
-/// Bytes of a client id, at most.
+/// Maximum length of a client id, in bytes.
 const MAX_CLIENT_ID: usize = 64;
 
-/// One terminal's link.
+/// One till's connection to its gateway.
 #[derive(Debug)]
 pub struct Uplink {
     identity: Identity,
@@ -98,12 +99,12 @@ pub struct Uplink {
     ack: String<MAX_TOPIC>,
     commands: String<MAX_TOPIC>,
     window: Window,
-    /// Nothing was ever acked under this epoch, as far as the queue knows.
-    untried: bool,
+    /// No event of this epoch has been acked yet, as far as the queue shows.
+    is_unproven: bool,
 }
 
 impl Uplink {
-    /// The link of a terminal with that queue, as it is after a restart.
+    /// The uplink of a till with that queue, as after a restart.
     pub fn new<F: MultiwriteNorFlash, const PAGES: usize>(
         store: Name<'_>,
         device: Name<'_>,
@@ -120,31 +121,32 @@ impl Uplink {
             ack: topic(Leaf::Ack),
             commands: topic(Leaf::Commands),
             window: Window::resume(queue.epoch(), queue.acked(), queue.newest(), settings),
-            untried: queue.acked() == 0,
+            is_unproven: queue.acked() == 0,
         }
     }
 
-    /// Who connects.
+    /// Client id and last will.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The window, for its numbers.
+    /// The send window.
     pub fn window(&self) -> &Window {
         &self.window
     }
 
-    /// The queue holds its next event for good.
-    pub fn sold(&mut self) {
-        self.window.sell();
+    /// Makes a stored event eligible for sending. Events are released in the order of their numbers.
+    pub fn release(&mut self, event: StoredEvent) {
+        let seq = self.window.extend();
+        debug_assert_eq!(seq, Some(event.seq()), "released out of order");
     }
 
-    /// A connection was made: subscribes, which brings the retained ack, and says that the terminal is online.
+    /// Subscribes after a connection was made, which brings the retained ack, and publishes that the till is online.
     ///
     /// # Errors
-    /// The client's.
-    pub async fn greet<M: Client + Publish>(&mut self, mqtt: &mut M) -> Result<(), M::Error> {
-        self.window.reconnected();
+    /// The client failed.
+    pub async fn announce_online<M: Client + Publish>(&mut self, mqtt: &mut M) -> Result<(), M::Error> {
+        self.window.on_reconnect();
         mqtt.subscribe(&self.ack, QoS::AtLeastOnce).await?;
         mqtt.subscribe(&self.commands, QoS::AtLeastOnce).await?;
         mqtt.publish(&self.identity.status, QoS::AtLeastOnce, true, ONLINE)
@@ -152,26 +154,27 @@ impl Uplink {
         Ok(())
     }
 
-    /// Says that the terminal goes offline in order.
+    /// Publishes that the till goes offline.
     ///
     /// # Errors
-    /// The client's.
-    pub async fn part<M: Publish>(&mut self, mqtt: &mut M) -> Result<(), M::Error> {
+    /// The client failed.
+    pub async fn announce_offline<M: Publish>(&mut self, mqtt: &mut M) -> Result<(), M::Error> {
         mqtt.publish(&self.identity.status, QoS::AtLeastOnce, true, OFFLINE)
             .await?;
         Ok(())
     }
 
-    /// Publishes the next event, if there is one to be published now. To be called until it gives
-    /// [`Spoke::Nothing`]. `random` is uniform over all of `u32`; the buffer is for the frame. `is_busy` says of the
-    /// client's error whether nothing was published for want of room, and there will be room: no end of the connection.
+    /// Publishes the next event that may be published now. Call it until it returns [`SendOutcome::Idle`].
     ///
-    /// Of an epoch that is new, one event goes ahead and the others wait for its ack: had another used the epoch
-    /// before, acks beyond that one event tell, and nothing that was never sent is taken for safe.
+    /// `random` is uniform over all of `u32`; `buffer` is scratch space for the frame. `is_busy` tells a client error that
+    /// passes by itself (nothing was published for lack of room) from the end of the connection.
+    ///
+    /// Under a new epoch one event goes ahead and the others wait for its ack. If another run used the epoch before,
+    /// the gateway's ack lies beyond that one event, and no unsent event is mistaken for a safe one.
     ///
     /// # Errors
-    /// The client's, or the queue's.
-    pub async fn speak<M, Q>(
+    /// The client or the queue failed.
+    pub async fn send_next<M, Q>(
         &mut self,
         mqtt: &mut M,
         is_busy: impl Fn(&M::Error) -> bool,
@@ -179,17 +182,17 @@ impl Uplink {
         now: Millis,
         random: u32,
         buffer: &mut [u8; MAX_FRAME],
-    ) -> Result<Spoke, LinkError<M::Error, Q::Error>>
+    ) -> Result<SendOutcome, LinkError<M::Error, Q::Error>>
     where
         M: Publish,
         Q: Frames,
     {
-        self.window.expire(now);
-        if self.untried && self.window.in_flight() > 0 {
-            return Ok(Spoke::Nothing);
+        self.window.check_timeout(now);
+        if self.is_unproven && self.window.in_flight() > 0 {
+            return Ok(SendOutcome::Idle);
         }
         let Some(send) = self.window.send(now, random) else {
-            return Ok(Spoke::Nothing);
+            return Ok(SendOutcome::Idle);
         };
         let len = queue.frame(send.seq, buffer).await.map_err(LinkError::Queue)?;
         let readable = len.and_then(|len| {
@@ -197,63 +200,69 @@ impl Uplink {
             Some((kind, set_oldest(buffer, len, self.window.oldest()).ok()?))
         });
         let Some((kind, frame)) = readable else {
-            // Nothing behind it is taken before it. So it waits until it is the oldest, and is given up then.
-            if self.window.bury(send.seq) {
-                return Ok(Spoke::Lost { seq: send.seq });
+            // The gateway accepts nothing beyond a gap, so a damaged event is skipped only once it is the oldest.
+            if self.window.skip(send.seq) {
+                return Ok(SendOutcome::Damaged { seq: send.seq });
             }
             self.window.retract(send);
-            return Ok(Spoke::Nothing);
+            return Ok(SendOutcome::Idle);
         };
         match mqtt
             .publish(&self.events[kind as usize], QoS::AtLeastOnce, false, frame)
             .await
         {
-            Ok(_) => Ok(Spoke::Published {
+            Ok(_) => Ok(SendOutcome::Published {
                 seq: send.seq,
-                again: send.again,
+                is_resend: send.is_resend,
             }),
             Err(error) if is_busy(&error) => {
                 self.window.retract(send);
-                Ok(Spoke::Nothing)
+                Ok(SendOutcome::Idle)
             }
             Err(error) => Err(LinkError::Mqtt(error)),
         }
     }
 
-    /// Understands a received message.
-    pub fn hear<'p>(&mut self, topic: &str, payload: &'p [u8], now: Millis, random: u32) -> Heard<'p> {
+    /// Interprets a received message.
+    pub fn receive<'p>(
+        &mut self,
+        topic: &str,
+        payload: &'p [u8],
+        now: Millis,
+        random: u32,
+    ) -> InboundMessage<'p> {
         if topic == self.ack {
             match Ack::decode(payload) {
                 Ok(ack) if ack.epoch == self.window.epoch() && ack.seq > self.window.sent() => {
-                    Heard::ForeignAck
+                    InboundMessage::ForeignAck
                 }
                 Ok(ack) if self.window.ack(ack, now, random) > 0 => {
-                    self.untried = false;
-                    Heard::Safe(ack.seq)
+                    self.is_unproven = false;
+                    InboundMessage::Acked(ack.seq)
                 }
-                Ok(_) => Heard::OldAck,
-                Err(error) => Heard::Garbled(error),
+                Ok(_) => InboundMessage::StaleAck,
+                Err(error) => InboundMessage::Malformed(error),
             }
         } else if topic == self.commands {
-            Command::decode(payload).map_or_else(Heard::Garbled, Heard::Command)
+            Command::decode(payload).map_or_else(InboundMessage::Malformed, InboundMessage::Command)
         } else {
-            Heard::Other
+            InboundMessage::OtherTopic
         }
     }
 }
 
 fn client_id(store: Name<'_>, device: Name<'_>) -> String<MAX_CLIENT_ID> {
-    let is_long = store.len() + device.len() == MAX_CLIENT_ID;
-    let between = if is_long { "" } else { "_" };
+    let is_full_length = store.len() + device.len() == MAX_CLIENT_ID;
+    let separator = if is_full_length { "" } else { "_" };
     let mut id = String::new();
-    // Names have 32 bytes at most.
-    let _ = write!(id, "{store}{between}{device}");
+    // Names have at most 32 bytes each, so this fits.
+    let _ = write!(id, "{store}{separator}{device}");
     id
 }
 
 fn text(args: fmt::Arguments<'_>) -> String<MAX_TOPIC> {
     let mut text = String::new();
-    // Names are bounded, and so are topics.
+    // MAX_TOPIC is the length of the longest topic, so this fits.
     let _ = text.write_fmt(args);
     text
 }

@@ -1,36 +1,36 @@
-//! Notices a link that is alive and gets nothing done.
+//! Detects a link that is alive but makes no progress.
 
 use crate::Millis;
 
 /// Expires when events wait and none is acked for too long.
 ///
-/// Only the gateway's ack feeds it. What a stuck link can do by itself (connecting, pinging, publishing,
-/// receiving PUBACKs) does not: so whatever hangs, the terminal ends up restarting its network, or itself. A
-/// gateway that is away looks the same. A new connection then costs nothing, the events are on flash; a restart costs
-/// what is at the till (cart, order that is being paid, deliveries), so it has to wait until nothing is.
+/// Only the gateway's ack feeds it. Connecting, pinging, publishing and receiving PUBACKs do not, because a stuck link can
+/// do all of that. So whatever hangs, the till ends up restarting its network, or itself. An unreachable gateway looks the
+/// same. Then a new connection costs nothing, since the events are on flash; but a restart of the board costs what is at
+/// the till (cart, order being paid, deliveries), so it has to wait until the till is idle.
 #[derive(Clone, Copy, Debug)]
 pub struct Watchdog {
-    patience: Millis,
-    fed: Millis,
+    timeout: Millis,
+    fed_at: Millis,
 }
 
 impl Watchdog {
-    /// Expires after `patience` milliseconds without an ack.
-    pub const fn new(patience: Millis, now: Millis) -> Self {
-        Self { patience, fed: now }
+    /// Expires after `timeout` milliseconds without an ack.
+    pub const fn new(timeout: Millis, now: Millis) -> Self {
+        Self { timeout, fed_at: now }
     }
 
     /// An ack made events safe.
     pub fn feed(&mut self, now: Millis) {
-        self.fed = now;
+        self.fed_at = now;
     }
 
-    /// Whether it is time for a restart of the link. `unacked` events wait: with none there is nothing to ack.
-    pub fn expired(&mut self, now: Millis, unacked: u32) -> bool {
+    /// Whether to restart the link. `unacked` is the number of waiting events; with none there is no ack to expect.
+    pub fn has_expired(&mut self, now: Millis, unacked: u32) -> bool {
         if unacked == 0 {
-            self.fed = now;
+            self.fed_at = now;
         }
-        now.saturating_sub(self.fed) >= self.patience
+        now.saturating_sub(self.fed_at) >= self.timeout
     }
 }
 
@@ -39,14 +39,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_acks_and_idleness_feed_it() {
+    fn only_acks_and_an_empty_queue_feed_the_watchdog() {
         let mut watchdog = Watchdog::new(1000, 50);
-        assert!(!watchdog.expired(1049, 1));
-        assert!(watchdog.expired(1050, 1));
+        assert!(!watchdog.has_expired(1049, 1));
+        assert!(watchdog.has_expired(1050, 1));
         watchdog.feed(1050);
-        assert!(!watchdog.expired(2049, 7));
-        assert!(!watchdog.expired(9000, 0));
-        assert!(!watchdog.expired(9999, 1));
-        assert!(watchdog.expired(10_000, 1));
+        assert!(!watchdog.has_expired(2049, 7));
+        assert!(!watchdog.has_expired(9000, 0));
+        assert!(!watchdog.has_expired(9999, 1));
+        assert!(watchdog.has_expired(10_000, 1));
     }
 }

@@ -1,10 +1,10 @@
-//! The link against an MQTT broker that drops, doubles and refuses, and a gateway that takes events in order.
+//! The uplink against an MQTT broker that drops, duplicates and refuses, and a gateway that accepts events in order.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use comptoir_link::{Heard, LinkError, Settings, Spoke, Uplink};
+use comptoir_link::{Draft, InboundMessage, LinkError, SendOutcome, Settings, Uplink};
 use comptoir_queue::{RamFlash, SaleQueue, block_on};
 use comptoir_wire::topic::Name;
 use comptoir_wire::{
@@ -20,16 +20,16 @@ const LEN: u32 = 16 * 4096;
 const EPOCH: u32 = 77;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
+enum ClientError {
     Busy,
-    Gone,
+    Disconnected,
 }
 
-fn is_busy(trouble: &Trouble) -> bool {
-    *trouble == Trouble::Busy
+fn is_busy(error: &ClientError) -> bool {
+    *error == ClientError::Busy
 }
 
-/// An MQTT broker and a gateway behind it; `faults` decides what happens to each event.
+/// An MQTT broker with a gateway behind it; `faults` decides what happens to each event.
 #[derive(Default)]
 struct World {
     faults: VecDeque<u8>,
@@ -58,16 +58,16 @@ impl World {
 }
 
 impl ErrorType for World {
-    type Error = Trouble;
+    type Error = ClientError;
 }
 
 impl Client for World {
-    async fn subscribe(&mut self, topic: &str, _: QoS) -> Result<MessageId, Trouble> {
+    async fn subscribe(&mut self, topic: &str, _: QoS) -> Result<MessageId, ClientError> {
         self.subscribed.push(topic.to_owned());
         Ok(1)
     }
 
-    async fn unsubscribe(&mut self, _: &str) -> Result<MessageId, Trouble> {
+    async fn unsubscribe(&mut self, _: &str) -> Result<MessageId, ClientError> {
         Ok(1)
     }
 }
@@ -79,7 +79,7 @@ impl Publish for World {
         qos: QoS,
         retain: bool,
         payload: &[u8],
-    ) -> Result<MessageId, Trouble> {
+    ) -> Result<MessageId, ClientError> {
         assert_eq!(qos, QoS::AtLeastOnce);
         if topic.ends_with("/status") {
             assert!(retain);
@@ -88,8 +88,8 @@ impl Publish for World {
         }
         assert_eq!((topic, retain), ("pos/paris-1/till-1/payments", false));
         match self.faults.pop_front().unwrap_or_default() {
-            1 => return Err(Trouble::Gone),
-            2 => return Err(Trouble::Busy),
+            1 => return Err(ClientError::Disconnected),
+            2 => return Err(ClientError::Busy),
             3 => {}
             4 => {
                 self.take(payload);
@@ -105,22 +105,37 @@ impl Publish for World {
     }
 }
 
-fn frame(seq: u32) -> Vec<u8> {
-    let event = Event::Payment(Payment {
+fn with_payment<T>(seq: u32, then: impl FnOnce(&Event<'_>) -> T) -> T {
+    then(&Event::Payment(Payment {
         payment_id: &format!("p-{seq}"),
         order_id: "o",
         currency: Currency::EUR,
         amount: u64::from(seq),
         method: PaymentMethod::Cash,
         status: PaymentStatus::Success,
-    });
+    }))
+}
+
+fn frame(seq: u32) -> Vec<u8> {
     let header = Header {
         epoch: EPOCH,
         seq,
         oldest: 1,
         time_ms: 0,
     };
-    encode(&header, &event, &mut [0; MAX_FRAME]).unwrap().to_vec()
+    with_payment(seq, |event| {
+        encode(&header, event, &mut [0; MAX_FRAME]).unwrap().to_vec()
+    })
+}
+
+/// Stores and releases that many payments.
+fn sell(queue: &mut Queue<'_>, uplink: &mut Uplink, sales: u32) {
+    let mut buffer = [0; MAX_FRAME];
+    for _ in 0..sales {
+        let draft = Draft::new(queue, uplink).unwrap();
+        let encoded = with_payment(draft.seq(), |event| draft.encode(event, 0, &mut buffer)).unwrap();
+        uplink.release(block_on(encoded.push(queue)).unwrap());
+    }
 }
 
 type Queue<'f> = SaleQueue<&'f mut RamFlash<Vec<u8>>, PAGES>;
@@ -139,31 +154,31 @@ fn link(queue: &Queue<'_>) -> Uplink {
     )
 }
 
-/// Drives the link until all is acked; the times it was connected, and the numbers given up.
+/// Drives the uplink until everything is acked. Returns how often it connected, and the numbers of the damaged events.
 fn deliver(uplink: &mut Uplink, queue: &mut Queue<'_>, world: &mut World) -> (u32, Vec<u32>) {
     let mut buffer = Box::new([0; MAX_FRAME]);
     let (mut now, mut connects, mut lost) = (0, 1, Vec::new());
-    block_on(uplink.greet(world)).unwrap();
+    block_on(uplink.announce_online(world)).unwrap();
     while uplink.window().unacked() > 0 {
         now += 20;
         assert!(now < 1_000_000, "it hangs at {}", uplink.window().oldest());
         loop {
-            match block_on(uplink.speak(world, is_busy, queue, now, 1 << 31, &mut buffer)) {
-                Ok(Spoke::Nothing) => break,
-                Ok(Spoke::Published { .. }) => {}
-                Ok(Spoke::Lost { seq }) => lost.push(seq),
-                Err(LinkError::Mqtt(Trouble::Gone)) => {
+            match block_on(uplink.send_next(world, is_busy, queue, now, 1 << 31, &mut buffer)) {
+                Ok(SendOutcome::Idle) => break,
+                Ok(SendOutcome::Published { .. }) => {}
+                Ok(SendOutcome::Damaged { seq }) => lost.push(seq),
+                Err(LinkError::Mqtt(ClientError::Disconnected)) => {
                     world.acks.clear();
                     connects += 1;
-                    block_on(uplink.greet(world)).unwrap();
+                    block_on(uplink.announce_online(world)).unwrap();
                 }
                 Err(error) => panic!("{error}"),
             }
         }
         while let Some(ack) = world.acks.pop_front() {
-            match uplink.hear("pos/paris-1/till-1/ack", &ack, now, 1 << 31) {
-                Heard::Safe(seq) => _ = block_on(queue.delete_through(seq)).unwrap(),
-                heard => assert_eq!(heard, Heard::OldAck),
+            match uplink.receive("pos/paris-1/till-1/ack", &ack, now, 1 << 31) {
+                InboundMessage::Acked(seq) => _ = block_on(queue.delete_through(seq)).unwrap(),
+                message => assert_eq!(message, InboundMessage::StaleAck),
             }
         }
     }
@@ -174,14 +189,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn everything_arrives_once_and_in_order(faults in prop::collection::vec(0..6u8, 0..200), sales in 1..120u32) {
+    fn every_event_arrives_once_and_in_order(faults in prop::collection::vec(0..6u8, 0..200), sales in 1..120u32) {
         let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
         let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
         let mut uplink = link(&queue);
-        for seq in 1..=sales {
-            block_on(queue.push(seq, &frame(seq))).unwrap();
-            uplink.sold();
-        }
+        sell(&mut queue, &mut uplink, sales);
         let mut world = World { faults: faults.into(), ..World::default() };
         let (connects, lost) = deliver(&mut uplink, &mut queue, &mut world);
         prop_assert_eq!((lost, queue.is_empty()), (vec![], true));
@@ -191,8 +203,8 @@ proptest! {
     }
 }
 
-/// Topics and payloads of all kinds, among them acks that are none of this epoch, or beyond all that was sold.
-fn heard() -> impl Strategy<Value = (String, Vec<u8>)> {
+/// Topics and payloads of all kinds, among them acks of other epochs, and acks beyond everything that was sent.
+fn message() -> impl Strategy<Value = (String, Vec<u8>)> {
     let topic = prop_oneof![
         Just("pos/paris-1/till-1/ack".to_owned()),
         Just("pos/paris-1/till-1/commands".to_owned()),
@@ -220,23 +232,20 @@ fn heard() -> impl Strategy<Value = (String, Vec<u8>)> {
 
 proptest! {
     #[test]
-    fn nothing_but_a_true_ack_makes_events_safe(
-        heard in prop::collection::vec(heard(), 1..20), sales in 0..20u32, sent in 0..20u32,
+    fn only_an_ack_for_sent_events_of_this_epoch_makes_them_safe(
+        messages in prop::collection::vec(message(), 1..20), sales in 0..20u32, sent in 0..20u32,
     ) {
         let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
         let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
         let mut uplink = link(&queue);
-        for seq in 1..=sales {
-            block_on(queue.push(seq, &frame(seq))).unwrap();
-            uplink.sold();
-        }
+        sell(&mut queue, &mut uplink, sales);
         let (mut world, mut buffer) = (World::default(), Box::new([0; MAX_FRAME]));
         for _ in 0..sent {
-            block_on(uplink.speak(&mut world, is_busy, &mut queue, 0, 0, &mut buffer)).unwrap();
+            block_on(uplink.send_next(&mut world, is_busy, &mut queue, 0, 0, &mut buffer)).unwrap();
         }
-        for (topic, payload) in &heard {
-            let heard = uplink.hear(topic, payload, 1, 0);
-            prop_assert!(!matches!(heard, Heard::Safe(_)), "{:?}", heard);
+        for (topic, payload) in &messages {
+            let message = uplink.receive(topic, payload, 1, 0);
+            prop_assert!(!matches!(message, InboundMessage::Acked(_)), "{:?}", message);
         }
         prop_assert_eq!(uplink.window().unacked(), sales);
         world.acks.clear();
@@ -246,7 +255,7 @@ proptest! {
 }
 
 #[test]
-fn an_event_that_flash_lost_holds_up_no_other() {
+fn an_event_damaged_on_flash_does_not_hold_up_the_others() {
     let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
     let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
     for seq in 1..=20 {
@@ -257,7 +266,7 @@ fn an_event_that_flash_lost_holds_up_no_other() {
         .windows(3)
         .position(|bytes| bytes == b"p-7")
         .unwrap() as u64;
-    // Two of them would be corrected.
+    // Two flipped bits would be corrected.
     [bit, bit + 9, bit + 18]
         .into_iter()
         .for_each(|bit| flash.flip_bit(bit));
@@ -272,31 +281,30 @@ fn an_event_that_flash_lost_holds_up_no_other() {
     );
 }
 
-/// Whatever the order in which the retained ack of the life before arrives: before the first event, or after it.
+/// The retained ack of the earlier use arrives before the first event is sent, or after it.
 #[test]
-fn an_epoch_that_was_used_before_loses_nothing_to_its_old_acks() {
+fn acks_from_an_earlier_use_of_the_epoch_delete_nothing() {
     let cases = [(40, false), (40, true), (100, false), (100, true), (300, true)];
     for ((old, is_late), restarts) in cases.into_iter().flat_map(|case| [(case, false), (case, true)]) {
         let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
         let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
         let mut uplink = link(&queue);
-        for seq in 1..=64 {
-            block_on(queue.push(seq, &frame(seq))).unwrap();
-            uplink.sold();
-        }
+        sell(&mut queue, &mut uplink, 64);
         if restarts {
             uplink = link(&queue);
         }
         let (mut world, mut buffer) = (World::default(), Box::new([0; MAX_FRAME]));
-        block_on(uplink.greet(&mut world)).unwrap();
-        let mut speak = |uplink: &mut Uplink| {
+        block_on(uplink.announce_online(&mut world)).unwrap();
+        let mut send_all = |uplink: &mut Uplink| {
             (0..20)
-                .map(|_| block_on(uplink.speak(&mut world, is_busy, &mut queue, 0, 0, &mut buffer)).unwrap())
-                .filter(|spoke| *spoke != Spoke::Nothing)
+                .map(|_| {
+                    block_on(uplink.send_next(&mut world, is_busy, &mut queue, 0, 0, &mut buffer)).unwrap()
+                })
+                .filter(|outcome| *outcome != SendOutcome::Idle)
                 .count()
         };
         if is_late {
-            assert_eq!(speak(&mut uplink), 1, "more than one event went ahead");
+            assert_eq!(send_all(&mut uplink), 1, "more than one event went ahead");
         }
         let mut bytes = [0; Ack::MAX_BYTES];
         let retained = Ack {
@@ -306,42 +314,41 @@ fn an_epoch_that_was_used_before_loses_nothing_to_its_old_acks() {
         .encode(&mut bytes)
         .unwrap();
         assert_eq!(
-            uplink.hear("pos/paris-1/till-1/ack", retained, 1, 0),
-            Heard::ForeignAck
+            uplink.receive("pos/paris-1/till-1/ack", retained, 1, 0),
+            InboundMessage::ForeignAck
         );
         assert_eq!(uplink.window().unacked(), 64);
     }
 }
 
-/// A client of somebody else's, whose errors are no types of ours.
-struct Foreign;
+/// A client with an error type of its own.
+struct OtherClient;
 
-impl ErrorType for Foreign {
+impl ErrorType for OtherClient {
     type Error = std::num::TryFromIntError;
 }
 
-impl Publish for Foreign {
+impl Publish for OtherClient {
     async fn publish(&mut self, _: &str, _: QoS, _: bool, _: &[u8]) -> Result<MessageId, Self::Error> {
         u8::try_from(256).map(MessageId::from)
     }
 }
 
 #[test]
-fn any_client_that_has_the_traits_will_do() {
+fn any_client_that_implements_the_traits_works() {
     let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
     let (mut queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
     let mut uplink = link(&queue);
-    block_on(queue.push(1, &frame(1))).unwrap();
-    uplink.sold();
+    sell(&mut queue, &mut uplink, 1);
     let mut buffer = Box::new([0; MAX_FRAME]);
-    let busy = block_on(uplink.speak(&mut Foreign, |_| true, &mut queue, 0, 0, &mut buffer));
-    assert_eq!(busy, Ok(Spoke::Nothing));
-    let lost = block_on(uplink.speak(&mut Foreign, |_| false, &mut queue, 0, 0, &mut buffer));
+    let busy = block_on(uplink.send_next(&mut OtherClient, |_| true, &mut queue, 0, 0, &mut buffer));
+    assert_eq!(busy, Ok(SendOutcome::Idle));
+    let lost = block_on(uplink.send_next(&mut OtherClient, |_| false, &mut queue, 0, 0, &mut buffer));
     assert!(matches!(lost, Err(LinkError::Mqtt(_))));
 }
 
 #[test]
-fn no_two_terminals_have_the_same_client_id() {
+fn no_two_tills_have_the_same_client_id() {
     let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
     let (queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
     let id = |store: &str, device: &str| {
@@ -362,7 +369,7 @@ fn no_two_terminals_have_the_same_client_id() {
 }
 
 #[test]
-fn what_is_heard_is_understood() {
+fn each_received_message_is_interpreted_by_topic_and_payload() {
     let mut flash = RamFlash::new(vec![0xff; LEN as usize]);
     let (queue, _): (Queue<'_>, _) = block_on(SaleQueue::open(&mut flash, 0..LEN, EPOCH)).unwrap();
     let mut uplink = link(&queue);
@@ -370,22 +377,28 @@ fn what_is_heard_is_understood() {
     let mut buffer = [0; 64];
     let beyond = Ack { epoch: EPOCH, seq: 9 }.encode(&mut buffer).unwrap().to_vec();
     assert_eq!(
-        uplink.hear("pos/paris-1/till-1/ack", &beyond, 0, 0),
-        Heard::ForeignAck
+        uplink.receive("pos/paris-1/till-1/ack", &beyond, 0, 0),
+        InboundMessage::ForeignAck
     );
     let other = Ack { epoch: 3, seq: 9 }.encode(&mut buffer).unwrap().to_vec();
-    assert_eq!(uplink.hear("pos/paris-1/till-1/ack", &other, 0, 0), Heard::OldAck);
+    assert_eq!(
+        uplink.receive("pos/paris-1/till-1/ack", &other, 0, 0),
+        InboundMessage::StaleAck
+    );
     assert!(matches!(
-        uplink.hear("pos/paris-1/till-1/ack", b"\x09", 0, 0),
-        Heard::Garbled(_)
+        uplink.receive("pos/paris-1/till-1/ack", b"\x09", 0, 0),
+        InboundMessage::Malformed(_)
     ));
-    assert_eq!(uplink.hear("pos/paris-1/till-2/ack", &beyond, 0, 0), Heard::Other);
+    assert_eq!(
+        uplink.receive("pos/paris-1/till-2/ack", &beyond, 0, 0),
+        InboundMessage::OtherTopic
+    );
     let command = Command::Message(Message {
         text: "closing at six",
     });
     let bytes = command.encode(&mut buffer).unwrap().to_vec();
     assert_eq!(
-        uplink.hear("pos/paris-1/till-1/commands", &bytes, 0, 0),
-        Heard::Command(command)
+        uplink.receive("pos/paris-1/till-1/commands", &bytes, 0, 0),
+        InboundMessage::Command(command)
     );
 }

@@ -1,8 +1,8 @@
-//! The window, rule by rule, then against links that lose, double and reorder.
+//! The window: its rules one by one, then under loss, duplication and reordering.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use comptoir_link::{Millis, Send, Settings, Window};
+use comptoir_link::{Millis, Settings, Transmission, Window};
 use comptoir_wire::Ack;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 const EPOCH: u32 = 7;
 const MIDDLE: u32 = 1 << 31;
 
-fn window(size: u32, sold: u32) -> Window {
+fn window(size: u32, events: u32) -> Window {
     let mut window = Window::new(
         EPOCH,
         Settings {
@@ -18,8 +18,8 @@ fn window(size: u32, sold: u32) -> Window {
             ..Settings::default()
         },
     );
-    for seq in 1..=sold {
-        assert_eq!(window.sell(), Some(seq));
+    for seq in 1..=events {
+        assert_eq!(window.extend(), Some(seq));
     }
     window
 }
@@ -35,7 +35,7 @@ fn ack(seq: u32) -> Ack {
 }
 
 #[test]
-fn sends_in_order_up_to_the_window() {
+fn events_are_sent_in_order_up_to_the_window() {
     let mut window = window(3, 5);
     assert_eq!(sent(&mut window, 0), [1, 2, 3]);
     assert_eq!(window.ack(ack(2), 1, MIDDLE), 2);
@@ -46,7 +46,7 @@ fn sends_in_order_up_to_the_window() {
 }
 
 #[test]
-fn only_acks_that_can_be_true_count() {
+fn acks_for_another_epoch_or_unsent_events_are_ignored() {
     let mut window = window(3, 5);
     assert_eq!(window.ack(ack(1), 0, MIDDLE), 0, "nothing was sent yet");
     sent(&mut window, 0);
@@ -64,29 +64,35 @@ fn only_acks_that_can_be_true_count() {
     );
     assert_eq!(window.ack(ack(4), 0, MIDDLE), 0, "never sent");
     assert_eq!(window.ack(ack(3), 0, MIDDLE), 3);
-    assert_eq!(window.ack(ack(2), 0, MIDDLE), 0, "acks do not go back");
+    assert_eq!(window.ack(ack(2), 0, MIDDLE), 0, "an old ack");
     assert_eq!(window.oldest(), 4);
 }
 
 #[test]
-fn goes_back_to_the_oldest_after_a_timeout_ever_more_slowly() {
+fn a_timeout_goes_back_to_the_oldest_event_and_doubles_the_next_timeout() {
     let mut window = window(10, 3);
     assert_eq!(sent(&mut window, 0), [1, 2, 3]);
     assert_eq!(window.deadline(), Some(2_000));
-    assert!(!window.expire(1_999));
-    assert!(window.expire(2_000));
+    assert!(!window.check_timeout(1_999));
+    assert!(window.check_timeout(2_000));
     assert_eq!(sent(&mut window, 2_000), [1], "the others wait for its ack");
     assert_eq!(window.deadline(), Some(6_000), "doubled");
     assert_eq!(window.ack(ack(1), 3_000, MIDDLE), 1);
-    assert_eq!(window.send(3_000, MIDDLE), Some(Send { seq: 2, again: true }));
-    assert_eq!(window.deadline(), Some(5_000), "progress: the first wait again");
+    assert_eq!(
+        window.send(3_000, MIDDLE),
+        Some(Transmission {
+            seq: 2,
+            is_resend: true
+        })
+    );
+    assert_eq!(window.deadline(), Some(5_000), "progress resets the timeout");
 }
 
 #[test]
-fn each_acked_event_lets_one_more_be_in_flight_after_a_timeout_up_to_the_window() {
+fn after_a_timeout_each_acked_event_allows_one_more_in_flight_up_to_the_window() {
     for go_back in [
-        |window: &mut Window| assert!(window.expire(2_000)),
-        Window::reconnected,
+        |window: &mut Window| assert!(window.check_timeout(2_000)),
+        Window::on_reconnect,
     ] {
         let mut window = window(6, 100);
         assert_eq!(sent(&mut window, 0), [1, 2, 3, 4, 5, 6]);
@@ -99,17 +105,17 @@ fn each_acked_event_lets_one_more_be_in_flight_after_a_timeout_up_to_the_window(
     }
 }
 
-/// Tills share a receiver that overlooks each n-th event, whatever n is and however many events are left: sent again as
-/// a whole, a run of n events would lose its first one each time.
+/// Several tills share a receiver that drops every n-th event, for many n and many lengths of the queue. If a run of n
+/// events were resent as a whole, its first event would be dropped each time.
 #[test]
-fn loss_in_step_with_the_resends_does_not_stop_a_till() {
+fn periodic_loss_in_step_with_the_resends_does_not_stall_a_till() {
     for tills in [1, 3] {
         for period in 2..=130 {
             for total in [1, 2, period, 2 * period - 1, 2 * period, 150] {
                 let mut windows = vec![window(64, total); tills];
                 let mut seen = 0;
                 let mut now = 0;
-                // Each timeout is followed by an acked event, or by one more event seen.
+                // Each timeout is followed by an acked event, or by one more event that the receiver has seen.
                 for round in 0.. {
                     assert!(
                         round < 10 * total + 100,
@@ -134,7 +140,9 @@ fn loss_in_step_with_the_resends_does_not_stop_a_till() {
                         continue;
                     }
                     now = windows.iter().filter_map(Window::deadline).min().unwrap();
-                    windows.iter_mut().for_each(|window| _ = window.expire(now));
+                    windows
+                        .iter_mut()
+                        .for_each(|window| _ = window.check_timeout(now));
                 }
             }
         }
@@ -142,30 +150,48 @@ fn loss_in_step_with_the_resends_does_not_stop_a_till() {
 }
 
 #[test]
-fn an_ack_while_going_back_skips_what_it_covers() {
+fn an_ack_during_a_resend_skips_what_it_covers() {
     let mut window = window(10, 6);
     sent(&mut window, 0);
-    window.reconnected();
-    assert_eq!(window.send(1, MIDDLE), Some(Send { seq: 1, again: true }));
+    window.on_reconnect();
+    assert_eq!(
+        window.send(1, MIDDLE),
+        Some(Transmission {
+            seq: 1,
+            is_resend: true
+        })
+    );
     assert_eq!(window.ack(ack(4), 1, MIDDLE), 4);
     assert_eq!(sent(&mut window, 1), [5, 6]);
 }
 
 #[test]
-fn what_was_not_sent_after_all_is_not_sent_again() {
+fn a_retracted_event_does_not_count_as_a_resend() {
     let mut window = window(3, 2);
     let first = window.send(0, MIDDLE).unwrap();
     window.retract(first);
     assert_eq!((window.deadline(), window.ack(ack(1), 0, MIDDLE)), (None, 0));
-    assert_eq!(window.send(0, MIDDLE), Some(Send { seq: 1, again: false }));
-    window.reconnected();
+    assert_eq!(
+        window.send(0, MIDDLE),
+        Some(Transmission {
+            seq: 1,
+            is_resend: false
+        })
+    );
+    window.on_reconnect();
     let again = window.send(0, MIDDLE).unwrap();
     window.retract(again);
-    assert_eq!(window.send(0, MIDDLE), Some(Send { seq: 1, again: true }));
+    assert_eq!(
+        window.send(0, MIDDLE),
+        Some(Transmission {
+            seq: 1,
+            is_resend: true
+        })
+    );
 }
 
 #[test]
-fn resumes_with_the_next_number_and_believes_acks_for_the_old_ones() {
+fn after_a_restart_numbering_continues_and_acks_for_earlier_events_count() {
     let mut window = Window::resume(EPOCH, 3, 6, Settings::default());
     assert_eq!(window.oldest(), 4);
     assert_eq!(
@@ -173,30 +199,42 @@ fn resumes_with_the_next_number_and_believes_acks_for_the_old_ones() {
         2,
         "sent before the restart, acked after it"
     );
-    assert_eq!(window.send(0, MIDDLE), Some(Send { seq: 6, again: true }));
-    assert_eq!(window.sell(), Some(7));
-    assert_eq!(window.send(0, MIDDLE), Some(Send { seq: 7, again: false }));
+    assert_eq!(
+        window.send(0, MIDDLE),
+        Some(Transmission {
+            seq: 6,
+            is_resend: true
+        })
+    );
+    assert_eq!(window.extend(), Some(7));
+    assert_eq!(
+        window.send(0, MIDDLE),
+        Some(Transmission {
+            seq: 7,
+            is_resend: false
+        })
+    );
 }
 
 #[test]
-fn the_numbers_end() {
+fn an_epoch_ends_before_its_last_number() {
     let mut window = Window::resume(EPOCH, u32::MAX - 2, u32::MAX - 2, Settings::default());
-    assert_eq!(window.sell(), Some(u32::MAX - 1));
-    assert_eq!(window.sell(), None);
+    assert_eq!(window.extend(), Some(u32::MAX - 1));
+    assert_eq!(window.extend(), None);
     assert_eq!(sent(&mut window, 0), [u32::MAX - 1]);
     assert_eq!(window.ack(ack(u32::MAX - 1), 0, MIDDLE), 1);
     assert_eq!(window.send(0, MIDDLE), None);
 }
 
-/// What the link does to one packet.
+/// What happens to one packet.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Arrives,
     Lost,
     Twice,
-    /// After the packets of the next so many steps.
+    /// Arrives after the packets of so many later steps.
     Late(u8),
-    /// The connection breaks: all in flight is lost, both ways.
+    /// The connection breaks: everything in flight is lost, in both directions.
     Breaks,
 }
 
@@ -210,24 +248,24 @@ fn fate() -> impl Strategy<Value = Fate> {
     ]
 }
 
-/// Packets under way, each with the step at which it arrives.
+/// Packets in transit, each with the step at which it arrives.
 struct Link<T> {
-    under_way: Vec<(usize, T)>,
+    in_transit: Vec<(usize, T)>,
 }
 
 impl<T: Copy> Link<T> {
     fn put(&mut self, step: usize, packet: T, fate: Fate) {
         match fate {
-            Fate::Arrives => self.under_way.push((step, packet)),
+            Fate::Arrives => self.in_transit.push((step, packet)),
             Fate::Lost | Fate::Breaks => {}
-            Fate::Twice => self.under_way.extend([(step, packet), (step + 3, packet)]),
-            Fate::Late(by) => self.under_way.push((step + usize::from(by), packet)),
+            Fate::Twice => self.in_transit.extend([(step, packet), (step + 3, packet)]),
+            Fate::Late(by) => self.in_transit.push((step + usize::from(by), packet)),
         }
     }
 
     fn arrived(&mut self, step: usize) -> Vec<T> {
-        let (now, later) = self.under_way.drain(..).partition(|(at, _)| *at <= step);
-        self.under_way = later;
+        let (now, later) = self.in_transit.drain(..).partition(|(at, _)| *at <= step);
+        self.in_transit = later;
         now.into_iter().map(|(_, packet): (usize, T)| packet).collect()
     }
 }
@@ -235,11 +273,10 @@ impl<T: Copy> Link<T> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
-    /// Whatever the link does for a while, in the end the gateway has taken every event once and in order,
-    /// and the terminal knows it; and at no moment does the terminal forget an event the gateway has not
-    /// taken.
+    /// After any sequence of faults the gateway has accepted every event once and in order, and the till knows it; and
+    /// the till never forgets an event that the gateway has not accepted.
     #[test]
-    fn everything_gets_through_in_order(
+    fn every_event_arrives_once_and_in_order_after_any_faults(
         fates in vec(fate(), 1..400),
         size in 1u32..20,
         total in 1u32..60,
@@ -247,22 +284,22 @@ proptest! {
         random in vec(any::<u32>(), 1..20),
     ) {
         let mut window = window(size, 0);
-        // Each fault costs at most one wait, with its jitter.
-        let patience = 2 * Settings::default().resend_max * (fates.len() as u64 + 2);
+        // Each fault costs at most one timeout with its jitter.
+        let limit = 2 * Settings::default().resend_max * (fates.len() as u64 + 2);
         let mut fates = fates.into_iter();
         let mut random = random.into_iter().cycle();
         let mut random = || random.next().unwrap_or(MIDDLE);
-        let (mut up, mut down) = (Link { under_way: vec![] }, Link { under_way: vec![] });
+        let (mut up, mut down) = (Link { in_transit: vec![] }, Link { in_transit: vec![] });
         let mut taken = 0;
         let mut deleted = 0;
         let mut now = 0;
         for step in 0.. {
             now += step_ms;
-            prop_assert!(now < patience, "no end: {window:?}");
+            prop_assert!(now < limit, "no end: {window:?}");
             if window.oldest() + window.unacked() <= total {
-                window.sell();
+                window.extend();
             }
-            window.expire(now);
+            window.check_timeout(now);
             let mut in_flight_from = None;
             while let Some(send) = window.send(now, random()) {
                 let from = *in_flight_from.get_or_insert(send.seq);
@@ -271,8 +308,8 @@ proptest! {
                 let fate = fates.next().unwrap_or(Fate::Arrives);
                 up.put(step, send.seq, fate);
                 if let Fate::Breaks = fate {
-                    (up.under_way, down.under_way) = (vec![], vec![]);
-                    window.reconnected();
+                    (up.in_transit, down.in_transit) = (vec![], vec![]);
+                    window.on_reconnect();
                     in_flight_from = None;
                 }
             }
@@ -286,7 +323,7 @@ proptest! {
                 if seq > 0 {
                     deleted += window.ack(ack(seq), now, random());
                 }
-                prop_assert!(deleted <= taken, "forgot what the gateway does not have");
+                prop_assert!(deleted <= taken, "the till forgot an event that the gateway does not have");
                 prop_assert_eq!(window.oldest(), deleted + 1);
             }
             if deleted == total {

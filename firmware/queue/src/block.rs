@@ -1,10 +1,10 @@
-//! Futures over flash that blocks.
+//! Running futures over flash whose operations block.
 
 use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
-/// Drives a future to its end. For flash whose operations block: then each poll makes progress.
+/// Polls a future to its end. Meant for flash whose operations block, so that each poll makes progress.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());

@@ -1,18 +1,19 @@
-//! Turned bits, found by the checksums that sequential-storage keeps beside each item.
+//! Error correction with the checksums that sequential-storage stores with each item.
 //!
 //! ```text
 //! item   CRC-32C of the data u32 · length u16 · CRC-16 of the length u16 · data          (little endian)
 //! ```
 //!
-//! Its checksums detect; here they correct. That takes no byte more, so items of earlier builds are corrected too.
+//! sequential-storage uses its checksums only to detect errors; this module corrects errors with them. It needs no extra
+//! bytes, so it also corrects items of earlier builds.
 //!
-//! * Data and its CRC are one codeword. Any two differ in 4 bits at least, and in 6 as long as there are no more than
-//!   [`PAIRS`] bits of data: one turned bit is told from everything else, or two of them.
-//! * So are the length and its CRC: any two differ in 3 bits at least, and one turned bit is corrected.
-//! * A deleted item's CRC is 0. One or two bits that turned there make no item of it again.
+//! * The data and its CRC-32C form a codeword. The Hamming distance is 4, and 6 up to [`PAIRS`] bits of data. So one flipped
+//!   bit can be located, or two in the shorter codewords.
+//! * The length and its CRC-16 form a codeword with a Hamming distance of 3, so one flipped bit can be located.
+//! * The CRC of a deleted item is 0. One or two flipped bits do not bring the item back.
 //!
-//! A checksum is linear: what a turned bit adds to it depends on its distance to the end alone. Walking the codeword
-//! from its end with a shift register passes what each bit adds, so no table is needed.
+//! A CRC is linear: the syndrome of a flipped bit (its contribution to the checksum) depends only on the bit's distance from
+//! the end. A shift register that walks the codeword from its end produces all syndromes, so no table is needed.
 
 use core::iter::successors;
 
@@ -22,42 +23,41 @@ use crate::part::LONGEST;
 
 /// Bytes of an item's header.
 pub const HEADER: usize = 8;
-/// Bits of an item's data up to which two turned ones are told apart from any other two: CRC-32C has Hamming distance 6
-/// so far.
+/// Maximum number of data bits for which two flipped bits can be located: up to here CRC-32C has Hamming distance 6.
 pub const PAIRS: usize = 5243;
 
 const POLY: u32 = 0x82f6_3b78;
 
-// sequential-storage begins with 0xEEEE_EEEE, which is this reflected.
+// sequential-storage starts with 0xEEEE_EEEE, which is the reflection of this value.
 static SUM: Crc<u32> = Crc::<u32>::new(&Algorithm {
     init: 0x7777_7777,
     ..CRC_32_ISCSI
 });
 
-/// A checksum that data is given to bit by bit.
+/// An incremental checksum.
 pub type Digest = crc::Digest<'static, u32>;
 
-/// Of an item's data.
+/// The checksum of an item's data, to be fed incrementally.
 pub fn digest() -> Digest {
     SUM.digest()
 }
 
-/// Where bits have turned, one or two: in the stored checksum, or in the data.
+/// The one or two flipped bits of an item: masks to XOR with the stored checksum and with bytes of the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Turned {
-    /// To be inverted in the stored checksum.
+pub struct Correction {
+    /// Mask for the stored checksum.
     pub stored: u32,
-    /// To be inverted in the data: which byte, and there.
+    /// Index of a byte of the data, and the mask for it.
     pub data: [Option<(usize, u8)>; 2],
 }
 
-/// The header's second half as it was written, one turned bit corrected. `None`: it is no such half.
+/// The second half of the header (length and CRC-16) with one flipped bit corrected. `None` if it is not a header.
 pub fn length(read: u32) -> Option<u32> {
     if is_length(read) {
         return Some(read);
     }
     (0..u32::BITS).map(|bit| read ^ (1 << bit)).find(|&length| {
-        // Nothing longer is written, and so erased flash is far from any length.
+        // Nothing longer is ever written, which keeps erased flash far from any valid length.
         is_length(length) && (1..=LONGEST).contains(&((length & 0xffff) as usize))
     })
 }
@@ -67,7 +67,7 @@ fn is_length(half: u32) -> bool {
     length_crc([low, high]) == u16::from_le_bytes(crc)
 }
 
-/// sequential-storage's: CRC-16F/4.2, never 0xFFFF.
+/// sequential-storage's checksum of the length: CRC-16F/4.2, never 0xFFFF.
 fn length_crc(length: [u8; 2]) -> u16 {
     let mut crc = 0xffff ^ u16::from_le_bytes(length);
     for _ in 0..16 {
@@ -76,37 +76,38 @@ fn length_crc(length: [u8; 2]) -> u16 {
     !crc - u16::from(crc == 0)
 }
 
-/// sequential-storage stores this for that checksum: its lowest byte is neither erased nor deleted.
+/// What sequential-storage stores for that checksum: its lowest byte must not look erased or deleted.
 fn adapted(sum: u32) -> u32 {
     sum ^ u32::from(matches!(sum & 0xff, 0 | 0xff))
 }
 
-/// Which bits turned, where `len` bytes of data have that checksum and this one is stored. `None`: too many.
-pub fn locate(sum: u32, stored: u32, len: usize, most: usize) -> Option<Turned> {
-    // What is stored may differ from the checksum in its lowest bit. No two answers fit: the codewords' distance
-    // leaves room for that bit.
+/// Locates the flipped bits of `len` bytes of data whose checksum is `sum` while `stored` is on flash. Corrects at most `most`
+/// bits; `None` if there are more.
+pub fn locate(sum: u32, stored: u32, len: usize, most: usize) -> Option<Correction> {
+    // The stored value may differ from the checksum in its lowest bit. The codewords' distance leaves room for that bit, so
+    // the solution is still unique.
     let differences = || [sum ^ stored, sum ^ stored ^ 1].into_iter();
     let bits = 32 + 8 * len;
     let fits = |places: [Option<usize>; 2]| {
-        let mut turned = Turned::default();
+        let mut correction = Correction::default();
         let mut whole = sum;
-        for (place, data) in places.into_iter().zip(&mut turned.data) {
+        for (place, data) in places.into_iter().zip(&mut correction.data) {
             match place {
                 None => {}
-                Some(place @ 0..32) => turned.stored ^= 0x8000_0000 >> place,
+                Some(place @ 0..32) => correction.stored ^= 0x8000_0000 >> place,
                 Some(place) => {
                     let bit = (bits - 1).checked_sub(place)?;
                     *data = Some((bit / 8, 1 << (bit % 8)));
-                    whole ^= adds(bits).nth(place)?;
+                    whole ^= syndromes(bits).nth(place)?;
                 }
             }
         }
-        (adapted(whole) == stored ^ turned.stored).then_some(turned)
+        (adapted(whole) == stored ^ correction.stored).then_some(correction)
     };
     let none = || fits([None; 2]);
     let one = || {
         differences().find_map(|difference| {
-            let place = adds(bits).position(|adds| adds == difference)?;
+            let place = syndromes(bits).position(|syndrome| syndrome == difference)?;
             fits([Some(place), None])
         })
     };
@@ -119,43 +120,43 @@ pub fn locate(sum: u32, stored: u32, len: usize, most: usize) -> Option<Turned> 
     none().or_else(one).or_else(two)
 }
 
-/// What each bit of a codeword adds to its checksum, from its end: the stored checksum's own bits, then the data's.
-fn adds(bits: usize) -> impl Iterator<Item = u32> {
-    let next = |&adds: &u32| Some((adds >> 1) ^ if adds & 1 == 1 { POLY } else { 0 });
+/// The syndrome of each bit of a codeword, from its end: first the bits of the stored checksum, then those of the data.
+fn syndromes(bits: usize) -> impl Iterator<Item = u32> {
+    let next = |&syndrome: &u32| Some((syndrome >> 1) ^ if syndrome & 1 == 1 { POLY } else { 0 });
     successors(Some(0x8000_0000), next).take(bits)
 }
 
-/// Bits looked at together, and places for them: a hash table that never fills, on any stack.
+/// Number of bits searched together, and slots of their hash table, which never fills and fits on any stack.
 const BLOCK: usize = 128;
 const SLOTS: usize = 2 * BLOCK;
 
-/// Two bits that add that together.
+/// The positions of two bits whose syndromes combine to `difference`.
 fn pair(difference: u32, bits: usize) -> Option<[usize; 2]> {
     for first in (0..bits).step_by(BLOCK) {
         let mut table = [0; SLOTS];
-        for adds in adds(bits).skip(first).take(BLOCK) {
-            if let Some(slot) = probe(adds).find(|&slot| table[slot] == 0) {
-                table[slot] = adds;
+        for syndrome in syndromes(bits).skip(first).take(BLOCK) {
+            if let Some(slot) = probe(syndrome).find(|&slot| table[slot] == 0) {
+                table[slot] = syndrome;
             }
         }
-        // No bit adds 0, so an empty slot ends the search.
-        let holds = |wanted: u32| {
+        // No syndrome is 0, so an empty slot ends the search.
+        let contains = |wanted: u32| {
             let end = |&slot: &usize| table[slot] == wanted || table[slot] == 0;
             wanted != 0 && probe(wanted).find(end).is_some_and(|slot| table[slot] == wanted)
         };
-        // Earlier bits were in an earlier block.
+        // Pairs with earlier bits were found with an earlier block.
         let other = (first..)
-            .zip(adds(bits).skip(first))
-            .find(|&(_, adds)| holds(adds ^ difference));
-        if let Some((other, adds_other)) = other {
-            let place = adds(bits).position(|adds| adds == adds_other ^ difference)?;
+            .zip(syndromes(bits).skip(first))
+            .find(|&(_, syndrome)| contains(syndrome ^ difference));
+        if let Some((other, syndrome)) = other {
+            let place = syndromes(bits).position(|other| other == syndrome ^ difference)?;
             return Some([place, other]);
         }
     }
     None
 }
 
-/// The slots where a value may be, the likeliest first.
+/// The slots where a value may be, in probing order.
 fn probe(value: u32) -> impl Iterator<Item = usize> {
     let first = (value.wrapping_mul(0x9e37_79b9) >> 24) as usize;
     (0..SLOTS).map(move |next| (first + next) % SLOTS)
@@ -181,38 +182,38 @@ mod tests {
             .collect()
     }
 
-    /// Turns a bit of data and stored checksum, counted through.
-    fn turn(data: &mut [u8], stored: &mut u32, bit: usize) {
+    /// Flips a bit; the bits of the data are numbered first, then those of the stored checksum.
+    fn flip(data: &mut [u8], stored: &mut u32, bit: usize) {
         match data.get_mut(bit / 8) {
             Some(byte) => *byte ^= 1 << (bit % 8),
             None => *stored ^= 1 << (bit % 32),
         }
     }
 
-    fn corrects(len: usize, seed: u8, bits: &[usize]) {
+    fn assert_corrects(len: usize, seed: u8, bits: &[usize]) {
         let written = data(len, seed);
         let (mut read, stored) = (written.clone(), adapted(sum(&written)));
         let mut read_stored = stored;
         for &bit in bits {
-            turn(&mut read, &mut read_stored, bit);
+            flip(&mut read, &mut read_stored, bit);
         }
-        let turned = locate(sum(&read), read_stored, len, 2).unwrap();
-        for (at, mask) in turned.data.into_iter().flatten() {
+        let correction = locate(sum(&read), read_stored, len, 2).unwrap();
+        for (at, mask) in correction.data.into_iter().flatten() {
             read[at] ^= mask;
         }
         assert_eq!(
-            (read, read_stored ^ turned.stored),
+            (read, read_stored ^ correction.stored),
             (written, stored),
             "{len} {seed} {bits:?}"
         );
     }
 
     #[test]
-    fn every_single_bit_of_the_longest_and_the_shortest_item_is_found() {
+    fn every_single_bit_flip_is_located_in_the_shortest_and_the_longest_item() {
         for (len, seed) in [(9, 0), (15, 1), (640, 2), (LONGEST, 3)] {
-            (0..8 * len + 32).for_each(|bit| corrects(len, seed, &[bit]));
+            (0..8 * len + 32).for_each(|bit| assert_corrects(len, seed, &[bit]));
         }
-        // Also where what is stored is not the checksum itself.
+        // Also if the stored value differs from the checksum.
         let changed = (0..=255).filter(|&seed| {
             let sum = sum(&data(40, seed));
             adapted(sum) != sum
@@ -220,26 +221,26 @@ mod tests {
         let changed: Vec<u8> = changed.collect();
         assert!(!changed.is_empty());
         for seed in changed {
-            (0..8 * 40 + 32).for_each(|bit| corrects(40, seed, &[bit]));
+            (0..8 * 40 + 32).for_each(|bit| assert_corrects(40, seed, &[bit]));
         }
     }
 
     #[test]
-    fn every_two_bits_of_a_short_item_are_found_and_many_of_the_longest_written() {
+    fn every_pair_of_bit_flips_is_located_in_a_short_item_and_many_in_the_longest_one() {
         let bits = 8 * 15 + 32;
         for first in 0..bits {
-            (first + 1..bits).for_each(|second| corrects(15, 4, &[first, second]));
+            (first + 1..bits).for_each(|second| assert_corrects(15, 4, &[first, second]));
         }
         let bits = 8 * 640 + 32;
         for first in (0..bits).step_by(397) {
             (first + 1..bits)
                 .step_by(211)
-                .for_each(|second| corrects(640, 5, &[first, second]));
+                .for_each(|second| assert_corrects(640, 5, &[first, second]));
         }
     }
 
     #[test]
-    fn three_bits_are_left_alone() {
+    fn three_bit_flips_are_not_corrected_wrongly() {
         let written = data(640, 6);
         for first in (0..8 * 640).step_by(509) {
             let (mut read, mut stored) = (written.clone(), adapted(sum(&written)));
@@ -248,14 +249,14 @@ mod tests {
                 (3 * first + 17) % (8 * 640),
                 (7 * first + 1000) % (8 * 640),
             ] {
-                turn(&mut read, &mut stored, bit);
+                flip(&mut read, &mut stored, bit);
             }
             assert_eq!(locate(sum(&read), stored, 640, 2), None, "{first}");
         }
     }
 
     #[test]
-    fn a_turned_bit_of_any_length_is_corrected_and_erased_flash_is_no_length() {
+    fn a_bit_flip_in_any_length_is_corrected_and_erased_flash_is_not_a_length() {
         for len in 1..=LONGEST as u16 {
             let [low, high] = len.to_le_bytes();
             let half = u32::from(len) | (u32::from(length_crc([low, high])) << 16);

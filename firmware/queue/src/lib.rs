@@ -1,15 +1,14 @@
-//! The events that a terminal has confirmed and no gateway has acked yet, on flash.
+//! The flash queue of a till: the events that the till has confirmed and no gateway has acked yet.
 //!
-//! # What it promises
+//! # Guarantees
 //!
-//! * An event is in the queue for good when [`SaleQueue::push`] returns, whole, whatever its size up to
-//!   [`MAX_FRAME`](comptoir_wire::MAX_FRAME). A power cut before that leaves it out, whole, or in, whole.
-//! * An event leaves by [`SaleQueue::delete_through`] only: call it for the gateway's end-to-end ack.
-//! * The epoch and the next number outlive everything but a format, also an empty queue.
-//! * Opening always works. Flash that makes no sense is formatted, with a new epoch, and
-//!   [`Opened::Formatted`] says so: under a new epoch no number can be given twice.
-//! * Whether there is room is known before a sale, for all that may come of it: [`SaleQueue::has_room_for_all`] never
-//!   promises too much.
+//! * An event of any size up to [`MAX_FRAME`](comptoir_wire::MAX_FRAME) is durable when [`SaleQueue::push`] returns. After
+//!   a power cut during the push, the queue contains the complete event or nothing of it.
+//! * Only [`SaleQueue::delete_through`] removes events. Call it for the gateway's end-to-end ack.
+//! * The epoch and the next number survive everything except a format, even while the queue is empty.
+//! * Opening always succeeds. Flash with unusable contents is formatted under a new epoch, which
+//!   [`OpenOutcome::Formatted`] reports. Under a new epoch no number can be given twice.
+//! * [`SaleQueue::has_room_for_all`] tells before a sale whether all of its events will fit, and never promises too much.
 //!
 //! # Layout
 //!
@@ -19,36 +18,38 @@
 //! item    epoch u32 · seq u32 · CRC-32 of the frame u32 · index u8 · count u8 · a part of the frame
 //! ```
 //!
-//! An item has to fit a page, so a frame is cut into parts of [`PART`] bytes at most. It counts when all its
-//! parts are there, one after another. Parts that a power cut left without their last are passed over; the
-//! next event takes the same number, and its CRC keeps the parts of the two apart.
+//! An item has to fit a page, so a frame is divided into parts of at most [`PART`] bytes. An event exists once all of its
+//! parts are there, in order. Readers ignore the parts of an event that a power cut left incomplete. The next event takes the
+//! same number, and the frame's CRC tells the parts of the two apart.
 //!
-//! # Bits that turn
+//! # Bit flips
 //!
-//! Up to two turned bits of each item are corrected when it is read, events and notes alike, wherever they are: in the part,
-//! in our header, in sequential-storage's checksum of them, in the mark of a deleted item, in erased flash, in the words that
-//! mark pages (which take three). Nothing is stored for it: see `ecc.rs`. What is not corrected:
+//! Up to two flipped bits of each item, event or note, are corrected when it is read. They may be in the part, in its header,
+//! in sequential-storage's checksum, in the mark of a deleted item, in erased flash, or in the words that mark pages (which
+//! tolerate three). This needs no extra space on flash: see `ecc.rs`. Not corrected are:
 //!
-//! * Three bits of one item. The item is passed over, its event is given up, and its number is shown as missing. Nothing
-//!   false is read in its place: the frame has a checksum of its own.
-//! * Two bits of the same item's length and its checksum (4 bytes): one is corrected, two hide the item, and what is
-//!   behind it on its page up to the next header that is found.
-//! * Two bits of an item of more than 655 bytes, as earlier builds wrote them: one is corrected.
-//! * A power cut in the writing of a header that left two bits unwritten, of which one then turns as if it had been
-//!   written: a length for nothing, which hides what is behind it. About one cut in a million leaves that.
+//! * Three bits of one item. The item is ignored, its event is given up, and the gateway reports its number as missing. A
+//!   wrong event is never read in its place, because the frame has a checksum of its own.
+//! * Two bits in the length of one item and its checksum (4 bytes). One is corrected; two hide the item and whatever follows
+//!   it on the page, up to the next header that is found.
+//! * Two bits of an item of more than 655 bytes, as earlier builds wrote them. One is corrected.
+//! * A power cut during the write of a header that left two bits unwritten, one of which then flips to its intended value.
+//!   The result is a length without an item, which hides whatever follows. About one power cut in a million leaves that.
 //!
-//! Corrected bits stay turned on flash until the page is erased: NOR flash cannot be written in place. So the bound is of all
-//! the time from a sale to its ack.
+//! Corrected bits stay flipped on flash until the page is erased, because NOR flash cannot be rewritten in place. The limit
+//! therefore applies to the whole time from a sale to its ack.
 //!
-//! The newest number is noted after each push, beside the event itself: either is enough to know the next
-//! number, so that one damaged word cannot make a number be given twice. sequential-storage writes pages in
-//! turn, which levels the wear, and drops items whose CRC is wrong beyond correction. Every write is read back: cells that are
-//! worn do not say so.
+//! # Wear and damage
 //!
-//! # Rule for callers
+//! The newest number is stored twice: in a note after each push, and with the event itself. Either is enough to determine the
+//! next number, so one damaged word cannot cause a number to be given twice. sequential-storage writes pages in turn, which
+//! levels the wear, and skips items whose CRC is wrong beyond correction. Every write is read back, because worn cells report
+//! no error.
 //!
-//! Futures of the queue must be driven to their end: sequential-storage's may not be cancelled. With flash
-//! that blocks, [`block_on`] does that.
+//! # Cancellation
+//!
+//! The queue's futures must be driven to their end, because sequential-storage's futures are not cancel-safe. For flash whose
+//! operations block, [`block_on`] does that.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -56,6 +57,7 @@
 
 mod block;
 mod ecc;
+mod error;
 mod notes;
 mod part;
 mod queue;
@@ -63,6 +65,7 @@ mod ram;
 mod read_back;
 
 pub use block::block_on;
+pub use error::QueueError;
 pub use part::PART;
-pub use queue::{Opened, QueueError, SaleQueue};
-pub use ram::{Fault, Memory, RamError, RamFlash, Wear};
+pub use queue::{OpenOutcome, SaleQueue};
+pub use ram::{Memory, PowerCut, RamError, RamFlash, Wear};

@@ -1,4 +1,4 @@
-//! The note of the newest number, beside the events: sequential-storage's map of one item.
+//! The note of the epoch and the newest number: a sequential-storage map with one item.
 
 use core::mem;
 use core::ops::Range;
@@ -11,16 +11,17 @@ use sequential_storage::cache::page_pointers::ArrayPagePointers;
 use sequential_storage::cache::page_states::ArrayPageStates;
 use sequential_storage::map::{MapConfig, MapStorage};
 
-use crate::queue::{ATTEMPTS, QueueError};
+use crate::error::QueueError;
+use crate::queue::ATTEMPTS;
 use crate::read_back::ReadBack;
 
-/// Pages for the notes: the fewest of a map, which writes one while it keeps the other.
+/// Pages for the notes. Two is the minimum for a map, which writes one page while it keeps the other.
 pub const PAGES: u32 = 2;
-/// The key of the one note, and the bytes that reading or writing it takes.
+/// The key of the note, and the buffer that a read or write needs.
 const NOTE: u8 = 1;
 const NOTE_BYTES: usize = 64;
 
-/// Without it, each note would look at all the notes of its page first.
+/// Without the cache, each write would first read all notes on the page.
 type NoteCache = Cache<
     ArrayPageStates<{ PAGES as usize }>,
     ArrayPagePointers<{ PAGES as usize }>,
@@ -30,14 +31,14 @@ type NoteCache = Cache<
 
 type Map<'f, F> = MapStorage<u8, &'f mut ReadBack<F>, NoteCache>;
 
-/// Where the notes are, and what is known of their pages.
+/// The notes' range on flash, and the cached state of their pages.
 pub struct Notes {
     range: Range<u32>,
     cache: NoteCache,
 }
 
 impl Notes {
-    /// On these pages of the flash.
+    /// Notes on these pages of the flash.
     pub fn new(range: Range<u32>) -> Self {
         Self {
             range,
@@ -45,7 +46,7 @@ impl Notes {
         }
     }
 
-    /// The map. Its cache comes back from [`MapStorage::destroy`]; without it, the next looks for itself.
+    /// The map, which takes the cache. [`MapStorage::destroy`] returns it; an empty cache is correct too, only slower.
     fn open<'f, F: MultiwriteNorFlash>(
         &mut self,
         flash: &'f mut ReadBack<F>,
@@ -58,7 +59,7 @@ impl Notes {
         ))
     }
 
-    /// Notes them. What fails on damaged notes works on erased ones.
+    /// Stores a note. If damaged notes prevent that, erases them and tries again.
     pub async fn store<F: MultiwriteNorFlash>(
         &mut self,
         flash: &mut ReadBack<F>,
@@ -93,8 +94,8 @@ impl Notes {
         stored
     }
 
-    /// Removes all of them, oldest first.
-    pub async fn forget<F: MultiwriteNorFlash>(
+    /// Removes all notes, oldest first.
+    pub async fn clear<F: MultiwriteNorFlash>(
         &mut self,
         flash: &mut ReadBack<F>,
     ) -> Result<(), QueueError<F::Error>> {
@@ -105,7 +106,7 @@ impl Notes {
         self.erase_if_damaged(flash, &removed).await.map(|_| ())
     }
 
-    /// Epoch and newest number, as noted last.
+    /// The epoch and the newest number of the last note.
     pub async fn read<F: MultiwriteNorFlash>(
         &mut self,
         flash: &mut ReadBack<F>,
@@ -116,7 +117,7 @@ impl Notes {
         let note = match fetched {
             Ok(note) => note,
             Err(StorageError::Storage { value, .. }) => return Err(value.into()),
-            // The events know the numbers too.
+            // The events contain the numbers too.
             Err(_) => None,
         };
         Ok(note
@@ -124,13 +125,13 @@ impl Notes {
             .filter(|&(epoch, _)| epoch != 0))
     }
 
-    /// Erases them where it is they that made it fail; whether it was.
+    /// Erases the notes if the error is due to their contents; returns whether it was.
     async fn erase_if_damaged<F: MultiwriteNorFlash>(
         &mut self,
         flash: &mut ReadBack<F>,
-        done: &Result<(), QueueError<F::Error>>,
+        result: &Result<(), QueueError<F::Error>>,
     ) -> Result<bool, QueueError<F::Error>> {
-        match done {
+        match result {
             Ok(()) | Err(QueueError::Flash(_)) => Ok(false),
             Err(_) => {
                 flash.erase(self.range.start, self.range.end).await?;

@@ -1,27 +1,27 @@
-//! One item of the flash queue: a part of an event's frame.
+//! The items of the flash queue: the parts of an event's frame, and their assembly.
 
 use crc::{CRC_32_ISO_HDLC, Crc, Digest, NoTable};
 
-/// Bytes before the part itself.
+/// Bytes of an item's header.
 pub const HEADER: usize = 14;
-/// Bytes of an item, at most: whole words, also of 32 bytes; six of them fill a page of 4 KiB, and two turned bits among
-/// them are corrected.
+/// Maximum size of an item in bytes. It is a multiple of all common word sizes up to 32 bytes, six items fill a page of 4 KiB,
+/// and two flipped bits in an item can be corrected.
 pub const ITEM: usize = 640;
 const _: () = assert!(8 * ITEM <= crate::ecc::PAIRS);
-/// Bytes of an item as earlier builds wrote it, at most.
+/// Maximum size of an item written by earlier builds, in bytes.
 pub const LONGEST: usize = 992;
-/// Bytes of a frame in one item, at most.
+/// Maximum number of frame bytes in one item.
 pub const PART: usize = ITEM - HEADER;
 
-// One table less in the image: 20 KiB at the most are summed per sale.
+// Without a table the image is smaller. At most 20 KiB are summed per sale.
 static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
-/// What an item says about its part.
+/// The header of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartHeader {
     pub epoch: u32,
     pub seq: u32,
-    /// Of the whole frame: parts belong together only if it is the same.
+    /// Checksum of the whole frame. Parts belong together only if it is the same.
     pub crc: u32,
     pub index: u8,
     pub count: u8,
@@ -31,15 +31,15 @@ pub fn checksum(frame: &[u8]) -> u32 {
     CRC.checksum(frame)
 }
 
-/// Items that a frame of `len` bytes takes. At most 33 for the largest frame, so a `u8` holds it.
+/// Number of items for a frame of `len` bytes: at most 33, so a `u8` holds it.
 pub const fn count(len: usize) -> usize {
     if len == 0 { 1 } else { len.div_ceil(PART) }
 }
 
 impl PartHeader {
-    /// Whether it is the next part of the event that `last` is a part of.
+    /// Whether this part comes directly after `last` in the same frame.
     fn follows(&self, last: &Self) -> bool {
-        // No overflow: `index` is below `count`.
+        // `index` is below `count`, so this does not overflow.
         *self
             == Self {
                 index: last.index + 1,
@@ -47,7 +47,7 @@ impl PartHeader {
             }
     }
 
-    /// Writes an item to `item`; its length.
+    /// Writes the header and the part to `item`; returns the item's length.
     pub fn write(&self, part: &[u8], item: &mut [u8; LONGEST]) -> usize {
         item[..4].copy_from_slice(&self.epoch.to_le_bytes());
         item[4..8].copy_from_slice(&self.seq.to_le_bytes());
@@ -59,7 +59,7 @@ impl PartHeader {
         end
     }
 
-    /// Reads an item: what it says, and its part. `None` if it is none of this queue's.
+    /// Splits an item into header and part. `None` if the item does not belong to a queue.
     pub fn read(item: &[u8]) -> Option<(Self, &[u8])> {
         let (header, part) = item.split_first_chunk::<HEADER>()?;
         let &[e0, e1, e2, e3, s0, s1, s2, s3, c0, c1, c2, c3, index, count] = header;
@@ -70,72 +70,72 @@ impl PartHeader {
             index,
             count,
         };
-        let makes_sense =
+        let is_valid =
             header.epoch != 0 && header.seq != 0 && index < count && part.len() <= LONGEST - HEADER;
-        makes_sense.then_some((header, part))
+        is_valid.then_some((header, part))
     }
 }
 
-/// Puts the parts of frames together, as they come.
+/// Assembles frames from a sequence of parts.
 #[derive(Default)]
 pub struct Assembly {
-    open: Option<Open>,
+    partial: Option<PartialFrame>,
 }
 
-/// The parts so far.
-struct Open {
+/// The parts of a frame so far.
+struct PartialFrame {
     last: PartHeader,
     len: usize,
     sum: Digest<'static, u32, NoTable>,
 }
 
 impl Assembly {
-    /// Takes the next part; the length of the frame once it is whole. `put` is given where in the frame it belongs, and
-    /// says whether there is room.
-    pub fn take(
+    /// Adds the next part; returns the frame's length once the frame is complete. `put` gets the part's offset in the frame,
+    /// and returns whether there is room.
+    pub fn add(
         &mut self,
         header: PartHeader,
         part: &[u8],
         put: impl FnOnce(usize, &[u8]) -> bool,
     ) -> Option<usize> {
-        let mut open = match self.open.take() {
-            // A write that did not read back was done again, and reads all the same now.
-            Some(open) if open.last == header => {
-                self.open = Some(open);
+        let mut partial = match self.partial.take() {
+            // A duplicate: the first write did not read back, was repeated, and can be read now after all.
+            Some(partial) if partial.last == header => {
+                self.partial = Some(partial);
                 return None;
             }
-            Some(open) if header.follows(&open.last) => open,
-            _ if header.index == 0 => Open {
+            Some(partial) if header.follows(&partial.last) => partial,
+            _ if header.index == 0 => PartialFrame {
                 last: header,
                 len: 0,
                 sum: CRC.digest(),
             },
             _ => return None,
         };
-        if !put(open.len, part) {
+        if !put(partial.len, part) {
             return None;
         }
-        open.last = header;
-        open.len += part.len();
-        open.sum.update(part);
+        partial.last = header;
+        partial.len += part.len();
+        partial.sum.update(part);
         if header.index + 1 < header.count {
-            self.open = Some(open);
+            self.partial = Some(partial);
             return None;
         }
-        (open.sum.finalize() == header.crc).then_some(open.len)
+        (partial.sum.finalize() == header.crc).then_some(partial.len)
     }
 
-    /// As [`take`](Self::take), into `buffer`.
-    pub fn take_into(&mut self, header: PartHeader, part: &[u8], buffer: &mut [u8]) -> Option<usize> {
-        self.take(header, part, |at, part| {
+    /// As [`add`](Self::add), and copies the parts to `buffer`.
+    pub fn add_into(&mut self, header: PartHeader, part: &[u8], buffer: &mut [u8]) -> Option<usize> {
+        self.add(header, part, |at, part| {
             let room = buffer.get_mut(at..at + part.len());
             room.map(|room| room.copy_from_slice(part)).is_some()
         })
     }
 
-    /// As [`take`](Self::take), for whether it becomes whole alone.
-    pub fn is_whole(&mut self, header: PartHeader, part: &[u8]) -> bool {
-        self.take(header, part, |_, _| true).is_some()
+    /// As [`add`](Self::add), but only checks whether the frame is complete.
+    pub fn completes(&mut self, header: PartHeader, part: &[u8]) -> bool {
+        self.add(header, part, |_, _| true).is_some()
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_is_read_as_written() {
+    fn an_item_round_trips() {
         let mut item = [0; LONGEST];
         let part = [9; PART];
         for (header, part) in parts(3, &part) {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_cut_sale_and_of_its_successor_never_mix() {
+    fn parts_of_an_incomplete_event_and_of_its_successor_never_mix() {
         let (old, new) = ([1; 3 * PART], [2; 3 * PART]);
         let old: [_; 3] = core::array::from_fn(|at| parts(5, &old).nth(at).unwrap());
         let new: [_; 3] = core::array::from_fn(|at| parts(5, &new).nth(at).unwrap());
@@ -179,10 +179,10 @@ mod tests {
         let whole = |assembly: &mut Assembly, parts: &[(PartHeader, &[u8])], buffer: &mut [u8]| {
             parts
                 .iter()
-                .filter_map(|(header, part)| assembly.take_into(*header, part, buffer))
+                .filter_map(|(header, part)| assembly.add_into(*header, part, buffer))
                 .last()
         };
-        // Cut after the first part; then the first part of the successor was damaged.
+        // A power cut after the first part; then the first part of the successor is damaged.
         assert_eq!(whole(&mut assembly, &[old[0], new[1], new[2]], &mut buffer), None);
         assert_eq!(
             whole(
@@ -193,7 +193,7 @@ mod tests {
             Some(3 * PART)
         );
         assert_eq!(buffer[..3 * PART], [2; 3 * PART]);
-        // Written again after a write that did not read back.
+        // Duplicates of a write that did not read back.
         let again = [new[0], new[0], new[1], new[2], new[2]];
         assert_eq!(whole(&mut assembly, &again, &mut buffer), Some(3 * PART));
     }

@@ -1,19 +1,19 @@
-//! Flash in memory or in a file, with the faults of real flash: for simulated terminals and for tests.
+//! Simulated flash with the faults of real flash, for simulated tills and for tests.
 
 use embedded_storage_async::nor_flash::{
     ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 
-/// What went wrong.
+/// Why an operation on simulated flash failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RamError {
-    /// Not aligned to words or pages.
+    /// Offset or length is not a multiple of a word or page.
     NotAligned,
-    /// Outside of the memory.
+    /// Outside the memory.
     OutOfBounds,
-    /// The power is gone. Nothing works until [`RamFlash::restore_power`].
+    /// The power was cut. Nothing works until [`RamFlash::restore_power`].
     NoPower,
-    /// What the flash is made of cannot be used.
+    /// The memory behind the flash failed.
     Memory,
 }
 
@@ -27,25 +27,24 @@ impl NorFlashError for RamError {
     }
 }
 
-/// What a [`RamFlash`] is made of: bytes, 0xFF where nothing was stored yet. The places are within
-/// [`size`](Self::size).
+/// The memory behind a [`RamFlash`]: bytes that are initially 0xFF. Offsets are below [`size`](Self::size).
 pub trait Memory {
-    /// Bytes of it; never changes.
+    /// Size in bytes; it never changes.
     fn size(&self) -> usize;
 
-    /// Copies what is there from `at` on.
+    /// Copies the bytes from `at` on to `bytes`.
     ///
     /// # Errors
-    /// It cannot be used ([`RamError::Memory`]).
+    /// The memory failed ([`RamError::Memory`]).
     fn load(&self, at: usize, bytes: &mut [u8]) -> Result<(), RamError>;
 
-    /// Replaces what is there from `at` on.
+    /// Replaces the bytes from `at` on.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     fn store(&mut self, at: usize, bytes: &[u8]) -> Result<(), RamError>;
 
-    /// Makes `len` bytes 0xFF.
+    /// Sets `len` bytes to 0xFF.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -81,80 +80,80 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Memory for B {
     }
 }
 
-/// A power cut to come.
+/// A planned power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Writes and erases that go well before it.
+pub struct PowerCut {
+    /// Number of writes and erases that succeed before it.
     pub after: u32,
-    /// Draws how far the one that is cut off came.
+    /// Determines how much of the interrupted operation is done.
     pub seed: u32,
 }
 
-/// What was done to the flash since it was made.
+/// Operations on the flash since it was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wear {
-    /// Write operations.
+    /// Number of writes.
     pub writes: u64,
-    /// Pages erased.
+    /// Number of erased pages.
     pub erases: u64,
-    /// Bytes written.
+    /// Number of bytes written.
     pub bytes: u64,
 }
 
-/// NOR flash on [`Memory`] of whatever kind: words of 4 bytes, pages of `PAGE` bytes.
+/// Simulated NOR flash with words of 4 bytes and pages of `PAGE` bytes.
 #[derive(Clone, Debug)]
 pub struct RamFlash<B, const PAGE: usize = 4096> {
     memory: B,
-    fault: Option<Fault>,
-    powered: bool,
+    planned_cut: Option<PowerCut>,
+    is_powered: bool,
     wear: Wear,
 }
 
 const WORD: usize = 4;
-/// Bytes that are changed at a time.
+/// Bytes changed at a time.
 const STEP: usize = 64;
 
 impl<B: Memory, const PAGE: usize> RamFlash<B, PAGE> {
-    /// Flash with whatever the memory holds: all 0xFF if it is to be new.
+    /// Flash with the memory's contents. New flash is all 0xFF.
     pub fn new(memory: B) -> Self {
         Self {
             memory,
-            fault: None,
-            powered: true,
+            planned_cut: None,
+            is_powered: true,
             wear: Wear::default(),
         }
     }
 
-    /// The power goes at that write or erase.
-    pub fn cut_power(&mut self, fault: Fault) {
-        self.fault = Some(fault);
+    /// Plans a power cut.
+    pub fn cut_power(&mut self, cut: PowerCut) {
+        self.planned_cut = Some(cut);
     }
 
-    /// Whether a power cut is to come.
+    /// Whether a power cut is planned.
     pub fn is_doomed(&self) -> bool {
-        self.fault.is_some()
+        self.planned_cut.is_some()
     }
 
-    /// The power is back; no fault is planned. Whether it had gone.
+    /// Restores the power, and cancels a planned power cut. Returns whether the power was cut.
     pub fn restore_power(&mut self) -> bool {
-        self.fault = None;
-        !core::mem::replace(&mut self.powered, true)
+        self.planned_cut = None;
+        !core::mem::replace(&mut self.is_powered, true)
     }
 
-    /// Turns one bit, counted from the start of the memory and around its end.
+    /// Flips one bit, numbered from the start of the memory; numbers wrap around at its end.
     pub fn flip_bit(&mut self, bit: u64) {
         let Some(at) = (bit / 8).checked_rem(self.memory.size() as u64) else {
             return;
         };
         let (at, mut byte) = (usize::try_from(at).unwrap_or_default(), [0]);
-        // Memory that cannot be used says so at the next access.
+        // An error of the memory shows at the next access.
         if self.memory.load(at, &mut byte).is_ok() {
             byte[0] ^= 1 << (bit % 8);
             let _ = self.memory.store(at, &byte);
         }
     }
 
-    /// What was done to it.
+    /// The operations so far.
     pub fn wear(&self) -> Wear {
         self.wear
     }
@@ -164,31 +163,31 @@ impl<B: Memory, const PAGE: usize> RamFlash<B, PAGE> {
         &self.memory
     }
 
-    /// The memory, to be changed behind the flash's back.
+    /// The memory, for changes that bypass the flash.
     pub fn memory_mut(&mut self) -> &mut B {
         &mut self.memory
     }
 
-    /// Counts an operation; how much of it is still done if the power goes at it. `len` in words.
+    /// Counts an operation of `len` words. If the planned power cut strikes it, returns the number of words done.
     fn operate(&mut self, len: usize) -> Result<Option<usize>, RamError> {
-        if !self.powered {
+        if !self.is_powered {
             return Err(RamError::NoPower);
         }
-        match &mut self.fault {
-            Some(Fault { after: 0, seed }) => {
+        match &mut self.planned_cut {
+            Some(PowerCut { after: 0, seed }) => {
                 let done = *seed as usize % (len + 1);
-                self.powered = false;
+                self.is_powered = false;
                 Ok(Some(done))
             }
-            Some(fault) => {
-                fault.after -= 1;
+            Some(cut) => {
+                cut.after -= 1;
                 Ok(None)
             }
             None => Ok(None),
         }
     }
 
-    /// Writing only ever turns ones into zeros.
+    /// Writes as NOR flash does: bits only change from one to zero.
     fn program(&mut self, at: usize, bytes: &[u8]) -> Result<(), RamError> {
         for (bytes, at) in bytes.chunks(STEP).zip((at..).step_by(STEP)) {
             let mut cells = [0; STEP];
@@ -223,7 +222,7 @@ impl<B: Memory, const PAGE: usize> ReadNorFlash for RamFlash<B, PAGE> {
     const READ_SIZE: usize = 1;
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), RamError> {
-        if !self.powered {
+        if !self.is_powered {
             return Err(RamError::NoPower);
         }
         let range = self.check(offset, bytes.len(), 1)?;
@@ -260,10 +259,10 @@ impl<B: Memory, const PAGE: usize> NorFlash for RamFlash<B, PAGE> {
         let done = cut.map_or(bytes.len(), |words| words * WORD);
         self.program(range.start, &bytes[..done])?;
         if cut.is_some() {
-            // Of the word at which it was cut, any of the zeros may have been written.
+            // Any of the zeros of the interrupted word may have been written.
             let mask = self
-                .fault
-                .map_or(0, |fault| fault.seed)
+                .planned_cut
+                .map_or(0, |cut| cut.seed)
                 .rotate_left(13)
                 .to_le_bytes();
             let mut word = [0xff; WORD];

@@ -1,13 +1,14 @@
-//! Flash that is believed only what can be read again, and whose turned bits are corrected.
+//! A wrapper around the flash that reads every write back, and corrects bit flips in every read.
 //!
-//! Worn or damaged cells do not say so: a write to them succeeds, and something else is there. An event must
-//! not be confirmed on such a write.
+//! Worn or damaged cells report no error: a write to them succeeds, and a read returns something else. An event must not be
+//! confirmed after such a write.
 //!
-//! Bits that turn later are corrected as they are read, in memory: flash cannot be corrected in place. sequential-storage
-//! reads an item's header, then maybe its data. At the header, the data is looked at here first, since it is the header
-//! that the correction may concern. What cannot be corrected is read as it is, and sequential-storage passes it over.
+//! Bits that flip later are corrected in memory when they are read, because flash cannot be corrected in place.
+//! sequential-storage reads an item's header, then perhaps its data. This wrapper reads the data together with the header,
+//! since the header may need the correction. Data that cannot be corrected is returned as it is, and sequential-storage
+//! skips the item.
 //!
-//! What was written where is remembered for the queue's proof that a reader comes by: see `Trace`.
+//! The wrapper also records where writes went. From that the queue concludes that readers will find a new item: see `Trace`.
 
 use core::ops::Range;
 
@@ -15,27 +16,27 @@ use embedded_storage_async::nor_flash::{
     ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 
-use crate::ecc::{self, HEADER, Turned};
+use crate::ecc::{self, Correction, HEADER};
 
-/// Bytes that are read at a time: whole words, of 32 bytes at most.
+/// Bytes read at a time: a multiple of all word sizes up to 32 bytes.
 const STEP: usize = 64;
 
-/// Bits of a deleted item's checksum that may turn. Of the checksums that are no zero bits but so few, there is one in ten
-/// million.
+/// A checksum with at most this many one bits counts as that of a deleted item, which is 0, with bit flips. Only one valid
+/// checksum in ten million has so few.
 const DELETED: u32 = 2;
 
-/// Flash whose writes are read back, and whose items are corrected.
+/// Flash with verified writes and corrected reads.
 pub struct ReadBack<F> {
     pub flash: F,
     pub trace: Trace,
-    /// Something failed since this was last asked for. sequential-storage then looks at the flash anew, and may
-    /// repair it.
-    pub failed: bool,
-    /// Data is not read next: headers are believed what they say of it. Counting what is free would have to read all
-    /// of it otherwise.
+    /// Whether something failed since the caller last reset this. After a failure sequential-storage examines the flash
+    /// again, and may repair it.
+    pub has_failed: bool,
+    /// Set by the caller if it reads only headers: then their data is not verified. Otherwise counting the free space would
+    /// have to read all data.
     pub headers_only: bool,
-    /// Of the header read last: where its data is, and what has turned there.
-    item: Option<(u32, Turned)>,
+    /// The offset of the data that belongs to the last header, and the correction of that data.
+    item: Option<(u32, Correction)>,
 }
 
 impl<F> ReadBack<F> {
@@ -43,24 +44,24 @@ impl<F> ReadBack<F> {
         Self {
             flash,
             trace: Trace::default(),
-            failed: false,
+            has_failed: false,
             headers_only: false,
             item: None,
         }
     }
 
-    fn told<E>(&mut self, result: Result<(), E>) -> Result<(), ReadBackError<E>> {
-        self.failed |= result.is_err();
+    fn record<E>(&mut self, result: Result<(), E>) -> Result<(), ReadBackError<E>> {
+        self.has_failed |= result.is_err();
         result.map_err(ReadBackError::Flash)
     }
 }
 
-/// Where the last writes went, since it was made.
+/// Where the last writes went, since the trace was created.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    /// The last run of writes, each of which began where the one before ended. A page begins a new run.
+    /// The last contiguous run of writes. Each page begins a new run.
     pub run: Range<u32>,
-    /// Erases, and the first byte of what was erased last.
+    /// Number of erases, and the offset of the last one.
     pub erases: u32,
     pub erased: u32,
 }
@@ -75,12 +76,12 @@ impl Trace {
     }
 }
 
-/// What went wrong.
+/// Why an operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadBackError<E> {
-    /// The flash says so itself.
+    /// The flash reported an error.
     Flash(E),
-    /// It did not, but something else was read than was written.
+    /// The flash reported success, but the data read back differs from the data written.
     Differs,
 }
 
@@ -98,21 +99,21 @@ impl<F: ErrorType> ErrorType for ReadBack<F> {
 }
 
 impl<F: NorFlash> ReadBack<F> {
-    /// The larger of the words that are read and written: sequential-storage aligns to them.
+    /// sequential-storage's alignment: the larger of the read and write sizes.
     const WORD: usize = if F::WRITE_SIZE > F::READ_SIZE {
         F::WRITE_SIZE
     } else {
         F::READ_SIZE
     };
 
-    /// Whether it is as long as a header, and where items are: between the words that mark a page.
+    /// Whether a read may be that of a header: it has a header's length and lies between the words that mark a page.
     fn may_be_header(offset: u32, len: usize) -> bool {
         let place = offset as usize % F::ERASE_SIZE;
         let end = F::ERASE_SIZE - Self::WORD;
         len == HEADER.next_multiple_of(Self::WORD) && place >= Self::WORD && place + len <= end
     }
 
-    /// Corrects a header that was read, and notes what has turned in its data.
+    /// Corrects a header, and notes the correction of its data.
     async fn examine(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), ReadBackError<F::Error>> {
         self.item = None;
         let data = offset as usize + bytes.len();
@@ -129,32 +130,32 @@ impl<F: NorFlash> ReadBack<F> {
         let (Ok(at), true) = (u32::try_from(data), len.next_multiple_of(Self::WORD) <= room) else {
             return Ok(());
         };
-        let mut turned = Turned::default();
-        // Whether it is deleted counts in any case: space may be given out on it.
+        let mut correction = Correction::default();
+        // Whether the item is deleted matters in any case, because its space may be reused.
         let nearly_deleted = stored.count_ones() <= DELETED;
         if stored != 0 && (nearly_deleted || !self.headers_only) {
             let most = if nearly_deleted { 1 } else { 2 };
             match ecc::locate(self.sum(at, len).await?, stored, len, most) {
-                Some(found) => turned = found,
-                None if nearly_deleted => turned.stored = stored,
+                Some(found) => correction = found,
+                None if nearly_deleted => correction.stored = stored,
                 None => {}
             }
         }
-        stored ^= turned.stored;
+        stored ^= correction.stored;
         let [s0, s1, s2, s3] = stored.to_le_bytes();
         let [l0, l1, l2, l3] = length.to_le_bytes();
         *header = [s0, s1, s2, s3, l0, l1, l2, l3];
-        self.item = Some((at, turned));
+        self.item = Some((at, correction));
         Ok(())
     }
 
-    /// The checksum of what is there.
+    /// The checksum of `len` bytes on flash.
     async fn sum(&mut self, mut at: u32, mut len: usize) -> Result<u32, ReadBackError<F::Error>> {
         let (mut digest, mut read) = (ecc::digest(), [0; STEP]);
         while len > 0 {
             let part = &mut read[..STEP.min(len.next_multiple_of(Self::WORD))];
-            let done = self.flash.read(at, part).await;
-            self.told(done)?;
+            let result = self.flash.read(at, part).await;
+            self.record(result)?;
             digest.update(&read[..STEP.min(len)]);
             len = len.saturating_sub(STEP);
             at = at.saturating_add(STEP as u32);
@@ -167,11 +168,11 @@ impl<F: NorFlash> ReadNorFlash for ReadBack<F> {
     const READ_SIZE: usize = F::READ_SIZE;
 
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
-        let read = self.flash.read(offset, bytes).await;
-        self.told(read)?;
+        let result = self.flash.read(offset, bytes).await;
+        self.record(result)?;
         match self.item {
-            Some((at, turned)) if at == offset => {
-                for (at, mask) in turned.data.into_iter().flatten() {
+            Some((at, correction)) if at == offset => {
+                for (at, mask) in correction.data.into_iter().flatten() {
                     if let Some(byte) = bytes.get_mut(at) {
                         *byte ^= mask;
                     }
@@ -196,22 +197,22 @@ impl<F: NorFlash> NorFlash for ReadBack<F> {
         self.trace.erases = self.trace.erases.saturating_add(1);
         self.trace.erased = from;
         self.item = None;
-        let erased = self.flash.erase(from, to).await;
-        self.told(erased)
+        let result = self.flash.erase(from, to).await;
+        self.record(result)
     }
 
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
         self.trace.write(offset, bytes.len(), F::ERASE_SIZE);
         self.item = None;
-        let written = self.flash.write(offset, bytes).await;
-        self.told(written)?;
+        let result = self.flash.write(offset, bytes).await;
+        self.record(result)?;
         let mut read = [0; STEP];
         for (part, at) in bytes.chunks(read.len()).zip((offset..).step_by(read.len())) {
             let read = &mut read[..part.len()];
-            let done = self.flash.read(at, read).await;
-            self.told(done)?;
+            let result = self.flash.read(at, read).await;
+            self.record(result)?;
             if read != part {
-                self.failed = true;
+                self.has_failed = true;
                 return Err(ReadBackError::Differs);
             }
         }

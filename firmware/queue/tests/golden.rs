@@ -1,13 +1,13 @@
-//! Flash as earlier builds wrote it. Do not change: tills are updated with sales on theirs.
+//! Flash contents written by earlier builds. Do not change them: tills are updated while they hold sales.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
 use common::{EPOCH, Flash, PAGE, Queue, frame, held};
-use comptoir_queue::{Opened, RamFlash, SaleQueue, block_on};
+use comptoir_queue::{OpenOutcome, RamFlash, SaleQueue, block_on};
 
-/// Parts of up to 992 bytes; on six pages, of which only the beginning is here. Five events were sold, and the first was
+/// Parts of up to 992 bytes on six pages, of which the file has only the beginning. Five events were sold, and the first was
 /// acked.
 const PARTS_OF_992: &[u8] = include_bytes!("golden/parts_of_992.bin");
 const LEN: usize = 6 * PAGE;
@@ -21,7 +21,7 @@ fn flash() -> Flash {
 
 fn open(flash: &mut Flash) -> Queue<'_> {
     let (queue, opened) = block_on(SaleQueue::open(flash, 0..LEN as u32, 99)).unwrap();
-    assert_eq!(opened, Opened::Found);
+    assert_eq!(opened, OpenOutcome::Found);
     assert_eq!((queue.epoch(), queue.acked(), queue.newest()), (EPOCH, 1, 5));
     queue
 }
@@ -31,7 +31,7 @@ fn events(of: &[(u32, usize)]) -> Vec<(u32, Vec<u8>)> {
 }
 
 #[test]
-fn a_queue_of_an_earlier_build_is_read_and_goes_on() {
+fn a_queue_of_an_earlier_build_is_readable_and_continues() {
     let mut flash = flash();
     let mut queue = open(&mut flash);
     assert!(held(&mut queue).unwrap() == events(&HELD));
@@ -41,7 +41,7 @@ fn a_queue_of_an_earlier_build_is_read_and_goes_on() {
 }
 
 #[test]
-fn a_bit_that_turns_in_it_loses_nothing() {
+fn a_bit_flip_in_a_queue_of_an_earlier_build_loses_nothing() {
     for bit in (0..8 * PARTS_OF_992.len()).step_by(7) {
         let mut flash = flash();
         flash.flip_bit(bit as u64);

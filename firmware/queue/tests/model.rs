@@ -1,4 +1,4 @@
-//! Against a plain `VecDeque`, and against bits that turn.
+//! The queue against a plain `VecDeque`, and under bit flips.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -7,7 +7,7 @@ mod common;
 use std::collections::VecDeque;
 
 use common::{EPOCH, PAGES, blank, day, frame, held, open};
-use comptoir_queue::{Fault, Opened, QueueError, SaleQueue, block_on};
+use comptoir_queue::{OpenOutcome, PowerCut, QueueError, SaleQueue, block_on};
 use comptoir_wire::MAX_FRAME;
 use proptest::prelude::*;
 
@@ -34,7 +34,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn does_what_a_deque_does(acts in acts()) {
+    fn the_queue_behaves_as_a_deque(acts in acts()) {
         let mut flash = blank();
         let (mut queue, _) = open(&mut flash, EPOCH).unwrap();
         let (mut model, mut newest, mut epoch) = (VecDeque::new(), 0u32, EPOCH);
@@ -64,7 +64,7 @@ proptest! {
                 Act::Reopen => {
                     let opened;
                     (queue, opened) = open(&mut flash, 99).unwrap();
-                    prop_assert_eq!(opened, Opened::Found);
+                    prop_assert_eq!(opened, OpenOutcome::Found);
                 }
                 Act::Format => {
                     epoch += 1;
@@ -78,9 +78,9 @@ proptest! {
         prop_assert_eq!(held(&mut queue).unwrap(), Vec::from(model));
     }
 
-    /// Wherever two bits turn, but for two of one item's length: all is read as it was, and no number is given twice.
+    /// Anywhere on flash except two bits in the length of one item. No number is given twice either.
     #[test]
-    fn two_turned_bits_lose_nothing(steps in 1..100usize, bits in any::<[u64; 2]>()) {
+    fn two_bit_flips_lose_nothing(steps in 1..100usize, bits in any::<[u64; 2]>()) {
         let mut flash = blank();
         let (mut queue, _) = open(&mut flash, EPOCH).unwrap();
         for step in day().into_iter().take(steps) {
@@ -91,9 +91,9 @@ proptest! {
         prop_assume!((bits[0] % all) / 32 != (bits[1] % all) / 32);
         bits.into_iter().for_each(|bit| flash.flip_bit(bit));
         let (mut queue, opened) = open(&mut flash, 99).unwrap();
-        prop_assert_eq!((opened, queue.epoch(), queue.newest()), (Opened::Found, EPOCH, newest));
+        prop_assert_eq!((opened, queue.epoch(), queue.newest()), (OpenOutcome::Found, EPOCH, newest));
         prop_assert_eq!(&held(&mut queue).unwrap(), &before);
-        // Where nothing was written yet, the bits are in the way of what comes: some notes, or an event's parts.
+        // Bit flips in erased flash affect later writes: notes, or the parts of an event.
         let next = newest + 1;
         let expected: Vec<u32> = before.into_iter().map(|(seq, _)| seq).chain(next..next + 20).collect();
         for seq in next..next + 20 {
@@ -103,9 +103,9 @@ proptest! {
         prop_assert_eq!(seqs, expected);
     }
 
-    /// Any number of flipped bits, and then noise: it opens, and works.
+    /// After any number of bit flips and random writes.
     #[test]
-    fn damaged_flash_opens_and_works(
+    fn a_queue_on_damaged_flash_opens_and_works(
         steps in 0..100usize,
         bits in prop::collection::vec(any::<u64>(), 0..300),
         noise in prop::collection::vec((any::<prop::sample::Index>(), any::<[u8; 16]>()), 0..40),
@@ -132,7 +132,7 @@ proptest! {
                 Ok(()) => {}
                 Err(QueueError::Full | QueueError::Corrupted | QueueError::Worn) => {
                     let newest = queue.newest();
-                    // All acked, it has room again; if not even that, a format always helps.
+                    // If everything is acked, there is room again. Otherwise a format always helps.
                     if block_on(queue.delete_through(newest)).is_err() || block_on(queue.push(next, &frame)).is_err() {
                         queue = block_on(SaleQueue::format(&mut flash, 0..common::LEN, 1000 + round)).unwrap();
                         block_on(queue.push(1, &common::frame(1, 3, 700))).unwrap();
@@ -146,10 +146,9 @@ proptest! {
     }
 }
 
-/// Each bit that is in use, once: the notes', deleted events', a cut one's, held ones', what marks the pages; and many of
-/// those that are erased between them.
+/// Each bit in use (of notes, of deleted, incomplete and unacked events, and of page marks), and many erased bits in between.
 #[test]
-fn each_single_bit_that_turns_loses_nothing() {
+fn every_single_bit_flip_loses_nothing() {
     let mut flash = blank();
     let (mut queue, _) = open(&mut flash, EPOCH).unwrap();
     for seq in 1..=10 {
@@ -159,9 +158,8 @@ fn each_single_bit_that_turns_loses_nothing() {
             block_on(queue.delete_through(3)).unwrap();
         }
         if seq == 8 {
-            // What a power cut leaves in the middle of the next event.
-            let fault = Fault { after: 1, seed: 13 };
-            flash.cut_power(fault);
+            // A power cut in the middle of the next event leaves an incomplete one.
+            flash.cut_power(PowerCut { after: 1, seed: 13 });
             let (mut cut, _) = open(&mut flash, 99).unwrap();
             assert!(block_on(cut.push(9, &frame(9, 7, 100))).is_err());
             assert!(flash.restore_power());
@@ -183,11 +181,11 @@ fn each_single_bit_that_turns_loses_nothing() {
         let (mut queue, opened) = open(&mut flash, 99).unwrap();
         assert_eq!(
             (opened, queue.epoch(), queue.newest()),
-            (Opened::Found, EPOCH, newest),
+            (OpenOutcome::Found, EPOCH, newest),
             "{bit}"
         );
         assert!(held(&mut queue).unwrap() == before, "{bit}");
-        // What opening deleted is written again as well.
+        // Restores the bit, and whatever the opening deleted.
         memory.clone_into(flash.memory_mut());
     }
 }
@@ -201,7 +199,7 @@ fn apply(queue: &mut common::Queue<'_>, step: common::Step) {
 }
 
 #[test]
-fn a_full_queue_says_so_before_the_sale_and_takes_the_largest_when_it_has_room() {
+fn a_full_queue_is_noticed_before_the_sale_and_takes_the_largest_event_when_it_has_room_again() {
     let mut flash = blank();
     let (mut queue, _) = open(&mut flash, EPOCH).unwrap();
     let largest = frame(1, 0, MAX_FRAME);
@@ -212,7 +210,7 @@ fn a_full_queue_says_so_before_the_sale_and_takes_the_largest_when_it_has_room()
         seq += 1;
         block_on(queue.push(seq, &frame(seq, 0, 400))).unwrap();
     }
-    // At most two pages of the fourteen are kept back.
+    // At most two of the fourteen pages are reserved.
     assert!(
         seq as usize * 430 + MAX_FRAME > (PAGES - 3) * common::PAGE,
         "{seq}"
@@ -233,7 +231,7 @@ fn a_full_queue_says_so_before_the_sale_and_takes_the_largest_when_it_has_room()
 }
 
 #[test]
-fn numbers_outlive_an_empty_queue() {
+fn numbering_continues_after_the_queue_was_empty() {
     let mut flash = blank();
     for seq in 1..=300 {
         let (mut queue, _) = open(&mut flash, EPOCH).unwrap();
@@ -244,7 +242,7 @@ fn numbers_outlive_an_empty_queue() {
 }
 
 #[test]
-fn flash_that_does_not_suit_is_refused() {
+fn an_unsuitable_flash_range_is_refused() {
     let mut flash = blank();
     for range in [
         0..4096 * 3,
@@ -254,7 +252,9 @@ fn flash_that_does_not_suit_is_refused() {
         0..common::LEN - 1,
     ] {
         let opened = block_on(SaleQueue::<_, PAGES>::open(&mut flash, range.clone(), 1));
-        let wrong = !matches!(opened, Err(QueueError::Range | QueueError::Flash(_)));
-        assert!(!wrong, "{range:?}");
+        let is_refused = matches!(opened, Err(QueueError::Range | QueueError::Flash(_)));
+        assert!(is_refused, "{range:?}");
     }
+    // The positive control: the same flash with a suitable range.
+    assert!(block_on(SaleQueue::<_, PAGES>::open(&mut flash, 0..common::LEN, 1)).is_ok());
 }

@@ -1,4 +1,4 @@
-//! What an event costs on flash in memory: to be run by hand, in a release build.
+//! Measures the time per event on flash in memory. Run it by hand, in a release build.
 //!
 //! `cargo test --release -p comptoir-queue --test speed -- --ignored --nocapture`
 
@@ -12,7 +12,7 @@ const PAGE: usize = 8192;
 const PAGES: usize = 510;
 const LEN: u32 = (2 + PAGES as u32) * PAGE as u32;
 
-/// Microseconds per event that is pushed and deleted while so many are held.
+/// Microseconds to push and delete one event while the queue holds `held` others.
 fn cost(held: u32, events: u32) -> f64 {
     let mut flash = RamFlash::<_, PAGE>::new(vec![0xff; LEN as usize]);
     let (mut queue, _) = block_on(SaleQueue::<_, PAGES>::open(&mut flash, 0..LEN, 7)).unwrap();
@@ -30,7 +30,7 @@ fn cost(held: u32, events: u32) -> f64 {
 
 #[test]
 #[ignore = "a measurement"]
-fn an_event_costs_the_same_however_many_are_held() {
+fn the_time_per_event_does_not_depend_on_the_length_of_the_queue() {
     let costs = [1, 64, 1000, 8000].map(|held| (held, cost(held, 2_000)));
     for (held, cost) in costs {
         println!("{held:>5} held: {cost:.2} µs per event");

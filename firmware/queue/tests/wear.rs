@@ -1,4 +1,4 @@
-//! What a sale costs the flash.
+//! Flash wear per sale.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -10,7 +10,7 @@ use common::{EPOCH, LEN, PAGE, PAGES, blank, frame, open};
 use comptoir_queue::{Memory, RamError, RamFlash, SaleQueue, block_on};
 
 #[test]
-fn a_sale_erases_a_twelfth_of_a_page_at_most() {
+fn a_sale_erases_at_most_a_twelfth_of_a_page() {
     const SALES: u32 = 20_000;
     let mut flash = blank();
     let (mut queue, _) = open(&mut flash, EPOCH).unwrap();
@@ -28,7 +28,7 @@ fn a_sale_erases_a_twelfth_of_a_page_at_most() {
         per_sale(before.writes, after.writes),
     );
     let bytes = per_sale(before.bytes, after.bytes);
-    // Flash that stands 100,000 erases per page, on these 16 pages.
+    // For flash that endures 100,000 erases per page, on these 16 pages.
     let life = 16.0 * 100_000.0 / erases;
     println!(
         "per sale of 200 bytes: {erases:.4} erases, {writes:.2} writes, {bytes:.0} bytes; 64 KiB of flash last \
@@ -38,12 +38,12 @@ fn a_sale_erases_a_twelfth_of_a_page_at_most() {
 }
 
 /// Memory that counts the erases of each page.
-struct Counted<'c> {
+struct EraseCounter<'c> {
     bytes: Vec<u8>,
     erases: &'c RefCell<Vec<u64>>,
 }
 
-impl Memory for Counted<'_> {
+impl Memory for EraseCounter<'_> {
     fn size(&self) -> usize {
         self.bytes.len()
     }
@@ -62,11 +62,11 @@ impl Memory for Counted<'_> {
     }
 }
 
-/// Erases of each page when every so many sales are acked at once: the notes' pages, then the events'.
+/// Number of erases of each page if every `acked_each` sales are acked together: of the notes' pages, and of the events'.
 fn erases(sales: u32, acked_each: u32) -> (Vec<u64>, Vec<u64>) {
     let erases = RefCell::new(vec![0; 2 + PAGES]);
     let bytes = vec![0xff; LEN as usize];
-    let flash = RamFlash::<_, PAGE>::new(Counted {
+    let flash = RamFlash::<_, PAGE>::new(EraseCounter {
         bytes,
         erases: &erases,
     });
@@ -84,21 +84,21 @@ fn erases(sales: u32, acked_each: u32) -> (Vec<u64>, Vec<u64>) {
     (notes, events)
 }
 
-/// Also of a till whose every sale is acked before the next, which is most of them, most of the time.
+/// Also for a till whose every sale is acked before the next one, which is the usual case.
 #[test]
-fn no_page_wears_faster_than_its_fellows() {
+fn wear_is_level_across_pages() {
     const SALES: u32 = 20_000;
     for acked_each in [1, 8] {
         let (notes, events) = erases(SALES, acked_each);
         for pages in [&notes, &events] {
             let sum: u64 = pages.iter().sum();
             let (most, mean) = (*pages.iter().max().unwrap(), sum as f64 / pages.len() as f64);
-            println!("an ack for {acked_each} sales: {most} erases at most, {mean:.0} in the mean");
+            println!("one ack for {acked_each} sales: at most {most} erases, {mean:.0} on average");
             assert!(most as f64 <= 1.1 * mean + 2.0, "{pages:?}");
         }
-        // The notes have two pages only: they bound the life of the flash, at 100,000 erases a page.
+        // The notes have only two pages, so they limit the life of the flash, at 100,000 erases per page.
         let life = 100_000.0 * f64::from(SALES) / notes.iter().copied().max().unwrap_or(1).max(1) as f64;
-        println!("an ack for {acked_each} sales: the notes last {life:.1e} sales");
+        println!("one ack for {acked_each} sales: the notes last {life:.1e} sales");
         assert!(life > 5e6, "{life}");
     }
 }

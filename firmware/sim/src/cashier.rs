@@ -1,7 +1,7 @@
-//! Somebody who works at one of the simulated tills: the firmware's [`Till`], and invented customers before it.
+//! A simulated cashier: the firmware's [`Till`] with invented customers.
 //!
-//! They fill the cart, change their minds, get a discount now and then; they pay (nine times in ten it succeeds, else
-//! they mostly try again, or give up), and what is to be delivered goes its way in between.
+//! Customers fill the cart, sometimes change their minds or get a discount, and pay. Nine payments in ten succeed; after a
+//! failed one they usually try again, or give up. Deliveries advance in between.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -10,27 +10,27 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use comptoir_terminal::{
-    Customer, DeliverTo, Discount, FramesAhead, Ids, MAX_PARCELS, Payment, Product, Till, TillError,
+    Customer, DeliverTo, Discount, FrameSizes, Ids, MAX_PARCELS, Payment, Product, Till, TillError,
 };
 use comptoir_wire::topic::Name;
 use comptoir_wire::{Currency, Event, PaymentMethod};
 
-use crate::invent;
+use comptoir_invent as invent;
 
-/// Attempts to pay for one order, at most.
-const MOST_ATTEMPTS: u8 = 3;
-/// Of those who pay by anything but cash, which always succeeds: with a quarter of cash, nine of ten payments
-/// succeed ([`invent::SUCCESS_RATE`]).
+/// Maximum number of payment attempts for one order.
+const MAX_ATTEMPTS: u8 = 3;
+/// Probability that a payment is declined, unless it is in cash, which always succeeds. A quarter of the payments is in
+/// cash, so that in all [`invent::SUCCESS_RATE`] succeed.
 const DECLINED: f64 = (1.0 - invent::SUCCESS_RATE) / 0.76;
-/// Who pays cash hands over whole notes of so many cents.
+/// Cash is paid in whole notes of this many cents.
 const NOTE: u64 = 500;
 
-/// Draws all that is random about one terminal from the seed of the whole run.
+/// The random number generator of one till, derived from the seed of the whole run.
 ///
-/// `from` is the number of events that went before (not 0 after a restart), so that a restarted till does not
-/// invent the same customers again.
+/// `from` is the number of events sold before (after a restart it is not 0), so that a restarted till does not repeat the
+/// same customers.
 pub fn generator(seed: u64, store: Name<'_>, device: Name<'_>, from: u32) -> Xoshiro256PlusPlus {
-    // FNV-1a: the names of terminals may be close to one another, their generators may not.
+    // FNV-1a: similar names must give unrelated generators.
     let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     let name = store
         .bytes()
@@ -40,14 +40,14 @@ pub fn generator(seed: u64, store: Name<'_>, device: Name<'_>, from: u32) -> Xos
     Xoshiro256PlusPlus::seed_from_u64(seed ^ name.fold(0xcbf2_9ce4_8422_2325, mix))
 }
 
-/// A till and whoever works at it.
+/// A till with its cashier.
 pub struct Cashier {
     till: Till,
     rng: Xoshiro256PlusPlus,
 }
 
 impl Cashier {
-    /// A till with nothing in its cart.
+    /// A till with an empty cart.
     pub fn new(store: Name<'_>, device: Name<'_>, epoch: u32, rng: Xoshiro256PlusPlus) -> Self {
         Self {
             till: Till::new(Ids::new(store, device, epoch), Currency::EUR),
@@ -55,32 +55,35 @@ impl Cashier {
         }
     }
 
-    /// The till starts anew, under another epoch or the same: what was under way at it is forgotten.
+    /// Restarts the till under the given epoch. An order being paid and deliveries in progress are forgotten.
     pub fn restart(&mut self, store: Name<'_>, device: Name<'_>, epoch: u32) {
         self.till = Till::new(Ids::new(store, device, epoch), Currency::EUR);
     }
 
-    /// The next event at this till, which is to be queued as number `seq`, at `time_ms` (Unix); `then` gets it. The
-    /// same one again until [`queued`](Self::queued). `None` if the till has none after all.
-    pub fn event<T>(&mut self, seq: u32, time_ms: u64, then: impl FnOnce(&Event<'_>) -> T) -> Option<T> {
-        // An act that the till refuses (a sale above the bound of the wire, say) is nothing done; another follows.
+    /// Passes the till's next event to `store`, under the number `seq`, as [`Till::store_next`] does; performs an act first
+    /// if there is no event. `time_ms` is Unix time. Returns `None` if the till has no event after all.
+    ///
+    /// # Errors
+    /// The error of `store`.
+    pub fn store_next<T, E>(
+        &mut self,
+        seq: u32,
+        time_ms: u64,
+        store: impl FnOnce(&Event<'_>) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        // The till may refuse an act (an amount above the wire's bound, say). Then nothing happened, and another follows.
         for _ in 0..100 {
             if self.till.has_events() || self.act(time_ms).is_ok() {
                 break;
             }
         }
-        self.till.event(seq, then)
+        self.till.store_next(seq, store)
     }
 
-    /// The largest frames that may come of the next act, if it may begin an order.
-    pub fn frames_ahead(&self) -> Option<FramesAhead> {
+    /// The sizes of all frames that the next order can produce; `None` in the middle of an order.
+    pub fn max_frame_sizes(&self) -> Option<FrameSizes> {
         let is_midway = self.till.has_events() || self.till.current().is_some();
-        (!is_midway).then(|| self.till.frames_ahead())
-    }
-
-    /// The event is in the queue for good, as number `seq`.
-    pub fn queued(&mut self, seq: u32) {
-        self.till.queued(seq);
+        (!is_midway).then(|| self.till.max_frame_sizes())
     }
 
     fn act(&mut self, time_ms: u64) -> Result<(), TillError> {
@@ -90,7 +93,7 @@ impl Cashier {
         let parcels = self.till.parcels().len();
         if parcels == MAX_PARCELS || (parcels > 0 && self.rng.random_ratio(3, 10)) {
             let at = self.rng.random_range(0..parcels);
-            return self.till.move_parcel(at).map(drop);
+            return self.till.advance_parcel(at).map(drop);
         }
         if self.till.last().is_some() && self.rng.random_ratio(1, 80) {
             return self.till.refund().map(drop);
@@ -99,7 +102,7 @@ impl Cashier {
     }
 
     fn settle(&mut self, attempts: u8) -> Result<(), TillError> {
-        if attempts > 0 && (attempts == MOST_ATTEMPTS || self.rng.random_ratio(1, 5)) {
+        if attempts > 0 && (attempts == MAX_ATTEMPTS || self.rng.random_ratio(1, 5)) {
             return self.till.cancel();
         }
         let amount = self.till.current().map_or(0, |sale| sale.amount);
@@ -125,11 +128,11 @@ impl Cashier {
                 name,
                 unit_price: line.unit_price,
             };
-            // A cart that is full, or too dear, is sold as it is.
+            // A cart that cannot take more is sold as it is.
             let _ = cart.add(&product, line.quantity);
         }
         let lines = cart.lines().len();
-        // Somebody changes their mind.
+        // The customer changes their mind.
         if lines > 1 && self.rng.random_ratio(1, 15) {
             let _ = cart.remove(self.rng.random_range(0..lines));
         } else if self.rng.random_ratio(1, 15) {
@@ -169,7 +172,7 @@ pub(crate) fn wire_date(date: Date) -> comptoir_wire::Date {
     .unwrap_or(FIRST_DAY)
 }
 
-/// For a clock before the common era, which no till has.
+/// Stands in for dates before the common era, which no till's clock shows.
 const FIRST_DAY: comptoir_wire::Date = match comptoir_wire::Date::new(1, 1, 1) {
     Some(date) => date,
     None => panic!("the calendar has a first day"),
@@ -178,8 +181,9 @@ const FIRST_DAY: comptoir_wire::Date = match comptoir_wire::Date::new(1, 1, 1) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use comptoir_wire::{Header, MAX_FRAME, PaymentStatus, encode};
+    use comptoir_wire::{EncodeError, Header, MAX_FRAME, PaymentStatus, encode};
     use std::collections::HashMap;
+    use std::convert::Infallible;
 
     fn cashier(device: &str, from: u32) -> Cashier {
         let (store, device) = (Name::new("paris-1").unwrap(), Name::new(device).unwrap());
@@ -196,11 +200,10 @@ mod tests {
                     oldest: 1,
                     time_ms: 1_700_000_000_000 + u64::from(seq),
                 };
-                let frame = cashier.event(seq, header.time_ms, |event| {
-                    encode(&header, event, &mut buffer).unwrap().to_vec()
+                let frame = cashier.store_next(seq, header.time_ms, |event| {
+                    Ok::<_, EncodeError>(encode(&header, event, &mut buffer)?.to_vec())
                 });
-                cashier.queued(seq);
-                frame.unwrap()
+                frame.unwrap().unwrap()
             })
             .collect()
     }
@@ -222,22 +225,21 @@ mod tests {
     }
 
     #[test]
-    fn an_event_stays_the_same_until_it_is_queued() {
+    fn an_event_stays_the_same_until_it_is_stored() {
         let mut cashier = cashier("till-1", 0);
-        let mut once = || cashier.event(1, 0, |event| format!("{event:?}"));
-        assert_eq!(once(), once());
+        let mut fail = || cashier.store_next(1, 0, |event| Err::<(), _>(format!("{event:?}")));
+        assert_eq!(fail(), fail());
     }
 
-    /// Follows every order to its end.
     #[test]
-    fn lives_of_orders_keep_their_order_and_interleave() {
-        let mut lives: HashMap<String, Vec<String>> = HashMap::new();
+    fn orders_interleave_and_each_goes_through_a_valid_sequence_of_statuses() {
+        let mut histories: HashMap<String, Vec<String>> = HashMap::new();
         let (mut payments, mut paid, mut interleaved, mut last) = (0, 0, 0, String::new());
         let mut cashier = cashier("till-1", 0);
         let (mut discounts, mut long) = (0, 0);
         for seq in 1..=20_000 {
-            cashier.event(seq, 0, |event| {
-                let word = match event {
+            let stored = cashier.store_next(seq, 0, |event| {
+                let change = match event {
                     Event::Order(order) => {
                         let sum: u64 = order
                             .lines
@@ -257,28 +259,34 @@ mod tests {
                 };
                 interleaved += u32::from(last != event.order_id());
                 last = event.order_id().to_owned();
-                lives.entry(last.clone()).or_default().push(word);
+                histories.entry(last.clone()).or_default().push(change);
+                Ok::<_, Infallible>(())
             });
-            cashier.queued(seq);
+            assert!(stored.is_some());
         }
         let mut refunds = 0;
-        for life in lives.values() {
-            let whole = "order Pending,payment SUCCESS,order Completed,order Cancelled";
+        for history in histories.values() {
+            let refunded = "order Pending,payment SUCCESS,order Completed,order Cancelled";
             let delivered = "order Pending,payment SUCCESS,order Processing,delivery Pending,delivery In Transit,\
                              delivery Delivered,order Completed";
-            let story = life.join(",").replace("payment FAILED,", "");
+            let changes = history.join(",").replace("payment FAILED,", "");
             let cancelled = "order Pending,order Cancelled";
-            let known = [whole, delivered, cancelled]
+            let is_valid = [refunded, delivered, cancelled]
                 .iter()
-                .any(|known| known.starts_with(story.trim_end_matches(",payment FAILED")));
-            assert!(known, "{story}");
-            refunds += u32::from(story == whole);
+                .any(|valid| valid.starts_with(changes.trim_end_matches(",payment FAILED")));
+            assert!(is_valid, "{changes}");
+            refunds += u32::from(changes == refunded);
         }
         let rate = f64::from(paid) / f64::from(payments);
         assert!((0.88..0.92).contains(&rate), "{rate}");
         assert!(interleaved > 5_000 && refunds > 10, "{interleaved} {refunds}");
         assert!(discounts > 200 && long > 20, "{discounts} {long}");
-        let failures = |life: &Vec<String>| life.iter().filter(|word| *word == "payment FAILED").count();
-        assert!(lives.values().any(|life| failures(life) == 2));
+        let failures = |history: &Vec<String>| {
+            history
+                .iter()
+                .filter(|change| *change == "payment FAILED")
+                .count()
+        };
+        assert!(histories.values().any(|history| failures(history) == 2));
     }
 }

@@ -1,8 +1,9 @@
-//! The MQTT client that a simulated terminal's link speaks through: a session, the terminal's language, and what is
-//! made to go wrong between the two.
+//! The MQTT client through which a simulated till's link speaks: a session, the till's encoding, and the faults that
+//! are injected between the two.
 
 use bytes::Bytes;
 use comptoir_link::Millis;
+use comptoir_mqtt::Session;
 use comptoir_wire::Ack;
 use embedded_svc::mqtt::client::asynch::{Client as Subscribe, Publish};
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
@@ -10,16 +11,24 @@ use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 use crate::dialect::Dialect;
 use crate::faults::{Dice, Fate, Kind};
 use crate::pulse::DEAD;
-use crate::session::{Session, SessionError};
+use crate::session::SessionError;
 use crate::tally::Tally;
 
-/// Milliseconds by which a publish is late, at most; for which a link hangs, mostly at most; and sometimes at least: more
-/// than either side takes for a sign of life to come.
-const LATE: u64 = 100;
-const HANG: u64 = 500;
-const LONG_HANG: u64 = DEAD + 5_000;
+/// Longest delay of a publish, in milliseconds.
+const MAX_DELAY_MS: u64 = 100;
+/// Longest duration of most hangs of the link, in milliseconds.
+const SHORT_HANG_MS: u64 = 500;
+/// Shortest duration of the other hangs, in milliseconds: longer than either side waits for a sign of life.
+const LONG_HANG_MS: u64 = DEAD + 5_000;
 
-/// One connection of a terminal.
+/// A publish that an injected fault holds back.
+struct DelayedPublish {
+    until: Millis,
+    topic: Bytes,
+    payload: Bytes,
+}
+
+/// One connection of a till.
 pub struct Client<'t> {
     session: Session,
     dialect: Dialect,
@@ -27,10 +36,9 @@ pub struct Client<'t> {
     tally: &'t Tally,
     /// Set by [`turn`](Self::turn).
     now: Millis,
-    /// Publishes that are late, and until when.
-    late: Vec<(Millis, Bytes, Bytes)>,
+    delayed: Vec<DelayedPublish>,
     /// Nothing passes until then.
-    hangs: Millis,
+    hangs_until: Millis,
 }
 
 impl<'t> Client<'t> {
@@ -41,39 +49,42 @@ impl<'t> Client<'t> {
             dice,
             tally,
             now: 0,
-            late: Vec::new(),
-            hangs: 0,
+            delayed: Vec::new(),
+            hangs_until: 0,
         }
     }
 
-    /// It is `now`: what was late goes out.
+    /// Sets the time, and publishes what was delayed until then.
     ///
     /// # Errors
-    /// A packet cannot be written.
+    /// A packet is larger than the broker accepts.
     pub fn turn(&mut self, now: Millis) -> Result<(), SessionError> {
         self.now = now;
-        if self.late.is_empty() || self.is_hung() {
+        if self.delayed.is_empty() || self.is_hung() {
             return Ok(());
         }
-        for (until, topic, payload) in std::mem::take(&mut self.late) {
-            if until <= now && self.session.has_room() {
-                self.session.publish(topic, payload, false)?;
+        for publish in std::mem::take(&mut self.delayed) {
+            if publish.until <= now && self.session.has_room() {
+                self.session.publish(publish.topic, publish.payload, false)?;
             } else {
-                self.late.push((until, topic, payload));
+                self.delayed.push(publish);
             }
         }
         Ok(())
     }
 
-    /// Whether the link hangs: then nothing is to be read.
+    /// Whether the link hangs, so that nothing may be read.
     pub fn is_hung(&self) -> bool {
-        self.now < self.hangs
+        self.now < self.hangs_until
     }
 
     /// When [`turn`](Self::turn) has something to do.
     pub fn deadline(&self) -> Option<Millis> {
-        let late = self.late.iter().map(|&(until, ..)| until);
-        late.chain([self.hangs]).filter(|&at| at > self.now).min()
+        let delayed = self.delayed.iter().map(|publish| publish.until);
+        delayed
+            .chain([self.hangs_until])
+            .filter(|&at| at > self.now)
+            .min()
     }
 
     /// Whether another publish may be added now.
@@ -89,24 +100,25 @@ impl<'t> Client<'t> {
         self.session
     }
 
-    /// Writes what there is to write, as far as it goes; `true` if something went.
+    /// Writes as many bytes as the socket takes. `false`: there were none, it took none, or the link hangs.
     ///
     /// # Errors
-    /// The connection is gone.
+    /// The connection is lost.
     pub fn write(&mut self) -> Result<bool, SessionError> {
         if self.is_hung() {
             return Ok(false);
         }
-        self.session.write()
+        Ok(self.session.write()?)
     }
 
-    /// Gives the next message that arrived to `then`, as the link wants to hear it. `None`: there is none.
+    /// Passes the next message to `then`, with its payload in postcard, which the link expects. `None`: there is no
+    /// message.
     ///
     /// # Errors
-    /// As [`Session::received`].
+    /// As [`Session::next_publish`].
     pub fn received<T>(&mut self, then: impl FnOnce(&str, &[u8]) -> T) -> Result<Option<T>, SessionError> {
         while !self.is_hung()
-            && let Some(publish) = self.session.received()?
+            && let Some(publish) = self.session.next_publish()?
         {
             if self.dice.strikes(Kind::Drop) {
                 self.tally.struck(Kind::Drop);
@@ -114,25 +126,28 @@ impl<'t> Client<'t> {
             }
             let mut buffer = [0; Ack::MAX_BYTES];
             let payload = self.dialect.incoming(&publish.payload, &mut buffer);
-            // A topic that is no text is none of ours.
+            // A topic that is not UTF-8 is none of the till's.
             let topic = std::str::from_utf8(&publish.topic).unwrap_or_default();
             return Ok(Some(then(topic, payload)));
         }
         Ok(None)
     }
 
-    fn strike(&mut self, fate: Fate, topic: &Bytes, payload: &Bytes) {
+    fn inject(&mut self, fate: Fate, topic: &Bytes, payload: &Bytes) {
         let kind = match fate {
             Fate::Arrives => return,
             Fate::Lost => Kind::Drop,
             Fate::Twice => Kind::Duplicate,
             Fate::Late => {
-                let until = self.now + 1 + self.dice.draw() % LATE;
-                self.late.push((until, topic.clone(), payload.clone()));
+                self.delayed.push(DelayedPublish {
+                    until: self.now + 1 + self.dice.draw() % MAX_DELAY_MS,
+                    topic: topic.clone(),
+                    payload: payload.clone(),
+                });
                 Kind::Delay
             }
             Fate::Hangs => {
-                self.hangs = self.now + self.dice.hang(HANG, LONG_HANG);
+                self.hangs_until = self.now + self.dice.hang(SHORT_HANG_MS, LONG_HANG_MS);
                 Kind::Hang
             }
             Fate::Breaks => Kind::Break,
@@ -147,15 +162,15 @@ impl ErrorType for Client<'_> {
 
 impl Subscribe for Client<'_> {
     async fn subscribe(&mut self, topic: &str, _: QoS) -> Result<MessageId, SessionError> {
-        self.session.subscribe(topic).map(MessageId::from)
+        Ok(self.session.subscribe(topic)?.into())
     }
 
     async fn unsubscribe(&mut self, topic: &str) -> Result<MessageId, SessionError> {
-        self.session.unsubscribe(topic).map(MessageId::from)
+        Ok(self.session.unsubscribe(topic)?.into())
     }
 }
 
-/// At QoS 1, whatever is asked for: terminals know no other.
+/// Always at QoS 1, the only one that tills use.
 impl Publish for Client<'_> {
     async fn publish(
         &mut self,
@@ -172,12 +187,12 @@ impl Publish for Client<'_> {
             Bytes::copy_from_slice(topic.as_bytes()),
             Bytes::from(payload.into_owned()),
         );
-        // Faults strike events; a status is retained.
+        // Faults are injected into events only; a status is retained.
         let fate = if retain { Fate::Arrives } else { self.dice.fate() };
-        self.strike(fate, &topic, &payload);
+        self.inject(fate, &topic, &payload);
         match fate {
             Fate::Breaks => {
-                // What was published before is on its way.
+                // Earlier publishes are still sent.
                 self.session.write()?;
                 return Err(SessionError::Cut);
             }
@@ -185,6 +200,6 @@ impl Publish for Client<'_> {
             Fate::Twice => _ = self.session.publish(topic.clone(), payload.clone(), retain)?,
             Fate::Arrives => {}
         }
-        self.session.publish(topic, payload, retain).map(MessageId::from)
+        Ok(self.session.publish(topic, payload, retain)?.into())
     }
 }

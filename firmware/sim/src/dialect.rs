@@ -1,5 +1,5 @@
-//! Which of the two languages of terminals one speaks. The till, its queue and its link know only postcard; JSON is
-//! made of it on the way out, and acks are made postcard on the way in.
+//! The encoding of a simulated till's messages. Its queue and uplink know only postcard; events are converted to JSON on the
+//! way out, and acks to postcard on the way in.
 
 use std::borrow::Cow;
 
@@ -7,22 +7,22 @@ use comptoir_wire::Ack;
 
 use crate::json::{JsonError, read_ack, write_event};
 
-/// How a terminal writes.
+/// The encoding of a till's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// As the firmware does.
+    /// The firmware's encoding.
     Postcard,
-    /// As other people's terminals do.
+    /// The encoding of third-party tills.
     Json,
 }
 
 impl Dialect {
-    /// What is published for a payload of the link: an event, or a status, which is the same in both.
+    /// Converts a payload of the uplink: an event, or a status, which is the same in both encodings.
     ///
     /// # Errors
-    /// The event cannot be read.
+    /// The event cannot be decoded.
     pub fn outgoing(self, payload: &[u8]) -> Result<Cow<'_, [u8]>, JsonError> {
-        // Versions of the wire format are below 0x20, words are not.
+        // Versions of the wire format are below 0x20, letters are not.
         let is_event = payload.first().is_some_and(|&version| version < 0x20);
         match self {
             Self::Json if is_event => {
@@ -34,12 +34,12 @@ impl Dialect {
         }
     }
 
-    /// What the link is to hear for a payload that came: acks in JSON as postcard, all else as it is.
+    /// Converts a received payload for the uplink: a JSON ack to postcard, everything else unchanged.
     pub fn incoming<'p>(self, payload: &'p [u8], buffer: &'p mut [u8; Ack::MAX_BYTES]) -> &'p [u8] {
         match (self, payload.first()) {
             (Self::Json, Some(b'{')) => match read_ack(payload).map(|ack| ack.encode(buffer)) {
                 Ok(Ok(ack)) => ack,
-                // A command, or nothing that makes sense.
+                // A command, or malformed.
                 _ => payload,
             },
             _ => payload,

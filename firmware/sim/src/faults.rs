@@ -1,31 +1,31 @@
-//! What can go wrong with a terminal, drawn from a seed: the same seed, the same faults.
+//! Fault injection: the faults of a till, drawn from a seed. The same seed gives the same faults.
 
 use std::fmt;
 use std::str::FromStr;
 
-use comptoir_queue::{Fault as PowerCut, PART};
+use comptoir_queue::{PART, PowerCut};
 use comptoir_terminal::Random;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// The power goes at one of the flash writes of an event, or of a deletion after it. The terminal starts again
-    /// from its flash.
+    /// The power is cut during one of the flash writes of an event, or of a deletion after it. The till restarts from its
+    /// flash.
     Power,
-    /// A bit of the flash in use turns, unless two have turned near it since what is stored there was written.
+    /// A bit of the flash in use flips, unless two bits near it have flipped since the data there was written.
     Flash,
-    /// A publish does not arrive, or an ack does not.
+    /// A publish or an ack is lost.
     Drop,
     /// A publish arrives twice.
     Duplicate,
-    /// A publish arrives later than those after it.
+    /// A publish arrives after later ones.
     Delay,
-    /// Nothing passes for a while, either way, on a connection that looks alive. Sometimes the while outlasts the
+    /// A connection that looks alive passes nothing in either direction for a while, sometimes for longer than the
     /// keep-alive.
     Hang,
     /// The connection is cut.
     Break,
-    /// The clock is absent, or wrong by anything.
+    /// The clock is missing, or wrong by any amount.
     Clock,
 }
 
@@ -42,7 +42,7 @@ impl Kind {
         Self::Clock,
     ];
 
-    /// As on the command line.
+    /// The name on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Power => "power",
@@ -57,40 +57,40 @@ impl Kind {
     }
 }
 
-/// How often each kind of fault strikes, in percent of the events sold (power, flash, clock) or of the publishes
-/// (the others). 0 each by default.
+/// The rate of each kind of fault, in percent of the events sold (power, flash, clock) or of the publishes (the others). All
+/// are 0 by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     percent: [u8; Kind::ALL.len()],
 }
 
 impl Faults {
-    /// The same for every kind.
+    /// The same rate for every kind.
     pub fn all(percent: u8) -> Self {
         Self {
             percent: [percent.min(100); Kind::ALL.len()],
         }
     }
 
-    /// Sets one kind.
+    /// Sets the rate of one kind.
     #[must_use]
     pub fn with(mut self, kind: Kind, percent: u8) -> Self {
         self.percent[kind as usize] = percent.min(100);
         self
     }
 
-    /// Of one kind.
+    /// The rate of one kind.
     pub fn of(&self, kind: Kind) -> u8 {
         self.percent[kind as usize]
     }
 
-    /// Whether there is none.
+    /// Whether all rates are 0.
     pub fn are_none(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// `power=5,drop=2`, or `all=5`; later ones count.
+/// `power=5,drop=2`, or `all=5`. The last value for a kind wins.
 impl FromStr for Faults {
     type Err = String;
 
@@ -99,18 +99,20 @@ impl FromStr for Faults {
         for pair in text.split(',') {
             let (name, percent) = pair
                 .split_once('=')
-                .ok_or_else(|| format!("{pair:?}: KIND=PERCENT is expected"))?;
+                .ok_or_else(|| format!("{pair:?}: write KIND=PERCENT, for example drop=2"))?;
             let percent: u8 = percent
                 .parse()
                 .ok()
                 .filter(|&percent| percent <= 100)
-                .ok_or_else(|| format!("{pair:?}: 0 to 100 percent are expected"))?;
+                .ok_or_else(|| format!("{pair:?}: the percentage must be from 0 to 100"))?;
             match Kind::ALL.into_iter().find(|kind| kind.as_str() == name) {
                 Some(kind) => faults = faults.with(kind, percent),
                 None if name == "all" => faults = Self::all(percent),
                 None => {
-                    let known = Kind::ALL.map(Kind::as_str).join(", ");
-                    return Err(format!("{name:?} is none of {known}, all"));
+                    let kinds = Kind::ALL.map(Kind::as_str).join(", ");
+                    return Err(format!(
+                        "{name:?} is not a kind of fault; use one of {kinds}, all"
+                    ));
                 }
             }
         }
@@ -124,37 +126,37 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What becomes of one publish.
+/// What happens to one publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It arrives.
     Arrives,
-    /// It does not.
+    /// It is lost.
     Lost,
-    /// Twice.
+    /// It arrives twice.
     Twice,
-    /// Late.
+    /// It arrives late.
     Late,
-    /// It does not, and nothing else does for a while.
+    /// It is lost, and the connection hangs for a while.
     Hangs,
-    /// It does not: the connection is gone.
+    /// It is lost, and so is the connection.
     Breaks,
 }
 
-/// Decides when faults strike one terminal.
+/// Draws the faults of one till.
 #[derive(Clone, Debug)]
 pub struct Dice {
     faults: Faults,
     random: Random,
 }
 
-/// Writes and erases of a sale and its deletion, about: a power cut comes at one of so many.
+/// Approximate number of writes and erases of a sale and its deletion; a power cut strikes one of them.
 const OPERATIONS: u32 = 12;
-/// One hang among so many is a long one.
+/// One hang in this many is a long one.
 const LONG: u32 = 200;
 
 impl Dice {
-    /// The same seed, the same faults.
+    /// Dice whose results depend on the seed alone.
     pub fn new(faults: Faults, seed: u64) -> Self {
         Self {
             faults,
@@ -162,13 +164,13 @@ impl Dice {
         }
     }
 
-    /// Whether a fault strikes now.
+    /// Whether a fault of that kind strikes now.
     pub fn strikes(&mut self, kind: Kind) -> bool {
         let percent = u32::from(self.faults.of(kind));
         percent > 0 && self.random.below(100) < percent
     }
 
-    /// The power cut that strikes an event, if one does.
+    /// The power cut that strikes the next event, if one does.
     pub fn power_cut(&mut self) -> Option<PowerCut> {
         self.strikes(Kind::Power).then(|| PowerCut {
             after: self.random.below(OPERATIONS),
@@ -176,7 +178,7 @@ impl Dice {
         })
     }
 
-    /// What becomes of a publish.
+    /// What happens to the next publish.
     pub fn fate(&mut self) -> Fate {
         let fates = [
             (Kind::Break, Fate::Breaks),
@@ -185,11 +187,11 @@ impl Dice {
             (Kind::Delay, Fate::Late),
             (Kind::Duplicate, Fate::Twice),
         ];
-        let struck = fates.into_iter().find(|&(kind, _)| self.strikes(kind));
-        struck.map_or(Fate::Arrives, |(_, fate)| fate)
+        let fate = fates.into_iter().find(|&(kind, _)| self.strikes(kind));
+        fate.map_or(Fate::Arrives, |(_, fate)| fate)
     }
 
-    /// How long a link hangs: up to `short`, or sometimes `long` at least and half as much again at most.
+    /// How long a connection hangs: at most `short`, or sometimes from `long` to one and a half times `long`.
     pub fn hang(&mut self, short: u64, long: u64) -> u64 {
         match self.random.below(LONG) {
             0 => long + self.draw() % (long / 2).max(1),
@@ -197,7 +199,7 @@ impl Dice {
         }
     }
 
-    /// The time that a terminal's clock says when it is `time_ms`; `None` if no fault strikes it.
+    /// The wrong time that a till's clock shows at `time_ms`; `None` if no fault strikes it.
     pub fn clock(&mut self, time_ms: u64) -> Option<u64> {
         const YEAR_MS: u64 = 365 * 24 * 60 * 60 * 1000;
         self.strikes(Kind::Clock).then(|| match self.random.below(3) {
@@ -207,7 +209,7 @@ impl Dice {
         })
     }
 
-    /// Others with the same faults, that strike at other times.
+    /// Dice with the same rates and other results.
     pub fn fork(&mut self) -> Self {
         Self::new(self.faults, self.draw())
     }
@@ -218,23 +220,23 @@ impl Dice {
     }
 }
 
-/// Bits that have turned on one terminal's flash, so that no stored part of an event gets more than are corrected.
+/// The bits that have flipped on one till's flash. Limits them to what the queue can correct.
 #[derive(Clone, Debug, Default)]
-pub struct Turned {
-    /// Each bit, and the newest event then.
+pub struct BitFlips {
+    /// Each bit's position, and the newest event at that time.
     bits: Vec<(u64, u32)>,
 }
 
-impl Turned {
-    /// Bits within which a part lies, with what sequential-storage puts around it.
+impl BitFlips {
+    /// Bits of a stored part, including sequential-storage's overhead.
     const PART: u64 = 8 * (PART as u64 + 64);
-    /// In each part, two are corrected; of its length, which takes so many bits, one.
-    const MOST: usize = 2;
+    /// The queue corrects two bits of a part, and one in the bits of its length.
+    const MAX: usize = 2;
     const LENGTH: u64 = 32;
 
-    /// Whether another bit may turn, while the events from `acked` to `newest` are held; it has, if so.
-    pub fn bears(&mut self, bit: u64, acked: u32, newest: u32) -> bool {
-        // What was stored then is gone once it is acked; what is written after that is on erased flash.
+    /// Whether another bit may flip while the queue holds the events after `acked` up to `newest`. Counts it if so.
+    pub fn admits(&mut self, bit: u64, acked: u32, newest: u32) -> bool {
+        // Once the events of that time are acked, their data is gone, and new data is written to erased flash.
         self.bits.retain(|&(_, newest)| newest > acked);
         let near = |within: u64| {
             let others = self
@@ -243,11 +245,11 @@ impl Turned {
                 .filter(move |(other, _)| other.abs_diff(bit) < within);
             others.count()
         };
-        let bears = near(Self::PART) < Self::MOST && near(Self::LENGTH) == 0;
-        if bears {
+        let is_correctable = near(Self::PART) < Self::MAX && near(Self::LENGTH) == 0;
+        if is_correctable {
             self.bits.push((bit, newest));
         }
-        bears
+        is_correctable
     }
 }
 
@@ -256,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_read_from_the_command_line() {
+    fn faults_are_parsed_from_the_command_line() {
         let faults: Faults = "all=5,flash=0,drop=20".parse().unwrap();
         assert_eq!(
             (
@@ -267,18 +269,18 @@ mod tests {
             (5, 0, 20)
         );
         assert!(Faults::default().are_none() && !faults.are_none());
-        for (wrong, told) in [
+        for (invalid, hint) in [
             ("power", "KIND=PERCENT"),
             ("power=101", "0 to 100"),
-            ("fire=1", "none of power"),
+            ("fire=1", "one of power"),
         ] {
-            let error = wrong.parse::<Faults>().unwrap_err();
-            assert!(error.contains(told), "{error}");
+            let error = invalid.parse::<Faults>().unwrap_err();
+            assert!(error.contains(hint), "{error}");
         }
     }
 
     #[test]
-    fn strike_as_often_as_asked() {
+    fn faults_strike_at_the_requested_rate() {
         let mut dice = Dice::new(Faults::default().with(Kind::Drop, 5), 1);
         let lost = (0..10_000).filter(|_| dice.fate() == Fate::Lost).count();
         assert!((400..600).contains(&lost), "{lost}");
@@ -286,17 +288,17 @@ mod tests {
     }
 
     #[test]
-    fn no_part_gets_more_turned_bits_than_it_bears() {
-        let mut turned = Turned::default();
-        assert!(turned.bears(10_000, 0, 5) && turned.bears(10_300, 0, 7));
-        assert!(!turned.bears(9_000, 0, 8) && turned.bears(20_000, 0, 8));
-        assert!(!turned.bears(20_031, 0, 8) && turned.bears(20_032, 0, 8));
-        // The first was acked.
-        assert!(turned.bears(9_000, 5, 8) && !turned.bears(9_001, 6, 9));
+    fn no_part_gets_more_bit_flips_than_the_queue_corrects() {
+        let mut flips = BitFlips::default();
+        assert!(flips.admits(10_000, 0, 5) && flips.admits(10_300, 0, 7));
+        assert!(!flips.admits(9_000, 0, 8) && flips.admits(20_000, 0, 8));
+        assert!(!flips.admits(20_031, 0, 8) && flips.admits(20_032, 0, 8));
+        // The event of the first flip was acked.
+        assert!(flips.admits(9_000, 5, 8) && !flips.admits(9_001, 6, 9));
     }
 
     #[test]
-    fn a_hang_is_short_but_for_some() {
+    fn most_hangs_are_short() {
         let mut dice = Dice::new(Faults::all(5), 2);
         let hangs: Vec<u64> = (0..10_000).map(|_| dice.hang(500, 60_000)).collect();
         let (long, short): (Vec<_>, Vec<_>) = hangs.into_iter().partition(|&hang| hang > 500);

@@ -1,4 +1,4 @@
-//! The flash of a simulated terminal: in memory, or in a file that survives a kill.
+//! The flash of a simulated till: in memory, or in a file that survives a kill.
 
 mod file;
 mod memory;
@@ -10,47 +10,46 @@ use comptoir_queue::{Memory, RamError, RamFlash};
 
 use file::FlashFile;
 pub use file::FlashFileError;
-use memory::Sparse;
+use memory::SparseMemory;
 
-/// Bytes that are erased together. Small, since a terminal that sells little fills two of them; large, since the
-/// queue looks at all of them now and then.
+/// Bytes of an erase page. Small pages save memory, because even a till that sells little uses two of them; large pages save
+/// time, because the queue sometimes looks at all of them.
 pub const PAGE: usize = 8 * 1024;
-/// Of them: 4 MiB, which hold some ten thousand typical events.
+/// Number of pages: 4 MiB, enough for some ten thousand typical events.
 pub const PAGES: usize = 512;
-/// Pages of events; the queue keeps two for its notes.
+/// Pages for events; the queue uses two for its notes.
 pub const EVENT_PAGES: usize = PAGES - 2;
-/// The whole, in bytes.
+/// Size of the flash in bytes.
 #[expect(clippy::cast_possible_truncation, reason = "4 MiB")]
 pub const SIZE: u32 = (PAGES * PAGE) as u32;
 
-/// A terminal's flash.
+/// A till's flash.
 pub type Flash = RamFlash<Medium, PAGE>;
 
-/// What a flash is made of.
+/// Where the flash's contents are.
 #[derive(Debug)]
 pub enum Medium {
-    /// Memory.
-    Memory(Sparse),
-    /// A file.
+    /// In memory.
+    Memory(SparseMemory),
+    /// In a file.
     File(FlashFile),
 }
 
-/// New flash that a kill destroys.
+/// New flash in memory, which a kill destroys.
 pub fn in_memory() -> Flash {
-    Flash::new(Medium::Memory(Sparse::new()))
+    Flash::new(Medium::Memory(SparseMemory::new()))
 }
 
-/// The flash in the file at `path`, which is made if it is not there. Blocks.
+/// The flash in the file at `path`, which is created if it does not exist. Blocks.
 ///
 /// # Errors
-/// The file cannot be used, is in use, or is none of ours; it is then left as it is.
+/// The file cannot be used, is in use, or is not a till's flash. It is not modified then.
 pub fn in_file(path: &Path) -> Result<Flash, FlashFileError> {
     Ok(Flash::new(Medium::File(FlashFile::open(path)?)))
 }
 
 impl Medium {
-    /// The file whose contents are to be synced before a sale counts; `None` if nothing was written since this was
-    /// last asked, or there is no file.
+    /// The file to sync before a sale counts. `None` if nothing was written since the last call, or there is no file.
     pub fn unsynced(&mut self) -> Option<Arc<std::fs::File>> {
         match self {
             Self::Memory(_) => None,
@@ -58,7 +57,7 @@ impl Medium {
         }
     }
 
-    /// A bit, drawn among those that are in use where that is known.
+    /// The position of a random bit, among those in use if that is known.
     pub fn used_bit(&self, random: u64) -> u64 {
         match self {
             Self::Memory(memory) => memory.used_bit(random),
@@ -66,11 +65,11 @@ impl Medium {
         }
     }
 
-    /// What the file's last failure was, for people.
-    pub fn trouble(&self) -> Option<String> {
+    /// The file's last error.
+    pub fn last_error(&self) -> Option<String> {
         match self {
             Self::Memory(_) => None,
-            Self::File(file) => file.trouble(),
+            Self::File(file) => file.last_error(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What a terminal sends that speaks JSON instead of postcard: the same event, with the field names and words
-//! of the Kafka topics, amounts as exact decimals (`12.50`), the time in RFC 3339.
+//! The JSON encoding of events, for tills that do not speak postcard: the field names and values of the Kafka topics, amounts
+//! as exact decimals (`12.50`), and times in RFC 3339.
 
 use iso_currency::Currency;
 use jiff::Timestamp;
@@ -8,21 +8,21 @@ use serde_json::value::RawValue;
 
 use comptoir_wire::{Ack, DecodeError, Event, Frame, Line, Lines, decode};
 
-/// Why a frame has no JSON, or a JSON ack cannot be read.
+/// Why a frame cannot be converted to JSON, or a JSON ack cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
-    /// The frame in the queue cannot be read.
+    /// The frame from the queue cannot be decoded.
     #[error("frame: {0}")]
     Frame(#[from] DecodeError),
-    /// serde_json says no.
+    /// serde_json failed.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
 
-/// Appends a postcard frame as JSON to `out`.
+/// Appends the JSON of a postcard frame to `out`.
 ///
 /// # Errors
-/// The frame cannot be read.
+/// The frame cannot be decoded.
 pub fn write_event(frame: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
     let Frame { header, event } = decode(frame)?;
     let envelope = Envelope {
@@ -80,10 +80,10 @@ pub fn write_event(frame: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
     Ok(())
 }
 
-/// Reads an ack in JSON.
+/// Decodes a JSON ack.
 ///
 /// # Errors
-/// It is none.
+/// The payload is not an ack.
 pub fn read_ack(payload: &[u8]) -> Result<Ack, JsonError> {
     #[derive(serde::Deserialize)]
     struct JsonAck {
@@ -175,7 +175,7 @@ impl Serialize for JsonLines<'_> {
     }
 }
 
-/// Digits after the point: 2 for EUR, 0 for JPY, 3 for TND.
+/// Digits after the decimal point: 2 for EUR, 0 for JPY, 3 for TND.
 fn digits(code: &str) -> usize {
     Currency::from_code(code)
         .and_then(Currency::exponent)
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn payments() {
+    fn a_payment_has_exact_decimals_and_a_time_in_rfc_3339() {
         let payment = Payment {
             payment_id: "p-1",
             order_id: "o-1",
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn orders() {
+    fn an_order_in_a_currency_without_decimals_has_whole_amounts() {
         let lines = [Line {
             product: "Thé \"vert\"",
             quantity: 0,
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn acks() {
+    fn an_ack_needs_both_numbers() {
         let ack = Ack { epoch: 1, seq: 2 };
         assert_eq!(read_ack(br#"{"epoch":1,"seq":2}"#).unwrap(), ack);
         assert!(read_ack(br#"{"epoch":1}"#).is_err());

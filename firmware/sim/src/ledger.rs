@@ -1,16 +1,17 @@
-//! The ledger: one JSON line per event, for whoever wants to audit what arrived in Kafka.
+//! The ledger: one JSON line per event, to audit what arrived in Kafka.
 //!
-//! An event's line is written when it is acked end to end; when a run is broken off, those not acked follow
-//! with `"acked":null`, and so do those whose flash lost them, when that is found out. An event without `acked` may or
-//! may not be in Kafka; one with it must be.
+//! An event's line is written when the event is acked end to end. Lines with `"acked":null` follow for events that the
+//! flash lost, and, when a run is stopped, for unacked events. An event with `acked` must be in Kafka; one without it may
+//! be there or not.
 //!
-//! What a line says is kept here from the sale on, not in the terminal: that one forgets it with its power.
+//! The run keeps the contents of a line from the sale on, because the till forgets them in a power cut.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use comptoir_wire::Event;
 use comptoir_wire::topic::Kind;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -25,7 +26,7 @@ pub struct LedgerError {
     source: io::Error,
 }
 
-/// The file, open.
+/// The ledger's file.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
@@ -34,13 +35,26 @@ pub struct Ledger {
 
 /// An event that was sold and is not acked.
 #[derive(Debug)]
-pub struct Sold {
+pub struct PendingEvent {
     pub seq: u32,
     pub kind: Kind,
-    /// Its order; nothing if there is no ledger.
+    /// The order's id; empty if there is no ledger.
     pub key: Box<str>,
     /// When it was first published, in microseconds of the clock; 0: not yet.
     pub published: u64,
+}
+
+impl PendingEvent {
+    /// An event that was not published yet.
+    pub fn new(seq: u32, event: &Event<'_>, has_ledger: bool) -> Self {
+        let key = if has_ledger { event.order_id() } else { "" };
+        Self {
+            seq,
+            kind: event.kind(),
+            key: key.into(),
+            published: 0,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -53,20 +67,20 @@ struct Line<'a> {
 }
 
 impl Ledger {
-    /// Begins a new ledger; an old one of that name is overwritten, or gone on with: what is in the flash of an older run
-    /// and was acked then stands in its ledger only.
+    /// Opens the ledger. With `append` an existing ledger is continued, otherwise it is overwritten. A run that continues
+    /// with the tills' flash must continue the ledger too: events that an earlier run sold and had acked are only there.
     ///
     /// # Errors
-    /// The file cannot be made.
-    pub fn open(path: &Path, goes_on: bool) -> Result<Self, LedgerError> {
+    /// The file cannot be opened or created.
+    pub fn open(path: &Path, append: bool) -> Result<Self, LedgerError> {
         let mut options = File::options();
-        if goes_on {
+        if append {
             options.create(true).read(true).append(true);
         } else {
             options.create(true).write(true).truncate(true);
         }
         let mut file = options.open(path).map_err(|source| failed(path, source))?;
-        if goes_on {
+        if append {
             end_line(&mut file).map_err(|source| failed(path, source))?;
         }
         Ok(Self {
@@ -75,27 +89,27 @@ impl Ledger {
         })
     }
 
-    /// Writes one line per event of `terminal` (`{store}/{device}`) and epoch; `acked` in microseconds of the clock.
+    /// Writes one line per event of `till` (`{store}/{device}`) and epoch. `acked` is in microseconds of the clock.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write<'a>(
         &self,
-        terminal: &str,
+        till: &str,
         epoch: u32,
         clock: &Clock,
-        events: impl Iterator<Item = &'a Sold>,
+        events: impl Iterator<Item = &'a PendingEvent>,
         acked: Option<u64>,
     ) -> Result<(), LedgerError> {
         let at = |micros| time(clock.unix_ms(micros));
         let acked = acked.map(at);
         let mut lines = Vec::new();
-        for sold in events {
+        for event in events {
             let line = Line {
-                ce_id: format!("{terminal}/{epoch}/{}", sold.seq),
-                topic: sold.kind.as_str(),
-                key: &sold.key,
-                published: (sold.published > 0).then(|| at(sold.published)),
+                ce_id: format!("{till}/{epoch}/{}", event.seq),
+                topic: event.kind.as_str(),
+                key: &event.key,
+                published: (event.published > 0).then(|| at(event.published)),
                 acked: acked.clone(),
             };
             serde_json::to_writer(&mut lines, &line).map_err(|error| failed(&self.path, error.into()))?;
@@ -106,7 +120,7 @@ impl Ledger {
             .map_err(|source| failed(&self.path, source))
     }
 
-    /// Hands all lines to the operating system.
+    /// Passes all buffered lines to the operating system.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -121,7 +135,7 @@ impl Ledger {
     }
 }
 
-/// A kill may have cut off the last line.
+/// Ends the last line, which a kill may have cut off.
 fn end_line(file: &mut File) -> io::Result<()> {
     let mut last = [b'\n'];
     if file.seek(SeekFrom::End(0))? > 0 {

@@ -1,9 +1,10 @@
-//! Simulated point-of-sale terminals, many in one process: `pos-sim` as a library.
+//! Simulated tills, many in one process: `pos-sim` as a library.
 //!
-//! Each terminal is a task with an MQTT 5 connection, and runs the firmware: the till of `comptoir-terminal`, the
-//! queue of `comptoir-queue` on a flash in memory or in a file, the link of `comptoir-link`, every byte of
-//! `comptoir-wire`. What is here is what real terminals have around them: somebody who works at the till ([`cashier`],
-//! [`invent`]) or receipts that were rung up elsewhere ([`replay`]), an MQTT client, and [`faults`].
+//! Each till is a task with an MQTT 5 connection, and runs the firmware: the till of `comptoir-terminal`, the queue of
+//! `comptoir-queue` on a flash in memory or in a file, the uplink of `comptoir-link`, and the wire format of
+//! `comptoir-wire`. This crate simulates a real till's environment: a cashier with invented customers ([`cashier`],
+//! [`comptoir_invent`]) or recorded receipts ([`replay`]), an MQTT client, and [`faults`]. [`interactive`] is a till for a person at a
+//! keyboard.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), comptoir_sim::SimError> {
@@ -11,7 +12,7 @@
 //!
 //! let mut plan = Plan::new(Broker::new("localhost", 1883), "paris-1", 4, 100.0);
 //! plan.end = End::Events(1_000);
-//! let (progress, _watch_it) = tokio::sync::watch::channel(Progress::default());
+//! let (progress, _progress) = tokio::sync::watch::channel(Progress::default());
 //! let summary = run(plan, tokio_util::sync::CancellationToken::new(), progress).await?;
 //! assert_eq!((summary.sold, summary.unacked), (1_000, 0));
 //! # Ok(())
@@ -23,11 +24,10 @@
 
 pub mod cashier;
 mod client;
-pub mod counter;
 mod dialect;
 pub mod faults;
 mod flash;
-pub mod invent;
+pub mod interactive;
 mod json;
 mod ledger;
 mod pace;
@@ -39,7 +39,7 @@ mod run;
 mod session;
 mod source;
 mod tally;
-mod terminal;
+mod till;
 
 pub use comptoir_link::Settings;
 pub use flash::FlashFileError;
@@ -49,4 +49,4 @@ pub use queue::QueueError;
 pub use replay::ReplayError;
 pub use run::{SimError, run};
 pub use tally::{Latency, Progress, Summary};
-pub use terminal::TerminalError;
+pub use till::SimulatedTillError;

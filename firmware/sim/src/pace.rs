@@ -1,4 +1,4 @@
-//! The rate of a whole run, exact over time, dealt out to the terminals in turn.
+//! Rate limiting: the rate of a whole run, exact over time, distributed to the tills in turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -7,39 +7,39 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// What one terminal may sell.
+/// The number of events that one till may sell.
 #[derive(Debug, Default)]
 pub struct Permits {
     pending: AtomicU32,
-    over: AtomicBool,
+    is_over: AtomicBool,
     changed: Notify,
 }
 
 impl Permits {
-    /// Takes up to `most` permits.
-    pub fn take(&self, most: u32) -> u32 {
-        let take = |pending: u32| Some(pending - pending.min(most));
+    /// Takes up to `max` permits; returns how many.
+    pub fn take(&self, max: u32) -> u32 {
+        let take = |pending: u32| Some(pending - pending.min(max));
         match self
             .pending
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
         {
-            Ok(before) => before.min(most),
+            Ok(before) => before.min(max),
             Err(_) => 0,
         }
     }
 
-    /// No permit is left, and none will come.
+    /// Whether no permit is left and none will come.
     pub fn are_over(&self) -> bool {
-        // In this order: whoever ends them has granted all before.
-        self.over.load(Ordering::Acquire) && self.pending.load(Ordering::Acquire) == 0
+        // In this order, because the pacer sets `is_over` after its last grant.
+        self.is_over.load(Ordering::Acquire) && self.pending.load(Ordering::Acquire) == 0
     }
 
-    /// Some are there to be taken.
+    /// Whether there are permits to take.
     pub fn any(&self) -> bool {
         self.pending.load(Ordering::Acquire) > 0
     }
 
-    /// More permits, or the end of them.
+    /// Waits for more permits, or for their end.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -49,39 +49,38 @@ impl Permits {
     }
 
     fn end(&self) {
-        self.over.store(true, Ordering::Release);
+        self.is_over.store(true, Ordering::Release);
         self.changed.notify_one();
     }
 }
 
-/// Deals out the permits of a run.
+/// Distributes the permits of a run.
 pub struct Pacer {
-    /// Events a second, above 0.
+    /// Events per second, above 0.
     pub rate: f64,
-    /// Permits in all.
+    /// Total number of permits; `None`: no limit.
     pub total: Option<u64>,
-    /// One for each terminal.
-    pub terminals: Vec<Arc<Permits>>,
+    /// The permits of each till.
+    pub tills: Vec<Arc<Permits>>,
 }
 
-/// Permits are dealt out no more often than this.
+/// The shortest interval between two distributions.
 const TICK: Duration = Duration::from_millis(4);
 
 impl Pacer {
-    /// Deals out until all are, and ends them; for ever where there is no total.
+    /// Distributes all permits and then marks them as over; runs for ever if there is no total.
     ///
-    /// After a stall (of this machine, or because all terminals are full) at most a second's worth is made up
-    /// for.
+    /// After a stall (of this machine, or because all tills are full) at most one second's worth of events is made up.
     pub async fn run(self) {
         let mut schedule = Schedule::new(self.rate);
         let start = Instant::now();
-        // A terminal that does not take what it is given is passed over, its share goes to others.
+        // A till that does not use its permits is passed over, and its share goes to the others.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "saturates"
         )]
-        let most_pending = (self.rate / self.terminals.len() as f64).ceil() as u32 + 1;
+        let max_pending = (self.rate / self.tills.len() as f64).ceil() as u32 + 1;
         let left = AtomicU64::new(self.total.unwrap_or(u64::MAX));
         let mut at = 0;
         while left.load(Ordering::Relaxed) > 0 {
@@ -90,24 +89,24 @@ impl Pacer {
             let mut passed_over = 0;
             let mut visited = 0;
             let from = at;
-            while granted < due && passed_over < self.terminals.len() {
-                let permits = &self.terminals[at];
-                if permits.pending.load(Ordering::Acquire) < most_pending {
+            while granted < due && passed_over < self.tills.len() {
+                let permits = &self.tills[at];
+                if permits.pending.load(Ordering::Acquire) < max_pending {
                     permits.grant();
                     granted += 1;
                     passed_over = 0;
                 } else {
                     passed_over += 1;
                 }
-                at = (at + 1) % self.terminals.len();
+                at = (at + 1) % self.tills.len();
                 visited += 1;
             }
             for permits in self
-                .terminals
+                .tills
                 .iter()
                 .cycle()
                 .skip(from)
-                .take(visited.min(self.terminals.len()))
+                .take(visited.min(self.tills.len()))
             {
                 permits.changed.notify_one();
             }
@@ -118,14 +117,14 @@ impl Pacer {
             let next = schedule.next().max(start.elapsed() + TICK);
             sleep_until(start + next).await;
         }
-        self.terminals.iter().for_each(|permits| permits.end());
+        self.tills.iter().for_each(|permits| permits.end());
     }
 }
 
-/// When how many events are due.
+/// Computes how many events are due.
 struct Schedule {
     rate: f64,
-    /// Since when the rate counts; moved by what a stall made impossible to catch up with.
+    /// The time from which the rate counts; moved forward by the part of a stall that is not made up.
     from: Duration,
     given: u64,
 }
@@ -139,7 +138,7 @@ impl Schedule {
         }
     }
 
-    /// Events to give now, at most a second's worth (and at least one, where one is due).
+    /// Number of events due now, at most one second's worth (but one if one is due).
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -148,11 +147,11 @@ impl Schedule {
     fn due(&mut self, now: Duration) -> u64 {
         let by_now = now.saturating_sub(self.from).as_secs_f64() * self.rate;
         let behind = by_now - self.given as f64;
-        let most = self.rate.max(1.0);
-        if behind > most {
-            self.from += Duration::from_secs_f64((behind - most) / self.rate);
+        let max = self.rate.max(1.0);
+        if behind > max {
+            self.from += Duration::from_secs_f64((behind - max) / self.rate);
         }
-        behind.min(most).max(0.0) as u64
+        behind.min(max).max(0.0) as u64
     }
 
     fn given(&mut self, count: u64) {
@@ -163,7 +162,7 @@ impl Schedule {
     #[expect(clippy::cast_precision_loss)]
     fn next(&self) -> Duration {
         let wait = (self.given + 1) as f64 / self.rate;
-        // A rate of one event in a million years must not overflow the sum.
+        // Limited, so that a rate of one event in a million years does not overflow the sum.
         self.from + Duration::from_secs_f64(wait.min(1e9))
     }
 }
@@ -173,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exact_over_an_hour_whatever_the_ticks() {
+    fn the_rate_is_exact_over_an_hour_of_irregular_ticks() {
         let mut schedule = Schedule::new(123.4);
         let (mut now, mut given) = (Duration::ZERO, 0);
         for tick in 0.. {
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_is_made_up_for_by_a_second_at_most() {
+    fn at_most_one_second_of_a_stall_is_made_up() {
         let mut schedule = Schedule::new(100.0);
         let due = schedule.due(Duration::from_secs(60));
         assert_eq!(due, 100);
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_rates_wait_for_their_moment() {
+    fn an_event_of_a_slow_rate_is_not_due_early() {
         let mut schedule = Schedule::new(0.1);
         assert_eq!(schedule.due(Duration::from_secs(9)), 0);
         assert_eq!(schedule.next(), Duration::from_secs(10));
@@ -208,22 +207,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn deals_out_exactly_the_total_in_turn() {
-        let terminals: Vec<Arc<Permits>> = (0..3).map(|_| Arc::default()).collect();
+    async fn the_pacer_distributes_exactly_the_total_in_turn() {
+        let tills: Vec<Arc<Permits>> = (0..3).map(|_| Arc::default()).collect();
         let pacer = Pacer {
             rate: 50.0,
             total: Some(100),
-            terminals: terminals.clone(),
+            tills: tills.clone(),
         };
         let run = tokio::spawn(pacer.run());
         let mut taken = [0; 3];
-        while !run.is_finished() || terminals.iter().any(|permits| permits.any()) {
+        // The clock is paused: the sleep is simulated time, in which the pacer runs.
+        while !run.is_finished() || tills.iter().any(|permits| permits.any()) {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            for (taken, permits) in taken.iter_mut().zip(&terminals) {
+            for (taken, permits) in taken.iter_mut().zip(&tills) {
                 *taken += permits.take(u32::MAX);
             }
         }
         assert_eq!(taken, [34, 33, 33]);
-        assert!(terminals.iter().all(|permits| permits.are_over()));
+        assert!(tills.iter().all(|permits| permits.are_over()));
     }
 }

@@ -1,4 +1,4 @@
-//! What a run is to do.
+//! The configuration of a run.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,32 +11,34 @@ use url::Url;
 
 use crate::faults::{Faults, Kind};
 
-/// Why a plan cannot be carried out.
+/// Why a plan is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// The MQTT broker's address.
-    #[error("{address}: {what}; mqtt://[user:password@]host[:port] is expected")]
+    /// The MQTT broker's address is invalid.
+    #[error(
+        "{address}: {reason}; write mqtt://[user:password@]host[:port], for example mqtt://localhost:1883"
+    )]
     Broker {
-        /// As it was given, without the password.
+        /// The address without the password.
         address: String,
-        /// What is wrong.
-        what: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
     },
-    /// The store's name.
-    #[error("the store's name {name:?}: {what}")]
+    /// The store's name is invalid.
+    #[error("--store {name:?}: {reason}; for example paris-1")]
     Store {
-        /// As it was given.
+        /// The name.
         name: String,
-        /// What is wrong.
-        what: String,
+        /// What is wrong with it.
+        reason: String,
     },
-    /// A number out of its range.
-    #[error("{option}: {what}")]
+    /// An option is out of range.
+    #[error("{option}: {reason}")]
     Option {
-        /// The command-line option that sets it.
+        /// The command-line option.
         option: &'static str,
-        /// What is wrong.
-        what: &'static str,
+        /// The accepted values.
+        reason: &'static str,
     },
 }
 
@@ -49,7 +51,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// An MQTT broker that asks for no name.
+    /// An MQTT broker that needs no login.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self {
             host: host.into(),
@@ -58,7 +60,7 @@ impl Broker {
         }
     }
 
-    /// Name or address of the machine.
+    /// Host name or IP address.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -68,11 +70,12 @@ impl Broker {
         self.port
     }
 
-    /// User and password.
-    pub fn login(&self) -> Option<(&str, &str)> {
+    /// User and password of a till, whose name is `STORE/TILL`. In the address, `{till}` stands for the name: a broker
+    /// that binds client ids to users lets each user connect once.
+    pub fn login(&self, till: &str) -> Option<(String, &str)> {
         self.login
             .as_ref()
-            .map(|(user, password)| (user.as_str(), password.as_str()))
+            .map(|(user, password)| (user.replace("{till}", till), password.as_str()))
     }
 }
 
@@ -88,37 +91,37 @@ impl fmt::Debug for Broker {
     }
 }
 
-/// `mqtt://[user:password@]host[:port]`, port 1883 if none is given; user and password percent-encoded.
+/// `mqtt://[user:password@]host[:port]`. The port defaults to 1883; user and password are percent-encoded.
 impl FromStr for Broker {
     type Err = PlanError;
 
     fn from_str(text: &str) -> Result<Self, PlanError> {
-        let wrong = |what| {
+        let invalid = |reason| {
             let after_login = text.rsplit_once('@').map_or(text, |(_, after)| after);
             PlanError::Broker {
                 address: after_login.to_owned(),
-                what,
+                reason,
             }
         };
-        let url = Url::parse(text).map_err(|_| wrong("not an address"))?;
+        let url = Url::parse(text).map_err(|_| invalid("not a URL"))?;
         if !matches!(url.scheme(), "mqtt" | "tcp") {
-            return Err(wrong("only mqtt:// is known"));
+            return Err(invalid("only mqtt:// is supported"));
         }
         let host = url
             .host_str()
             .filter(|host| !host.is_empty())
-            .ok_or_else(|| wrong("no host"))?;
-        // An IPv6 address is in brackets there, which the resolver does not want.
+            .ok_or_else(|| invalid("the host is missing"))?;
+        // The URL has an IPv6 address in brackets, which the resolver does not accept.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let plain = |part| {
+        let decode = |part| {
             percent_decode_str(part)
                 .decode_utf8()
                 .map(String::from)
-                .map_err(|_| wrong("not UTF-8"))
+                .map_err(|_| invalid("user or password is not UTF-8"))
         };
         let login = match (url.username(), url.password()) {
             ("", None) => None,
-            (user, password) => Some((plain(user)?, plain(password.unwrap_or(""))?)),
+            (user, password) => Some((decode(user)?, decode(password.unwrap_or(""))?)),
         };
         Ok(Self {
             host,
@@ -131,69 +134,67 @@ impl FromStr for Broker {
 /// Where the sales come from.
 #[derive(Clone, Debug)]
 pub enum Sales {
-    /// Invented ones, at `devices` terminals of one store.
+    /// Invented sales at `devices` tills of one store.
     Invented {
         /// The store's name: `[a-z0-9][a-z0-9-]{0,31}`.
         store: String,
-        /// Terminals, named `till-1` and so on.
+        /// Number of tills, named `till-1` and so on.
         devices: u32,
-        /// Events a second over all terminals; 0: as fast as possible.
+        /// Events per second over all tills; 0: as fast as possible.
         rate: f64,
     },
-    /// Those of a file, at one terminal per store.
+    /// The receipts of a file, at one till per store.
     Replayed {
         /// CSV, gzipped if its name ends in `.gz`; see the module `replay`.
         file: PathBuf,
-        /// So many times as fast as the file's own clock; `None`: as fast as acks allow.
+        /// Speed relative to the file's timestamps; `None`: as fast as acks allow.
         speed: Option<f64>,
         /// ISO 4217 code of the file's amounts.
         currency: String,
     },
 }
 
-/// When terminals stop selling.
+/// When tills stop selling.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum End {
-    /// When told to (or when the file is at its end).
+    /// When the run is stopped, or at the end of the file.
     Never,
-    /// After so many events over all terminals, exactly; of a replay after the receipt that reaches the
-    /// number.
+    /// After exactly this many events over all tills; a replay stops after the receipt that reaches the number.
     Events(u64),
-    /// After so long.
+    /// After this time.
     After(Duration),
 }
 
-/// What a run is to do. Made by [`Plan::new`]; the fields may be changed before the run.
+/// The configuration of a run. [`Plan::new`] has the defaults; the fields may be changed before the run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Where to publish.
+    /// The MQTT broker to publish to.
     pub broker: Broker,
     /// What to sell.
     pub sales: Sales,
     /// When to stop selling.
     pub end: End,
-    /// Epochs, ids and sales follow from it, so that the same seed gives the same events.
+    /// Determines epochs, ids and sales: the same seed gives the same events.
     pub seed: u64,
-    /// Percent of the terminals that speak JSON.
-    pub json_terminals: u8,
-    /// A file for one JSON line per event, written when it is acked.
+    /// Percentage of the tills that speak JSON.
+    pub json_tills: u8,
+    /// File for the ledger: one JSON line per event, written when it is acked.
     pub ledger: Option<PathBuf>,
-    /// A directory for the terminals' queues; `None`: in memory.
+    /// Directory for the tills' queues; `None`: in memory.
     pub queue: Option<PathBuf>,
-    /// Unacked events at which a terminal stops selling until the gateway has taken some. It stops before that when
-    /// its flash of 4 MiB has no room for another sale.
+    /// Number of unacked events at which a till stops selling until some are acked. It stops earlier if its flash of 4 MiB
+    /// has no room for another sale.
     pub queue_limit: usize,
-    /// What is made to go wrong, and how often.
+    /// The rates of injected faults.
     pub faults: Faults,
-    /// How each terminal sends.
+    /// The send window of each till.
     pub link: Settings,
-    /// After the selling has been stopped from outside: how long to wait for acks.
+    /// How long to wait for acks after the run is stopped.
     pub drain: Duration,
 }
 
 impl Plan {
-    /// `devices` terminals of `store` that sell invented goods, `rate` events a second in all, until told to
-    /// stop.
+    /// `devices` tills of `store` that sell invented goods, at `rate` events per second in all, until the run is stopped.
     pub fn new(broker: Broker, store: impl Into<String>, devices: u32, rate: f64) -> Self {
         Self {
             broker,
@@ -204,7 +205,7 @@ impl Plan {
             },
             end: End::Never,
             seed: rand::random(),
-            json_terminals: 0,
+            json_tills: 0,
             ledger: None,
             queue: None,
             queue_limit: 10_000,
@@ -214,50 +215,52 @@ impl Plan {
         }
     }
 
+    /// Validates the plan.
+    ///
     /// # Errors
-    /// What cannot be carried out.
+    /// A name or a number is invalid; the error says which.
     pub fn check(&self) -> Result<(), PlanError> {
-        let wrong = |option, what| Err(PlanError::Option { option, what });
+        let invalid = |option, reason| Err(PlanError::Option { option, reason });
         match &self.sales {
             Sales::Invented { store, devices, rate } => {
                 comptoir_wire::topic::Name::new(store).map_err(|error| PlanError::Store {
                     name: store.clone(),
-                    what: error.to_string(),
+                    reason: error.to_string(),
                 })?;
                 if *devices == 0 {
-                    return wrong("--devices", "at least 1 is expected");
+                    return invalid("--devices", "must be at least 1");
                 }
                 if !rate.is_finite() || *rate < 0.0 {
-                    return wrong("--rate", "0 or more events a second are expected");
+                    return invalid("--rate", "must be 0 or more events per second");
                 }
             }
             Sales::Replayed { speed, currency, .. } => {
                 if speed.is_some_and(|speed| !speed.is_finite() || speed <= 0.0) {
-                    return wrong("--speed", "a factor above 0, or max, is expected");
+                    return invalid("--speed", "must be a factor above 0, or max");
                 }
                 if iso_currency::Currency::from_code(currency).is_none() {
-                    return wrong("--currency", "an ISO 4217 code is expected");
+                    return invalid("--currency", "must be an ISO 4217 code, for example EUR");
                 }
             }
         }
-        if self.json_terminals > 100 {
-            return wrong("--json-terminals", "0 to 100 percent are expected");
+        if self.json_tills > 100 {
+            return invalid("--json-terminals", "must be a percentage from 0 to 100");
         }
         if self.queue.is_some() && self.faults.of(Kind::Power) > 0 {
-            return wrong(
+            return invalid(
                 "--faults",
-                "power cuts are for queues in memory; kill pos-sim for those in files",
+                "power cuts work only without --queue; kill pos-sim to test queues in files",
             );
         }
         if self.queue_limit == 0 {
-            return wrong("--queue-limit", "at least 1 is expected");
+            return invalid("--queue-limit", "must be at least 1");
         }
         Ok(())
     }
 
-    /// Whether the terminal number `index` (from 0) speaks JSON: the share is spread evenly.
+    /// Whether the till with that index (from 0) speaks JSON. The JSON tills are spread evenly.
     pub(crate) fn speaks_json(&self, index: u32) -> bool {
-        let upto = |index: u64| index * u64::from(self.json_terminals) / 100;
+        let upto = |index: u64| index * u64::from(self.json_tills) / 100;
         upto(u64::from(index) + 1) > upto(u64::from(index))
     }
 }
@@ -267,11 +270,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
+    fn a_broker_address_is_parsed_and_never_shows_the_password() {
         assert_eq!("mqtt://pi:1884".parse(), Ok(Broker::new("pi", 1884)));
         assert_eq!("mqtt://[::1]".parse(), Ok(Broker::new("::1", 1883)));
         let broker: Broker = "mqtt://till:p%40ss@pi".parse().unwrap();
-        assert_eq!(broker.login(), Some(("till", "p@ss")));
+        assert_eq!(broker.login("s/till-1"), Some(("till".to_owned(), "p@ss")));
         assert_eq!(format!("{broker:?}"), "mqtt://…@pi:1883");
         let error = "mqtts://till:secret@pi"
             .parse::<Broker>()
@@ -285,12 +288,21 @@ mod tests {
     }
 
     #[test]
-    fn json_terminals_are_spread() {
+    fn each_till_can_log_in_as_itself() {
+        let broker: Broker = "mqtt://{till}:secret@pi".parse().unwrap();
+        assert_eq!(
+            broker.login("paris-1/till-2"),
+            Some(("paris-1/till-2".to_owned(), "secret"))
+        );
+    }
+
+    #[test]
+    fn json_tills_are_spread_evenly() {
         let mut plan = Plan::new(Broker::new("pi", 1883), "s", 10, 1.0);
-        plan.json_terminals = 20;
+        plan.json_tills = 20;
         let json: Vec<u32> = (0..10).filter(|&index| plan.speaks_json(index)).collect();
         assert_eq!(json, [4, 9]);
-        plan.json_terminals = 100;
+        plan.json_tills = 100;
         assert!((0..10).all(|index| plan.speaks_json(index)));
     }
 }

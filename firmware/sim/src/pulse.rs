@@ -1,75 +1,75 @@
-//! Whether a connection is alive: when to ping, and when it counts as lost.
+//! Keep-alive of a connection: when to ping, and when the connection counts as lost.
 
 use comptoir_link::Millis;
 
 use crate::session::KEEP_ALIVE;
 
-/// Milliseconds of silence after which a terminal pings.
+/// Milliseconds of silence after which a till pings.
 const SILENCE: Millis = KEEP_ALIVE as Millis * 1000;
 /// Milliseconds of silence after which a connection counts as lost.
 pub const DEAD: Millis = 2 * SILENCE;
-/// And at least, however early the MQTT broker wants its pings.
-const LEAST_DEAD: Millis = 5_000;
+/// Lower limit of that, however short the MQTT broker's keep-alive is.
+const MIN_DEAD: Millis = 5_000;
 
-/// What silence means.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feel {
-    /// Nothing yet.
-    Well,
-    /// The MQTT broker wants to hear something: ping.
-    Quiet,
-    /// Nobody is there.
-    Dead,
+pub enum Liveness {
+    /// Nothing to do.
+    Alive,
+    /// Ping, before the keep-alive expires.
+    NeedsPing,
+    /// The MQTT broker does not answer.
+    Lost,
 }
 
-/// When a connection was heard last, and used last.
+/// When a connection last received and last sent something.
 #[derive(Clone, Copy, Debug)]
 pub struct Pulse {
-    heard: Millis,
-    spoke: Millis,
+    received_at: Millis,
+    sent_at: Millis,
     silence: Millis,
     dead: Millis,
 }
 
 impl Pulse {
-    /// Of a connection that was made now, to an MQTT broker that wants a sign of life every `keep_alive` seconds.
+    /// A connection made now, to an MQTT broker with a keep-alive of that many seconds.
     pub fn new(now: Millis, keep_alive: u16) -> Self {
         let silence = match keep_alive {
             KEEP_ALIVE.. => SILENCE,
             less => Millis::from(less) * 1000 / 2,
         };
         Self {
-            heard: now,
-            spoke: now,
+            received_at: now,
+            sent_at: now,
             silence,
-            dead: LEAST_DEAD.max(2 * silence),
+            dead: MIN_DEAD.max(2 * silence),
         }
     }
 
-    /// Something arrived.
-    pub fn heard(&mut self, now: Millis) {
-        self.heard = now;
+    /// Notes that something was received.
+    pub fn on_received(&mut self, now: Millis) {
+        self.received_at = now;
     }
 
-    /// Something was written, or will be as soon as the network takes it.
-    pub fn spoke(&mut self, now: Millis) {
-        self.spoke = now;
+    /// Notes that something was sent, or will be as soon as the network accepts it.
+    pub fn on_sent(&mut self, now: Millis) {
+        self.sent_at = now;
     }
 
-    /// What is to be done now.
-    pub fn feel(&self, now: Millis) -> Feel {
-        if now >= self.heard + self.dead {
-            Feel::Dead
-        } else if now >= self.spoke + self.silence {
-            Feel::Quiet
+    /// The connection's state.
+    pub fn check(&self, now: Millis) -> Liveness {
+        if now >= self.received_at + self.dead {
+            Liveness::Lost
+        } else if now >= self.sent_at + self.silence {
+            Liveness::NeedsPing
         } else {
-            Feel::Well
+            Liveness::Alive
         }
     }
 
-    /// When that changes, if nothing is heard or said until then.
+    /// When the state changes, if nothing is received or sent until then.
     pub fn deadline(&self) -> Millis {
-        (self.heard + self.dead).min(self.spoke + self.silence)
+        (self.received_at + self.dead).min(self.sent_at + self.silence)
     }
 }
 
@@ -78,35 +78,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_is_broken_before_the_mqtt_broker_loses_patience() {
+    fn a_silent_connection_pings_before_the_brokers_keep_alive_expires() {
         for keep_alive in [1, 2, 5, 29, KEEP_ALIVE, 600] {
-            // It waits one and a half times the keep-alive.
-            let patience = Millis::from(keep_alive) * 1500;
+            // The broker waits one and a half times the keep-alive.
+            let limit = Millis::from(keep_alive) * 1500;
             let (mut pulse, mut pings) = (Pulse::new(0, keep_alive), Vec::new());
             for now in (0..4 * SILENCE).step_by(200) {
-                match pulse.feel(now) {
-                    Feel::Well => {}
-                    Feel::Quiet => {
-                        pulse.spoke(now);
-                        pulse.heard(now);
+                match pulse.check(now) {
+                    Liveness::Alive => {}
+                    Liveness::NeedsPing => {
+                        pulse.on_sent(now);
+                        pulse.on_received(now);
                         pings.push(now);
                     }
-                    Feel::Dead => panic!("dead at {now}"),
+                    Liveness::Lost => panic!("dead at {now}"),
                 }
             }
             assert!(pings.len() >= 3);
             assert!(
-                pings.windows(2).all(|two| two[1] - two[0] < patience),
+                pings.windows(2).all(|two| two[1] - two[0] < limit),
                 "{keep_alive}: {pings:?}"
             );
         }
     }
 
     #[test]
-    fn who_never_answers_is_not_there() {
+    fn a_broker_that_never_answers_counts_as_lost() {
         let mut pulse = Pulse::new(0, KEEP_ALIVE);
-        pulse.spoke(SILENCE);
-        assert_eq!(pulse.feel(DEAD - 1), Feel::Well);
-        assert_eq!(pulse.feel(DEAD), Feel::Dead);
+        pulse.on_sent(SILENCE);
+        assert_eq!(pulse.check(DEAD - 1), Liveness::Alive);
+        assert_eq!(pulse.check(DEAD), Liveness::Lost);
     }
 }

@@ -1,17 +1,17 @@
-//! A whole run: makes the terminals, starts them, and says how it goes.
+//! A whole run: creates the tills, starts them, and reports the progress.
 
-use std::collections::HashMap;
+mod replay;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
-use rand::{RngExt, SeedableRng};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use comptoir_wire::Currency;
 use comptoir_wire::topic::{Name, NameError};
 
 use crate::cashier::{Cashier, generator};
@@ -21,59 +21,56 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::pace::{Pacer, Permits};
 use crate::plan::{End, Plan, PlanError, Sales};
 use crate::queue::{Queue, QueueError};
-use crate::replay::{Basket, Baskets, ReplayError};
-use crate::source::{Script, Source};
+use crate::replay::ReplayError;
+use crate::source::Source;
 use crate::tally::{Clock, Progress, Summary, Tally};
-use crate::terminal::{Shared, Terminal, TerminalError};
+use crate::till::{Shared, SimulatedTill, SimulatedTillError};
 
-/// Why a run could not be carried out.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
-    /// The plan makes no sense.
+    /// The plan is invalid.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// A name made from the plan is none.
-    #[error("a terminal's name: {0}")]
+    /// A name made from the plan or the file is invalid.
+    #[error("invalid name of a store or till: {0}")]
     Name(#[from] NameError),
-    /// The file to be replayed.
+    /// The file cannot be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    /// A terminal's queue.
+    /// A till's queue cannot be used.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The ledger.
+    /// The ledger cannot be written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// A terminal cannot go on.
+    /// A till cannot go on.
     #[error(transparent)]
-    Terminal(#[from] TerminalError),
-    /// The histogram of the latencies.
-    #[error("latencies: {0}")]
+    Till(#[from] SimulatedTillError),
+    /// The histogram of latencies cannot be created.
+    #[error("latency histogram: {0}")]
     Latencies(#[from] hdrhistogram::CreationError),
     /// A task panicked.
-    #[error("a part of the simulation failed: {0}")]
+    #[error("a task of the simulation failed: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
 
-/// Connections being made at a time.
+/// Maximum number of connection attempts in progress.
 const CONNECTING: usize = 64;
-/// Receipts read ahead, for the whole file and for each store.
-const READ_AHEAD: usize = 16;
-/// How often progress is told.
-const TELL: Duration = Duration::from_millis(200);
-/// How often the ledger goes to the operating system.
+/// Interval between two progress reports.
+const REPORT: Duration = Duration::from_millis(200);
+/// Interval at which the ledger is flushed to the operating system.
 const FLUSH: Duration = Duration::from_secs(1);
 
 type Tasks = JoinSet<Result<(), SimError>>;
 
-/// Carries out a plan.
+/// Runs a plan.
 ///
-/// Ends when all has been sold and acked. `stop` ends the selling; what is unacked then has `plan.drain` to
-/// be acked. Dropping the future ends everything at once. Neither prints nor exits.
+/// Ends when everything is sold and acked. `stop` ends the selling; unacked events then have `plan.drain` to be acked.
+/// Dropping the future ends everything at once. Prints nothing.
 ///
 /// # Errors
-/// The plan makes no sense, or a file cannot be used. An MQTT broker that is away is no error: it is waited
-/// for.
+/// The plan is invalid, or a file cannot be used. An unreachable MQTT broker is not an error: the tills wait for it.
 pub async fn run(
     plan: Plan,
     stop: CancellationToken,
@@ -104,19 +101,19 @@ pub async fn run(
         Sales::Invented { store, devices, rate } => {
             start_invented(&mut tasks, &shared, store, *devices, *rate, total).await?;
         }
-        Sales::Replayed { .. } => _ = tasks.spawn(replay(Arc::clone(&shared))),
+        Sales::Replayed { .. } => _ = tasks.spawn(replay::replay(Arc::clone(&shared))),
     }
     let end = match plan.end {
         End::After(after) => Some(Instant::now() + after),
         _ => None,
     };
-    let tell = || progress.send_replace(shared.tally.progress(total, shared.clock.elapsed()));
+    let report = || progress.send_replace(shared.tally.progress(total, shared.clock.elapsed()));
     let supervised = tokio::select! {
         all = supervise(&mut tasks) => all,
-        never = attend(&shared, &stop, end, &tell) => never,
+        failed = control(&shared, &stop, end, &report) => failed,
     };
     shared.given_up.cancel();
-    tell();
+    report();
     if let Some(ledger) = &shared.ledger {
         ledger.flush()?;
     }
@@ -124,7 +121,7 @@ pub async fn run(
     Ok(shared.tally.summary(shared.plan.seed))
 }
 
-/// Waits for all tasks; the first error ends it.
+/// Waits for all tasks; ends at the first error.
 async fn supervise(tasks: &mut Tasks) -> Result<(), SimError> {
     while let Some(task) = tasks.join_next().await {
         task??;
@@ -132,21 +129,21 @@ async fn supervise(tasks: &mut Tasks) -> Result<(), SimError> {
     Ok(())
 }
 
-/// Stops the selling when it is time, gives up when that was long ago, and tells the progress. Ends only by
-/// an error.
-async fn attend(
+/// Ends the selling when it is time, gives up on acks after the drain time, reports progress and flushes the ledger.
+/// Returns only on an error.
+async fn control(
     shared: &Shared,
     stop: &CancellationToken,
     mut end: Option<Instant>,
-    tell: &impl Fn() -> Progress,
+    report: &impl Fn() -> Progress,
 ) -> Result<(), SimError> {
     let mut give_up = None;
     let mut flush = Instant::now() + FLUSH;
     let never = Instant::now() + Duration::from_secs(365 * 24 * 60 * 60);
     loop {
         tokio::select! {
-            () = sleep(TELL) => {
-                tell();
+            () = sleep(REPORT) => {
+                report();
                 if Instant::now() >= flush {
                     flush = Instant::now() + FLUSH;
                     shared.ledger.as_ref().map_or(Ok(()), Ledger::flush)?;
@@ -188,7 +185,7 @@ async fn start_invented(
             all_permits.push(Arc::clone(&permits));
             Source::Paced { cashier, permits }
         } else {
-            // An equal share each, so that the same seed gives the same events whoever is faster.
+            // Equal shares, so that the same seed gives the same events independent of the tills' speed.
             let share = |total: u64| {
                 let (each, over) = (total / u64::from(devices), total % u64::from(devices));
                 each + u64::from(u64::from(index) < over)
@@ -204,11 +201,11 @@ async fn start_invented(
         let pacer = Pacer {
             rate,
             total,
-            terminals: all_permits,
+            tills: all_permits,
         };
         let closing = shared.closing.clone();
         tasks.spawn(async move {
-            // Nobody takes permits after the closing.
+            // After the closing no till takes permits.
             closing.run_until_cancelled(pacer.run()).await;
             Ok(())
         });
@@ -218,7 +215,7 @@ async fn start_invented(
 
 #[expect(
     clippy::too_many_arguments,
-    reason = "the parts of one terminal, each made elsewhere"
+    reason = "the parts of a till, each made elsewhere"
 )]
 fn start(
     tasks: &mut Tasks,
@@ -236,7 +233,7 @@ fn start(
         Dialect::Postcard
     };
     let dice = Dice::new(shared.plan.faults, rng.random());
-    let terminal = Terminal::new(
+    let till = SimulatedTill::new(
         store,
         device,
         dialect,
@@ -246,26 +243,26 @@ fn start(
         rng,
         Arc::clone(shared),
     )?;
-    tasks.spawn(async move { Ok(terminal.run().await?) });
+    tasks.spawn(async move { Ok(till.run().await?) });
     Ok(())
 }
 
-/// A terminal's queue, and the random numbers of its life from here on.
+/// Opens a till's queue; returns it with the till's random number generator.
 async fn queue(
     shared: &Shared,
     store: Name<'_>,
     device: Name<'_>,
 ) -> Result<(Queue, Xoshiro256PlusPlus), SimError> {
     let epoch = generator(shared.plan.seed, store, device, 0).random_range(1..=u32::MAX);
-    // What waits, and as much again: an eager terminal sells two windows ahead.
-    let most = (2 * shared.plan.link.window as usize).min(shared.plan.queue_limit);
+    // Two windows, because a source without a rate sells that far ahead.
+    let capacity = (2 * shared.plan.link.window as usize).min(shared.plan.queue_limit);
     let queue = match shared.plan.queue.clone() {
-        None => Queue::open(None, store, device, epoch, most)?.0,
+        None => Queue::open(None, store, device, epoch, capacity)?.0,
         Some(directory) => {
             let (store, device) = (store.to_string(), device.to_string());
             let open = move || {
                 let names = (Name::new(&store)?, Name::new(&device)?);
-                let (queue, _) = Queue::open(Some(&directory), names.0, names.1, epoch, most)?;
+                let (queue, _) = Queue::open(Some(&directory), names.0, names.1, epoch, capacity)?;
                 Ok::<_, SimError>(queue)
             };
             tokio::task::spawn_blocking(open).await??
@@ -273,94 +270,4 @@ async fn queue(
     };
     let rng = generator(shared.plan.seed, store, device, queue.flash_queue().newest());
     Ok((queue, rng))
-}
-
-/// Reads the file and hands its receipts to the terminals, one for each store.
-async fn replay(shared: Arc<Shared>) -> Result<(), SimError> {
-    let Sales::Replayed {
-        file,
-        speed,
-        currency: code,
-    } = shared.plan.sales.clone()
-    else {
-        return Ok(());
-    };
-    // Both were checked with the plan.
-    let decimals = iso_currency::Currency::from_code(&code)
-        .and_then(iso_currency::Currency::exponent)
-        .unwrap_or(0);
-    let currency = Currency::parse(&code).unwrap_or(Currency::EUR);
-    let (sender, mut baskets) = mpsc::channel::<Basket>(READ_AHEAD);
-    let mut tasks = Tasks::new();
-    tasks.spawn_blocking(move || {
-        for basket in Baskets::open(&file, decimals)? {
-            // Nobody listens once the run has been stopped.
-            if sender.blocking_send(basket?).is_err() {
-                break;
-            }
-        }
-        Ok(())
-    });
-    let mut stores: HashMap<String, mpsc::Sender<Basket>> = HashMap::new();
-    let (begin, mut first) = (Instant::now(), None);
-    let mut handed_out: u64 = 0;
-    loop {
-        let basket = tokio::select! {
-            basket = baskets.recv() => basket,
-            () = shared.closing.cancelled() => None,
-            // An error, or a terminal's: an early end is not waited for.
-            Some(task) = tasks.join_next() => { task??; continue }
-        };
-        let Some(basket) = basket else { break };
-        // An order and its payment each.
-        if matches!(shared.plan.end, End::Events(events) if handed_out * 2 >= events) {
-            break;
-        }
-        if let Some(speed) = speed {
-            let since = basket
-                .time_ms
-                .saturating_sub(*first.get_or_insert(basket.time_ms));
-            #[expect(clippy::cast_precision_loss)]
-            let wait = Duration::try_from_secs_f64(since as f64 / 1000.0 / speed).unwrap_or(Duration::MAX);
-            let at = begin.checked_add(wait).unwrap_or(begin);
-            if shared
-                .closing
-                .run_until_cancelled(sleep_until(at))
-                .await
-                .is_none()
-            {
-                break;
-            }
-        }
-        if !stores.contains_key(&basket.store) {
-            let (store, device) = (Name::new(&basket.store)?, Name::new("till-1")?);
-            let (queue, mut rng) = queue(&shared, store, device).await?;
-            let (sender, receiver) = mpsc::channel(READ_AHEAD);
-            let script = Script::new(receiver, currency, Xoshiro256PlusPlus::from_rng(&mut rng));
-            let index = u32::try_from(stores.len()).unwrap_or(u32::MAX);
-            start(
-                &mut tasks,
-                &shared,
-                store,
-                device,
-                index,
-                Source::Script(Box::new(script)),
-                queue,
-                rng,
-            )?;
-            stores.insert(basket.store.clone(), sender);
-        }
-        if let Some(sender) = stores.get(&basket.store) {
-            // A terminal that cannot take more holds up the reading: the file is as patient as the slowest
-            // store.
-            tokio::select! {
-                sent = sender.send(basket) => if sent.is_err() { break },
-                () = shared.closing.cancelled() => break,
-            }
-        }
-        handed_out += 1;
-    }
-    // The terminals see that nothing more comes; the reader, that nobody listens.
-    drop((stores, baskets));
-    supervise(&mut tasks).await
 }

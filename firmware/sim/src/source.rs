@@ -1,8 +1,9 @@
-//! Where one terminal's sales come from, and when it may make the next.
+//! Where one till's sales come from, and when the next one is due.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use comptoir_terminal::{FramesAhead, frames_ahead};
+use comptoir_terminal::{FrameSizes, max_frame_sizes};
 use comptoir_wire::topic::Name;
 use comptoir_wire::{
     Currency, Event, Line, Lines, Order, OrderStatus, Payment, PaymentMethod, PaymentStatus,
@@ -12,30 +13,30 @@ use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::mpsc;
 
 use crate::cashier::Cashier;
-use crate::invent;
 use crate::pace::Permits;
 use crate::replay::Basket;
+use comptoir_invent as invent;
 
-/// Sales to come.
+/// A source of sales.
 pub enum Source {
-    /// Invented ones, as many as the pacer permits.
+    /// Invented sales at the rate that the pacer permits.
     Paced {
         cashier: Box<Cashier>,
         permits: Arc<Permits>,
     },
-    /// Invented ones, as many as the queue takes. `left`: how many still; `None`: no end.
+    /// Invented sales as fast as the queue accepts them. `left` is the number of events still to come; `None`: no end.
     Eager {
         cashier: Box<Cashier>,
         left: Option<u64>,
     },
-    /// Those of a file.
+    /// The receipts of a file.
     Script(Box<Script>),
 }
 
 impl Source {
-    /// Whether, with `queued` events in the queue and a window of `window`, there may be more.
+    /// Whether the source has an event for a queue that holds `queued` events, with a window of `window`.
     ///
-    /// Who sells as fast as acks allow keeps two windows full: one on its way, one to send when acks arrive.
+    /// A source without a rate fills two windows: one in flight, one to send when acks arrive.
     pub fn wants(&self, queued: usize, window: usize, limit: usize) -> bool {
         let eager = queued < limit.min(2 * window);
         match self {
@@ -45,88 +46,90 @@ impl Source {
         }
     }
 
-    /// The largest frames that may come of the next event, if it may begin an order: a till says that there is no room
+    /// The sizes of all frames that the next order can produce; `None` in the middle of an order. A till checks for room
     /// before a sale, not after it.
-    pub fn frames_ahead(&self) -> Option<FramesAhead> {
+    pub fn max_frame_sizes(&self) -> Option<FrameSizes> {
         match self {
-            Self::Paced { cashier, .. } | Self::Eager { cashier, .. } => cashier.frames_ahead(),
-            // An order, and its payment: less than at a till.
-            Self::Script(script) => script.payment.is_none().then(|| frames_ahead(0)),
+            Self::Paced { cashier, .. } | Self::Eager { cashier, .. } => cashier.max_frame_sizes(),
+            // An order and its payment need less than a till's order.
+            Self::Script(script) => script.payment.is_none().then(|| max_frame_sizes(0)),
         }
     }
 
-    /// The next event, to be queued as number `seq`; `then` gets it and the time it is to carry. To be asked only if
-    /// the source wants one; gives the same again until [`queued`](Self::queued). `None`: there is none after all.
-    pub fn event<T>(&mut self, seq: u32, now_ms: u64, then: impl FnOnce(&Event<'_>, u64) -> T) -> Option<T> {
-        match self {
+    /// Passes the next event and its time to `store`, under the number `seq`, and removes it from the source if `store`
+    /// succeeds. Call it only if the source [`wants`](Self::wants) to sell. Returns `None` if there is no event after all.
+    pub fn store_next<T, E>(
+        &mut self,
+        seq: u32,
+        now_ms: u64,
+        store: impl FnOnce(&Event<'_>, u64) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        let stored = match self {
             Self::Paced { cashier, .. } | Self::Eager { cashier, .. } => {
-                cashier.event(seq, now_ms, |event| then(event, now_ms))
+                cashier.store_next(seq, now_ms, |event| store(event, now_ms))?
             }
-            Self::Script(script) => script.event(then),
+            Self::Script(script) => script.store_next(store)?,
+        };
+        if stored.is_ok() {
+            match self {
+                Self::Paced { permits, .. } => _ = permits.take(1),
+                Self::Eager { left, .. } => *left = left.map(|left| left.saturating_sub(1)),
+                Self::Script(_) => {}
+            }
         }
+        Some(stored)
     }
 
-    /// The event is in the queue for good.
-    pub fn queued(&mut self, seq: u32) {
-        match self {
-            Self::Paced { cashier, permits } => {
-                cashier.queued(seq);
-                permits.take(1);
-            }
-            Self::Eager { cashier, left } => {
-                cashier.queued(seq);
-                *left = left.map(|left| left.saturating_sub(1));
-            }
-            Self::Script(script) => script.queued(),
-        }
+    /// Removes the next event, which a restart found in the queue under the number `seq`: a power cut came after it was
+    /// stored and before it was confirmed.
+    pub fn skip_stored(&mut self, seq: u32) {
+        let _ = self.store_next(seq, 0, |_, _| Ok::<_, Infallible>(()));
     }
 
-    /// The terminal starts anew, with a queue of that epoch.
+    /// Restarts the till with a queue of that epoch.
     pub fn restart(&mut self, store: Name<'_>, device: Name<'_>, epoch: u32) {
         match self {
             Self::Paced { cashier, .. } | Self::Eager { cashier, .. } => {
                 cashier.restart(store, device, epoch)
             }
-            // The file remembers.
+            // A replay loses nothing: its receipts are in the file.
             Self::Script(_) => {}
         }
     }
 
-    /// Nothing will come any more.
+    /// Whether no more sales will come.
     pub fn is_over(&self) -> bool {
         match self {
             Self::Paced { permits, .. } => permits.are_over(),
             Self::Eager { left, .. } => *left == Some(0),
-            Self::Script(script) => script.over && script.next.is_none() && script.payment.is_none(),
+            Self::Script(script) => script.is_over && script.next.is_none() && script.payment.is_none(),
         }
     }
 
-    /// Waits for more sales, or their end. Dropping the future loses nothing. `has_room`: whether the queue
-    /// has.
+    /// Waits for more sales, or for their end. `has_room` tells whether the queue can take more. Cancel-safe.
     pub async fn changed(&mut self, has_room: bool) {
         match self {
             Self::Paced { permits, .. } => permits.changed().await,
-            Self::Script(script) if has_room && script.next.is_none() && !script.over => {
+            Self::Script(script) if has_room && script.next.is_none() && !script.is_over => {
                 script.next = script.baskets.recv().await;
-                script.over = script.next.is_none();
+                script.is_over = script.next.is_none();
             }
             _ => std::future::pending().await,
         }
     }
 }
 
-/// The receipts of one store, as they come from the file.
+/// The receipts of one store, in the order of the file.
 ///
-/// They were rung up elsewhere, so no till rings them up again: their events go to the queue as they stand in the
-/// file, to the cent and to the line.
+/// They do not pass through a till: the events carry the lines and amounts of the file unchanged.
 pub struct Script {
     baskets: mpsc::Receiver<Basket>,
     currency: Currency,
     rng: Xoshiro256PlusPlus,
     next: Option<Basket>,
-    /// The payment of the order before.
+    /// The payment of the last order.
     payment: Option<(Basket, PaymentMethod)>,
-    over: bool,
+    is_over: bool,
 }
 
 impl Script {
@@ -137,11 +140,22 @@ impl Script {
             rng,
             next: None,
             payment: None,
-            over: false,
+            is_over: false,
         }
     }
 
-    fn event<T>(&mut self, then: impl FnOnce(&Event<'_>, u64) -> T) -> Option<T> {
+    fn store_next<T, E>(
+        &mut self,
+        store: impl FnOnce(&Event<'_>, u64) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        let stored = self.with_next(store)?;
+        if stored.is_ok() {
+            self.complete_next();
+        }
+        Some(stored)
+    }
+
+    fn with_next<T>(&self, then: impl FnOnce(&Event<'_>, u64) -> T) -> Option<T> {
         if let Some((paid, method)) = &self.payment {
             let payment = Payment {
                 payment_id: &format!("{}-p", paid.order_id),
@@ -177,7 +191,7 @@ impl Script {
         Some(then(&Event::Order(order), basket.time_ms))
     }
 
-    fn queued(&mut self) {
+    fn complete_next(&mut self) {
         if self.payment.take().is_some() {
             return;
         }

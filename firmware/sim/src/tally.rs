@@ -1,4 +1,4 @@
-//! What a run counts, and what it tells about itself.
+//! The counters of a run, its progress and its summary.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::faults::Kind;
 
-/// Microseconds since the run began, and what time of day that is. It does not go back.
+/// A monotonic clock in microseconds since the run began, and its offset to Unix time.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
@@ -19,7 +19,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Begins now.
+    /// A clock that starts now.
     pub fn start() -> Self {
         let now = Timestamp::now().as_millisecond();
         Self {
@@ -45,83 +45,84 @@ impl Clock {
         self.started_ms.saturating_add(micros / 1000)
     }
 
-    /// The moment at `millis` after the start.
+    /// The instant `millis` after the start.
     pub fn instant(&self, millis: u64) -> Instant {
         self.start
             .checked_add(Duration::from_millis(millis))
             .unwrap_or(self.start)
     }
 
-    /// Since the start.
+    /// Time since the start.
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Terminals there are (a replay adds one when its store first appears).
-    pub terminals: u64,
-    /// Of them, those with a connection.
-    pub connected_terminals: u64,
-    /// Of them, those that have sold all they will, have it acked, and are gone.
-    pub finished_terminals: u64,
+    /// Number of tills (a replay adds one when its store first appears).
+    pub tills: u64,
+    /// Number of connected tills.
+    pub connected_tills: u64,
+    /// Number of tills that have ended, with everything sold and acked.
+    pub finished_tills: u64,
     /// Events sold by this run.
     pub sold: u64,
-    /// Events of this run's terminals that the gateway has acked end to end.
+    /// Events of this run's tills that the gateway has acked end to end.
     pub acked: u64,
-    /// Events in the queues, not yet acked; also those that an earlier run left on disk.
+    /// Unacked events in the queues, including those that an earlier run left on disk.
     pub unacked: u64,
-    /// Events whose flash lost them.
+    /// Events lost by a till's flash.
     pub lost: u64,
-    /// Publishes of events that had been published before.
+    /// Repeated publishes of an event.
     pub resent: u64,
-    /// How many events will be sold in all, where that is known.
+    /// Number of events that the run will sell in all, if known.
     pub total: Option<u64>,
-    /// Since the start.
+    /// Time since the start.
     pub elapsed: Duration,
-    /// The last thing that went wrong on a terminal, while some are neither connected nor finished.
+    /// The last problem of a till, while some are neither connected nor finished.
     pub trouble: Option<String>,
 }
 
-/// How a run went.
+/// The result of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    /// What the run's events follow from.
+    /// The seed from which the run's events were generated.
     pub seed: u64,
-    /// Terminals there were.
-    pub terminals: u64,
+    /// Number of tills.
+    #[serde(rename = "terminals")]
+    pub tills: u64,
     /// Events sold by this run.
     pub sold: u64,
-    /// Events acked end to end; with queues on disk also those of an earlier run.
+    /// Events acked end to end, including an earlier run's events in queues on disk.
     pub acked: u64,
-    /// Events still in the queues: 0, or the run was broken off.
+    /// Events still in the queues: 0 unless the run was stopped.
     pub unacked: u64,
-    /// Events whose flash lost them before they were acked: 0, unless bits of it were made to turn.
+    /// Events that a till's flash lost before they were acked: 0 unless flash faults were requested.
     pub lost: u64,
     /// Publishes of events.
     pub published: u64,
-    /// Of them, those of events that had been published before.
+    /// Repeated publishes among them.
     pub resent: u64,
-    /// Connections made; one per terminal if none was lost.
+    /// Connections made; one per till if none was lost.
     pub connects: u64,
-    /// Commands that arrived.
+    /// Commands received.
     pub commands: u64,
-    /// How often each kind of fault struck; those that did not are left out.
+    /// Number of faults of each kind; kinds without one are left out.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub faults: BTreeMap<&'static str, u64>,
-    /// From the start to the last ack.
+    /// Seconds from the start to the last ack.
     pub seconds: f64,
     /// Acked events per second of that time.
     pub events_per_second: f64,
-    /// From an event's first publish to its end-to-end ack.
+    /// Time from an event's first publish to its end-to-end ack.
     pub ack_latency_ms: Latency,
 }
 
 /// Percentiles, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are the percentiles")]
 pub struct Latency {
     pub p50: f64,
     pub p90: f64,
@@ -130,10 +131,10 @@ pub struct Latency {
     pub max: f64,
 }
 
-/// The counters that all terminals share.
+/// The counters that all tills share.
 #[derive(Debug)]
 pub struct Tally {
-    pub terminals: AtomicU64,
+    pub tills: AtomicU64,
     pub connected: AtomicU64,
     pub finished: AtomicU64,
     pub connects: AtomicU64,
@@ -151,13 +152,13 @@ pub struct Tally {
     latency: Mutex<Histogram<u64>>,
 }
 
-/// The longest latency that is told apart: an hour.
-const LONGEST_MICROS: u64 = 3_600_000_000;
+/// The longest latency that the histogram resolves: an hour.
+const MAX_LATENCY_MICROS: u64 = 3_600_000_000;
 
 impl Tally {
     pub fn new() -> Result<Self, hdrhistogram::CreationError> {
         Ok(Self {
-            terminals: AtomicU64::new(0),
+            tills: AtomicU64::new(0),
             connected: AtomicU64::new(0),
             finished: AtomicU64::new(0),
             connects: AtomicU64::new(0),
@@ -171,11 +172,12 @@ impl Tally {
             commands: AtomicU64::new(0),
             last_ack: AtomicU64::new(0),
             trouble: Mutex::new(None),
-            latency: Mutex::new(Histogram::new_with_max(LONGEST_MICROS, 3)?),
+            latency: Mutex::new(Histogram::new_with_max(MAX_LATENCY_MICROS, 3)?),
         })
     }
 
-    /// Counts `count` acked events, and when each was first published; 0 for one that only an earlier run published.
+    /// Counts `count` acked events and their latencies. `published` has the time of each one's first publish; 0 for an event
+    /// that only an earlier run published.
     pub fn acked(&self, now: u64, count: u32, published: impl Iterator<Item = u64>) {
         let mut latency = lock(&self.latency);
         for published in published {
@@ -188,7 +190,7 @@ impl Tally {
         self.last_ack.fetch_max(now, Relaxed);
     }
 
-    /// Remembers what went wrong last.
+    /// Remembers the last problem.
     pub fn trouble(&self, what: String) {
         *lock(&self.trouble) = Some(what);
     }
@@ -199,20 +201,16 @@ impl Tally {
     }
 
     pub fn progress(&self, total: Option<u64>, elapsed: Duration) -> Progress {
-        let (terminals, finished) = (self.terminals.load(Relaxed), self.finished.load(Relaxed));
+        let (tills, finished) = (self.tills.load(Relaxed), self.finished.load(Relaxed));
         let connected = self.connected.load(Relaxed);
-        // These first: they never get ahead of what is read after them.
+        // In this order, so that `acked + lost` never exceeds `sold + inherited`.
         let (acked, lost) = (self.acked.load(Relaxed), self.lost.load(Relaxed));
         let (sold, inherited) = (self.sold.load(Relaxed), self.inherited.load(Relaxed));
-        let passing = || {
-            lock(&self.trouble)
-                .clone()
-                .filter(|_| connected + finished < terminals)
-        };
+        let trouble = lock(&self.trouble).clone();
         Progress {
-            terminals,
-            connected_terminals: connected,
-            finished_terminals: finished,
+            tills,
+            connected_tills: connected,
+            finished_tills: finished,
             sold,
             acked,
             unacked: (sold + inherited).saturating_sub(acked + lost),
@@ -220,7 +218,7 @@ impl Tally {
             resent: self.resent.load(Relaxed),
             total,
             elapsed,
-            trouble: passing(),
+            trouble: trouble.filter(|_| connected + finished < tills),
         }
     }
 
@@ -233,7 +231,7 @@ impl Tally {
         let seconds = ms(self.last_ack.load(Relaxed)) / 1000.0;
         Summary {
             seed,
-            terminals: progress.terminals,
+            tills: progress.tills,
             sold: progress.sold,
             acked: progress.acked,
             unacked: progress.unacked,
@@ -264,7 +262,7 @@ impl Tally {
     }
 }
 
-/// A panic while counting leaves a count off by a few, which is no reason for another.
+/// Ignores poisoning: a panic while counting leaves the count off by a few at worst.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

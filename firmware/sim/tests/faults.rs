@@ -1,17 +1,16 @@
-//! Whole terminals (till, flash queue, link) in a world of their own, without clock or network, under seeded faults of
-//! every kind, against a gateway that takes events in order: nothing confirmed is missing, nothing is double, nothing is
-//! out of order.
+//! Complete tills (till, flash queue, uplink) in a simulated world without clock and network, under seeded faults of all
+//! kinds, against a gateway that accepts events in order. No confirmed event is missing, duplicated or out of order.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, VecDeque};
 
-use comptoir_link::{Heard, LinkError, Settings, Spoke, Uplink, Watchdog};
-use comptoir_queue::{Opened, QueueError, RamError, RamFlash, SaleQueue, block_on};
-use comptoir_sim::faults::{Dice, Fate, Faults, Kind, Turned};
+use comptoir_link::{Draft, InboundMessage, LinkError, SendOutcome, Settings, Uplink, Watchdog};
+use comptoir_queue::{OpenOutcome, QueueError, RamError, RamFlash, SaleQueue, block_on};
+use comptoir_sim::faults::{BitFlips, Dice, Fate, Faults, Kind};
 use comptoir_terminal::{Autopilot, Catalogue, Ids, Random, Till};
 use comptoir_wire::topic::Name;
-use comptoir_wire::{Ack, Currency, Header, MAX_FRAME, decode, encode, set_oldest};
+use comptoir_wire::{Ack, Currency, MAX_FRAME, decode, set_oldest};
 use embedded_svc::mqtt::client::asynch::{Client, Publish};
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 
@@ -23,25 +22,25 @@ const SETTINGS: Settings = Settings {
     resend: 50,
     resend_max: 400,
 };
-/// A connection without an ack for so long, while events wait, is given up.
-const PATIENCE: u64 = 1_000;
-/// How long a connection hangs, mostly and sometimes: beyond the patience.
+/// A connection without an ack for this long, while events wait, is given up.
+const ACK_TIMEOUT: u64 = 1_000;
+/// How long a connection usually hangs, and how long it sometimes hangs, which exceeds the timeout.
 const HANG: u64 = 60;
-const LONG_HANG: u64 = 2 * PATIENCE;
+const LONG_HANG: u64 = 2 * ACK_TIMEOUT;
 
 type Flash = RamFlash<Vec<u8>>;
 type Queue<'f> = SaleQueue<&'f mut Flash, PAGES>;
 
 #[derive(Debug)]
-struct Gone;
+struct Disconnected;
 
-/// A frame as if nothing had been acked yet: what it says of that is of the moment it is sent.
-fn first_sent(frame: &[u8]) -> Vec<u8> {
+/// The frame with `oldest` set to 1. `oldest` depends on when the frame is sent, so frames are compared without it.
+fn without_oldest(frame: &[u8]) -> Vec<u8> {
     let mut buffer = frame.to_vec();
     set_oldest(&mut buffer, frame.len(), 1).unwrap().to_vec()
 }
 
-/// One bit among those in use.
+/// A random bit among those in use.
 fn used_bit(flash: &Flash, random: u64) -> u64 {
     const CHUNK: usize = 256;
     let chunks = flash.memory().chunks(CHUNK).enumerate();
@@ -52,38 +51,39 @@ fn used_bit(flash: &Flash, random: u64) -> u64 {
     chunk * bits + random % bits
 }
 
-/// A link that drops, doubles, delays, hangs and breaks, and a gateway at its end.
+/// A network that drops, duplicates, delays, hangs and breaks, and a gateway at its end.
 struct World {
     random: Random,
     dice: Dice,
     now: u64,
-    /// What arrives, and when.
+    /// Events in transit, each with its time of arrival.
     events: Vec<(u64, Vec<u8>)>,
     acks: VecDeque<(u64, Ack)>,
-    /// Nothing passes until then.
-    hangs: u64,
-    turned: Turned,
+    /// The connection passes nothing until then.
+    hangs_until: u64,
+    bit_flips: BitFlips,
     journal: BTreeMap<u32, Vec<u8>>,
-    upto: u32,
+    /// The highest number in the journal.
+    newest: u32,
     faults: BTreeMap<&'static str, u32>,
 }
 
 impl World {
-    fn struck(&mut self, fault: &'static str) {
+    fn count(&mut self, fault: &'static str) {
         *self.faults.entry(fault).or_default() += 1;
     }
 
-    /// The connection is gone, with all that was on its way.
+    /// Ends the connection; everything in transit is lost.
     fn disconnect(&mut self) {
         self.events.clear();
         self.acks.clear();
-        self.hangs = self.now;
+        self.hangs_until = self.now;
     }
 
-    /// What has arrived by now is journalled, in order only, and acked.
+    /// Advances the time. The gateway stores the events that have arrived, in order only, and acks them.
     fn turn(&mut self) {
         self.now += 1;
-        if self.now < self.hangs {
+        if self.now < self.hangs_until {
             return;
         }
         let (due, later): (Vec<_>, _) = std::mem::take(&mut self.events)
@@ -93,22 +93,22 @@ impl World {
         for (_, payload) in due {
             let header = decode(&payload).unwrap().header;
             assert!(
-                header.oldest <= self.upto + 1,
-                "an event was given up that no gateway has"
+                header.oldest <= self.newest + 1,
+                "the till deleted an event that the gateway does not have"
             );
-            let whole = first_sent(&payload);
-            if header.seq == self.upto + 1 {
-                self.upto = header.seq;
-                self.journal.insert(header.seq, whole);
-            } else if let Some(known) = self.journal.get(&header.seq) {
-                assert_eq!(*known, whole, "one name for two events");
+            let frame = without_oldest(&payload);
+            if header.seq == self.newest + 1 {
+                self.newest = header.seq;
+                self.journal.insert(header.seq, frame);
+            } else if let Some(stored) = self.journal.get(&header.seq) {
+                assert_eq!(*stored, frame, "two events have the same name");
             }
             let ack = Ack {
                 epoch: header.epoch,
-                seq: self.upto,
+                seq: self.newest,
             };
             if ack.seq > 0 && self.dice.strikes(Kind::Drop) {
-                self.struck("ack dropped");
+                self.count("ack dropped");
             } else if ack.seq > 0 {
                 self.acks.push_back((self.now + 2, ack));
             }
@@ -117,52 +117,58 @@ impl World {
 }
 
 impl ErrorType for World {
-    type Error = Gone;
+    type Error = Disconnected;
 }
 
 impl Client for World {
-    async fn subscribe(&mut self, _: &str, _: QoS) -> Result<MessageId, Gone> {
+    async fn subscribe(&mut self, _: &str, _: QoS) -> Result<MessageId, Disconnected> {
         Ok(0)
     }
 
-    async fn unsubscribe(&mut self, _: &str) -> Result<MessageId, Gone> {
+    async fn unsubscribe(&mut self, _: &str) -> Result<MessageId, Disconnected> {
         Ok(0)
     }
 }
 
 impl Publish for World {
-    async fn publish(&mut self, topic: &str, _: QoS, _: bool, payload: &[u8]) -> Result<MessageId, Gone> {
+    async fn publish(
+        &mut self,
+        topic: &str,
+        _: QoS,
+        _: bool,
+        payload: &[u8],
+    ) -> Result<MessageId, Disconnected> {
         if topic.ends_with("/status") {
             return Ok(0);
         }
         let arrives = (self.now + 1, payload.to_vec());
         match self.dice.fate() {
             Fate::Arrives => self.events.push(arrives),
-            Fate::Lost => self.struck("dropped"),
+            Fate::Lost => self.count("dropped"),
             Fate::Twice => {
-                self.struck("doubled");
+                self.count("doubled");
                 self.events.extend([arrives, (self.now + 7, payload.to_vec())]);
             }
             Fate::Late => {
-                self.struck("delayed");
+                self.count("delayed");
                 self.events.push((self.now + 30, payload.to_vec()));
             }
             Fate::Hangs => {
                 let hang = self.dice.hang(HANG, LONG_HANG);
-                self.struck(if hang > HANG { "hung for long" } else { "hung" });
-                self.hangs = self.now + hang;
+                self.count(if hang > HANG { "hung for long" } else { "hung" });
+                self.hangs_until = self.now + hang;
             }
             Fate::Breaks => {
-                self.struck("broken");
-                return Err(Gone);
+                self.count("broken");
+                return Err(Disconnected);
             }
         }
         Ok(0)
     }
 }
 
-/// One life of a terminal, from power to no power. `Ok`: all is sold and acked.
-fn live(
+/// Runs a till until its power is cut. Returns `Ok` once everything is sold and acked.
+fn run_until_power_cut(
     flash: &mut Flash,
     world: &mut World,
     confirmed: &mut BTreeMap<u32, Vec<u8>>,
@@ -171,51 +177,41 @@ fn live(
 ) -> Result<(), QueueError<RamError>> {
     let (store, device) = (Name::new("paris-1").unwrap(), Name::new(device).unwrap());
     let epoch = world.random.next_u32();
-    let (mut queue, opened): (Queue<'_>, _) = block_on(SaleQueue::open(flash, 0..LEN, epoch))?;
-    assert!(opened == Opened::Found || confirmed.is_empty());
+    let (mut queue, outcome): (Queue<'_>, _) = block_on(SaleQueue::open(flash, 0..LEN, epoch))?;
+    assert!(outcome == OpenOutcome::Found || confirmed.is_empty());
     let mut catalogue = Catalogue::<16>::new(Currency::EUR);
-    Autopilot::stock(&mut catalogue);
+    Autopilot::fill(&mut catalogue);
     let mut till = Till::new(Ids::new(store, device, queue.epoch()), Currency::EUR);
     let mut autopilot = Autopilot::new(world.random.next_u64(), queue.newest(), 40);
     let mut uplink = Uplink::new(store, device, &queue, SETTINGS);
     let mut buffer = Box::new([0; MAX_FRAME]);
     loop {
         world.disconnect();
-        let _ = block_on(uplink.greet(world));
-        let mut watchdog = Watchdog::new(PATIENCE, world.now);
+        let _ = block_on(uplink.announce_online(world));
+        let mut watchdog = Watchdog::new(ACK_TIMEOUT, world.now);
         'connected: loop {
             world.turn();
-            assert!(world.now < 4_000_000, "it hangs: {:?}", uplink.window());
+            assert!(world.now < 4_000_000, "no progress: {:?}", uplink.window());
             if queue.newest() < events {
-                let has_room = block_on(queue.has_room_for_all(till.frames_ahead()))?;
+                let has_room = block_on(queue.has_room_for_all(till.max_frame_sizes()))?;
                 autopilot.act(&mut till, &catalogue, has_room);
-                let seq = queue.next_seq().unwrap();
                 let time_ms = world.dice.clock(world.now).unwrap_or(world.now);
-                let header = Header {
-                    epoch: queue.epoch(),
-                    seq,
-                    oldest: uplink.window().oldest(),
-                    time_ms,
-                };
-                let frame = till.event(seq, |event| {
-                    encode(&header, event, &mut *buffer).unwrap().to_vec()
+                let draft = Draft::new(&queue, &uplink).unwrap();
+                let stored = till.store_next(draft.seq(), |event| {
+                    let encoded = draft.encode(event, time_ms, &mut *buffer).unwrap();
+                    let frame = without_oldest(encoded.frame());
+                    block_on(encoded.push(&mut queue)).map(|stored| (stored, frame))
                 });
-                if let Some(frame) = frame {
-                    match block_on(queue.push(seq, &frame)) {
-                        Ok(()) => {
-                            let whole = first_sent(&frame);
-                            assert!(confirmed.insert(seq, whole).is_none(), "a number was given twice");
-                            till.queued(seq);
-                            uplink.sold();
-                            if world.dice.strikes(Kind::Flash) {
-                                let bit = used_bit(queue.flash(), world.dice.draw());
-                                if world.turned.bears(bit, queue.acked(), queue.newest()) {
-                                    world.struck("bit turned");
-                                    queue.flash().flip_bit(bit);
-                                }
-                            }
+                if let Some((stored, frame)) = stored.transpose()? {
+                    let previous = confirmed.insert(stored.seq(), frame);
+                    assert!(previous.is_none(), "a number was given twice");
+                    uplink.release(stored);
+                    if world.dice.strikes(Kind::Flash) {
+                        let bit = used_bit(queue.flash(), world.dice.draw());
+                        if world.bit_flips.admits(bit, queue.acked(), queue.newest()) {
+                            world.count("bit flipped");
+                            queue.flash().flip_bit(bit);
                         }
-                        Err(error) => return Err(error),
                     }
                 }
             } else if queue.is_empty() {
@@ -224,11 +220,18 @@ fn live(
             loop {
                 let random = world.random.next_u32();
                 let now = world.now;
-                match block_on(uplink.speak(world, |Gone| false, &mut queue, now, random, &mut buffer)) {
-                    Ok(Spoke::Nothing) => break,
-                    Ok(Spoke::Published { .. }) => {}
-                    Ok(Spoke::Lost { seq }) => panic!("{seq} was lost"),
-                    Err(LinkError::Mqtt(Gone)) => break 'connected,
+                match block_on(uplink.send_next(
+                    world,
+                    |Disconnected| false,
+                    &mut queue,
+                    now,
+                    random,
+                    &mut buffer,
+                )) {
+                    Ok(SendOutcome::Idle) => break,
+                    Ok(SendOutcome::Published { .. }) => {}
+                    Ok(SendOutcome::Damaged { seq }) => panic!("{seq} was lost"),
+                    Err(LinkError::Mqtt(Disconnected)) => break 'connected,
                     Err(LinkError::Queue(error)) => return Err(error),
                 }
             }
@@ -238,62 +241,62 @@ fn live(
                 };
                 let payload = ack.encode(&mut [0; Ack::MAX_BYTES]).unwrap().to_vec();
                 let topic = format!("pos/{store}/{device}/ack");
-                if let Heard::Safe(seq) = uplink.hear(&topic, &payload, world.now, 1 << 31) {
+                if let InboundMessage::Acked(seq) = uplink.receive(&topic, &payload, world.now, 1 << 31) {
                     watchdog.feed(world.now);
                     block_on(queue.delete_through(seq))?;
                 }
             }
-            if watchdog.expired(world.now, queue.len()) {
-                world.struck("given up");
+            if watchdog.has_expired(world.now, queue.len()) {
+                world.count("given up");
                 break;
             }
         }
     }
 }
 
-fn run(terminals: u32, events: u32, seed: u64) {
+fn run(tills: u32, events: u32, seed: u64) {
     let mut all = BTreeMap::<&str, u32>::new();
-    for number in 0..terminals {
+    for number in 0..tills {
         let mut world = World {
             random: Random::new(seed ^ (u64::from(number) << 40)),
             dice: Dice::new(Faults::all(PERCENT), seed ^ (u64::from(number) << 20)),
             now: 0,
             events: Vec::new(),
             acks: VecDeque::new(),
-            hangs: 0,
-            turned: Turned::default(),
+            hangs_until: 0,
+            bit_flips: BitFlips::default(),
             journal: BTreeMap::new(),
-            upto: 0,
+            newest: 0,
             faults: BTreeMap::new(),
         };
         let (mut flash, mut confirmed) = (Flash::new(vec![0xff; LEN as usize]), BTreeMap::new());
         let device = format!("till-{number}");
         loop {
-            // The next cut is many events away.
+            // Draw for many events in advance: the flash takes only one planned power cut.
             let mut cut = (0..u32::MAX)
                 .find_map(|events| Some((events, world.dice.power_cut()?)))
                 .unwrap();
             cut.1.after += 8 * cut.0;
             flash.cut_power(cut.1);
-            match live(&mut flash, &mut world, &mut confirmed, &device, events) {
+            match run_until_power_cut(&mut flash, &mut world, &mut confirmed, &device, events) {
                 Ok(()) => break,
                 Err(error) => assert_eq!(error, QueueError::Flash(RamError::NoPower)),
             }
             assert!(flash.restore_power());
             *world.faults.entry("power cut").or_default() += 1;
         }
-        // The last sale before a cut may be kept without having been confirmed, and only it.
+        // Only the last sale before a power cut may be stored without having been confirmed.
         let missing = confirmed
             .iter()
             .filter(|(seq, frame)| world.journal.get(seq) != Some(frame));
-        assert_eq!(missing.count(), 0, "terminal {number}");
-        assert!(world.journal.keys().copied().eq(1..=world.upto) && world.upto >= events);
+        assert_eq!(missing.count(), 0, "till {number}");
+        assert!(world.journal.keys().copied().eq(1..=world.newest) && world.newest >= events);
         for (fault, count) in world.faults {
             *all.entry(fault).or_default() += count;
         }
     }
-    println!("{terminals} terminals, {} events: {all:?}", terminals * events);
-    // Long hangs are rare, and each is given up on.
+    println!("{tills} tills, {} events: {all:?}", tills * events);
+    // Long hangs are rare, and each ends in a timeout.
     let rare = ["hung for long", "given up"];
     let often = all.iter().filter(|(fault, _)| !rare.contains(fault));
     assert!(
@@ -303,12 +306,12 @@ fn run(terminals: u32, events: u32, seed: u64) {
 }
 
 #[test]
-fn terminals_under_faults_lose_and_double_nothing() {
+fn tills_under_faults_lose_and_duplicate_nothing() {
     run(20, 100, 1);
 }
 
 #[test]
 #[ignore = "100,000 events: cargo test --release -p comptoir-sim --test faults -- --ignored"]
-fn five_hundred_terminals_under_faults_lose_and_double_nothing() {
+fn five_hundred_tills_under_faults_lose_and_duplicate_nothing() {
     run(500, 200, 2);
 }

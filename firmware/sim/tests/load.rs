@@ -1,4 +1,4 @@
-//! How fast, and at what cost: to be run by hand, in a release build, on a machine that is otherwise idle.
+//! Measures speed and cost. Run it by hand, in a release build, on an idle machine.
 //!
 //! `LOAD="--devices 50 --rate 0 --events 300000" cargo test --release -p comptoir-sim --test load -- --ignored --nocapture`
 
@@ -10,11 +10,11 @@ use std::process::Command;
 
 use common::{Acker, Faults, Mosquitto};
 
-/// User and system time, in seconds, of this process's children that have ended.
+/// User and system time, in seconds, of the child processes that have ended.
 fn children_seconds() -> (f64, f64) {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    // Fields 16 and 17 of proc(5), in ticks of 10 ms; the split begins at field 3.
+    // Fields 16 and 17 of proc(5), in ticks of 10 ms. The first element here is field 3.
     let ticks = |field: usize| fields[field - 3].parse::<f64>().unwrap() / 100.0;
     (ticks(16), ticks(17))
 }
@@ -35,28 +35,29 @@ async fn load() {
     command.args(load.split_whitespace());
     let mut child = command.spawn().unwrap();
     let id = child.id();
-    let most = tokio::task::spawn_blocking(move || {
-        let mut most = String::new();
+    let peak_memory = tokio::task::spawn_blocking(move || {
+        let mut peak = String::new();
         loop {
             if let Ok(status) = std::fs::read_to_string(format!("/proc/{id}/status"))
                 && let Some(line) = status.lines().find(|line| line.starts_with("VmHWM"))
             {
-                most = line.to_owned();
+                peak = line.to_owned();
             }
-            if let Some(ended) = child.try_wait().unwrap() {
-                return (ended, most);
+            if let Some(status) = child.try_wait().unwrap() {
+                return (status, peak);
             }
+            // The sampling interval: the peak can only be read while the process runs.
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     });
-    let (ended, most) = most.await.unwrap();
+    let (status, peak) = peak_memory.await.unwrap();
     let (user, system) = children_seconds();
-    assert!(ended.success());
+    assert!(status.success());
     #[expect(clippy::cast_precision_loss)]
     let events = acker.total() as f64;
     let (user, system) = (user - before.0, system - before.1);
     eprintln!(
-        "{events} events, CPU {user:.2} s user, {system:.2} s system, {:.1} µs per event; {most}",
+        "{events} events, CPU {user:.2} s user, {system:.2} s system, {:.1} µs per event; {peak}",
         (user + system) / events * 1e6
     );
 }

@@ -1,4 +1,4 @@
-//! A file of receipts arrives whole: orders, lines and sums, per store.
+//! Replayed receipts arrive complete: orders, lines and sums of each store.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -15,8 +15,8 @@ use comptoir_wire::{Event, PaymentStatus, decode};
 /// Orders, lines, and the sum of the amounts in cents.
 type Totals = BTreeMap<String, (u64, u64, u64)>;
 
-/// Writes receipts of a few stores, some long, some of 0 pieces or for 0.00; what they add up to, by another
-/// way of counting than the program's.
+/// Writes receipts of three stores, some long, some with lines of 0 pieces or 0.00. Returns the totals, which are computed
+/// independently of the program.
 fn fixture(path: &Path) -> Totals {
     let mut csv =
         flate2::write::GzEncoder::new(std::fs::File::create(path).unwrap(), flate2::Compression::fast());
@@ -64,16 +64,16 @@ fn replay(mosquitto: &Mosquitto, file: &Path, speed: Option<f64>) -> Plan {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn totals_per_store_are_those_of_the_file() {
+async fn the_totals_of_each_store_are_those_of_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("sales.csv.gz");
     let expected = fixture(&file);
-    arrives_whole(&file, expected, 1_767_607_200_000).await;
+    arrives_completely(&file, expected, 1_767_607_200_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a file of real receipts: COMPTOIR_SALES=FILE.csv.gz"]
-async fn real_receipts_arrive_whole() {
+async fn real_receipts_arrive_completely() {
     let file = std::path::PathBuf::from(std::env::var("COMPTOIR_SALES").unwrap());
     let source = flate2::read::MultiGzDecoder::new(std::fs::File::open(&file).unwrap());
     let (mut totals, mut last) = (Totals::new(), None);
@@ -86,17 +86,17 @@ async fn real_receipts_arrive_whole() {
         let (whole, cents) = row[5].split_once('.').unwrap();
         total.2 += whole.parse::<u64>().unwrap() * 100 + cents.parse::<u64>().unwrap();
     }
-    arrives_whole(&file, totals, 1).await;
+    arrives_completely(&file, totals, 1).await;
 }
 
-/// Replays the file, and compares what arrives with what is in it.
-async fn arrives_whole(file: &Path, expected: Totals, not_before: u64) {
+/// Replays the file, and compares what arrives with the expected totals.
+async fn arrives_completely(file: &Path, expected: Totals, not_before: u64) {
     let mosquitto = Mosquitto::start();
     let acker = Acker::start(&mosquitto.broker(), Faults::default(), true);
     let summary = run(replay(&mosquitto, file, None)).await.unwrap();
     let baskets: u64 = expected.values().map(|totals| totals.0).sum();
     assert_eq!((summary.sold, summary.unacked), (2 * baskets, 0));
-    assert_eq!(summary.terminals, expected.len() as u64);
+    assert_eq!(summary.tills, expected.len() as u64);
 
     let mut orders = Totals::new();
     let mut paid = BTreeMap::<String, u64>::new();
@@ -127,7 +127,7 @@ async fn arrives_whole(file: &Path, expected: Totals, not_before: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keeps_to_the_files_clock() {
+async fn a_replay_keeps_the_pace_of_the_files_timestamps() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("sales.csv");
     let rows = "1,1,2026-01-05T10:00:00Z,TEA,1,1.00\n1,2,2026-01-05T10:01:40Z,TEA,1,1.00\n";
@@ -144,7 +144,7 @@ async fn keeps_to_the_files_clock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_row_is_named() {
+async fn an_invalid_row_is_named_by_line_and_column() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("sales.csv");
     let rows = "1,1,2026-01-05T10:00:00Z,TEA,1,1.00\n1,2,2026-01-05T10:01:40Z,TEA,1,one\n";

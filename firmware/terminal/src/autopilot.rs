@@ -1,19 +1,21 @@
-//! Somebody who works at a till all day: the same seed, the same day, on any machine.
+//! A simulated shop assistant: the same seed gives the same day on any machine.
 //!
-//! For demonstrations, for boards without keys, and for the test that one code gives the same bytes everywhere.
+//! It serves demonstrations, boards without a keyboard, and the test that the same code produces the same bytes
+//! everywhere.
 
 use comptoir_wire::{Date, PaymentMethod};
 
 use crate::cart::Discount;
 use crate::catalogue::Catalogue;
-use crate::till::{DeliverTo, Payment, Till};
+use crate::sale::{DeliverTo, Payment};
+use crate::till::Till;
 
-/// SplitMix64: small, and good enough for invented customers. Nothing to keep secrets with.
+/// SplitMix64: small, and good enough for simulated customers. Not for cryptography.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The same seed gives the same numbers.
+    /// A generator whose numbers depend on the seed alone.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -31,13 +33,13 @@ impl Random {
         (self.next_u64() >> 32) as u32
     }
 
-    /// Below `bound`, which counts as 1 if it is 0.
+    /// A number below `bound`; a bound of 0 counts as 1.
     pub fn below(&mut self, bound: u32) -> u32 {
         self.next_u32() % bound.max(1)
     }
 }
 
-/// What the autopilot's shop sells, and for how much in minor units.
+/// The articles of the autopilot's shop, with prices in minor units.
 const ARTICLES: [(&str, u64); 8] = [
     ("Espresso", 250),
     ("Croissant", 180),
@@ -48,23 +50,23 @@ const ARTICLES: [(&str, u64); 8] = [
     ("Croque-monsieur", 890),
     ("Madeleines", 560),
 ];
-/// When the autopilot's deliveries are to arrive; it has no calendar.
-const SOMEDAY: Option<Date> = Date::new(2030, 1, 1);
+/// The estimated date of each delivery; the autopilot has no calendar.
+const DELIVERY_DATE: Option<Date> = Date::new(2030, 1, 1);
 
-/// Does one act after another at a till.
+/// Performs one act after another at a till.
 #[derive(Clone, Debug)]
 pub struct Autopilot {
     random: Random,
-    /// Every so many orders is one of [`Autopilot::LONG`] lines; 0: none is.
+    /// Every n-th order has [`Autopilot::LONG`] lines; 0: none has.
     long_every: u32,
     orders: u32,
 }
 
 impl Autopilot {
-    /// Lines of a long order.
+    /// Number of lines of a long order.
     pub const LONG: u32 = 250;
 
-    /// `from` is the queue's newest number: after a restart, other customers come.
+    /// `from` is the queue's newest number, so that other customers come after a restart.
     pub fn new(seed: u64, from: u32, long_every: u32) -> Self {
         Self {
             random: Random::new(seed ^ (u64::from(from) << 32)),
@@ -73,16 +75,16 @@ impl Autopilot {
         }
     }
 
-    /// Fills a catalogue with what it sells.
-    pub fn stock<const PRODUCTS: usize>(catalogue: &mut Catalogue<PRODUCTS>) {
+    /// Fills a catalogue with the autopilot's articles.
+    pub fn fill<const PRODUCTS: usize>(catalogue: &mut Catalogue<PRODUCTS>) {
         for (name, unit_price) in ARTICLES {
-            // A small catalogue holds the first of them.
+            // A small catalogue gets only the first articles.
             let _ = catalogue.set(name, unit_price);
         }
     }
 
-    /// Does the next act, if the last one's events are queued. Begins no order unless the queue has room for
-    /// [`Till::frames_ahead`].
+    /// Performs the next act, if the events of the last one are stored. `has_room` tells whether the queue has room for
+    /// [`Till::max_frame_sizes`]; without it no order begins.
     pub fn act<const PRODUCTS: usize>(
         &mut self,
         till: &mut Till,
@@ -92,10 +94,12 @@ impl Autopilot {
         if till.has_events() {
             return;
         }
-        // An act that the till refuses (too many deliveries, say) is nothing done; another follows.
+        // The till may refuse an act (for too many deliveries, say). Then nothing happened, and the next call tries another.
         let _ = match till.current().map(|sale| sale.attempts) {
             Some(attempts) => self.pay(till, attempts),
-            None if !till.parcels().is_empty() && self.random.below(3) == 0 => till.move_parcel(0).map(drop),
+            None if !till.parcels().is_empty() && self.random.below(3) == 0 => {
+                till.advance_parcel(0).map(drop)
+            }
             None if !has_room => Ok(()),
             None if till.last().is_some() && self.random.below(40) == 0 => till.refund().map(drop),
             None => self.sell(till, catalogue),
@@ -143,16 +147,16 @@ impl Autopilot {
             };
             let mut product = product.clone();
             if long {
-                // Weighed goods: each its own price, so each its own line.
+                // A different price for each, as for weighed goods, makes each a line of its own.
                 product.unit_price += u64::from(line);
             }
-            // A cart that is full, or too dear, is sold as it is.
+            // A cart that cannot take more is sold as it is.
             let _ = cart.add(&product, 1 + self.random.below(3));
         }
         if self.random.below(8) == 0 {
             let _ = cart.set_discount(Discount::Percent(10));
         }
-        let to = SOMEDAY
+        let to = DELIVERY_DATE
             .filter(|_| self.random.below(6) == 0)
             .map(|date| DeliverTo {
                 address: "1 Rue de Rivoli, 75001 Paris",

@@ -1,54 +1,54 @@
-//! What a customer is about to buy.
+//! The shopping cart.
 
 use comptoir_wire::{Line, LineSource, MAX_AMOUNT, MAX_LINES, MAX_PRODUCT};
 use heapless::{String, Vec};
 
 use crate::catalogue::Product;
 
-/// One line of a cart. The name is its own: a price list may change the catalogue meanwhile.
+/// One line of a cart. It owns its name and price, because a price list may change the catalogue in the meantime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CartLine {
-    /// What.
+    /// The article's name.
     pub name: String<MAX_PRODUCT>,
-    /// Pieces, at least 1.
+    /// Number of pieces, at least 1.
     pub quantity: u32,
-    /// Of one piece, in minor units.
+    /// Price of one piece in minor units.
     pub unit_price: u64,
 }
 
-/// What is taken off the sum.
+/// A reduction of the sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Discount {
-    /// Nothing.
+    /// No discount.
     #[default]
     None,
-    /// Percent, 0 to 100, rounded in the customer's favour.
+    /// Percent, 0 to 100.
     Percent(u8),
-    /// Minor units. More than the sum makes it 0.
+    /// Minor units; the total does not fall below 0.
     Amount(u64),
 }
 
-/// Why a cart could not be changed.
+/// Why the cart refused a change. The cart is as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CartError {
-    /// [`MAX_LINES`] lines are in it.
+    /// The cart has [`MAX_LINES`] lines.
     Full,
-    /// The total would be above [`MAX_AMOUNT`].
-    TooDear,
-    /// No such line.
-    NoLine,
-    /// More than 100 percent.
-    Percent,
+    /// The sum would exceed [`MAX_AMOUNT`].
+    TooExpensive,
+    /// There is no such line.
+    NoSuchLine,
+    /// The discount is above 100 percent.
+    InvalidPercent,
 }
 
-/// Lines, each with its own price, and a discount.
+/// Lines and a discount.
 #[derive(Clone, Debug, Default)]
 pub struct Cart {
     lines: Vec<CartLine, MAX_LINES>,
     discount: Discount,
 }
 
-/// As an order has them.
+/// The lines of the order that the cart becomes.
 impl LineSource for Cart {
     fn count(&self) -> usize {
         self.lines.len()
@@ -64,7 +64,7 @@ impl LineSource for Cart {
 }
 
 impl Cart {
-    /// Nothing in it.
+    /// An empty cart.
     pub const fn new() -> Self {
         Self {
             lines: Vec::new(),
@@ -72,10 +72,10 @@ impl Cart {
         }
     }
 
-    /// Adds pieces of an article. The same article at the same price is one line. No pieces add nothing.
+    /// Adds pieces of an article; 0 pieces change nothing. The same article at the same price is one line.
     ///
     /// # Errors
-    /// No room, or too dear: then the cart is as before.
+    /// The cart is full or would become too expensive.
     pub fn add(&mut self, product: &Product, quantity: u32) -> Result<(), CartError> {
         if quantity == 0 {
             return Ok(());
@@ -85,10 +85,10 @@ impl Cart {
             let quantity = self.lines[at]
                 .quantity
                 .checked_add(quantity)
-                .ok_or(CartError::TooDear)?;
+                .ok_or(CartError::TooExpensive)?;
             return self.set_quantity(at, quantity);
         }
-        self.check(product.unit_price, quantity, 0)?;
+        self.check_sum(product.unit_price, quantity, 0)?;
         let line = CartLine {
             name: product.name.clone(),
             quantity,
@@ -97,19 +97,19 @@ impl Cart {
         self.lines.push(line).map_err(|_| CartError::Full)
     }
 
-    /// Sets how many pieces a line has; 0 removes it.
+    /// Sets the number of pieces of a line; 0 removes the line.
     ///
     /// # Errors
-    /// No such line, or too dear: then the cart is as before.
+    /// There is no such line, or the cart would become too expensive.
     pub fn set_quantity(&mut self, at: usize, quantity: u32) -> Result<(), CartError> {
-        let line = self.lines.get(at).ok_or(CartError::NoLine)?;
+        let line = self.lines.get(at).ok_or(CartError::NoSuchLine)?;
         if quantity == 0 {
             self.lines.remove(at);
             return Ok(());
         }
-        // Below the bound, by the check before it came in.
+        // The check before it was added keeps this below MAX_AMOUNT.
         let old = line.unit_price.saturating_mul(u64::from(line.quantity));
-        self.check(line.unit_price, quantity, old)?;
+        self.check_sum(line.unit_price, quantity, old)?;
         self.lines[at].quantity = quantity;
         Ok(())
     }
@@ -117,35 +117,35 @@ impl Cart {
     /// Removes a line.
     ///
     /// # Errors
-    /// No such line.
+    /// There is no such line.
     pub fn remove(&mut self, at: usize) -> Result<(), CartError> {
         self.set_quantity(at, 0)
     }
 
-    /// Sets the discount, instead of the one before.
+    /// Replaces the discount.
     ///
     /// # Errors
-    /// More than 100 percent.
+    /// The discount is above 100 percent.
     pub fn set_discount(&mut self, discount: Discount) -> Result<(), CartError> {
         if matches!(discount, Discount::Percent(percent) if percent > 100) {
-            return Err(CartError::Percent);
+            return Err(CartError::InvalidPercent);
         }
         self.discount = discount;
         Ok(())
     }
 
-    /// Empties it.
+    /// Removes all lines and the discount.
     pub fn clear(&mut self) {
         self.lines.clear();
         self.discount = Discount::None;
     }
 
-    /// What is in it.
+    /// The lines.
     pub fn lines(&self) -> &[CartLine] {
         &self.lines
     }
 
-    /// Whether nothing is in it.
+    /// Whether the cart has no lines.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
@@ -158,7 +158,7 @@ impl Cart {
             .sum()
     }
 
-    /// What is taken off the sum, in minor units: never more than it.
+    /// The discount in minor units, at most the sum. A percentage is rounded in the customer's favour.
     pub fn discount(&self) -> u64 {
         let sum = self.sum();
         match self.discount {
@@ -168,19 +168,21 @@ impl Cart {
         }
     }
 
-    /// What is to be paid, in minor units.
+    /// The amount to pay, in minor units.
     pub fn total(&self) -> u64 {
         self.sum() - self.discount()
     }
 
-    /// Whether the sum stays in its bound with so many pieces of that price instead of `old` minor units.
-    fn check(&self, unit_price: u64, quantity: u32, old: u64) -> Result<(), CartError> {
+    /// Checks that the sum stays within its bound if `old` minor units are replaced by that line.
+    fn check_sum(&self, unit_price: u64, quantity: u32, old: u64) -> Result<(), CartError> {
         let line = unit_price
             .checked_mul(u64::from(quantity))
-            .ok_or(CartError::TooDear)?;
-        let sum = (self.sum() - old).checked_add(line).ok_or(CartError::TooDear)?;
+            .ok_or(CartError::TooExpensive)?;
+        let sum = (self.sum() - old)
+            .checked_add(line)
+            .ok_or(CartError::TooExpensive)?;
         if sum > MAX_AMOUNT {
-            Err(CartError::TooDear)
+            Err(CartError::TooExpensive)
         } else {
             Ok(())
         }

@@ -1,4 +1,4 @@
-//! What is sold, and for how much.
+//! The articles of a till and their prices.
 
 use comptoir_wire::{Currency, MAX_AMOUNT, MAX_PRODUCT, PriceList};
 use heapless::{String, Vec};
@@ -8,22 +8,22 @@ use heapless::{String, Vec};
 pub struct Product {
     /// At most [`MAX_PRODUCT`] bytes.
     pub name: String<MAX_PRODUCT>,
-    /// Of one piece, in minor units, at most [`MAX_AMOUNT`].
+    /// Price of one piece in minor units, at most [`MAX_AMOUNT`].
     pub unit_price: u64,
 }
 
-/// Why an article could not be listed.
+/// Why the catalogue refused an article or a price list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CatalogueError {
-    /// As many articles as there is room for are listed.
+    /// There is no room for another article.
     Full,
-    /// The name is empty or too long, or the price is above the bound.
-    Product,
+    /// The name is empty or too long, or the price exceeds [`MAX_AMOUNT`].
+    InvalidProduct,
     /// The prices are in another currency than the till's.
-    Currency,
+    WrongCurrency,
 }
 
-/// Articles of a till, at most `PRODUCTS`, in the order in which they were listed.
+/// At most `PRODUCTS` articles, in the order in which they were added.
 #[derive(Clone, Debug)]
 pub struct Catalogue<const PRODUCTS: usize> {
     currency: Currency,
@@ -31,7 +31,7 @@ pub struct Catalogue<const PRODUCTS: usize> {
 }
 
 impl<const PRODUCTS: usize> Catalogue<PRODUCTS> {
-    /// Nothing is listed yet.
+    /// An empty catalogue.
     pub const fn new(currency: Currency) -> Self {
         Self {
             currency,
@@ -39,44 +39,44 @@ impl<const PRODUCTS: usize> Catalogue<PRODUCTS> {
         }
     }
 
-    /// Of all prices.
+    /// The currency of all prices.
     pub fn currency(&self) -> Currency {
         self.currency
     }
 
-    /// Lists an article, or gives it a new price.
+    /// Adds an article, or changes its price.
     ///
     /// # Errors
-    /// It is none, or there is no room.
+    /// The name or price is out of bounds, or there is no room.
     pub fn set(&mut self, name: &str, unit_price: u64) -> Result<(), CatalogueError> {
         if unit_price > MAX_AMOUNT || name.is_empty() {
-            return Err(CatalogueError::Product);
+            return Err(CatalogueError::InvalidProduct);
         }
         if let Some(product) = self.products.iter_mut().find(|product| product.name == name) {
             product.unit_price = unit_price;
             return Ok(());
         }
-        let name = String::try_from(name).map_err(|_| CatalogueError::Product)?;
+        let name = String::try_from(name).map_err(|_| CatalogueError::InvalidProduct)?;
         let product = Product { name, unit_price };
         self.products.push(product).map_err(|_| CatalogueError::Full)
     }
 
-    /// Takes head office's prices; how many were taken. Articles that it does not name keep theirs. What has
-    /// no room is left out.
+    /// Applies a price list from head office; returns the number of prices applied. Articles that the list does not name
+    /// keep their prices. Articles beyond the catalogue's capacity are left out.
     ///
     /// # Errors
-    /// The currency is another: then none is taken.
-    pub fn take(&mut self, list: &PriceList<'_>) -> Result<usize, CatalogueError> {
+    /// The list is in another currency. Then no price changes.
+    pub fn apply(&mut self, list: &PriceList<'_>) -> Result<usize, CatalogueError> {
         if list.currency != self.currency {
-            return Err(CatalogueError::Currency);
+            return Err(CatalogueError::WrongCurrency);
         }
-        let taken = list.prices.iter();
-        Ok(taken
+        let prices = list.prices.iter();
+        Ok(prices
             .filter(|price| self.set(price.product, price.unit_price).is_ok())
             .count())
     }
 
-    /// The article at a place, from 0.
+    /// The article at an index.
     pub fn get(&self, at: usize) -> Option<&Product> {
         self.products.get(at)
     }

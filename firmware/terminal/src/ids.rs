@@ -1,4 +1,4 @@
-//! Names for orders, payments and deliveries.
+//! Ids of orders, payments and deliveries.
 
 use core::fmt::Write;
 
@@ -6,42 +6,42 @@ use comptoir_wire::MAX_ID;
 use comptoir_wire::topic::Name;
 use heapless::String;
 
-/// An order's own number at its till: the seq of its first event, so it is unique within the epoch.
+/// An order's number at its till: the `seq` of its first event, hence unique within the epoch.
 pub type OrderNumber = u32;
 
-/// The ids of one till and epoch, unique in the chain.
+/// Generates the ids of one till and epoch, which are unique in the chain.
 ///
-/// `o-{store}-{device}-{epoch in hex}-{number}`, with another letter for payments and deliveries and the
-/// attempt behind, if it is not the first. Names too long for [`MAX_ID`] give way to a hash of theirs.
+/// An order's id is `o-{store}-{device}-{epoch in hex}-{number}`. Payments begin with `p`, deliveries with `d`, and further
+/// payment attempts end in `-{attempt}`. If the names are too long for [`MAX_ID`], a hash replaces them.
 #[derive(Clone, Debug)]
 pub struct Ids {
     middle: String<MAX_ID>,
 }
 
-/// `o-`, a dash and ten digits, a dash and three digits.
+/// Bytes besides the middle: `o-`, a dash and ten digits, a dash and three digits.
 const AROUND: usize = 2 + 11 + 4;
 
 impl Ids {
-    /// For a terminal and the epoch of its queue.
+    /// The ids of a till under the epoch of its queue.
     pub fn new(store: Name<'_>, device: Name<'_>, epoch: u32) -> Self {
         let mut middle = String::new();
         if write!(middle, "{store}-{device}-{epoch:x}").is_err() || middle.len() + AROUND > MAX_ID {
             middle.clear();
             let name = store.bytes().chain([b'/']).chain(device.bytes());
-            // FNV-1a: the names of terminals of a chain may not have the same.
+            // FNV-1a. The names of two tills of a chain must not have the same hash.
             let hash = name.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
             });
-            // 25 bytes at most: they fit.
+            // At most 25 bytes, so this fits.
             let _ = write!(middle, "{hash:016x}-{epoch:x}");
         }
         Self { middle }
     }
 
-    /// Of an order (`o`), a payment (`p`) or a delivery (`d`).
+    /// The id of an order (`o`), a payment (`p`) or a delivery (`d`).
     pub fn id(&self, kind: char, number: OrderNumber, attempt: u8) -> String<MAX_ID> {
         let mut id = String::new();
-        // It fits: `middle` leaves room for what is around it.
+        // `new` keeps `middle` short enough for this to fit.
         let _ = write!(id, "{kind}-{}-{number}", self.middle);
         if attempt > 1 {
             let _ = write!(id, "-{attempt}");
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_names_fit_and_stay_apart() {
+    fn ids_of_tills_with_the_longest_names_fit_and_differ() {
         let longest = "z".repeat(32);
         let (store, other) = (Name::new(&longest).unwrap(), Name::new("a").unwrap());
         let ids = Ids::new(store, store, u32::MAX);

@@ -1,10 +1,10 @@
-//! The till, sans I/O: what a shop assistant does at it, and the events that come of it.
+//! The till, sans I/O: the acts of a shop assistant, and the events that they produce.
 //!
-//! Nothing here waits, sends or stores. An act (check out, pay, cancel, refund, a delivery's next step) leaves
-//! one to three events to be queued: [`Till::event`] gives the first of them under the number that the queue
-//! says is next, and [`Till::queued`] takes it off once the queue has it for good. No other act is taken
-//! before that, so a queue that fails stops the till where it is, and nothing is half done. A queue that is full is
-//! noticed before an order begins, by [`Till::frames_ahead`]. The network plays no part: a till works through any outage.
+//! Nothing here waits, sends or stores. An act (check out, pay, cancel, refund, advance a delivery) produces one to three
+//! events. [`Till::store_next`] passes the first of them to the caller, under the number that the queue gives it, and
+//! takes it off once it is stored. Until all are stored the till refuses other acts, so a failing queue stops the till
+//! where it is, and nothing is half done. A full queue is noticed before an order begins, by
+//! [`Till::max_frame_sizes`]. The network plays no part: a till works through any outage.
 //!
 //! ```text
 //! selling ── check_out: order Pending ──→ paying ── pay: payment FAILED ─────────────────────────→ paying
@@ -12,12 +12,12 @@
 //!    │                                      ├────── pay: payment SUCCESS, order Processing,
 //!    │                                      │            delivery Pending ───────────────────────→ selling
 //!    │                                      └────── cancel: order Cancelled ─────────────────────→ selling
-//!    ├─ move_parcel: delivery In Transit, then delivery Delivered and order Completed
+//!    ├─ advance_parcel: delivery In Transit, then delivery Delivered and order Completed
 //!    └─ refund: order Cancelled
 //! ```
 //!
-//! Memory is bounded and nothing is allocated: [`MAX_LINES`](comptoir_wire::MAX_LINES) lines in a cart, the
-//! catalogue and the deliveries under way as large as the type says. Money is whole minor units.
+//! Memory is bounded and nothing is allocated: a cart has at most [`MAX_LINES`](comptoir_wire::MAX_LINES) lines, and the
+//! types fix the sizes of the catalogue and of the list of deliveries. Money is in whole minor units.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -28,7 +28,10 @@ mod cart;
 mod catalogue;
 mod ids;
 mod money;
+mod outbox;
 mod receipt;
+mod room;
+mod sale;
 mod till;
 
 pub use autopilot::{Autopilot, Random};
@@ -37,7 +40,6 @@ pub use catalogue::{Catalogue, CatalogueError, Product};
 pub use ids::{Ids, OrderNumber};
 pub use money::Money;
 pub use receipt::Receipt;
-pub use till::{
-    Change, Customer, DeliverTo, FramesAhead, MAX_ATTEMPTS, MAX_PARCELS, Parcel, Payment, Sale, Till,
-    TillError, frames_ahead,
-};
+pub use room::{FrameSizes, MAX_ATTEMPTS, MAX_PARCELS, max_frame_sizes};
+pub use sale::{Change, Customer, DeliverTo, Parcel, Payment, Sale};
+pub use till::{Till, TillError};

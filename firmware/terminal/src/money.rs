@@ -1,11 +1,10 @@
-//! Minor units, written for people.
+//! Amounts of money as text.
 
 use core::fmt;
 
 use comptoir_wire::Currency;
 
-/// A sum in minor units with two of them after the point. For currencies with others, see
-/// [`Money::with_digits`].
+/// An amount in minor units. `Display` writes it in the main unit, for example `12.50`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Money {
     minor: u64,
@@ -13,19 +12,19 @@ pub struct Money {
 }
 
 impl Money {
-    /// Hundredths, as most currencies have.
+    /// An amount in hundredths, as most currencies have.
     pub const fn new(minor: u64) -> Self {
         Self { minor, digits: 2 }
     }
 
-    /// A currency with another number of digits after the point, 0 to 4.
+    /// An amount with another number of digits after the decimal point, 0 to 4.
     pub const fn with_digits(minor: u64, digits: u8) -> Self {
         let digits = if digits > 4 { 4 } else { digits };
         Self { minor, digits }
     }
 }
 
-/// Currencies of ISO 4217 without minor units, and those with thousandths.
+/// The ISO 4217 currencies without minor units, and those with thousandths.
 const WHOLE: [&str; 16] = [
     "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF",
     "XPF",
@@ -33,7 +32,7 @@ const WHOLE: [&str; 16] = [
 const THOUSANDTHS: [&str; 7] = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
 
 impl Money {
-    /// A sum in that currency's minor units.
+    /// An amount in the currency's minor units.
     pub fn of(minor: u64, currency: Currency) -> Self {
         let digits = match currency.as_str() {
             code if WHOLE.contains(&code) => 0,

@@ -1,4 +1,4 @@
-//! A receipt's text.
+//! The text of a receipt.
 
 use core::fmt;
 
@@ -8,10 +8,10 @@ use crate::cart::Cart;
 use crate::money::Money;
 use crate::till::Till;
 
-/// Columns of a receipt printer's paper.
+/// Width of a receipt printer's paper, in characters.
 const COLUMNS: usize = 40;
 
-/// What is printed for the order that is being paid. `Display` writes it, a line each, 40 columns wide.
+/// The receipt of the order being paid. `Display` writes lines of at most 40 columns.
 pub struct Receipt<'t> {
     till: &'t Till,
     currency: Currency,
@@ -19,7 +19,7 @@ pub struct Receipt<'t> {
 }
 
 impl<'t> Receipt<'t> {
-    /// `given` is the cash that was handed over, in minor units.
+    /// `given` is the cash handed over, in minor units.
     pub fn new(till: &'t Till, currency: Currency, given: Option<u64>) -> Self {
         Self {
             till,
@@ -28,15 +28,15 @@ impl<'t> Receipt<'t> {
         }
     }
 
-    fn money(&self, amount: u64) -> Padded {
-        Padded(Money::of(amount, self.currency))
+    fn money(&self, amount: u64) -> PaddedMoney {
+        PaddedMoney(Money::of(amount, self.currency))
     }
 
     fn row(&self, f: &mut fmt::Formatter<'_>, label: &str, amount: u64) -> fmt::Result {
         writeln!(f, "{label:<24}{:>16}", self.money(amount))
     }
 
-    /// A text over as many lines as it takes.
+    /// Writes a text over as many lines as needed.
     fn wrap(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
         let mut rest = text;
         while let Some((at, _)) = rest.char_indices().nth(COLUMNS) {
@@ -47,10 +47,10 @@ impl<'t> Receipt<'t> {
     }
 }
 
-/// A sum right-aligned: `Money` itself knows nothing of columns.
-struct Padded(Money);
+/// An amount that honours width and alignment, which `Money` does not.
+struct PaddedMoney(Money);
 
-impl fmt::Display for Padded {
+impl fmt::Display for PaddedMoney {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
         let mut text = heapless::String::<24>::new();

@@ -1,33 +1,33 @@
-//! The end-to-end ack: retained on a terminal's `ack` topic.
+//! The end-to-end ack, retained on a till's `ack` topic.
 
 use crate::codec::{Reader, Writer, bad};
 use crate::{DecodeError, EncodeError, Fault, Version};
 
-/// All events of `epoch` up to and including `seq` are committed and on disk.
+/// All events of `epoch` up to and including `seq` are committed and fsynced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ack {
-    /// Never 0.
+    /// The till's epoch; never 0.
     pub epoch: u32,
-    /// 0: nothing yet.
+    /// The highest safe number; 0: none yet.
     pub seq: u32,
 }
 
 impl Ack {
-    /// The most bytes an ack has.
+    /// Maximum size of an ack, in bytes.
     pub const MAX_BYTES: usize = 11;
 
-    /// Writes the ack to the start of `buffer`; [`Self::MAX_BYTES`] suffice.
+    /// Encodes the ack at the start of `buffer`; [`Self::MAX_BYTES`] suffice.
     ///
     /// # Errors
-    /// An epoch of 0, or a buffer too small.
+    /// The epoch is 0, or the buffer is too small.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
         self.encode_as(Version::CURRENT, buffer)
     }
 
-    /// As [`encode`](Self::encode), for a terminal of `version`.
+    /// As [`encode`](Self::encode), in the given version.
     ///
     /// # Errors
-    /// As `encode`.
+    /// As [`encode`](Self::encode).
     pub fn encode_as<'b>(&self, version: Version, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
         if self.epoch == 0 {
             return Err(EncodeError::Field {
@@ -41,10 +41,10 @@ impl Ack {
         Ok(writer.finish())
     }
 
-    /// Reads the payload of an `ack` topic, all of it.
+    /// Decodes the whole payload of an `ack` topic.
     ///
     /// # Errors
-    /// The first thing wrong with it, by the name of the field.
+    /// The first invalid field, by name.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::frame(bytes)?;
         let ack = Self {

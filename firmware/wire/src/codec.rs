@@ -1,17 +1,16 @@
 //! Postcard, one field at a time, so that an error can name the field.
 //!
-//! [`Writer`] and [`Reader`] mirror each other: a type lists its fields once for each, in the same order,
-//! with the same bounds. Postcard has no framing of its own, so fields one after another are exactly the
-//! bytes of the struct.
+//! [`Writer`] and [`Reader`] mirror each other: a type lists its fields once for each, in the same order and with the same
+//! bounds. Postcard has no framing, so the encoded fields one after another are the encoded struct.
 
 use crate::{DecodeError, EncodeError, Fault, LineSource};
 
-/// A type's bytes inside a frame.
+/// A type that is encoded inside a frame.
 pub trait Record<'a>: Copy {
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError>;
     fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError>;
-    /// An element that is made when it is asked for. Only lines are.
-    fn of(_: &'a dyn LineSource, _at: usize) -> Option<Self> {
+    /// The element at an index of a [`LineSource`]. Only lines have a source.
+    fn from_source(_: &'a dyn LineSource, _at: usize) -> Option<Self> {
         None
     }
 }
@@ -22,7 +21,7 @@ pub struct Writer<'b> {
 }
 
 impl<'b> Writer<'b> {
-    /// Begins a frame of the current version.
+    /// Begins a frame in the current version.
     pub fn frame(buffer: &'b mut [u8]) -> Result<Self, EncodeError> {
         Self::version(buffer, crate::CURRENT)
     }
@@ -58,7 +57,7 @@ impl<'b> Writer<'b> {
 
     pub fn u64(&mut self, value: u64) -> Result<(), EncodeError> {
         let room = &mut self.buffer[self.len..];
-        // The only way for postcard to fail with an integer and a slice.
+        // A full buffer is the only error that postcard can return for an integer and a slice.
         let written = postcard::to_slice(&value, room)
             .map_err(|_| EncodeError::BufferFull)?
             .len();
@@ -99,7 +98,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Begins a whole frame: checks its size and version.
+    /// Begins a complete frame: checks its size and version.
     pub fn frame(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let (&version, rest) = bytes.split_first().ok_or(DecodeError::Empty)?;
         if !(crate::MIN..=crate::CURRENT).contains(&version) {
@@ -111,12 +110,12 @@ impl<'a> Reader<'a> {
         Ok(Self { rest })
     }
 
-    /// Begins the start of a frame, of whatever size.
+    /// Begins a frame of any size, for reading its header only.
     pub fn head(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         Self::frame(&bytes[..bytes.len().min(crate::MAX_FRAME)])
     }
 
-    /// Reads bytes that [`Reader::rest`] gave before.
+    /// Continues with bytes returned by [`Reader::rest`].
     pub fn within(rest: &'a [u8]) -> Self {
         Self { rest }
     }
@@ -169,7 +168,7 @@ impl<'a> Reader<'a> {
     }
 
     pub fn text(&mut self, field: &'static str, max: usize) -> Result<&'a str, DecodeError> {
-        // A u32 first: where usize has 32 bits, a longer length must not wrap into the bound.
+        // Read as u32 first: on a 32-bit machine a longer length must not wrap into the bound.
         let len = self.u32(field)? as usize;
         check_len(len, max).map_err(|fault| bad(field, fault))?;
         core::str::from_utf8(self.bytes(field, len)?).map_err(|_| bad(field, Fault::NotUtf8))

@@ -1,4 +1,4 @@
-//! What head office tells a terminal: the payloads of its `commands` topic.
+//! Commands from head office: the payloads of a till's `commands` topic.
 
 use crate::codec::{Reader, Record, Writer, bad};
 use crate::seq::Seq;
@@ -8,18 +8,18 @@ use crate::{DecodeError, EncodeError, Fault, MAX_AMOUNT, MAX_MESSAGE, MAX_PRICES
 /// The prices of a [`PriceList`], at most [`MAX_PRICES`].
 pub type Prices<'a> = Seq<'a, Price<'a>>;
 
-/// One command. The number of the variant on the wire is its place here, from 0.
+/// A command. A variant's number on the wire is its position here, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// A text for the terminal's screen.
+    /// A message for the till's screen.
     Message(Message<'a>),
-    /// New prices; products that are not named keep theirs.
+    /// New prices; products that the list does not name keep theirs.
     PriceList(PriceList<'a>),
-    /// An order's new status.
+    /// The new status of an order.
     OrderStatus(OrderStatusChange<'a>),
 }
 
-/// A text for the terminal's screen.
+/// A message for the till's screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     /// At most [`MAX_MESSAGE`] bytes.
@@ -29,9 +29,9 @@ pub struct Message<'a> {
 /// New prices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PriceList<'a> {
-    /// Of all the prices.
+    /// The currency of all prices.
     pub currency: Currency,
-    /// At most [`MAX_PRICES`].
+    /// At most [`MAX_PRICES`] prices.
     pub prices: Prices<'a>,
 }
 
@@ -40,36 +40,36 @@ pub struct PriceList<'a> {
 pub struct Price<'a> {
     /// At most [`MAX_PRODUCT`] bytes.
     pub product: &'a str,
-    /// Of one piece, in minor units, at most [`MAX_AMOUNT`].
+    /// Price of one piece in minor units, at most [`MAX_AMOUNT`].
     pub unit_price: u64,
 }
 
-/// An order's new status.
+/// The new status of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderStatusChange<'a> {
     /// 1 to [`MAX_ID`](crate::MAX_ID) bytes.
     pub order_id: &'a str,
-    /// Where the order stands now.
+    /// The order's status.
     pub status: OrderStatus,
 }
 
 impl<'a> Command<'a> {
-    /// Bytes of the longest: a price list with its version, number, currency and count, and of each price the
-    /// name's length, the name, and an amount of up to 40 bits.
+    /// Maximum size of a command in bytes. The largest is a price list: version, variant, currency and count, and for each
+    /// price the name's length, the name, and an amount of up to 40 bits.
     pub const MAX_BYTES: usize = 1 + 1 + 3 + 2 + MAX_PRICES * (1 + MAX_PRODUCT + 6);
 
-    /// Writes the command to the start of `buffer` and gives back what was written.
+    /// Encodes the command at the start of `buffer`, and returns the encoded bytes.
     ///
     /// # Errors
-    /// A field out of its bounds, or a buffer too small; [`MAX_BYTES`](Self::MAX_BYTES) always suffice.
+    /// A field is out of bounds, or the buffer is too small; [`MAX_BYTES`](Self::MAX_BYTES) always suffice.
     pub fn encode<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
         self.encode_as(Version::CURRENT, buffer)
     }
 
-    /// As [`encode`](Self::encode), for a terminal of `version`.
+    /// As [`encode`](Self::encode), in the given version.
     ///
     /// # Errors
-    /// As `encode`.
+    /// As [`encode`](Self::encode).
     pub fn encode_as<'b>(&self, version: Version, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
         let mut w = Writer::version(buffer, version.byte())?;
         match self {
@@ -91,10 +91,10 @@ impl<'a> Command<'a> {
         Ok(w.finish())
     }
 
-    /// Reads the payload of a `commands` topic, all of it.
+    /// Decodes the whole payload of a `commands` topic.
     ///
     /// # Errors
-    /// The first thing wrong with it, by the name of the field.
+    /// The first invalid field, by name.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::frame(bytes)?;
         let command = match r.u32("command")? {

@@ -1,4 +1,4 @@
-//! Why a frame could not be read or made. Errors name the field, for whoever reads the dead letters.
+//! Errors of encoding and decoding. They name the field, because they are shown with dead letters.
 
 use core::{error::Error, fmt};
 
@@ -14,41 +14,41 @@ pub enum Fault {
     NotANumber,
     /// The byte before an optional field is neither 0 nor 1.
     NotAnOption(u8),
-    /// No variant has this number.
+    /// The enum has no variant with this number.
     UnknownVariant(u32),
-    /// A text of `len` bytes where `max` are allowed.
+    /// The text is too long.
     TooLong {
-        /// Bytes it has.
+        /// Its length in bytes.
         len: usize,
-        /// Bytes it may have.
+        /// The maximum length in bytes.
         max: usize,
     },
-    /// A list of `count` elements where `max` are allowed.
+    /// The list has too many elements.
     TooMany {
-        /// Elements it has.
+        /// The number of elements.
         count: usize,
-        /// Elements it may have.
+        /// The maximum number of elements.
         max: usize,
     },
-    /// A number above its bound.
+    /// The number is too large.
     TooLarge {
         /// The number.
         value: u64,
-        /// The largest allowed.
+        /// The maximum.
         max: u64,
     },
-    /// The value breaks the rule that the text states, e.g. "must not be 0".
+    /// The value violates this rule, e.g. "must not be 0".
     Rule(&'static str),
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Truncated => f.write_str("the frame ends here"),
+            Self::Truncated => f.write_str("the frame ends in this field"),
             Self::NotUtf8 => f.write_str("not UTF-8"),
-            Self::NotANumber => f.write_str("not a number of this size"),
-            Self::NotAnOption(byte) => write!(f, "0 or 1 expected before it, not {byte}"),
-            Self::UnknownVariant(number) => write!(f, "no variant has the number {number}"),
+            Self::NotANumber => f.write_str("the number does not fit the field"),
+            Self::NotAnOption(byte) => write!(f, "the presence byte must be 0 or 1, not {byte}"),
+            Self::UnknownVariant(number) => write!(f, "unknown variant {number}"),
             Self::TooLong { len, max } => write!(f, "{len} bytes, at most {max}"),
             Self::TooMany { count, max } => write!(f, "{count} elements, at most {max}"),
             Self::TooLarge { value, max } => write!(f, "{value}, at most {max}"),
@@ -57,35 +57,35 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Why bytes are not a frame.
+/// Why bytes cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// No byte at all.
+    /// The payload is empty.
     Empty,
-    /// A version this crate does not read (or no frame: 0x7b is JSON's `{`).
+    /// This crate does not read the version (or the payload is not a frame: 0x7b is JSON's `{`).
     Version(u8),
-    /// More than [`MAX_FRAME`](crate::MAX_FRAME) bytes.
+    /// The payload has more than [`MAX_FRAME`](crate::MAX_FRAME) bytes.
     Oversized {
-        /// Bytes it has.
+        /// Its size in bytes.
         len: usize,
     },
-    /// A field is wrong.
+    /// A field is invalid.
     Field {
         /// Its name, e.g. `order_id` or `lines.unit_price`.
         field: &'static str,
         /// What is wrong with it.
         fault: Fault,
     },
-    /// The frame was whole before the payload's end.
+    /// The payload continues after the end of the frame.
     Trailing {
-        /// Bytes left over.
+        /// Number of extra bytes.
         bytes: usize,
     },
 }
 
 impl DecodeError {
-    /// The field that is wrong, where it is one.
+    /// The invalid field, if the error is about one.
     pub fn field(&self) -> Option<&'static str> {
         match self {
             Self::Field { field, .. } => Some(field),
@@ -101,7 +101,7 @@ impl fmt::Display for DecodeError {
             Self::Version(version) => {
                 write!(
                     f,
-                    "format version {version}, known are {} to {}",
+                    "unsupported format version {version}; supported are {} to {}",
                     crate::MIN,
                     crate::CURRENT
                 )
@@ -115,18 +115,18 @@ impl fmt::Display for DecodeError {
 
 impl Error for DecodeError {}
 
-/// Why a frame could not be made.
+/// Why a frame cannot be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// A field is out of its bounds.
+    /// A field is out of bounds.
     Field {
         /// Its name, e.g. `order_id` or `lines.unit_price`.
         field: &'static str,
         /// What is wrong with it.
         fault: Fault,
     },
-    /// The frame needs more than the buffer given; [`MAX_FRAME`](crate::MAX_FRAME) bytes always suffice.
+    /// The buffer is too small; [`MAX_FRAME`](crate::MAX_FRAME) bytes always suffice.
     BufferFull,
 }
 
@@ -141,12 +141,12 @@ impl fmt::Display for EncodeError {
 
 impl Error for EncodeError {}
 
-/// Why a frame could not be copied with another `oldest`.
+/// Why a frame's `oldest` cannot be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReframeError {
-    /// What is there is no frame.
+    /// The buffer does not hold a frame.
     Decode(DecodeError),
-    /// The other header could not be written.
+    /// The new header cannot be encoded.
     Encode(EncodeError),
 }
 

@@ -1,6 +1,6 @@
-//! What a terminal tells: orders, payments, deliveries.
+//! The events of a till: orders, payments, deliveries.
 //!
-//! A later event with the same `order_id` or `delivery_id` is a change of status, not a second order.
+//! A later event with the same `order_id` or `delivery_id` is a change of status, not a second order or delivery.
 
 use crate::codec::{Reader, Record, Writer, bad};
 use crate::seq::Seq;
@@ -14,19 +14,19 @@ use crate::{
 /// The lines of an order, at most [`MAX_LINES`].
 pub type Lines<'a> = Seq<'a, Line<'a>>;
 
-/// One event. The number of the variant on the wire is its place here, from 0.
+/// An event. A variant's number on the wire is its position here, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// An order, or its new status.
     Order(Order<'a>),
-    /// An attempt to pay.
+    /// A payment attempt.
     Payment(Payment<'a>),
     /// A delivery, or its new status.
     Delivery(Delivery<'a>),
 }
 
 impl<'a> Event<'a> {
-    /// The kind of topic it belongs on. A frame on another topic is wrong, and only the reader can see it.
+    /// The kind of topic for this event. Only the reader can detect a frame on the wrong topic.
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Order(_) => Kind::Orders,
@@ -35,7 +35,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The order it is about: the key that keeps one order's life in order.
+    /// The order that the event is about. As Kafka's key it keeps the events of one order in sequence.
     pub const fn order_id(&self) -> &'a str {
         match self {
             Self::Order(order) => order.order_id,
@@ -45,7 +45,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// What a customer buys.
+/// An order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order<'a> {
     /// 1 to [`MAX_ID`](crate::MAX_ID) bytes, unique in the shop.
@@ -54,17 +54,17 @@ pub struct Order<'a> {
     pub customer_name: &'a str,
     /// At most [`MAX_EMAIL`] bytes.
     pub customer_email: Option<&'a str>,
-    /// Sums up the lines for people; at most [`MAX_PRODUCT`] bytes.
+    /// A summary of the lines for people; at most [`MAX_PRODUCT`] bytes.
     pub product: &'a str,
-    /// Of `amount` and of the lines' prices.
+    /// The currency of `amount` and of the lines' prices.
     pub currency: Currency,
-    /// The total in minor units, at most [`MAX_AMOUNT`]; with discounts it is not the sum of the lines.
+    /// The total in minor units, at most [`MAX_AMOUNT`]. With a discount it differs from the sum of the lines.
     pub amount: u64,
-    /// Where the order stands.
+    /// The order's status.
     pub status: OrderStatus,
-    /// Where to deliver; at most [`MAX_ADDRESS`] bytes.
+    /// The delivery address, at most [`MAX_ADDRESS`] bytes; `None` if the order is not delivered.
     pub address: Option<&'a str>,
-    /// What is bought.
+    /// The lines; may be empty in a change of status.
     pub lines: Lines<'a>,
 }
 
@@ -73,41 +73,41 @@ pub struct Order<'a> {
 pub struct Line<'a> {
     /// At most [`MAX_PRODUCT`] bytes.
     pub product: &'a str,
-    /// Pieces. Real receipts have lines of 0 pieces (goods sold by weight).
+    /// Number of pieces. Real receipts have lines of 0 pieces (goods sold by weight).
     pub quantity: u32,
-    /// Of one piece, in minor units, at most [`MAX_AMOUNT`].
+    /// Price of one piece in minor units, at most [`MAX_AMOUNT`].
     pub unit_price: u64,
 }
 
-/// An attempt to pay for an order.
+/// A payment attempt for an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payment<'a> {
     /// 1 to [`MAX_ID`](crate::MAX_ID) bytes; each attempt has its own.
     pub payment_id: &'a str,
-    /// What is paid for.
+    /// The order that is paid.
     pub order_id: &'a str,
-    /// Of `amount`.
+    /// The currency of `amount`.
     pub currency: Currency,
     /// In minor units, at most [`MAX_AMOUNT`].
     pub amount: u64,
-    /// How.
+    /// The means of payment.
     pub method: PaymentMethod,
-    /// With what end.
+    /// Whether the attempt succeeded.
     pub status: PaymentStatus,
 }
 
-/// The way of an order to the customer.
+/// The delivery of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery<'a> {
     /// 1 to [`MAX_ID`](crate::MAX_ID) bytes.
     pub delivery_id: &'a str,
-    /// What is delivered.
+    /// The order that is delivered.
     pub order_id: &'a str,
     /// At most [`MAX_ADDRESS`] bytes.
     pub address: &'a str,
-    /// Where the delivery stands.
+    /// The delivery's status.
     pub status: DeliveryStatus,
-    /// When it is to arrive.
+    /// The estimated day of arrival.
     pub estimated_date: Date,
 }
 
@@ -173,7 +173,7 @@ impl<'a> Record<'a> for Line<'a> {
         })
     }
 
-    fn of(lines: &'a dyn LineSource, at: usize) -> Option<Self> {
+    fn from_source(lines: &'a dyn LineSource, at: usize) -> Option<Self> {
         lines.line(at)
     }
 }

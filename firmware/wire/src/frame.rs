@@ -1,29 +1,28 @@
-//! The frame of an event: its name and its time, then what happened.
+//! The frame of an event: a header with its name and time, then the event.
 
 use crate::codec::{Reader, Record, Writer, bad};
 use crate::{DecodeError, EncodeError, Event, Fault, ReframeError};
 
-/// Names an event, together with the topic's store and device.
+/// The event's name (together with the store and device of the topic) and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Drawn at random when the terminal's queue was formatted; never 0, which is the gateway's own.
+    /// Drawn at random when the till's queue was formatted; never 0, which is the gateway's own epoch.
     pub epoch: u32,
-    /// Counts 1, 2, 3 … without holes within the epoch.
+    /// Counts 1, 2, 3 … without gaps within the epoch.
     pub seq: u32,
-    /// The lowest seq that the terminal still holds unacked, this event's at most. What lies below it was
-    /// acked to the terminal by some gateway, so one with a new journal does not wait for it for ever.
+    /// The lowest unacked `seq` on the till, at most this event's. Some gateway has acked everything below it, so a gateway
+    /// with an empty journal does not wait for those events for ever.
     pub oldest: u32,
-    /// Unix time in milliseconds; 0: the terminal has no clock. Any value is legal: a wrong clock must not
-    /// lose a sale.
+    /// Unix time in milliseconds; 0 if the till has no clock. Any value is valid, because a wrong clock must not lose a sale.
     pub time_ms: u64,
 }
 
-/// An event as it was read; borrows the payload.
+/// A decoded event, which borrows the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// Its name and time.
+    /// The event's name and time.
     pub header: Header,
-    /// What happened.
+    /// The event.
     pub event: Event<'a>,
 }
 
@@ -61,11 +60,10 @@ impl Header {
     }
 }
 
-/// Writes a frame of the [`CURRENT`](crate::CURRENT) version to the start of `buffer` and gives back what was
-/// written.
+/// Encodes a frame in the [`CURRENT`](crate::CURRENT) version at the start of `buffer`, and returns the encoded bytes.
 ///
 /// # Errors
-/// A field out of its bounds, or a buffer too small; [`MAX_FRAME`](crate::MAX_FRAME) bytes always suffice.
+/// A field is out of bounds, or the buffer is too small; [`MAX_FRAME`](crate::MAX_FRAME) bytes always suffice.
 pub fn encode<'b>(header: &Header, event: &Event<'_>, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
     let mut writer = Writer::frame(buffer)?;
     header.write(&mut writer)?;
@@ -73,18 +71,17 @@ pub fn encode<'b>(header: &Header, event: &Event<'_>, buffer: &'b mut [u8]) -> R
     Ok(writer.finish())
 }
 
-/// Bytes before the event at most: the version, three numbers of 32 bits and one of 64.
+/// Maximum number of bytes before the event: the version, three numbers of 32 bits and one of 64.
 const MAX_HEAD: usize = 1 + 3 * 5 + 10;
 
-/// Gives the frame of `len` bytes at the start of `buffer` another `oldest`, in its place; gives it back.
+/// Changes `oldest` in the frame of `len` bytes at the start of `buffer`, and returns the frame.
 ///
-/// A terminal keeps whole frames, and acks arrive between the sale and the moment a frame is sent or sent
-/// again: the `oldest` on the air has to be that of the moment. The version and what is behind the header
-/// stay as they are. In its place, because a terminal has no memory to spare for a second frame.
+/// A till stores complete frames. Acks arrive between the sale and the (re)transmission, so a frame gets the current
+/// `oldest` when it is sent. The version and the event do not change. The frame is changed in place, because a till has no
+/// memory for a second frame.
 ///
 /// # Errors
-/// A frame whose header cannot be read, an `oldest` out of its bounds, or a buffer too small: then the frame is
-/// as before.
+/// The header cannot be decoded, `oldest` is out of bounds, or the buffer is too small. The frame does not change then.
 pub fn set_oldest(buffer: &mut [u8], len: usize, oldest: u32) -> Result<&[u8], ReframeError> {
     let frame = buffer.get(..len).unwrap_or_default();
     let mut reader = Reader::frame(frame).map_err(ReframeError::Decode)?;
@@ -105,10 +102,10 @@ pub fn set_oldest(buffer: &mut [u8], len: usize, oldest: u32) -> Result<&[u8], R
     Ok(&buffer[..end])
 }
 
-/// Reads the payload of an `orders`, `payments` or `deliveries` topic, all of it.
+/// Decodes the whole payload of an `orders`, `payments` or `deliveries` topic.
 ///
 /// # Errors
-/// The first thing wrong with it, by the name of the field.
+/// The first invalid field, by name.
 pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
     let mut reader = Reader::frame(bytes)?;
     let header = Header::read(&mut reader)?;
@@ -117,8 +114,8 @@ pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
     Ok(Frame { header, event })
 }
 
-/// Reads only the name and time, whatever follows them and however much of it: an event that cannot be read
-/// can still be filed under its name.
+/// Decodes only the header of a payload of any size, so that an event that cannot be decoded can be stored as a dead letter
+/// under its name.
 ///
 /// # Errors
 /// As [`decode`], for the header's fields.

@@ -1,4 +1,4 @@
-//! Every byte that a terminal and the gateway exchange.
+//! The wire format between a till and the gateway.
 //!
 //! # Layout
 //!
@@ -10,31 +10,29 @@
 //! command  version  kind(0 message, 1 price list, 2 order status)  fields of the kind
 //! ```
 //!
-//! Integers are postcard varints (LEB128), a text is its length in bytes and UTF-8, an option is a byte 0 or
-//! 1 before its value, an enum is the number of its variant, a list is the number of its elements before
-//! them. The topic says which of the three frames a payload is; the frames do not say it themselves.
+//! Integers are postcard varints (LEB128). A text is its length in bytes and its UTF-8. An option is a byte 0 or 1 before
+//! the value. An enum is the number of its variant. A list is the number of its elements before them. The MQTT topic
+//! tells which of the three frames a payload is; the frames carry no such tag.
 //!
 //! # Bounds
 //!
-//! The `MAX_…` constants bound every text, list and sum, and [`MAX_FRAME`] the whole. They are checked where
-//! a frame is made and where it is read, so that a terminal cannot queue what a gateway will not take. The
-//! largest frame the other bounds allow is smaller than [`MAX_FRAME`] (a test adds it up).
+//! The `MAX_…` constants bound every text, list and amount, and [`MAX_FRAME`] the whole frame. They are checked by the
+//! encoder and by the decoder, so that a till cannot store an event that the gateway would refuse. The largest frame that
+//! the other bounds allow is smaller than [`MAX_FRAME`], which a test verifies.
 //!
 //! # Versions
 //!
-//! The first byte is the format's version: [`MIN`]`..=`[`CURRENT`], and always below 0x20, because a payload
-//! that begins with `{` (0x7b) or white space is JSON. Terminals are updated at different times, some never.
-//! Therefore:
+//! The first byte is the format's version: [`MIN`]`..=`[`CURRENT`]. It is always below 0x20, because a payload that begins
+//! with `{` (0x7b) or white space is JSON. Tills are updated at different times, some never. Therefore:
 //!
-//! * What a version means is never changed: its golden bytes in `tests/golden/` stay readable, byte for byte.
-//! * Anything that changes the bytes (a field, a variant, the order of either, a wider integer) is a new
-//!   version. Loosening a bound is one too: an older gateway would refuse the frame.
-//! * Gateways are updated first: they read all of `MIN..=CURRENT`. A terminal writes one version, and reads
-//!   acks and commands in the version it writes.
-//! * The version byte and the four numbers of the [`Header`] keep their place in every version, so that a
-//!   gateway can name (store, device, epoch, seq) an event it cannot read, file it as a dead letter, and go
-//!   on to the next.
-//! * `MIN` rises only when no terminal that writes the older version can hold an unsent event any more.
+//! * The meaning of a version never changes: its golden bytes in `tests/golden/` stay readable, byte for byte.
+//! * Any change of the bytes (a field, a variant, the order of either, a wider integer) is a new version. So is a looser
+//!   bound, because an older gateway would refuse the frame.
+//! * Gateways are updated first: they read all of `MIN..=CURRENT`. A till writes one version, and reads acks and commands
+//!   in that version.
+//! * The version byte and the four numbers of the [`Header`] keep their place in every version. So a gateway knows the
+//!   name (store, device, epoch, seq) of an event that it cannot decode, stores it as a dead letter, and goes on.
+//! * `MIN` rises only when no till that writes the older version can hold an unsent event any more.
 //!
 //! [postcard]: https://postcard.jamesmunns.com/wire-format
 
@@ -60,21 +58,21 @@ pub use frame::{Frame, Header, decode, encode, peek_header, set_oldest};
 pub use seq::{LineSource, Seq, SeqIter};
 pub use value::{Currency, Date, DeliveryStatus, OrderStatus, PaymentMethod, PaymentStatus};
 
-/// The version this crate writes.
+/// The version that this crate writes.
 pub const CURRENT: u8 = 1;
-/// The oldest version this crate reads.
+/// The oldest version that this crate reads.
 pub const MIN: u8 = 1;
 
-/// A version in which this crate writes acks and commands: one of [`MIN`]`..=`[`CURRENT`].
+/// A version in which this crate can write acks and commands: one of [`MIN`]`..=`[`CURRENT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(u8);
 
 impl Version {
-    /// Of every terminal that is built with this crate, which also reads those from [`MIN`] on.
+    /// The version of a till built with this crate.
     pub const CURRENT: Self = Self(CURRENT);
 
-    /// Of a terminal whose frames begin with this byte. Of one that is ahead of this crate, or behind it, no version is known
-    /// that it reads: the nearest is the best guess.
+    /// The version for a till whose frames begin with this byte. If the till's version is newer or older than this crate
+    /// supports, the nearest supported one is the best guess.
     pub const fn of(first_byte: u8) -> Self {
         if first_byte < MIN {
             Self(MIN)
@@ -85,30 +83,29 @@ impl Version {
         }
     }
 
-    /// The byte that its frames begin with.
+    /// The first byte of frames in this version.
     pub const fn byte(self) -> u8 {
         self.0
     }
 }
 
-/// Bytes of a whole frame, of any kind.
+/// Maximum size of a frame, in bytes.
 pub const MAX_FRAME: usize = 20 * 1024;
-/// Bytes of an order, payment or delivery id; at least 1.
+/// Maximum length of an order, payment or delivery id, in bytes; the minimum is 1.
 pub const MAX_ID: usize = 64;
-/// Bytes of a product's name, and of an order's summary of its lines.
+/// Maximum length of a product's name, and of an order's summary of its lines, in bytes.
 pub const MAX_PRODUCT: usize = 64;
-/// Bytes of a customer's name.
+/// Maximum length of a customer's name, in bytes.
 pub const MAX_NAME: usize = 96;
-/// Bytes of an e-mail address.
+/// Maximum length of an e-mail address, in bytes.
 pub const MAX_EMAIL: usize = 128;
-/// Bytes of a postal address.
+/// Maximum length of a postal address, in bytes.
 pub const MAX_ADDRESS: usize = 192;
-/// Lines of an order.
+/// Maximum number of lines of an order.
 pub const MAX_LINES: usize = 256;
-/// Prices of a price list.
+/// Maximum number of prices in a price list.
 pub const MAX_PRICES: usize = 256;
-/// Bytes of a message to a terminal's screen.
+/// Maximum length of a message to a till's screen, in bytes.
 pub const MAX_MESSAGE: usize = 256;
-/// A sum of money, in minor units (ten thousand million euros): nine million such sums add up within an
-/// `i64`.
+/// Maximum amount of money in minor units: ten thousand million euros. The sum of nine million such amounts fits an `i64`.
 pub const MAX_AMOUNT: u64 = 1_000_000_000_000;

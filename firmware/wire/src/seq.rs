@@ -1,33 +1,34 @@
-//! A list inside a frame, without a copy: read one element at a time.
+//! A list inside a frame, decoded one element at a time without a copy.
 
 use core::{fmt, marker::PhantomData};
 
 use crate::codec::{Reader, Record, Writer, bad};
 use crate::{DecodeError, EncodeError, Fault, Line};
 
-/// Whoever has an order's lines in another form, and no memory for all of them in this one.
+/// An order's lines in another representation, which are converted one by one because there is no memory for a slice of
+/// [`Line`]s.
 pub trait LineSource: Sync {
-    /// How many there are.
+    /// Number of lines.
     fn count(&self) -> usize;
-    /// The one at a place, from 0. `None` from [`count`](Self::count) on, and only then.
+    /// The line at an index. `None` if and only if the index is [`count`](Self::count) or more.
     fn line(&self, at: usize) -> Option<Line<'_>>;
 }
 
-/// A list of `T`: a slice or a [`LineSource`] to be written, or the checked bytes of a frame that was read. All write
-/// the same bytes.
+/// A list of `T`: a slice or a [`LineSource`] to encode, or the validated bytes of a decoded frame. All encode to the same
+/// bytes.
 pub struct Seq<'a, T> {
     source: Source<'a, T>,
 }
 
 enum Source<'a, T> {
     Slice(&'a [T]),
-    /// Those from the place `next` on, before the place `end`.
+    /// The lines at the indices `next..end`.
     Lines {
         next: usize,
         end: usize,
         of: &'a dyn LineSource,
     },
-    /// Invariant: `bytes` begins with `count` elements that were read once without an error.
+    /// Invariant: `bytes` begins with `count` elements that were decoded once without an error.
     Frame {
         count: usize,
         bytes: &'a [u8],
@@ -35,14 +36,14 @@ enum Source<'a, T> {
 }
 
 impl<'a, T> Seq<'a, T> {
-    /// A list to be written. Its bounds are checked when it is.
+    /// A list to encode; encoding checks its bounds.
     pub const fn from_slice(slice: &'a [T]) -> Self {
         Self {
             source: Source::Slice(slice),
         }
     }
 
-    /// How many elements.
+    /// Number of elements.
     pub const fn len(&self) -> usize {
         match self.source {
             Source::Slice(slice) => slice.len(),
@@ -51,14 +52,14 @@ impl<'a, T> Seq<'a, T> {
         }
     }
 
-    /// Whether there are none.
+    /// Whether the list is empty.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
 impl<'a> Seq<'a, Line<'a>> {
-    /// A list to be written. Its bounds are checked when it is.
+    /// A list to encode; encoding checks its bounds.
     pub fn from_source(source: &'a dyn LineSource) -> Self {
         Self {
             source: Source::Lines {
@@ -71,7 +72,7 @@ impl<'a> Seq<'a, Line<'a>> {
 }
 
 impl<'a, T: Record<'a>> Seq<'a, T> {
-    /// The elements in order, each read when it is asked for.
+    /// The elements in order, each decoded on demand.
     pub fn iter(&self) -> SeqIter<'a, T> {
         SeqIter {
             source: self.source,
@@ -169,12 +170,12 @@ impl<'a, T: Record<'a>> Iterator for SeqIter<'a, T> {
             Source::Lines { next, end, of } => {
                 let at = *next;
                 *next = (at + 1).min(*end);
-                (at < *end).then(|| T::of(*of, at)).flatten()
+                (at < *end).then(|| T::from_source(*of, at)).flatten()
             }
             Source::Frame { count, bytes } => {
                 *count = count.checked_sub(1)?;
                 let mut reader = Reader::within(bytes);
-                // Read before, so it is `Some`.
+                // It was decoded before without an error, so this does not fail.
                 let element = T::read(&mut reader).ok()?;
                 *bytes = reader.rest();
                 Some(element)

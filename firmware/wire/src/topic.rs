@@ -1,10 +1,10 @@
-//! The MQTT topics of terminals: `pos/{store}/{device}/{leaf}`.
+//! The MQTT topics of tills: `pos/{store}/{device}/{leaf}`.
 
 use core::{error::Error, fmt, ops::Deref};
 
-/// The longest name of a store or device, in bytes.
+/// Maximum length of a store's or device's name, in bytes.
 pub const MAX_NAME: usize = 32;
-/// The longest topic, in bytes: `pos/` and two names, each with its slash, and the longest leaf.
+/// Maximum length of a topic, in bytes: `pos/`, two names with a slash each, and the longest leaf.
 pub const MAX_TOPIC: usize = 4 + 2 * (MAX_NAME + 1) + "deliveries".len();
 
 /// A store's or device's name: `[a-z0-9][a-z0-9-]{0,31}`.
@@ -12,6 +12,8 @@ pub const MAX_TOPIC: usize = 4 + 2 * (MAX_NAME + 1) + "deliveries".len();
 pub struct Name<'a>(&'a str);
 
 impl<'a> Name<'a> {
+    /// Validates a name.
+    ///
     /// # Errors
     /// What is wrong with the name.
     pub fn new(name: &'a str) -> Result<Self, NameError> {
@@ -27,7 +29,7 @@ impl<'a> Name<'a> {
         }
     }
 
-    /// The name, as long as the text it was read from.
+    /// The name, with the lifetime of the original text.
     pub const fn as_str(self) -> &'a str {
         self.0
     }
@@ -47,19 +49,19 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// Why a text is no [`Name`].
+/// Why a text is not a [`Name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
-    /// No character.
+    /// It is empty.
     Empty,
-    /// More than [`MAX_NAME`] bytes.
+    /// It has more than [`MAX_NAME`] bytes.
     TooLong {
-        /// Bytes it has.
+        /// Its length in bytes.
         len: usize,
     },
-    /// A dash first.
+    /// It begins with a dash.
     LeadingDash,
-    /// A character that is neither `a`–`z`, `0`–`9` nor a dash.
+    /// It contains a character that is neither `a`–`z`, `0`–`9` nor a dash.
     Character(char),
 }
 
@@ -76,12 +78,12 @@ impl fmt::Display for NameError {
 
 impl Error for NameError {}
 
-/// The three kinds of events; also the names of the Kafka topics.
+/// The three kinds of events. Their names are also the names of the Kafka topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Orders and their changes of status.
     Orders,
-    /// Attempts to pay.
+    /// Payment attempts.
     Payments,
     /// Deliveries and their changes of status.
     Deliveries,
@@ -100,7 +102,7 @@ impl Kind {
         }
     }
 
-    /// The kind of a word of [`as_str`](Self::as_str).
+    /// The inverse of [`as_str`](Self::as_str).
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
@@ -112,16 +114,16 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What a topic is for.
+/// The purpose of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Leaf {
-    /// Terminal → gateway: an event.
+    /// Till → gateway: an event.
     Event(Kind),
-    /// Gateway → terminal, retained: the end-to-end ack.
+    /// Gateway → till, retained: the end-to-end ack.
     Ack,
-    /// Terminal (or its last will), retained: `online` or `offline`.
+    /// Till (or its last will) → gateway, retained: `online` or `offline`.
     Status,
-    /// Gateway → terminal: a command of head office.
+    /// Gateway → till: a command from head office.
     Commands,
 }
 
@@ -136,7 +138,7 @@ impl Leaf {
         }
     }
 
-    /// The leaf of a word of [`as_str`](Self::as_str).
+    /// The inverse of [`as_str`](Self::as_str).
     pub fn parse(word: &str) -> Option<Self> {
         match word {
             "ack" => Some(Self::Ack),
@@ -147,20 +149,22 @@ impl Leaf {
     }
 }
 
-/// A topic of a terminal. `Display` writes it.
+/// A till's topic. `Display` writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Topic<'a> {
-    /// The shop.
+    /// The store.
     pub store: Name<'a>,
-    /// The terminal in the shop.
+    /// The till in the store.
     pub device: Name<'a>,
-    /// What the topic is for.
+    /// The purpose of the topic.
     pub leaf: Leaf,
 }
 
 impl<'a> Topic<'a> {
+    /// Parses a topic.
+    ///
     /// # Errors
-    /// Which part of the topic is wrong.
+    /// The first invalid part of the topic.
     pub fn parse(topic: &'a str) -> Result<Self, TopicError> {
         let mut parts = topic.split('/');
         if parts.next() != Some("pos") {
@@ -185,18 +189,18 @@ impl fmt::Display for Topic<'_> {
     }
 }
 
-/// Why a text is not the topic of a terminal.
+/// Why a text is not a till's topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopicError {
     /// It does not begin with `pos/`.
     Prefix,
-    /// It has not four levels.
+    /// It does not have four levels.
     Levels,
-    /// The store's name is none.
+    /// The store's name is invalid.
     Store(NameError),
-    /// The device's name is none.
+    /// The device's name is invalid.
     Device(NameError),
-    /// The last level is none that terminals have.
+    /// The last level is not one of a till's topics.
     Leaf,
 }
 

@@ -1,11 +1,11 @@
-//! The small values of events: currencies, dates, and the words for states and means of payment.
+//! The small values in events: currencies, dates, statuses and payment methods.
 
 use core::fmt;
 
 use crate::codec::{Reader, Record, Writer, bad};
 use crate::{DecodeError, EncodeError, Fault};
 
-/// An ISO 4217 code: three letters, `A` to `Z`. Whether such a currency exists is for the gateway to say.
+/// An ISO 4217 code: three letters, `A` to `Z`. The gateway checks whether the currency exists.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency([u8; 3]);
 
@@ -30,7 +30,7 @@ impl Currency {
 
     /// The code, e.g. `EUR`.
     pub fn as_str(&self) -> &str {
-        // Letters only, by construction: never the default.
+        // ASCII by construction, so this is never the default.
         core::str::from_utf8(&self.0).unwrap_or_default()
     }
 
@@ -59,7 +59,7 @@ impl fmt::Display for Currency {
     }
 }
 
-/// A day of the Gregorian calendar. On the wire: year (varint), month and day (a byte each).
+/// A day of the Gregorian calendar. On the wire it is the year (varint), the month and the day (a byte each).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date {
     year: u16,
@@ -120,8 +120,7 @@ impl fmt::Display for Date {
     }
 }
 
-/// An enum whose variants are numbered on the wire and have a word each in JSON. The order of the variants is
-/// the wire's.
+/// Defines an enum whose variants have a number on the wire, which is their position, and a word in JSON.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $field:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -129,15 +128,15 @@ macro_rules! words {
         pub enum $name { $($(#[$vdoc])* $variant),+ }
 
         impl $name {
-            /// Every value, in the order of the wire's numbers from 0.
+            /// Every value, in the order of the numbers on the wire.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word that JSON and Kafka's readers know.
+            /// The word used in JSON, and so in Kafka.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
 
-            /// The value of a word of [`as_str`](Self::as_str), exactly so written.
+            /// The inverse of [`as_str`](Self::as_str); the case matters.
             pub fn parse(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)+ _ => None }
             }
@@ -163,53 +162,53 @@ macro_rules! words {
 }
 
 words! {
-    /// Where an order stands.
+    /// The status of an order.
     OrderStatus, "status" {
-        /// Taken, not yet paid.
+        /// Not paid yet.
         Pending = "Pending",
-        /// Paid, being prepared.
+        /// Paid, and being prepared or delivered.
         Processing = "Processing",
-        /// Handed over.
+        /// Handed over to the customer.
         Completed = "Completed",
-        /// Given up.
+        /// Cancelled or refunded.
         Cancelled = "Cancelled",
     }
 }
 
 words! {
-    /// How a customer pays.
+    /// A means of payment.
     PaymentMethod, "method" {
-        /// By credit card.
+        /// Credit card.
         CreditCard = "Credit Card",
-        /// By debit card.
+        /// Debit card.
         DebitCard = "Debit Card",
-        /// Through PayPal.
+        /// PayPal.
         PayPal = "PayPal",
-        /// By transfer from a bank account.
+        /// Bank transfer.
         BankTransfer = "Bank Transfer",
-        /// In cash.
+        /// Cash.
         Cash = "Cash",
     }
 }
 
 words! {
-    /// How an attempt to pay ended.
+    /// The result of a payment attempt.
     PaymentStatus, "status" {
-        /// Paid.
+        /// The payment succeeded.
         Success = "SUCCESS",
-        /// Declined; nothing was paid.
+        /// The payment was declined.
         Failed = "FAILED",
     }
 }
 
 words! {
-    /// Where a delivery stands.
+    /// The status of a delivery.
     DeliveryStatus, "status" {
-        /// Not yet on its way.
+        /// Not sent yet.
         Pending = "Pending",
-        /// On its way.
+        /// On the way to the customer.
         InTransit = "In Transit",
-        /// At the customer's.
+        /// Received by the customer.
         Delivered = "Delivered",
     }
 }

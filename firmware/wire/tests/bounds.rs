@@ -1,4 +1,4 @@
-//! The bounds, and that each error names its field.
+//! The bounds of the fields, and the errors, which name the field.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -26,14 +26,14 @@ fn order<'a>(order_id: &'a str, lines: &'a [Line<'a>]) -> Order<'a> {
     }
 }
 
-fn refusal(header: &Header, event: Event<'_>) -> String {
+fn encode_error(header: &Header, event: Event<'_>) -> String {
     encode(header, &event, &mut [0; MAX_FRAME])
         .expect_err("refused")
         .to_string()
 }
 
 #[test]
-fn a_sale_of_250_lines_goes_whole() {
+fn an_order_of_250_lines_round_trips() {
     let products: Vec<String> = (0..250).map(|n| format!("Article n° {n}")).collect();
     let lines: Vec<Line<'_>> = products
         .iter()
@@ -54,7 +54,7 @@ fn a_sale_of_250_lines_goes_whole() {
 }
 
 #[test]
-fn the_largest_legal_frame_fits() {
+fn the_largest_valid_frame_fits_the_maximum_size() {
     let long = |max: usize| "x".repeat(max);
     let (product, name, email, address) = (
         long(MAX_PRODUCT),
@@ -95,7 +95,7 @@ fn the_largest_legal_frame_fits() {
 }
 
 #[test]
-fn writing_names_the_field() {
+fn an_encode_error_names_the_field() {
     let ok = Header {
         epoch: 1,
         seq: 2,
@@ -103,25 +103,31 @@ fn writing_names_the_field() {
         time_ms: 0,
     };
     let event = Event::Order(order("o", &[]));
-    assert_eq!(refusal(&Header { epoch: 0, ..ok }, event), "epoch: must not be 0");
-    assert_eq!(refusal(&Header { seq: 0, ..ok }, event), "seq: counts from 1");
     assert_eq!(
-        refusal(&Header { oldest: 0, ..ok }, event),
+        encode_error(&Header { epoch: 0, ..ok }, event),
+        "epoch: must not be 0"
+    );
+    assert_eq!(
+        encode_error(&Header { seq: 0, ..ok }, event),
+        "seq: counts from 1"
+    );
+    assert_eq!(
+        encode_error(&Header { oldest: 0, ..ok }, event),
         "oldest: must be from 1 to seq"
     );
     assert_eq!(
-        refusal(&Header { oldest: 3, ..ok }, event),
+        encode_error(&Header { oldest: 3, ..ok }, event),
         "oldest: must be from 1 to seq"
     );
 
     let order = |order_id| order(order_id, &[]);
     let long = "x".repeat(70);
     assert_eq!(
-        refusal(&ok, Event::Order(order(&long))),
+        encode_error(&ok, Event::Order(order(&long))),
         "order_id: 70 bytes, at most 64"
     );
     assert_eq!(
-        refusal(&ok, Event::Order(order(""))),
+        encode_error(&ok, Event::Order(order(""))),
         "order_id: must not be empty"
     );
     let rich = Order {
@@ -129,7 +135,7 @@ fn writing_names_the_field() {
         ..order("o")
     };
     assert_eq!(
-        refusal(&ok, Event::Order(rich)),
+        encode_error(&ok, Event::Order(rich)),
         "amount: 1000000000001, at most 1000000000000"
     );
     let lines = [Line {
@@ -142,7 +148,7 @@ fn writing_names_the_field() {
         ..order("o")
     };
     assert_eq!(
-        refusal(&ok, Event::Order(wide)),
+        encode_error(&ok, Event::Order(wide)),
         "lines.product: 70 bytes, at most 64"
     );
     let lines = [Line {
@@ -155,15 +161,15 @@ fn writing_names_the_field() {
         ..order("o")
     };
     assert_eq!(
-        refusal(&ok, Event::Order(tall)),
+        encode_error(&ok, Event::Order(tall)),
         "lines: 257 elements, at most 256"
     );
 }
 
-/// Each of these is the frame of a payment with one thing wrong.
+/// Each case is the frame of a payment with one change.
 #[test]
-fn reading_names_the_field() {
-    let wrong = |change: &dyn Fn(&mut Vec<u8>)| {
+fn a_decode_error_names_the_field() {
+    let error = |change: &dyn Fn(&mut Vec<u8>)| {
         let payment = Payment {
             payment_id: "p1",
             order_id: "o1",
@@ -187,41 +193,47 @@ fn reading_names_the_field() {
         change(&mut bytes);
         decode(&bytes).expect_err("refused").to_string()
     };
-    assert_eq!(wrong(&|b| b.clear()), "empty payload");
-    assert_eq!(wrong(&|b| b[0] = 0), "format version 0, known are 1 to 1");
-    assert_eq!(wrong(&|b| b[0] = b'{'), "format version 123, known are 1 to 1");
-    assert_eq!(wrong(&|b| b[1] = 0), "epoch: must not be 0");
-    assert_eq!(wrong(&|b| b[5] = 3), "event: no variant has the number 3");
-    assert_eq!(wrong(&|b| b[6] = 100), "payment_id: 100 bytes, at most 64");
-    assert_eq!(wrong(&|b| b[6] = 50), "payment_id: the frame ends here");
-    assert_eq!(wrong(&|b| b[7] = 0xff), "payment_id: not UTF-8");
+    assert_eq!(error(&|b| b.clear()), "empty payload");
     assert_eq!(
-        wrong(&|b| b[12] = b'e'),
+        error(&|b| b[0] = 0),
+        "unsupported format version 0; supported are 1 to 1"
+    );
+    assert_eq!(
+        error(&|b| b[0] = b'{'),
+        "unsupported format version 123; supported are 1 to 1"
+    );
+    assert_eq!(error(&|b| b[1] = 0), "epoch: must not be 0");
+    assert_eq!(error(&|b| b[5] = 3), "event: unknown variant 3");
+    assert_eq!(error(&|b| b[6] = 100), "payment_id: 100 bytes, at most 64");
+    assert_eq!(error(&|b| b[6] = 50), "payment_id: the frame ends in this field");
+    assert_eq!(error(&|b| b[7] = 0xff), "payment_id: not UTF-8");
+    assert_eq!(
+        error(&|b| b[12] = b'e'),
         "currency: three upper-case letters expected"
     );
-    assert_eq!(wrong(&|b| b[16] = 5), "method: no variant has the number 5");
-    assert_eq!(wrong(&|b| b[17] = 2), "status: no variant has the number 2");
-    assert_eq!(wrong(&|b| b.truncate(17)), "status: the frame ends here");
-    assert_eq!(wrong(&|b| b.push(0)), "1 bytes after the frame's end");
+    assert_eq!(error(&|b| b[16] = 5), "method: unknown variant 5");
+    assert_eq!(error(&|b| b[17] = 2), "status: unknown variant 2");
+    assert_eq!(error(&|b| b.truncate(17)), "status: the frame ends in this field");
+    assert_eq!(error(&|b| b.push(0)), "1 bytes after the frame's end");
     assert_eq!(
-        wrong(&|b| b.resize(MAX_FRAME + 1, 0)),
+        error(&|b| b.resize(MAX_FRAME + 1, 0)),
         "frame: 20481 bytes, at most 20480"
     );
-    let absurd = |b: &mut Vec<u8>| {
+    let too_large = |b: &mut Vec<u8>| {
         b.splice(15..16, [0xff; 9].into_iter().chain([1]));
     };
     assert_eq!(
-        wrong(&absurd),
+        error(&too_large),
         "amount: 18446744073709551615, at most 1000000000000"
     );
-    let endless = |b: &mut Vec<u8>| {
+    let too_many_bits = |b: &mut Vec<u8>| {
         b.splice(15..16, [0xff; 11]);
     };
-    assert_eq!(wrong(&endless), "amount: not a number of this size");
+    assert_eq!(error(&too_many_bits), "amount: the number does not fit the field");
 }
 
 #[test]
-fn dates_are_those_of_the_calendar() {
+fn only_dates_of_the_calendar_are_valid() {
     for (year, month, day) in [
         (0, 1, 1),
         (10_000, 1, 1),
@@ -241,23 +253,23 @@ fn dates_are_those_of_the_calendar() {
 }
 
 #[test]
-fn topics_say_what_is_wrong() {
-    let wrong = |topic: &str| Topic::parse(topic).expect_err("refused").to_string();
-    assert_eq!(wrong("orders"), "topic: does not begin with pos/");
+fn a_topic_error_names_the_invalid_part() {
+    let error = |topic: &str| Topic::parse(topic).expect_err("refused").to_string();
+    assert_eq!(error("orders"), "topic: does not begin with pos/");
     assert_eq!(
-        wrong("pos/paris-1/orders"),
+        error("pos/paris-1/orders"),
         "topic: pos/{store}/{device}/{leaf} expected"
     );
     assert_eq!(
-        wrong("pos/paris-1/till-1/orders/x"),
+        error("pos/paris-1/till-1/orders/x"),
         "topic: pos/{store}/{device}/{leaf} expected"
     );
-    assert_eq!(wrong("pos//till-1/orders"), "topic: store: empty");
+    assert_eq!(error("pos//till-1/orders"), "topic: store: empty");
     assert_eq!(
-        wrong("pos/Paris/till-1/orders"),
+        error("pos/Paris/till-1/orders"),
         "topic: store: 'P' is not a lower-case letter, a digit or a dash"
     );
-    assert_eq!(wrong("pos/paris/-1/orders"), "topic: device: begins with a dash");
+    assert_eq!(error("pos/paris/-1/orders"), "topic: device: begins with a dash");
     assert_eq!(Topic::parse("pos/a/b/refunds"), Err(TopicError::Leaf));
     assert_eq!(Name::new(&"a".repeat(33)), Err(NameError::TooLong { len: 33 }));
     assert!(Name::new(&"a".repeat(32)).is_ok());

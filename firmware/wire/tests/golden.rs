@@ -1,4 +1,4 @@
-//! The bytes that terminals in shops send and understand. See `golden/README.md`.
+//! The bytes that tills in use send and understand. See `golden/README.md`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -26,16 +26,16 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn holds(name: &str, header: Header, event: Event<'_>) {
+fn assert_golden(name: &str, header: Header, event: Event<'_>) {
     let bytes = golden(1, name);
     let mut buffer = [0; MAX_FRAME];
     assert_eq!(
         hex(encode(&header, &event, &mut buffer).unwrap()),
         hex(&bytes),
-        "{name}: writing"
+        "{name}: encode"
     );
-    assert_eq!(decode(&bytes), Ok(Frame { header, event }), "{name}: reading");
-    assert_eq!(peek_header(&bytes), Ok(header), "{name}: reading the header");
+    assert_eq!(decode(&bytes), Ok(Frame { header, event }), "{name}: decode");
+    assert_eq!(peek_header(&bytes), Ok(header), "{name}: peek_header");
 }
 
 const HEADER: Header = Header {
@@ -46,7 +46,7 @@ const HEADER: Header = Header {
 };
 
 #[test]
-fn order() {
+fn an_order_keeps_its_bytes() {
     let lines = [
         Line {
             product: "Baguette tradition",
@@ -64,7 +64,7 @@ fn order() {
             unit_price: 0,
         },
     ];
-    holds(
+    assert_golden(
         "order",
         HEADER,
         Event::Order(Order {
@@ -82,8 +82,8 @@ fn order() {
 }
 
 #[test]
-fn order_bare() {
-    holds(
+fn an_order_without_optional_fields_keeps_its_bytes() {
+    assert_golden(
         "order-bare",
         Header {
             epoch: 1,
@@ -106,8 +106,8 @@ fn order_bare() {
 }
 
 #[test]
-fn payment() {
-    holds(
+fn a_payment_keeps_its_bytes() {
+    assert_golden(
         "payment",
         HEADER,
         Event::Payment(Payment {
@@ -122,8 +122,8 @@ fn payment() {
 }
 
 #[test]
-fn delivery() {
-    holds(
+fn a_delivery_keeps_its_bytes() {
+    assert_golden(
         "delivery",
         Header {
             epoch: u32::MAX,
@@ -142,7 +142,7 @@ fn delivery() {
 }
 
 #[test]
-fn ack() {
+fn an_ack_keeps_its_bytes() {
     let bytes = golden(1, "ack");
     let ack = Ack {
         epoch: 0xdead_beef,
@@ -153,7 +153,7 @@ fn ack() {
 }
 
 #[test]
-fn commands() {
+fn commands_keep_their_bytes() {
     let prices = [
         Price {
             product: "Baguette tradition",
@@ -192,14 +192,13 @@ fn commands() {
         assert_eq!(
             hex(command.encode(&mut buffer).unwrap()),
             hex(&bytes),
-            "{name}: writing"
+            "{name}: encode"
         );
-        assert_eq!(Command::decode(&bytes), Ok(command), "{name}: reading");
+        assert_eq!(Command::decode(&bytes), Ok(command), "{name}: decode");
     }
 }
 
-/// The numbers of the variants are bytes of the format: one golden frame each would hold them all, this holds
-/// the rest.
+/// Variant numbers are part of the format. The golden frames contain only some of them; this covers the others.
 #[test]
 fn variants_keep_their_numbers() {
     let words: Vec<&str> = OrderStatus::ALL.iter().map(|word| word.as_str()).collect();

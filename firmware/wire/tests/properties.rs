@@ -1,4 +1,4 @@
-//! What holds for every frame, and for every payload that is none.
+//! Properties of every valid frame, and of every other payload.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -15,12 +15,12 @@ fn encoded(header: &Header, parts: &Parts) -> Vec<u8> {
     let mut buffer = vec![0; MAX_FRAME];
     with_event(parts, |event| {
         encode(header, &event, &mut buffer)
-            .expect("within the bounds")
+            .expect("the strategy stays within the bounds")
             .to_vec()
     })
 }
 
-/// As a till's cart is one.
+/// Stands in for a till's cart.
 impl LineSource for Parts {
     fn count(&self) -> usize {
         self.lines.len()
@@ -35,8 +35,8 @@ impl LineSource for Parts {
     }
 }
 
-/// Walks everything lazy, so that a panic in there would show.
-fn read_all(bytes: &[u8]) {
+/// Decodes `bytes` in every way, and iterates over the lazily decoded lists, so that a panic would show.
+fn decode_all(bytes: &[u8]) {
     let _ = peek_header(bytes);
     let _ = set_oldest(&mut bytes.to_vec(), bytes.len(), 1);
     let _ = Ack::decode(bytes);
@@ -62,13 +62,13 @@ proptest! {
         let frame = decode(&bytes).unwrap();
         prop_assert_eq!(frame.header, header);
         with_event(&parts, |event| assert_eq!(frame.event, event));
-        // What was read writes the same bytes again: a borrowed list is as good as a slice.
+        // A decoded event encodes to the same bytes: a list from a frame is as good as a slice.
         let mut again = vec![0; MAX_FRAME];
         prop_assert_eq!(encode(&frame.header, &frame.event, &mut again).unwrap(), &bytes[..]);
     }
 
     #[test]
-    fn lines_of_a_source_are_lines_of_a_slice(header in header(), parts in parts(40)) {
+    fn lines_from_a_source_encode_as_lines_from_a_slice(header in header(), parts in parts(40)) {
         let bytes = encoded(&header, &parts);
         with_event(&parts, |event| {
             let Event::Order(order) = event else { return };
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn oldest_is_all_that_changes(header in header(), parts in parts(4), below in any::<u32>()) {
+    fn set_oldest_changes_nothing_else(header in header(), parts in parts(4), below in any::<u32>()) {
         let oldest = 1 + below % header.seq;
         let mut buffer = vec![0; MAX_FRAME];
         let before = encoded(&header, &parts);
@@ -115,42 +115,41 @@ proptest! {
     }
 
     #[test]
-    fn noise_never_panics(mut bytes in vec(any::<u8>(), 0..600), version in 0u8..3) {
-        read_all(&bytes);
+    fn decoding_noise_never_panics(mut bytes in vec(any::<u8>(), 0..600), version in 0u8..3) {
+        decode_all(&bytes);
         if let Some(first) = bytes.first_mut() {
             *first = version;
         }
-        read_all(&bytes);
+        decode_all(&bytes);
     }
 
     #[test]
-    fn damaged_frames_never_panic(
+    fn decoding_damaged_frames_never_panics(
         header in header(),
         parts in parts(4),
         flips in vec((any::<Index>(), any::<u8>()), 1..8),
         cut in any::<Index>(),
     ) {
         let mut bytes = encoded(&header, &parts);
-        read_all(&bytes[..cut.index(bytes.len())]);
+        decode_all(&bytes[..cut.index(bytes.len())]);
         for (at, byte) in flips {
             let at = at.index(bytes.len());
             bytes[at] = byte;
-            read_all(&bytes);
+            decode_all(&bytes);
         }
     }
 
-    /// A cut frame is never taken for a whole one, and neither is one with something behind it.
+    /// Neither a truncated frame nor a frame with extra bytes is accepted.
     #[test]
-    fn only_whole_frames_are_taken(header in header(), parts in parts(4), cut in any::<Index>(), extra in 1usize..9) {
+    fn only_complete_frames_are_accepted(header in header(), parts in parts(4), cut in any::<Index>(), extra in 1usize..9) {
         let mut bytes = encoded(&header, &parts);
         prop_assert!(decode(&bytes[..cut.index(bytes.len())]).is_err());
         bytes.resize(bytes.len() + extra, 0);
         prop_assert_eq!(decode(&bytes), Err(DecodeError::Trailing { bytes: extra }));
     }
 
-    /// What stands behind the header does not matter to it.
     #[test]
-    fn header_is_read_before_garbage(header in header(), parts in parts(2), garbage in vec(any::<u8>(), 0..40_000)) {
+    fn the_header_is_readable_before_any_garbage(header in header(), parts in parts(2), garbage in vec(any::<u8>(), 0..40_000)) {
         let whole = encoded(&header, &parts);
         let behind = (0..=whole.len()).find(|&end| peek_header(&whole[..end]).is_ok()).unwrap();
         let mut bytes = whole[..behind].to_vec();
@@ -158,9 +157,8 @@ proptest! {
         prop_assert_eq!(peek_header(&bytes), Ok(header));
     }
 
-    /// Whatever the length of the buffer, the writer either writes the whole frame or says that it cannot.
     #[test]
-    fn short_buffers_are_refused(header in header(), parts in parts(4), short in any::<Index>()) {
+    fn a_buffer_that_is_too_small_is_refused(header in header(), parts in parts(4), short in any::<Index>()) {
         let bytes = encoded(&header, &parts);
         let mut buffer = vec![0; short.index(bytes.len())];
         with_event(&parts, |event| assert_eq!(encode(&header, &event, &mut buffer), Err(EncodeError::BufferFull)));
@@ -182,7 +180,7 @@ proptest! {
     }
 
     #[test]
-    fn any_topic_is_read_or_refused(topic in ".{0,80}", tail in "[a-z/+#-]{0,40}") {
+    fn any_text_is_parsed_as_a_topic_or_refused(topic in ".{0,80}", tail in "[a-z/+#-]{0,40}") {
         let _ = Topic::parse(&topic);
         if let Ok(topic) = Topic::parse(&format!("pos/{tail}")) {
             prop_assert_eq!(topic.to_string(), format!("pos/{tail}"));

@@ -1,4 +1,4 @@
-//! Whether appending costs more when the journal is long.
+//! Does appending to a long journal cost more than appending to an empty one?
 
 use anyhow::Result;
 use comptoir_harness::Scratch;
@@ -7,10 +7,10 @@ use crate::Arguments;
 use crate::jobs::Job;
 use crate::report::{Report, Target, ratios};
 
-/// Appended in each run.
+/// Events appended in each run.
 const EVENTS: u32 = 100_000;
 
-/// CPU time and time, µs per event.
+/// CPU time and wall-clock time of each run, µs per event.
 #[derive(Default)]
 struct Runs {
     cpu: Vec<f64>,
@@ -30,7 +30,7 @@ pub async fn measure(arguments: &Arguments, report: &mut Report) -> Result<()> {
     let folder = Scratch::new("append")?;
     let rows = arguments.rows;
     let large = folder.join("large.db");
-    eprintln!("append: making a journal of {rows} rows");
+    eprintln!("append: creating a journal of {rows} rows");
     let path = large.clone();
     Job::Append { path, events: rows }.measure().await?;
     let (mut empty, mut long) = (Runs::default(), Runs::default());
@@ -54,8 +54,8 @@ pub async fn measure(arguments: &Arguments, report: &mut Report) -> Result<()> {
         "µs",
         long.wall,
     );
-    report.held(
-        format!("appending to one of {rows} rows: CPU, of an empty one's"),
+    report.figure_with_target(
+        format!("appending to one of {rows} rows: CPU, relative to an empty one"),
         "×",
         ratio,
         Target::AtMost(1.15),

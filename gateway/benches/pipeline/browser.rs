@@ -1,5 +1,4 @@
-//! Chromium itself: how soon a sale is a row of the page, and whether a page stays usable while a shop sells as
-//! fast as it can.
+//! Chromium: how soon a sale is visible as a row, and whether a page stays responsive under the highest load.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,19 +15,20 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::load::Load;
-use crate::pages::{COUNTER_RATE, Posted, post};
+use crate::pages::{COUNTER_RATE, PostTimes, post};
 use crate::report::{Report, Target, percentile};
 use crate::stage::Stage;
 
 const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web");
-/// Of whatever the browser is asked.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Beside the browser: pages as it is one.
+/// For every response of the browser.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// Connections of other pages, beside the browser.
 const OTHERS: usize = 19;
+/// Events per second of all tills.
 const RUSH: f64 = 5_000.0;
 const RUSH_SECONDS: u32 = 15;
 
-/// `web/scripts/watch.mjs`, which drives the browser.
+/// A browser that `web/scripts/watch.mjs` drives.
 struct Watch {
     child: Child,
     stdin: ChildStdin,
@@ -41,7 +41,7 @@ struct Ready {
 }
 
 impl Watch {
-    /// A page that is live.
+    /// Opens the page `url` and waits until it is live. `what` says what to observe: `rows` or `tasks`.
     async fn open(url: &str, what: &str) -> Result<Self> {
         let mut child = Command::new("node")
             .args(["scripts/watch.mjs", url, what])
@@ -51,8 +51,8 @@ impl Watch {
             .kill_on_drop(true)
             .spawn()
             .context("start node; `make bench` installs it")?;
-        let stdin = child.stdin.take().context("node takes no input")?;
-        let stdout = child.stdout.take().context("node prints nothing")?;
+        let stdin = child.stdin.take().context("node has no standard input")?;
+        let stdout = child.stdout.take().context("node has no standard output")?;
         let mut watch = Self {
             child,
             stdin,
@@ -63,65 +63,67 @@ impl Watch {
         Ok(watch)
     }
 
-    /// What it saw.
+    /// Ends the observation and returns its result.
     async fn end<T: DeserializeOwned>(mut self) -> Result<T> {
         self.stdin.write_all(b"that is all\n").await?;
-        let saw = self.line().await?;
-        timeout(PATIENCE, self.child.wait())
+        let result = self.line().await?;
+        timeout(TIMEOUT, self.child.wait())
             .await
             .context("the browser does not end")??;
-        Ok(saw)
+        Ok(result)
     }
 
     async fn line<T: DeserializeOwned>(&mut self) -> Result<T> {
-        let line = timeout(PATIENCE, self.lines.next_line())
+        let line = timeout(TIMEOUT, self.lines.next_line())
             .await
-            .context("the browser says nothing")??;
-        let line = line.context("the browser ended; what it said is above")?;
-        serde_json::from_str(&line).context("read what the browser saw")
+            .context("the browser does not respond")??;
+        let line = line.context("the browser ended; see its output above")?;
+        serde_json::from_str(&line).context("parse the browser's result")
     }
 }
 
 #[derive(Deserialize)]
 struct Rows {
-    /// The order; when its row was put into the page, and when the next frame began: Unix milliseconds.
+    /// Order id; when its row was inserted into the page; when the next frame began. Unix milliseconds.
     rows: Vec<(String, f64, f64)>,
 }
 
-/// From the POST to the row, and to the frame that shows it.
+/// Latency from the POST to the row in the page, and to the frame that shows it.
 pub async fn rows(stage: &Stage, seconds: u32, report: &mut Report) -> Result<()> {
     eprintln!("pages: a row in Chromium, {COUNTER_RATE} orders/s");
     let mut shop = stage.shop(false).await?;
     let watch = Watch::open(&shop.gateway.http_url()?, "rows").await?;
-    let posted = Posted::of(COUNTER_RATE * seconds);
-    // The browser's clock is the machine's.
+    let posted = PostTimes::new(COUNTER_RATE * seconds);
+    // The browser uses this machine's clock.
     let (begun, unix) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH)?);
     post(&shop, &posted, COUNTER_RATE).await?;
     let Rows { rows } = watch.end().await?;
-    let (mut there, mut shown) = (Vec::new(), Vec::new());
-    for (id, put_in, frame) in &rows {
-        let number = id.strip_prefix("bench-").context("a row that was not posted")?;
+    let (mut inserted, mut painted) = (Vec::new(), Vec::new());
+    for (id, row, frame) in &rows {
+        let number = id
+            .strip_prefix("bench-")
+            .context("the page has a row that was not posted")?;
         let at = posted.at(number.parse()?)?;
         let at = (unix + at.duration_since(begun)).as_secs_f64() * 1e3;
-        there.push(put_in - at);
-        shown.push(frame - at);
+        inserted.push(row - at);
+        painted.push(frame - at);
     }
     let what = format!("POST → the row in Chromium, {COUNTER_RATE} orders/s");
-    report.held(
+    report.figure_with_target(
         format!("{what}, p50"),
         "ms",
-        [percentile(&there, 0.5)],
+        [percentile(&inserted, 0.5)],
         Target::AtMost(15.0),
     );
-    report.held(
+    report.figure_with_target(
         format!("{what}, p99"),
         "ms",
-        [percentile(&there, 0.99)],
+        [percentile(&inserted, 0.99)],
         Target::AtMost(50.0),
     );
     for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
         let name = format!("{what}, to the frame that shows it, {name}");
-        report.figure(name, "ms", [percentile(&shown, share)]);
+        report.figure(name, "ms", [percentile(&painted, share)]);
     }
     report.figure(
         format!("{what}: rows seen, of those posted"),
@@ -139,7 +141,7 @@ struct Tasks {
     right: bool,
 }
 
-/// The dashboard while the tills sell as fast as a small gateway takes it.
+/// The longest browser task of the dashboard while the tills sell as fast as a small gateway can accept.
 pub async fn rush(stage: &Stage, report: &mut Report) -> Result<()> {
     eprintln!("pages: Chromium and {OTHERS} others, {RUSH} events/s");
     let mut shop = stage.shop(false).await?;
@@ -150,7 +152,7 @@ pub async fn rush(stage: &Stage, report: &mut Report) -> Result<()> {
     }
     let watch = Watch::open(&url, "tasks").await?;
     let count = RUSH as u32 * RUSH_SECONDS;
-    let load = Load::prepare(shop.mosquitto.port(), "rush", stage.terminals, count).await?;
+    let load = Load::prepare(shop.mosquitto.port(), "rush", stage.tills, count).await?;
     let begun = Instant::now();
     load.paced(RUSH).finish().await?;
     let rate = f64::from(count) / begun.elapsed().as_secs_f64();
@@ -166,13 +168,13 @@ pub async fn rush(stage: &Stage, report: &mut Report) -> Result<()> {
     );
     let what = format!("20 pages, {RUSH} events/s");
     report.figure(format!("{what}: stored"), "events/s", [rate]);
-    report.held(
+    report.figure_with_target(
         format!("{what}: Chromium's longest task"),
         "ms",
         [longest],
         Target::AtMost(100.0),
     );
-    report.held(
+    report.figure_with_target(
         format!("{what}: numbers right in the end"),
         "×",
         [f64::from(right)],
@@ -182,7 +184,7 @@ pub async fn rush(stage: &Stage, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Listens as a page of ours does.
+/// Listens like one of the gateway's pages.
 async fn page(url: String) -> Result<()> {
     let (mut socket, _) = connect_async(format!("{url}/socket.io/?EIO=4&transport=websocket")).await?;
     while let Some(message) = socket.next().await {
@@ -191,7 +193,7 @@ async fn page(url: String) -> Result<()> {
             Some(b'0') => socket.send(Message::text(r#"40{"batch":true}"#)).await?,
             Some(b'2') => socket.send(Message::text("3")).await?,
             Some(b'4') => {}
-            _ => bail!("the gateway says {text}"),
+            _ => bail!("unexpected message from the gateway: {text}"),
         }
     }
     Ok(())

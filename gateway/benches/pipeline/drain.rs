@@ -1,8 +1,8 @@
-//! A backlog: what it takes in memory and at the start, and how fast it drains while the shop goes on selling.
+//! A backlog: its memory, its effect on the start time, and how fast it drains while the shop goes on selling.
 //!
-//! The backlog is made once, with no Kafka in the configuration. Each round starts a gateway with Kafka on a copy of the
-//! journal and under names of its own, so that rounds are alike and Kafka's virtual machine is warm for both sides of a
-//! pair; a Kafka that had just started would be measured instead.
+//! The backlog is created once, by a gateway without Kafka. Each round starts a gateway with Kafka on a copy of that journal
+//! with new topics, so that all rounds are equal. Kafka runs throughout, so that its virtual machine is warm for both sides
+//! of a pair; otherwise a round would measure Kafka's start.
 
 use std::fs;
 use std::path::Path;
@@ -17,31 +17,36 @@ use crate::jobs::Job;
 use crate::load::{Load, ack_ms};
 use crate::report::{Report, Target, percentile, ratios};
 use crate::stage::{self, Shop, Stage};
-use crate::terminal::Sent;
+use crate::till::PublishLog;
 
-/// Events per second of the shop that goes on, over all terminals.
+/// Events per second of the shop during the drain, over all tills.
 pub const RATE: f64 = 100.0;
-/// Events prepared for the time of a drain: nobody knows how long it takes.
-const LIVE: u32 = 60_000;
+/// Events prepared for the duration of a drain, which is not known in advance.
+const LIVE_EVENTS: u32 = 60_000;
+/// The journal and its projection.
 const FILES: [&str; 2] = ["journal.db", "journal-dashboard.db"];
 
+/// One value per round; the acks of all rounds together.
 #[derive(Default)]
 struct Drains {
+    /// Of the gateway, events per second.
     rate: Vec<f64>,
+    /// Of a transactional producer alone, events per second.
     producer: Vec<f64>,
+    /// Largest resident memory, MB.
     memory: Vec<f64>,
     ack_ms: Vec<f64>,
-    /// While it is a program of its own that drains.
+    /// Of an idle gateway while the producer runs beside it.
     beside_ms: Vec<f64>,
 }
 
 pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) -> Result<()> {
     let folder = Scratch::new("backlog")?;
     let backlog = arguments.backlog;
-    eprintln!("drain: making a backlog of {backlog}");
-    let empty_mb = make(stage, &folder, backlog).await?;
+    eprintln!("drain: creating a backlog of {backlog}");
+    let empty_mb = create_backlog(stage, &folder, backlog).await?;
     let seconds = arguments.seconds.div_ceil(2);
-    let before = with_backlog(stage, &folder, seconds).await?;
+    let before = measure_baseline(stage, &folder, seconds).await?;
     let mut drains = Drains::default();
     for round in 1..=arguments.rounds {
         eprintln!("drain, round {round} of {}", arguments.rounds);
@@ -49,7 +54,7 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
             brokers: stage.kafka.brokers().to_owned(),
             prefix: stage.topics().await?,
             events: backlog,
-            // As large as the gateway's.
+            // The gateway's largest transaction.
             transaction: u32::try_from(MAX_ENTRIES)?,
         };
         let alone = producer.measure().await?;
@@ -72,8 +77,8 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
         "events/s",
         drains.rate,
     );
-    report.held(
-        "Comptoir, draining: rate, of the transactional producer's",
+    report.figure_with_target(
+        "Comptoir, draining: rate, relative to the transactional producer",
         "×",
         share,
         Target::AtLeast(0.7),
@@ -82,42 +87,42 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
     let beside = percentile(&drains.beside_ms, 0.99);
     report.figure("publish → end-to-end ack with the backlog, p99", "ms", [calm]);
     report.figure("publish → end-to-end ack while draining, p99", "ms", [busy]);
-    report.held(
-        "publish → end-to-end ack while draining, p99, of that before",
+    report.figure_with_target(
+        "publish → end-to-end ack while draining, p99, relative to before",
         "×",
         [busy / calm],
         Target::AtMost(2.0),
     );
     report.figure(
-        "publish → end-to-end ack of a gateway without Kafka, while that producer drains beside it, p99",
+        "publish → end-to-end ack without Kafka, beside that producer, p99",
         "ms",
         [beside],
     );
     report.figure(
-        "publish → end-to-end ack while draining, p99, of that beside the producer",
+        "publish → end-to-end ack while draining, p99, relative to beside the producer",
         "×",
         [busy / beside],
     );
-    let terminals = stage.terminals;
-    report.held(
-        format!("memory resident, {terminals} terminals, empty journal"),
+    let tills = stage.tills;
+    report.figure_with_target(
+        format!("resident memory, {tills} tills, empty journal"),
         "MB",
         [empty_mb],
         Target::AtMost(48.0),
     );
-    report.held(
-        format!("memory resident, {terminals} terminals, backlog of {backlog}"),
+    report.figure_with_target(
+        format!("resident memory, {tills} tills, backlog of {backlog}"),
         "MB",
         [before.resident_mb],
         Target::AtMost(48.0),
     );
-    report.held(
-        "memory resident while draining, the most",
+    report.figure_with_target(
+        "resident memory while draining, maximum",
         "MB",
         drains.memory,
         Target::AtMost(48.0),
     );
-    report.held(
+    report.figure_with_target(
         format!("from start to ready, backlog of {backlog}"),
         "s",
         [before.ready_s],
@@ -126,48 +131,53 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
     Ok(())
 }
 
-/// Fills the journal; returns the memory that a gateway has resident before, MB.
-async fn make(stage: &Stage, folder: &Scratch, backlog: u32) -> Result<f64> {
+/// Fills the journal. Returns the gateway's resident memory before that, MB.
+async fn create_backlog(stage: &Stage, folder: &Scratch, backlog: u32) -> Result<f64> {
     let path = folder.join(FILES[0]);
     let mut shop = stage
         .shop_on(stage::mosquitto().await?, false, Some(path))
         .await?;
     sell(&shop, "calm", 5).await?;
-    let resident = shop.mark()?.rss_bytes as f64 / 1e6;
+    let resident = shop.sample()?.rss_bytes as f64 / 1e6;
     let already = shop.counters().await?.get("comptoir_events_stored_total")?;
-    let load = Load::prepare(shop.mosquitto.port(), "till", stage.terminals, backlog).await?;
-    let load = load.full();
+    let load = Load::prepare(shop.mosquitto.port(), "till", stage.tills, backlog).await?;
+    let load = load.full_speed();
     let all = already + f64::from(backlog);
-    tokio::try_join!(shop.reached("comptoir_events_stored_total", all), load.finish())?;
+    tokio::try_join!(
+        shop.wait_for_counter("comptoir_events_stored_total", all),
+        load.finish()
+    )?;
     shop.gateway.terminate().await?;
     Ok(resident)
 }
 
-/// The shop sells at its usual rate.
-async fn sell(shop: &Shop, name: &str, seconds: u32) -> Result<Vec<Sent>> {
+/// Sells at the usual rate.
+async fn sell(shop: &Shop, name: &str, seconds: u32) -> Result<Vec<PublishLog>> {
     let events = (RATE * f64::from(seconds)) as u32;
-    let load = Load::prepare(shop.mosquitto.port(), name, shop.terminals, events).await?;
+    let load = Load::prepare(shop.mosquitto.port(), name, shop.tills, events).await?;
     load.paced(RATE).finish().await
 }
 
-struct Before {
-    /// In the journal.
+/// A gateway with the backlog, before it drains.
+struct BacklogBaseline {
+    /// Number of events in the journal.
     events: f64,
+    /// From the start of the process to its readiness, seconds.
     ready_s: f64,
     resident_mb: f64,
     ack_ms: Vec<f64>,
 }
 
-async fn with_backlog(stage: &Stage, folder: &Scratch, seconds: u32) -> Result<Before> {
+async fn measure_baseline(stage: &Stage, folder: &Scratch, seconds: u32) -> Result<BacklogBaseline> {
     let path = folder.join(FILES[0]);
     let mut shop = stage
         .shop_on(stage::mosquitto().await?, false, Some(path))
         .await?;
     let sent = sell(&shop, "before", seconds).await?;
-    let before = Before {
+    let before = BacklogBaseline {
         events: shop.counters().await?.get("comptoir_journal_events")?,
         ready_s: shop.ready.as_secs_f64(),
-        resident_mb: shop.mark()?.rss_bytes as f64 / 1e6,
+        resident_mb: shop.sample()?.rss_bytes as f64 / 1e6,
         ack_ms: ack_ms(&sent),
     };
     shop.gateway.terminate().await?;
@@ -180,26 +190,26 @@ async fn drain(stage: &Stage, folder: &Scratch, events: f64, drains: &mut Drains
         copy_file(&folder.join(file), &copy.join(file))?;
     }
     let mosquitto = stage::mosquitto().await?;
-    let load = Load::prepare(mosquitto.port(), "live", stage.terminals, LIVE).await?;
+    let load = Load::prepare(mosquitto.port(), "live", stage.tills, LIVE_EVENTS).await?;
     let path = copy.join(FILES[0]);
     let mut shop = stage.shop_on(mosquitto, true, Some(path)).await?;
     let load = load.paced(RATE);
     let relayed = "comptoir_events_relayed_total";
-    let first = shop.reached(relayed, 1.0).await?;
-    let last = shop.reached(relayed, events).await?;
+    let first = shop.wait_for_counter(relayed, 1.0).await?;
+    let last = shop.wait_for_counter(relayed, events).await?;
     let sent = load.stop().await?;
     let seconds = last.at.duration_since(first.at).as_secs_f64();
     drains.rate.push((last.value - first.value) / seconds);
-    drains.memory.push(shop.mark()?.peak_rss_bytes as f64 / 1e6);
+    drains.memory.push(shop.sample()?.peak_rss_bytes as f64 / 1e6);
     drains.ack_ms.extend(acks_between(&sent, first.at, last.at));
     shop.gateway.terminate().await?;
     Ok(())
 }
 
-/// What acks take when it is another program that keeps Kafka, and so this machine, busy: the gateway has nothing to drain.
+/// Ack latencies of a gateway that has nothing to drain, while another program keeps Kafka and this machine busy.
 async fn beside(stage: &Stage, producer: &Job) -> Result<Vec<f64>> {
     let mut shop = stage.shop(false).await?;
-    let load = Load::prepare(shop.mosquitto.port(), "live", stage.terminals, LIVE).await?;
+    let load = Load::prepare(shop.mosquitto.port(), "live", stage.tills, LIVE_EVENTS).await?;
     let load = load.paced(RATE);
     let begun = Instant::now();
     producer.measure().await?;
@@ -211,16 +221,16 @@ async fn beside(stage: &Stage, producer: &Job) -> Result<Vec<f64>> {
 
 fn copy_file(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).with_context(|| format!("copy {}", from.display()))?;
-    // Else its pages are written while the drain is measured.
+    // Otherwise the kernel would write the pages during the measurement.
     fs::File::open(to)?.sync_all()?;
     Ok(())
 }
 
-fn acks_between(sent: &[Sent], from: Instant, to: Instant) -> Vec<f64> {
-    let between = |sent: &Sent| -> Vec<f64> {
+fn acks_between(sent: &[PublishLog], from: Instant, to: Instant) -> Vec<f64> {
+    let between = |sent: &PublishLog| -> Vec<f64> {
         let events = sent.published.iter().zip(&sent.ack_ms);
         events
-            .filter(|(at, _)| (from..to).contains(at))
+            .filter(|&(at, _)| (from..to).contains(at))
             .map(|(_, ms)| *ms)
             .collect()
     };

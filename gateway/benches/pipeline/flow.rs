@@ -1,49 +1,57 @@
-//! The live flow, as fast as the PUBACKs allow: the bare relay, Comptoir, Comptoir without Kafka, and its parts alone.
+//! The live flow, as fast as the PUBACKs allow: the bare relay, Comptoir, Comptoir without Kafka, and Comptoir's parts
+//! alone.
 //!
-//! Rate: events divided by the time from the first publish until all are through, which means in Kafka; without Kafka, in
-//! the journal. CPU time goes on until the gateway has also read everything back.
+//! The rate is the number of events divided by the time from the first publish until all are in Kafka; without Kafka, until
+//! all are in the journal. CPU time is counted until the gateway has read everything back from Kafka.
 
 use anyhow::Result;
 use comptoir_harness::Scratch;
 
 use crate::Arguments;
-use crate::jobs::{Job, Used};
+use crate::jobs::{Job, ResourceUse};
 use crate::load::Load;
 use crate::report::{Report, Target, ratios};
 use crate::stage::{self, Shop, Stage};
 
-/// One value of each for every round.
+/// One value per round.
 #[derive(Default)]
 struct Runs {
+    /// Events per second.
     rate: Vec<f64>,
     /// CPU time, µs per event.
     cpu: Vec<f64>,
-    /// The most that was resident, MB.
+    /// Largest resident memory, MB.
     memory: Vec<f64>,
 }
 
 impl Runs {
-    fn add(&mut self, events: f64, seconds: f64, used: &Used) {
+    fn add(&mut self, events: f64, seconds: f64, used: &ResourceUse) {
         self.rate.push(events / seconds);
         self.cpu.push(used.cpu_us / events);
         self.memory.push(used.peak_rss_bytes / 1e6);
     }
 
-    fn report(&self, report: &mut Report, who: &str) {
-        report.figure(format!("{who}: rate"), "events/s", self.rate.clone());
-        report.figure(format!("{who}: CPU per event"), "µs", self.cpu.clone());
-        report.figure(format!("{who}: most memory resident"), "MB", self.memory.clone());
+    fn report(&self, report: &mut Report, program: &str) {
+        report.figure(format!("{program}: rate"), "events/s", self.rate.clone());
+        report.figure(format!("{program}: CPU per event"), "µs", self.cpu.clone());
+        report.figure(
+            format!("{program}: maximum resident memory"),
+            "MB",
+            self.memory.clone(),
+        );
     }
 }
 
-/// What else a live run shows.
+/// Further figures of a live run, one value per round.
 #[derive(Default)]
-struct Live {
-    /// Events of a group commit, and of a transaction.
+struct LiveFigures {
+    /// Events per group commit.
     group: Vec<f64>,
+    /// Events per Kafka transaction.
     transaction: Vec<f64>,
-    /// Bytes per event.
+    /// Bytes of the journal per event.
     stored: Vec<f64>,
+    /// Bytes written to disk per event.
     written: Vec<f64>,
 }
 
@@ -51,10 +59,10 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
     let events = arguments.events;
     let (mut relay, mut live, mut away) = (Runs::default(), Runs::default(), Runs::default());
     let (mut subscriber, mut inserts, mut producer) = (Vec::new(), Vec::new(), Vec::new());
-    let mut more = Live::default();
+    let mut more = LiveFigures::default();
     eprintln!("flow: warming up");
     bare_relay(stage, events, &mut Runs::default()).await?;
-    comptoir(stage, events, &mut Runs::default(), &mut Live::default()).await?;
+    comptoir(stage, events, &mut Runs::default(), &mut LiveFigures::default()).await?;
     for round in 1..=arguments.rounds {
         eprintln!("flow, round {round} of {}", arguments.rounds);
         bare_relay(stage, events, &mut relay).await?;
@@ -69,15 +77,15 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
     let ratio = |runs: &Runs| ratios(&runs.rate, &relay.rate);
     relay.report(report, "bare relay");
     live.report(report, "Comptoir");
-    report.held(
-        "Comptoir: rate, of the bare relay's",
+    report.figure_with_target(
+        "Comptoir: rate, relative to the bare relay",
         "×",
         ratio(&live),
         Target::AtLeast(0.7),
     );
     away.report(report, "Comptoir without Kafka");
-    report.held(
-        "Comptoir without Kafka: rate, of the bare relay's",
+    report.figure_with_target(
+        "Comptoir without Kafka: rate, relative to the bare relay",
         "×",
         ratio(&away),
         Target::AtLeast(0.9),
@@ -85,28 +93,28 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
     let sums: Vec<f64> = (0..subscriber.len())
         .map(|round| subscriber[round] + inserts[round] + producer[round])
         .collect();
-    report.figure("a subscriber that counts, alone: CPU per event", "µs", subscriber);
+    report.figure("a counting subscriber, alone: CPU per event", "µs", subscriber);
     report.figure(
-        "the journal's inserts, alone: CPU per event, as many commits",
+        "the journal's inserts, alone, in as many commits: CPU per event",
         "µs",
         inserts,
     );
     report.figure(
-        "a transactional producer, alone: CPU per event, as many transactions",
+        "a transactional producer, alone, in as many transactions: CPU per event",
         "µs",
         producer,
     );
-    report.held(
-        "Comptoir: CPU per event, of the three together",
+    report.figure_with_target(
+        "Comptoir: CPU per event, relative to the three together",
         "×",
         ratios(&live.cpu, &sums),
         Target::AtMost(1.5),
     );
-    report.figure("Comptoir: events of a group commit", "", more.group);
-    report.figure("Comptoir: events of a transaction", "", more.transaction);
+    report.figure("Comptoir: events per group commit", "", more.group);
+    report.figure("Comptoir: events per transaction", "", more.transaction);
     report.figure("Comptoir: stored size of an event", "bytes", more.stored.clone());
-    report.held(
-        "Comptoir under load: bytes written to disk, of the stored size",
+    report.figure_with_target(
+        "Comptoir under load: bytes written to disk, relative to the stored size",
         "×",
         ratios(&more.written, &more.stored),
         Target::AtMost(4.0),
@@ -123,26 +131,26 @@ async fn bare_relay(stage: &Stage, events: u32, runs: &mut Runs) -> Result<()> {
         events,
     };
     let mut relay = job.start()?;
-    let before = relay.mark(0).await?;
-    let load = Load::prepare(mosquitto.port(), "till", stage.terminals, events).await?;
-    let load = load.full();
+    let before = relay.sample(0).await?;
+    let load = Load::prepare(mosquitto.port(), "till", stage.tills, events).await?;
+    let load = load.full_speed();
     let begun = jiff::Timestamp::now().as_microsecond();
-    let (after, _) = tokio::try_join!(relay.mark(1), load.finish())?;
+    let (after, _) = tokio::try_join!(relay.sample(1), load.finish())?;
     let seconds = after.at_us.abs_diff(begun) as f64 / 1e6;
     runs.add(f64::from(events), seconds, &before.until(&after));
     Ok(())
 }
 
-async fn comptoir(stage: &Stage, events: u32, runs: &mut Runs, more: &mut Live) -> Result<()> {
+async fn comptoir(stage: &Stage, events: u32, runs: &mut Runs, more: &mut LiveFigures) -> Result<()> {
     let mut shop = stage.shop(true).await?;
-    let counters = flood(&shop, events, "comptoir_events_relayed_total", true, runs).await?;
+    let counters = flood(&shop, events, "comptoir_events_relayed_total", runs).await?;
     more.group
         .push(f64::from(events) / counters.get("comptoir_journal_commits")?);
     more.transaction
         .push(f64::from(events) / counters.get("comptoir_kafka_transactions_total")?);
     more.stored
         .push(counters.get("comptoir_journal_bytes")? / f64::from(events));
-    let written = shop.mark()?.written_bytes as f64;
+    let written = shop.sample()?.written_bytes as f64;
     more.written.push(written / f64::from(events));
     shop.gateway.terminate().await?;
     Ok(())
@@ -150,29 +158,19 @@ async fn comptoir(stage: &Stage, events: u32, runs: &mut Runs, more: &mut Live) 
 
 async fn without_kafka(stage: &Stage, events: u32, runs: &mut Runs) -> Result<()> {
     let mut shop = stage.shop(false).await?;
-    flood(&shop, events, "comptoir_events_stored_total", false, runs).await?;
+    flood(&shop, events, "comptoir_events_stored_total", runs).await?;
     shop.gateway.terminate().await?;
     Ok(())
 }
 
-/// All at once; through when `counter` says so.
-async fn flood(
-    shop: &Shop,
-    events: u32,
-    counter: &str,
-    read_back: bool,
-    runs: &mut Runs,
-) -> Result<stage::Counters> {
-    let load = Load::prepare(shop.mosquitto.port(), "till", shop.terminals, events).await?;
-    let before = shop.mark()?;
-    let load = load.full();
+/// Publishes all events at full speed and waits until `counter` has counted them.
+async fn flood(shop: &Shop, events: u32, counter: &str, runs: &mut Runs) -> Result<stage::Counters> {
+    let load = Load::prepare(shop.mosquitto.port(), "till", shop.tills, events).await?;
+    let before = shop.sample()?;
+    let load = load.full_speed();
     let begun = load.begun;
-    let (through, _) = tokio::try_join!(shop.reached(counter, f64::from(events)), load.finish())?;
-    if read_back {
-        shop.reached("comptoir_events_read_back_total", f64::from(events))
-            .await?;
-    }
-    let used = before.until(&shop.mark()?);
+    let (through, _) = tokio::try_join!(shop.wait_for_counter(counter, f64::from(events)), load.finish())?;
+    let used = before.until(&shop.sample()?);
     runs.add(
         f64::from(events),
         through.at.duration_since(begun).as_secs_f64(),
@@ -188,10 +186,10 @@ async fn count(stage: &Stage, events: u32) -> Result<f64> {
         events,
     };
     let mut subscriber = job.start()?;
-    let before = subscriber.mark(0).await?;
-    let load = Load::prepare(mosquitto.port(), "till", stage.terminals, events).await?;
-    let load = load.full();
-    let (after, _) = tokio::try_join!(subscriber.mark(1), load.finish())?;
+    let before = subscriber.sample(0).await?;
+    let load = Load::prepare(mosquitto.port(), "till", stage.tills, events).await?;
+    let load = load.full_speed();
+    let (after, _) = tokio::try_join!(subscriber.sample(1), load.finish())?;
     Ok(before.until(&after).cpu_us / f64::from(events))
 }
 

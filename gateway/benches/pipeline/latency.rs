@@ -1,4 +1,4 @@
-//! How long an event takes at 100 events per second, beside what the disk and the MQTT broker take by themselves.
+//! Latency of an event at 100 events per second, compared with an fsync and an MQTT round trip alone.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,18 +16,19 @@ use crate::load::{Load, ack_ms};
 use crate::report::{Report, Target, percentile};
 use crate::sales::parse_ce_id;
 use crate::stage::{self, LONG, Stage};
-use crate::terminal::{Connection, Sent};
+use crate::till::{Connection, PublishLog};
 
+/// Number of fsyncs and of round trips.
 const SAMPLES: usize = 500;
-/// As often as events come.
+/// Between two samples: the events' own period.
 const PERIOD: Duration = Duration::from_millis(10);
-/// What a commit of one event appends to the write-ahead log: a few pages of 4 KiB.
+/// Bytes that a commit of one event appends to the write-ahead log: a few pages of 4 KiB.
 const COMMIT_BYTES: usize = 12 << 10;
-/// Before the clock counts.
+/// Events before the measurement begins.
 const WARM_UP: u32 = 300;
 
 pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) -> Result<()> {
-    eprintln!("latency: the disk and the MQTT broker by themselves");
+    eprintln!("latency: the disk and the MQTT broker alone");
     let fsync = fsyncs().await?;
     let trip = round_trips().await?;
     eprintln!("latency: {} s at {RATE} events/s", arguments.seconds);
@@ -44,19 +45,19 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
     }
     let floor = |share| percentile(&fsync, share) + 2.0 * percentile(&trip, share);
     let p99 = percentile(&ack, 0.99);
-    report.held(
-        "publish → end-to-end ack, p99, of (fsync + 2 round trips), their medians",
+    report.figure_with_target(
+        "publish → end-to-end ack, p99, relative to fsync + 2 round trips, medians",
         "×",
         [p99 / floor(0.5)],
         Target::AtMost(3.0),
     );
-    report.held(
-        "publish → end-to-end ack, p99, of (fsync + 2 round trips), their p99",
+    report.figure_with_target(
+        "publish → end-to-end ack, p99, relative to fsync + 2 round trips, p99",
         "×",
         [p99 / floor(0.99)],
         Target::AtMost(3.0),
     );
-    report.held(
+    report.figure_with_target(
         "publish → visible to a read_committed reader, p99",
         "ms",
         [percentile(&visible, 0.99)],
@@ -69,7 +70,7 @@ fn ms(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }
 
-/// Appends as much as a commit does, and waits for the disk; in milliseconds.
+/// Appends as many bytes as a commit and syncs them. In milliseconds.
 async fn fsyncs() -> Result<Vec<f64>> {
     let folder = Scratch::new("fsync")?;
     let mut file = File::create(folder.join("log"))?;
@@ -77,7 +78,7 @@ async fn fsyncs() -> Result<Vec<f64>> {
     let mut all = Vec::new();
     for number in 0..SAMPLES {
         ticks.tick().await;
-        // As any log: it is written over once it is long enough, so the file does not grow each time.
+        // Like the write-ahead log, the file is overwritten once it is long enough, so that it does not grow each time.
         if number % 100 == 0 {
             file.seek(SeekFrom::Start(0))?;
         }
@@ -86,11 +87,11 @@ async fn fsyncs() -> Result<Vec<f64>> {
         file.sync_data()?;
         all.push(ms(begun));
     }
-    // The first hundred made the file.
+    // The first hundred made the file grow.
     Ok(all.split_off(100))
 }
 
-/// From a client through the MQTT broker back to itself, QoS 1, in milliseconds.
+/// From a client through the MQTT broker back to the client, QoS 1. In milliseconds.
 async fn round_trips() -> Result<Vec<f64>> {
     let mosquitto = stage::mosquitto().await?;
     let mut connection = Connection::open(mosquitto.port(), "echo").await?;
@@ -120,7 +121,7 @@ async fn round_trips() -> Result<Vec<f64>> {
     Ok(all)
 }
 
-/// Publish to ack, and publish to visible, in milliseconds.
+/// Publish to end-to-end ack, and publish to visible in Kafka. In milliseconds.
 async fn events(stage: &Stage, seconds: u32) -> Result<(Vec<f64>, Vec<f64>)> {
     let mut shop = stage.shop(true).await?;
     let topics = ["orders", "payments", "deliveries"].map(|name| format!("{}{name}", shop.prefix));
@@ -135,9 +136,9 @@ async fn events(stage: &Stage, seconds: u32) -> Result<(Vec<f64>, Vec<f64>)> {
         anyhow::Ok(seen)
     });
     let port = shop.mosquitto.port();
-    let warm = Load::prepare(port, "warm", stage.terminals, WARM_UP).await?;
+    let warm = Load::prepare(port, "warm", stage.tills, WARM_UP).await?;
     warm.paced(RATE).finish().await?;
-    let load = Load::prepare(port, "till", stage.terminals, count).await?;
+    let load = Load::prepare(port, "till", stage.tills, count).await?;
     let sent = load.paced(RATE).finish().await?;
     let seen = seen.await??;
     let visible = visible_ms(&sent, &seen)?;
@@ -145,15 +146,15 @@ async fn events(stage: &Stage, seconds: u32) -> Result<(Vec<f64>, Vec<f64>)> {
     Ok((ack_ms(&sent), visible))
 }
 
-fn visible_ms(sent: &[Sent], seen: &[(String, Instant)]) -> Result<Vec<f64>> {
-    let sent: HashMap<&str, &Sent> = sent.iter().map(|sent| (sent.device.as_str(), sent)).collect();
+fn visible_ms(sent: &[PublishLog], seen: &[(String, Instant)]) -> Result<Vec<f64>> {
+    let sent: HashMap<&str, &PublishLog> = sent.iter().map(|sent| (sent.device.as_str(), sent)).collect();
     let mut all = Vec::new();
     for (id, at) in seen {
         let (device, seq) = parse_ce_id(id)?;
-        // The others are of the warm-up.
+        // Other devices belong to the warm-up.
         if let Some(sent) = sent.get(device) {
             let published = sent.published.get(seq as usize - 1);
-            let published = published.context("an event was published that is seen")?;
+            let published = published.context("an event is visible that was not published")?;
             all.push(at.duration_since(*published).as_secs_f64() * 1e3);
         }
     }

@@ -1,4 +1,4 @@
-//! The load: terminals of one shop, the same for whoever takes it.
+//! The load: the tills of one shop. It is the same for every program under test.
 
 use std::time::{Duration, Instant};
 
@@ -7,39 +7,40 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::sales::{self, Frame};
-use crate::terminal::{self, Connection, Pace, Sent};
+use crate::till::{self, Connection, Pace, PublishLog};
 
-struct Terminal {
+/// A connected till with its prepared events.
+struct Till {
     device: String,
     connection: Connection,
     frames: Vec<Frame>,
 }
 
-/// Connected terminals with their events ready.
+/// Connected tills with prepared events.
 pub struct Load {
     epoch: u32,
-    terminals: Vec<Terminal>,
+    tills: Vec<Till>,
 }
 
-/// A load that runs.
-pub struct Running {
+/// A load that is being published.
+pub struct RunningLoad {
     pub begun: Instant,
     stop: CancellationToken,
-    terminals: JoinSet<Result<Sent>>,
+    tills: JoinSet<Result<PublishLog>>,
 }
 
 impl Load {
-    /// So many events, shared out among the terminals `{name}-1`, `{name}-2` ….
-    pub async fn prepare(port: u16, name: &str, terminals: u32, events: u32) -> Result<Self> {
+    /// Connects the tills `{name}-1`, `{name}-2` … and divides `events` among them.
+    pub async fn prepare(port: u16, name: &str, tills: u32, events: u32) -> Result<Self> {
         let epoch = sales::new_epoch();
         let mut prepared = Vec::new();
-        for number in 1..=terminals {
+        for number in 1..=tills {
             let device = format!("{name}-{number}");
-            let more = u32::from(number <= events % terminals);
-            let frames = sales::frames(&device, epoch, 2, events / terminals + more)?;
+            let more = u32::from(number <= events % tills);
+            let frames = sales::frames(&device, epoch, 2, events / tills + more)?;
             let mut connection = Connection::open(port, &format!("load-{device}")).await?;
             connection.subscribe(&sales::topic(&device, "ack")).await?;
-            prepared.push(Terminal {
+            prepared.push(Till {
                 device,
                 connection,
                 frames,
@@ -47,72 +48,68 @@ impl Load {
         }
         Ok(Self {
             epoch,
-            terminals: prepared,
+            tills: prepared,
         })
     }
 
-    /// As fast as the PUBACKs allow.
-    pub fn full(self) -> Running {
-        self.start(|_| Pace::Full, false)
+    /// Starts publishing as fast as the PUBACKs allow.
+    pub fn full_speed(self) -> RunningLoad {
+        self.start(|_| Pace::FullSpeed, false)
     }
 
-    /// At `rate` events per second over all terminals, evenly; until all are acked end to end.
-    pub fn paced(self, rate: f64) -> Running {
-        let terminals = self.terminals.len() as f64;
-        let period = Duration::from_secs_f64(terminals / rate);
+    /// Starts publishing `rate` events per second, evenly over all tills. It finishes once all are acked end to end.
+    pub fn paced(self, rate: f64) -> RunningLoad {
+        let tills = self.tills.len() as f64;
+        let period = Duration::from_secs_f64(tills / rate);
         let pace = move |number: usize| Pace::Every {
             period,
-            offset: period.mul_f64(number as f64 / terminals),
+            offset: period.mul_f64(number as f64 / tills),
         };
         self.start(pace, true)
     }
 
-    fn start(self, pace: impl Fn(usize) -> Pace, acked: bool) -> Running {
+    fn start(self, pace: impl Fn(usize) -> Pace, wait_for_acks: bool) -> RunningLoad {
         let (begun, stop) = (Instant::now(), CancellationToken::new());
-        let mut terminals = JoinSet::new();
-        for (number, terminal) in self.terminals.into_iter().enumerate() {
-            let Terminal {
+        let mut tills = JoinSet::new();
+        for (number, till) in self.tills.into_iter().enumerate() {
+            let Till {
                 device,
                 connection,
                 frames,
-            } = terminal;
+            } = till;
             let pace = pace(number);
-            terminals.spawn(terminal::publish(
+            tills.spawn(till::publish(
                 connection,
                 device,
                 self.epoch,
                 frames,
                 pace,
-                acked,
+                wait_for_acks,
                 stop.clone(),
             ));
         }
-        Running {
-            begun,
-            stop,
-            terminals,
-        }
+        RunningLoad { begun, stop, tills }
     }
 }
 
-impl Running {
-    /// Publishes no more, and waits until what was published has arrived.
-    pub async fn stop(self) -> Result<Vec<Sent>> {
+impl RunningLoad {
+    /// Stops publishing and waits until the published events have arrived.
+    pub async fn stop(self) -> Result<Vec<PublishLog>> {
         self.stop.cancel();
         self.finish().await
     }
 
-    /// Waits until all is out.
-    pub async fn finish(mut self) -> Result<Vec<Sent>> {
+    /// Waits until all events are published.
+    pub async fn finish(mut self) -> Result<Vec<PublishLog>> {
         let mut all = Vec::new();
-        while let Some(sent) = self.terminals.join_next().await {
-            all.push(sent.context("a terminal's task")??);
+        while let Some(sent) = self.tills.join_next().await {
+            all.push(sent.context("a till's task")??);
         }
         Ok(all)
     }
 }
 
-/// Publish to end-to-end ack of all terminals, in milliseconds.
-pub fn ack_ms(sent: &[Sent]) -> Vec<f64> {
+/// Publish to end-to-end ack of all tills. In milliseconds.
+pub fn ack_ms(sent: &[PublishLog]) -> Vec<f64> {
     sent.iter().flat_map(|sent| sent.ack_ms.iter().copied()).collect()
 }

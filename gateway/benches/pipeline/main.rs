@@ -1,21 +1,21 @@
-//! What the gateway costs and how fast it is, beside a program that promises nothing.
+//! Speed and cost of the gateway, compared with a bare relay that gives no guarantees.
 //!
-//! Everything shares this machine's cores: load, MQTT broker, Kafka and what is measured. So only ratios within one run
-//! count, measured in pairs that take turns (A B A B); a row is the median of its pairs. CPU time, memory and bytes
-//! written are the operating system's own accounting of one process each, which is why the relay and the parts alone are
-//! processes of their own: this binary again, with a [`jobs::Job`].
+//! Load, MQTT broker, Kafka and the program under test share this machine's cores. So only ratios within one run mean
+//! something. They are measured in alternating pairs (A B A B); a row is the median of its pairs. CPU time, memory and bytes
+//! written come from the operating system's accounting of one process. Therefore the relay and the parts alone are separate
+//! processes: this binary again, with a [`jobs::Job`].
 //!
 //! ```text
 //! flow     the bare relay | Comptoir | Comptoir without Kafka | its three parts alone    (flow.rs)
-//! drain    a backlog into Kafka | a transactional producer alone; memory; the start      (drain.rs)
+//! drain    a backlog into Kafka | a transactional producer alone; memory; start time     (drain.rs)
 //! latency  publish → end-to-end ack, publish → visible in Kafka                          (latency.rs)
 //! wear     bytes written to disk at one event per second                                 (wear.rs)
-//! pages    POST → a page, → a thousand pages; lists; Chromium                            (pages.rs, browser.rs)
+//! pages    POST → one page, POST → a thousand pages; lists; Chromium                     (pages.rs, browser.rs)
 //! append   appending to an empty journal | to one with many rows                         (append.rs)
-//! firmware the image for bare metal: flash, RAM; pos-sim: memory of a terminal, CPU      (firmware.rs)
+//! firmware the bare-metal image: flash, RAM; pos-sim: memory per till, CPU               (firmware.rs)
 //! ```
 //!
-//! Prints one table, and writes it with every single run to `target/bench/pipeline.json`.
+//! Prints a table and writes it, with every single run, to `target/bench/pipeline.json`.
 
 mod append;
 mod browser;
@@ -29,7 +29,7 @@ mod pages;
 mod report;
 mod sales;
 mod stage;
-mod terminal;
+mod till;
 mod wear;
 
 use anyhow::{Context, Result};
@@ -39,42 +39,42 @@ use serde::Serialize;
 use report::Report;
 use stage::Stage;
 
-/// Rates, latencies, CPU and memory of the gateway beside a bare relay's; what a till takes.
+/// Rates, latencies, CPU and memory of the gateway compared with a bare relay; resources of a till.
 #[derive(Parser, Debug, Clone, Serialize)]
 struct Arguments {
     /// Events of each run of the live flow
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     events: u32,
 
-    /// Events that wait for Kafka when it comes back
+    /// Events in the backlog when Kafka comes back
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     backlog: u32,
 
-    /// Rows of the large journal that is appended to
+    /// Rows of the long journal, and of the lists
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     rows: u32,
 
-    /// Pairs of each comparison
+    /// Number of pairs of each comparison
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 
-    /// Length of the measurements of latency, in seconds
+    /// Duration of the latency measurements, in seconds
     #[arg(long, value_name = "N", default_value_t = 30)]
     seconds: u32,
 
-    /// Terminals, each with a connection of its own
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    terminals: u32,
+    /// Number of tills, each with its own connection
+    #[arg(long = "terminals", value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    tills: u32,
 
-    /// Only this; may be given several times
+    /// Measure only this section; may be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<Section>,
 
-    /// Cargo says so to every benchmark
+    /// Cargo passes this to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 
-    /// Be one of the programs that are measured
+    /// Run as one of the programs under test, given as JSON
     #[arg(long, hide = true)]
     #[serde(skip)]
     job: Option<String>,
@@ -94,19 +94,19 @@ enum Section {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    // As many threads as the gateway has.
+    // As many worker threads as the gateway has.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let done = match &arguments.job {
         Some(job) => {
-            let job = serde_json::from_str::<jobs::Job>(job).context("read the job")?;
+            let job = serde_json::from_str::<jobs::Job>(job).context("parse the job")?;
             runtime.block_on(job.run())
         }
         None => runtime.block_on(measure(&arguments)),
     };
-    // librdkafka's threads end with the process.
+    // Do not wait for librdkafka's threads; they end with the process.
     runtime.shutdown_background();
     done
 }
@@ -114,7 +114,7 @@ fn main() -> Result<()> {
 async fn measure(arguments: &Arguments) -> Result<()> {
     let wanted = |section| arguments.only.is_empty() || arguments.only.contains(&section);
     let mut report = Report::default();
-    let stage = Stage::open(arguments.terminals).await?;
+    let stage = Stage::open(arguments.tills).await?;
     if wanted(Section::Flow) {
         flow::measure(&stage, arguments, &mut report)
             .await

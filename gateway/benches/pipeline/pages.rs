@@ -1,13 +1,15 @@
-//! The pages: how soon a connection hears of a sale, how many connections one gateway serves, how fast lists are.
+//! The pages: latency from a sale to a connection, number of connections that a gateway serves, speed of lists.
 //!
-//! The clients speak Engine.IO 4 and Socket.IO 5 over a WebSocket by themselves: a thousand of a full client's make
-//! would measure that client. They take every event as a packet of its own, which is the dearest way to listen.
+//! The clients here are a minimal implementation of Engine.IO 4 and Socket.IO 5 over a WebSocket: with a thousand full
+//! clients the benchmark would measure the client. They do not ask for batches, so every event is its own packet, which
+//! costs the gateway most.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use comptoir_harness::within;
 use futures::{SinkExt as _, StreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
@@ -21,11 +23,15 @@ use crate::report::{Report, Target, percentile};
 use crate::stage::{LONG, Shop, Stage};
 use crate::{Arguments, browser};
 
+/// Number of connections.
 const CROWD: usize = 1_000;
+/// Orders per second for the crowd.
 const CROWD_RATE: u32 = 100;
-/// Of the single page.
+/// Orders per second for a single page.
 pub const COUNTER_RATE: u32 = 50;
-/// Requests of each list.
+/// Between two new connections.
+const CONNECT_PERIOD: Duration = Duration::from_millis(2);
+/// Requests per list.
 const REQUESTS: usize = 500;
 
 pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) -> Result<()> {
@@ -33,24 +39,23 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
     let one = listen(stage, 1, COUNTER_RATE, arguments.seconds).await?;
     let at = |share| percentile(&one.ms, share);
     let what = format!("POST → a page's connection, {COUNTER_RATE} orders/s");
-    report.held(format!("{what}, p50"), "ms", [at(0.5)], Target::AtMost(15.0));
-    report.held(format!("{what}, p99"), "ms", [at(0.99)], Target::AtMost(50.0));
+    report.figure_with_target(format!("{what}, p50"), "ms", [at(0.5)], Target::AtMost(15.0));
+    report.figure_with_target(format!("{what}, p99"), "ms", [at(0.99)], Target::AtMost(50.0));
 
     eprintln!("pages: {CROWD} connections, {CROWD_RATE} orders/s");
     let crowd = listen(stage, CROWD, CROWD_RATE, arguments.seconds).await?;
     let at = |share| percentile(&crowd.ms, share);
     let what = format!("POST → {CROWD} connections, {CROWD_RATE} orders/s");
     report.figure(format!("{what}, p50"), "ms", [at(0.5)]);
-    report.held(format!("{what}, p99"), "ms", [at(0.99)], Target::AtMost(200.0));
-    let missing = "of what each should have";
-    report.held(
-        format!("{what}: heard, {missing}"),
+    report.figure_with_target(format!("{what}, p99"), "ms", [at(0.99)], Target::AtMost(200.0));
+    report.figure_with_target(
+        format!("{what}: share of the events received"),
         "×",
-        [crowd.heard],
+        [crowd.share_received],
         Target::AtLeast(1.0),
     );
-    report.held(
-        format!("{what}: memory resident, the most"),
+    report.figure_with_target(
+        format!("{what}: maximum resident memory"),
         "MB",
         [crowd.peak_mb],
         Target::AtMost(100.0),
@@ -62,20 +67,21 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
     lists(stage, arguments, report).await
 }
 
-struct Listened {
-    /// Of every event at every client.
+struct PageLatency {
+    /// Latency of every event at every client, in milliseconds.
     ms: Vec<f64>,
-    /// Share of the events that came.
-    heard: f64,
+    /// Received events divided by expected events.
+    share_received: f64,
+    /// Largest resident memory of the gateway, MB.
     peak_mb: f64,
 }
 
-/// When each order was posted.
+/// When each order was posted, by its number. Clones share the times.
 #[derive(Clone)]
-pub struct Posted(Arc<[OnceLock<Instant>]>);
+pub struct PostTimes(Arc<[OnceLock<Instant>]>);
 
-impl Posted {
-    pub fn of(count: u32) -> Self {
+impl PostTimes {
+    pub fn new(count: u32) -> Self {
         Self((0..count).map(|_| OnceLock::new()).collect())
     }
 
@@ -85,43 +91,46 @@ impl Posted {
 
     pub fn at(&self, number: usize) -> Result<Instant> {
         let at = self.0.get(number).and_then(OnceLock::get);
-        at.copied().context("an order that was not posted")
+        at.copied().context("the order was not posted")
     }
 }
 
-async fn listen(stage: &Stage, clients: usize, rate: u32, seconds: u32) -> Result<Listened> {
+async fn listen(stage: &Stage, clients: usize, rate: u32, seconds: u32) -> Result<PageLatency> {
     let mut shop = stage.shop(false).await?;
-    let posted = Posted::of(rate * seconds);
+    let posted = PostTimes::new(rate * seconds);
     let count = posted.count();
     let connected = Arc::new(AtomicUsize::new(0));
     let url = shop.gateway.http_url()?.replacen("http", "ws", 1) + "/socket.io/?EIO=4&transport=websocket";
     let mut crowd = JoinSet::new();
+    let mut connect_ticks = tokio::time::interval(CONNECT_PERIOD);
     for _ in 0..clients {
         crowd.spawn(client(url.clone(), posted.clone(), connected.clone()));
-        // A shop's phones do not all come within one millisecond.
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        // Spread out: a shop's phones do not all connect within the same millisecond.
+        connect_ticks.tick().await;
     }
-    let begun = Instant::now();
-    while connected.load(Ordering::Relaxed) < clients {
-        ensure!(begun.elapsed() < LONG, "not all clients were connected");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    within("all clients to connect", LONG, async || {
+        let connected = connected.load(Ordering::Relaxed);
+        ensure!(connected == clients, "{connected} of {clients} are connected");
+        Ok(())
+    })
+    .await?;
     post(&shop, &posted, rate).await?;
-    let mut all = Listened {
+    let mut all = PageLatency {
         ms: Vec::with_capacity(count * clients),
-        heard: 0.0,
+        share_received: 0.0,
         peak_mb: 0.0,
     };
-    while let Some(heard) = crowd.join_next().await {
-        all.ms.extend(heard??);
+    while let Some(latencies) = crowd.join_next().await {
+        all.ms.extend(latencies??);
     }
-    all.heard = all.ms.len() as f64 / (count * clients) as f64;
-    all.peak_mb = shop.mark()?.peak_rss_bytes as f64 / 1e6;
+    all.share_received = all.ms.len() as f64 / (count * clients) as f64;
+    all.peak_mb = shop.sample()?.peak_rss_bytes as f64 / 1e6;
     shop.gateway.terminate().await?;
     Ok(all)
 }
 
-pub async fn post(shop: &Shop, posted: &Posted, rate: u32) -> Result<()> {
+/// Posts the orders at `rate` per second and notes the time of each.
+pub async fn post(shop: &Shop, posted: &PostTimes, rate: u32) -> Result<()> {
     let client = reqwest::Client::new();
     let url = shop.gateway.http_url()? + "/api/orders";
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
@@ -131,7 +140,7 @@ pub async fn post(shop: &Shop, posted: &Posted, rate: u32) -> Result<()> {
         let order = json!({"order_id": format!("bench-{number:06}"), "customer_name": "Zoé Martin",
             "product": "Baguette tradition", "amount": 1.3});
         let request = client.post(&url).json(&order);
-        // Each number is posted once.
+        // Setting cannot fail: each number is posted once.
         let _ = at.set(Instant::now());
         requests.spawn(request.send());
         while let Some(answer) = requests.try_join_next() {
@@ -144,19 +153,19 @@ pub async fn post(shop: &Shop, posted: &Posted, rate: u32) -> Result<()> {
     Ok(())
 }
 
-/// Listens until the last order, or until nothing has come for long; how late each was, in milliseconds.
-async fn client(url: String, posted: Posted, connected: Arc<AtomicUsize>) -> Result<Vec<f64>> {
+/// Listens until the last order, or until nothing comes for a minute. Returns the latency of each order in milliseconds.
+async fn client(url: String, posted: PostTimes, connected: Arc<AtomicUsize>) -> Result<Vec<f64>> {
     const SILENCE: Duration = Duration::from_secs(60);
     let (mut socket, _) = connect_async(&url).await.context("connect")?;
-    let mut heard = Vec::with_capacity(posted.count());
-    while heard.len() < posted.count() {
+    let mut latencies = Vec::with_capacity(posted.count());
+    while latencies.len() < posted.count() {
         let Ok(message) = tokio::time::timeout(SILENCE, socket.next()).await else {
             break;
         };
-        let message = message.context("the gateway closes the connection")??;
+        let message = message.context("the gateway has closed the connection")??;
         let Message::Text(text) = message else { continue };
         match text.as_bytes().first() {
-            // Engine.IO is open: Socket.IO may connect.
+            // Engine.IO is open; now Socket.IO may connect.
             Some(b'0') => socket.send(Message::text("40")).await?,
             Some(b'2') => socket.send(Message::text("3")).await?,
             Some(b'4') if text.starts_with("42[\"initial_data\"") => {
@@ -166,16 +175,16 @@ async fn client(url: String, posted: Posted, connected: Arc<AtomicUsize>) -> Res
                 let number = text.split_once("\"bench-").and_then(|(_, rest)| rest.get(..6));
                 let number = number.context("an order without its number")?.parse()?;
                 let at = posted.at(number)?;
-                heard.push(at.elapsed().as_secs_f64() * 1e3);
+                latencies.push(at.elapsed().as_secs_f64() * 1e3);
             }
             Some(b'4') => {}
-            _ => bail!("the gateway says {text}"),
+            _ => bail!("unexpected message from the gateway: {text}"),
         }
     }
-    Ok(heard)
+    Ok(latencies)
 }
 
-/// A line of `first-load.mjs`.
+/// A line that `first-load.mjs` prints.
 #[derive(Deserialize)]
 struct FirstLoad {
     page: String,
@@ -183,7 +192,7 @@ struct FirstLoad {
     bytes: f64,
 }
 
-/// A browser's first visit, with its CPU slowed four times.
+/// A browser's first visit, with the CPU throttled to a quarter.
 async fn first_load(stage: &Stage, report: &mut Report) -> Result<()> {
     const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web");
     eprintln!("pages: first load");
@@ -200,17 +209,17 @@ async fn first_load(stage: &Stage, report: &mut Report) -> Result<()> {
         String::from_utf8_lossy(&visit.stderr)
     );
     let lines = String::from_utf8(visit.stdout)?;
-    let mut most = 0.0_f64;
+    let mut max_kib = 0.0_f64;
     for line in lines.lines() {
-        let FirstLoad { page, ms, bytes } = serde_json::from_str(line).context("read a visit")?;
-        most = most.max(bytes / 1024.0);
+        let FirstLoad { page, ms, bytes } = serde_json::from_str(line).context("parse a visit")?;
+        max_kib = max_kib.max(bytes / 1024.0);
         let what = format!("first load of /{page}, CPU slowed 4 times: usable after");
-        report.held(what, "ms", [ms], Target::AtMost(1_000.0));
+        report.figure_with_target(what, "ms", [ms], Target::AtMost(1_000.0));
     }
-    report.held(
-        "first load of a page, over the wire, the most",
+    report.figure_with_target(
+        "first load of a page, bytes over the wire, maximum",
         "KB",
-        [most],
+        [max_kib],
         Target::AtMost(150.0),
     );
     shop.gateway.terminate().await?;
@@ -221,10 +230,10 @@ async fn lists(stage: &Stage, arguments: &Arguments, report: &mut Report) -> Res
     let rows = arguments.rows;
     eprintln!("pages: lists of {rows}");
     let mut shop = stage.shop(false).await?;
-    let load = Load::prepare(shop.mosquitto.port(), "till", stage.terminals, rows).await?;
-    let load = load.full();
+    let load = Load::prepare(shop.mosquitto.port(), "till", stage.tills, rows).await?;
+    let load = load.full_speed();
     tokio::try_join!(
-        shop.reached("comptoir_events_stored_total", f64::from(rows)),
+        shop.wait_for_counter("comptoir_events_stored_total", f64::from(rows)),
         load.finish()
     )?;
     for path in ["/api/orders", "/api/orders?limit=500", "/api/stats"] {
@@ -236,7 +245,7 @@ async fn lists(stage: &Stage, arguments: &Arguments, report: &mut Report) -> Res
             ms.push(begun.elapsed().as_secs_f64() * 1e3);
         }
         let what = format!("GET {path}, {rows} events in the journal, p99");
-        report.held(what, "ms", [percentile(&ms, 0.99)], Target::AtMost(20.0));
+        report.figure_with_target(what, "ms", [percentile(&ms, 0.99)], Target::AtMost(20.0));
     }
     shop.gateway.terminate().await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The table, and the same as JSON.
+//! The results, as a table and as JSON.
 
 use std::fmt;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-/// What a figure is held against.
+/// The required value of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -16,7 +16,7 @@ pub enum Target {
 }
 
 impl Target {
-    fn met(self, value: f64) -> bool {
+    fn is_met(self, value: f64) -> bool {
         match self {
             Target::AtLeast(least) => value >= least,
             Target::AtMost(most) => value <= most,
@@ -30,9 +30,9 @@ pub struct Row {
     /// The median of `runs`.
     value: f64,
     unit: &'static str,
-    /// One value for each pair, in the order in which they were measured.
+    /// One value per pair, in the order of measurement.
     runs: Vec<f64>,
-    /// The smallest and the largest of `runs`: a difference within them says nothing.
+    /// The smallest and the largest of `runs`. A difference within this range means nothing.
     min: f64,
     max: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,13 +47,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// A figure without a target.
+    /// Adds a figure without a target.
     pub fn figure(&mut self, what: impl Into<String>, unit: &'static str, runs: impl Into<Vec<f64>>) {
         self.add(what.into(), unit, runs.into(), None);
     }
 
-    /// A figure of the issue.
-    pub fn held(
+    /// Adds a figure with a target.
+    pub fn figure_with_target(
         &mut self,
         what: impl Into<String>,
         unit: &'static str,
@@ -73,14 +73,17 @@ impl Report {
             max: percentile(&runs, 1.0),
             runs,
             target,
-            met: target.map(|target| target.met(value)),
+            met: target.map(|target| target.is_met(value)),
         };
-        // At once: a long run is worth watching.
+        // Printed at once, because a full run takes long.
         eprintln!("  {row}");
         self.rows.push(row);
     }
 
-    /// Writes the JSON; returns where.
+    /// Writes the JSON file and returns its path.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn write(&self, arguments: &impl Serialize) -> Result<PathBuf> {
         // Cargo's folder for benchmarks is target/tmp.
         let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -115,7 +118,7 @@ impl fmt::Display for Row {
         };
         let Self { what, unit, .. } = self;
         let value = number(self.value);
-        // Of a single run there is none.
+        // A single run has no spread.
         let spread = match self.runs.len() {
             0 | 1 => String::new(),
             _ => format!("{} … {}", number(self.min), number(self.max)),
@@ -136,7 +139,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Three digits that mean something.
+/// The number with three significant digits.
 fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 || value == value.trunc() => format!("{value:.0}"),
@@ -145,12 +148,12 @@ fn number(value: f64) -> String {
     }
 }
 
-/// NaN of nothing.
+/// The median; NaN without values.
 pub fn median(values: &[f64]) -> f64 {
     percentile(values, 0.5)
 }
 
-/// The smallest value that so large a share of all is at most; NaN of nothing.
+/// The smallest value that is not below the given share of all values (nearest rank); NaN without values.
 pub fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -158,7 +161,11 @@ pub fn percentile(values: &[f64], share: f64) -> f64 {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
-/// The ratios of pairs.
-pub fn ratios(these: &[f64], to: &[f64]) -> Vec<f64> {
-    these.iter().zip(to).map(|(this, to)| this / to).collect()
+/// The ratio of each pair.
+pub fn ratios(values: &[f64], references: &[f64]) -> Vec<f64> {
+    values
+        .iter()
+        .zip(references)
+        .map(|(value, reference)| value / reference)
+        .collect()
 }

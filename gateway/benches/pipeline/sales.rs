@@ -1,19 +1,19 @@
-//! The events of the load: what `pos-sim` would invent, made before the clock runs.
+//! The events of the load: the ones that `pos-sim` would invent, prepared before the measurement.
 
 use anyhow::{Context, Result, anyhow};
 use bytes::{Bytes, BytesMut};
 use comptoir_gateway::config::Config;
 use comptoir_gateway::ingest::decode::Decoder;
-use comptoir_gateway::journal::{Numbering, Submission};
+use comptoir_journal::{Numbering, Submission};
 use comptoir_sim::cashier::{Cashier, generator};
 use comptoir_wire::topic::{Kind, Name};
 use comptoir_wire::{Header, MAX_FRAME};
 use jiff::Timestamp;
 
-/// The shop of all events.
+/// The store of all events.
 pub const STORE: &str = "paris-1";
 
-/// One event as a terminal publishes it.
+/// One event as a till publishes it.
 #[derive(Debug, Clone)]
 pub struct Frame {
     pub kind: Kind,
@@ -25,7 +25,8 @@ pub fn topic(device: &str, leaf: &str) -> String {
     format!("pos/{STORE}/{device}/{leaf}")
 }
 
-/// The first `count` events of a terminal: postcard, seq 1, 2, 3 …, the same for the same seed but for the epoch.
+/// The first `count` events of a till, encoded with postcard, with sequence numbers 1, 2, 3 … Equal seeds give equal events
+/// apart from the epoch.
 pub fn frames(device: &str, epoch: u32, seed: u64, count: u32) -> Result<Vec<Frame>> {
     let name = |text| Name::new(text).map_err(|error| anyhow!("{text}: {error}"));
     let (store, device) = (name(STORE)?, name(device)?);
@@ -41,15 +42,14 @@ pub fn frames(device: &str, epoch: u32, seed: u64, count: u32) -> Result<Vec<Fra
             oldest: 1,
             time_ms,
         };
-        let encoded = cashier.event(seq, time_ms, |event| -> Result<()> {
+        let encoded = cashier.store_next(seq, time_ms, |event| -> Result<()> {
             let bytes = comptoir_wire::encode(&header, event, &mut buffer)
                 .map_err(|error| anyhow!("encode an event: {error}"))?;
             all.extend_from_slice(bytes);
             ends.push((event.kind(), all.len()));
             Ok(())
         });
-        encoded.context("a till always has another event")??;
-        cashier.queued(seq);
+        encoded.context("the cashier has no more events")??;
     }
     let all = all.freeze();
     let mut begin = 0;
@@ -61,8 +61,8 @@ pub fn frames(device: &str, epoch: u32, seed: u64, count: u32) -> Result<Vec<Fra
     Ok(frames.collect())
 }
 
-/// Events as the gateway makes them of frames: decoded, as JSON. Cycled through where more are wanted: enough that
-/// neither compression nor a cache sees them again.
+/// Events as the gateway decodes them, as JSON. The pool is used in a cycle, and is large enough that neither compression
+/// nor a cache profits from repetition.
 pub struct Pool {
     events: Vec<Submission>,
     epoch: u32,
@@ -88,24 +88,24 @@ impl Pool {
             });
             of_devices.push(submissions.collect::<Vec<_>>());
         }
-        // In turn, as they would come.
+        // Interleaved, as events of several tills arrive.
         let events = (0..POOL_EVENTS as usize)
             .flat_map(|at| of_devices.iter().map(move |events| events[at].clone()))
             .collect();
         Ok(Self { events, epoch })
     }
 
-    /// Event number `at` of an endless sequence in which every device counts on; with its seq.
+    /// Event number `at` of an endless sequence, with its sequence number. Each device counts on from cycle to cycle.
     pub fn event(&self, at: u32) -> (&Submission, u32) {
         let event = &self.events[at as usize % self.events.len()];
         (event, at / POOL_DEVICES + 1)
     }
 
-    /// The same, ready to be appended.
+    /// The same event with that sequence number, ready to be appended.
     pub fn submission(&self, at: u32) -> Submission {
         let (event, number) = self.event(at);
         let mut event = event.clone();
-        if let Numbering::Terminal { seq, .. } = &mut event.numbering {
+        if let Numbering::Till { seq, .. } = &mut event.numbering {
             *seq = number;
         }
         event
@@ -116,12 +116,12 @@ impl Pool {
     }
 }
 
-/// A new flash: its numbers are unlike those of any run before.
+/// A random epoch, as of a newly formatted flash, so that event ids differ from those of earlier runs.
 pub fn new_epoch() -> u32 {
     rand::random_range(1..=u32::MAX)
 }
 
-/// The position of an event in its run: `{store}/{device}/{epoch}/{seq}` → (device, seq).
+/// Device and sequence number of a `ce_id`, `{store}/{device}/{epoch}/{seq}`.
 pub fn parse_ce_id(ce_id: &str) -> Result<(&str, u32)> {
     let mut parts = ce_id.split('/').skip(1);
     let device = parts.next().context("a ce_id names a device")?;

@@ -1,4 +1,4 @@
-//! The brokers, and a gateway between them.
+//! The MQTT broker, Kafka, and a gateway between them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -7,50 +7,51 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::{Gateway, GatewayConfig, Jvm, Kafka, KafkaSettings, Mosquitto, fresh_prefix, within};
 
-use crate::jobs::Mark;
+use crate::jobs::ResourceSample;
 use crate::sales::STORE;
 
-/// For whatever is waited for: a backlog of five million takes minutes. What is stuck ends with this as an error.
+/// Deadline of every wait. A backlog of five million events takes minutes.
 pub const LONG: Duration = Duration::from_secs(600);
 
-/// A Kafka for all runs. MQTT brokers are fresh for each run: they keep what an absent subscriber has not taken.
+/// One Kafka for all runs. Each run gets a new MQTT broker, because a broker keeps messages for an absent subscriber.
 pub struct Stage {
     pub kafka: Kafka,
-    pub terminals: u32,
+    pub tills: u32,
 }
 
 impl Stage {
-    pub async fn open(terminals: u32) -> Result<Self> {
+    pub async fn open(tills: u32) -> Result<Self> {
         eprintln!("starting Kafka");
         let kafka = Kafka::start_with(KafkaSettings {
             jvm: Jvm::Throughput,
             ..KafkaSettings::default()
         })
         .await?;
-        Ok(Self { kafka, terminals })
+        Ok(Self { kafka, tills })
     }
 
-    /// The three event topics under a prefix of their own.
+    /// Creates the three event topics under a new prefix, which it returns.
     pub async fn topics(&self) -> Result<String> {
         let prefix = fresh_prefix();
         let topics = ["orders", "payments", "deliveries"].map(|name| format!("{prefix}{name}"));
-        // As many as the gateway makes.
+        // The gateway's default number of partitions.
         let topics = topics.each_ref().map(|name| (name.as_str(), 3));
         self.kafka.create_topics(&topics).await?;
         Ok(prefix)
     }
 
-    /// A gateway with an empty journal that is ready, with Kafka or without.
+    /// Starts a gateway with an empty journal, with Kafka or without, and waits until it is connected.
     pub async fn shop(&self, kafka: bool) -> Result<Shop> {
         let shop = self.shop_on(mosquitto().await?, kafka, None).await?;
         if kafka {
-            shop.reached("comptoir_bridge_up", 1.0).await?;
-            shop.reached("comptoir_kafka_up", 1.0).await?;
+            shop.wait_for_counter("comptoir_bridge_up", 1.0).await?;
+            shop.wait_for_counter("comptoir_kafka_up", 1.0).await?;
         }
         Ok(shop)
     }
 
-    /// A gateway that is ready, on a journal that may be there already. Kafka need not be reached yet.
+    /// Starts a gateway on a journal that may exist already, and waits until it is ready. It may not be connected to Kafka
+    /// yet.
     pub async fn shop_on(&self, mosquitto: Mosquitto, kafka: bool, journal: Option<PathBuf>) -> Result<Shop> {
         let prefix = fresh_prefix();
         let mut config = GatewayConfig::new(STORE, &mosquitto.url());
@@ -58,7 +59,7 @@ impl Stage {
             config = config.kafka(self.kafka.brokers(), &prefix);
         }
         config.journal_path = journal;
-        // Nothing is pruned: that is another measurement.
+        // Large enough that nothing is pruned, which would be another measurement.
         config.max_bytes = Some(1 << 40);
         let begun = Instant::now();
         let mut gateway = Gateway::spawn(env!("CARGO_BIN_EXE_gateway"), config)?;
@@ -69,27 +70,28 @@ impl Stage {
             mosquitto,
             prefix,
             ready,
-            terminals: self.terminals,
+            tills: self.tills,
         })
     }
 }
 
-/// With Mosquitto's own interval between writing its queues down, which is half an hour.
+/// Starts Mosquitto with its default interval of half an hour between two saves of its queues.
 pub async fn mosquitto() -> Result<Mosquitto> {
     Mosquitto::start_with("autosave_interval 1800").await
 }
 
+/// A gateway with its MQTT broker.
 pub struct Shop {
     pub gateway: Gateway,
     pub mosquitto: Mosquitto,
     pub prefix: String,
     /// From the start of the process to the first 200 of `/readyz`.
     pub ready: Duration,
-    pub terminals: u32,
+    pub tills: u32,
 }
 
 impl Shop {
-    /// What `/metrics` says now.
+    /// The present values of `/metrics`.
     pub async fn counters(&self) -> Result<Counters> {
         let (status, text) = self.gateway.get("/metrics").await?;
         ensure!(status == 200, "/metrics answers {status}");
@@ -103,24 +105,24 @@ impl Shop {
         Ok(Counters(pairs.collect()))
     }
 
-    /// Waits until a counter is at least so high.
-    pub async fn reached(&self, counter: &str, value: f64) -> Result<Reached> {
+    /// Waits until `counter` is at least `value`.
+    pub async fn wait_for_counter(&self, counter: &str, value: f64) -> Result<CounterReading> {
         within(&format!("{counter} to be {value}"), LONG, async || {
             let now = self.counters().await?.get(counter)?;
             ensure!(now >= value, "it is {now}");
             let at = Instant::now();
-            Ok(Reached { at, value: now })
+            Ok(CounterReading { at, value: now })
         })
         .await
     }
 
-    pub fn mark(&self) -> Result<Mark> {
-        Mark::of(self.gateway.pid()?)
+    pub fn sample(&self) -> Result<ResourceSample> {
+        ResourceSample::of_process(self.gateway.pid()?)
     }
 }
 
-/// What a counter was when it was seen to be high enough.
-pub struct Reached {
+/// The value of a counter at a moment.
+pub struct CounterReading {
     pub at: Instant,
     pub value: f64,
 }

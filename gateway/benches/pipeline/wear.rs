@@ -1,4 +1,4 @@
-//! What a quiet shop writes to its SD card: every commit of a single event rewrites pages.
+//! Bytes that a quiet shop writes to its SD card. With few events, each commit of a single event rewrites whole pages.
 
 use anyhow::Result;
 
@@ -6,17 +6,18 @@ use crate::load::Load;
 use crate::report::Report;
 use crate::stage::Stage;
 
+/// Events, and seconds of the measurement.
 const EVENTS: u32 = 30;
 
 pub async fn measure(stage: &Stage, report: &mut Report) -> Result<()> {
     eprintln!("wear: {EVENTS} s at 1 event/s");
     let mut shop = stage.shop(true).await?;
     let load = Load::prepare(shop.mosquitto.port(), "till", 1, EVENTS).await?;
-    let before = shop.mark()?;
+    let before = shop.sample()?;
     load.paced(1.0).finish().await?;
-    shop.reached("comptoir_events_read_back_total", f64::from(EVENTS))
+    shop.wait_for_counter("comptoir_events_relayed_total", f64::from(EVENTS))
         .await?;
-    let used = before.until(&shop.mark()?);
+    let used = before.until(&shop.sample()?);
     shop.gateway.terminate().await?;
     report.figure(
         "Comptoir at 1 event/s: bytes written to disk per event",
@@ -24,7 +25,7 @@ pub async fn measure(stage: &Stage, report: &mut Report) -> Result<()> {
         [used.written_bytes / f64::from(EVENTS)],
     );
     report.figure(
-        "Comptoir at 1 event/s: CPU of one core",
+        "Comptoir at 1 event/s: share of one core",
         "%",
         [used.cpu_us / 1e4 / used.wall.as_secs_f64()],
     );

@@ -1,8 +1,8 @@
-/* A wall clock that a test sets, for one process: to be preloaded (LD_PRELOAD).
+/* A library to preload (LD_PRELOAD) that gives a process a wall clock which a test can set.
  *
- * The file $HARNESS_CLOCK holds an int64, the seconds by which the clock is ahead. It is mapped, so that a change
- * counts at once. As in the kernel, a wait for a moment of the wall clock ends when the clock shows that moment, also
- * where it is set meanwhile; the monotonic clock is left alone. */
+ * The file $HARNESS_CLOCK contains an int64: the seconds by which the clock is ahead. It is mapped, so that a change takes
+ * effect at once. As with the kernel's clock, a wait until a wall-clock time ends when the clock shows that time, even if
+ * the clock is set during the wait. The monotonic clock is unchanged. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 static const long SECOND = 1000000000L;
-/* How soon a wait notices that the clock was set. */
-static const long LOOK_AGAIN = 50000000L;
+/* How often a wait checks whether the clock was set, in nanoseconds. */
+static const long CHECK_PERIOD = 50000000L;
 
 static long long not_set;
 static const volatile long long *ahead = &not_set;
@@ -66,7 +66,7 @@ int pthread_cond_timedwait(pthread_cond_t *restrict condition, pthread_mutex_t *
         if (left <= 0)
             return ETIMEDOUT;
         syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &slice);
-        slice.tv_nsec += left < LOOK_AGAIN ? (long)left : LOOK_AGAIN;
+        slice.tv_nsec += left < CHECK_PERIOD ? (long)left : CHECK_PERIOD;
         slice.tv_sec += slice.tv_nsec / SECOND;
         slice.tv_nsec %= SECOND;
         int error = pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, &slice);

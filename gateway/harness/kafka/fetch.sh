@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts the Kafka server of pom.xml, with an archive of its classes that halves the start, into the cache:
-# $COMPTOIR_CACHE/kafka-<version>/{lib/*.jar,classes.jsa}. Does nothing when all is there.
+# Downloads the Kafka server of pom.xml into the cache and makes an archive of its classes, which halves its start time:
+# $COMPTOIR_CACHE/kafka-<version>/{lib/*.jar,tools/*.jar,classes.jsa}. Does nothing if all exist.
 set -euo pipefail
 export LC_ALL=C # the order of the jars is part of the class archive
 
@@ -18,7 +18,7 @@ clean_up() {
 trap clean_up EXIT
 
 mkdir -p "$folder"
-# Two runs at a time would move one folder into the other's.
+# The lock keeps two runs from moving one folder into the other.
 exec 9>"$folder/lock"
 flock 9
 
@@ -30,7 +30,16 @@ if [ ! -d "$folder/lib" ]; then
     rm -rf "$work"
 fi
 
-# An archive fits one version of the JVM only.
+# The tools (kafka-acls.sh and others). In a folder of their own, because the archive below belongs to the jars of lib.
+if [ ! -d "$folder/tools" ]; then
+    work=$(mktemp -d "$folder/fetch.XXXXXX")
+    mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
+        -Dartifact="org.apache.kafka:kafka-tools:$version" -DoutputDirectory="$work/tools"
+    mv "$work/tools" "$folder/tools"
+    rm -rf "$work"
+fi
+
+# An archive fits only the JVM version that made it.
 if [ -e "$folder/classes.jsa" ] && [ "$java" = "$(cat "$folder/java-version")" ]; then
     exit 0
 fi

@@ -1,7 +1,7 @@
-"""What the description of the API says in words: schemathesis reads only the schemas.
+"""Rules of the API that its schemas do not express: schemathesis generates request bodies from the schemas alone.
 
-An amount has the decimals of its currency and a maximum that is less for those with three; what lines come to is an amount;
-what is known by an id is changed."""
+An amount has the decimals of its currency, and a lower maximum if there are three decimals. The total of the lines is an
+amount too. A POST with a known id would change the existing document, so every generated id is made unique."""
 
 import itertools
 
@@ -9,7 +9,7 @@ import schemathesis
 
 COUNTER = itertools.count()
 MAXIMUM = 10_000_000_000
-LEAST_MAXIMUM = 100_000_000
+THREE_DECIMALS_MAXIMUM = 100_000_000
 
 
 def is_amount(value):
@@ -20,14 +20,14 @@ def is_amount(value):
 def amount(value, currency):
     if not is_amount(value):
         return value
-    return round(value, 2) if currency is None else min(int(value), LEAST_MAXIMUM)
+    return round(value, 2) if currency is None else min(int(value), THREE_DECIMALS_MAXIMUM)
 
 
 def is_id(value):
     return isinstance(value, str) and 0 < len(value) <= 128 and value.isprintable()
 
 
-def worth(lines):
+def total(lines):
     try:
         return sum((line.get("quantity") or 1) * line["unit_price"] for line in lines)
     except (AttributeError, KeyError, TypeError):
@@ -52,6 +52,6 @@ def map_body(context, body):
             else line
             for line in body["lines"]
         ]
-        if body.get("amount") is None and worth(body["lines"]) > LEAST_MAXIMUM:
+        if body.get("amount") is None and total(body["lines"]) > THREE_DECIMALS_MAXIMUM:
             body["amount"] = 1
     return body

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts the packages of requirements.txt into a virtual environment in the cache: $COMPTOIR_CACHE/python. Does nothing
-# when they are there.
+# Installs the packages of requirements.txt into a virtual environment in the cache, $COMPTOIR_CACHE/python. Does nothing
+# if they are installed.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -8,7 +8,7 @@ folder=${COMPTOIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/comptoir}/python
 wanted="$(python3 --version) $(sha256sum <"$here/requirements.txt")"
 
 mkdir -p "$folder"
-# Two runs at a time would write into one environment.
+# The lock keeps two runs from writing into the same environment.
 exec 9>"$folder/lock"
 flock 9
 

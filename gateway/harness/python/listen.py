@@ -1,6 +1,6 @@
-"""A Socket.IO client of another make: writes each event as a line of JSON, until it is killed.
+"""An independent Socket.IO client: prints each event as a line of JSON, until it is killed.
 
-usage: listen.py URL [AUTH]   AUTH: JSON that is said when connecting
+usage: listen.py URL [AUTH [HEADERS]]   the `auth` object of the connect packet and the HTTP headers, as JSON
 """
 
 import asyncio
@@ -9,27 +9,36 @@ import sys
 
 import socketio
 
-# Not the one with threads, which calls its handlers side by side and so loses the order.
+# Not the threaded client: it calls handlers concurrently, which loses the order of events.
 client = socketio.AsyncClient(reconnection_delay=0.1, reconnection_delay_max=0.5)
 
 
-def say(event, data):
+def emit(event, data):
     print(json.dumps({"event": event, "data": data}), flush=True)
 
 
 @client.on("disconnect")
 def disconnected(reason=None):
-    say("disconnect", reason)
+    emit("disconnect", reason)
+
+
+@client.on("connect_error")
+def refused(reason=None):
+    emit("connect_error", reason)
 
 
 @client.on("*")
 def any_event(event, data=None):
-    say(event, data)
+    emit(event, data)
 
 
-async def listen(url, auth=None):
-    await client.connect(url, auth=auth, retry=True)
+async def listen(url, auth=None, headers=None):
+    try:
+        await client.connect(url, headers=headers or {}, auth=auth, retry=True)
+    except socketio.exceptions.ConnectionError:
+        # Refused by the gateway, which was printed. It runs until it is killed, as always.
+        await asyncio.Event().wait()
     await client.wait()
 
 
-asyncio.run(listen(sys.argv[1], *map(json.loads, sys.argv[2:3])))
+asyncio.run(listen(sys.argv[1], *map(json.loads, sys.argv[2:4])))

@@ -1,4 +1,4 @@
-//! Exactly once, or not: a ledger against what a `read_committed` reader found.
+//! Verifies exactly-once delivery: compares the tills' ledger with the records that a `read_committed` reader found.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -6,33 +6,35 @@ use std::fmt;
 use crate::ledger::LedgerLine;
 use crate::record::Record;
 
-const SHOWN: usize = 5;
+/// How many differences of each kind are printed.
+const MAX_PRINTED: usize = 5;
 
-/// Where ledger and records disagree; each entry is for people to read.
+/// The differences between ledger and records, as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Audit {
-    /// Lines and records that were compared.
+    /// Number of ledger lines compared.
     pub lines: usize,
+    /// Number of records compared.
     pub records: usize,
-    /// Acked, and not in Kafka.
+    /// Acked but not in Kafka.
     pub missing: Vec<String>,
     /// In Kafka more than once.
     pub doubled: Vec<String>,
-    /// In Kafka, and not in the ledger, or under no name.
+    /// In Kafka but not in the ledger, or without a valid `ce_id`.
     pub unexpected: Vec<String>,
-    /// In another topic or under another key than in the ledger.
+    /// In another topic or with another key than in the ledger.
     pub misplaced: Vec<String>,
-    /// After a later event of the same terminal and order, in the same partition.
+    /// In the same partition behind a later event of the same till and order.
     pub out_of_order: Vec<String>,
 }
 
 impl Audit {
-    /// Whether every acked event is there exactly once, in its place and order, and nothing else.
+    /// True if every acked event is in Kafka exactly once, in its place and in order, and nothing else is.
     pub fn is_clean(&self) -> bool {
-        self.findings().iter().all(|(_, found)| found.is_empty())
+        self.differences().iter().all(|(_, found)| found.is_empty())
     }
 
-    fn findings(&self) -> [(&'static str, &[String]); 5] {
+    fn differences(&self) -> [(&'static str, &[String]); 5] {
         [
             ("missing", &self.missing),
             ("doubled", &self.doubled),
@@ -46,25 +48,25 @@ impl Audit {
 impl fmt::Display for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} in the ledger, {} in Kafka", self.lines, self.records)?;
-        for (name, found) in self.findings() {
+        for (name, found) in self.differences() {
             write!(f, ", {} {name}", found.len())?;
         }
-        for (name, found) in self.findings().iter().filter(|(_, found)| !found.is_empty()) {
+        for (name, found) in self.differences().iter().filter(|(_, found)| !found.is_empty()) {
             write!(f, "\n{name}:")?;
-            for offender in found.iter().take(SHOWN) {
-                write!(f, "\n  {offender}")?;
+            for difference in found.iter().take(MAX_PRINTED) {
+                write!(f, "\n  {difference}")?;
             }
-            if found.len() > SHOWN {
-                write!(f, "\n  … and {} more", found.len() - SHOWN)?;
+            if found.len() > MAX_PRINTED {
+                write!(f, "\n  … and {} more", found.len() - MAX_PRINTED)?;
             }
         }
         Ok(())
     }
 }
 
-/// Compares; the records of a partition must come in the order of their offsets, as a reader gives them.
+/// Compares `ledger` and `records`. Topics are compared without their prefix.
 ///
-/// Topics are compared without their prefix.
+/// The records of a partition must be in the order of their offsets, as a reader returns them.
 pub fn audit(ledger: &[LedgerLine], records: &[Record]) -> Audit {
     let mut audit = Audit {
         lines: ledger.len(),
@@ -107,13 +109,13 @@ pub fn audit(ledger: &[LedgerLine], records: &[Record]) -> Audit {
         } else {
             audit
                 .unexpected
-                .push(format!("{ce_id} is no name of an event: {place}"));
+                .push(format!("{ce_id} is not an event id: {place}"));
         }
         seen.insert(ce_id, place);
     }
-    let mut told = HashSet::new();
+    let mut reported = HashSet::new();
     for line in ledger.iter().filter(|line| line.acked.is_some()) {
-        if !seen.contains_key(line.ce_id.as_str()) && told.insert(&line.ce_id) {
+        if !seen.contains_key(line.ce_id.as_str()) && reported.insert(&line.ce_id) {
             audit
                 .missing
                 .push(format!("{}: {} for {}", line.ce_id, line.topic, line.key));
@@ -122,7 +124,7 @@ pub fn audit(ledger: &[LedgerLine], records: &[Record]) -> Audit {
     audit
 }
 
-/// `{store}/{device}/{epoch}` and the sequence number.
+/// Splits a `ce_id` into `{store}/{device}/{epoch}` and the sequence number.
 fn split(ce_id: &str) -> Option<(&str, u64)> {
     let (sender, seq) = ce_id.rsplit_once('/')?;
     (sender.split('/').count() == 3).then_some((sender, seq.parse().ok()?))
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_agrees_is_clean_and_an_event_without_ack_may_be_absent() {
+    fn an_audit_is_clean_even_if_an_event_without_an_ack_is_absent() {
         let ledger = [
             line("s/d/7/1", true),
             line("s/d/7/2", true),
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_offender_is_told_apart() {
+    fn each_kind_of_difference_is_reported_separately() {
         let ledger = [
             line("s/d/7/1", true),
             line("s/d/7/2", true),

@@ -1,11 +1,11 @@
-//! What the fetch scripts have put aside.
+//! The cache folder in which the fetch scripts put Kafka, Python packages and nginx.
 
 use std::env;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-/// `$COMPTOIR_CACHE`, as in the scripts.
+/// `$COMPTOIR_CACHE`, or `comptoir` in the user's cache folder. The scripts use the same rule.
 pub(crate) fn cache() -> Result<PathBuf> {
     if let Some(folder) = env::var_os("COMPTOIR_CACHE") {
         return Ok(folder.into());

@@ -1,4 +1,4 @@
-//! A till on bare metal, in QEMU: its flash is a file, so it outlives the machine.
+//! The firmware of a till in QEMU. Its flash is a file and survives the emulated machine.
 
 mod image;
 mod monitor;
@@ -21,11 +21,12 @@ use monitor::Monitor;
 pub use serial::{ConfirmedSale, Stack};
 
 const QEMU: &str = "qemu-system-riscv32";
-/// Bytes of the flash bank, and where in it the board looks for its settings.
+/// Bytes of the flash bank.
 const BANK: usize = 32 << 20;
+/// Offset of the board's settings in the flash bank.
 const SETTINGS: u64 = 16 << 20;
 
-/// The emulated board, on or off.
+/// An emulated board, switched on or off.
 #[derive(Debug)]
 pub struct EmulatedTill {
     image: &'static Path,
@@ -34,18 +35,19 @@ pub struct EmulatedTill {
 }
 
 impl EmulatedTill {
-    /// Bytes of an erase sector, and of the sectors at the start of the flash that the board's queue takes.
+    /// Bytes of an erase sector.
     pub const SECTOR: usize = 256 << 10;
+    /// Bytes of the queue's sectors, at the start of the flash.
     pub const QUEUE: usize = 8 * Self::SECTOR;
 
-    /// A board with new flash, switched off. `settings` are those of the board, e.g. `device=till-7;port=1883`.
+    /// A board with erased flash, switched off. `settings` are the board's, for example `device=till-7;port=1883`.
     ///
     /// # Errors
-    /// The image cannot be built: the message says what to install.
+    /// The firmware image cannot be built. The message says what to install.
     pub fn new(settings: &str) -> Result<Self> {
-        let image = image::built()?;
+        let image = image::build_once()?;
         let scratch = Scratch::new("emulated-till")?;
-        let mut flash = File::create(scratch.join("flash.img")).context("make the flash")?;
+        let mut flash = File::create(scratch.join("flash.img")).context("create the flash file")?;
         flash.write_all(&vec![0xff; BANK]).context("erase the flash")?;
         flash.seek(SeekFrom::Start(SETTINGS))?;
         flash
@@ -58,7 +60,7 @@ impl EmulatedTill {
         })
     }
 
-    /// What it runs.
+    /// The firmware image that all emulated tills run.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -69,7 +71,7 @@ impl EmulatedTill {
     /// Switches it on.
     ///
     /// # Errors
-    /// QEMU is not there.
+    /// QEMU is not installed.
     pub fn switch_on(&mut self) -> Result<()> {
         let mut command = Command::new(QEMU);
         command
@@ -92,10 +94,10 @@ impl EmulatedTill {
         Ok(())
     }
 
-    /// Pulls the plug (SIGKILL); the queue's flash, as that left it.
+    /// Cuts the power (SIGKILL). Returns the content of the queue's flash after the cut.
     ///
     /// # Errors
-    /// It had switched itself off before, or the flash cannot be read.
+    /// The till had switched itself off before, or the flash cannot be read.
     pub fn pull_the_plug(&mut self) -> Result<Vec<u8>> {
         let mut machine = self.machine.take().context("the till is off")?;
         machine.still_running()?;
@@ -103,13 +105,13 @@ impl EmulatedTill {
         self.flash()
     }
 
-    /// Resets the machine, as its button does; the queue's flash, as that left it.
+    /// Resets the machine, as its reset button does. Returns the content of the queue's flash at the reset.
     ///
     /// # Errors
-    /// It is off, or QEMU's monitor does not do it.
+    /// The till is off, or QEMU's monitor refuses.
     pub async fn reset(&mut self) -> Result<Vec<u8>> {
         let mut monitor = Monitor::connect(&self.monitor()).await?;
-        // Between the two no instruction is executed, so what is read is what the reset leaves.
+        // The machine is stopped between reading and the reset, so the flash cannot change in between.
         monitor.execute("stop").await?;
         let flash = self.flash()?;
         monitor.execute("system_reset").await?;
@@ -117,10 +119,10 @@ impl EmulatedTill {
         Ok(flash)
     }
 
-    /// Waits until it has switched itself off.
+    /// Waits until the till has switched itself off.
     ///
     /// # Errors
-    /// It is off already, or still on when the deadline has passed.
+    /// It is off already, or still on at the deadline.
     pub async fn finish(&mut self, deadline: Duration) -> Result<ExitStatus> {
         match &mut self.machine {
             Some(machine) => machine.wait(deadline).await,
@@ -128,10 +130,10 @@ impl EmulatedTill {
         }
     }
 
-    /// Waits until it has confirmed the sale with this number, or a later one.
+    /// Waits until the till has confirmed the sale with sequence number `seq` or a later one.
     ///
     /// # Errors
-    /// It did not within the deadline.
+    /// It has not at the deadline.
     pub async fn sold(&self, seq: u32, deadline: Duration) -> Result<()> {
         within("the till's sale", deadline, async || {
             let newest = self.newest();
@@ -141,13 +143,13 @@ impl EmulatedTill {
         .await
     }
 
-    /// Waits until the queue's flash is no longer `before`: until it is being written.
+    /// Waits until the queue's flash differs from `before`: until the till writes to it.
     ///
     /// # Errors
-    /// It did not change within the deadline, or cannot be read.
+    /// It has not changed at the deadline, or cannot be read.
     pub async fn writes(&self, before: &[u8], deadline: Duration) -> Result<()> {
         let end = Instant::now() + deadline;
-        // Without a pause, unlike `within`: a sale is written in a few milliseconds.
+        // No pause between two reads, unlike `within`: writing a sale takes only a few milliseconds.
         while self.flash()? == before {
             ensure!(
                 Instant::now() < end,
@@ -158,10 +160,10 @@ impl EmulatedTill {
         Ok(())
     }
 
-    /// What the queue's flash holds now.
+    /// The content of the queue's flash now.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The flash file cannot be read.
     pub fn flash(&self) -> Result<Vec<u8>> {
         let mut bytes = vec![0; Self::QUEUE];
         File::open(self.flash_file())
@@ -170,25 +172,26 @@ impl EmulatedTill {
         Ok(bytes)
     }
 
-    /// What it has confirmed, in that order, as far as the serial line was told before a plug was pulled.
+    /// The sales that the till has confirmed on its serial line, in order. A power cut can lose the last line.
     pub fn sales(&self) -> Vec<ConfirmedSale> {
         serial::sales(&self.log())
     }
 
-    /// The number of the sale that it confirmed last; 0 if there is none.
+    /// The sequence number of the last confirmed sale; 0 if there is none.
     pub fn newest(&self) -> u32 {
         self.sales().last().map_or(0, |sale| sale.seq)
     }
 
-    /// What it used of its stack from its last start until it switched itself off.
+    /// The stack use from the last start until the till switched itself off.
     ///
     /// # Errors
-    /// It has not switched itself off.
+    /// The till has not switched itself off.
     pub fn stack(&self) -> Result<Stack> {
-        serial::stack(&self.log()).with_context(|| format!("the till tells no stack\n{}", self.log()))
+        serial::stack(&self.log())
+            .with_context(|| format!("the till has not reported its stack\n{}", self.log()))
     }
 
-    /// What the serial line said, over all its lives.
+    /// The output of the serial line since the first start.
     pub fn log(&self) -> String {
         read_log(&self.serial())
     }

@@ -1,4 +1,4 @@
-//! Awaiting a condition until a deadline, instead of sleeping and hoping.
+//! Awaits a condition with a deadline, instead of a fixed sleep.
 
 use std::future::Future;
 use std::panic::Location;
@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(15);
 
-/// Polls `check` until it answers `Ok`, and returns that.
+/// Polls `check` until it returns `Ok`, and returns that value.
 ///
-/// The error of `check` is what was observed instead: `ensure!(pending == 0, "{pending} pending")`.
+/// The error of `check` says what was observed instead: `ensure!(pending == 0, "{pending} pending")`.
 ///
 /// # Panics
-/// When the deadline has passed: with `what` was awaited and what was observed last.
+/// The deadline has passed. The message says `what` was awaited and what was observed last.
 #[track_caller]
 pub fn eventually<T>(
     what: &str,
@@ -30,19 +30,19 @@ pub fn eventually<T>(
     }
 }
 
-/// As [`eventually`], for those who return errors.
+/// As [`eventually`], but returns an error.
 ///
 /// # Errors
-/// When the deadline has passed: with `what` was awaited and what was observed last.
+/// The deadline has passed. The error says `what` was awaited and what was observed last.
 pub async fn within<T>(
     what: &str,
     deadline: Duration,
     mut check: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
     let end = Instant::now() + deadline;
-    let mut last = anyhow!("the first look did not come back");
+    let mut last = anyhow!("the first check did not return");
     loop {
-        // A check that hangs (a stopped Kafka does that to its clients) must not outlive the deadline.
+        // A check can hang: a client of a paused Kafka does. It must not outlive the deadline.
         match tokio::time::timeout_at(end, check()).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(observed)) => last = observed,
@@ -62,18 +62,18 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(60);
 
     #[tokio::test]
-    async fn a_check_that_fails_at_once_ends_with_what_it_saw_last() {
-        let mut looks = 0;
+    async fn a_failing_check_ends_with_what_it_observed_last() {
+        let mut checks = 0;
         let error = within("the moon", SHORT, async || -> Result<()> {
-            looks += 1;
-            Err(anyhow!("stars, look {looks}"))
+            checks += 1;
+            Err(anyhow!("stars, check {checks}"))
         })
         .await
         .unwrap_err();
-        assert!(looks > 1, "it looked only once");
+        assert!(checks > 1, "it checked only once");
         assert_eq!(
             format!("{error:#}"),
-            format!("waited 60ms for the moon: stars, look {looks}")
+            format!("waited 60ms for the moon: stars, check {checks}")
         );
     }
 
@@ -86,12 +86,12 @@ mod tests {
         .unwrap_err();
         assert_eq!(
             format!("{error:#}"),
-            "waited 60ms for the moon: the first look did not come back"
+            "waited 60ms for the moon: the first check did not return"
         );
     }
 
     #[tokio::test]
-    async fn what_comes_is_returned_even_without_time_left() {
+    async fn a_check_that_succeeds_is_returned_even_without_time_left() {
         assert_eq!(
             within("the moon", Duration::ZERO, async || Ok(7)).await.unwrap(),
             7

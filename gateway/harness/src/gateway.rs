@@ -1,4 +1,4 @@
-//! The gateway under test, as people run it: its binary, a configuration file, signals, HTTP.
+//! The gateway under test, used as an operator uses it: binary, configuration file, signals, HTTP.
 
 mod config;
 
@@ -15,16 +15,15 @@ use serde_json::Value;
 use crate::eventually::within;
 use crate::process::{Process, Signal, read_log, tail_of};
 use crate::scratch::Scratch;
-use crate::usage::{Usage, usage};
 pub use config::GatewayConfig;
 use config::port_file;
 
 const READY_DEADLINE: Duration = Duration::from_secs(20);
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
-/// The contract's: SIGTERM ends it cleanly within 10 s.
+/// SIGTERM ends the gateway cleanly within 10 s; see `docs/interfaces/command-line.md`.
 const TERMINATE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A gateway, running or not. What it has logged is printed when its test panics.
+/// A gateway, running or not. If the test panics, the end of the log is printed.
 #[derive(Debug)]
 pub struct Gateway {
     process: Option<Process>,
@@ -35,10 +34,10 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts `gateway run`; it is not ready yet. Tests pass `env!("CARGO_BIN_EXE_gateway")`.
+    /// Starts `gateway run` and does not wait until it is ready. Tests pass `env!("CARGO_BIN_EXE_gateway")` as `binary`.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The process cannot be started.
     pub fn spawn(binary: impl AsRef<Path>, config: GatewayConfig) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(REQUEST_DEADLINE).build()?;
         let scratch = Scratch::new("gateway")?;
@@ -54,17 +53,17 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// Starts it again, with [`Self::config`] as it is now; it is not ready yet.
+    /// Starts it again with the present [`Self::config`], and does not wait until it is ready.
     ///
     /// # Errors
-    /// It runs, or cannot be started.
+    /// It still runs, or cannot be started.
     pub fn start_again(&mut self) -> Result<()> {
         if let Some(process) = &mut self.process {
             ensure!(process.exited()?.is_some(), "the gateway runs already");
         }
         let file = self.config_file();
         fs::write(&file, self.config.toml(&self.scratch))?;
-        // Else the port of the last start would be taken for that of this one.
+        // Otherwise the port of the previous start would be taken for the new one.
         let _ = fs::remove_file(port_file(&self.scratch));
         let mut command = self.command(&self.config.wrapper);
         command
@@ -75,25 +74,41 @@ impl Gateway {
         Ok(())
     }
 
-    /// Runs another of its commands to the end, with the same configuration: `["check"]`.
+    /// Runs another subcommand, such as `["check"]`, with the same configuration. Returns its exit status and output.
     ///
     /// # Errors
-    /// It cannot be started or does not end in time.
+    /// The command cannot be started, or still runs at the deadline.
     pub async fn run(&self, args: &[&str], deadline: Duration) -> Result<(ExitStatus, String)> {
+        self.run_with_input(args, "", deadline).await
+    }
+
+    /// As [`Self::run`], with this standard input.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_with_input(
+        &self,
+        args: &[&str],
+        input: &str,
+        deadline: Duration,
+    ) -> Result<(ExitStatus, String)> {
         let file = self.config_file();
         fs::write(&file, self.config.toml(&self.scratch))?;
-        let mut command = self.command(&[]);
-        command.args(args).arg("--config").arg(&file);
         let log = Scratch::new("command")?;
+        let typed = log.join("input");
+        fs::write(&typed, input)?;
+        let shell = ["sh", "-c", "exec \"$@\" <\"$INPUT\"", "sh"].map(str::to_owned);
+        let mut command = self.command(&shell);
+        command.env("INPUT", &typed).args(args).arg("--config").arg(&file);
         let mut process = Process::spawn("a gateway's command", command, &log.join("log"))?;
         let status = process.wait(deadline).await?;
         Ok((status, process.log()))
     }
 
-    /// Waits until `GET /readyz` answers 200, which does not need Kafka.
+    /// Waits until `GET /readyz` answers 200. Readiness does not depend on Kafka.
     ///
     /// # Errors
-    /// It ends, or is not ready within 20 s.
+    /// The gateway ends, or is not ready within 20 s.
     pub async fn wait_ready(&mut self) -> Result<()> {
         let ready = within("the gateway to be ready", READY_DEADLINE, async || {
             self.process()?.still_running()?;
@@ -107,46 +122,46 @@ impl Gateway {
         }
     }
 
-    /// `http://127.0.0.1:port`, once it has bound its port.
+    /// `http://127.0.0.1:port`.
     ///
     /// # Errors
-    /// It has not yet.
+    /// The gateway has not bound its port yet.
     pub fn http_url(&self) -> Result<String> {
         let file = port_file(&self.scratch);
         let port = fs::read_to_string(file).context("the gateway has not bound its HTTP port yet")?;
         let port: u16 = port
             .trim()
             .parse()
-            .context("the gateway's port file is half written")?;
+            .context("the gateway's port file is incomplete")?;
         Ok(format!("http://127.0.0.1:{port}"))
     }
 
-    /// Status and body.
+    /// Sends a GET request and returns status and body.
     ///
     /// # Errors
-    /// There is no answer within 10 s.
+    /// There is no response within 10 s.
     pub async fn get(&self, path: &str) -> Result<(u16, String)> {
         let answer = self.http.get(self.http_url()? + path).send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
-    /// The JSON of a successful answer.
+    /// Sends a GET request and returns the JSON of a successful response.
     ///
     /// # Errors
-    /// There is no answer within 10 s, it is not a success or not JSON.
+    /// There is no response within 10 s, its status is not a success, or its body is not JSON.
     pub async fn get_json(&self, path: &str) -> Result<Value> {
         let (status, text) = self.get(path).await.with_context(|| format!("GET {path}"))?;
         ensure!(
             (200..300).contains(&status),
             "GET {path} answers {status}: {text}"
         );
-        serde_json::from_str(&text).with_context(|| format!("GET {path} answers no JSON: {text}"))
+        serde_json::from_str(&text).with_context(|| format!("GET {path} does not answer JSON: {text}"))
     }
 
-    /// Status, headers and body (null if it is empty) of any answer.
+    /// Sends a POST request and returns status, headers and body (null if it is empty), whatever the status is.
     ///
     /// # Errors
-    /// There is no answer within 10 s, or it is not JSON.
+    /// There is no response within 10 s, or its body is not JSON.
     pub async fn post_json(&self, path: &str, body: &Value) -> Result<(u16, HeaderMap, Value)> {
         let request = self.http.post(self.http_url()? + path).json(body);
         let answer = request.send().await.with_context(|| format!("POST {path}"))?;
@@ -154,9 +169,8 @@ impl Gateway {
         let text = answer.text().await?;
         let body = match text.as_str() {
             "" => Value::Null,
-            text => {
-                serde_json::from_str(text).with_context(|| format!("POST {path} answers no JSON: {text}"))?
-            }
+            text => serde_json::from_str(text)
+                .with_context(|| format!("POST {path} does not answer JSON: {text}"))?,
         };
         Ok((status, headers, body))
     }
@@ -164,7 +178,7 @@ impl Gateway {
     /// Kills it (SIGKILL).
     ///
     /// # Errors
-    /// It had ended already, by itself.
+    /// It had already ended by itself.
     pub fn kill9(&mut self) -> Result<()> {
         let process = self.process()?;
         process.still_running()?;
@@ -173,10 +187,10 @@ impl Gateway {
         Ok(())
     }
 
-    /// Ends it in order (SIGTERM).
+    /// Stops it (SIGTERM).
     ///
     /// # Errors
-    /// It had ended already, or does not end within 10 s.
+    /// It had already ended, or does not stop within 10 s.
     pub async fn terminate(&mut self) -> Result<ExitStatus> {
         let process = self.process()?;
         process.signal(Signal::TERM)?;
@@ -188,12 +202,12 @@ impl Gateway {
     /// Waits until it ends by itself.
     ///
     /// # Errors
-    /// It does not in time.
+    /// It still runs at the deadline.
     pub async fn wait_exit(&mut self, deadline: Duration) -> Result<ExitStatus> {
         self.process()?.wait(deadline).await
     }
 
-    /// The configuration of the next start.
+    /// The configuration for the next start.
     pub fn config(&mut self) -> &mut GatewayConfig {
         &mut self.config
     }
@@ -206,7 +220,7 @@ impl Gateway {
         self.scratch.join("gateway.toml")
     }
 
-    /// Everything logged since the first start.
+    /// The log since the first start.
     pub fn log(&self) -> String {
         read_log(&self.log_file())
     }
@@ -214,36 +228,12 @@ impl Gateway {
     /// The process id.
     ///
     /// # Errors
-    /// It does not run.
+    /// The gateway does not run.
     pub fn pid(&self) -> Result<u32> {
         self.process
             .as_ref()
             .map(Process::pid)
             .context("the gateway does not run")
-    }
-
-    /// What its process has used by now; each start begins anew.
-    ///
-    /// # Errors
-    /// It does not run.
-    pub fn usage(&self) -> Result<Usage> {
-        usage(self.pid()?)
-    }
-
-    /// Resident memory now.
-    ///
-    /// # Errors
-    /// It does not run.
-    pub fn rss_bytes(&self) -> Result<u64> {
-        Ok(self.usage()?.rss_bytes)
-    }
-
-    /// User and system time since its start.
-    ///
-    /// # Errors
-    /// It does not run.
-    pub fn cpu_time(&self) -> Result<Duration> {
-        Ok(self.usage()?.cpu)
     }
 
     fn command(&self, wrapper: &[String]) -> Command {
@@ -256,7 +246,7 @@ impl Gateway {
             }
         };
         for (name, _) in std::env::vars_os() {
-            // What the tester has set for gateways of his own would override the file.
+            // Variables of the person who runs the tests would override the configuration file.
             if name.as_encoded_bytes().starts_with(b"COMPTOIR_") {
                 command.env_remove(name);
             }
@@ -282,7 +272,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // A running one prints it as its process is dropped; this is for one that was killed or has ended.
+        // A process that still runs prints its log when it is dropped. This is for one that is gone.
         if self.process.is_none() && thread::panicking() {
             eprintln!("{}", self.log_tail());
         }

@@ -1,4 +1,4 @@
-//! The ledger of simulated terminals: what they sent, and what was acked end to end.
+//! The ledger of simulated tills: the events that they sent, and which of them were acked end to end.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-/// One event. With `acked` it must be in Kafka once; without, it may be there once.
+/// One event. With `acked` it must be in Kafka exactly once; without, at most once.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct LedgerLine {
     /// `{store}/{device}/{epoch}/{seq}`.
@@ -16,16 +16,16 @@ pub struct LedgerLine {
     pub topic: String,
     /// The `order_id`.
     pub key: String,
-    /// RFC 3339.
+    /// When it was published first, RFC 3339.
     pub published: Option<String>,
-    /// RFC 3339.
+    /// When it was acked end to end, RFC 3339.
     pub acked: Option<String>,
 }
 
-/// Reads a ledger's complete lines: the last one may be half written when its terminals were killed.
+/// Reads the complete lines of a ledger. The last line may be incomplete if the tills were killed.
 ///
 /// # Errors
-/// The file cannot be read, or a line that is complete is not a ledger's.
+/// The file cannot be read, or a complete line is not a ledger line.
 pub fn read_ledger(path: &Path) -> Result<Vec<LedgerLine>> {
     let file = File::open(path).with_context(|| format!("open the ledger {}", path.display()))?;
     let mut file = BufReader::new(file);

@@ -1,11 +1,11 @@
-//! Real parts for integration tests, the soak and the benchmarks: Apache Kafka, Mosquitto, gateways and simulated
-//! terminals run as child processes on free ports of the loopback interface.
+//! The environment of integration tests, soak tests and benchmarks: Apache Kafka, Mosquitto, gateways and
+//! simulated tills as child processes on free ports of the loopback interface.
 //!
-//! * A child ends when its value is dropped, and also when the test process dies in any other way: the kernel kills it
-//!   (see [`process`]). Static values, such as [`Kafka::shared`], rely on the latter.
-//! * Files live below `$TMPDIR/comptoir-harness/<pid>-…`. They go with their value; what a dead process left behind
-//!   goes at the next start, and a failed test's files stay until then.
-//! * Nothing sleeps to wait: [`eventually`] awaits a condition until a deadline.
+//! * A child process ends when its value is dropped. If the test process dies in another way, the kernel kills its children
+//!   (see [`process`]). Static values such as [`Kafka::shared`] are never dropped and rely on the kernel.
+//! * Files are in `$TMPDIR/comptoir-harness/<pid>-…` and are removed with their value. The files of a failed test, and of a
+//!   process that was killed, stay until the next test process starts.
+//! * No test sleeps for a fixed time: [`eventually()`] awaits a condition with a deadline.
 
 mod audit;
 mod cache;
@@ -30,13 +30,16 @@ pub use audit::{Audit, audit};
 pub use emulated_till::{ConfirmedSale, EmulatedTill, Image, Stack};
 pub use eventually::{eventually, within};
 pub use gateway::{Gateway, GatewayConfig};
-pub use kafka::{Jvm, Kafka, KafkaSettings, Node, Operation, fresh_prefix};
+pub use kafka::{
+    Jvm, Kafka, KafkaSettings, MeteredKafka, MeteredListener, Node, Operation, SecuredKafka, Traffic,
+    fresh_prefix,
+};
 pub use ledger::{LedgerLine, read_ledger};
 pub use mosquitto::Mosquitto;
-pub use mqtt_probe::{MqttProbe, Received};
+pub use mqtt_probe::{MqttMessage, MqttProbe};
 pub use nginx::Nginx;
 pub use pos_sim::{PosSim, sibling_binary};
-pub use python::{Heard, Listener, python};
+pub use python::{Listener, SocketIoEvent, python};
 pub use reader::{Reader, Tail};
 pub use record::Record;
 pub use scratch::{Scratch, free_port};

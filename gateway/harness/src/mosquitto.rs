@@ -1,4 +1,4 @@
-//! The MQTT broker of the packaged gateway.
+//! Mosquitto, the MQTT broker that the gateway's package recommends.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,24 +14,28 @@ use crate::scratch::{Scratch, free_port};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A Mosquitto with persistence: sessions and retained messages survive a [`stop`](Self::stop); a
-/// [`kill`](Self::kill) loses what is younger than about a second.
+/// A Mosquitto with persistence. Sessions and retained messages survive a [`stop`](Self::stop); a [`kill`](Self::kill)
+/// loses about the last second.
 #[derive(Debug)]
 pub struct Mosquitto {
     process: Option<Process>,
     port: u16,
+    /// The listener for programs on the same machine; of the packaged configuration only.
+    local_port: Option<u16>,
     config: PathBuf,
     scratch: Scratch,
 }
 
 impl Mosquitto {
+    /// Starts a broker that accepts every client.
+    ///
     /// # Errors
     /// `mosquitto` is not installed, or does not listen within 10 s.
     pub async fn start() -> Result<Self> {
         Self::start_with("").await
     }
 
-    /// With more lines for `mosquitto.conf`.
+    /// Starts with additional lines in `mosquitto.conf`.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -43,6 +47,7 @@ impl Mosquitto {
         let mut mosquitto = Self {
             process: None,
             port,
+            local_port: None,
             config,
             scratch,
         };
@@ -50,36 +55,46 @@ impl Mosquitto {
         Ok(mosquitto)
     }
 
-    /// As the Debian package sets it up: who has no password is refused, and each may publish only as itself.
+    /// Starts with the configuration of the Debian package: a client needs a password, and each till may publish only under
+    /// its own name.
     ///
     /// # Errors
     /// As [`Self::start`], or `mosquitto_passwd` is not installed.
     pub async fn start_as_packaged(users: &[(&str, &str)]) -> Result<Self> {
         let packaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/mosquitto");
         let scratch = Scratch::new("mosquitto")?;
-        let (port, folder) = (free_port()?, scratch.path());
+        let (port, local_port, folder) = (free_port()?, free_port()?, scratch.path());
         let passwords = folder.join("comptoir.passwords");
         fs::write(&passwords, "")?;
         for (user, password) in users {
             let mut command = Command::new("mosquitto_passwd");
-            let made = command.arg("-b").arg(&passwords).args([user, password]).output();
-            let made = made.context("start mosquitto_passwd")?;
-            ensure!(made.status.success(), "mosquitto_passwd: {}", made.status);
+            let output = command.arg("-b").arg(&passwords).args([user, password]).output();
+            let output = output.context("start mosquitto_passwd")?;
+            ensure!(output.status.success(), "mosquitto_passwd: {}", output.status);
         }
         fs::copy(packaged.join("comptoir.acl"), folder.join("comptoir.acl"))?;
         let settings = fs::read_to_string(packaged.join("comptoir.conf"))?
             .replace("listener 1883", &format!("listener {port} 127.0.0.1"))
+            .replace("listener 1884", &format!("listener {local_port}"))
             .replace("/etc/mosquitto", &folder.display().to_string());
         let config = scratch.join("mosquitto.conf");
         fs::write(&config, format!("{settings}\nuser root\nlog_dest stderr\n"))?;
         let mut mosquitto = Self {
             process: None,
             port,
+            local_port: Some(local_port),
             config,
             scratch,
         };
         mosquitto.start_again().await?;
         Ok(mosquitto)
+    }
+
+    /// The address for the user `gateway` with this password: the listener for programs on the same machine, if there is
+    /// one.
+    pub fn gateway_url(&self, password: &str) -> String {
+        let port = self.local_port.unwrap_or(self.port);
+        format!("mqtt://gateway:{password}@127.0.0.1:{port}")
     }
 
     /// `mqtt://127.0.0.1:port`, the same for its whole life.
@@ -91,7 +106,7 @@ impl Mosquitto {
         self.port
     }
 
-    /// Starts it on the same port and data; nothing if it runs.
+    /// Starts it on the same port with the same data. Does nothing if it runs.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -114,7 +129,7 @@ impl Mosquitto {
         .await
     }
 
-    /// Ends it in order (SIGTERM): it saves sessions and retained messages.
+    /// Stops it (SIGTERM). It saves sessions and retained messages.
     ///
     /// # Errors
     /// It does not end within 10 s.
@@ -133,7 +148,7 @@ impl Mosquitto {
         }
     }
 
-    /// Lets it hang (SIGSTOP).
+    /// Suspends it (SIGSTOP): connections stay open, but it does not respond.
     ///
     /// # Errors
     /// It does not run.
@@ -141,7 +156,7 @@ impl Mosquitto {
         self.running()?.signal(Signal::STOP)
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Resumes it (SIGCONT).
     ///
     /// # Errors
     /// It does not run.
@@ -149,8 +164,8 @@ impl Mosquitto {
         self.running()?.signal(Signal::CONT)
     }
 
-    /// What it has logged since it was started last; empty while it does not run. Errors and warnings, and whatever more
-    /// the lines for `mosquitto.conf` ask for.
+    /// The log since the first start; empty while it does not run. Errors and warnings, and whatever else the additional
+    /// lines of `mosquitto.conf` enable.
     pub fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
@@ -165,7 +180,7 @@ impl Mosquitto {
     }
 }
 
-/// Debian installs it where only root's `PATH` leads.
+/// Debian installs Mosquitto outside the `PATH` of normal users.
 fn program() -> &'static str {
     let debian = "/usr/sbin/mosquitto";
     if Path::new(debian).exists() {
@@ -187,7 +202,7 @@ persistence_location {folder}/
 autosave_interval 1
 max_queued_messages 0
 max_inflight_messages 1000
-# Started by root it would become a user who may not write there.
+# Started by root, Mosquitto would switch to a user that may not write to this folder.
 user root
 log_dest stderr
 log_type error

@@ -1,4 +1,4 @@
-//! The reverse proxy that most people have.
+//! nginx as a reverse proxy in front of a gateway.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::scratch::{Scratch, free_port};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// An nginx with one server.
+/// An nginx with one site.
 #[derive(Debug)]
 pub struct Nginx {
     port: u16,
@@ -24,15 +24,15 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// `site` is what people write into `/etc/nginx/sites-available`, with `PORT` where nginx is to listen.
+    /// `site` is the content of a file in `/etc/nginx/sites-available`, with `PORT` in place of nginx's listen address.
     ///
     /// # Errors
-    /// nginx is not there, does not take the site, or does not listen within 10 s.
+    /// nginx is not installed, rejects the site, or does not listen within 10 s.
     pub async fn start(site: &str) -> Result<Self> {
         let (scratch, port) = (Scratch::new("nginx")?, free_port()?);
         let (folder, config) = (scratch.path(), scratch.join("nginx.conf"));
         let site = site.replace("PORT", &format!("127.0.0.1:{port}"));
-        // The rest is Debian's, with folders of its own.
+        // The other settings are Debian's, with the folders in the scratch folder.
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {}/{kind};\n", folder.display()))
             .concat();
@@ -64,18 +64,17 @@ impl Nginx {
         self.port
     }
 
-    /// The requests that are answered so far, with their status: a line each.
+    /// The access log: one line per answered request, with its status.
     pub fn requests(&self) -> String {
         fs::read_to_string(self.scratch.join("access.log")).unwrap_or_default()
     }
 }
 
-/// Debian keeps it where only root's `PATH` leads; the install script unpacks it into the cache.
+/// Debian installs nginx outside the `PATH` of normal users. The install script may also have unpacked it into the cache.
 fn program() -> Result<PathBuf> {
     let unpacked = cache()?.join("nginx/usr/sbin/nginx");
     let installed = PathBuf::from("/usr/sbin/nginx");
-    let known = [installed, unpacked];
-    Ok(known
+    Ok([installed, unpacked]
         .into_iter()
         .find(|program| program.is_file())
         .unwrap_or_else(|| "nginx".into()))

@@ -1,4 +1,4 @@
-//! Simulated terminals as a process of their own.
+//! `pos-sim`, the simulated tills, as a child process.
 
 use std::env;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use crate::ledger::{LedgerLine, read_ledger};
 use crate::process::{Process, Signal};
 use crate::scratch::Scratch;
 
-/// A running `pos-sim`, with its ledger.
+/// A running `pos-sim` with its ledger.
 #[derive(Debug)]
 pub struct PosSim {
     process: Process,
@@ -20,10 +20,10 @@ pub struct PosSim {
 }
 
 impl PosSim {
-    /// Starts the `pos-sim` that was built beside this test; `--ledger` is added to the arguments.
+    /// Starts the `pos-sim` that was built beside this test, with `--ledger` added to `args`.
     ///
     /// # Errors
-    /// It has not been built, or cannot be started.
+    /// `pos-sim` has not been built or cannot be started.
     pub fn spawn<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<Self> {
         let scratch = Scratch::new("pos-sim")?;
         let mut command = Command::new(sibling_binary("pos-sim")?);
@@ -31,7 +31,7 @@ impl PosSim {
         Self::start(command, scratch)
     }
 
-    /// The same with no ledger, whose writing costs time.
+    /// As [`spawn`](Self::spawn), but without a ledger: writing it costs time.
     ///
     /// # Errors
     /// As [`spawn`](Self::spawn).
@@ -46,33 +46,31 @@ impl PosSim {
         Ok(Self { process, scratch })
     }
 
-    /// Waits until it has finished: all its events are acked.
+    /// Waits until it has finished, with all its events acked.
     ///
     /// # Errors
-    /// It fails, or still runs when the deadline has passed.
+    /// It fails, or still runs at the deadline.
     pub async fn finish(&mut self, deadline: Duration) -> Result<()> {
         let status = self.process.wait(deadline).await?;
         ensure!(status.success(), "pos-sim: {status}\n{}", self.process.log_tail());
         Ok(())
     }
 
-    /// Waits until it has finished, however: 1 is for "not all is acked".
+    /// Waits until it has finished. Its exit code is 1 if not all events were acked.
     ///
     /// # Errors
-    /// It still runs when the deadline has passed.
+    /// It still runs at the deadline.
     pub async fn wait(&mut self, deadline: Duration) -> Result<ExitStatus> {
         self.process.wait(deadline).await
     }
 
-    /// Whether it still runs.
-    ///
     /// # Errors
-    /// The operating system does not say.
+    /// The operating system does not report the state of the process.
     pub fn is_running(&mut self) -> Result<bool> {
         Ok(self.process.exited()?.is_none())
     }
 
-    /// Breaks it off in order (SIGINT).
+    /// Interrupts it (SIGINT) and waits for its orderly end.
     ///
     /// # Errors
     /// It has ended already, or does not end in time.
@@ -86,7 +84,7 @@ impl PosSim {
         self.process.kill();
     }
 
-    /// What the ledger says now; a line is there once its event is acked.
+    /// The ledger's lines so far. An event has a line once it is acked.
     ///
     /// # Errors
     /// As [`read_ledger`].
@@ -94,7 +92,7 @@ impl PosSim {
         read_ledger(&ledger(&self.scratch))
     }
 
-    /// What it has written to standard output and error.
+    /// Its standard output and error so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
@@ -108,20 +106,20 @@ fn ledger(scratch: &Scratch) -> PathBuf {
     scratch.join("ledger.jsonl")
 }
 
-/// A binary of another package of the workspace: Cargo names only those of a test's own.
+/// A binary of another package of the workspace. Cargo gives a test only the paths of its own package's binaries.
 ///
 /// # Errors
-/// It has not been built for the profile of this test.
+/// The binary has not been built with the profile of this test.
 pub fn sibling_binary(name: &str) -> Result<PathBuf> {
     let test = env::current_exe().context("find this test's own binary")?;
-    // A test is in target/<profile>/deps, a binary or a build's copy of it in target/<profile>.
+    // A test is in target/<profile>/deps, a binary in target/<profile>.
     let folders = test.ancestors().skip(1).take(2);
     folders
         .map(|folder| folder.join(name))
         .find(|path: &PathBuf| Path::is_file(path))
         .with_context(|| {
             format!(
-                "{name} has not been built beside {}: `make test` does that",
+                "{name} has not been built beside {}; `make test` builds it",
                 test.display()
             )
         })

@@ -1,7 +1,7 @@
-//! Child processes that never outlive this one.
+//! Child processes that never outlive this process.
 //!
-//! Linux sends a child its parent-death signal when the *thread* that spawned it ends, and a test's thread ends with the
-//! test. So one thread spawns every child, and it never ends before the process does.
+//! Linux sends the parent-death signal to a child when the *thread* that spawned it ends, and a test's thread ends with the
+//! test. So a single thread spawns all children, and it lives as long as the process.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -19,31 +19,32 @@ use rustix::process::{Pid, getpid, getppid, kill_process, set_parent_process_dea
 
 use crate::eventually::within;
 
+/// How many lines of a child's log are printed when a test fails.
 const LOG_LINES_SHOWN: usize = 60;
 
-type Order = (Command, Sender<io::Result<Child>>);
+type SpawnRequest = (Command, Sender<io::Result<Child>>);
 
-static SPAWNER: LazyLock<Mutex<Sender<Order>>> = LazyLock::new(|| {
-    let (orders, inbox) = channel::<Order>();
+static SPAWNER: LazyLock<Mutex<Sender<SpawnRequest>>> = LazyLock::new(|| {
+    let (requests, inbox) = channel::<SpawnRequest>();
     let spawn_all = move || {
         for (mut command, answer) in inbox {
-            // Whoever asked waits for the answer, so it can be sent.
+            // The requester waits for the answer, so sending cannot fail.
             let _ = answer.send(command.spawn());
         }
     };
-    // Without the thread its inbox is gone too, and every spawn says so.
+    // If the thread cannot be started, the inbox is dropped and every spawn returns an error.
     let _ = thread::Builder::new().name("spawner".to_owned()).spawn(spawn_all);
-    Mutex::new(orders)
+    Mutex::new(requests)
 });
 
-/// A running child process whose output goes to a file. Killed (SIGKILL) on drop.
+/// A child process whose output goes to a file. Killed (SIGKILL) on drop.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
-    /// Set once somebody here has asked it to end: an end that nobody asked for is worth showing.
-    asked_to_end: bool,
+    /// True once a signal has asked the process to end. After any other failure its log is printed.
+    is_end_expected: bool,
 }
 
 impl Process {
@@ -63,15 +64,15 @@ impl Process {
             .stderr(output);
         let program = command.get_program().display().to_string();
         let parent = getpid();
-        // SAFETY: between fork and exec only the system calls prctl and getppid are made; nothing is allocated or locked.
+        // SAFETY: between fork and exec this only makes the system calls prctl and getppid; it allocates and locks nothing.
         #[expect(
             unsafe_code,
-            reason = "pre_exec is the only place from where a child can ask for its parent-death signal"
+            reason = "only in pre_exec can a child request its parent-death signal"
         )]
         unsafe {
             command.pre_exec(move || {
                 set_parent_process_death_signal(Some(Signal::KILL))?;
-                // A parent that died before the line above is not told of any more.
+                // If the parent died before the line above, no signal will come.
                 if getppid() == Some(parent) {
                     Ok(())
                 } else {
@@ -93,7 +94,7 @@ impl Process {
             name: name.to_owned(),
             child,
             log: log.to_owned(),
-            asked_to_end: false,
+            is_end_expected: false,
         })
     }
 
@@ -106,28 +107,28 @@ impl Process {
     /// # Errors
     /// The process has ended already.
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
-        self.asked_to_end |= matches!(signal, Signal::TERM | Signal::KILL | Signal::INT);
-        // A child that was not waited for keeps its id, so this cannot hit a stranger.
+        self.is_end_expected |= matches!(signal, Signal::TERM | Signal::KILL | Signal::INT);
+        // The id of a child is not reused before it has been waited for, so this cannot hit another process.
         if self.exited()?.is_some() {
             return Err(self.ended());
         }
         kill_process(Pid::from_child(&self.child), signal).with_context(|| format!("signal {}", self.name))
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if the process has ended.
     ///
     /// # Errors
-    /// The operating system does not say.
+    /// The operating system does not report the state of the process.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         self.child
             .try_wait()
             .with_context(|| format!("wait for {}", self.name))
     }
 
-    /// An error if it has ended: for loops that await something of it.
+    /// Fails if the process has ended. For loops that wait for something that the process does.
     ///
     /// # Errors
-    /// It has ended; the last lines of its log are part of the message.
+    /// It has ended. The message contains the last lines of its log.
     pub fn still_running(&mut self) -> Result<()> {
         match self.exited()? {
             None => Ok(()),
@@ -138,7 +139,7 @@ impl Process {
     /// Waits for its end.
     ///
     /// # Errors
-    /// It still runs when the deadline has passed.
+    /// It still runs at the deadline.
     pub async fn wait(&mut self, deadline: Duration) -> Result<ExitStatus> {
         let what = format!("{} to end", self.name);
         let ended = within(&what, deadline, async || {
@@ -150,15 +151,15 @@ impl Process {
         }
     }
 
-    /// Ends it at once and waits until it is gone. Nothing if it is gone already.
+    /// Kills it (SIGKILL) and waits for its end. Does nothing if it has ended.
     pub fn kill(&mut self) {
-        self.asked_to_end = true;
-        // The only error is that it has been waited for already.
+        self.is_end_expected = true;
+        // Both fail only if it has been waited for already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// What it has written to standard output and error.
+    /// Its standard output and error so far.
     pub fn log(&self) -> String {
         read_log(&self.log)
     }
@@ -181,18 +182,18 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let died = !self.asked_to_end
+        let has_failed = !self.is_end_expected
             && self
                 .exited()
                 .is_ok_and(|status| status.is_some_and(|status| !status.success()));
         self.kill();
-        if thread::panicking() || died {
+        if thread::panicking() || has_failed {
             eprintln!("{}", self.log_tail());
         }
     }
 }
 
-/// The whole log, as much of it as is text; empty before it is made.
+/// The whole log; empty if the file does not exist. Bytes that are not UTF-8 are replaced.
 pub(crate) fn read_log(log: &Path) -> String {
     fs::read(log)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

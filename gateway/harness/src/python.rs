@@ -1,4 +1,4 @@
-//! Clients of another make, written in Python. `python/fetch.sh` puts their packages into the cache.
+//! Independent clients, written in Python. `python/fetch.sh` puts their packages into the cache.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,37 +12,37 @@ use crate::scratch::Scratch;
 
 const LISTEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/listen.py");
 
-/// A program of the environment: `python`, `schemathesis`.
+/// A program of the virtual environment: `python`, `schemathesis`.
 ///
 /// # Errors
-/// The environment is not in the cache.
+/// The virtual environment is not in the cache.
 pub fn python(program: &str) -> Result<Command> {
     let path: PathBuf = cache()?.join("python/env/bin").join(program);
     let missing = "run gateway/harness/python/fetch.sh once (`make test` does)";
     ensure!(
         Path::new(&path).exists(),
-        "{} is not there: {missing}",
+        "{} does not exist: {missing}",
         path.display()
     );
     Ok(Command::new(path))
 }
 
-/// What a `python-socketio` client hears.
+/// A `python-socketio` client that records all events.
 #[derive(Debug)]
 pub struct Listener {
     process: Process,
     _scratch: Scratch,
 }
 
-/// An event, by its name.
+/// An event with its name.
 #[derive(Debug, Clone)]
-pub struct Heard {
+pub struct SocketIoEvent {
     pub event: String,
     pub data: Value,
 }
 
 impl Listener {
-    /// Connects, and keeps on trying. `auth` is what it says then.
+    /// Connects, and retries until it succeeds. `auth` is the `auth` object of Socket.IO's connect packet.
     ///
     /// # Errors
     /// It cannot be started.
@@ -53,7 +53,20 @@ impl Listener {
         Self::spawn(command)
     }
 
-    /// As [`Self::connect`], by `https://`, to whoever has this certificate (a PEM file) and to nobody else.
+    /// As [`Self::connect`], with an HTTP header.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn connect_with(url: &str, auth: Option<&Value>, header: Option<(&str, &str)>) -> Result<Self> {
+        let mut command = python("python")?;
+        let headers: Value = header.into_iter().collect();
+        command.arg(LISTEN).arg(url);
+        command.arg(auth.unwrap_or(&Value::Null).to_string());
+        command.arg(headers.to_string());
+        Self::spawn(command)
+    }
+
+    /// As [`Self::connect`], over `https://`. Trusts only this certificate (a PEM file).
     ///
     /// # Errors
     /// It cannot be started.
@@ -65,28 +78,29 @@ impl Listener {
 
     fn spawn(command: Command) -> Result<Self> {
         let scratch = Scratch::new("listener")?;
-        let process = Process::spawn("the Socket.IO client", command, &scratch.join("heard"))?;
+        let process = Process::spawn("the Socket.IO client", command, &scratch.join("events"))?;
         Ok(Self {
             process,
             _scratch: scratch,
         })
     }
 
-    /// Everything so far.
+    /// All events so far.
     ///
     /// # Errors
-    /// It has ended, or says what is no event.
-    pub fn heard(&mut self) -> Result<Vec<Heard>> {
+    /// The client has ended, or has printed something that is not an event.
+    pub fn events(&mut self) -> Result<Vec<SocketIoEvent>> {
         self.process.still_running()?;
         let log = self.process.log();
-        // The last line may not be whole yet.
-        let whole = log.rfind('\n').map_or("", |end| &log[..end]);
-        let event = |line: &str| -> Result<Heard> {
-            let mut heard: Value = serde_json::from_str(line).with_context(|| format!("it says {line}"))?;
-            let event = heard["event"].as_str().context("no event")?.to_owned();
-            let data = heard["data"].take();
-            Ok(Heard { event, data })
+        // The last line may be incomplete.
+        let complete = log.rfind('\n').map_or("", |end| &log[..end]);
+        let event = |line: &str| -> Result<SocketIoEvent> {
+            let mut message: Value =
+                serde_json::from_str(line).with_context(|| format!("the client printed {line}"))?;
+            let event = message["event"].as_str().context("no event name")?.to_owned();
+            let data = message["data"].take();
+            Ok(SocketIoEvent { event, data })
         };
-        whole.lines().map(event).collect()
+        complete.lines().map(event).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! What a reader with `isolation.level=read_committed` finds in Kafka: the view that exactly-once is promised for.
+//! Reads topics with `isolation.level=read_committed`, the view for which exactly-once is promised.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,11 @@ use crate::eventually::within;
 use crate::kafka::client;
 use crate::record::Record;
 
-const ANSWER: Duration = Duration::from_secs(2);
+/// How long a single request to Kafka may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Pause between two attempts in a thread that may block.
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Reads topics from their beginning.
 #[derive(Debug, Clone)]
@@ -30,12 +34,12 @@ impl Reader {
         }
     }
 
-    /// All records up to what was written when this was called, topic after topic.
+    /// All records that were written before this call, topic after topic.
     ///
-    /// Waits for transactions that are open then: the end is the high watermark, not the last stable offset.
+    /// Waits for transactions that are open: reads up to the high watermark, not to the last stable offset.
     ///
     /// # Errors
-    /// A topic is not there, a transaction stays open, or Kafka does not answer before the deadline.
+    /// A topic does not exist, a transaction stays open, or Kafka does not answer before the deadline.
     pub async fn read<T: AsRef<str>>(&self, topics: &[T], deadline: Duration) -> Result<Vec<Record>> {
         self.fold(topics, deadline, Vec::new(), |records, record| {
             records.push(record)
@@ -43,7 +47,7 @@ impl Reader {
         .await
     }
 
-    /// As [`Self::read`], for more records than one wants to hold in memory.
+    /// As [`Self::read`], for more records than fit in memory: passes each to `take`.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -67,10 +71,10 @@ impl Reader {
         .await?
     }
 
-    /// Follows topics from their beginning; waits for those that are not there yet.
+    /// Follows topics from their beginning. Waits for topics that do not exist yet.
     ///
     /// # Errors
-    /// A topic is not there when the deadline has passed.
+    /// A topic does not exist at the deadline.
     pub async fn tail<T: AsRef<str>>(&self, topics: &[T], deadline: Duration) -> Result<Tail> {
         let mut config = client(&self.brokers);
         config
@@ -84,7 +88,7 @@ impl Reader {
             let what = format!("the topic {topic}");
             let partitions = within(&what, deadline, async || {
                 let (consumer, topic) = (Arc::clone(&consumer), topic.to_owned());
-                spawn_blocking(move || partitions(&*consumer, &topic, ANSWER)).await?
+                spawn_blocking(move || partitions(&*consumer, &topic, REQUEST_TIMEOUT)).await?
             });
             for partition in partitions.await? {
                 assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
@@ -110,16 +114,16 @@ impl Tail {
         &self.records
     }
 
-    /// The next record.
+    /// Waits for the next record.
     ///
     /// # Errors
-    /// None has come when the deadline has passed, or Kafka refuses for good.
+    /// None came before the deadline, or Kafka reports a permanent error.
     pub async fn next(&mut self, deadline: Duration) -> Result<&Record> {
         let next = async {
             loop {
                 match self.consumer.recv().await {
-                    Ok(message) => return Ok(Record::of(&message)),
-                    // The client reconnects by itself when its brokers are gone.
+                    Ok(message) => return Ok(Record::from_message(&message)),
+                    // The client reconnects by itself after losing its brokers.
                     Err(KafkaError::MessageConsumption(_)) => {}
                     Err(error) => bail!(error),
                 }
@@ -129,14 +133,14 @@ impl Tail {
             .await
             .with_context(|| format!("no record came within {deadline:?}"))??;
         self.records.push(record);
-        // Just pushed.
+        // Not empty: a record was just pushed.
         Ok(&self.records[self.records.len() - 1])
     }
 
-    /// Reads on until the records so far satisfy `enough`.
+    /// Reads until the records so far satisfy `enough`.
     ///
     /// # Errors
-    /// They do not when the deadline has passed: with `what` was awaited and how many came.
+    /// They do not satisfy it at the deadline. The error says `what` was awaited and how many records came.
     pub async fn until(
         &mut self,
         what: &str,
@@ -164,7 +168,7 @@ fn read_topic(brokers: &str, topic: &str, end: Instant, take: &mut dyn FnMut(Rec
             .set("isolation.level", isolation)
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
-            // The end of a partition is only told after an empty fetch.
+            // The client reports the end of a partition only after an empty fetch.
             .set("fetch.wait.max.ms", "10");
         config.create().context("make a Kafka consumer")
     };
@@ -176,7 +180,8 @@ fn read_topic(brokers: &str, topic: &str, end: Instant, take: &mut dyn FnMut(Rec
         let (_, high) = retry(end, || {
             Ok(uncommitted.fetch_watermarks(topic, partition, left(end))?)
         })?;
-        // For a read_committed client this is the last stable offset: up to there all transactions have ended.
+        // For a read_committed client the high watermark is the last stable offset, before which all transactions have
+        // ended.
         retry(end, || {
             let (_, stable) = committed.fetch_watermarks(topic, partition, left(end))?;
             ensure!(
@@ -188,16 +193,18 @@ fn read_topic(brokers: &str, topic: &str, end: Instant, take: &mut dyn FnMut(Rec
         assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
     }
     committed.assign(&assignment).context("assign partitions")?;
-    // A consumer's position does not move over aborted records and commit markers, so it may never reach the high
-    // watermark. The end of a partition is told at the last stable offset, which was found to be beyond it.
+    // A consumer's position does not advance over aborted records and commit markers, so it may never reach the high
+    // watermark. The client reports the end of a partition at the last stable offset, which is not below the watermark.
     let mut unfinished: HashSet<i32> = partitions.into_iter().collect();
     while !unfinished.is_empty() {
         ensure!(
             left(end) > Duration::ZERO,
             "partitions {unfinished:?} were not read to the end in time"
         );
-        match committed.poll(left(end).min(ANSWER)) {
-            Some(Ok(message)) if unfinished.contains(&message.partition()) => take(Record::of(&message)),
+        match committed.poll(left(end).min(REQUEST_TIMEOUT)) {
+            Some(Ok(message)) if unfinished.contains(&message.partition()) => {
+                take(Record::from_message(&message));
+            }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 unfinished.remove(&partition);
             }
@@ -214,7 +221,7 @@ fn partitions(consumer: &impl Consumer, topic: &str, wait: Duration) -> Result<V
     let partitions = topic
         .map(rdkafka::metadata::MetadataTopic::partitions)
         .unwrap_or_default();
-    ensure!(!partitions.is_empty(), "there is no such topic");
+    ensure!(!partitions.is_empty(), "no such topic");
     ensure!(
         partitions.iter().all(|partition| partition.leader() >= 0),
         "a partition has no leader"
@@ -225,31 +232,32 @@ fn partitions(consumer: &impl Consumer, topic: &str, wait: Duration) -> Result<V
         .collect())
 }
 
+/// The time left for a request: until `end`, but at most [`REQUEST_TIMEOUT`].
 fn left(end: Instant) -> Duration {
-    end.saturating_duration_since(Instant::now()).min(ANSWER)
+    end.saturating_duration_since(Instant::now()).min(REQUEST_TIMEOUT)
 }
 
-/// Asks until there is an answer, for threads that may block.
+/// Repeats a blocking request until it succeeds.
 ///
-/// In the end it fails with what Kafka has said last, if it has said anything. Time-outs do not count as that: the last
-/// looks, of which there may be several of a millisecond each, have too little time for an answer.
-fn retry<T>(end: Instant, mut ask: impl FnMut() -> Result<T>) -> Result<T> {
-    let mut said = None;
+/// At the deadline it fails with the last error that is not a timeout, if there was one: the last attempts may have only a
+/// millisecond each, too little for an answer, and must not hide why the others failed.
+fn retry<T>(end: Instant, mut request: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut last_error = None;
     loop {
-        let error = match ask() {
+        let error = match request() {
             Ok(answer) => return Ok(answer),
-            Err(error) if timed_out(&error) => said.unwrap_or(error),
+            Err(error) if is_timeout(&error) => last_error.unwrap_or(error),
             Err(error) => error,
         };
         if left(end) == Duration::ZERO {
             return Err(error);
         }
-        said = Some(error);
-        std::thread::sleep(Duration::from_millis(10));
+        last_error = Some(error);
+        std::thread::sleep(RETRY_PAUSE);
     }
 }
 
-fn timed_out(error: &anyhow::Error) -> bool {
+fn is_timeout(error: &anyhow::Error) -> bool {
     let code = error.downcast_ref().and_then(KafkaError::rdkafka_error_code);
     code == Some(RDKafkaErrorCode::OperationTimedOut)
 }
@@ -261,17 +269,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_kafka_said_outlives_the_time_outs_after_it() {
-        let mut looks = 0;
+    fn an_error_is_not_hidden_by_later_timeouts() {
+        let mut attempts = 0;
         let error = retry::<()>(Instant::now() + Duration::from_millis(50), || {
-            looks += 1;
-            match looks {
+            attempts += 1;
+            match attempts {
                 1 => Err(anyhow!("no such topic")),
                 _ => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut).into()),
             }
         })
         .unwrap_err();
-        assert!(looks > 2, "there were only {looks} looks");
+        assert!(attempts > 2, "there were only {attempts} attempts");
         assert_eq!(error.to_string(), "no such topic");
     }
 }

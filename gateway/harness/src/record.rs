@@ -1,4 +1,4 @@
-//! A record as a reader gets it.
+//! A Kafka record as a reader receives it.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use serde_json::Value;
 
-/// One committed record, whole.
+/// One committed record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub topic: String,
@@ -20,7 +20,7 @@ pub struct Record {
 }
 
 impl Record {
-    pub(crate) fn of(message: &BorrowedMessage<'_>) -> Self {
+    pub(crate) fn from_message(message: &BorrowedMessage<'_>) -> Self {
         let headers = message.headers().map(|headers| {
             headers
                 .iter()
@@ -42,14 +42,14 @@ impl Record {
         self.key.as_deref().and_then(|key| std::str::from_utf8(key).ok())
     }
 
-    /// A header, if it is there and UTF-8.
+    /// A header, if it exists and is UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .get(name)
             .and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The event's name: `{store}/{device}/{epoch}/{seq}`.
+    /// The event id: `{store}/{device}/{epoch}/{seq}`.
     pub fn ce_id(&self) -> Option<&str> {
         self.header("ce_id")
     }

@@ -1,4 +1,4 @@
-//! Folders and ports that are nobody else's.
+//! Folders and ports that no other test uses.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,16 +11,16 @@ use std::sync::{LazyLock, Mutex, Once, PoisonError};
 use anyhow::{Context, Result, bail};
 use rand::RngExt;
 
-/// A folder that is removed on drop, unless the thread is panicking: then its path is printed and it stays until the
-/// next run of any test.
+/// A folder that is removed on drop. If the thread is panicking, it stays until the next test process starts, and its path
+/// is printed.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes an empty folder; `name` makes it recognisable.
+    /// Creates an empty folder. `name` is part of its name.
     ///
     /// # Errors
-    /// The folder cannot be made.
+    /// The folder cannot be created.
     pub fn new(name: &str) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         static SWEEP: Once = Once::new();
@@ -28,7 +28,7 @@ impl Scratch {
         SWEEP.call_once(|| sweep(&root));
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = root.join(format!("{}-{number}-{name}", process::id()));
-        fs::create_dir_all(&path).with_context(|| format!("make the folder {}", path.display()))?;
+        fs::create_dir_all(&path).with_context(|| format!("create the folder {}", path.display()))?;
         Ok(Self(path))
     }
 
@@ -46,13 +46,13 @@ impl Drop for Scratch {
         if std::thread::panicking() {
             eprintln!("kept: {}", self.0.display());
         } else {
-            // What cannot be removed now is swept by a later run.
+            // A later process removes what cannot be removed now.
             let _ = fs::remove_dir_all(&self.0);
         }
     }
 }
 
-/// Removes the folders of processes that are no more: statics are not dropped, nor is anything after a SIGKILL.
+/// Removes the folders of dead processes. Statics are never dropped, and after a SIGKILL nothing is.
 fn sweep(root: &Path) {
     let Ok(entries) = fs::read_dir(root) else { return };
     for entry in entries.flatten() {
@@ -67,18 +67,21 @@ fn sweep(root: &Path) {
     }
 }
 
-/// A TCP port of the loopback interface on which nobody listens, and which this process hands out only once.
+/// A free TCP port of the loopback interface. This process returns each port only once.
 ///
 /// # Errors
 /// No free port was found.
 pub fn free_port() -> Result<u16> {
-    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+    static RETURNED: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
     for _ in 0..1000 {
-        // Below the range from which Linux takes the ports of outgoing connections: else a server that is down for a
-        // moment could find a client on its port when it comes back.
+        // Below Linux's range for outgoing connections. Otherwise a client could take the port of a server while the server
+        // restarts.
         let port = rand::rng().random_range(10_000..32_000);
         if TcpListener::bind(("127.0.0.1", port)).is_ok()
-            && GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port)
+            && RETURNED
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(port)
         {
             return Ok(port);
         }

@@ -1,4 +1,4 @@
-//! A wall clock that a test sets, for the processes that are started with it.
+//! A wall clock that a test can set, for the child processes that are started with it.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -11,17 +11,17 @@ use crate::scratch::Scratch;
 
 const SOURCE: &str = include_str!("../clock/clock.c");
 
-/// Ahead of this machine's clock by as much as it was set.
+/// A wall clock with a settable offset to this machine's clock.
 #[derive(Debug)]
 pub struct SettableClock {
     scratch: Scratch,
 }
 
 impl SettableClock {
-    /// A clock that is ahead by so many seconds, or behind.
+    /// A clock that is `ahead` seconds ahead of this machine's; negative for behind.
     ///
     /// # Errors
-    /// There is no C compiler.
+    /// There is no C compiler, or it fails.
     pub fn new(ahead: i64) -> Result<Self> {
         let clock = Self {
             scratch: Scratch::new("clock")?,
@@ -42,25 +42,28 @@ impl SettableClock {
         Ok(clock)
     }
 
-    /// Sets it, also for processes that run.
+    /// Sets the offset in seconds. Running processes see it at once.
     ///
     /// # Errors
-    /// Its file cannot be written.
+    /// The file with the offset cannot be written.
     pub fn set(&self, ahead: i64) -> Result<()> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .open(self.file())?;
-        // In place, for it is mapped.
+        // Written in place, because processes have the file mapped.
         file.write_all_at(&ahead.to_ne_bytes(), 0)?;
         Ok(())
     }
 
-    /// For the environment of a process that is to have this clock.
+    /// The environment variables that give a process this clock.
     pub fn env(&self) -> Vec<(String, String)> {
-        let of = |name: &str, path: PathBuf| (name.to_owned(), path.display().to_string());
-        vec![of("LD_PRELOAD", self.library()), of("HARNESS_CLOCK", self.file())]
+        let variable = |name: &str, path: PathBuf| (name.to_owned(), path.display().to_string());
+        vec![
+            variable("LD_PRELOAD", self.library()),
+            variable("HARNESS_CLOCK", self.file()),
+        ]
     }
 
     fn library(&self) -> PathBuf {

@@ -1,31 +1,33 @@
-//! What a process has used, by the operating system's accounting.
+//! CPU time, memory and disk writes of a process, from the operating system's accounting.
 
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// One look at a process; differences of two looks are what it used in between.
+/// Totals since the process started. The difference between two samples is the use in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// User and system time of all its threads, also of those that have ended.
+    /// User and system time of all threads, including those that have ended.
     pub cpu: Duration,
-    /// Resident now.
+    /// Resident memory now.
     pub rss_bytes: u64,
-    /// The most that was ever resident.
+    /// Largest resident memory so far.
     pub peak_rss_bytes: u64,
-    /// Handed to the storage layer, cached writes at the time they were made.
+    /// Bytes passed to the storage layer. Writes to the page cache count when they are made.
     pub disk_bytes_written: u64,
 }
 
+/// The totals of the process `pid`.
+///
 /// # Errors
-/// The process has ended, or belongs to somebody else.
+/// The process has ended, or belongs to another user.
 pub fn usage(pid: u32) -> Result<Usage> {
     let stat = read(pid, "stat")?;
     let status = read(pid, "status")?;
     let io = read(pid, "io")?;
-    // The second field is the program's name in parentheses, which may itself hold blanks and parentheses; utime and
-    // stime are the 14th and 15th.
+    // proc(5): the second field is the program's name in parentheses, which may itself contain blanks and parentheses.
+    // utime and stime are the fields 14 and 15, in clock ticks.
     let (_, fields) = stat.rsplit_once(')').context("/proc/…/stat has no name")?;
     let ticks: u64 = fields
         .split_whitespace()
@@ -60,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_uses_something() {
+    fn the_usage_of_this_process_is_plausible() {
         let used = usage(std::process::id()).unwrap();
         assert!(
             used.rss_bytes > 100_000 && used.peak_rss_bytes >= used.rss_bytes,

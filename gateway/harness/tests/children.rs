@@ -1,4 +1,4 @@
-//! Children end with the process that started them, however it ends.
+//! A child process ends with the process that started it, however that one ends.
 
 use std::env;
 use std::fs;
@@ -19,7 +19,7 @@ fn sleeper(log: &Path) -> Result<Process> {
     Process::spawn("sleep", command, log)
 }
 
-/// Not a test by itself: the process that is killed in the test below.
+/// Not a test by itself: the process that the next test starts and kills.
 #[test]
 fn parent() -> Result<()> {
     let Some(pid_file) = env::var_os(PID_FILE) else {
@@ -27,16 +27,17 @@ fn parent() -> Result<()> {
     };
     let scratch = Scratch::new("parent")?;
     let child = sleeper(&scratch.join("log"))?;
-    let half = Path::new(&pid_file).with_extension("half");
-    fs::write(&half, child.pid().to_string())?;
-    fs::rename(half, pid_file)?;
+    // Renamed into place, so that the test never reads a partial number.
+    let partial = Path::new(&pid_file).with_extension("partial");
+    fs::write(&partial, child.pid().to_string())?;
+    fs::rename(partial, pid_file)?;
     loop {
         std::thread::park();
     }
 }
 
 #[tokio::test]
-async fn a_killed_process_takes_its_children_with_it() -> Result<()> {
+async fn a_child_ends_when_its_parent_is_killed() -> Result<()> {
     let scratch = Scratch::new("test")?;
     let pid_file = scratch.join("pid");
     let mut parent = Command::new(env::current_exe()?)
@@ -49,11 +50,11 @@ async fn a_killed_process_takes_its_children_with_it() -> Result<()> {
     })
     .await?;
     let child = Path::new("/proc").join(child);
-    ensure!(child.exists(), "the child runs");
+    ensure!(child.exists(), "the child does not run");
     parent.kill()?;
     parent.wait()?;
     eventually("the child to end", DEADLINE, async || {
-        // Whoever inherits it may not have waited for it yet.
+        // The process that inherits the child may not have waited for it yet: then it is a zombie.
         let state = fs::read_to_string(child.join("stat")).unwrap_or_default();
         ensure!(state.is_empty() || state.contains(") Z "), "{state}");
         Ok(())
@@ -63,7 +64,7 @@ async fn a_killed_process_takes_its_children_with_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_child_outlives_the_thread_that_asked_for_it_and_not_its_value() -> Result<()> {
+async fn a_child_outlives_the_thread_that_spawned_it_but_not_its_value() -> Result<()> {
     let scratch = Scratch::new("test")?;
     let log = scratch.join("log");
     let mut child = std::thread::spawn(move || sleeper(&log))
@@ -79,7 +80,7 @@ async fn a_child_outlives_the_thread_that_asked_for_it_and_not_its_value() -> Re
 
 #[tokio::test]
 #[should_panic(expected = "waited 50ms for the moon: only stars")]
-async fn what_does_not_come_in_time_is_told() {
+async fn a_missed_deadline_panics_with_what_was_awaited_and_observed() {
     eventually("the moon", Duration::from_millis(50), async || {
         anyhow::bail!("only stars");
         #[expect(unreachable_code, reason = "gives the type")]

@@ -1,4 +1,4 @@
-//! What the harness promises of Kafka, and of its `read_committed` reader.
+//! Tests of the harness's Kafka and of its `read_committed` reader.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 const DEADLINE: Duration = Duration::from_secs(30);
-/// For what must not come: enough for an answer from a busy machine.
-const IN_VAIN: Duration = Duration::from_secs(5);
+/// How long to wait for something that must not happen: long enough for a response from a busy machine.
+const NEGATIVE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A producer with its transactions initialised.
+/// A producer that is ready for transactions.
 fn transactional(brokers: &str, id: &str) -> Result<BaseProducer> {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
@@ -24,17 +24,18 @@ fn transactional(brokers: &str, id: &str) -> Result<BaseProducer> {
     Ok(producer)
 }
 
-fn send(producer: &BaseProducer, topic: &str, name: &str) -> Result<()> {
+fn send(producer: &BaseProducer, topic: &str, ce_id: &str) -> Result<()> {
     let headers = OwnedHeaders::new().insert(Header {
         key: "ce_id",
-        value: Some(name),
+        value: Some(ce_id),
     });
-    let record = BaseRecord::to(topic).key("o-1").payload(name).headers(headers);
+    let record = BaseRecord::to(topic).key("o-1").payload(ce_id).headers(headers);
     producer.send(record).map_err(|(error, _)| error)?;
     Ok(producer.flush(DEADLINE)?)
 }
 
-async fn names(brokers: &str, topic: &str) -> Result<Vec<String>> {
+/// The `ce_id` of every committed record.
+async fn ce_ids(brokers: &str, topic: &str) -> Result<Vec<String>> {
     let records = Reader::new(brokers).read(&[topic], DEADLINE).await?;
     Ok(records
         .iter()
@@ -43,7 +44,7 @@ async fn names(brokers: &str, topic: &str) -> Result<Vec<String>> {
 }
 
 #[tokio::test]
-async fn a_reader_sees_what_was_committed_and_not_what_was_aborted() -> Result<()> {
+async fn a_reader_sees_committed_records_and_no_aborted_ones() -> Result<()> {
     let kafka = Kafka::shared().await;
     let topic = fresh_prefix() + "orders";
     kafka.create_topics(&[(&topic, 3)]).await?;
@@ -57,7 +58,7 @@ async fn a_reader_sees_what_was_committed_and_not_what_was_aborted() -> Result<(
             producer.abort_transaction(DEADLINE)?;
         }
     }
-    assert_eq!(names(kafka.brokers(), &topic).await?, ["a", "c"]);
+    assert_eq!(ce_ids(kafka.brokers(), &topic).await?, ["a", "c"]);
     let records = Reader::new(kafka.brokers()).read(&[&topic], DEADLINE).await?;
     assert_eq!(records[0].key_text(), Some("o-1"));
     assert_eq!(records[0].value, b"a");
@@ -66,7 +67,7 @@ async fn a_reader_sees_what_was_committed_and_not_what_was_aborted() -> Result<(
 }
 
 #[tokio::test]
-async fn a_reader_waits_for_a_transaction_that_is_open() -> Result<()> {
+async fn a_reader_waits_for_an_open_transaction() -> Result<()> {
     let kafka = Kafka::shared().await;
     let topic = fresh_prefix() + "orders";
     kafka.create_topics(&[(&topic, 1)]).await?;
@@ -74,7 +75,7 @@ async fn a_reader_waits_for_a_transaction_that_is_open() -> Result<()> {
     producer.begin_transaction()?;
     send(&producer, &topic, "a")?;
     let reader = Reader::new(kafka.brokers());
-    let error = reader.read(&[&topic], IN_VAIN).await.unwrap_err();
+    let error = reader.read(&[&topic], NEGATIVE_DEADLINE).await.unwrap_err();
     assert!(
         format!("{error:#}").contains("a transaction is open at 0"),
         "{error:#}"
@@ -110,7 +111,10 @@ async fn a_tail_sees_records_as_they_are_committed() -> Result<()> {
 async fn an_absent_topic_is_an_error() {
     let kafka = Kafka::shared().await;
     let reader = Reader::new(kafka.brokers());
-    let error = reader.read(&[fresh_prefix()], IN_VAIN).await.unwrap_err();
+    let error = reader
+        .read(&[fresh_prefix()], NEGATIVE_DEADLINE)
+        .await
+        .unwrap_err();
     assert!(format!("{error:#}").contains("no such topic"), "{error:#}");
 }
 
@@ -134,14 +138,14 @@ async fn data_and_address_survive_a_stop_a_kill_and_a_pause() -> Result<()> {
     let began = Instant::now();
     kafka.start_again().await?;
     eprintln!("start after a stop: {:?}", began.elapsed());
-    assert_eq!(names(&brokers, "orders").await?, ["a"]);
+    assert_eq!(ce_ids(&brokers, "orders").await?, ["a"]);
     commit("b")?;
     kafka.kill();
     let began = Instant::now();
     kafka.start_again().await?;
     eprintln!("start after a kill: {:?}", began.elapsed());
     commit("c")?;
-    assert_eq!(names(&brokers, "orders").await?, ["a", "b", "c"]);
+    assert_eq!(ce_ids(&brokers, "orders").await?, ["a", "b", "c"]);
     kafka.pause()?;
     let reader = Reader::new(&brokers);
     assert!(
@@ -149,15 +153,15 @@ async fn data_and_address_survive_a_stop_a_kill_and_a_pause() -> Result<()> {
             .read(&["orders"], Duration::from_millis(500))
             .await
             .is_err(),
-        "it hangs"
+        "a paused Kafka responded"
     );
     kafka.resume()?;
-    assert_eq!(names(&brokers, "orders").await?, ["a", "b", "c"]);
+    assert_eq!(ce_ids(&brokers, "orders").await?, ["a", "b", "c"]);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_cluster_goes_on_without_one_node_and_ends_one_by_one() -> Result<()> {
+async fn a_cluster_works_without_one_node_and_stops_node_by_node() -> Result<()> {
     let began = Instant::now();
     let mut kafka = Kafka::start_cluster(3).await?;
     eprintln!("start of three nodes: {:?}", began.elapsed());
@@ -172,11 +176,11 @@ async fn a_cluster_goes_on_without_one_node_and_ends_one_by_one() -> Result<()> 
         send(&producer, "orders", name)?;
         producer.commit_transaction(DEADLINE)?;
     }
-    assert_eq!(names(&brokers, "orders").await?, ["a", "b"]);
+    assert_eq!(ce_ids(&brokers, "orders").await?, ["a", "b"]);
     let began = Instant::now();
     kafka.start_again().await?;
     eprintln!("start of the killed node: {:?}", began.elapsed());
-    // The last one has no majority of controllers any more.
+    // The last node has lost the majority of controllers.
     let began = Instant::now();
     kafka.node(0).stop().await?;
     kafka.node(1).stop().await?;

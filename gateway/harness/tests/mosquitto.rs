@@ -1,4 +1,4 @@
-//! What the harness promises of Mosquitto, and of its probe.
+//! Tests of the harness's Mosquitto and of its MQTT probe.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use comptoir_harness::{Mosquitto, MqttProbe};
 const DEADLINE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn a_restart_keeps_a_persistent_session_and_what_is_retained() -> Result<()> {
+async fn a_restart_keeps_persistent_sessions_and_retained_messages() -> Result<()> {
     let mut mosquitto = Mosquitto::start().await?;
     let url = mosquitto.url();
     let mut subscriber = MqttProbe::connect_persistent(&url, "shop").await?;
@@ -23,8 +23,8 @@ async fn a_restart_keeps_a_persistent_session_and_what_is_retained() -> Result<(
     mosquitto.stop().await?;
     mosquitto.start_again().await?;
     assert_eq!(mosquitto.url(), url);
-    let gone = publisher.publish("pos/paris-1/till-1/orders", "lost").await;
-    assert!(gone.is_err(), "a probe does not outlive its connection");
+    let result = publisher.publish("pos/paris-1/till-1/orders", "lost").await;
+    assert!(result.is_err(), "the probe has reconnected");
 
     let mut subscriber = MqttProbe::connect_persistent(&url, "shop").await?;
     let first = subscriber.next(DEADLINE).await?;
@@ -40,7 +40,7 @@ async fn a_restart_keeps_a_persistent_session_and_what_is_retained() -> Result<(
 }
 
 #[tokio::test]
-async fn a_pause_delays_and_loses_nothing() -> Result<()> {
+async fn a_pause_delays_messages_and_loses_none() -> Result<()> {
     let mut mosquitto = Mosquitto::start().await?;
     let mut subscriber = MqttProbe::connect(&mosquitto.url()).await?;
     subscriber.subscribe("pos/#").await?;
@@ -49,7 +49,7 @@ async fn a_pause_delays_and_loses_nothing() -> Result<()> {
     let publishing = publisher.publish("pos/paris-1/till-1/orders", "first");
     tokio::pin!(publishing);
     let early = tokio::time::timeout(Duration::from_millis(200), &mut publishing).await;
-    assert!(early.is_err(), "acked while it hangs");
+    assert!(early.is_err(), "acked during the pause");
     mosquitto.resume()?;
     publishing.await?;
     assert_eq!(&subscriber.next(DEADLINE).await?.payload[..], b"first");

@@ -1,55 +1,57 @@
-//! How much goes into one transaction: as much as the way to Kafka carries in time.
+//! The size of a transaction: as much as the uplink carries before the timeout.
 //!
-//! A shop's uplink may be a thousand times slower than another's. A transaction that does not come through in time is
-//! lost, and the same again would be lost again; so after a failure the next ones are smaller, and they grow while they
-//! are quick. Only what failed makes them smaller, and not what took long: where each commit takes long, however
-//! little is in it, small ones would only be more of them.
+//! One shop's uplink may be a thousand times slower than another's. A transaction that misses the timeout fails, and a retry
+//! of the same size would fail again. So transactions shrink after a failure, and grow while they are fast. Slow ones do not
+//! shrink: where every commit is slow whatever its size, smaller transactions would only be more of them.
 
 use std::time::Duration;
 
-/// Most entries, and about as many bytes, of one transaction. Larger ones are no faster and take more memory.
+/// Most entries of one transaction. Larger transactions are not faster and take more memory.
 pub const MAX_ENTRIES: usize = 3_000;
+/// Most payload bytes of one transaction, apart from a single larger entry.
 pub const MAX_BYTES: usize = 3 << 20;
-/// Twice as much then takes at most twice as long, which is well within what a transaction is given (20 s).
-const QUICK: Duration = Duration::from_secs(3);
+/// A transaction faster than this may double: it then takes at most twice as long, well within the timeout (20 s).
+const FAST: Duration = Duration::from_secs(3);
 
-/// Of the next transaction. Outlives the producers: each failure makes a new one.
+/// The size of the next transaction. Outlives sessions, because every failure ends one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
+pub struct TransactionSize {
     entries: usize,
 }
 
-impl Default for Size {
+impl Default for TransactionSize {
     fn default() -> Self {
         Self { entries: MAX_ENTRIES }
     }
 }
 
-impl Size {
+impl TransactionSize {
+    /// Most entries.
     pub fn entries(self) -> usize {
         self.entries
     }
 
+    /// Most payload bytes, in proportion to the entries.
     pub fn bytes(self) -> usize {
         MAX_BYTES / MAX_ENTRIES * self.entries
     }
 
-    /// The next transaction has one entry: one of the last is refused, and it is to be found.
-    pub fn single(&mut self) {
+    /// The next transaction has one entry, to identify the entry that Kafka rejects.
+    pub fn shrink_to_one(&mut self) {
         self.entries = 1;
     }
 
-    /// That many were committed within this time.
-    pub fn took(&mut self, entries: usize, bytes: usize, time: Duration) {
-        // A few events that were all there was say nothing of what a backlog would take.
-        let full = 2 * entries >= self.entries() || 2 * bytes >= self.bytes();
-        if full && time < QUICK {
+    /// Grows after a committed transaction if it was full and fast.
+    pub fn record_success(&mut self, entries: usize, bytes: usize, time: Duration) {
+        // A transaction of a few events, because there were no more, says nothing about the speed of a large one.
+        let is_full = 2 * entries >= self.entries() || 2 * bytes >= self.bytes();
+        if is_full && time < FAST {
             self.entries = (self.entries * 2).min(MAX_ENTRIES);
         }
     }
 
-    /// That many did not come through. The same again will come in smaller parts, if it has any.
-    pub fn failed(&mut self, entries: usize, bytes: usize) {
+    /// Shrinks after a failed transaction, until its entries no longer fit into one.
+    pub fn record_failure(&mut self, entries: usize, bytes: usize) {
         if entries < 2 {
             return;
         }
@@ -67,9 +69,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Sends a backlog of equal entries, until this many are through or nothing more seems to come of it.
+    /// Sends a backlog of equal entries, until all are sent or there is no progress. Returns the number sent and the seconds.
     fn drain(backlog: usize, of_bytes: usize, seconds: impl Fn(usize) -> f64) -> (usize, f64) {
-        let (mut size, mut sent, mut spent) = (Size::default(), 0, 0.0);
+        let (mut size, mut sent, mut spent) = (TransactionSize::default(), 0, 0.0);
         for _ in 0..100_000 {
             let entries = size
                 .entries()
@@ -81,9 +83,9 @@ mod tests {
             let time = seconds(entries * of_bytes);
             spent += time.min(20.0);
             if time > 20.0 {
-                size.failed(entries, entries * of_bytes);
+                size.record_failure(entries, entries * of_bytes);
             } else {
-                size.took(entries, entries * of_bytes, Duration::from_secs_f64(time));
+                size.record_success(entries, entries * of_bytes, Duration::from_secs_f64(time));
                 sent += entries;
             }
         }
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_goes_through_however_narrow_the_way_is() {
+    fn a_backlog_gets_through_however_slow_the_uplink_is() {
         for bytes_a_second in [1_000.0, 5_000.0, 40_000.0, 1e6, 1e9] {
             for of_bytes in [100, 500, 5_000] {
                 let (sent, spent) = drain(20_000, of_bytes, |bytes| 0.05 + bytes as f64 / bytes_a_second);
@@ -103,47 +105,47 @@ mod tests {
     }
 
     #[test]
-    fn where_every_commit_takes_long_they_stay_large() {
-        let mut size = Size::default();
-        size.took(MAX_ENTRIES, 1 << 20, 15 * SECOND);
-        size.took(1, 500, 15 * SECOND);
-        assert_eq!(size, Size::default());
+    fn transactions_stay_large_where_every_commit_is_slow() {
+        let mut size = TransactionSize::default();
+        size.record_success(MAX_ENTRIES, 1 << 20, 15 * SECOND);
+        size.record_success(1, 500, 15 * SECOND);
+        assert_eq!(size, TransactionSize::default());
     }
 
     #[test]
-    fn what_failed_comes_in_smaller_parts() {
-        let mut size = Size::default();
-        size.failed(MAX_ENTRIES, 1 << 20);
+    fn a_failed_transaction_is_split() {
+        let mut size = TransactionSize::default();
+        size.record_failure(MAX_ENTRIES, 1 << 20);
         assert_eq!(size.entries(), MAX_ENTRIES / 2);
-        // Fewer than could have been.
-        size.failed(700, 700 << 10);
+        // Fewer entries than allowed.
+        size.record_failure(700, 700 << 10);
         assert!(size.entries() < 700 && size.entries() > 300, "{size:?}");
-        let mut size = Size::default();
-        // Few, and large.
-        size.failed(3, MAX_BYTES);
+        let mut size = TransactionSize::default();
+        // Few, large entries.
+        size.record_failure(3, MAX_BYTES);
         assert!(size.bytes() <= MAX_BYTES / 2 && size.entries() == MAX_ENTRIES / 2);
         for _ in 0..100 {
-            size.failed(2, 2_000);
+            size.record_failure(2, 2_000);
         }
         assert_eq!(size.entries(), 1);
-        size.failed(1, 2 << 20);
-        assert_eq!(size.entries(), 1, "there is nothing smaller");
+        size.record_failure(1, 2 << 20);
+        assert_eq!(size.entries(), 1, "a single entry cannot be split");
     }
 
     #[test]
-    fn they_grow_again_once_full_ones_are_quick() {
-        let mut size = Size::default();
+    fn transactions_grow_again_once_full_ones_are_fast() {
+        let mut size = TransactionSize::default();
         for _ in 0..20 {
-            size.failed(2, 2_000);
+            size.record_failure(2, 2_000);
         }
         let smallest = size;
         for _ in 0..100 {
-            size.took(0, 0, SECOND);
+            size.record_success(0, 0, SECOND);
         }
         assert_eq!(size, smallest, "there was no more to send");
         let mut transactions = 0;
-        while size != Size::default() {
-            size.took(size.entries(), 0, SECOND);
+        while size != TransactionSize::default() {
+            size.record_success(size.entries(), 0, SECOND);
             transactions += 1;
         }
         assert!(transactions <= 12, "{transactions}");

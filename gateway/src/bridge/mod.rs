@@ -1,15 +1,43 @@
-//! From the journal into Kafka, exactly once, and back.
+//! Journal → Kafka exactly once, and back.
 //!
-//! [`relay`] sends the journal's entries in transactions, and with each the [`watermark`]: how far it is.
-//! Both are committed together or not at all, so after a crash Kafka itself says where to go on ([`evidence`]).
-//! [`topic_watch`] sees to it that the topics are as that needs.
-//! [`readback`] reads the topics as any other reader would, and so knows what has really arrived.
+//! [`relay`] sends the journal's entries in transactions. Each transaction includes the [`watermark`], the journal offset of
+//! its last entry. Kafka commits both or neither, so after a crash Kafka itself proves where to continue ([`evidence`]).
+//! [`topic_watch`] inspects the topics that this depends on. [`read_back`] consumes the topics like any other
+//! `read_committed` consumer, and so shows what has really arrived.
+//!
+//! [`spot_check`] reads samples of the gateway's own events back, if nothing else does.
+//!
+//! Others may write to the topics too. What the gateway writes is signed with [`ShopKeys`], and what it reads is checked:
+//! [`provenance`] decides whose a record is, and [`foreign`] checks the records of others like a till's.
 
 mod batch;
 pub mod evidence;
-pub mod readback;
+pub mod foreign;
+mod left_out;
+pub mod provenance;
+pub mod read_back;
 pub mod relay;
+pub mod spot_check;
 pub mod topic_watch;
 pub mod watermark;
 
+use comptoir_core::mac::MacKey;
+use comptoir_core::shop_secret::ShopSecret;
+
 pub use batch::{MAX_BYTES, MAX_ENTRIES};
+
+/// The keys with which the bridge signs what it writes.
+#[derive(Debug, Clone)]
+pub struct ShopKeys {
+    pub records: MacKey,
+    pub watermarks: MacKey,
+}
+
+impl From<&ShopSecret> for ShopKeys {
+    fn from(secret: &ShopSecret) -> Self {
+        Self {
+            records: secret.record_key(),
+            watermarks: secret.watermark_key(),
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Looks at the topics at the start of a session and now and then while it lasts, and says what is wrong with them.
+//! Inspects the topics at the start of a session and at intervals during it, and reports what is wrong with them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,123 +7,143 @@ use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, error, info, warn};
 
-use crate::kafka::{self, Mode, Report, Settings, TopicInspector};
-use crate::link::Link;
+use crate::platform::peer::Peer;
+use comptoir_kafka::{self as kafka, InspectionMode, Settings, TopicInspector, TopicReport};
 
-/// Somebody may change a topic at any time. An inspection costs about 20 KB.
-const INSPECT_EVERY: Duration = Duration::from_secs(60);
-/// A transaction that takes longer may be waiting for a topic that is gone.
-const SLOW: Duration = Duration::from_secs(2);
-/// Between inspections for that reason.
-const SLOW_EVERY: Duration = Duration::from_secs(10);
-/// How often it is looked whether one is due.
+/// A transaction that takes longer than this may be waiting for a deleted topic.
+const SLOW_TRANSACTION: Duration = Duration::from_secs(2);
+/// Interval of inspections during a slow transaction.
+const INSPECT_SLOW_EVERY: Duration = Duration::from_secs(10);
+/// Interval at which an inspection may become due.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Shared by the sessions.
+/// Inspects the topics. Clones share their state; it outlives sessions.
 #[derive(Clone)]
 pub struct TopicWatch {
     inspector: Arc<TopicInspector>,
-    link: Link,
-    /// What the log has been told already.
-    said: Arc<Mutex<Vec<String>>>,
+    peer: Peer,
+    /// The warnings that have been logged and still hold.
+    logged: Arc<Mutex<Vec<String>>>,
+    /// What the relay has found in the watermark topic: forged watermarks.
+    forged: Arc<Mutex<Option<String>>>,
+    /// Timeout of an inspection.
     within: Duration,
+    /// Someone may change a topic at any time.
+    inspect_every: Duration,
 }
 
-/// Watches until it is dropped.
-pub struct Watching {
+/// The watch of one session. Ends when dropped.
+pub struct TopicWatchHandle {
     ended: tokio::sync::watch::Receiver<Option<Verdict>>,
-    transaction: Transaction,
+    transaction: OpenTransaction,
     _stop: DropGuard,
 }
 
-/// When the open transaction was begun.
+/// When the open transaction began; `None` if none is open.
 #[derive(Clone, Default)]
-struct Transaction(Arc<Mutex<Option<Instant>>>);
+struct OpenTransaction(Arc<Mutex<Option<Instant>>>);
 
-impl Transaction {
+impl OpenTransaction {
     fn set(&self, begun: Option<Instant>) {
-        // A panic elsewhere leaves a time.
+        // A panic elsewhere leaves the value consistent.
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = begun;
     }
 
     fn is_slow(&self) -> bool {
         let begun = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.is_some_and(|begun| begun.elapsed() >= SLOW)
+        begun.is_some_and(|begun| begun.elapsed() >= SLOW_TRANSACTION)
     }
 }
 
-/// Why the session must end.
+/// Why a session must end.
 #[derive(Debug, Clone)]
 pub enum Verdict {
-    /// A topic was absent, or another limit counts: a new producer takes the topics as they are now.
+    /// A topic was created or a setting has changed: the next session's producer uses the topics as they are now.
     Changed,
+    /// A topic's settings would let the bridge send events twice.
     Refused(kafka::Error),
 }
 
 impl TopicWatch {
-    pub fn new(settings: Settings, link: Link, within: Duration) -> Self {
+    /// `within` is the timeout of an inspection.
+    pub fn new(settings: Settings, peer: Peer, within: Duration) -> Self {
         Self {
-            inspector: Arc::new(TopicInspector::new(settings, Mode::Repair)),
-            link,
-            said: Arc::default(),
+            inspect_every: settings.uplink.inspect_every(),
+            inspector: Arc::new(TopicInspector::new(settings, InspectionMode::Repair)),
+            peer,
+            logged: Arc::default(),
+            forged: Arc::default(),
             within,
         }
     }
 
-    /// Inspects the topics, makes and repairs them, and says what is wrong. Blocks.
+    /// Inspects the topics, creates and repairs them, and reports what is wrong. Blocks.
     ///
     /// # Errors
-    /// Kafka does not answer, a topic cannot be made, or it is such that events could be sent twice.
-    pub fn inspect(&self) -> Result<Report, kafka::Error> {
+    /// Kafka does not reply, a topic cannot be created, or a topic's settings would let the bridge send events twice.
+    pub fn inspect(&self) -> Result<TopicReport, kafka::Error> {
         let report = self.inspector.inspect(self.within)?;
         for topic in &report.absent {
-            info!(topic, "made the topic");
+            info!(topic, "created the topic");
         }
         for repair in report.repairs() {
             warn!(topic = repair.topic, "{repair}");
         }
         let warnings = report.warnings();
-        self.say_new(&warnings);
-        self.link.warn(warnings);
-        match report.refusal() {
+        self.log_changes(&warnings);
+        self.show(warnings);
+        match report.blocking_deviation() {
             Some(deviation) => Err(kafka::Error::Topic(Box::new(deviation.clone()))),
             None => Ok(report),
         }
     }
 
-    /// Once each, until it has been right again.
-    fn say_new(&self, warnings: &[String]) {
-        // A panic elsewhere leaves the list whole.
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        for warning in warnings.iter().filter(|warning| !said.contains(warning)) {
+    /// Shows the warning about forged watermarks beside those about the topics; `None` removes it.
+    pub fn set_forged(&self, warning: Option<String>) {
+        *self.forged.lock().unwrap_or_else(PoisonError::into_inner) = warning;
+        let warnings = self.logged.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.show(warnings);
+    }
+
+    fn show(&self, mut warnings: Vec<String>) {
+        // A panic elsewhere leaves the value consistent.
+        warnings.extend(self.forged.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        self.peer.warn(warnings);
+    }
+
+    /// Logs each warning once, and once more when it no longer holds.
+    fn log_changes(&self, warnings: &[String]) {
+        // A panic elsewhere leaves the list consistent.
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in warnings.iter().filter(|warning| !logged.contains(warning)) {
             warn!("{warning}");
         }
-        for warning in said.iter().filter(|warning| !warnings.contains(warning)) {
-            info!("no longer: {warning}");
+        for warning in logged.iter().filter(|warning| !warnings.contains(warning)) {
+            info!("resolved: {warning}");
         }
-        *said = warnings.to_vec();
+        *logged = warnings.to_vec();
     }
 
-    /// Inspects now and then. `first` is how the topics were at the start.
-    pub fn watch(&self, runtime: &Handle, first: Report) -> Watching {
-        self.watch_every(INSPECT_EVERY, runtime, first)
+    /// Inspects the topics at intervals. `first` is their state at the start of the session.
+    pub fn watch(&self, runtime: &Handle, first: TopicReport) -> TopicWatchHandle {
+        self.watch_every(self.inspect_every, runtime, first)
     }
 
-    /// As [`Self::watch`], with another pause.
-    pub fn watch_every(&self, pause: Duration, runtime: &Handle, first: Report) -> Watching {
+    /// Like [`Self::watch`], with another interval.
+    pub fn watch_every(&self, interval: Duration, runtime: &Handle, first: TopicReport) -> TopicWatchHandle {
         let stop = CancellationToken::new();
         let (verdict, ended) = tokio::sync::watch::channel(None);
         let (watch, stopped) = (self.clone(), stop.clone());
-        let transaction = Transaction::default();
+        let transaction = OpenTransaction::default();
         let open = transaction.clone();
         runtime.spawn(async move {
             let mut inspected = Instant::now();
-            while tokio::time::timeout(TICK.min(pause), stopped.cancelled())
+            while tokio::time::timeout(TICK.min(interval), stopped.cancelled())
                 .await
                 .is_err()
             {
                 let age = inspected.elapsed();
-                if age < pause && !(open.is_slow() && age >= SLOW_EVERY.min(pause)) {
+                if age < interval && !(open.is_slow() && age >= INSPECT_SLOW_EVERY.min(interval)) {
                     continue;
                 }
                 let watch = watch.clone();
@@ -139,20 +159,20 @@ impl TopicWatch {
                         has_changed.then_some(Verdict::Changed)
                     }
                     Err(error @ kafka::Error::Topic(_)) => Some(Verdict::Refused(error)),
-                    // The session finds out by itself whether Kafka is there.
+                    // The session itself notices that Kafka is away.
                     Err(error) => {
                         debug!(%error, "the topics could not be inspected");
                         None
                     }
                 };
                 if reason.is_some() {
-                    // Dropped: the session has ended.
+                    // Fails if the session has ended meanwhile.
                     let _ = verdict.send(reason);
                     return;
                 }
             }
         });
-        Watching {
+        TopicWatchHandle {
             ended,
             transaction,
             _stop: stop.drop_guard(),
@@ -160,13 +180,13 @@ impl TopicWatch {
     }
 }
 
-impl Watching {
-    /// A transaction is open from `begun` on, or, with `None`, it has ended.
+impl TopicWatchHandle {
+    /// Notes that a transaction began, or, with `None`, that it has ended.
     pub fn transaction(&self, begun: Option<Instant>) {
         self.transaction.set(begun);
     }
 
-    /// Why the session must end, if it must.
+    /// Why the session must end; `None` while it may continue.
     pub fn verdict(&self) -> Option<Verdict> {
         self.ended.borrow().clone()
     }
@@ -174,8 +194,8 @@ impl Watching {
     /// Waits until the session must end.
     pub async fn ended(&mut self) {
         if self.ended.wait_for(Option::is_some).await.is_err() {
-            // The task is gone with its runtime.
-            error!("the topics are no longer watched");
+            // The task has ended without a verdict: after a panic, or with the runtime.
+            error!("the topics are no longer watched; restart the gateway if this lasts");
             std::future::pending().await
         }
     }

@@ -1,61 +1,195 @@
-//! The watermark: everything in the journal at or below it is in Kafka. Ours, not Kafka's high watermark.
+//! The watermark: every entry of the journal at or below it is in Kafka. Not Kafka's high watermark.
 //!
-//! It is a record in a compacted topic, written in the same transaction as the events, under a key of the
-//! store *and* the journal's uuid. A consumer group's offset would do the same, but Kafka forgets those
-//! after a week without use: a shop that was closed for its holidays would send twice.
+//! It is a record in a compacted topic of the store, written in the same transaction as the events. Its key contains the
+//! store _and_ the journal's uuid. A consumer group's offset would serve the same purpose, but Kafka deletes those after a week without use:
+//! a shop that was closed for its holidays would send events twice.
+//!
+//! A watermark counts only if its signature is valid: otherwise anybody who may write to the topic could make the gateway
+//! believe that its events are in Kafka. Earlier versions wrote to one topic that all stores shared.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::kafka::{self, Settings};
+use comptoir_core::mac::MacKey;
+use comptoir_kafka::{self as kafka, ReadFrom, Settings};
 
-/// Where marks are written. Earlier versions left that to the partitioner, so a mark may lie in any partition.
+/// The partition that watermarks are written to. In the shared topic of earlier versions, which let the partitioner choose, a
+/// watermark may be in any partition.
 pub const PARTITION: i32 = 0;
+/// Most unsigned watermarks of a journal that are kept in memory. A writer to the topic may write any number.
+const MAX_UNSIGNED: usize = 1_000;
 
-/// Format of the record's value. JSON, to be read with any tool; fields may be added, none change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+/// The record's value, as JSON so that any tool can read it. Fields may be added, none may change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watermark {
     /// Journal offset.
     pub offset: u64,
-    /// `ce_id` of the entry at that offset, for people.
+    /// `ce_id` of the entry at that offset, for operators.
     pub event: String,
-    /// The run of the journal in which that entry was taken in: tells a journal from a copy of it that has gone its own
-    /// way. Earlier versions wrote none.
+    /// The run in which the journal accepted that entry. Distinguishes a journal from a copy that has diverged. Earlier
+    /// versions wrote none.
     #[serde(default)]
     pub run: Option<String>,
+    /// The message authentication code of the record's key and the other fields. Earlier versions wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
 }
 
-/// The record's key.
+impl Watermark {
+    /// Signs it for the record with this key.
+    #[must_use]
+    pub fn signed(mut self, key: &str, mac_key: &MacKey) -> Self {
+        let offset = self.offset.to_string();
+        self.mac = Some(mac_key.sign(&self.fields(key, &offset)));
+        self
+    }
+
+    /// Whether it is signed for the record with this key.
+    pub fn is_signed(&self, key: &str, mac_key: &MacKey) -> bool {
+        let offset = self.offset.to_string();
+        let code = self.mac.as_deref().unwrap_or_default();
+        mac_key.verify(&self.fields(key, &offset), code.as_bytes())
+    }
+
+    fn fields<'a>(&'a self, key: &'a str, offset: &'a str) -> [&'a [u8]; 4] {
+        [key, offset, &self.event, self.run.as_deref().unwrap_or_default()].map(str::as_bytes)
+    }
+}
+
+/// The key of a journal's watermark record.
 pub fn key(store: &str, journal: &str) -> String {
     format!("{store}/{journal}")
 }
 
-/// The furthest mark of each of these journals, in all partitions, and where [`PARTITION`] ended then. It is read from
-/// `from`, the others from their beginning.
+/// The watermarks of one journal that the topic holds.
+#[derive(Debug, Default)]
+pub struct JournalWatermarks {
+    /// The furthest one with a valid signature.
+    pub signed: Option<Watermark>,
+    /// Those without, the newest [`MAX_UNSIGNED`]: an earlier version wrote them, or they are forged.
+    pub unsigned: VecDeque<Watermark>,
+}
+
+impl JournalWatermarks {
+    /// Adds those of another topic.
+    pub fn extend(&mut self, others: Self) {
+        if let Some(signed) = others.signed {
+            self.add(signed, true);
+        }
+        for watermark in others.unsigned {
+            self.add(watermark, false);
+        }
+    }
+
+    fn add(&mut self, watermark: Watermark, is_signed: bool) {
+        match is_signed {
+            true if self
+                .signed
+                .as_ref()
+                .is_none_or(|known| known.offset <= watermark.offset) =>
+            {
+                self.signed = Some(watermark);
+            }
+            true => {}
+            false => {
+                if self.unsigned.len() == MAX_UNSIGNED {
+                    self.unsigned.pop_front();
+                }
+                self.unsigned.push_back(watermark);
+            }
+        }
+    }
+}
+
+/// Reads the watermarks of these journals from all partitions of a topic (full name): [`PARTITION`] from `from`, the others
+/// from their beginning.
 ///
 /// # Errors
 /// As [`kafka::read_to_end`].
 pub fn read<const N: usize>(
     settings: &Settings,
+    topic: &str,
+    mac_key: &MacKey,
     journals: [&str; N],
-    from: i64,
+    from: ReadFrom,
     within: Duration,
     stop: &CancellationToken,
-) -> Result<([Option<Mark>; N], i64), kafka::Error> {
+) -> Result<[JournalWatermarks; N], kafka::Error> {
     let keys = journals.map(|journal| key(&settings.identity, journal));
-    let mut furthest: [Option<Mark>; N] = [const { None }; N];
-    let from = |partition| if partition == PARTITION { from } else { 0 };
-    let ends = kafka::read_to_end(settings, kafka::WATERMARKS, from, within, stop, |message| {
-        if let Some(of) = keys.iter().position(|key| message.key() == key.as_bytes())
-            && let Ok(mark) = serde_json::from_slice::<Mark>(message.payload())
-            && furthest[of]
-                .as_ref()
-                .is_none_or(|known| known.offset <= mark.offset)
+    let mut found: [JournalWatermarks; N] = std::array::from_fn(|_| JournalWatermarks::default());
+    let from = |partition| match partition {
+        PARTITION => from,
+        _ => ReadFrom::Beginning,
+    };
+    kafka::read_to_end(settings, topic, from, within, stop, |record| {
+        if let Some(index) = keys.iter().position(|key| record.key() == key.as_bytes())
+            && let Ok(watermark) = serde_json::from_slice::<Watermark>(record.payload())
         {
-            furthest[of] = Some(mark);
+            let is_signed = watermark.is_signed(&keys[index], mac_key);
+            found[index].add(watermark, is_signed);
         }
     })?;
-    Ok((furthest, ends.get(&PARTITION).copied().unwrap_or(0)))
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use comptoir_core::shop_secret::ShopSecret;
+
+    fn mac_key() -> MacKey {
+        ShopSecret::new(std::array::from_fn(|at| at as u8)).watermark_key()
+    }
+
+    fn watermark(offset: u64) -> Watermark {
+        Watermark {
+            offset,
+            event: "paris-1/till-1/7/42".to_owned(),
+            run: Some("r".to_owned()),
+            mac: None,
+        }
+    }
+
+    #[test]
+    fn a_signature_fits_only_its_watermark_and_its_journal() {
+        let (key, mac_key) = (key("paris-1", "j"), mac_key());
+        let signed = watermark(7).signed(&key, &mac_key);
+        // A golden value: the watermarks of an earlier version must count after an upgrade.
+        assert_eq!(signed.mac.as_deref(), Some("v1.ZmfJfdZa8GN-xBwN957hdw"));
+        assert!(signed.is_signed(&key, &mac_key));
+        assert!(!watermark(7).is_signed(&key, &mac_key));
+        let with = |change: fn(&mut Watermark)| {
+            let mut changed = signed.clone();
+            change(&mut changed);
+            changed
+        };
+        for forged in [
+            with(|mark| mark.offset = 8),
+            with(|mark| mark.event.push('3')),
+            with(|mark| mark.run = None),
+            with(|mark| mark.mac = Some("v1.".to_owned())),
+        ] {
+            assert!(!forged.is_signed(&key, &mac_key), "{forged:?}");
+        }
+        assert!(!signed.is_signed("paris-1/k", &mac_key), "of another journal");
+        let other = ShopSecret::new([1; 32]).watermark_key();
+        assert!(!signed.is_signed(&key, &other), "of another shop");
+    }
+
+    #[test]
+    fn the_furthest_signed_watermark_counts_and_the_unsigned_ones_are_bounded() {
+        let mut found = JournalWatermarks::default();
+        for offset in [3, 9, 5] {
+            found.add(watermark(offset), true);
+        }
+        for offset in 0..2 * MAX_UNSIGNED as u64 {
+            found.add(watermark(offset), false);
+        }
+        assert_eq!(found.signed.map(|watermark| watermark.offset), Some(9));
+        assert_eq!(found.unsigned.len(), MAX_UNSIGNED);
+        assert_eq!(found.unsigned.back().map(|mark| mark.offset), Some(1_999));
+    }
 }

@@ -1,17 +1,21 @@
-//! The keys, and what is said about one that is not known or has a wrong value.
+//! The table of keys, and the texts of errors about an unknown key or an invalid value.
 
-/// Every key with a value that it could have. The keys of `kafka.properties` are librdkafka's.
+/// Every key with an example value; empty for secrets and for `kafka.properties`, whose keys are librdkafka's.
 pub const KEYS: &[(&str, &str)] = &[
     ("store", "paris-1"),
     ("currency", "EUR"),
     ("mqtt.url", "mqtt://localhost:1883"),
-    ("mqtt.embedded", "0.0.0.0:1883"),
+    ("mqtt.embedded", "127.0.0.1:1883"),
     ("mqtt.client_id", "comptoir-paris-1"),
     ("mqtt.stores", "paris-1,lyon-2"),
     ("kafka.brokers", "kafka-1:9092,kafka-2:9092"),
     ("kafka.topic_prefix", "shops-"),
     ("kafka.replication_factor", "3"),
     ("kafka.partitions", "3"),
+    ("kafka.follow", "own"),
+    ("kafka.follow_since", "2026-11-01T00:00:00Z"),
+    ("kafka.uplink", "metered"),
+    ("kafka.uplink_delay", "10"),
     ("kafka.properties", ""),
     ("journal.path", "/var/lib/comptoir/journal.db"),
     ("journal.max_bytes", "2147483648"),
@@ -19,105 +23,118 @@ pub const KEYS: &[(&str, &str)] = &[
     ("http.port_file", "/run/comptoir/port"),
     ("http.mdns", "comptoir"),
     ("http.hosts", "kasse.example.com"),
+    ("http.tls", "auto"),
     ("http.tls_cert", "/etc/comptoir/tls/cert.pem"),
     ("http.tls_key", "/etc/comptoir/tls/key.pem"),
     ("http.password", ""),
+    ("http.open", "true"),
+    ("http.plain_sign_in", "true"),
+    ("retention.personal_data_days", "400"),
     ("log.format", "json"),
     ("log.filter", "info,comptoir_gateway=debug"),
 ];
 
-/// Longer values are cut: a sentence is to stay one.
-const SHOWN: usize = 80;
+/// Longest value that an error quotes, in characters. Longer ones are cut, so that the error stays readable.
+const MAX_QUOTED: usize = 80;
 
-/// Whether nobody may see the value. Any of librdkafka's properties may be a password.
+/// True if errors and logs must not show the value. Any librdkafka property may be a password.
 pub fn is_secret(key: &str) -> bool {
     key == "http.password" || key.starts_with("kafka.properties")
 }
 
-/// What is wrong with a value, an example behind it: `"8080" is not a socket address; write ADDRESS:PORT, for example
-/// 0.0.0.0:8080`.
+/// A sentence about an invalid value, ending with an example: `"8080" is not a socket address; write ADDRESS:PORT, for
+/// example 0.0.0.0:8080`. `value` is `None` if it must not be shown; `wrong` continues the sentence after the value.
 pub fn sentence(key: &str, value: Option<&str>, wrong: &str) -> String {
     let value = match value {
-        Some(value) if value.chars().count() > SHOWN => {
-            let begin: String = value.chars().take(SHOWN).collect();
-            format!("{begin:?}…")
+        Some(value) if value.chars().count() > MAX_QUOTED => {
+            let beginning: String = value.chars().take(MAX_QUOTED).collect();
+            format!("{beginning:?}…")
         }
         Some(value) => format!("{value:?}"),
         None => "the value".to_owned(),
     };
-    let example = KEYS.iter().find(|(name, _)| *name == key);
-    let example = match example {
-        // What was meant has been said.
+    let example = match KEYS.iter().find(|(name, _)| *name == key) {
+        // `wrong` ends with a suggestion, which is better than any example.
         _ if wrong.ends_with('?') => String::new(),
         None | Some((_, "")) => String::new(),
         Some((_, example)) if wrong.contains("; write ") => format!(", for example {example}"),
-        Some((_, example)) => format!("; write for example {example}"),
+        Some((_, example)) => format!("; example: {example}"),
     };
     format!("{value} {wrong}{example}")
 }
 
-/// About a key of a file that is not known.
-pub fn unknown(key: &str) -> String {
-    match meant(key) {
-        Some(meant) => format!("there is no such key; did you mean {meant}?"),
-        None => format!("there is no such key; {}", siblings(key).join(", ")),
+/// The error for an unknown key in a file.
+pub fn unknown_key(key: &str) -> String {
+    match closest_key(key) {
+        Some(closest) => format!("unknown key; did you mean {closest}?"),
+        None => format!("unknown key; known here are {}", siblings(key).join(", ")),
     }
 }
 
-/// About a variable of the environment that names no key.
+/// The error for an environment variable that names no key.
 pub fn unknown_variable(key: &str) -> String {
     let name = variable(key);
-    match meant(key) {
-        Some(meant) => format!("{name} names no key; did you mean {}?", variable(meant)),
+    match closest_key(key) {
+        Some(closest) => format!(
+            "{name} is not a known variable; did you mean {}?",
+            variable(closest)
+        ),
         None => {
             let known: Vec<String> = siblings(key).into_iter().map(variable).collect();
-            format!("{name} names no key; known are {}", known.join(", "))
+            format!(
+                "{name} is not a known variable; known here are {}",
+                known.join(", ")
+            )
         }
     }
 }
 
-/// The variable of a key: `COMPTOIR_HTTP__LISTEN` of `http.listen`.
+/// The environment variable of a key: `COMPTOIR_HTTP__LISTEN` for `http.listen`.
 pub fn variable(key: &str) -> String {
     format!("COMPTOIR_{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
-/// The key or section that was meant. One of the same section where there is one, else one that is written in another
-/// section, or with one underscore too few.
-fn meant(key: &str) -> Option<&'static str> {
+/// The key or section that was probably meant: a similar one in the same section; else the same one written with too few
+/// underscores; else the same name in another section; else the most similar of all.
+fn closest_key(key: &str) -> Option<&'static str> {
     let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
-    let of_section = |known: &&str| known.rsplit_once('.').map_or("", |(section, _)| section) == section;
+    let is_sibling = |known: &&str| section_of(known) == section;
     let leaf = |known: &'static str| known.rsplit_once('.').map_or(known, |(_, name)| name);
-    let siblings = known().filter(of_section);
+    let siblings = sections_and_keys().filter(is_sibling);
     let near = nearest(name, siblings.clone().map(leaf));
     near.and_then(|near| siblings.clone().find(|known| leaf(known) == near))
-        .or_else(|| known().find(|known| flat(known) == flat(key)))
-        .or_else(|| known().find(|known| leaf(known) == name))
-        .or_else(|| nearest(key, known()))
+        .or_else(|| sections_and_keys().find(|known| flat(known) == flat(key)))
+        .or_else(|| sections_and_keys().find(|known| leaf(known) == name))
+        .or_else(|| nearest(key, sections_and_keys()))
 }
 
 fn flat(key: &str) -> String {
     key.replace(['.', '-'], "_")
 }
 
-/// Sections and keys.
-fn known() -> impl Iterator<Item = &'static str> + Clone {
-    let sections = ["mqtt", "kafka", "journal", "http", "log"];
+fn section_of(key: &str) -> &str {
+    key.rsplit_once('.').map_or("", |(section, _)| section)
+}
+
+fn sections_and_keys() -> impl Iterator<Item = &'static str> + Clone {
+    let sections = ["mqtt", "kafka", "journal", "http", "retention", "log"];
     sections.into_iter().chain(KEYS.iter().map(|(key, _)| *key))
 }
 
+/// The keys and sections beside `key`.
 fn siblings(key: &str) -> Vec<&'static str> {
-    let section = key.rsplit_once('.').map_or("", |(section, _)| section);
-    known()
-        .filter(|known| known.rsplit_once('.').map_or("", |(section, _)| section) == section)
+    let section = section_of(key);
+    sections_and_keys()
+        .filter(|known| section_of(known) == section)
         .collect()
 }
 
-/// The one that differs least, if it differs by no more than what one mistypes.
+/// The most similar name, if it differs by no more than a typing error: a third of its letters, at least one.
 pub fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let name = flat(&name.to_lowercase());
     let distance = |known: &str| strsim::damerau_levenshtein(&name, &flat(known));
-    let most = |known: &str| (known.len().max(name.len()) / 3).max(1);
+    let max_distance = |known: &str| (known.len().max(name.len()) / 3).max(1);
     known
-        .filter(|known| distance(known) <= most(known))
+        .filter(|known| distance(known) <= max_distance(known))
         .min_by_key(|known| distance(known))
 }

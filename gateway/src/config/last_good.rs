@@ -1,63 +1,74 @@
-//! Settings that have worked, kept for a start at which the present ones do not.
+//! The fallback: a copy of the last configuration file that the gateway started with.
 
 use std::io::Write;
 use std::path::Path;
 
-use super::{Config, ConfigError, DEFAULT_FILE, settings};
+use super::{Config, ConfigError, DEFAULT_FILE, SectionCheck, settings};
 
 impl Config {
-    /// As [`Config::load`]. Where that fails and an earlier start has left its settings (see
-    /// [`keep_as_last_good`]), these, and what is wrong with the present ones.
-    pub fn load_or_last_good(
+    /// As [`Config::load`]. If the file is invalid, loads the copy that [`save_as_last_good`] made, and also returns the
+    /// error.
+    ///
+    /// # Errors
+    /// The file is invalid, and there is no copy or the copy is invalid too. The error is about the file.
+    pub fn load_with_fallback(
         file: Option<&Path>,
         last_good: Option<&Path>,
+        checks: &[SectionCheck],
     ) -> Result<(Self, Option<ConfigError>), ConfigError> {
-        let problem = match Self::load(file) {
+        let problem = match Self::load(file, checks) {
             Ok(config) => return Ok((config, None)),
             Err(problem) => problem,
         };
-        // The last good settings may not fit either, where it is the environment that is wrong: then what is
-        // wrong with the present ones is what is to be said.
+        // If the environment is wrong, the copy fails too. The error to report is that of the present configuration.
         match last_good
             .filter(|last_good| last_good.is_file())
-            .map(|last_good| Self::load(Some(last_good)))
+            .map(|last_good| Self::load(Some(last_good), checks))
         {
             Some(Ok(config)) => Ok((config, Some(problem))),
             _ => Err(problem),
         }
     }
 
-    /// The last good settings, where they are others than the present ones: for when these are valid, and it cannot
-    /// be started with them.
-    pub fn other_last_good(file: Option<&Path>, last_good: Option<&Path>) -> Option<Self> {
+    /// The fallback, if it differs from the present file. For a configuration that is valid but with which the gateway
+    /// cannot start: with the same file again, the result would be the same.
+    pub fn differing_last_good(
+        file: Option<&Path>,
+        last_good: Option<&Path>,
+        checks: &[SectionCheck],
+    ) -> Option<Self> {
         let last_good = last_good.filter(|last_good| last_good.is_file())?;
         let present = std::fs::read(file.unwrap_or(Path::new(DEFAULT_FILE))).unwrap_or_default();
         if std::fs::read(last_good).ok()? == present {
             return None;
         }
-        Self::load(Some(last_good)).ok()
+        Self::load(Some(last_good), checks).ok()
     }
 }
 
 impl ConfigError {
-    /// Of settings that are valid and do not work: with the place that has set the key.
-    pub fn found_at_start(self, file: Option<&Path>) -> Self {
-        self.found_in(&settings(file))
+    /// Adds the source that sets the key, to an error that was found only when the gateway started.
+    #[must_use]
+    pub fn with_place(self, file: Option<&Path>) -> Self {
+        self.located_in(&settings(file))
     }
 }
 
-/// Copies settings with which a gateway has started to where [`Config::load_or_last_good`] looks for them. Whole
-/// or not at all, and for the gateway's eyes only: there may be passwords in it.
-pub fn keep_as_last_good(file: Option<&Path>, last_good: &Path) -> std::io::Result<()> {
+/// Copies the configuration file to `last_good`, for [`Config::load_with_fallback`]. The copy is replaced atomically, and
+/// only the gateway's user can read it: it may contain passwords.
+///
+/// # Errors
+/// The file cannot be read, or the copy cannot be written.
+pub fn save_as_last_good(file: Option<&Path>, last_good: &Path) -> std::io::Result<()> {
     let file = file.unwrap_or(Path::new(DEFAULT_FILE));
     let settings = match std::fs::read(file) {
         Ok(settings) => settings,
-        // The environment alone has made the configuration.
+        // There is no file: the configuration comes from the environment alone.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
-    // A card that is written at every start for nothing wears.
-    if std::fs::read(last_good).is_ok_and(|kept| kept == settings) {
+    // Do not rewrite an identical copy at every start: that wears out an SD card.
+    if std::fs::read(last_good).is_ok_and(|copy| copy == settings) {
         return Ok(());
     }
     let folder = last_good.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -73,14 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bad_settings_leave_the_last_good_ones() {
+    fn an_invalid_file_falls_back_to_the_last_good_copy() {
         let folder = tempfile::tempdir().unwrap();
         let (file, last_good) = (
             folder.path().join("gateway.toml"),
             folder.path().join("last-good.toml"),
         );
         let write = |text: &str| std::fs::write(&file, text).unwrap();
-        let load = || Config::load_or_last_good(Some(&file), Some(&last_good));
+        let load = || Config::load_with_fallback(Some(&file), Some(&last_good), &[]);
         write("store = \"Paris 1\"");
         assert!(
             load().unwrap_err().to_string().contains("store"),
@@ -89,7 +100,7 @@ mod tests {
         write("store = \"paris-1\"");
         let (config, problem) = load().unwrap();
         assert!(config.store == "paris-1" && problem.is_none());
-        keep_as_last_good(Some(&file), &last_good).unwrap();
+        save_as_last_good(Some(&file), &last_good).unwrap();
         for broken in [
             "store = \"Paris 1\"",
             "store = paris-2",
@@ -98,7 +109,7 @@ mod tests {
         ] {
             write(broken);
             let (config, problem) = load().unwrap();
-            // An empty file is no error: it asks for the defaults.
+            // An empty file is valid: it means the defaults.
             let expected = if broken.is_empty() { "shop-1" } else { "paris-1" };
             assert_eq!(
                 (config.store.as_str(), problem.is_some()),
@@ -106,16 +117,16 @@ mod tests {
                 "{broken}"
             );
         }
-        // These are valid; whether they work the start says.
+        // A valid file is used, even if it differs from the copy.
         write("store = \"paris-2\"");
-        let other = || Config::other_last_good(Some(&file), Some(&last_good));
+        let other = || Config::differing_last_good(Some(&file), Some(&last_good), &[]);
         assert_eq!(other().map(|config| config.store).as_deref(), Some("paris-1"));
         write("store = \"paris-1\"");
-        assert!(other().is_none(), "they are the same");
+        assert!(other().is_none(), "the copy does not differ");
         std::fs::remove_file(&file).unwrap();
         assert!(load().unwrap().1.unwrap().to_string().contains("no such file"));
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::metadata(&last_good).unwrap().permissions().mode();
-        assert_eq!(mode & 0o077, 0, "it may hold passwords");
+        assert_eq!(mode & 0o077, 0, "the copy may contain passwords");
     }
 }

@@ -1,4 +1,4 @@
-//! What is wrong with settings, and where.
+//! Configuration errors: what is wrong, in which key, in which source.
 
 use std::fmt;
 use std::fs::File;
@@ -11,13 +11,13 @@ use figment::{Figment, Metadata, Source};
 use super::keys;
 use super::sources::ENVIRONMENT;
 
-/// What is wrong, and in which key of which file: one clear sentence. Logs and the gateway page show it, and so it
-/// quotes no line of the file: there may be a password in it.
+/// An error in the configuration, in one sentence. Logs and the gateway page show it, so it never quotes a line of the
+/// file, which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
-    /// A file, or "the environment".
+    /// The source: a file, or "the environment". `None` if it is not known.
     pub place: Option<String>,
-    /// `journal.max_bytes`; none where the file cannot be read at all.
+    /// For example `journal.max_bytes`; `None` if the file cannot be read at all.
     pub key: Option<String>,
     pub message: String,
 }
@@ -32,15 +32,14 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigError {
-    /// A value that is read and not allowed. `wrong` goes on from the value: "is not …; write …". An example is put
-    /// behind it.
-    pub(super) fn not(key: &str, value: &str, wrong: &str) -> Self {
-        let shown = (!keys::is_secret(key)).then_some(value);
-        Self::of(key, keys::sentence(key, shown, wrong))
+    /// An invalid value. `wrong` continues the sentence after the value, "is not …; write …"; an example is appended.
+    pub(super) fn invalid_value(key: &str, value: &str, wrong: &str) -> Self {
+        let quoted = (!keys::is_secret(key)).then_some(value);
+        Self::for_key(key, keys::sentence(key, quoted, wrong))
     }
 
-    /// A value that can be read and is not allowed.
-    pub(crate) fn of(key: impl Into<String>, message: impl Into<String>) -> Self {
+    /// An error with a complete message about the value of `key`. The source is added later.
+    pub(crate) fn for_key(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             place: None,
             key: Some(key.into()),
@@ -48,8 +47,8 @@ impl ConfigError {
         }
     }
 
-    /// A source that cannot be read.
-    pub(super) fn read(error: &figment::Error) -> Self {
+    /// A source that cannot be read, such as a file that is not TOML.
+    pub(super) fn unreadable_source(error: &figment::Error) -> Self {
         Self {
             place: error.metadata.as_ref().and_then(place),
             key: (!error.path.is_empty()).then(|| error.path.join(".")),
@@ -57,19 +56,21 @@ impl ConfigError {
         }
     }
 
-    /// With the place that has set the key.
-    pub(super) fn found_in(mut self, settings: &Figment) -> Self {
-        let metadata = self
-            .key
-            .as_deref()
-            .and_then(|key| settings.find_metadata(key).or_else(|| of_property(settings, key)));
+    /// Adds the source that sets the key.
+    pub(super) fn located_in(mut self, settings: &Figment) -> Self {
+        let metadata = self.key.as_deref().and_then(|key| {
+            settings
+                .find_metadata(key)
+                .or_else(|| property_metadata(settings, key))
+        });
         self.place = metadata.and_then(place);
         self
     }
 }
 
-/// librdkafka's names may be written as one key, in quotes or with underscores; see [`super::Kafka::properties`].
-fn of_property<'a>(settings: &'a Figment, key: &str) -> Option<&'a Metadata> {
+/// Finds a librdkafka property that was written as a quoted key or with underscores; see
+/// [`super::sources::flatten_properties`].
+fn property_metadata<'a>(settings: &'a Figment, key: &str) -> Option<&'a Metadata> {
     let name = key.strip_prefix("kafka.properties.")?;
     let properties = settings.find_value("kafka.properties").ok()?.into_dict()?;
     let mut written = properties.iter().rev();
@@ -77,14 +78,14 @@ fn of_property<'a>(settings: &'a Figment, key: &str) -> Option<&'a Metadata> {
     settings.get_metadata(value.tag())
 }
 
-/// The place of a value.
-pub(super) fn of_tag(settings: &Figment, tag: Tag) -> Option<String> {
+/// The source of the value with this tag.
+pub(super) fn place_of_tag(settings: &Figment, tag: Tag) -> Option<String> {
     settings.get_metadata(tag).and_then(place)
 }
 
 fn place(metadata: &Metadata) -> Option<String> {
     match &metadata.source {
-        // Its own text is relative to the working folder.
+        // figment would print the path relative to the working directory.
         Some(Source::File(file)) => Some(file.display().to_string()),
         Some(source) => Some(source.to_string()),
         None if metadata.name == ENVIRONMENT => Some(ENVIRONMENT.to_owned()),
@@ -92,24 +93,28 @@ fn place(metadata: &Metadata) -> Option<String> {
     }
 }
 
-/// The TOML parser draws the line that it means: lines that begin with a number, or nothing, and a bar.
+/// Removes the excerpt of the file from a TOML parser's error. Its lines begin with a line number or a space, and a bar.
 fn without_excerpt(text: &str) -> String {
-    let drawn = |line: &str| {
+    let is_excerpt = |line: &str| {
         line.trim_start()
             .trim_start_matches(|c: char| c.is_ascii_digit())
             .trim_start()
             .starts_with('|')
     };
-    let said: Vec<&str> = text.lines().filter(|line| !drawn(line)).collect();
-    said.join(": ")
+    let lines: Vec<&str> = text.lines().filter(|line| !is_excerpt(line)).collect();
+    lines.join(": ")
 }
 
-/// More than a person reads at once.
+/// Largest number of errors that are read from a report: more than a person reads at once.
 const MAX_PROBLEMS: usize = 20;
 const MAX_REPORT_BYTES: u64 = 16 << 10;
 
-/// What another program has found wrong with settings of its own, of which it makes the gateway's: a line each, place,
-/// key (or nothing) and message with tabs between them. The first twenty; none where there is no such file.
+/// Reads the errors that another program found in its own settings before it generated the gateway's configuration from
+/// them. Each line has source, key (may be empty) and message, separated by tabs. Returns at most [`MAX_PROBLEMS`] errors,
+/// and none if the file does not exist.
+///
+/// # Errors
+/// The file exists but cannot be read.
 pub fn read_report(file: &Path) -> io::Result<Vec<ConfigError>> {
     let mut bytes = Vec::new();
     match File::open(file) {
@@ -117,14 +122,14 @@ pub fn read_report(file: &Path) -> io::Result<Vec<ConfigError>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let filled = |part: &str| (!part.is_empty()).then(|| part.to_owned());
+    let non_empty = |part: &str| (!part.is_empty()).then(|| part.to_owned());
     Ok(String::from_utf8_lossy(&bytes)
         .lines()
         .filter_map(|line| {
             let mut parts = line.splitn(3, '\t');
             Some(ConfigError {
-                place: filled(parts.next()?),
-                key: filled(parts.next()?),
+                place: non_empty(parts.next()?),
+                key: non_empty(parts.next()?),
                 message: parts.next()?.to_owned(),
             })
         })
@@ -137,19 +142,20 @@ mod tests {
     use figment::providers::{Format, Toml};
 
     use super::*;
+    use crate::app::SECTION_CHECKS;
     use crate::config::Config;
 
     #[test]
-    fn a_line_that_is_no_toml_is_not_quoted() {
+    fn a_line_that_is_not_toml_is_not_quoted() {
         let toml = "store = \"paris-1\"\n[kafka.properties]\n\"sasl.password\" = hunter2\n";
-        let error = Config::from_figment(Figment::from(Toml::string(toml))).unwrap_err();
-        let said = error.to_string();
-        assert!(said.contains("line 3") && !said.contains('\n'), "{said}");
-        assert!(!said.contains("hunter2"), "{said}");
+        let error = Config::from_figment(&Figment::from(Toml::string(toml)), SECTION_CHECKS).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("line 3") && !message.contains('\n'), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
     }
 
     #[test]
-    fn the_key_and_its_file_are_named_also_where_only_the_value_is_wrong() {
+    fn an_error_about_a_value_names_its_key_and_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gateway.toml");
         for (toml, key) in [
@@ -171,7 +177,8 @@ mod tests {
             ),
         ] {
             std::fs::write(&file, toml).unwrap();
-            let error = Config::from_figment(Figment::from(Toml::file_exact(&file))).unwrap_err();
+            let error =
+                Config::from_figment(&Figment::from(Toml::file_exact(&file)), SECTION_CHECKS).unwrap_err();
             assert_eq!(error.key.as_deref(), Some(key), "{error}");
             let place = error.place.as_deref().unwrap_or_default();
             assert!(place.ends_with("gateway.toml"), "{error}");
@@ -179,20 +186,20 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_read_as_far_as_a_person_would() {
+    fn a_report_yields_its_valid_lines_up_to_a_limit() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("problems");
         assert_eq!(read_report(&file).unwrap(), []);
         let lines =
             "comptoir.txt\tTIMEZONE\tMars is not known\nno problem\ncomptoir.txt, line 3\t\tKEY=value\n";
         std::fs::write(&file, lines).unwrap();
-        let said: Vec<String> = read_report(&file)
+        let messages: Vec<String> = read_report(&file)
             .unwrap()
             .iter()
             .map(ToString::to_string)
             .collect();
         assert_eq!(
-            said,
+            messages,
             [
                 "comptoir.txt: TIMEZONE: Mars is not known",
                 "comptoir.txt, line 3: KEY=value"

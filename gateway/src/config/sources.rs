@@ -1,7 +1,7 @@
-//! Where settings come from: the file, then the environment over it.
+//! The sources of the configuration: the file, and the environment, which overrides it.
 //!
-//! Each source is brought into one form before they are merged, or what one says would not take the place of what the
-//! other does.
+//! `kafka.properties` can be written in several ways. Each source is normalised before the merge; otherwise a property in
+//! the environment would not override the same property in the file.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,22 +13,22 @@ use figment::{Error, Figment, Metadata, Profile, Provider};
 use super::DEFAULT_FILE;
 use super::keys::variable;
 
-/// The name of that source.
+/// The name of the environment as a source, in errors.
 pub const ENVIRONMENT: &str = "the environment";
 const PREFIX: &str = "COMPTOIR_";
-/// The build's, and the tests'.
-const FOREIGN: [&str; 2] = ["web_dist", "cache"];
+/// Variables with our prefix that the build and the tests use.
+const NOT_KEYS: [&str; 2] = ["web_dist", "cache"];
 
-/// What the file and the environment say.
+/// The merged settings of `file`, or of [`DEFAULT_FILE`] if it exists, and of the environment.
 pub fn settings(file: Option<&Path>) -> Figment {
     let mut figment = Figment::new();
     if let Some(file) = file.or(Some(Path::new(DEFAULT_FILE)).filter(|file| file.is_file())) {
-        figment = figment.merge(OneForm(Toml::file_exact(file)));
+        figment = figment.merge(NormalizedSource(Toml::file_exact(file)));
     }
-    figment.merge(OneForm(Environment(std::env::vars_os().collect())))
+    figment.merge(NormalizedSource(Environment(std::env::vars_os().collect())))
 }
 
-/// `COMPTOIR_SECTION__KEY`, each value a text: only the type that it is read into says what it means.
+/// Environment variables `COMPTOIR_SECTION__KEY`. Every value stays text; the type that it is read into parses it.
 pub struct Environment(pub Vec<(OsString, OsString)>);
 
 impl Environment {
@@ -40,12 +40,11 @@ impl Environment {
                 continue;
             };
             let Some(text) = text.to_str() else {
-                let problem = format!("{} is not UTF-8", variable(&key));
-                return Err(Error::from(problem));
+                return Err(Error::from(format!("{} is not UTF-8", variable(&key))));
             };
             variables.push((key, text.to_owned()));
         }
-        // A section before its keys: then it shows that it is a section and was given a value.
+        // Sorting puts a section before its keys, so that a value for a whole section is found and reported.
         variables.sort_unstable();
         let mut settings = Dict::new();
         for (key, text) in variables {
@@ -55,11 +54,11 @@ impl Environment {
     }
 }
 
-/// `http.listen` of `COMPTOIR_HTTP__LISTEN`.
+/// The key of a variable: `http.listen` for `COMPTOIR_HTTP__LISTEN`. `None` if the variable is not for the gateway.
 fn key(name: &str) -> Option<String> {
     let (prefix, key) = name.split_at_checked(PREFIX.len())?;
     let key = key.to_ascii_lowercase().replace("__", ".");
-    let is_ours = prefix.eq_ignore_ascii_case(PREFIX) && !key.is_empty() && !FOREIGN.contains(&key.as_str());
+    let is_ours = prefix.eq_ignore_ascii_case(PREFIX) && !key.is_empty() && !NOT_KEYS.contains(&key.as_str());
     is_ours.then_some(key)
 }
 
@@ -87,10 +86,10 @@ impl Provider for Environment {
     }
 }
 
-/// A source with librdkafka's properties in one form.
-pub struct OneForm<P>(pub P);
+/// A source whose `kafka.properties` are normalised by [`flatten_properties`].
+pub struct NormalizedSource<P>(pub P);
 
-impl<P: Provider> Provider for OneForm<P> {
+impl<P: Provider> Provider for NormalizedSource<P> {
     fn metadata(&self) -> Metadata {
         self.0.metadata()
     }
@@ -102,8 +101,8 @@ impl<P: Provider> Provider for OneForm<P> {
     }
 }
 
-/// Flattens what TOML and the environment make of a dotted name: `security.protocol` may come quoted, as nested tables,
-/// or as `SECURITY_PROTOCOL` (no property that matters here has an underscore).
+/// Gives every librdkafka property its dotted name. `security.protocol` may be written as a quoted key, as nested tables,
+/// or as `SECURITY_PROTOCOL`: no librdkafka property that matters here has an underscore.
 pub fn flatten_properties(settings: &mut Dict) {
     fn flatten(prefix: &str, dict: Dict, out: &mut Dict) {
         for (key, value) in dict {

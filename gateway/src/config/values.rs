@@ -1,4 +1,7 @@
-//! How single values are read: texts, secrets, addresses, properties.
+//! Deserialisers of single values: strings, secrets, addresses, properties.
+//!
+//! An error text continues the sentence after the value: `is not …; write …`. The caller adds the key, the value and an
+//! example (see [`super::keys::sentence`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,62 +9,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use url::{Host, Url};
 
+use comptoir_core::Secret;
+use comptoir_core::sale::Currency;
+
 use super::read::list;
-use crate::sale::Currency;
 
-/// A value that no log shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
-
-/// Tells the reader of settings that the text is taken as it was written: a password may end with a space.
-pub const SECRET: &str = "Secret";
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Secret;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
-                Ok(Secret::new(text))
-            }
-
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Secret, D::Error> {
-                String::deserialize(deserializer).map(Secret)
-            }
-        }
-        deserializer.deserialize_newtype_struct(SECRET, Text)
-    }
-}
-
-/// librdkafka's properties by their names, with the values as librdkafka reads them.
+/// librdkafka properties by name. Numbers and booleans become the text that librdkafka parses.
 pub fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Secret>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a text, a number, true or false")]
+    #[serde(untagged, expecting = "a string, a number, true or false")]
     enum Property {
         Bool(bool),
         Integer(i64),
@@ -77,11 +38,11 @@ pub fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap
     };
     let properties = properties.into_iter();
     Ok(properties
-        .map(|(name, value)| (name, Secret(text(value))))
+        .map(|(name, value)| (name, Secret::new(text(value))))
         .collect())
 }
 
-/// Kafka brokers, as librdkafka takes them: `host:port,…`. A list of them will do.
+/// Kafka brokers in librdkafka's form, `host:port,…`. Also accepts a list.
 pub fn brokers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     struct Brokers;
     impl<'de> Visitor<'de> for Brokers {
@@ -112,7 +73,7 @@ pub fn brokers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Stri
     }
 }
 
-/// `[protocol://]host[:port]`, which is what librdkafka takes.
+/// True for librdkafka's form of a broker, `[protocol://]host[:port]`.
 fn is_broker(broker: &str) -> bool {
     let (protocol, address) = broker.split_once("://").unwrap_or(("", broker));
     let is_protocol = ["", "plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
@@ -127,46 +88,54 @@ fn is_broker(broker: &str) -> bool {
     is_protocol && is_port && is_host(host)
 }
 
-/// A name or an address, without scheme and port.
+/// True for a host name or IP address, without scheme and port.
 pub fn is_host(host: &str) -> bool {
     host.parse::<IpAddr>().is_ok() || (!host.contains('/') && Host::parse(host).is_ok())
 }
 
-/// Where to listen.
+/// A listen address.
 pub fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
     let wrong = "is not a socket address; write ADDRESS:PORT";
     text.parse().map_err(|_| de::Error::custom(wrong))
 }
 
-/// As [`socket_address`].
+/// As [`socket_address`], for an optional key.
 pub fn maybe_socket_address<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
     socket_address(deserializer).map(Some)
 }
 
-/// A file's.
+/// The path of a file, not of a folder.
 pub fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let path = String::deserialize(deserializer)?;
     match path.is_empty() || path.ends_with('/') || path.contains('\0') {
-        true => Err(de::Error::custom("is not the path of a file")),
+        true => Err(de::Error::custom("is not a file path")),
         false => Ok(path.into()),
     }
 }
 
-/// As [`path`].
+/// As [`path`], for an optional key.
 pub fn maybe_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     path(deserializer).map(Some)
 }
 
+/// A time of RFC 3339.
+pub fn maybe_timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = "is not a time; write YYYY-MM-DDThh:mm:ssZ";
+    text.parse().map(Some).map_err(|_| de::Error::custom(wrong))
+}
+
+/// A currency's ISO 4217 code.
 pub fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Currency, D::Error> {
     let code = String::deserialize(deserializer)?;
     let wrong = "is not a currency; write its ISO 4217 code";
     code.parse().map_err(|_| de::Error::custom(wrong))
 }
 
-/// Where an MQTT broker listens. Its text shows no password.
+/// The URL of an MQTT broker. `Display` omits the credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MqttUrl {
     pub host: String,
@@ -180,20 +149,20 @@ impl FromStr for MqttUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
-            format!("is not an MQTT broker's URL ({why}); write mqtt://HOST:PORT or mqtts://HOST:PORT")
+            format!("is not the URL of an MQTT broker ({why}); write mqtt://HOST:PORT or mqtts://HOST:PORT")
         };
         let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
         let (tls, port) = match url.scheme() {
             "mqtt" | "tcp" => (false, 1883),
             "mqtts" | "ssl" => (true, 8883),
-            // `localhost:1883` has one, for the URL parser.
-            _ if !text.contains("://") => return Err(wrong("it begins with no mqtt://")),
-            other => return Err(wrong(&format!("its scheme is {other}"))),
+            // The URL parser takes `localhost` in `localhost:1883` for a scheme.
+            _ if !text.contains("://") => return Err(wrong("mqtt:// is missing")),
+            other => return Err(wrong(&format!("the scheme is {other}"))),
         };
         let host = url
             .host_str()
             .filter(|host| !host.is_empty())
-            .ok_or_else(|| wrong("it names no host"))?;
+            .ok_or_else(|| wrong("the host is missing"))?;
         let decode = |part: &str| {
             percent_encoding::percent_decode_str(part)
                 .decode_utf8_lossy()
@@ -205,21 +174,21 @@ impl FromStr for MqttUrl {
             tls,
             credentials: (!url.username().is_empty()).then(|| {
                 let password = decode(url.password().unwrap_or_default());
-                (decode(url.username()), Secret(password))
+                (decode(url.username()), Secret::new(password))
             }),
         })
     }
 }
 
 impl MqttUrl {
-    /// What may be shown of a text that was meant as one. `None`: there may be a password in what is left, too.
+    /// The part of an invalid URL that an error may show. `None` if even that part might contain a password.
     pub fn without_secrets(text: &str) -> Option<String> {
         let (scheme, rest) = text
             .split_once("://")
             .map_or(("", text), |(scheme, rest)| (scheme, rest));
         let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
         let credentials = if address.len() < rest.len() { "…@" } else { "" };
-        // `till:hunter2` without a host behind it.
+        // Without `@`, `till:hunter2` could be credentials. Only digits after the colon make it a port.
         let (_, port) = address.split_once(':').unwrap_or((address, ""));
         let between = if scheme.is_empty() { "" } else { "://" };
         port.trim_end_matches('/')
@@ -233,7 +202,7 @@ impl fmt::Display for MqttUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "mqtts" } else { "mqtt" };
         match self.host.contains(':') {
-            // Of IPv6.
+            // IPv6 addresses need brackets.
             true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
             false => write!(f, "{scheme}://{}:{}", self.host, self.port),
         }

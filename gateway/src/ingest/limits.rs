@@ -1,128 +1,113 @@
-//! What an MQTT broker allows, from its CONNACK: what the gateway adapts to, what it warns of, and what it cannot work
-//! with.
+//! What the gateway makes of a broker's limits: it adapts to some, warns of others, and refuses those with
+//! which events could be lost.
 
 use std::time::Duration;
 
+use comptoir_mqtt::{BrokerLimits, printable};
 use comptoir_wire::Command;
 
-use super::connection::ConnectionError;
-use super::packet::ConnAck;
-use super::reason::printable;
+use super::error::ConnectionError;
 
 /// The MQTT broker keeps the session, and what arrives for it, for a week without the gateway.
-pub const SESSION_EXPIRY: u32 = 7 * 24 * 3_600;
+pub const SESSION_EXPIRY_S: u32 = 7 * 24 * 3_600;
 /// Seconds without a packet from the gateway after which the MQTT broker may consider it gone. It waits half as long again.
-pub const KEEP_ALIVE: u16 = 30;
-/// Pings are sent at this interval at most, also on a busy connection: each one is answered, so that silence means that
+pub const KEEP_ALIVE_S: u16 = 30;
+/// Longest interval between pings, also on a busy connection: each one is answered, so that silence means that
 /// the broker is gone.
-const PING_EVERY: Duration = Duration::from_secs(10);
+const MAX_PING_INTERVAL: Duration = Duration::from_secs(10);
 /// The broker may be silent for five halves of the ping interval, and never less than this: a machine under load answers
 /// late.
 const MIN_SILENCE: Duration = Duration::from_secs(5);
 /// Bytes of the largest ack, with the longest names, rounded up.
-const MIN_PACKET: u32 = 160;
-/// Bytes of the largest command that a till takes, with its topic.
-const LARGE_PACKET: u32 = Command::MAX_BYTES as u32 + 256;
+const ACK_PACKET: u32 = 160;
+/// Bytes of the largest command that a till accepts, with its topic.
+const COMMAND_PACKET: u32 = Command::MAX_BYTES as u32 + 256;
 
-/// What the MQTT broker of one connection allows.
+/// How the gateway uses one connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Publishes that the gateway may have unacknowledged.
     pub receive_maximum: u16,
-    /// Bytes of the largest packet that the broker takes; `None` if it names no limit.
-    pub max_packet: Option<u32>,
-    /// Whether the broker keeps retained messages.
+    /// Whether acks are published with the retain flag.
     pub retain: bool,
-    pub ping_every: Duration,
+    pub ping_interval: Duration,
     /// Silence after which the broker counts as gone.
-    pub silence: Duration,
-    /// What works less well than it should, one sentence each.
+    pub max_silence: Duration,
+    /// Features that work less well than they should, one sentence each.
     pub warnings: Vec<String>,
 }
 
 impl Limits {
     /// # Errors
-    /// The broker lacks something without which events could be lost, or names a limit that MQTT 5 forbids.
-    pub fn of(accepted: &ConnAck, client_id: &str) -> Result<Self, ConnectionError> {
-        let mut limits = Self {
-            receive_maximum: u16::MAX,
-            max_packet: None,
-            retain: true,
-            ping_every: PING_EVERY,
-            silence: PING_EVERY * 5 / 2,
-            warnings: Vec::new(),
-        };
-        let Some(said) = &accepted.properties else {
-            return Ok(limits);
-        };
-        match said.receive_max {
-            Some(0) => return Err(ConnectionError::Forbidden("Receive Maximum 0")),
-            Some(most) => limits.receive_maximum = most,
-            None => {}
+    /// The broker lacks a feature without which events could be lost.
+    pub fn new(broker: BrokerLimits, client_id: &str) -> Result<Self, ConnectionError> {
+        if let Some(max_bytes) = broker.max_packet
+            && max_bytes < ACK_PACKET
+        {
+            return Err(ConnectionError::PacketLimitTooLow { max_bytes });
         }
-        match said.max_packet_size {
-            Some(0) => return Err(ConnectionError::Forbidden("Maximum Packet Size 0")),
-            Some(bytes) if bytes < MIN_PACKET => return Err(ConnectionError::SmallPackets(bytes)),
-            Some(bytes) if bytes < LARGE_PACKET => limits.warnings.push(format!(
-                "the MQTT broker takes packets of at most {bytes} bytes: larger commands do not reach the tills; allow at \
-                 least {LARGE_PACKET} (Mosquitto: max_packet_size)"
-            )),
-            _ => {}
-        }
-        limits.max_packet = said.max_packet_size;
-        match said.max_qos {
-            Some(0) => return Err(ConnectionError::NoQos),
-            Some(1) | None => {}
-            Some(_) => return Err(ConnectionError::Forbidden("a Maximum QoS other than 0 and 1")),
-        }
-        if !available(
-            said.wildcard_subscription_available,
-            "Wildcard Subscription Available",
-        )? {
+        if !broker.allows_wildcards {
             return Err(ConnectionError::NoWildcards);
         }
-        if !available(said.retain_available, "Retain Available")? {
-            limits.retain = false;
-            limits.warnings.push(NO_RETAIN.to_owned());
-        }
-        match said.session_expiry_interval {
-            Some(0) => limits.warnings.push(
-                "the MQTT broker does not keep the gateway's session (Session Expiry Interval 0): what is published while \
-                 the gateway is away is lost there; tills send it again, devices that do not wait for acks do not"
-                    .to_owned(),
-            ),
-            Some(seconds) if seconds < SESSION_EXPIRY => limits.warnings.push(format!(
-                "the MQTT broker keeps the gateway's session for {seconds} s only (asked: {SESSION_EXPIRY} s): what is \
-                 published while the gateway is away for longer is lost there; tills send it again, devices that do not \
-                 wait for acks do not"
-            )),
-            _ => {}
-        }
-        if let Some(assigned) = &said.assigned_client_identifier
-            && assigned != client_id
-        {
-            limits.warnings.push(format!(
-                "the MQTT broker replaced the gateway's client id {client_id:?} by \"{}\": it may not keep the session",
-                printable(assigned)
-            ));
-        }
-        // 0 turns the broker's check off; pings go on all the same, to notice a broker that is gone.
-        if let Some(seconds @ 1..) = said.server_keep_alive {
-            limits.ping_every = PING_EVERY.min(Duration::from_secs(seconds.into()) / 2);
-            limits.silence = MIN_SILENCE.max(limits.ping_every * 5 / 2);
+        let mut limits = Self {
+            receive_maximum: broker.receive_maximum,
+            retain: broker.keeps_retained_messages,
+            ping_interval: MAX_PING_INTERVAL,
+            max_silence: MAX_PING_INTERVAL * 5 / 2,
+            warnings: warnings(&broker, client_id),
+        };
+        // 0 turns the broker's check off. Pings are still sent, to notice a broker that is gone.
+        if let Some(seconds @ 1..) = broker.keep_alive_s {
+            limits.ping_interval = MAX_PING_INTERVAL.min(Duration::from_secs(seconds.into()) / 2);
+            limits.max_silence = MIN_SILENCE.max(limits.ping_interval * 5 / 2);
         }
         Ok(limits)
     }
+
+    /// Publishes without the retain flag from now on, and warns of it.
+    pub fn disable_retain(&mut self) {
+        if std::mem::take(&mut self.retain) {
+            self.warnings.push(NO_RETAIN.to_owned());
+        }
+    }
 }
 
-/// Said of a broker without retained messages.
-pub const NO_RETAIN: &str = "the MQTT broker does not keep retained messages: a till that reconnects gets its ack when it \
+const NO_RETAIN: &str = "the MQTT broker does not keep retained messages: a till that reconnects gets its ack only when it \
     says that it is online or sends again, and after a restart of the gateway it is unknown which tills are online";
 
-fn available(property: Option<u8>, name: &'static str) -> Result<bool, ConnectionError> {
-    match property {
-        Some(0) => Ok(false),
-        Some(1) | None => Ok(true),
-        Some(_) => Err(ConnectionError::Forbidden(name)),
+fn warnings(broker: &BrokerLimits, client_id: &str) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(bytes) = broker.max_packet
+        && bytes < COMMAND_PACKET
+    {
+        warnings.push(format!(
+            "the MQTT broker takes packets of at most {bytes} bytes: larger commands do not reach the tills; allow at \
+             least {COMMAND_PACKET} (Mosquitto: max_packet_size)"
+        ));
     }
+    if !broker.keeps_retained_messages {
+        warnings.push(NO_RETAIN.to_owned());
+    }
+    match broker.session_expiry_s {
+        Some(0) => warnings.push(
+            "the MQTT broker does not keep the gateway's session (Session Expiry Interval 0): messages published while \
+             the gateway is away are lost there; tills send them again, devices that do not wait for acks do not"
+                .to_owned(),
+        ),
+        Some(seconds) if seconds < SESSION_EXPIRY_S => warnings.push(format!(
+            "the MQTT broker keeps the gateway's session for {seconds} s only (requested: {SESSION_EXPIRY_S} s): messages \
+             published while the gateway is away for longer are lost there; tills send them again, devices that do not \
+             wait for acks do not"
+        )),
+        _ => {}
+    }
+    if let Some(assigned) = &broker.assigned_client_id
+        && assigned != client_id
+    {
+        warnings.push(format!(
+            "the MQTT broker replaced the gateway's client id {client_id:?} by \"{}\": it may not keep the session",
+            printable(assigned)
+        ));
+    }
+    warnings
 }

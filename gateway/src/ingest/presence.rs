@@ -1,25 +1,26 @@
-//! Which terminals say that they are online: from their retained `status` and last wills.
+//! Which tills are online, from their retained `status` messages and last wills.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use comptoir_wire::topic::{Leaf, Topic};
 
-use crate::event::DeviceId;
+use comptoir_core::event::DeviceId;
 
-/// More terminals than any gateway serves; beyond it new ones are not listed as online.
+/// More tills than any gateway serves. Further ones are not listed as online.
 const MAX_DEVICES: usize = 65_536;
 
-/// What a publish to a `status` topic says.
+/// The content of a publish to a `status` topic.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Status {
     Online(DeviceId),
     Offline,
     /// The topic names no till.
-    Unreadable,
+    InvalidTopic,
 }
 
-/// Which terminals there are by their own word, and whether they are online.
+/// The tills that have published a `status`, each with whether it is online. `None`: unknown while there is no connection
+/// to the MQTT broker.
 #[derive(Default)]
 pub struct Presence(Mutex<HashMap<DeviceId, Option<bool>>>);
 
@@ -29,8 +30,8 @@ impl Presence {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note if the publish is a `status`; `None` if it is something else.
-    pub fn note(&self, topic: &[u8], payload: &[u8]) -> Option<Status> {
+    /// Records a publish if it is a `status`. `None`: it is not.
+    pub fn record(&self, topic: &[u8], payload: &[u8]) -> Option<Status> {
         if !topic.ends_with(b"/status") {
             return None;
         }
@@ -40,36 +41,36 @@ impl Presence {
             .filter(|topic| topic.leaf == Leaf::Status)
             .and_then(|topic| DeviceId::new(topic.store.as_str(), topic.device.as_str()).ok());
         let Some(device) = device else {
-            return Some(Status::Unreadable);
+            return Some(Status::InvalidTopic);
         };
-        let online = payload == b"online";
+        let is_online = payload == b"online";
         let mut devices = self.lock();
         if devices.len() < MAX_DEVICES || devices.contains_key(&device) {
-            devices.insert(device.clone(), Some(online));
+            devices.insert(device.clone(), Some(is_online));
         }
-        Some(match online {
+        Some(match is_online {
             true => Status::Online(device),
             false => Status::Offline,
         })
     }
 
-    /// Nobody knows then who is online. The terminals are still there.
+    /// Makes it unknown which tills are online, because the MQTT broker cannot tell. The tills stay listed.
     pub fn disconnected(&self) {
-        self.lock().values_mut().for_each(|online| *online = None);
+        self.lock().values_mut().for_each(|is_online| *is_online = None);
     }
 
-    /// `None`: it never said, or the MQTT broker is not reached.
+    /// `None`: the till never published a `status`, or the MQTT broker cannot be reached.
     pub fn is_online(&self, device: &DeviceId) -> Option<bool> {
         self.lock().get(device).copied().flatten()
     }
 
-    /// It has said so since the gateway's start, or the MQTT broker has kept that it did.
-    pub fn knows(&self, device: &DeviceId) -> bool {
+    /// Whether the till has published a `status` since the gateway's start, or the MQTT broker had retained one.
+    pub fn is_known(&self, device: &DeviceId) -> bool {
         self.lock().contains_key(device)
     }
 
-    /// A store's terminals that are known.
-    pub fn of_store(&self, store: &str) -> Vec<DeviceId> {
+    /// The known tills of a store.
+    pub fn tills_of(&self, store: &str) -> Vec<DeviceId> {
         let devices = self.lock();
         let of_store = devices.keys().filter(|device| device.store() == store);
         of_store.cloned().collect()
@@ -81,29 +82,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_there_is_known_also_while_nobody_knows_who_is_online() {
+    fn tills_stay_known_while_it_is_unknown_which_are_online() {
         let presence = Presence::default();
         let till = |name| DeviceId::new("paris-1", name).unwrap();
-        let note = |topic: &str, payload: &str| presence.note(topic.as_bytes(), payload.as_bytes());
+        let record = |topic: &str, payload: &str| presence.record(topic.as_bytes(), payload.as_bytes());
         let online = Some(Status::Online(till("till-1")));
-        assert_eq!(note("pos/paris-1/till-1/status", "online"), online);
+        assert_eq!(record("pos/paris-1/till-1/status", "online"), online);
         assert_eq!(
-            note("pos/paris-1/till-2/status", "offline"),
+            record("pos/paris-1/till-2/status", "offline"),
             Some(Status::Offline)
         );
-        assert!(note("pos/lyon-2/till-1/status", "online").is_some());
+        assert!(record("pos/lyon-2/till-1/status", "online").is_some());
         assert_eq!(
-            note("pos/Paris_1/till-1/status", "online"),
-            Some(Status::Unreadable)
+            record("pos/Paris_1/till-1/status", "online"),
+            Some(Status::InvalidTopic)
         );
-        assert_eq!(note("pos/paris-1/till-3/orders", "online"), None);
+        assert_eq!(record("pos/paris-1/till-3/orders", "online"), None);
         assert_eq!(presence.is_online(&till("till-1")), Some(true));
         assert_eq!(presence.is_online(&till("till-2")), Some(false));
         presence.disconnected();
         assert_eq!(presence.is_online(&till("till-1")), None);
-        let mut known = presence.of_store("paris-1");
+        let mut known = presence.tills_of("paris-1");
         known.sort();
         assert_eq!(known, [till("till-1"), till("till-2")]);
-        assert!(presence.knows(&till("till-2")) && !presence.knows(&till("till-3")));
+        assert!(presence.is_known(&till("till-2")) && !presence.is_known(&till("till-3")));
     }
 }

@@ -1,50 +1,51 @@
-//! What people are told of the MQTT connection: the link's status, and few log lines.
+//! The state of the MQTT connection as people see it: the peer's status, and few log lines.
 //!
-//! A connection that is lost again and again for the same reason is logged once, and then in one line a minute.
+//! A connection that is lost repeatedly for the same reason is logged once, and then in one line a minute.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use comptoir_mqtt::{ReasonCode, ReasonText};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::pauses::{Cause, LASTED_BESIDE_TWIN};
-use super::reason::{Code, Quoted, publish_advice};
-use crate::link::{Link, LinkState};
+use super::advice::on_refused_publish;
+use super::backoff::{Cause, STABLE_BESIDE_TWIN_AFTER};
+use crate::platform::peer::{Peer, PeerState};
 
-/// Between two summaries.
-pub const SUMMARY_EVERY: Duration = Duration::from_secs(60);
-/// For so long the page shows that the broker refused a publish.
-const REFUSAL_SHOWN: Duration = Duration::from_secs(120);
+/// How often [`Report::summarise`] is called.
+pub const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
+/// How long the page shows that the broker refused a publish.
+const REFUSAL_SHOWN_FOR: Duration = Duration::from_secs(120);
 
 pub struct Report {
-    link: Link,
+    peer: Peer,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The reason that was logged last, until the connection has held.
-    logged: Option<String>,
-    /// "connected" was logged since.
-    connected_logged: bool,
+    /// The reason that was logged last, until a connection has lasted.
+    logged_problem: Option<String>,
+    /// Whether "connected" was logged since.
+    is_connected_logged: bool,
     /// Connections lost for that reason since it was logged.
     repeated: u32,
-    up_since: Option<Instant>,
-    /// What the broker of this connection limits.
+    connected_at: Option<Instant>,
+    /// Warnings about the limits of this connection's broker.
     limits: Vec<String>,
-    /// That another gateway has the same client id: the broker said so of an earlier connection.
+    /// The warning that another gateway has the same client id, from an earlier connection.
     twin: Option<String>,
-    /// The last publish that it refused.
+    /// The last publish that the broker refused.
     refusal: Option<(Instant, String)>,
-    /// The warnings that were logged last.
-    warned: Vec<String>,
+    /// The limits that were logged last.
+    logged_limits: Vec<String>,
 }
 
 impl Report {
-    pub fn new(link: Link) -> Self {
+    pub fn new(peer: Peer) -> Self {
         Self {
-            link,
+            peer,
             state: Mutex::default(),
         }
     }
@@ -54,44 +55,44 @@ impl Report {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Events flow. `limits`: what the broker makes work less well.
-    pub fn up(&self, limits: Vec<String>) {
+    /// The broker granted the subscriptions, and events flow. `limits` are warnings.
+    pub fn connected(&self, limits: Vec<String>) {
         let mut state = self.lock();
-        state.up_since = Some(Instant::now());
+        state.connected_at = Some(Instant::now());
         state.refusal = None;
-        if state.warned != limits {
+        if state.logged_limits != limits {
             for warning in &limits {
                 warn!("{warning}");
             }
-            state.warned.clone_from(&limits);
+            state.logged_limits.clone_from(&limits);
         }
         state.limits = limits;
-        self.link.set(LinkState::Up, None, state.warnings());
-        if !std::mem::replace(&mut state.connected_logged, true) {
-            info!(peer = self.link.peer(), "connected");
+        self.peer.set(PeerState::Up, None, state.warnings());
+        if !std::mem::replace(&mut state.is_connected_logged, true) {
+            info!(peer = self.peer.peer(), "connected");
         }
     }
 
     /// The connection is lost, or could not be made.
-    pub fn down(&self, problem: String, cause: Cause) {
+    pub fn disconnected(&self, problem: String, cause: Cause) {
         let mut state = self.lock();
         if cause == Cause::Twin {
             state.twin = Some(problem.clone());
         }
-        let was_up = state.up_since.take().is_some();
-        self.link.set(LinkState::Down, Some(problem.clone()), Vec::new());
-        if state.logged.as_ref() == Some(&problem) {
-            state.repeated += u32::from(was_up);
+        let was_connected = state.connected_at.take().is_some();
+        self.peer.set(PeerState::Down, Some(problem.clone()), Vec::new());
+        if state.logged_problem.as_ref() == Some(&problem) {
+            state.repeated += u32::from(was_connected);
             return;
         }
-        warn!(peer = self.link.peer(), problem, "not reached");
-        state.logged = Some(problem);
-        state.connected_logged = false;
+        warn!(peer = self.peer.peer(), problem, "no connection");
+        state.logged_problem = Some(problem);
+        state.is_connected_logged = false;
         state.repeated = 0;
     }
 
-    /// The broker does not take an ack or a command. Logged once a minute: `is_due` says whether it is time.
-    pub fn refused(&self, topic: &str, refusal: &Refusal, is_due: bool) {
+    /// The broker does not accept an ack or a command. `is_due`: this refusal may be logged, which is so once a minute.
+    pub fn publish_refused(&self, topic: &str, refusal: &Refusal, is_due: bool) {
         let sentence = refusal.sentence(topic);
         let mut state = self.lock();
         if is_due {
@@ -100,49 +101,49 @@ impl Report {
             return;
         }
         state.refusal = Some((Instant::now(), sentence));
-        if self.link.is_up() {
-            self.link.warn(state.warnings());
+        if self.peer.is_up() {
+            self.peer.warn(state.warnings());
         }
     }
 
-    /// To be called every now and then: takes back what is over.
+    /// Withdraws warnings that no longer hold. Called after each ping.
     pub fn refresh(&self) {
         let mut state = self.lock();
         if state
             .refusal
             .as_ref()
-            .is_some_and(|(at, _)| at.elapsed() >= REFUSAL_SHOWN)
+            .is_some_and(|(at, _)| at.elapsed() >= REFUSAL_SHOWN_FOR)
         {
             state.refusal = None;
         }
         if state
-            .up_since
-            .is_some_and(|since| since.elapsed() >= LASTED_BESIDE_TWIN)
+            .connected_at
+            .is_some_and(|at| at.elapsed() >= STABLE_BESIDE_TWIN_AFTER)
         {
             state.twin = None;
         }
-        if self.link.is_up() {
-            self.link.warn(state.warnings());
+        if self.peer.is_up() {
+            self.peer.warn(state.warnings());
         }
     }
 
-    /// To be called every [`SUMMARY_EVERY`].
+    /// Logs how often the connection was lost for the same reason. Called every [`SUMMARY_INTERVAL`].
     pub fn summarise(&self) {
         let mut state = self.lock();
         let repeated = std::mem::take(&mut state.repeated);
-        if let Some(problem) = &state.logged
+        if let Some(problem) = &state.logged_problem
             && repeated > 0
         {
             warn!(
-                peer = self.link.peer(),
-                problem, repeated, "lost again and again within the last minute"
+                peer = self.peer.peer(),
+                problem, repeated, "lost repeatedly within the last minute"
             );
         } else if state
-            .up_since
-            .is_some_and(|since| since.elapsed() >= SUMMARY_EVERY)
+            .connected_at
+            .is_some_and(|at| at.elapsed() >= SUMMARY_INTERVAL)
         {
-            // It holds. The next loss is news.
-            state.logged = None;
+            // The connection has lasted. The next loss is logged again, whatever its reason.
+            state.logged_problem = None;
         }
     }
 }
@@ -159,12 +160,12 @@ impl State {
     }
 }
 
-/// Why the broker does not have a publish.
+/// Why a publish did not get to the broker.
 pub enum Refusal {
-    /// Larger than what its CONNACK allows; it was not sent.
+    /// It is larger than the broker accepts, and was not sent.
     TooLarge,
-    /// The PUBACK's reason code, and the broker's own words.
-    Answered(u8, Option<String>),
+    /// The PUBACK's reason code and reason string.
+    PubAck(ReasonCode, Option<String>),
 }
 
 impl Refusal {
@@ -175,14 +176,13 @@ impl Refusal {
         };
         match self {
             Self::TooLarge => format!(
-                "the MQTT broker takes no packet as large as the one for {topic}: {consequence}; {}",
-                publish_advice(0x95)
+                "the MQTT broker does not accept a packet as large as the one for {topic}: {consequence}; {}",
+                on_refused_publish(ReasonCode::PACKET_TOO_LARGE)
             ),
-            Self::Answered(code, text) => format!(
-                "the MQTT broker refused what was published to {topic}: {}: {consequence}; {}{}",
-                Code(*code),
-                publish_advice(*code),
-                Quoted(text.as_deref())
+            Self::PubAck(code, text) => format!(
+                "the MQTT broker refused what was published to {topic}: {code}: {consequence}; {}{}",
+                on_refused_publish(*code),
+                ReasonText(text.as_deref())
             ),
         }
     }

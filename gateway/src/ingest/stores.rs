@@ -1,56 +1,52 @@
-//! Whose terminals are heard: every store's, or those that `mqtt.stores` names.
+//! The stores whose tills this gateway receives: every store, or those that `mqtt.stores` names.
 //!
-//! Two gateways on one MQTT broker that both hear a store each take its events in, and both bring them into Kafka.
+//! Two gateways on one MQTT broker that both receive a store both journal its events, and both bring them into
+//! Kafka.
 
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::Filter;
+use comptoir_core::event::Kind;
 
-use crate::event::Kind;
-
-const EVERY: &str = "+";
+/// MQTT's wildcard for one topic level.
+const ANY: &str = "+";
 
 #[derive(Debug, Clone, Default)]
 pub struct Stores(Option<Vec<String>>);
 
 impl Stores {
-    /// Without a list: all.
+    /// `None`: every store.
     pub fn new(stores: Option<Vec<String>>) -> Self {
         Self(stores)
     }
 
-    /// What to subscribe to. Which terminal may publish what is the MQTT broker's to say.
-    pub fn filters(&self) -> Vec<Filter> {
-        let filters = match &self.0 {
-            None => topics(EVERY).collect::<Vec<_>>(),
-            Some(stores) => stores.iter().flat_map(|store| topics(store)).collect(),
-        };
-        let filters = filters.into_iter();
-        filters
-            .map(|topic| Filter::new(topic, QoS::AtLeastOnce))
-            .collect()
-    }
-
-    /// What an earlier start may have left in the session at the MQTT broker: it would go on.
-    pub fn former(&self) -> Vec<String> {
+    /// The topics to subscribe to. Which till may publish to which topic is decided by the MQTT broker.
+    pub fn topics(&self) -> Vec<String> {
         match &self.0 {
-            None => Vec::new(),
-            Some(_) => topics(EVERY).collect(),
+            None => topics_of(ANY).collect(),
+            Some(stores) => stores.iter().flat_map(|store| topics_of(store)).collect(),
         }
     }
 
-    pub fn hear(&self, store: &str) -> bool {
-        let stores = self.0.as_ref();
-        stores.is_none_or(|stores| stores.iter().any(|heard| heard == store))
+    /// The subscriptions that an earlier start, with another configuration, may have left in the session at the MQTT broker.
+    pub fn former_topics(&self) -> Vec<String> {
+        match &self.0 {
+            None => Vec::new(),
+            Some(_) => topics_of(ANY).collect(),
+        }
     }
 
-    /// Of what the session still brings though it is no longer subscribed to.
-    pub fn hear_topic(&self, topic: &[u8]) -> bool {
+    pub fn includes(&self, store: &str) -> bool {
+        let stores = self.0.as_ref();
+        stores.is_none_or(|stores| stores.iter().any(|included| included == store))
+    }
+
+    /// Whether a publish on this topic is from an included store. The session may still deliver publishes that were queued
+    /// for former subscriptions.
+    pub fn includes_topic(&self, topic: &[u8]) -> bool {
         let store = topic.split(|byte| *byte == b'/').nth(1).unwrap_or_default();
-        self.0.is_none() || std::str::from_utf8(store).is_ok_and(|store| self.hear(store))
+        self.0.is_none() || std::str::from_utf8(store).is_ok_and(|store| self.includes(store))
     }
 }
 
-fn topics(store: &str) -> impl Iterator<Item = String> {
+fn topics_of(store: &str) -> impl Iterator<Item = String> {
     let leaves = Kind::ALL.map(Kind::topic).into_iter().chain(["status"]);
     leaves.map(move |leaf| format!("pos/{store}/+/{leaf}"))
 }
@@ -59,26 +55,22 @@ fn topics(store: &str) -> impl Iterator<Item = String> {
 mod tests {
     use super::*;
 
-    fn paths(stores: &Stores) -> Vec<String> {
-        stores.filters().into_iter().map(|filter| filter.path).collect()
-    }
-
     #[test]
-    fn all_are_heard_unless_some_are_named() {
+    fn every_store_is_included_unless_some_are_named() {
         let all = Stores::default();
-        assert_eq!(paths(&all)[0], "pos/+/+/orders");
-        assert!(all.hear("paris-1") && all.hear_topic(b"pos/paris-1/till-1/orders"));
+        assert_eq!(all.topics()[0], "pos/+/+/orders");
+        assert!(all.includes("paris-1") && all.includes_topic(b"pos/paris-1/till-1/orders"));
         assert!(
-            all.hear_topic(b"pos/Paris_1/till-1/orders"),
-            "to be a dead letter"
+            all.includes_topic(b"pos/Paris_1/till-1/orders"),
+            "to become a dead letter"
         );
-        assert!(all.former().is_empty());
+        assert!(all.former_topics().is_empty());
 
         let some = Stores::new(Some(vec!["paris-1".to_owned(), "lyon-2".to_owned()]));
-        assert_eq!(paths(&some).len(), 8);
-        assert!(paths(&some).contains(&"pos/lyon-2/+/status".to_owned()));
-        assert!(some.hear_topic(b"pos/lyon-2/till-1/orders"));
-        assert!(!some.hear_topic(b"pos/lyon-20/till-1/orders") && !some.hear_topic(b"pos"));
-        assert_eq!(some.former(), paths(&all));
+        assert_eq!(some.topics().len(), 8);
+        assert!(some.topics().contains(&"pos/lyon-2/+/status".to_owned()));
+        assert!(some.includes_topic(b"pos/lyon-2/till-1/orders"));
+        assert!(!some.includes_topic(b"pos/lyon-20/till-1/orders") && !some.includes_topic(b"pos"));
+        assert_eq!(some.former_topics(), all.topics());
     }
 }

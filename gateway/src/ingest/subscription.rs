@@ -1,72 +1,73 @@
-//! What the MQTT broker granted of a SUBSCRIBE.
+//! Whether the MQTT broker granted the gateway's subscriptions.
 
-use super::packet::SubAck;
-use super::reason::{Code, Quoted, subscribe_advice};
+use comptoir_mqtt::{ReasonCode, ReasonText, SubAck};
 
-/// The only QoS at which the broker keeps an event until the gateway has acknowledged it, and which the gateway asks for.
-const AT_LEAST_ONCE: u8 = 1;
+use super::advice::on_refused_subscription;
+
+/// The broker keeps an event until the gateway has acknowledged it only at this QoS, which the gateway requests.
+const QOS_1: ReasonCode = ReasonCode(1);
+const QOS_0: ReasonCode = ReasonCode(0);
 
 /// Why the gateway cannot work with the subscriptions that the MQTT broker granted.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscribeError {
     #[error("the MQTT broker does not let the gateway subscribe to {topics}: {reason}")]
     Refused { topics: String, reason: String },
-    #[error("the MQTT broker grants {topics} with QoS 0 only; {}", subscribe_advice(0))]
-    NoQos { topics: String },
     #[error(
-        "the MQTT broker answered {asked} subscriptions with {answered}; report it to the broker's maker"
+        "the MQTT broker grants {topics} with QoS 0 only; {}",
+        on_refused_subscription(QOS_0)
     )]
-    Count { asked: usize, answered: usize },
+    Qos0Only { topics: String },
+    #[error(
+        "the MQTT broker answered {requested} subscriptions with {answered}; report it to the broker's maker"
+    )]
+    CountMismatch { requested: usize, answered: usize },
 }
 
-/// Compares the answer with what was asked. Gives a warning where only the tills' status is missing, without which
-/// everything else works.
+/// Compares the SUBACK with the requested topics. Returns a warning if only the tills' status is missing: everything else
+/// works without it.
 ///
 /// # Errors
-/// An event topic was not granted at QoS 1. A till waits for the ack of each event before it forgets it, so that it would
+/// An event topic was not granted at QoS 1. A till sends in order and waits for the ack of each event, so it would
 /// stop at the first event of that kind.
-pub fn granted(topics: &[String], ack: &SubAck) -> Result<Option<String>, SubscribeError> {
-    if topics.len() != ack.codes.len() {
-        return Err(SubscribeError::Count {
-            asked: topics.len(),
-            answered: ack.codes.len(),
+pub fn check(topics: &[String], suback: &SubAck) -> Result<Option<String>, SubscribeError> {
+    if topics.len() != suback.codes.len() {
+        return Err(SubscribeError::CountMismatch {
+            requested: topics.len(),
+            answered: suback.codes.len(),
         });
     }
-    let missing: Vec<(&str, u8)> = topics
+    let missing: Vec<(&str, ReasonCode)> = topics
         .iter()
         .map(String::as_str)
-        .zip(ack.codes.iter().copied())
-        .filter(|&(_, code)| code != AT_LEAST_ONCE)
+        .zip(suback.codes.iter().copied())
+        .filter(|&(_, code)| code != QOS_1)
         .collect();
     let (status, events): (Vec<_>, Vec<_>) = missing
         .into_iter()
         .partition(|(topic, _)| topic.ends_with("/status"));
-    let name = |missing: &[(&str, u8)], code: u8| {
+    let topics_with = |missing: &[(&str, ReasonCode)], code: ReasonCode| {
         let same = missing.iter().filter(|&&(_, other)| other == code);
         let topics: Vec<&str> = same.map(|&(topic, _)| topic).collect();
         topics.join(", ")
     };
-    let reason = |code: u8| {
-        format!(
-            "{}; {}{}",
-            Code(code),
-            subscribe_advice(code),
-            Quoted(ack.reason.as_deref())
-        )
+    let reason = |code: ReasonCode| {
+        let text = ReasonText(suback.reason_text.as_deref());
+        format!("{code}; {}{text}", on_refused_subscription(code))
     };
     match (events.first(), status.first()) {
-        (Some(&(_, 0)), _) => Err(SubscribeError::NoQos {
-            topics: name(&events, 0),
+        (Some(&(_, QOS_0)), _) => Err(SubscribeError::Qos0Only {
+            topics: topics_with(&events, QOS_0),
         }),
         (Some(&(_, code)), _) => Err(SubscribeError::Refused {
-            topics: name(&events, code),
+            topics: topics_with(&events, code),
             reason: reason(code),
         }),
-        // A status that is lost is as good as one that never came.
-        (None, Some(&(_, 0))) | (None, None) => Ok(None),
+        // At QoS 0 a status can be lost, which is no worse than a till that never sent one.
+        (None, Some(&(_, QOS_0)) | None) => Ok(None),
         (None, Some(&(_, code))) => Ok(Some(format!(
             "it is unknown which tills are online: the MQTT broker does not let the gateway subscribe to {}: {}",
-            name(&status, code),
+            topics_with(&status, code),
             reason(code)
         ))),
     }

@@ -1,4 +1,4 @@
-//! What has changed, on its way to whoever shows it.
+//! Changes of the projection on their way to the live connections.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,20 +7,21 @@ use tokio::sync::broadcast;
 
 use super::{Change, Delta};
 
-/// Deltas that wait, and about how large they may be; who is slower starts again from [`super::Recent`].
-const MOST: usize = 512;
-const MOST_BYTES: usize = 8 << 20;
+/// Maximum number of deltas that wait for the slowest receiver, and their approximate size. A receiver that falls
+/// further behind starts again from [`super::RecentSales`].
+const MAX_DELTAS: usize = 512;
+const MAX_BYTES: usize = 8 << 20;
 
 pub(super) struct Deltas {
     sender: broadcast::Sender<Arc<Delta>>,
-    /// Of the last ones.
+    /// The weight of each delta that may still wait.
     weights: VecDeque<usize>,
 }
 
 impl Deltas {
     pub fn new() -> Self {
         Self {
-            sender: broadcast::Sender::new(MOST),
+            sender: broadcast::Sender::new(MAX_DELTAS),
             weights: VecDeque::new(),
         }
     }
@@ -33,44 +34,44 @@ impl Deltas {
         let waiting = self.sender.len();
         let read = self.weights.len().saturating_sub(waiting);
         self.weights.drain(..read);
-        let kept: usize = self.weights.iter().sum();
-        // One that is too large by itself goes when it is alone.
-        let change = match waiting == 0 || kept + weight(&change) <= MOST_BYTES {
+        let waiting_bytes: usize = self.weights.iter().sum();
+        // A change that is too large by itself is sent when no other waits.
+        let change = match waiting == 0 || waiting_bytes + weight(&change) <= MAX_BYTES {
             true => change,
             false => Change::Lost,
         };
         let weight = weight(&change);
-        // Nobody listens: nobody needs it.
+        // Without a receiver there is nothing to keep.
         if self.sender.send(Arc::new(Delta { version, change })).is_ok() {
             self.weights.push_back(weight);
         }
     }
 }
 
-/// About how many bytes it keeps alive.
+/// The approximate number of bytes that a change keeps in memory.
 fn weight(change: &Change) -> usize {
-    /// Beside the payload.
+    /// Bytes of one item beside its payload.
     const EACH: usize = 256;
     match change {
         Change::Sales(sales) => sales.iter().map(|(_, item)| item.payload().len() + EACH).sum(),
-        Change::Confirmed(seen) => seen.len() * EACH,
+        Change::Confirmed(confirmations) => confirmations.len() * EACH,
         Change::Lost => 0,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Listed;
+    use super::super::SaleState;
     use super::*;
-    use crate::event::Kind;
+    use comptoir_core::event::Kind;
 
     fn megabytes(count: usize) -> Change {
-        let item = Listed::foreign("s/d/1/1".into(), "x".repeat(count << 20).into(), 0, 0);
+        let item = SaleState::foreign("s/d/1/1".into(), "x".repeat(count << 20).into(), 0, 0);
         Change::Sales(vec![(Kind::Order, item)])
     }
 
     #[test]
-    fn what_waits_is_bounded_by_its_size_and_the_loss_is_told() {
+    fn waiting_deltas_are_bounded_by_size_and_a_dropped_change_is_reported() {
         let mut deltas = Deltas::new();
         deltas.send(1, megabytes(9));
         let mut received = deltas.sender.subscribe();
@@ -83,7 +84,7 @@ mod tests {
             lost.push((delta.version, matches!(delta.change, Change::Lost)));
         }
         assert_eq!(lost, [(2, false), (3, true), (4, true), (5, true)]);
-        // Room again.
+        // The receiver has made room.
         deltas.send(6, megabytes(3));
         deltas.send(7, megabytes(3));
         deltas.send(8, megabytes(3));

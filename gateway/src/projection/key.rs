@@ -1,21 +1,21 @@
-//! What makes an order, a payment or a delivery one and the same.
+//! The identity of an order, a payment or a delivery.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use super::fold::sender_of;
-use crate::event::{COUNTER, Kind};
-use crate::journal::Entry;
+use super::fact::sender_of;
+use comptoir_core::event::{COUNTER, Kind};
+use comptoir_journal::Entry;
 
-/// Shops and tills number their receipts independently of one another, so an id alone names nothing: orders and deliveries
-/// are one within a store, payments within a store and device.
+/// Identifies an order, a payment or a delivery. Stores and tills number their receipts independently of one another,
+/// so the id alone is not enough: an order or a delivery is unique within a store, a payment within a store and device.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     pub kind: Kind,
     pub id: Arc<str>,
     pub store: Arc<str>,
-    /// Of a payment; otherwise empty.
+    /// Empty unless this is a payment.
     pub device: Arc<str>,
 }
 
@@ -29,7 +29,7 @@ impl Key {
         }
     }
 
-    /// The device as far as it is a part of the key.
+    /// The part of the key that `device` is.
     pub fn device_of(kind: Kind, device: &str) -> &str {
         match kind {
             Kind::Payment => device,
@@ -38,8 +38,8 @@ impl Key {
     }
 }
 
-/// The device (see [`Key::device`]) of an entry of the journal. At the counter a till's payment may be changed, too: then
-/// the event's name says who changed it, and its JSON whose payment it is.
+/// The [`Key::device`] of a journal entry. The counter may also change a till's payment: then the event's name is that
+/// of the counter, and its JSON names the till.
 pub(super) fn device_of_entry(kind: Kind, entry: &Entry) -> Cow<'_, str> {
     let author = entry.name.device.device();
     match kind {

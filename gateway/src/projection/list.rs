@@ -6,58 +6,76 @@ use std::sync::Arc;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
-use super::fold::Source;
-use super::recent::KEPT;
-use super::{Key, Projection, ProjectionError, Request, kind_code};
-use crate::event::Kind;
-use crate::journal::{Entry, Journal, Offset};
-use crate::sqlite::Readers;
+use super::authority::Correction;
+use super::recent::{KEPT, KEPT_BYTES};
+use super::row::Source;
+use super::store::read_correction;
+use super::{Key, Projection, ProjectionError, Request, kind_code, kind_of};
+use comptoir_core::event::Kind;
+use comptoir_core::record::PartitionOffset;
+use comptoir_core::sale::Currency;
+use comptoir_core::sale::draft::{Draft, from_json};
+use comptoir_core::sale::ownership::with_status;
+use comptoir_journal::sqlite::Readers;
+use comptoir_journal::{Entry, Journal, Offset};
 
-/// One order, payment or delivery in its newest state.
+/// The newest state of one order, payment or delivery.
 #[derive(Debug, Clone)]
-pub struct Listed {
+pub struct SaleState {
     event: Event,
-    /// Its place in the order in which orders, payments and deliveries were first seen; a later state keeps it.
+    /// The number of its row. Rows are numbered in the order in which sales were first seen; a later state keeps the
+    /// number.
     pub row: Option<u64>,
-    /// Partition and offset in Kafka, once it was read back.
-    pub place: Option<(i32, i64)>,
+    /// The place in Kafka, once the event is confirmed.
+    pub place: Option<PartitionOffset>,
+    /// Changes by other devices that were not, or not wholly, taken over.
+    pub corrections: u32,
+    /// The JSON of the sale, where it is not that of the event: the event is of another device than the sale.
+    pub shown: Option<Arc<str>>,
 }
 
-/// The event that brought the state.
+/// The event that led to the state.
 #[derive(Debug, Clone)]
 enum Event {
     Own(Arc<Entry>),
     Foreign { name: Box<str>, payload: Box<str> },
 }
 
-impl Listed {
-    /// Of this gateway's journal.
+impl SaleState {
+    /// The state after an event of this gateway's journal.
     pub fn own(entry: Arc<Entry>) -> Self {
         Self {
             event: Event::Own(entry),
             row: None,
             place: None,
+            corrections: 0,
+            shown: None,
         }
     }
 
-    /// Of another gateway, read from Kafka.
+    /// The state after an event of another gateway, read from Kafka.
     pub fn foreign(name: Box<str>, payload: Box<str>, partition: i32, offset: i64) -> Self {
         Self {
             event: Event::Foreign { name, payload },
             row: None,
-            place: Some((partition, offset)),
+            place: Some(PartitionOffset { partition, offset }),
+            corrections: 0,
+            shown: None,
         }
     }
 
-    /// The JSON of the contract's section 3.
+    /// The JSON of `docs/interfaces/topics.md`.
     pub fn payload(&self) -> &str {
+        if let Some(shown) = &self.shown {
+            return shown;
+        }
         match &self.event {
             Event::Own(entry) => entry.payload.json(),
             Event::Foreign { payload, .. } => payload,
         }
     }
 
-    /// `ce_id` of the event.
+    /// The name of the event, its `ce_id` in Kafka.
     pub fn name(&self) -> String {
         match &self.event {
             Event::Own(entry) => entry.name.to_string(),
@@ -65,7 +83,7 @@ impl Listed {
         }
     }
 
-    /// Its place in the journal, if it is ours.
+    /// The offset in the journal, if the event is this gateway's.
     pub fn entry(&self) -> Option<Offset> {
         match &self.event {
             Event::Own(entry) => Some(entry.offset),
@@ -74,66 +92,104 @@ impl Listed {
     }
 }
 
-/// A page, and where the next one begins.
+/// A page of a list.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    pub items: Vec<Listed>,
+    pub items: Vec<SaleState>,
+    /// The row before which the next page begins. `None` on the last page.
     pub next: Option<u64>,
 }
 
-/// What is known of an order, a payment or a delivery.
+/// The result of looking up an order, a payment or a delivery.
 #[derive(Debug)]
-pub enum Known {
-    Never,
-    /// It was there, and what it was like is no longer kept here.
-    Gone,
-    Here(Listed),
+pub enum Lookup {
+    Unknown,
+    /// It existed, but its state is not kept here any more.
+    Pruned,
+    Found(SaleState),
 }
 
-/// An order's life.
+/// The result of looking up an order with everything that belongs to it.
 #[derive(Debug)]
-pub enum Life {
-    /// Empty if nothing of it is known.
-    Of(Vec<(Kind, Listed)>),
-    /// It was not said which store's, and these have one.
-    OfSeveral(Vec<String>),
+pub enum OrderHistory {
+    /// Empty if the order is unknown.
+    Found {
+        sales: Vec<(Kind, SaleState)>,
+        /// Oldest first.
+        corrections: Vec<Correction>,
+    },
+    /// The caller named no store, and these have an order with this id.
+    Ambiguous(Vec<String>),
 }
 
-struct Found {
+/// A row of [`COLUMNS`], before its event is read from the journal.
+struct SaleRow {
     kind: Kind,
     seq: u64,
     entry: Option<Offset>,
     name: Option<String>,
     payload: Option<String>,
-    place: Option<(i32, i64)>,
+    place: Option<PartitionOffset>,
+    corrections: u32,
+    /// The status to which another device has moved the sale.
+    moved: Option<String>,
 }
 
-const COLUMNS: &str = "SELECT kind, seq, sale.entry, name, payload,
-     coalesce(sale.partition, place.partition), coalesce(sale.offset, place.offset)
+const COLUMNS: &str =
+    "SELECT kind, seq, sale.entry, name, payload, corrections, CASE moved WHEN 1 THEN status END AS moved,
+     coalesce(sale.partition, place.partition) AS partition, coalesce(sale.offset, place.offset) AS offset
      FROM sale LEFT JOIN place ON place.entry = sale.entry";
 
-/// Which rows have something to show: those whose entry the journal still has, and the newest from Kafka. The others
-/// are kept to be known again. Takes [`first`].
-const HERE: &str = "(sale.payload IS NOT NULL OR sale.entry >= ?)";
+/// Selects the rows that can be shown: those whose entry the journal still has, and the newest from Kafka. The others
+/// are only kept to recognise a later event of the same sale. Bind [`first`].
+const SHOWABLE: &str = "(sale.payload IS NOT NULL OR sale.entry >= ?)";
 
+/// Selects the sales of this shop.
+const HOME: &str = "home = 1";
+
+/// Whose sales are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShopFilter<'a> {
+    /// This shop's: those of this gateway's journal, whatever store they name, and of earlier journals of its store.
+    Home,
+    /// Those of another store, read from Kafka.
+    Other(&'a str),
+}
+
+/// The journal's first entry.
 fn first(journal: &Journal) -> i64 {
     journal.state().first.0 as i64
 }
 
+/// Bytes of the JSON of a page: a page of usual orders has a fifth. A page always has its first item, however large.
+const PAGE_BYTES: usize = 1 << 20;
+
 impl Projection {
-    /// Those first seen before `before` (a page's `next`), newest first, at most `limit`.
+    /// At most `limit` sales, newest first; only those before row `before` (the [`Page::next`] of the page before). Fewer, with a
+    /// next page, if they are large.
+    ///
+    /// # Errors
+    ///
+    /// The projection has ended, or its file or the journal could not be read.
     pub async fn list(
         &self,
         kind: Kind,
+        shop: ShopFilter<'_>,
         status: Option<&str>,
         before: Option<u64>,
         limit: u32,
     ) -> Result<Page, ProjectionError> {
         let limit = limit as usize;
-        if status.is_none() && before.is_none() && limit <= KEPT {
+        if shop == ShopFilter::Home && status.is_none() && before.is_none() && limit <= KEPT {
             return Ok(self.recent(|recent| {
-                let mut rows = recent.kept(kind);
-                let page: Vec<_> = rows.by_ref().take(limit).collect();
+                let mut rows = recent.kept(kind).peekable();
+                let mut page: Vec<(u64, &SaleState)> = Vec::new();
+                let mut budget = Budget::new(PAGE_BYTES);
+                while page.len() < limit
+                    && let Some(row) = rows.next_if(|(_, item)| budget.take(item.payload().len()))
+                {
+                    page.push(row);
+                }
                 let more = rows.next().is_some() || recent.has_older(kind);
                 Page {
                     next: page.last().map(|(seq, _)| *seq).filter(|_| more),
@@ -141,23 +197,33 @@ impl Projection {
                 }
             }));
         }
-        self.flushed().await?;
+        self.flush().await?;
         let filter = if status.is_some() { "AND status = ?" } else { "" };
-        let sql =
-            format!("{COLUMNS} WHERE kind = ? AND seq < ? AND {HERE} {filter} ORDER BY seq DESC LIMIT ?");
+        let of_shop = match shop {
+            ShopFilter::Home => HOME,
+            ShopFilter::Other(_) => "home = 0 AND sale.store = ?",
+        };
+        let sql = format!(
+            "{COLUMNS} WHERE kind = ? AND seq < ? AND {SHOWABLE} AND {of_shop} {filter} ORDER BY seq DESC LIMIT ?"
+        );
         let before = before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(kind_code(kind))
             .bind(before)
             .bind(first(&self.journal));
+        if let ShopFilter::Other(store) = shop {
+            query = query.bind(store);
+        }
         if let Some(status) = status {
             query = query.bind(status);
         }
-        // One more than is asked for, to know whether there is a next page.
+        // One more than requested, to know whether there is a next page.
         let mut rows = self.fetch_all(query.bind(limit as i64 + 1)).await?;
-        let more = rows.len() > limit;
+        let found = rows.len();
         rows.truncate(limit);
-        let last = rows.last().map(|row| row.get::<i64, _>(1) as u64);
+        truncate_to(&mut rows, PAGE_BYTES, &self.journal).await?;
+        let more = rows.len() < found;
+        let last = rows.last().map(|row| row.get::<i64, _>("seq") as u64);
         let rows = listed(&self.journal, &rows).await?;
         Ok(Page {
             items: rows.into_iter().map(|(_, _, item)| item).collect(),
@@ -165,35 +231,41 @@ impl Projection {
         })
     }
 
-    /// The newest state of one, with everything that the journal holds by now.
+    /// The newest state of a sale, including everything that is in the journal at the time of the call.
     ///
     /// # Errors
     ///
     /// The projection has ended, or its file or the journal could not be read.
-    pub async fn find(&self, key: Key) -> Result<Known, ProjectionError> {
-        self.reached(self.journal.state().last).await;
-        let here = match self.ask(|reply| Request::Find(key, reply)).await?? {
-            None => return Ok(Known::Never),
-            Some(Source::Entry(offset)) => self.journal.entry(offset).await?.map(Listed::own),
-            // Only of the newest is the JSON kept.
-            Some(Source::Kafka { payload, .. }) if payload.is_empty() => None,
-            Some(Source::Kafka {
+    pub async fn find(&self, key: Key) -> Result<Lookup, ProjectionError> {
+        self.wait_until_folded(self.journal.state().last).await;
+        let Some(row) = self.ask(|reply| Request::Find(key, reply)).await?? else {
+            return Ok(Lookup::Unknown);
+        };
+        let mut here = match row.source {
+            Source::Entry(offset) => self.journal.entry(offset).await?.map(SaleState::own),
+            // The JSON is kept for the newest rows only.
+            Source::Kafka { payload, .. } if payload.is_empty() => None,
+            Source::Kafka {
                 name,
                 payload,
                 partition,
                 offset,
-            }) => Some(Listed::foreign(name, payload, partition, offset)),
+            } => Some(SaleState::foreign(name, payload, partition, offset)),
         };
-        Ok(here.map_or(Known::Gone, Known::Here))
+        if let Some(item) = here.as_mut().filter(|_| row.is_moved) {
+            item.shown = with_status(item.payload(), &row.status);
+        }
+        Ok(here.map_or(Lookup::Pruned, Lookup::Found))
     }
 
-    /// The devices of a store that have a payment of this id, with everything that the journal holds by now.
+    /// The devices of a store that have a payment with this id, including everything that is in the journal at the time
+    /// of the call.
     ///
     /// # Errors
     ///
     /// The projection has ended, or its file could not be read.
     pub async fn devices_of(&self, payment_id: &str, store: &str) -> Result<Vec<Arc<str>>, ProjectionError> {
-        self.reached(self.journal.state().last).await;
+        self.wait_until_folded(self.journal.state().last).await;
         let (payment_id, store) = (payment_id.into(), store.into());
         self.ask(|reply| Request::DevicesOf {
             payment_id,
@@ -203,37 +275,68 @@ impl Projection {
         .await?
     }
 
-    /// An order of `store` with all that belongs to it, in the order in which they were first seen. Without `store`: of
-    /// `home`, or of the only other store that knows one of this id.
+    /// An order of `store` with its payments and deliveries, in the order in which they were first seen. Without
+    /// `store`, the order is that of `home`, or of the only other store that has one with this id.
     ///
     /// # Errors
     ///
     /// The projection has ended, or its file or the journal could not be read.
-    pub async fn life(
+    pub async fn order_history(
         &self,
         order_id: &str,
         store: Option<&str>,
         home: &str,
-    ) -> Result<Life, ProjectionError> {
-        self.flushed().await?;
-        let found = self.life_in(order_id, store.unwrap_or(home)).await?;
+    ) -> Result<OrderHistory, ProjectionError> {
+        self.flush().await?;
+        let found = self.history_in(order_id, store.unwrap_or(home)).await?;
         if !found.is_empty() || store.is_some() {
-            return Ok(Life::Of(found));
+            return self
+                .with_corrections(order_id, store.unwrap_or(home), found)
+                .await;
         }
         match self.stores_of(order_id).await?.as_slice() {
-            [] => Ok(Life::Of(Vec::new())),
-            [only] => Ok(Life::Of(self.life_in(order_id, only).await?)),
-            several => Ok(Life::OfSeveral(several.to_vec())),
+            [] => self.with_corrections(order_id, home, Vec::new()).await,
+            [only] => {
+                let found = self.history_in(order_id, only).await?;
+                self.with_corrections(order_id, only, found).await
+            }
+            several => Ok(OrderHistory::Ambiguous(several.to_vec())),
         }
     }
 
-    async fn life_in(&self, order_id: &str, store: &str) -> Result<Vec<(Kind, Listed)>, ProjectionError> {
-        /// Of payments and deliveries of one order; a person looks at them.
-        const MOST: i64 = 500;
+    async fn with_corrections(
+        &self,
+        order_id: &str,
+        store: &str,
+        sales: Vec<(Kind, SaleState)>,
+    ) -> Result<OrderHistory, ProjectionError> {
+        /// The newest corrections are listed; people look at them.
+        const MAX_ROWS: i64 = 100;
+        let query = sqlx::query(
+            "SELECT * FROM (SELECT * FROM correction WHERE order_id = ? AND store = ? ORDER BY entry DESC LIMIT ?)
+             ORDER BY entry",
+        )
+        .bind(order_id)
+        .bind(store)
+        .bind(MAX_ROWS);
+        let rows = self.fetch_all(query).await?;
+        Ok(OrderHistory::Found {
+            sales,
+            corrections: rows.iter().map(read_correction).collect(),
+        })
+    }
+
+    async fn history_in(
+        &self,
+        order_id: &str,
+        store: &str,
+    ) -> Result<Vec<(Kind, SaleState)>, ProjectionError> {
+        /// Maximum number of payments and deliveries of an order; people look at them.
+        const MAX_ROWS: i64 = 500;
         let sql = format!(
-            "SELECT * FROM ({COLUMNS} WHERE kind = ? AND id = ? AND store = ? AND {HERE})
+            "SELECT * FROM ({COLUMNS} WHERE kind = ? AND id = ? AND store = ? AND {SHOWABLE})
              UNION ALL
-             SELECT * FROM ({COLUMNS} WHERE order_id = ? AND store = ? AND {HERE} ORDER BY seq LIMIT ?)"
+             SELECT * FROM ({COLUMNS} WHERE order_id = ? AND store = ? AND {SHOWABLE} ORDER BY seq LIMIT ?)"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(kind_code(Kind::Order))
@@ -243,20 +346,21 @@ impl Projection {
             .bind(order_id)
             .bind(store)
             .bind(first(&self.journal))
-            .bind(MOST);
-        let rows = self.fetch_all(query).await?;
+            .bind(MAX_ROWS);
+        let mut rows = self.fetch_all(query).await?;
+        truncate_to(&mut rows, PAGE_BYTES, &self.journal).await?;
         let rows = listed(&self.journal, &rows).await?;
         Ok(rows.into_iter().map(|(kind, _, item)| (kind, item)).collect())
     }
 
-    /// The stores that know an order of this id, or something that belongs to one.
+    /// The stores that have an order with this id, or a payment or delivery that belongs to one.
     async fn stores_of(&self, order_id: &str) -> Result<Vec<String>, ProjectionError> {
-        /// Enough to choose from.
-        const MOST: i64 = 10;
+        /// Maximum number of stores, enough to choose from.
+        const MAX_STORES: i64 = 10;
         let sql = format!(
             "SELECT DISTINCT store FROM (
-                 SELECT store FROM sale WHERE kind = ? AND id = ? AND {HERE}
-                 UNION SELECT store FROM sale WHERE order_id = ? AND {HERE})
+                 SELECT store FROM sale WHERE kind = ? AND id = ? AND {SHOWABLE}
+                 UNION SELECT store FROM sale WHERE order_id = ? AND {SHOWABLE})
              ORDER BY store LIMIT ?"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -265,39 +369,104 @@ impl Projection {
             .bind(first(&self.journal))
             .bind(order_id)
             .bind(first(&self.journal))
-            .bind(MOST);
+            .bind(MAX_STORES);
         let rows = self.readers.fetch_all(query).await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        Ok(rows.iter().map(|row| row.get("store")).collect())
     }
 }
 
-/// The newest of a kind, newest first, from the file; one more than are kept, if there are more.
+/// Reads the newest rows of a kind from the file, newest first: one more than [`RecentSales`](super::RecentSales)
+/// keeps, if there are more and they are not large. With whether there are older ones.
 pub(super) async fn newest(
     readers: &Readers,
     journal: &Journal,
     kind: Kind,
-) -> Result<Vec<(u64, Listed)>, ProjectionError> {
-    let sql = format!("{COLUMNS} WHERE kind = ? AND {HERE} ORDER BY seq DESC LIMIT ?");
+) -> Result<(Vec<(u64, SaleState)>, bool), ProjectionError> {
+    let sql = format!("{COLUMNS} WHERE kind = ? AND {SHOWABLE} AND {HOME} ORDER BY seq DESC LIMIT ?");
     let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(kind_code(kind))
         .bind(first(journal))
         .bind(KEPT as i64 + 1);
-    let rows = readers.fetch_all(query).await?;
+    let mut rows = readers.fetch_all(query).await?;
+    let found = rows.len();
+    truncate_to(&mut rows, KEPT_BYTES, journal).await?;
+    let has_more = rows.len() < found;
     let rows = listed(journal, &rows).await?;
-    Ok(rows.into_iter().map(|(_, seq, item)| (seq, item)).collect())
+    Ok((
+        rows.into_iter().map(|(_, seq, item)| (seq, item)).collect(),
+        has_more,
+    ))
 }
 
-/// Rows of [`COLUMNS`] with their events. An entry that was pruned a moment ago has no row to show any more.
-async fn listed(journal: &Journal, rows: &[SqliteRow]) -> Result<Vec<(Kind, u64, Listed)>, ProjectionError> {
-    let found: Vec<Found> = rows
+/// The bytes that may still be taken.
+struct Budget {
+    left: usize,
+    is_untouched: bool,
+}
+
+impl Budget {
+    fn new(bytes: usize) -> Self {
+        Self {
+            left: bytes,
+            is_untouched: true,
+        }
+    }
+
+    /// Takes the bytes of an item. False if there are not as many left, unless it is the first item.
+    fn take(&mut self, bytes: usize) -> bool {
+        let is_first = std::mem::take(&mut self.is_untouched);
+        let is_within = bytes <= self.left;
+        self.left = self.left.saturating_sub(bytes);
+        is_within || is_first
+    }
+}
+
+/// Drops the last rows if the JSON of all of them is larger than `bytes`, before any of it is read from the journal.
+async fn truncate_to(
+    rows: &mut Vec<SqliteRow>,
+    bytes: usize,
+    journal: &Journal,
+) -> Result<(), ProjectionError> {
+    let entries: Vec<Option<Offset>> = rows.iter().map(entry_of).collect();
+    let own: Vec<Offset> = entries.iter().flatten().copied().collect();
+    let sizes = journal.payload_sizes(&own).await?;
+    let mut budget = Budget::new(bytes);
+    let size = |(row, entry): (&SqliteRow, &Option<Offset>)| match entry {
+        Some(entry) => sizes.get(entry).copied().unwrap_or(0),
+        None => row.get::<Option<&str>, _>("payload").map_or(0, str::len),
+    };
+    let count = rows
         .iter()
-        .map(|row| Found {
-            kind: Kind::ALL[(row.get::<i64, _>(0) as usize).min(2)],
-            seq: row.get::<i64, _>(1) as u64,
-            entry: row.get::<Option<i64>, _>(2).map(|entry| Offset(entry as u64)),
-            name: row.get(3),
-            payload: row.get(4),
-            place: row.get::<Option<i32>, _>(5).zip(row.get(6)),
+        .zip(&entries)
+        .map(size)
+        .take_while(|size| budget.take(*size))
+        .count();
+    rows.truncate(count);
+    Ok(())
+}
+
+/// The journal offset from the column `entry`.
+fn entry_of(row: &SqliteRow) -> Option<Offset> {
+    row.get::<Option<i64>, _>("entry")
+        .map(|entry| Offset(entry as u64))
+}
+
+/// Adds the events to rows of [`COLUMNS`]. Omits a row whose entry was pruned a moment ago.
+async fn listed(
+    journal: &Journal,
+    rows: &[SqliteRow],
+) -> Result<Vec<(Kind, u64, SaleState)>, ProjectionError> {
+    let found: Vec<SaleRow> = rows
+        .iter()
+        .map(|row| SaleRow {
+            kind: kind_of(row),
+            seq: row.get::<i64, _>("seq") as u64,
+            entry: entry_of(row),
+            name: row.get("name"),
+            payload: row.get("payload"),
+            place: place_of(row),
+            corrections: row.get("corrections"),
+            moved: row.get("moved"),
         })
         .collect();
     let wanted: Vec<Offset> = found.iter().filter_map(|row| row.entry).collect();
@@ -308,18 +477,75 @@ async fn listed(journal: &Journal, rows: &[SqliteRow]) -> Result<Vec<(Kind, u64,
         .collect())
 }
 
-fn with_event(row: Found, entries: &HashMap<Offset, Arc<Entry>>) -> Option<(Kind, u64, Listed)> {
+/// The place in Kafka from the columns `partition` and `offset`.
+pub(super) fn place_of(row: &SqliteRow) -> Option<PartitionOffset> {
+    Some(PartitionOffset {
+        partition: row.get::<Option<i32>, _>("partition")?,
+        offset: row.get::<Option<i64>, _>("offset")?,
+    })
+}
+
+/// Whether a page can show this JSON of another gateway.
+fn is_sale(kind: Kind, payload: &str) -> bool {
+    let draft = from_json::<Draft>(payload.as_bytes());
+    draft.is_ok_and(|draft| {
+        let is_complete = draft.timestamp.is_some() && draft.store.is_some() && draft.currency.is_some();
+        is_complete && draft.complete(kind, Currency::EUR).is_ok()
+    })
+}
+
+fn with_event(row: SaleRow, entries: &HashMap<Offset, Arc<Entry>>) -> Option<(Kind, u64, SaleState)> {
     let event = match row.entry {
         Some(offset) => Event::Own(entries.get(&offset)?.clone()),
-        None => Event::Foreign {
-            name: row.name?.into(),
-            payload: row.payload?.into(),
-        },
+        None => {
+            let payload = row.payload?;
+            // An earlier version of the gateway stored what it read, valid or not.
+            is_sale(row.kind, &payload).then_some(())?;
+            Event::Foreign {
+                name: row.name?.into(),
+                payload: payload.into(),
+            }
+        }
     };
-    let item = Listed {
+    let mut item = SaleState {
         event,
         row: Some(row.seq),
         place: row.place,
+        corrections: row.corrections,
+        shown: None,
     };
+    item.shown = row.moved.and_then(|status| with_status(item.payload(), &status));
     Some((row.kind, row.seq, item))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_that_an_earlier_version_stored_is_shown_only_if_it_is_a_sale() {
+        let whole = r#"{"payment_id":"p","order_id":"o","amount":9.00,"currency":"EUR","method":"Cash","status":"SUCCESS","timestamp":"2026-11-22T10:00:00Z","store":"lyon-2","device":"till-1"}"#;
+        assert!(is_sale(Kind::Payment, whole));
+        for json in [
+            "",
+            "{}",
+            r#"{"payment_id":"x","status":"SUCCESS","amount":9}"#,
+            &whole.replace("2026-11-22T10:00:00Z", "yesterday"),
+            &whole.replace(r#""currency":"EUR","#, ""),
+        ] {
+            assert!(!is_sale(Kind::Payment, json), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_page_ends_at_its_byte_budget_and_has_at_least_one_item() {
+        let taken = |sizes: &[usize]| {
+            let mut budget = Budget::new(100);
+            sizes.iter().take_while(|size| budget.take(**size)).count()
+        };
+        assert_eq!(taken(&[40, 60, 1]), 2);
+        assert_eq!(taken(&[500, 1]), 1);
+        assert_eq!(taken(&[1, 500, 1]), 1);
+        assert_eq!(taken(&[0, 0, 0]), 3);
+    }
 }

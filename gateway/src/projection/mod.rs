@@ -1,56 +1,67 @@
-//! What the dashboard shows: a fold of the journal and of what Kafka gives back.
+//! The read model of the pages: rows and totals, folded from the journal and from the records read back from Kafka.
 //!
-//! The fold follows the journal by a few milliseconds and never stands in an event's way. Its rows are
-//! kept in a file of their own ([`store`]), written now and then in large strokes; after a crash the
-//! entries since the last stroke are folded again, and Kafka is read from the positions of that stroke.
+//! The fold is a few milliseconds behind the journal, and no event waits for it. The rows are in a SQLite file of their
+//! own (`store`), written in large batches from time to time. After a crash the entries since the last flush are
+//! folded again, and Kafka is read from the positions of that flush.
 
+mod authority;
 mod deltas;
-pub mod fold;
-mod folder;
+mod fact;
+mod fold;
+mod interner;
+mod kept_apart;
 mod key;
-mod lately;
 mod list;
+mod own_events;
+pub mod personal;
+mod projector;
 mod quarters;
 mod recent;
+mod row;
+mod shops;
 mod store;
+mod totals;
 mod upgrade;
-mod words;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqlx::Sqlite;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Row as _, Sqlite};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::bridge::readback::ReadBack;
-use crate::event::Kind;
-use crate::journal::{Journal, Offset, ReadError};
-use crate::kafka::Positions;
-use crate::sale::Currency;
-use crate::sqlite::{Readers, is_damage};
+pub use authority::Correction;
+use comptoir_core::event::Kind;
+use comptoir_core::record::{BridgeReport, PartitionOffset};
+use comptoir_core::sale::Currency;
+use comptoir_journal::sqlite::{Readers, is_damage};
+use comptoir_journal::{Journal, Offset, ReadError};
+use comptoir_kafka::Positions;
 use deltas::Deltas;
-use fold::{Source, Totals};
-pub use folder::Folder;
+use interner::Interner;
+pub use kept_apart::KeptApart;
 pub use key::Key;
-pub use list::{Known, Life, Listed, Page};
+pub use list::{Lookup, OrderHistory, Page, SaleState, ShopFilter};
+use personal::ForeignScope;
+pub use projector::Projector;
 pub use quarters::{Counts, QUARTER_MS};
-pub use recent::{NEWEST, Recent};
-use words::Words;
+pub use recent::{NEWEST, RecentSales};
+use row::Row;
+pub use totals::Totals;
 
-/// Why the projection cannot be read.
+/// Why the projection could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectionError {
-    #[error("the dashboard's file could not be read: {0}")]
+    #[error("the projection's file could not be read: {0}")]
     Storage(#[from] sqlx::Error),
     #[error(transparent)]
     Journal(#[from] ReadError),
-    #[error("the dashboard's file is damaged, or cannot be read")]
+    #[error("the projection's file is damaged or cannot be read")]
     Damaged,
-    #[error("the projection has ended")]
+    #[error("the projection has stopped")]
     Ended,
 }
 
@@ -65,17 +76,18 @@ impl ProjectionError {
     }
 }
 
-/// What the fold has come to.
+/// The totals at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct View {
-    /// Every journal entry at or below it is in `totals`.
+    /// The last journal entry that `totals` include.
     pub folded: Offset,
     pub totals: Arc<Totals>,
 }
 
-/// What the fold has just changed. Every one has the next number.
+/// A change of the projection.
 #[derive(Debug)]
 pub struct Delta {
+    /// Deltas are numbered 1, 2, 3 …
     pub version: u64,
     pub change: Change,
 }
@@ -83,77 +95,114 @@ pub struct Delta {
 #[derive(Debug)]
 pub enum Change {
     /// New states, in the order of the fold.
-    Sales(Vec<(Kind, Listed)>),
-    /// Own events that were read back from Kafka.
-    Confirmed(Vec<Confirmed>),
-    /// What has changed was too much to wait for whoever shows it.
+    Sales(Vec<(Kind, SaleState)>),
+    /// Own events that are in Kafka.
+    Confirmed(Vec<Confirmation>),
+    /// The change was too large to wait for slow receivers, or the content of earlier events has changed.
     Lost,
 }
 
-/// An own event that was seen in Kafka.
+/// An own event that is in Kafka.
 #[derive(Debug)]
-pub struct Confirmed {
+pub struct Confirmation {
     pub kind: Kind,
     pub name: Box<str>,
     pub order_id: Box<str>,
-    pub partition: i32,
-    pub offset: i64,
+    pub place: PartitionOffset,
 }
 
-/// A handle; cheap to clone.
+/// A handle to the projection. Cheap to clone.
 #[derive(Clone)]
 pub struct Projection {
-    asking: mpsc::Sender<Request>,
+    requests: mpsc::Sender<Request>,
     readers: Readers,
     journal: Journal,
     view: watch::Receiver<View>,
-    recent: Arc<Mutex<Recent>>,
+    recent: Arc<Mutex<RecentSales>>,
     deltas: broadcast::WeakSender<Arc<Delta>>,
+    /// Records of another journal that would have changed this gateway's own sales.
+    pub kept_apart: KeptApart,
 }
 
-fn lock(recent: &Mutex<Recent>) -> MutexGuard<'_, Recent> {
-    // A panic elsewhere leaves the rows whole: every change of them is complete at once.
+fn lock(recent: &Mutex<RecentSales>) -> MutexGuard<'_, RecentSales> {
+    // The rows are consistent even if a thread has panicked while it held the lock.
     recent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Projection {
-    /// The totals as they are now.
+    /// The current totals.
     pub fn view(&self) -> View {
         self.view.borrow().clone()
     }
 
-    /// Looks at the newest of each kind. To be quick about: the fold waits meanwhile.
-    pub fn recent<T>(&self, look: impl FnOnce(&Recent) -> T) -> T {
+    /// The last entry of the journal whose place in Kafka is in the file.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub async fn placed_upto(&self) -> Result<Offset, ProjectionError> {
+        let rows = self
+            .fetch_all(sqlx::query("SELECT coalesce(max(entry), 0) AS entry FROM place"))
+            .await?;
+        Ok(Offset(
+            rows.first().map_or(0, |row| row.get::<i64, _>("entry")) as u64
+        ))
+    }
+
+    /// The names of the other shops whose sales were read from Kafka.
+    ///
+    /// # Errors
+    /// The projection has ended.
+    pub async fn other_shops(&self) -> Result<Vec<Arc<str>>, ProjectionError> {
+        self.ask(Request::Shops).await
+    }
+
+    /// The totals of another shop; `None` if nothing was read of it.
+    ///
+    /// # Errors
+    /// The projection has ended.
+    pub async fn totals_of(&self, store: &str) -> Result<Option<Totals>, ProjectionError> {
+        self.ask(|reply| Request::TotalsOf(store.into(), reply)).await
+    }
+
+    /// Reads the newest rows of each kind. `look` must be quick, because the fold waits for it.
+    pub fn recent<T>(&self, look: impl FnOnce(&RecentSales) -> T) -> T {
         look(&lock(&self.recent))
     }
 
-    /// What changes from now on. `None` when the fold has ended.
+    /// Subscribes to the changes from now on. `None` if the projection has stopped.
     pub fn subscribe(&self) -> Option<broadcast::Receiver<Arc<Delta>>> {
         self.deltas.upgrade().map(|deltas| deltas.subscribe())
     }
 
-    /// Waits until the fold has reached `offset`, for whoever wants to see what was just stored; but not
-    /// long, for the event is safe whether it is shown or not.
-    pub async fn reached(&self, offset: Offset) {
+    /// Waits until `offset` is folded, for a caller that wants to see what it has just stored. Gives up after a second,
+    /// because the event is safe whether it is shown or not.
+    pub async fn wait_until_folded(&self, offset: Offset) {
         let mut view = self.view.clone();
         let reached = view.wait_for(|view| view.folded >= offset);
         let _ = tokio::time::timeout(Duration::from_secs(1), reached).await;
     }
 
-    /// Brings the file up to the fold.
-    async fn flushed(&self) -> Result<(), ProjectionError> {
+    /// Waits until the projector has worked through its queue as far as this call. Never returns if it has ended.
+    pub async fn ping(&self) {
+        if self.ask(Request::Ping).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Writes everything that is folded to the file.
+    async fn flush(&self) -> Result<(), ProjectionError> {
         self.ask(Request::Flush).await
     }
 
-    /// Reads the file.
+    /// Runs a query on the file.
     async fn fetch_all(
         &self,
         query: Query<'_, Sqlite, SqliteArguments>,
     ) -> Result<Vec<SqliteRow>, ProjectionError> {
         let rows = self.readers.fetch_all(query).await;
         if rows.as_ref().is_err_and(is_damage) {
-            // Full: the fold is asked again by the next reader.
-            let _ = self.asking.try_send(Request::Damaged);
+            // If the queue is full, the next reader reports it.
+            let _ = self.requests.try_send(Request::Damaged);
         }
         Ok(rows?)
     }
@@ -163,7 +212,7 @@ impl Projection {
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Result<T, ProjectionError> {
         let (reply, answer) = oneshot::channel();
-        self.asking
+        self.requests
             .send(request(reply))
             .await
             .map_err(|_| ProjectionError::Ended)?;
@@ -171,89 +220,113 @@ impl Projection {
     }
 }
 
-/// What only the fold can answer.
+/// A request to the projector.
 enum Request {
+    /// Asks whether the projector still works.
+    Ping(oneshot::Sender<()>),
     Flush(oneshot::Sender<()>),
-    /// Where the newest state of one is, without a stroke: each sale at the counter asks.
-    Find(Key, oneshot::Sender<Result<Option<Source>, ProjectionError>>),
-    /// The devices of a store that have a payment of this id.
+    /// Finds the newest state of a sale without a flush, because every sale at the counter needs it.
+    Find(Key, oneshot::Sender<Result<Option<Row>, ProjectionError>>),
+    /// Lists the devices of a store that have a payment with this id.
     DevicesOf {
         payment_id: Arc<str>,
         store: Arc<str>,
         reply: oneshot::Sender<Result<Vec<Arc<str>>, ProjectionError>>,
     },
-    /// To a reader the file seems damaged.
+    /// Erases personal data of other gateways' events.
+    EraseForeign(ForeignScope, oneshot::Sender<Result<u64, ProjectionError>>),
+    /// Reads the newest rows again, because the content of events has changed, and tells the live connections.
+    Reload(oneshot::Sender<Result<(), ProjectionError>>),
+    /// The names of the other shops.
+    Shops(oneshot::Sender<Vec<Arc<str>>>),
+    /// The totals of another shop.
+    TotalsOf(Arc<str>, oneshot::Sender<Option<Totals>>),
+    /// Reports that the file seems damaged.
     Damaged,
 }
 
-/// What the fold has to know of its shop.
+/// The shop of the gateway.
 #[derive(Debug, Clone)]
 pub struct Home {
     pub store: String,
     pub currency: Currency,
 }
 
-/// Opens the projection of a journal. `prefix` is of the Kafka topics, and `read_back` is what comes from them.
+/// Opens the projection of a journal. `prefix` is that of the Kafka topics, and `bridge` says what is in them.
+///
+/// # Errors
+///
+/// The projection's file could not be opened or created, or the journal could not be read.
 pub async fn open(
     path: &Path,
     journal: Journal,
     home: Home,
     prefix: String,
-    read_back: mpsc::Receiver<Vec<ReadBack>>,
-) -> Result<(Projection, Folder, Positions), ProjectionError> {
+    bridge: mpsc::Receiver<BridgeReport>,
+) -> Result<(Projection, Projector, Positions), ProjectionError> {
     let uuid = journal.uuid();
     let state = journal.state();
-    let (store, mut at) = upgrade::open(path, &journal, &home.store).await?;
-    // Entries that were pruned before they were folded here: only if this file was lost.
-    at.folded = at.folded.max(Offset(state.first.0.saturating_sub(1)));
-    journal.folded(at.folded);
-    let (asking, requests) = mpsc::channel(16);
+    let (store, mut progress) = upgrade::open(path, &journal, &home).await?;
+    // If this file was lost, entries that were pruned since cannot be folded any more.
+    progress.folded = progress.folded.max(Offset(state.first.0.saturating_sub(1)));
+    journal.mark_folded(progress.folded);
+    let (sender, requests) = mpsc::channel(16);
     let view = watch::Sender::new(View {
-        folded: at.folded,
-        totals: Arc::new(at.totals.clone()),
+        folded: progress.folded,
+        totals: Arc::new(progress.totals.clone()),
     });
-    let mut recent = Recent::default();
+    let mut recent = RecentSales::default();
     for kind in Kind::ALL {
-        recent.fill(kind, list::newest(&store.readers, &journal, kind).await?);
+        let (newest, has_older) = list::newest(&store.readers, &journal, kind).await?;
+        recent.fill(kind, newest, has_older);
     }
-    recent.folded = at.folded;
+    recent.folded = progress.folded;
     let recent = Arc::new(Mutex::new(recent));
     let deltas = Deltas::new();
-    let positions = Positions::new(at.positions.clone());
+    let positions = Positions::new(progress.positions.clone());
     let projection = Projection {
-        asking,
+        requests: sender,
         readers: store.readers.clone(),
         journal: journal.clone(),
         view: view.subscribe(),
         recent: recent.clone(),
         deltas: deltas.receivers(),
+        kept_apart: KeptApart::default(),
     };
-    let folder = Folder {
+    let projector = Projector {
         store,
         uuid,
         requests,
-        read_back,
+        bridge,
         prefix,
         currency: home.currency,
         view,
         recent,
         deltas,
-        at,
+        progress,
         first: state.first,
+        kept_apart: projection.kept_apart.clone(),
         journal,
         dirty: HashMap::new(),
         clean: HashMap::new(),
         places: Vec::new(),
+        corrections: Vec::new(),
         unwritten_since: None,
         unwritten_bytes: 0,
         paused_until: None,
-        behind_since: None,
-        words: Words::default(),
+        failing_since: None,
+        interner: Interner::default(),
+        home: home.store.into(),
     };
-    Ok((projection, folder, positions))
+    Ok((projection, projector, positions))
 }
 
-/// The kinds in the order of their codes in the file.
-pub(crate) fn kind_code(kind: Kind) -> i64 {
+/// The code of a kind in the file.
+fn kind_code(kind: Kind) -> i64 {
     kind as i64
+}
+
+/// The kind from the column `kind`.
+fn kind_of(row: &SqliteRow) -> Kind {
+    Kind::ALL[(row.get::<i64, _>("kind") as usize).min(2)]
 }

@@ -1,22 +1,23 @@
-//! What happened in each quarter of an hour. Pure.
+//! Counts by quarter of an hour.
 //!
-//! Quarters, because the offset of every time zone from UTC is a multiple of 15 minutes: a page can sum them into its
-//! own hours and days. How many are kept depends on their number, and never on how old the wall clock says they are: a
-//! clock that is wrong for a while, or an event with an absurd time, loses nothing that was counted.
+//! The offset of every time zone from UTC is a multiple of 15 minutes, so a page can sum quarters into its own hours
+//! and days. Old quarters are dropped by their number, and never by their age on the wall clock: a clock that is wrong
+//! for a while, or an event with an absurd time, loses no counts.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub const QUARTER_MS: i64 = 15 * 60_000;
-/// Up to [`AHEAD`] from now: three days without a break, and a night.
+/// Maximum number of quarters up to [`AHEAD`] from now: three days without a break, and a night.
 const KEPT: usize = 4 * 24 * 3 + 32;
-/// Later than [`AHEAD`]: the times of tills with absurd clocks, or the present itself while this machine's clock is behind.
+/// Maximum number of quarters later than [`AHEAD`]: those of tills with absurd clocks, or of the present itself while
+/// this machine's clock is slow.
 const KEPT_AHEAD: usize = 4 * 24;
-/// Quarters from now: a time beyond is not the present, if this machine's clock is right.
+/// Number of quarters from now beyond which a time is in the future, even if this machine's clock is somewhat slow.
 const AHEAD: i64 = 4 * 24;
 
-/// What happened in a quarter of an hour.
+/// The counts of a quarter of an hour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
@@ -37,13 +38,14 @@ fn is_none<T: Default + PartialEq>(count: &T) -> bool {
     *count == T::default()
 }
 
-/// By quarters since 1970.
+/// Counts by the number of quarters since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Quarters(BTreeMap<i64, Counts>);
 
 impl Quarters {
-    /// The counts of `time` (Unix ms), to add to. `None` if they are older than everything that is kept.
+    /// The counts to which an event of `time` is added. `None` if that quarter is older than all that are kept. Both
+    /// times are in Unix milliseconds.
     pub fn of(&mut self, time: i64, now: i64) -> Option<&mut Counts> {
         let quarter = time.div_euclid(QUARTER_MS);
         if !self.0.contains_key(&quarter) && !self.make_room(quarter, now.div_euclid(QUARTER_MS)) {
@@ -52,18 +54,17 @@ impl Quarters {
         Some(self.0.entry(quarter).or_default())
     }
 
-    /// The counts of `time`, to take something back from: `None` if they were let go of, for nothing is left there to
-    /// take from.
+    /// The counts of `time` (Unix milliseconds), from which an event is subtracted. `None` if they were dropped.
     pub fn kept(&mut self, time: i64) -> Option<&mut Counts> {
         self.0.get_mut(&time.div_euclid(QUARTER_MS))
     }
 
-    /// Oldest first, each with its number of quarters since 1970.
+    /// All counts, oldest first, with their numbers of quarters since 1970.
     pub fn iter(&self) -> impl Iterator<Item = (i64, &Counts)> {
         self.0.iter().map(|(quarter, counts)| (*quarter, counts))
     }
 
-    /// Lets go of the oldest if there are too many. False if `quarter` itself would be the oldest.
+    /// Drops the oldest quarter if there are too many. False if `quarter` itself would be the oldest.
     fn make_room(&mut self, quarter: i64, now: i64) -> bool {
         let horizon = now.saturating_add(AHEAD);
         let (oldest, full) = match quarter > horizon {
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_ten_years_ahead_for_a_while_loses_nothing() {
+    fn a_clock_that_is_ten_years_fast_for_a_while_loses_no_counts() {
         let mut quarters = full();
         let before = quarters.clone();
         let wrong = NOW + 3_650 * DAY;
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_behind_counts_what_the_tills_say_happened_now() {
+    fn with_a_slow_clock_events_are_counted_at_the_tills_time() {
         for wrong in [0, NOW - 10 * DAY] {
             let mut quarters = full();
             for quarter in 1..=90 {
@@ -136,7 +137,7 @@ mod tests {
             assert_eq!(orders_since(&quarters, NOW), 91, "now is {wrong}");
             assert!(
                 orders_since(&quarters, NOW - DAY) >= 91 + 96,
-                "yesterday is kept too"
+                "yesterday is still counted"
             );
         }
     }
@@ -159,7 +160,7 @@ mod tests {
         // Each case fills three days.
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn absurd_times_push_out_no_real_ones(times in prop::collection::vec(any::<i64>(), 0..600)) {
+        fn absurd_times_do_not_displace_real_ones(times in prop::collection::vec(any::<i64>(), 0..600)) {
             let mut quarters = full();
             let real = orders_since(&quarters, NOW - 3 * DAY);
             for time in times {

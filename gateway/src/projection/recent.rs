@@ -1,63 +1,101 @@
-//! The newest orders, payments and deliveries, in memory: what every page begins with.
+//! The newest orders, payments and deliveries, in memory. Every page begins with them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use super::lately::Lately;
-use super::list::Listed;
-use crate::event::Kind;
-use crate::journal::Offset;
+use super::list::SaleState;
+use super::own_events::OwnEvents;
+use comptoir_core::event::Kind;
+use comptoir_core::record::PartitionOffset;
+use comptoir_journal::Offset;
 
-/// How many of each kind a page begins with.
+/// Number of rows of each kind that a page begins with.
 pub const NEWEST: usize = 50;
 
-/// How many of each kind are kept: the longest first page of a list is answered without the file, to which a fold under
-/// load would have to be written before.
+/// Number of rows of each kind in memory: enough for the longest first page of a list, so that it needs neither the
+/// file nor a flush.
 pub(super) const KEPT: usize = 500;
 
-/// The newest of each kind, and of which delta they are.
+/// Bytes of the rows of each kind in memory: [`KEPT`] rows of usual size many times over. Orders of hundreds of kilobytes
+/// would otherwise fill it; the older of them are read from the file.
+pub(super) const KEPT_BYTES: usize = 4 << 20;
+
+/// The newest rows of each kind, and the delta up to which they are current.
 #[derive(Debug, Clone, Default)]
-pub struct Recent {
+pub struct RecentSales {
     /// By kind; oldest first.
-    rows: [VecDeque<(u64, Listed)>; 3],
-    /// By kind: there are, or were, others before them.
+    rows: [VecDeque<(u64, SaleState)>; 3],
+    /// By kind: the size of the rows.
+    bytes: [usize; 3],
+    /// By kind: whether there are, or were, older rows.
     older: [bool; 3],
-    /// Number of the last [`super::Delta`] that is in here.
+    /// Number of the last [`super::Delta`] that the rows include.
     pub version: u64,
-    /// Every journal entry at or below it is in here, and in the totals of the [`super::View`] of this moment.
+    /// The last journal entry that is included in the rows, and in the totals of the current [`super::View`].
     pub folded: Offset,
-    /// Of the last delta that brought something of another gateway.
+    /// Number of the last delta with a sale of another gateway.
     pub foreign: u64,
-    pub lately: Lately,
+    pub own_events: OwnEvents,
+    /// Entries with which another device has changed a sale, and which the file may not have yet.
+    pub(super) corrected: Vec<Offset>,
 }
 
-impl Recent {
-    pub(super) fn fill(&mut self, kind: Kind, mut newest_first: Vec<(u64, Listed)>) {
-        self.older[kind as usize] = newest_first.len() > KEPT;
-        newest_first.truncate(KEPT);
+impl RecentSales {
+    /// Replaces the rows of a kind. `has_older` says whether there are older ones than these.
+    pub(super) fn fill(&mut self, kind: Kind, newest_first: Vec<(u64, SaleState)>, has_older: bool) {
         self.rows[kind as usize] = newest_first.into_iter().rev().collect();
+        self.bytes[kind as usize] = self.rows[kind as usize].iter().map(size).sum();
+        self.older[kind as usize] = has_older;
+        self.drop_oldest(kind);
     }
 
-    /// A new state of the row `seq`; without effect if that is older than all that are kept.
-    pub(super) fn put(&mut self, kind: Kind, seq: u64, item: Listed) {
+    /// Puts the new state of row `seq`, unless that row is older than all that are kept.
+    pub(super) fn put(&mut self, kind: Kind, seq: u64, item: SaleState) {
         if let Some(entry) = item.entry() {
-            self.lately.push(entry, seq);
+            self.own_events.push(entry, seq);
         }
+        let has_older = self.older[kind as usize];
         let rows = &mut self.rows[kind as usize];
+        let bytes = &mut self.bytes[kind as usize];
         match rows.binary_search_by_key(&seq, |(seq, _)| *seq) {
-            Ok(at) => rows[at].1 = item,
-            Err(0) if rows.len() >= KEPT => self.older[kind as usize] = true,
+            Ok(at) => {
+                *bytes -= size(&rows[at]);
+                rows[at].1 = item;
+                *bytes += size(&rows[at]);
+            }
+            // An older row than all that are kept: the ones between may be in the file only.
+            Err(0) if has_older || rows.len() >= KEPT => self.older[kind as usize] = true,
             Err(at) => {
                 rows.insert(at, (seq, item));
-                if rows.len() > KEPT {
-                    rows.pop_front();
-                    self.older[kind as usize] = true;
-                }
+                *bytes += size(&rows[at]);
             }
+        }
+        self.drop_oldest(kind);
+    }
+
+    /// Drops the oldest rows beyond the limits. The newest is kept, however large it is.
+    fn drop_oldest(&mut self, kind: Kind) {
+        let rows = &mut self.rows[kind as usize];
+        let bytes = &mut self.bytes[kind as usize];
+        while (rows.len() > KEPT || *bytes > KEPT_BYTES)
+            && rows.len() > 1
+            && let Some(oldest) = rows.pop_front()
+        {
+            *bytes -= size(&oldest);
+            self.older[kind as usize] = true;
         }
     }
 
-    /// Where own entries lie in Kafka: `find` gives the partition and the offset.
-    pub(super) fn place(&mut self, find: impl Fn(Offset) -> Option<(i32, i64)>) {
+    /// The JSON of a row and the number of its corrections, if it is kept.
+    pub(super) fn shown(&self, kind: Kind, row: u64) -> Option<(Arc<str>, u32)> {
+        let rows = &self.rows[kind as usize];
+        let at = rows.binary_search_by_key(&row, |(seq, _)| *seq).ok()?;
+        let item = &rows[at].1;
+        Some((item.payload().into(), item.corrections))
+    }
+
+    /// Adds the places of own events in Kafka, which `find` returns.
+    pub(super) fn place(&mut self, find: impl Fn(Offset) -> Option<PartitionOffset>) {
         for (_, item) in self.rows.iter_mut().flatten() {
             if item.place.is_none() {
                 item.place = item.entry().and_then(&find);
@@ -65,33 +103,39 @@ impl Recent {
         }
     }
 
-    /// Forgets the rows whose entries the journal has let go of; true if there were any.
+    /// Removes the rows whose entries the journal has pruned. True if there were any.
     pub(super) fn forget_before(&mut self, first: Offset) -> bool {
-        let here = |(_, item): &(u64, Listed)| item.entry().is_none_or(|entry| entry >= first);
+        let here = |(_, item): &(u64, SaleState)| item.entry().is_none_or(|entry| entry >= first);
         let before = self.rows.iter().map(VecDeque::len).sum::<usize>();
         for rows in &mut self.rows {
             rows.retain(here);
         }
+        self.bytes = std::array::from_fn(|kind| self.rows[kind].iter().map(size).sum());
         self.rows.iter().map(VecDeque::len).sum::<usize>() < before
     }
 
-    /// Rows before this one are older than the [`NEWEST`].
+    /// The oldest row among the [`NEWEST`].
     pub fn oldest(&self, kind: Kind) -> u64 {
-        self.kept(kind).nth(NEWEST - 1).map_or(0, |(oldest, _)| oldest)
+        let oldest = match self.kept(kind).nth(NEWEST - 1) {
+            // Of large rows fewer are kept.
+            None if self.has_older(kind) => self.kept(kind).last(),
+            oldest => oldest,
+        };
+        oldest.map_or(0, |(oldest, _)| oldest)
     }
 
-    /// Whether there are others before those that are kept.
+    /// Whether there are rows older than those that are kept.
     pub(super) fn has_older(&self, kind: Kind) -> bool {
         self.older[kind as usize]
     }
 
-    /// The [`NEWEST`], newest first.
-    pub fn newest(&self, kind: Kind) -> impl Iterator<Item = (u64, &Listed)> {
+    /// The [`NEWEST`] rows, newest first.
+    pub fn newest(&self, kind: Kind) -> impl Iterator<Item = (u64, &SaleState)> {
         self.kept(kind).take(NEWEST)
     }
 
-    /// All that are kept, newest first.
-    pub(super) fn kept(&self, kind: Kind) -> impl Iterator<Item = (u64, &Listed)> {
+    /// All rows that are kept, newest first.
+    pub(super) fn kept(&self, kind: Kind) -> impl Iterator<Item = (u64, &SaleState)> {
         self.rows[kind as usize]
             .iter()
             .rev()
@@ -99,22 +143,26 @@ impl Recent {
     }
 }
 
+fn size((_, item): &(u64, SaleState)) -> usize {
+    item.payload().len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn item(text: &str) -> Listed {
-        Listed::foreign("s/d/1/1".into(), text.into(), 0, 0)
+    fn item(text: &str) -> SaleState {
+        SaleState::foreign("s/d/1/1".into(), text.into(), 0, 0)
     }
 
-    fn shown(recent: &Recent) -> Vec<(u64, String)> {
+    fn shown(recent: &RecentSales) -> Vec<(u64, String)> {
         let kept = recent.kept(Kind::Order);
         kept.map(|(seq, item)| (seq, item.payload().to_owned())).collect()
     }
 
     #[test]
-    fn a_new_state_keeps_its_place_and_the_oldest_goes() {
-        let mut recent = Recent::default();
+    fn a_new_state_replaces_the_row_and_the_oldest_row_is_dropped() {
+        let mut recent = RecentSales::default();
         let most = KEPT as u64;
         for seq in 1..=most {
             recent.put(Kind::Order, seq, item("new"));
@@ -132,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn a_page_begins_with_the_newest() {
-        let mut recent = Recent::default();
+    fn a_page_begins_with_the_newest_rows() {
+        let mut recent = RecentSales::default();
         for seq in 1..=NEWEST as u64 {
             assert_eq!(recent.oldest(Kind::Order), 0);
             recent.put(Kind::Order, seq, item("new"));
@@ -144,13 +192,42 @@ mod tests {
     }
 
     #[test]
-    fn what_the_file_has_beyond_is_known_to_be_there() {
+    fn large_rows_leave_memory_before_there_are_many() {
+        let mut recent = RecentSales::default();
+        let large = "x".repeat(KEPT_BYTES / 4);
+        for seq in 1..=6 {
+            recent.put(Kind::Order, seq, item(&large));
+        }
+        let kept = |recent: &RecentSales| recent.kept(Kind::Order).map(|(seq, _)| seq).collect::<Vec<_>>();
+        assert_eq!(kept(&recent), [6, 5, 4, 3]);
+        assert!(recent.has_older(Kind::Order));
+        assert_eq!(recent.oldest(Kind::Order), 3);
+        recent.put(Kind::Order, 2, item("small, but the rows between are not kept"));
+        assert_eq!(kept(&recent), [6, 5, 4, 3]);
+        recent.put(Kind::Order, 7, item(&large.repeat(5)));
+        assert_eq!(kept(&recent), [7], "the newest is kept, however large it is");
+        recent.put(Kind::Order, 7, item("small"));
+        assert_eq!(recent.bytes[Kind::Order as usize], 5);
+        let mut restarted = RecentSales::default();
+        restarted.fill(
+            Kind::Order,
+            (1..=6).rev().map(|seq| (seq, item(&large))).collect(),
+            false,
+        );
+        assert_eq!(kept(&restarted), [6, 5, 4, 3]);
+        assert!(restarted.has_older(Kind::Order));
+    }
+
+    #[test]
+    fn older_rows_in_the_file_are_reported() {
         for (in_file, older) in [(KEPT, false), (KEPT + 1, true)] {
-            let mut recent = Recent::default();
+            let mut recent = RecentSales::default();
             let rows = (1..=in_file as u64).rev().map(|seq| (seq, item("stored")));
-            recent.fill(Kind::Order, rows.collect());
+            recent.fill(Kind::Order, rows.collect(), false);
             assert_eq!(shown(&recent).len(), KEPT);
             assert_eq!(recent.has_older(Kind::Order), older, "{in_file}");
+            recent.fill(Kind::Order, vec![(1, item("of a large one"))], true);
+            assert!(recent.has_older(Kind::Order));
         }
     }
 }

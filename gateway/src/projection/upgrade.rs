@@ -1,25 +1,32 @@
-//! Opening a file that an older gateway has written.
+//! Upgrades a file that an older gateway has written.
 //!
-//! Before layout 2 an order, a payment or a delivery was known by its id alone, whichever store and till it was from:
-//! where two tills numbered their receipts alike, rows and totals are wrong. While the journal still has everything that
-//! was folded, the file is made anew from it, which corrects them. Otherwise the totals are kept as they are, and the
-//! rows are told whose they are, so that it goes on correctly.
+//! Before layout 2 a row was identified by its id alone, without the store and the till. Where two tills had numbered
+//! their receipts alike, rows and totals are wrong. If the journal still has everything that was folded, the file is
+//! rebuilt from it, which corrects them. Otherwise the totals stay as they are, and the rows get their store and till,
+//! so that later events are folded correctly.
+//!
+//! Before layout 3 the sales of other shops, read from Kafka, were listed and counted with this shop's. They are marked, and
+//! what they added moves to the totals of their shops. Rows that were swept before cannot be moved.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use sqlx::Row as _;
+use jiff::Timestamp;
+use sqlx::{Connection as _, Row as _};
 use tracing::info;
 
 use super::key::device_of_entry;
 use super::store::{LAYOUT, Progress, Store};
-use super::{ProjectionError, kind_code};
-use crate::event::Kind;
-use crate::journal::{Journal, Offset};
+use super::totals::{FoldContext, SaleCount};
+use super::{Home, ProjectionError, kind_code};
+use comptoir_core::event::Kind;
+use comptoir_core::sale::Money;
+use comptoir_journal::{Journal, Offset};
 
-/// Rows completed at a time.
+/// Number of rows upgraded at a time.
 const STEP: i64 = 2_048;
 
-/// Opens the file of `journal`; see [`Store::open`]. `home` is the gateway's own store.
+/// Opens the file of `journal` (see [`Store::open`]) and upgrades it if necessary.
 ///
 /// # Errors
 ///
@@ -27,33 +34,105 @@ const STEP: i64 = 2_048;
 pub(super) async fn open(
     path: &Path,
     journal: &Journal,
-    home: &str,
+    home: &Home,
 ) -> Result<(Store, Progress), ProjectionError> {
     let uuid = journal.uuid();
-    let (mut store, at) = Store::open(path, &uuid, journal.state().last).await?;
-    if at.layout == LAYOUT {
-        return Ok((store, at));
+    let (mut store, mut progress) = Store::open(path, &uuid, journal.state().last).await?;
+    if progress.layout == LAYOUT {
+        return Ok((store, progress));
+    }
+    if progress.layout >= 2 {
+        move_other_shops(&mut store, &mut progress, home).await?;
+        return Ok((store, progress));
     }
     let first = journal.state().first;
     if first.0 <= 1 && !has_foreign(&mut store).await? {
         info!(
-            "the dashboard's totals are counted anew from the journal: ids are one within a store, and payments within a till"
+            "the projection is rebuilt from the journal: an id is now unique within its store, and a payment within its till"
         );
         store.close().await?;
         return Ok(Store::begin(path, &uuid).await?);
     }
-    complete(&mut store, journal, first, home).await?;
-    sqlx::query("UPDATE progress SET layout = ?")
-        .bind(LAYOUT)
-        .execute(store.connection().await?)
-        .await?;
+    add_senders(&mut store, journal, first, &home.store).await?;
+    move_other_shops(&mut store, &mut progress, home).await?;
     info!(
-        "the dashboard's file was brought to this version; what two tills numbered alike before stays counted as one"
+        "the projection's file was upgraded; earlier sales that two tills had numbered alike remain counted as one"
     );
-    Ok((store, at))
+    Ok((store, progress))
 }
 
-/// Events of other gateways may have left Kafka by now: what was counted of them must not be forgotten.
+/// Marks the sales of other shops, and moves what they added to the totals of their shops, in one transaction.
+async fn move_other_shops(
+    store: &mut Store,
+    progress: &mut Progress,
+    home: &Home,
+) -> Result<(), ProjectionError> {
+    let context = FoldContext {
+        now: Timestamp::now().as_millisecond(),
+        currency: home.currency,
+    };
+    let mut transaction = store.connection().await?.begin_with("BEGIN IMMEDIATE").await?;
+    let mut moved = 0_u64;
+    for kind in Kind::ALL {
+        let mut after = 0;
+        loop {
+            let rows = sqlx::query(
+                "SELECT seq, store, status, time, minor, currency FROM sale
+                 WHERE kind = ? AND seq > ? AND entry IS NULL AND store <> ? ORDER BY seq LIMIT ?",
+            )
+            .bind(kind_code(kind))
+            .bind(after)
+            .bind(&home.store)
+            .bind(STEP)
+            .fetch_all(&mut *transaction)
+            .await?;
+            let Some(last) = rows.last() else { break };
+            after = last.get("seq");
+            for row in &rows {
+                let amount = row
+                    .get::<Option<i64>, _>("minor")
+                    .zip(row.get::<Option<&str>, _>("currency"))
+                    .and_then(|(minor, code)| Money::from_minor(minor as u64, code.parse().ok()?).ok());
+                let sale = SaleCount {
+                    status: row.get("status"),
+                    amount,
+                    time: row.get("time"),
+                };
+                let to = progress.others.change(&row.get::<&str, _>("store").into());
+                progress.totals.move_row(to, kind, &sale, context);
+            }
+            moved += rows.len() as u64;
+        }
+    }
+    sqlx::query("UPDATE sale SET home = 0 WHERE entry IS NULL AND store <> ?")
+        .bind(&home.store)
+        .execute(&mut *transaction)
+        .await?;
+    for (shop, totals) in progress.others.changed() {
+        sqlx::query("INSERT OR REPLACE INTO shop (store, totals) VALUES (?, ?)")
+            .bind(Arc::clone(shop))
+            .bind(serde_json::json!(totals).to_string())
+            .execute(&mut *transaction)
+            .await?;
+    }
+    sqlx::query("UPDATE progress SET totals = ?, layout = ?")
+        .bind(serde_json::json!(progress.totals).to_string())
+        .bind(LAYOUT)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    progress.others.mark_flushed();
+    if moved > 0 {
+        info!(
+            moved,
+            "the sales of other shops are no longer counted with this shop's"
+        );
+    }
+    Ok(())
+}
+
+/// Whether the file has events of other gateways. Kafka may have deleted them since, so a rebuilt file would not count
+/// them.
 async fn has_foreign(store: &mut Store) -> Result<bool, sqlx::Error> {
     let foreign: Option<i64> = sqlx::query_scalar("SELECT 1 FROM sale WHERE entry IS NULL LIMIT 1")
         .fetch_optional(store.connection().await?)
@@ -61,15 +140,15 @@ async fn has_foreign(store: &mut Store) -> Result<bool, sqlx::Error> {
     Ok(foreign.is_some())
 }
 
-/// Says of the rows of this journal's entries whose they are.
-async fn complete(
+/// Adds the store and the till to the rows of this journal's entries.
+async fn add_senders(
     store: &mut Store,
     journal: &Journal,
     first: Offset,
     home: &str,
 ) -> Result<(), ProjectionError> {
-    // Entries that are gone cannot say it. Nearly all are of this shop, and the till of a payment matters only for a later
-    // state of it.
+    // Entries that were pruned cannot tell. Nearly all are of this shop, and the till of a payment matters only for a
+    // later state of it.
     sqlx::query("UPDATE sale SET store = ? WHERE entry < ?")
         .bind(home)
         .bind(first.0 as i64)
@@ -88,16 +167,16 @@ async fn complete(
             .fetch_all(store.connection().await?)
             .await?;
             let Some(last) = rows.last() else { break };
-            after = last.get(0);
+            after = last.get("seq");
             let rows: Vec<(i64, Offset)> = rows
                 .iter()
-                .map(|row| (row.get(0), Offset(row.get::<i64, _>(1) as u64)))
+                .map(|row| (row.get("seq"), Offset(row.get::<i64, _>("entry") as u64)))
                 .collect();
             let offsets: Vec<Offset> = rows.iter().map(|(_, entry)| *entry).collect();
             let entries = journal.entries(&offsets).await?;
             let known = rows.iter().filter_map(|(seq, entry)| {
                 let entry = entries.get(entry)?;
-                // Older gateways wrote the counter into what it changed.
+                // Older gateways named the counter in payments that it had changed.
                 Some(serde_json::json!([
                     seq,
                     entry.name.device.store(),

@@ -1,8 +1,7 @@
-//! The till's firmware on bare metal (QEMU's RISC-V `virt` machine) sells through a real Mosquitto, and its plug is
-//! pulled again and again.
+//! The till's firmware on bare metal (QEMU's RISC-V `virt` machine) sells through a real Mosquitto while its power is cut
+//! repeatedly.
 //!
-//! What a cut left on the flash is read here by the queue's own code: which events it holds, and so which were not
-//! acked at that moment.
+//! After each cut the test reads the flash with the queue's own code. The events on it are those that were not yet acked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -12,7 +11,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use comptoir_harness::{
     ConfirmedSale, EmulatedTill, Gateway, GatewayConfig, Kafka, LedgerLine, Mosquitto, MqttProbe, within,
 };
-use comptoir_queue::{Opened, RamFlash, SaleQueue, block_on};
+use comptoir_queue::{OpenOutcome, RamFlash, SaleQueue, block_on};
 use comptoir_wire::{Command, MAX_FRAME, Message, decode};
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
@@ -21,35 +20,35 @@ use crate::shop::{GATEWAY, LATER, SOON, STORE, Shop};
 
 const DEVICE: &str = "till-7";
 const SECTOR: usize = EmulatedTill::SECTOR;
-/// The queue's notes take two.
+/// The queue uses the other two sectors for its own records.
 const EVENT_SECTORS: usize = EmulatedTill::QUEUE / SECTOR - 2;
 
 #[derive(Debug, Clone, Copy)]
 enum Cut {
-    /// SIGKILL at the first change of the flash while no ack can come: in the writing of a sale.
+    /// SIGKILL at the first change of the flash while no ack can arrive, so during the write of a sale.
     WhileWriting,
-    /// SIGKILL somewhere among sales, acks and deletions.
+    /// SIGKILL at a random moment among sales, acks and deletions.
     Anywhere,
-    /// The machine's reset, somewhere.
+    /// A reset of the machine at a random moment.
     Reset,
 }
 
-/// What a cut left.
+/// The queue on the flash after a cut.
 #[derive(Debug)]
-struct Left {
+struct FlashContents {
     /// The highest number on the flash.
     newest: u32,
-    /// Events on the flash, by their numbers: those that no ack has deleted.
+    /// The events on the flash by number: no ack has deleted them.
     unacked: BTreeMap<u32, ConfirmedSale>,
 }
 
-impl Left {
-    fn on(flash: Vec<u8>) -> Result<Self> {
+impl FlashContents {
+    fn read(flash: Vec<u8>) -> Result<Self> {
         let range = 0..u32::try_from(flash.len())?;
         let flash = RamFlash::<_, SECTOR>::new(flash);
         let opened = block_on(SaleQueue::<_, EVENT_SECTORS>::open(flash, range, 1));
         let (mut queue, opened) = opened.map_err(|error| anyhow!("open what is on the flash: {error}"))?;
-        ensure!(opened == Opened::Found, "the flash holds no queue");
+        ensure!(opened == OpenOutcome::Found, "the flash holds no queue");
         let (mut unacked, mut buffer) = (BTreeMap::new(), [0; MAX_FRAME]);
         let read = queue.read(1, &mut buffer, |seq, frame| {
             if let Ok(frame) = decode(frame) {
@@ -59,41 +58,44 @@ impl Left {
             }
             ControlFlow::Continue(())
         });
-        block_on(read).map_err(|error| anyhow!("read what is on the flash: {error}"))?;
-        let (held, read) = (queue.len() as usize, unacked.len());
-        ensure!(held == read, "of {held} events on the flash {read} can be read");
+        block_on(read).map_err(|error| anyhow!("read the queue on the flash: {error}"))?;
+        let (queued, readable) = (queue.len() as usize, unacked.len());
+        ensure!(
+            queued == readable,
+            "{readable} of {queued} events on the flash are readable"
+        );
         let newest = queue.newest();
         Ok(Self { newest, unacked })
     }
 }
 
-/// A day at a till whose power is bad.
+/// A day at a till with an unreliable power supply.
 struct Day {
     events: u32,
-    /// Orders among the events; the others are what becomes of them.
+    /// The minimum number of different orders among the events; other events are later states of these orders.
     orders: usize,
     kills: usize,
     resets: usize,
 }
 
-/// How many cuts met what.
+/// The number of cuts by the state in which they left the flash.
 #[derive(Debug, Default)]
-struct Met {
-    /// An event that was not acked.
+struct CutCounts {
+    /// At least one event was not acked.
     unacked: usize,
-    /// An event that was on the flash in part.
+    /// An event was written in part.
     torn: usize,
-    /// An event that was on the flash whole, and that the till had not come to confirm.
+    /// An event was written whole, but the till had not confirmed it yet.
     unconfirmed: usize,
 }
 
 impl Day {
     fn cuts(&self) -> Vec<Cut> {
         let while_writing = self.kills.div_ceil(2);
-        let of = |cut, count| std::iter::repeat_n(cut, count);
-        let mut cuts: Vec<_> = of(Cut::WhileWriting, while_writing)
-            .chain(of(Cut::Anywhere, self.kills - while_writing))
-            .chain(of(Cut::Reset, self.resets))
+        let repeat = |cut, count| std::iter::repeat_n(cut, count);
+        let mut cuts: Vec<_> = repeat(Cut::WhileWriting, while_writing)
+            .chain(repeat(Cut::Anywhere, self.kills - while_writing))
+            .chain(repeat(Cut::Reset, self.resets))
             .collect();
         cuts.shuffle(&mut rand::rng());
         cuts
@@ -108,34 +110,31 @@ impl Day {
             "store={STORE};device={DEVICE};port={port};events={events};pace=25;long_every=5;seed={seed};epoch={epoch}"
         ))?;
         till.switch_on()?;
-        let (cuts, mut met, mut kept) = (self.cuts(), Met::default(), BTreeMap::new());
+        let (cuts, mut counts, mut kept) = (self.cuts(), CutCounts::default(), BTreeMap::new());
         let apart = events / (u32::try_from(cuts.len())? + 1);
         for (cut, due) in cuts.into_iter().zip((apart..).step_by(apart as usize)) {
             till.sold(due, SOON).await?;
-            let left = make(cut, &mut shop, &mut till, &mut met).await?;
-            kept.extend(left.unacked);
+            let flash = cut_power(cut, &mut shop, &mut till, &mut counts).await?;
+            kept.extend(flash.unacked);
         }
-        // On a busy machine a kill comes late. Without one in the writing of a sale the day shows too little.
-        while met.torn == 0 {
+        // On a busy machine a kill comes late. The day must contain at least one cut during the write of a sale.
+        while counts.torn == 0 {
             ensure!(
                 till.newest() + 5 < events,
-                "no cut was in the writing of a sale: {met:?}"
+                "no cut hit the write of a sale: {counts:?}"
             );
-            kept.extend(
-                make(Cut::WhileWriting, &mut shop, &mut till, &mut met)
-                    .await?
-                    .unacked,
-            );
+            let flash = cut_power(Cut::WhileWriting, &mut shop, &mut till, &mut counts).await?;
+            kept.extend(flash.unacked);
         }
         let end = till.finish(LATER).await?;
         ensure!(end.success(), "the till: {end}\n{}", till.log());
         shop.drained(events.into(), LATER).await?;
 
-        println!("{met:?}");
+        println!("{counts:?}");
         let confirmed = till.sales();
         ensure!(
             confirmed.is_sorted_by(|one, next| one.seq < next.seq),
-            "a number was given twice\n{}",
+            "the till used a number twice\n{}",
             till.log()
         );
         for sale in confirmed {
@@ -150,13 +149,13 @@ impl Day {
         let orders: BTreeSet<_> = kept.values().map(|sale| &sale.key).collect();
         println!("{} orders in {events} events", orders.len());
         ensure!(orders.len() >= self.orders, "too few orders");
-        let ledger: Vec<_> = kept.into_values().map(|sale| acked(epoch, sale)).collect();
+        let ledger: Vec<_> = kept.into_values().map(|sale| acked_line(epoch, sale)).collect();
         shop.audited(&ledger).await
     }
 }
 
-/// The till has switched itself off: it was told that all is safe.
-fn acked(epoch: u32, sale: ConfirmedSale) -> LedgerLine {
+/// The till switches itself off only after all its events are acked, so each line counts as acked.
+fn acked_line(epoch: u32, sale: ConfirmedSale) -> LedgerLine {
     LedgerLine {
         ce_id: format!("{STORE}/{DEVICE}/{epoch}/{}", sale.seq),
         topic: sale.topic,
@@ -166,55 +165,63 @@ fn acked(epoch: u32, sale: ConfirmedSale) -> LedgerLine {
     }
 }
 
-/// Makes the cut and switches the till on again.
-async fn make(cut: Cut, shop: &mut Shop, till: &mut EmulatedTill, met: &mut Met) -> Result<Left> {
-    let left = match cut {
+/// Cuts the power, reads the flash, and switches the till on again.
+async fn cut_power(
+    cut: Cut,
+    shop: &mut Shop,
+    till: &mut EmulatedTill,
+    counts: &mut CutCounts,
+) -> Result<FlashContents> {
+    let after = match cut {
         Cut::WhileWriting => {
             shop.mosquitto.pause()?;
-            // The acks that are under way come meanwhile.
+            // Acks that are already on their way arrive in the meantime.
             till.sold(till.newest() + 2, SOON).await?;
             let newest = till.newest();
             let before = till.flash()?;
             till.writes(&before, SOON).await?;
             let flash = till.pull_the_plug()?;
             shop.mosquitto.resume()?;
-            let (before, left) = (Left::on(before)?, Left::on(flash)?);
-            ensure!(!left.unacked.is_empty(), "all was acked while no ack could come");
-            // The flash changed after the newest sale was confirmed, no event was deleted, and none is new.
-            let deleted = before.unacked.first_key_value() != left.unacked.first_key_value();
-            met.torn += usize::from(!deleted && left.newest == newest);
-            left
+            let (before, after) = (FlashContents::read(before)?, FlashContents::read(flash)?);
+            ensure!(
+                !after.unacked.is_empty(),
+                "every event was acked while no ack could arrive"
+            );
+            // The flash changed after the newest sale was confirmed, but no event was deleted or added.
+            let is_deleted = before.unacked.first_key_value() != after.unacked.first_key_value();
+            counts.torn += usize::from(!is_deleted && after.newest == newest);
+            after
         }
         Cut::Anywhere => {
-            a_moment().await;
-            Left::on(till.pull_the_plug()?)?
+            random_pause().await;
+            FlashContents::read(till.pull_the_plug()?)?
         }
         Cut::Reset => {
-            a_moment().await;
-            Left::on(till.reset().await?)?
+            random_pause().await;
+            FlashContents::read(till.reset().await?)?
         }
     };
     let confirmed = till.newest();
     println!(
         "{cut:?}: confirmed {confirmed}, kept {}, unacked {}",
-        left.newest,
-        left.unacked.len()
+        after.newest,
+        after.unacked.len()
     );
-    met.unacked += usize::from(!left.unacked.is_empty());
-    met.unconfirmed += usize::from(left.newest > confirmed);
+    counts.unacked += usize::from(!after.unacked.is_empty());
+    counts.unconfirmed += usize::from(after.newest > confirmed);
     if !matches!(cut, Cut::Reset) {
         till.switch_on()?;
     }
-    Ok(left)
+    Ok(after)
 }
 
-/// Time itself is the input here: over two sales' time, the moment is drawn at random.
-async fn a_moment() {
+/// The moment of the cut is the input of the test, so this sleep is intended: it is random and at most the time of two sales.
+async fn random_pause() {
     tokio::time::sleep(Duration::from_micros(rand::rng().random_range(0..60_000))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_till_whose_plug_is_pulled_again_and_again_loses_and_doubles_nothing() -> Result<()> {
+async fn a_till_whose_plug_is_pulled_repeatedly_loses_and_doubles_nothing() -> Result<()> {
     let day = Day {
         events: 80,
         orders: 8,
@@ -225,49 +232,49 @@ async fn a_till_whose_plug_is_pulled_again_and_again_loses_and_doubles_nothing()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_till_with_its_password_sells_through_the_packaged_mosquitto() -> Result<()> {
+async fn a_till_needs_its_password_to_sell_through_the_packaged_mosquitto() -> Result<()> {
     let user = format!("{STORE}/{DEVICE}");
     let mosquitto = Mosquitto::start_as_packaged(&[("gateway", "secret"), (&user, "its own")]).await?;
     let port = mosquitto.port();
-    let url = format!("mqtt://gateway:secret@127.0.0.1:{port}");
+    let url = mosquitto.gateway_url("secret");
     let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &url))?;
     gateway.wait_ready().await?;
     let settings = format!("store={STORE};device={DEVICE};port={port};events=20;pace=5");
-    let mut stranger = EmulatedTill::new(&settings)?;
-    stranger.switch_on()?;
-    within("the stranger to be refused", SOON, async || {
-        let log = stranger.log();
+    let mut unknown = EmulatedTill::new(&settings)?;
+    unknown.switch_on()?;
+    within("the till without a password to be refused", SOON, async || {
+        let log = unknown.log();
         ensure!(log.contains("refuses the connection"), "{log}");
         Ok(())
     })
     .await?;
     let mut till = EmulatedTill::new(&format!("{settings};password=its own"))?;
     till.switch_on()?;
-    // It ends when all is acked.
+    // The till ends once all its events are acked.
     let end = till.finish(SOON).await?;
     ensure!(end.success(), "the till: {end}\n{}", till.log());
-    ensure!(!stranger.log().contains("till: connected") && !till.log().contains("its own"));
+    ensure!(!unknown.log().contains("till: connected") && !till.log().contains("its own"));
     Ok(())
 }
 
-/// The MQTT broker keeps them with the till's session.
+/// The MQTT broker keeps commands in the till's session.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_was_sent_while_the_till_was_off_reaches_it() -> Result<()> {
+async fn a_command_sent_while_the_till_is_off_reaches_it_after_power_on() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
     gateway.wait_ready().await?;
     let port = mosquitto.port();
     let mut till = EmulatedTill::new(&format!("store={STORE};device={DEVICE};port={port};pace=100"))?;
-    let says = async |till: &EmulatedTill, what: &str| {
-        within(what, SOON, async || {
+    let logs = async |till: &EmulatedTill, text: &str| {
+        within(text, SOON, async || {
             let log = till.log();
-            ensure!(log.contains(what), "{log}");
+            ensure!(log.contains(text), "{log}");
             Ok(())
         })
         .await
     };
     till.switch_on()?;
-    says(&till, "till: acked").await?;
+    logs(&till, "till: acked").await?;
     till.pull_the_plug()?;
     let mut buffer = [0; Command::MAX_BYTES];
     let command = Command::Message(Message { text: "Bonjour" })
@@ -278,12 +285,12 @@ async fn a_command_that_was_sent_while_the_till_was_off_reaches_it() -> Result<(
         .publish(&format!("pos/{STORE}/{DEVICE}/commands"), command)
         .await?;
     till.switch_on()?;
-    says(&till, "till: message: Bonjour").await
+    logs(&till, "till: message: Bonjour").await
 }
 
-/// Under an old one, old acks would make new events safe.
+/// In an old epoch, old acks would delete new events.
 #[tokio::test(flavor = "multi_thread")]
-async fn erased_flash_with_the_same_settings_gets_another_epoch() -> Result<()> {
+async fn a_till_with_erased_flash_draws_a_new_epoch() -> Result<()> {
     let mut epochs = BTreeSet::new();
     for _ in 0..3 {
         let mut till = EmulatedTill::new(&format!("store={STORE};device={DEVICE};port=1;seed=7"))?;
@@ -301,7 +308,7 @@ async fn erased_flash_with_the_same_settings_gets_another_epoch() -> Result<()> 
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs for minutes: make soak ONLY=bare_metal"]
-async fn two_hundred_orders_with_ten_hard_kills_are_in_kafka_each_once() -> Result<()> {
+async fn two_hundred_orders_with_ten_power_cuts_are_in_kafka_exactly_once() -> Result<()> {
     let day = Day {
         events: 1_000,
         orders: 200,

@@ -1,6 +1,6 @@
 //! The pages in a real browser: Playwright drives Chromium against the real binary, Mosquitto and Apache Kafka.
 //!
-//! What a person does and sees is said in `web/e2e/shop/`; that asks here, by HTTP, for the accidents.
+//! The specs in `web/e2e/shop/` describe what a person does and sees. They request accidents from this test over HTTP.
 
 use std::path::Path;
 use std::pin::pin;
@@ -20,34 +20,34 @@ use comptoir_harness::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::https::Files;
+use crate::https::CertificateFiles;
 use crate::shop::{GATEWAY, SOON, STORE, Shop};
 
 const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web");
-const PATIENCE: Duration = Duration::from_secs(420);
+const TIMEOUT: Duration = Duration::from_secs(420);
 
-/// What the spec asks for, with what bytes, and where the answer goes.
+/// The accident that a spec requests, the bytes for it, and the channel for the answer.
 type Request = (String, Bytes, oneshot::Sender<Result<()>>);
 
 struct Stage {
     kafka: Kafka,
     shop: Shop,
-    /// Tills that sell while somebody looks.
+    /// Simulated tills that sell while the spec watches.
     load: Option<PosSim>,
     loads: u32,
-    /// Publishes what no till of ours would.
+    /// Publishes messages that our own tills would not.
     till: MqttProbe,
-    /// Of the pages that come by the second address.
+    /// The state of the connection behind the second address.
     link: watch::Sender<Cable>,
 }
 
-/// What a pulled cable does, and a wall before the Wi-Fi.
+/// The network between the pages and the gateway.
 #[derive(Clone, Copy, PartialEq)]
 enum Cable {
     Joined,
-    /// Connections end.
+    /// Connections are closed, as by a pulled cable.
     Cut,
-    /// Connections stay, and nothing comes through.
+    /// Connections stay open and carry nothing, as out of reach of the Wi-Fi.
     Silent,
 }
 
@@ -61,11 +61,11 @@ impl Stage {
                 self.shop.gateway.start_again()?;
                 self.shop.gateway.wait_ready().await
             }
-            // 200 events a second: ten seconds of them, or a minute.
+            // 200 events a second, for ten seconds or a minute.
             "load/start" | "load/minute" => {
                 let events = if accident == "load/start" { "2000" } else { "12000" };
                 let url = self.shop.mosquitto.url();
-                // Tills that have been here before would be known, and sell nothing new.
+                // With the seed of an earlier load, the tills would send the same events again.
                 self.loads += 1;
                 let seed = self.loads.to_string();
                 let tills = ["--broker", &url, "--store", STORE, "--devices", "5"];
@@ -73,10 +73,10 @@ impl Stage {
                 self.load = Some(PosSim::spawn(tills.into_iter().chain(load))?);
                 Ok(())
             }
-            // All of it is acked.
+            // The simulated tills end once all their events are acked.
             "load/finish" => {
                 let mut load = self.load.take().context("no load was started")?;
-                load.finish(PATIENCE).await?;
+                load.finish(TIMEOUT).await?;
                 Ok(())
             }
             "link/join" => self.cable(Cable::Joined),
@@ -95,7 +95,7 @@ impl Stage {
     }
 }
 
-/// A second address of the gateway, on a cable that can be pulled.
+/// Opens a second address of the gateway, over a connection that can be cut.
 async fn cable(gateway: String, state: watch::Receiver<Cable>) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
@@ -136,11 +136,11 @@ async fn ask(
     }
 }
 
-/// Looks at the pages at `url`.
+/// The command that runs a Playwright project against the pages at `url`.
 pub fn playwright(project: &str, url: &str, scratch: &Scratch) -> Result<Command> {
     ensure!(
         Path::new(WEB).join("node_modules").exists(),
-        "web/node_modules is not there: `make test` installs it"
+        "web/node_modules does not exist; `make test` installs it"
     );
     let mut command = Command::new("npx");
     command
@@ -153,9 +153,9 @@ pub fn playwright(project: &str, url: &str, scratch: &Scratch) -> Result<Command
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_sees_the_truth_whatever_happens() -> Result<()> {
+async fn the_pages_show_the_true_state_through_crashes_and_outages() -> Result<()> {
     let kafka = Kafka::start().await?;
-    // A page finds a gateway that was started again where it was.
+    // A fixed port, so that the pages find the gateway after its restart.
     let listen = format!("127.0.0.1:{}", free_port()?);
     let shop = Shop::open_with(kafka.brokers(), |config| GatewayConfig {
         http_listen: listen,
@@ -186,12 +186,12 @@ async fn a_person_sees_the_truth_whatever_happens() -> Result<()> {
         .env("COMPTOIR_CONTROL", &control);
     let mut process = Process::spawn("Playwright", command, &scratch.join("log"))?;
     let status = {
-        let mut ended = pin!(process.wait(PATIENCE));
+        let mut ended = pin!(process.wait(TIMEOUT));
         loop {
             tokio::select! {
                 status = &mut ended => break status,
                 Some((accident, bytes, reply)) = requests.recv() => {
-                    // Whoever asked may have run out of patience.
+                    // The spec may have timed out and no longer wait for the answer.
                     let _ = reply.send(stage.carry_out(&accident, bytes).await);
                 }
             }
@@ -206,7 +206,7 @@ async fn a_person_sees_the_truth_whatever_happens() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn anyone_takes_the_demonstrations_kafka_down_and_up() -> Result<()> {
+async fn a_visitor_can_stop_and_start_the_kafka_of_the_demo() -> Result<()> {
     let scratch = Scratch::new("playwright-demo")?;
     let (http, mqtt) = (
         format!("127.0.0.1:{}", free_port()?),
@@ -224,7 +224,7 @@ async fn anyone_takes_the_demonstrations_kafka_down_and_up() -> Result<()> {
     .await?;
     let command = playwright("demo", &url, &scratch)?;
     let mut process = Process::spawn("Playwright", command, &scratch.join("log"))?;
-    let status = process.wait(PATIENCE).await;
+    let status = process.wait(TIMEOUT).await;
     println!("{}", process.log());
     let status = status?;
     // A panic keeps the screenshots and the logs.
@@ -233,8 +233,8 @@ async fn anyone_takes_the_demonstrations_kafka_down_and_up() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_https_a_page_can_be_installed() -> Result<()> {
-    let (mosquitto, files) = (Mosquitto::start().await?, Files::new()?);
+async fn a_page_served_over_https_can_be_installed() -> Result<()> {
+    let (mosquitto, files) = (Mosquitto::start().await?, CertificateFiles::new()?);
     let mut config = GatewayConfig::new(STORE, &mosquitto.url());
     config.extra = files.settings();
     let mut gateway = Gateway::spawn(GATEWAY, config)?;
@@ -246,7 +246,7 @@ async fn by_https_a_page_can_be_installed() -> Result<()> {
     let mut command = playwright("https", &url, &scratch)?;
     command.env("COMPTOIR_CERTIFICATE", files.certificate());
     let mut process = Process::spawn("Playwright", command, &scratch.join("log"))?;
-    let status = process.wait(PATIENCE).await;
+    let status = process.wait(TIMEOUT).await;
     println!("{}", process.log());
     let status = status?;
     // A panic keeps the screenshots and the logs.

@@ -1,4 +1,4 @@
-//! Nothing that the gateway does depends on the machine's clock being right, or staying as it is.
+//! The gateway works whether or not the machine's clock is right or steady.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::commands::send;
 use crate::shop::{SOON, STORE, Shop};
 
 const HOUR: i64 = 3_600;
-/// What ends in order does not wait for anything that hangs.
+/// The longest time that an orderly shutdown may take: nothing in it may hang.
 const QUICK: Duration = Duration::from_secs(5);
 
 async fn pay(probe: &mut MqttProbe, id: &str) -> Result<()> {
@@ -21,8 +21,8 @@ async fn pay(probe: &mut MqttProbe, id: &str) -> Result<()> {
         .await
 }
 
-/// Waits until so many payments have a place in Kafka.
-async fn placed(shop: &Shop, count: usize) -> Result<()> {
+/// Waits until `count` payments have a partition and an offset.
+async fn wait_for_places(shop: &Shop, count: usize) -> Result<()> {
     within("the payments to be read back", SOON, async || {
         let page = shop.gateway.get_json("/api/payments").await?;
         let items = page["items"].as_array().context("no items")?;
@@ -45,7 +45,7 @@ async fn kafka_is(shop: &Shop, state: &str) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_set_back_by_an_hour_holds_up_nothing_and_is_said() -> Result<()> {
+async fn a_clock_set_back_by_an_hour_delays_nothing_and_is_reported() -> Result<()> {
     let clock = SettableClock::new(HOUR)?;
     let mut kafka = Kafka::start().await?;
     let mut shop = Shop::open_with(kafka.brokers(), |mut config| {
@@ -56,13 +56,13 @@ async fn a_clock_that_is_set_back_by_an_hour_holds_up_nothing_and_is_said() -> R
     let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
     probe.subscribe(&format!("pos/{STORE}/+/commands")).await?;
     pay(&mut probe, "p-0").await?;
-    placed(&shop, 1).await?;
+    wait_for_places(&shop, 1).await?;
 
-    // A time server is reached before Kafka is.
+    // As after a power cut, when the time server answers before Kafka does.
     kafka.stop().await?;
     kafka_is(&shop, "down").await?;
     clock.set(0)?;
-    within("the jump to be said", SOON, async || {
+    within("the jump to be reported", SOON, async || {
         let jump = &shop.gateway.get_json("/api/gateway").await?["clock"]["jump"];
         ensure!(jump["seconds"] == -HOUR, "{jump}");
         let (_, metrics) = shop.gateway.get("/metrics").await?;
@@ -72,7 +72,7 @@ async fn a_clock_that_is_set_back_by_an_hour_holds_up_nothing_and_is_said() -> R
     .await?;
     let log = shop.gateway.log();
     ensure!(log.matches("clock was set back").count() == 1, "{log}");
-    // Times that are shown are told by the clock as it is now.
+    // Displayed times follow the corrected clock.
     let since = shop.gateway.get_json("/api/gateway").await?["kafka"]["since"].clone();
     let since: jiff::Timestamp = since.as_str().context("no time")?.parse()?;
     let ago = jiff::Timestamp::now().duration_since(since);
@@ -82,7 +82,7 @@ async fn a_clock_that_is_set_back_by_an_hour_holds_up_nothing_and_is_said() -> R
     send(&shop, &format!("{STORE}/till-1"), r#"{"type":"reboot"}"#).await?;
     pay(&mut probe, "p-1").await?;
     kafka_is(&shop, "up").await?;
-    placed(&shop, 2).await?;
+    wait_for_places(&shop, 2).await?;
     probe
         .next_where(SOON, |got| got.payload == r#"{"type":"reboot"}"#)
         .await?;

@@ -1,14 +1,15 @@
-//! `gateway check`, exit codes, and what is said about a bad configuration.
+//! `gateway check`, exit codes, and the errors for a bad configuration.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, Scratch};
 
 use crate::shop::{GATEWAY, SOON, STORE, Shop};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_configuration_ends_with_2_and_one_clear_sentence() -> Result<()> {
+async fn a_bad_configuration_ends_the_gateway_with_exit_code_2_and_one_sentence() -> Result<()> {
     for (extra, word) in [
         ("jurnal.path = \"x\"", "jurnal"),
         (
@@ -37,8 +38,49 @@ async fn a_bad_configuration_ends_with_2_and_one_clear_sentence() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_environment_counts_over_the_file() -> Result<()> {
-    // These look like numbers and are names.
+async fn only_the_gateways_user_can_read_the_files_that_it_makes() -> Result<()> {
+    let mosquitto = Mosquitto::start().await?;
+    let mut config = GatewayConfig::new(STORE, &mosquitto.url());
+    // As a shell starts it, without the unit's UMask.
+    config.wrapper = ["bash", "-c", "umask 022; exec \"$0\" \"$@\""]
+        .map(str::to_owned)
+        .to_vec();
+    let mut gateway = Gateway::spawn(GATEWAY, config)?;
+    gateway.wait_ready().await?;
+    let scratch = Scratch::new("backup")?;
+    let copy = scratch.join("copy.db");
+    let (status, said) = gateway
+        .run(&["backup", &copy.display().to_string()], SOON)
+        .await?;
+    ensure!(status.success(), "{said}");
+    let journal = gateway.journal_path();
+    let folder = journal.parent().context("folder")?;
+    let name = journal
+        .file_stem()
+        .context("name")?
+        .to_string_lossy()
+        .into_owned();
+    let mut files = vec![copy];
+    for file in std::fs::read_dir(folder)? {
+        let path = file?.path();
+        if path
+            .file_name()
+            .is_some_and(|file| file.to_string_lossy().starts_with(&name))
+        {
+            files.push(path);
+        }
+    }
+    ensure!(files.len() > 3, "{files:?}");
+    for file in files {
+        let mode = std::fs::metadata(&file)?.permissions().mode();
+        ensure!(mode & 0o077 == 0, "{}: {mode:o}", file.display());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_variable_overrides_the_configuration_file() -> Result<()> {
+    // These values look like numbers, but are names.
     let shop = Shop::open_with(comptoir_harness::Kafka::shared().await.brokers(), |mut config| {
         config.env = [
             ("COMPTOIR_STORE", "0330"),
@@ -56,8 +98,8 @@ async fn the_environment_counts_over_the_file() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_property_in_the_environment_counts_over_the_file_however_both_are_written() -> Result<()> {
-    // The file's value is no protocol: it would be refused.
+async fn a_kafka_property_in_the_environment_overrides_the_file_in_every_spelling() -> Result<()> {
+    // The file's value is not a protocol, so it would be refused if it counted.
     for file in ["\"security.protocol\"", "security.protocol", "security_protocol"] {
         for variable in ["SECURITY__PROTOCOL", "SECURITY_PROTOCOL"] {
             let mut config = GatewayConfig::new(STORE, "mqtt://127.0.0.1:1");
@@ -81,7 +123,7 @@ async fn a_property_in_the_environment_counts_over_the_file_however_both_are_wri
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_says_what_can_be_reached() -> Result<()> {
+async fn check_reports_which_servers_it_can_reach() -> Result<()> {
     let shop = Shop::open().await?;
     shop.gateway
         .post_json("/api/orders", &serde_json::json!({}))
@@ -89,7 +131,7 @@ async fn check_says_what_can_be_reached() -> Result<()> {
     shop.drained(1, SOON).await?;
     let (_, said) = shop.gateway.run(&["check"], SOON).await?;
     ensure!(
-        said.contains("ok      mqtt.url") && said.contains("all 6 topics are there"),
+        said.contains("ok      mqtt.url") && said.contains("all 9 topics are there"),
         "{said}"
     );
     let mut config = GatewayConfig::new(STORE, "mqtt://127.0.0.1:1").kafka("127.0.0.1:1", "");
@@ -105,7 +147,7 @@ async fn check_says_what_can_be_reached() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_says_that_the_mqtt_password_is_wrong_and_throws_nobody_out() -> Result<()> {
+async fn check_reports_a_wrong_mqtt_password_and_disconnects_nobody() -> Result<()> {
     let scratch = Scratch::new("mosquitto-passwords")?;
     let passwords = scratch.join("passwords");
     let status = Command::new("mosquitto_passwd")
@@ -132,6 +174,9 @@ async fn check_says_that_the_mqtt_password_is_wrong_and_throws_nobody_out() -> R
         ensure!(!said.contains("hunter"), "{said}");
     }
     let state = gateway.get_json("/api/gateway").await?;
-    ensure!(state["mqtt"]["since"] == since, "it was thrown out: {state}");
+    ensure!(
+        state["mqtt"]["since"] == since,
+        "the running gateway was disconnected: {state}"
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What head office sends through Kafka reaches the terminals.
+//! Commands that head office sends through Kafka reach the tills.
 
 use std::fs;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub async fn send(shop: &Shop, key: &str, command: &str) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_reaches_its_terminal_in_the_terminals_own_encoding() -> Result<()> {
+async fn a_command_reaches_its_till_in_the_encoding_of_that_till() -> Result<()> {
     let mut shop = Shop::open().await?;
     let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
     let payment =
@@ -69,9 +69,9 @@ async fn a_command_reaches_its_terminal_in_the_terminals_own_encoding() -> Resul
         both[0].topic.contains("till-bin") && both[1].topic.contains("till-json"),
         "{both:?}"
     );
-    ensure!(both[1].payload == message, "JSON as it came");
+    ensure!(both[1].payload == message, "the JSON was changed");
 
-    // Sent while the gateway is away: handed on when it is back.
+    // A command sent while the gateway is down is delivered after its restart.
     shop.gateway.kill9()?;
     send(&shop, &format!("{STORE}/till-json"), r#"{"type":"reboot"}"#).await?;
     shop.gateway.start_again()?;
@@ -83,7 +83,7 @@ async fn a_command_reaches_its_terminal_in_the_terminals_own_encoding() -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_till_that_has_sold_nothing_yet_is_reached_too() -> Result<()> {
+async fn a_command_reaches_a_till_that_has_sold_nothing_yet() -> Result<()> {
     let mut shop = Shop::open().await?;
     let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
     probe.subscribe("pos/+/+/commands").await?;
@@ -91,7 +91,7 @@ async fn a_till_that_has_sold_nothing_yet_is_reached_too() -> Result<()> {
         "Bonjour",
         json!({"type": "message", "text": "Bonjour"}).to_string(),
     );
-    // They say so while the gateway is away: what the MQTT broker has kept must count.
+    // The tills come online while the gateway is down, so it must use the retained status messages.
     shop.gateway.kill9()?;
     for till in [&format!("{STORE}/till-new"), "lyon-2/till-new"] {
         probe
@@ -117,7 +117,7 @@ async fn a_till_that_has_sold_nothing_yet_is_reached_too() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_the_mqtt_broker_does_not_take_holds_up_nothing() -> Result<()> {
+async fn a_command_too_large_for_the_mqtt_broker_delays_no_other_command() -> Result<()> {
     let mosquitto = Mosquitto::start_with("max_packet_size 20000").await?;
     let mut shop = Shop::open_with(Kafka::shared().await.brokers(), |mut config| {
         config.mqtt_url = mosquitto.url();
@@ -135,7 +135,7 @@ async fn a_command_that_the_mqtt_broker_does_not_take_holds_up_nothing() -> Resu
     let (_, metrics) = shop.gateway.get("/metrics").await?;
     ensure!(metrics.contains("comptoir_mqtt_refused_total 1"), "{metrics}");
     ensure!(
-        shop.gateway.log().contains("takes no packet as large"),
+        shop.gateway.log().contains("does not accept a packet as large"),
         "{}",
         shop.gateway.log()
     );
@@ -144,7 +144,7 @@ async fn a_command_that_the_mqtt_broker_does_not_take_holds_up_nothing() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_mqtt_brokers_access_list_refuses_is_said() -> Result<()> {
+async fn acks_refused_by_the_acl_of_the_mqtt_broker_are_counted_and_logged_once() -> Result<()> {
     let scratch = Scratch::new("access-list")?;
     let list = scratch.join("acl");
     fs::write(&list, "topic read #\ntopic write pos/+/+/payments\n")?;
@@ -166,6 +166,10 @@ async fn what_the_mqtt_brokers_access_list_refuses_is_said() -> Result<()> {
     })
     .await?;
     let said = gateway.log().matches("not authorized (0x87)").count();
-    ensure!(said == 1, "once, and not {said} times: {}", gateway.log());
+    ensure!(
+        said == 1,
+        "logged {said} times instead of once: {}",
+        gateway.log()
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `gateway demo`: everything in one process, and it says so.
+//! `gateway demo` runs everything in one process.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::shop::{GATEWAY, SOON};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demonstration_sells_by_itself_and_ends_when_asked() -> Result<()> {
+async fn the_demo_sells_by_itself_and_ends_on_sigint() -> Result<()> {
     let scratch = Scratch::new("demo")?;
     let (http, mqtt) = (free_port()?, free_port()?);
     let mut command = Command::new(GATEWAY);
@@ -38,17 +38,17 @@ async fn the_demonstration_sells_by_itself_and_ends_when_asked() -> Result<()> {
         let confirmed = orders["items"]
             .as_array()
             .is_some_and(|items| items.iter().any(|order| order["offset"].is_i64()));
-        ensure!(confirmed, "none is confirmed yet");
+        ensure!(confirmed, "no order is confirmed yet");
         Ok(())
     })
     .await?;
-    // A till of one's own.
+    // A visitor's own till.
     let mut probe = MqttProbe::connect(&format!("mqtt://127.0.0.1:{mqtt}")).await?;
     let payment = json!({"payment_id": "p-own", "order_id": "o-own", "amount": 5, "method": "Cash", "status": "SUCCESS"});
     probe
         .publish("pos/demo-1/till-own/payments", payment.to_string())
         .await?;
-    within("one's own payment", SOON, async || {
+    within("the visitor's own payment", SOON, async || {
         let payments = get("/api/payments?limit=500").await?;
         ensure!(payments.to_string().contains("p-own"));
         Ok(())

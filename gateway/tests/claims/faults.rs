@@ -1,8 +1,8 @@
-//! Terminals whose power is cut, whose flash turns bits, whose connections break or hang (now and then for longer than their
-//! keep-alive), whose network and clocks are bad: what they had confirmed is in Kafka once, in its order.
+//! Tills with power cuts, bit flips in their flash, connections that break or hang (sometimes for longer than the keep-alive),
+//! bad networks and wrong clocks: every sale that they confirmed is in Kafka once, in its order.
 //!
-//! All speak postcard, as the firmware does: a JSON device's events are journaled as they come, so a link that delays
-//! some changes their order.
+//! All of them use postcard, as the firmware does. Events of a JSON device are stored in the order of their arrival, so a
+//! network that delays some of them changes their order.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use comptoir_harness::PosSim;
 
 use crate::shop::Shop;
 
-/// Terminals, what goes wrong with them, and how much they sell in all.
+/// A number of tills, their faults, and the number of their events in total.
 struct Trial {
-    terminals: u32,
+    tills: u32,
     faults: &'static str,
     events: u64,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Trial {
@@ -28,7 +28,7 @@ impl Trial {
             "--store",
             "paris-1",
             "--devices",
-            &self.terminals.to_string(),
+            &self.tills.to_string(),
             "--rate",
             "0",
             "--events",
@@ -36,31 +36,31 @@ impl Trial {
             "--faults",
             self.faults,
         ])?;
-        let status = sim.wait(self.patience).await?;
+        let status = sim.wait(self.timeout).await?;
         let log = sim.log();
-        let told = log.lines().rev().find(|line| line.starts_with("faults:"));
-        let told = told.with_context(|| format!("no faults were told:\n{log}"))?;
-        println!("{status}: {told}");
+        let summary = log.lines().rev().find(|line| line.starts_with("faults:"));
+        let summary = summary.with_context(|| format!("pos-sim printed no summary of its faults:\n{log}"))?;
+        println!("{status}: {summary}");
         let ledger = sim.ledger()?;
         ensure!(ledger.len() as u64 == self.events, "{} sold\n{log}", ledger.len());
         let acked = ledger.iter().filter(|line| line.acked.is_some()).count() as u64;
         ensure!(
-            acked == self.events && told.ends_with("lost 0"),
-            "{acked} acked, and {told}"
+            acked == self.events && summary.ends_with("lost 0"),
+            "{acked} acked; {summary}"
         );
         ensure!(status.success(), "{status}\n{log}");
-        shop.drained(acked, self.patience).await?;
+        shop.drained(acked, self.timeout).await?;
         shop.audited(&ledger).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn faulty_terminals_lose_and_double_nothing() -> Result<()> {
+async fn tills_with_faults_of_every_kind_lose_and_double_nothing() -> Result<()> {
     Trial {
-        terminals: 30,
+        tills: 30,
         faults: "all=5",
         events: 1_500,
-        patience: Duration::from_secs(300),
+        timeout: Duration::from_secs(300),
     }
     .run()
     .await
@@ -68,12 +68,12 @@ async fn faulty_terminals_lose_and_double_nothing() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs for minutes"]
-async fn five_hundred_terminals_with_faults_of_every_kind() -> Result<()> {
+async fn five_hundred_tills_with_faults_of_every_kind_lose_and_double_nothing() -> Result<()> {
     Trial {
-        terminals: 500,
+        tills: 500,
         faults: "all=5",
         events: 100_000,
-        patience: Duration::from_secs(900),
+        timeout: Duration::from_secs(900),
     }
     .run()
     .await

@@ -1,4 +1,4 @@
-//! At `journal.max_bytes` nothing is dropped: the gateway refuses, says so, and goes on when there is room.
+//! At `journal.max_bytes` nothing is dropped: the gateway refuses events, reports it, and accepts again when there is room.
 
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::{Kafka, PosSim, within};
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::shop::{LATER, SOON, STORE, Shop};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_journal_refuses_and_goes_on_by_itself_when_kafka_has_drained_it() -> Result<()> {
+async fn a_full_journal_refuses_events_and_accepts_again_once_kafka_has_drained_it() -> Result<()> {
     let mut kafka = Kafka::start().await?;
     let shop = Shop::open_with(kafka.brokers(), |mut config| {
         config.max_bytes = Some(2 << 20);
@@ -45,7 +45,7 @@ async fn a_full_journal_refuses_and_goes_on_by_itself_when_kafka_has_drained_it(
     );
     let (ready, text) = shop.gateway.get("/readyz").await?;
     ensure!(ready == 503 && text.contains("journal"), "{ready} {text}");
-    ensure!(sim.is_running()?, "the terminals keep what is not acked");
+    ensure!(sim.is_running()?, "the tills ended although events are not acked");
 
     kafka.start_again().await?;
     sim.finish(LATER).await?;
@@ -61,7 +61,7 @@ async fn a_full_journal_refuses_and_goes_on_by_itself_when_kafka_has_drained_it(
         Ok(())
     })
     .await?;
-    // Its history was pruned, its totals were not.
+    // Entries were pruned, but they still count in the totals.
     let stats = shop.gateway.get_json("/api/stats").await?;
     let orders = ledger.iter().filter(|line| line.topic == "orders");
     let mut ids: Vec<_> = orders.map(|line| &line.key).collect();

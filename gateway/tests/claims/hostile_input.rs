@@ -1,4 +1,4 @@
-//! Whatever is sent: a dead letter or a clear refusal, no panic, no stall, later events unaffected.
+//! Hostile input becomes a dead letter or is refused clearly. It causes no panic and no stall, and does not affect later events.
 
 use std::collections::HashMap;
 
@@ -42,7 +42,7 @@ fn postcard(epoch: u32, seq: u32, oldest: u32) -> Result<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_decoded_is_kept_whole_and_the_rest_goes_on() -> Result<()> {
+async fn an_undecodable_message_is_kept_whole_as_a_dead_letter_and_delays_nothing() -> Result<()> {
     let shop = Shop::open().await?;
     let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
     let mut truncated = postcard(7, 1, 1)?;
@@ -75,7 +75,7 @@ async fn what_cannot_be_decoded_is_kept_whole_and_the_rest_goes_on() -> Result<(
     let count = hostile.len();
     for (topic, payload) in &hostile {
         probe.publish(topic, payload.clone()).await?;
-        // The same again is the same dead letter.
+        // The same bytes again are the same dead letter.
         probe.publish(topic, payload.clone()).await?;
     }
     probe.publish(&topic, payment("p-good").to_string()).await?;
@@ -105,11 +105,11 @@ async fn what_cannot_be_decoded_is_kept_whole_and_the_rest_goes_on() -> Result<(
     Ok(())
 }
 
-/// Larger than Kafka's own default takes.
+/// Bytes of a message larger than Kafka accepts by default.
 const LARGE: usize = 1_500_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_that_is_too_large_for_its_kafka_is_cut_and_holds_nothing_up() -> Result<()> {
+async fn a_dead_letter_too_large_for_kafka_is_truncated_and_delays_nothing() -> Result<()> {
     for properties in ["", "kafka.properties.\"message.max.bytes\" = 1000000"] {
         let kafka = Kafka::shared().await;
         let mut shop = Shop::open_with(kafka.brokers(), |mut config| {
@@ -118,7 +118,7 @@ async fn a_dead_letter_that_is_too_large_for_its_kafka_is_cut_and_holds_nothing_
             config
         })
         .await?;
-        // Not as the gateway would make it, nor may it correct that.
+        // A topic with other settings than the gateway's, which the gateway may not correct.
         kafka.create_topics(&[(&shop.topic("dead-letters"), 1)]).await?;
         let append_time = [("message.timestamp.type", "LogAppendTime")];
         kafka
@@ -127,12 +127,12 @@ async fn a_dead_letter_that_is_too_large_for_its_kafka_is_cut_and_holds_nothing_
         kafka.deny(&shop.prefix, Operation::AlterConfigs)?;
         let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
         let topic = format!("pos/{STORE}/till-1/payments");
-        // Nothing that compression would make small.
+        // Random bytes, which compression does not make smaller.
         let mut large = vec![0; LARGE];
         rand::rng().fill(&mut large[..]);
         large[0] = 0xa5;
         probe.publish(&topic, large).await?;
-        // They are behind it in the same transaction.
+        // These events follow the dead letter in the same transaction.
         let count = 2_500;
         probe
             .publish_all((1..=count).map(|seq| (topic.clone(), numbered(9, seq).into(), false)))
@@ -153,7 +153,7 @@ async fn a_dead_letter_that_is_too_large_for_its_kafka_is_cut_and_holds_nothing_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn noise_on_a_tills_topic_neither_takes_its_acks_place_nor_changes_its_language() -> Result<()> {
+async fn noise_on_the_topic_of_a_till_changes_neither_its_ack_nor_its_encoding() -> Result<()> {
     let shop = Shop::open().await?;
     let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
     let topic = format!("pos/{STORE}/till-6/payments");
@@ -162,7 +162,7 @@ async fn noise_on_a_tills_topic_neither_takes_its_acks_place_nor_changes_its_lan
         probe.publish(&topic, noise).await?;
     }
     shop.drained(5, SOON).await?;
-    // A numbered JSON device: its number counts, not the gateway's for what came in between.
+    // The ack of a numbered JSON device has the device's number, not the one that the gateway gave to the noise in between.
     let json = format!("pos/{STORE}/till-7/payments");
     probe.publish(&json, numbered(9, 1)).await?;
     probe.publish(&json, "{\"payment_id\":").await?;
@@ -185,7 +185,7 @@ async fn noise_on_a_tills_topic_neither_takes_its_acks_place_nor_changes_its_lan
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_json_device_may_number_in_any_order_and_its_gaps_are_shown() -> Result<()> {
+async fn a_json_device_may_number_in_any_order_and_its_missing_numbers_are_reported() -> Result<()> {
     let shop = Shop::open().await?;
     let url = shop.mosquitto.url();
     let (mut probe, mut acks) = (MqttProbe::connect(&url).await?, MqttProbe::connect(&url).await?);
@@ -199,7 +199,7 @@ async fn a_json_device_may_number_in_any_order_and_its_gaps_are_shown() -> Resul
         serde_json::from_slice(&message.payload).is_ok_and(|said: Value| said == ack(2))
     })
     .await?;
-    let device = within("the gap to be shown", SOON, async || {
+    let device = within("the missing number to be reported", SOON, async || {
         let status = shop.gateway.get_json("/api/gateway").await?;
         let devices = status["devices"].as_array().context("devices")?;
         let device = devices
@@ -232,22 +232,24 @@ async fn a_json_device_may_number_in_any_order_and_its_gaps_are_shown() -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_binary_terminals_events_are_taken_in_order_only() -> Result<()> {
+async fn events_of_a_binary_till_are_stored_only_in_the_order_of_their_numbers() -> Result<()> {
     let shop = Shop::open().await?;
     let url = shop.mosquitto.url();
     let (mut probe, mut acks) = (MqttProbe::connect(&url).await?, MqttProbe::connect(&url).await?);
     acks.subscribe(&format!("pos/{STORE}/till-3/ack")).await?;
     let topic = format!("pos/{STORE}/till-3/payments");
-    let said = |seq| wire::Ack { epoch: 5, seq };
+    let ack_of = |seq| wire::Ack { epoch: 5, seq };
     for seq in [1, 3, 2, 3] {
         probe.publish(&topic, postcard(5, seq, 1)?).await?;
     }
-    acks.next_where(SOON, |message| wire::Ack::decode(&message.payload) == Ok(said(3)))
-        .await?;
-    // What the terminal no longer holds was acked to it by an earlier gateway: it is not waited for.
+    acks.next_where(SOON, |message| {
+        wire::Ack::decode(&message.payload) == Ok(ack_of(3))
+    })
+    .await?;
+    // An event that the till no longer holds was acked by an earlier gateway, so this gateway does not wait for it.
     probe.publish(&topic, postcard(5, 10, 10)?).await?;
     acks.next_where(SOON, |message| {
-        wire::Ack::decode(&message.payload) == Ok(said(10))
+        wire::Ack::decode(&message.payload) == Ok(ack_of(10))
     })
     .await?;
     shop.drained(4, SOON).await?;
@@ -259,7 +261,7 @@ async fn a_binary_terminals_events_are_taken_in_order_only() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plain_device_is_numbered_and_its_redeliveries_are_removed() -> Result<()> {
+async fn the_gateway_numbers_events_without_a_seq_and_removes_redeliveries() -> Result<()> {
     let shop = Shop::open().await?;
     let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
     let topic = format!("pos/{STORE}/till-9/payments");
@@ -282,7 +284,7 @@ async fn a_plain_device_is_numbered_and_its_redeliveries_are_removed() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_of_250_lines_goes_through_whole() -> Result<()> {
+async fn an_order_of_250_lines_reaches_kafka_complete() -> Result<()> {
     let shop = Shop::open().await?;
     let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
     let products: Vec<String> = (0..250)

@@ -1,4 +1,4 @@
-//! Clients that send too much, too slowly, or only half of it.
+//! Clients that send too much, too slowly, or only half a request.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::shop::{SOON, Shop};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_slow_clients_and_idle_sockets_do_no_harm() -> Result<()> {
+async fn large_bodies_slow_clients_and_idle_connections_delay_nobody_else() -> Result<()> {
     let shop = Shop::open().await?;
     let url = shop.gateway.http_url()?;
     let address = url.strip_prefix("http://").context("url")?;
@@ -20,11 +20,11 @@ async fn large_bodies_slow_clients_and_idle_sockets_do_no_harm() -> Result<()> {
     for _ in 0..1_000 {
         idle.push(TcpStream::connect(address).await?);
     }
-    // Promises a body and does not send it.
+    // Announces a body and does not send it.
     let mut slow = TcpStream::connect(address).await?;
     slow.write_all(b"POST /api/orders HTTP/1.1\r\nHost: shop\r\nContent-Length: 100\r\n\r\n{")
         .await?;
-    // Sends a byte now and then, for as long as it is listened to.
+    // Sends a byte twice a second, until the gateway closes the connection.
     let mut dripping = TcpStream::connect(address).await?;
     dripping
         .write_all(b"POST /api/orders HTTP/1.1\r\nHost: shop\r\nContent-Length: 100\r\n\r\n")
@@ -41,8 +41,8 @@ async fn large_bodies_slow_clients_and_idle_sockets_do_no_harm() -> Result<()> {
     let head = format!("POST /api/orders HTTP/1.1\r\nHost: shop\r\nContent-Length: {body}\r\n\r\n");
     large.write_all(head.as_bytes()).await?;
     large.write_all(&vec![b' '; body]).await?;
-    let said = answer(&mut large).await?;
-    ensure!(is_problem(&said, 413), "a large body: {said}");
+    let answer = read_answer(&mut large).await?;
+    ensure!(is_problem(&answer, 413), "a large body: {answer}");
 
     for _ in 0..20 {
         let begun = Instant::now();
@@ -50,28 +50,31 @@ async fn large_bodies_slow_clients_and_idle_sockets_do_no_harm() -> Result<()> {
         ensure!(status == 201, "{order}");
         ensure!(
             begun.elapsed() < SOON / 4,
-            "the others are slowed down: {:?}",
+            "another client had to wait {:?}",
             begun.elapsed()
         );
     }
-    let said = answer(&mut slow).await?;
-    ensure!(is_problem(&said, 408), "a slow client: {said}");
-    let said = answer(&mut heard).await?;
-    ensure!(is_problem(&said, 408), "a client that drips: {said}");
+    let answer = read_answer(&mut slow).await?;
+    ensure!(is_problem(&answer, 408), "a slow client: {answer}");
+    let answer = read_answer(&mut heard).await?;
+    ensure!(
+        is_problem(&answer, 408),
+        "a client that sends a byte at a time: {answer}"
+    );
     drip.abort();
     let stats = shop.gateway.get_json("/api/stats").await?;
     ensure!(
         stats["total_orders"] == 20,
-        "nothing of theirs was taken: {stats}"
+        "an event of a refused request was stored: {stats}"
     );
     Ok(())
 }
 
-/// Everything until the gateway hangs up, or the first part of it.
-async fn answer(socket: &mut (impl AsyncRead + Unpin)) -> Result<String> {
+/// Reads the answer, or the first part of it.
+async fn read_answer(socket: &mut (impl AsyncRead + Unpin)) -> Result<String> {
     let mut buffer = vec![0; 4_096];
     let read = tokio::time::timeout(SOON, socket.read(&mut buffer)).await?;
-    // A connection that is reset has said nothing.
+    // A reset connection counts as an empty answer.
     Ok(String::from_utf8_lossy(&buffer[..read.unwrap_or(0)]).into_owned())
 }
 
@@ -80,10 +83,10 @@ fn is_problem(answer: &str, status: u16) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_sends_too_much_sees_why_it_is_refused() -> Result<()> {
+async fn a_client_that_sends_too_large_a_body_receives_413() -> Result<()> {
     let shop = Shop::open().await?;
     let scratch = Scratch::new("large")?;
-    // By its length, and in pieces that do not say how many come.
+    // Once with Content-Length, and once with chunked transfer encoding, which does not announce a length.
     let script = "import requests, sys\n\
         ten = 10 << 20\n\
         pieces = (b' ' * 65536 for _ in range(ten >> 16))\n\
@@ -99,7 +102,7 @@ async fn whoever_sends_too_much_sees_why_it_is_refused() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_a_request_does_not_hold_up_the_end() -> Result<()> {
+async fn incomplete_requests_do_not_delay_the_shutdown() -> Result<()> {
     let mut shop = Shop::open().await?;
     let url = shop.gateway.http_url()?;
     let address = url.strip_prefix("http://").context("url")?;
@@ -112,7 +115,7 @@ async fn half_a_request_does_not_hold_up_the_end() -> Result<()> {
         socket.write_all(half.as_bytes()).await?;
         halves.push(socket);
     }
-    // It has read the others by then.
+    // Once this request is answered, the gateway has read the incomplete ones.
     shop.gateway.post_json("/api/orders", &json!({})).await?;
     let begun = Instant::now();
     let status = shop.gateway.terminate().await?;

@@ -1,4 +1,4 @@
-//! The lists, page by page.
+//! The lists of the API, page by page.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ async fn post(shop: &Shop, ids: impl Iterator<Item = u32>) -> Result<()> {
     Ok(())
 }
 
-/// The ids on a page, and the cursor of the next.
+/// The ids on a page, and the cursor of the next page.
 async fn page(shop: &Shop, query: &str) -> Result<(Vec<String>, Option<String>)> {
     let page = shop.gateway.get_json(&format!("/api/orders?{query}")).await?;
     let items = page["items"].as_array().context("items")?;
@@ -28,15 +28,15 @@ fn ids(newest: u32, oldest: u32) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_last_page_that_is_full_has_no_next() -> Result<()> {
+async fn a_full_last_page_has_no_next_cursor() -> Result<()> {
     let mut shop = Shop::open().await?;
     post(&shop, 1..=50).await?;
-    // From memory, from the file, and by status.
+    // The first query is answered from memory, the second from the file, the third by status.
     for query in ["limit=50", "limit=500", "limit=50&status=Completed"] {
         ensure!(page(&shop, query).await? == (ids(50, 1), None), "{query}");
     }
     let (first, cursor) = page(&shop, "limit=25").await?;
-    let cursor = cursor.context("half of them are left")?;
+    let cursor = cursor.context("no cursor, although half of the orders are left")?;
     ensure!(first == ids(50, 26), "{first:?}");
     let second = page(&shop, &format!("limit=25&cursor={cursor}")).await?;
     ensure!(second == (ids(25, 1), None), "{second:?}");
@@ -46,7 +46,7 @@ async fn a_last_page_that_is_full_has_no_next() -> Result<()> {
     shop.gateway.wait_ready().await?;
     for _ in 0..2 {
         let (first, cursor) = page(&shop, "limit=50").await?;
-        let cursor = cursor.context("one is left")?;
+        let cursor = cursor.context("no cursor, although one order is left")?;
         ensure!(first == ids(51, 2), "{first:?}");
         let second = page(&shop, &format!("limit=50&cursor={cursor}")).await?;
         ensure!(second == (ids(1, 1), None), "{second:?}");
@@ -55,7 +55,7 @@ async fn a_last_page_that_is_full_has_no_next() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_of_pages_sees_each_once_while_others_come() -> Result<()> {
+async fn a_client_that_pages_through_a_list_sees_each_row_once_while_new_rows_arrive() -> Result<()> {
     let shop = Shop::open().await?;
     post(&shop, 1..=60).await?;
     let mut seen = Vec::new();
@@ -65,7 +65,7 @@ async fn a_reader_of_pages_sees_each_once_while_others_come() -> Result<()> {
         seen.extend(ids);
         let Some(cursor) = cursor else { break };
         query = format!("limit=7&cursor={cursor}");
-        // New ones, and a later state of one that is still to be read.
+        // New orders, and a later state of an order that the client has not reached yet.
         post(&shop, (next..next + 2).chain([3])).await?;
         next += 2;
     }
@@ -75,7 +75,7 @@ async fn a_reader_of_pages_sees_each_once_while_others_come() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn head_says_what_get_would_without_a_body() -> Result<()> {
+async fn head_returns_the_headers_of_get_without_a_body() -> Result<()> {
     let shop = Shop::open().await?;
     post(&shop, 1..=1).await?;
     let client = reqwest::Client::new();

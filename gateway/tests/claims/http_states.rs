@@ -1,4 +1,4 @@
-//! A later state of an order, a payment or a delivery changes what it says, and nothing else.
+//! A later state of an order, payment or delivery changes the fields that it names, and no others.
 
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, within};
@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 
 use crate::shop::{GATEWAY, SOON, Shop};
 
-async fn posted(gateway: &Gateway, kind: &str, body: &Value) -> Result<Value> {
+async fn post(gateway: &Gateway, kind: &str, body: &Value) -> Result<Value> {
     let (status, _, answer) = gateway.post_json(&format!("/api/{kind}"), body).await?;
     ensure!(status == 201, "{kind} {body}: {status} {answer}");
     Ok(answer)
 }
 
-/// All but where and when it was.
-fn said(item: &Value) -> Result<Value> {
+/// The fields of an item without those that the gateway adds, and without its time.
+fn content(item: &Value) -> Result<Value> {
     let mut item = item.as_object().context("an object")?.clone();
-    for field in comptoir_gateway::dashboard::WHEREABOUTS {
+    for field in comptoir_gateway::http::LOCATION_FIELDS {
         item.remove(field);
     }
     item.remove("timestamp");
@@ -23,7 +23,7 @@ fn said(item: &Value) -> Result<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_keeps_what_it_does_not_say() -> Result<()> {
+async fn a_change_keeps_the_fields_that_it_does_not_name() -> Result<()> {
     let shop = Shop::open().await?;
     let gateway = &shop.gateway;
     for (kind, first, id, change) in [
@@ -46,22 +46,22 @@ async fn a_change_keeps_what_it_does_not_say() -> Result<()> {
             json!({"status": "Delivered"}),
         ),
     ] {
-        let before = posted(gateway, kind, &first).await?;
+        let before = post(gateway, kind, &first).await?;
         let mut change = change;
         change[id] = before[id].clone();
-        let after = posted(gateway, kind, &change).await?;
-        let mut expected = said(&before)?;
+        let after = post(gateway, kind, &change).await?;
+        let mut expected = content(&before)?;
         expected["status"] = change["status"].clone();
-        ensure!(said(&after)? == expected, "{kind}: {after}, not {expected}");
-        // What GET gives may be given back.
+        ensure!(content(&after)? == expected, "{kind}: {after}, not {expected}");
+        // An item from GET may be posted back.
         let page = gateway.get_json(&format!("/api/{kind}")).await?;
         let mut item = page["items"][0].clone();
-        ensure!(item["row"].is_u64() && said(&item)? == expected, "{page}");
+        ensure!(item["row"].is_u64() && content(&item)? == expected, "{page}");
         item["status"] = before["status"].clone();
-        let again = posted(gateway, kind, &item).await?;
-        ensure!(said(&again)? == said(&before)?, "{kind}: {again}");
+        let again = post(gateway, kind, &item).await?;
+        ensure!(content(&again)? == content(&before)?, "{kind}: {again}");
     }
-    // Both events of the delivery belong to one order.
+    // Every event of the delivery has the key of the same order.
     shop.drained(9, SOON).await?;
     let records = shop.records().await?;
     let deliveries = shop.topic("deliveries");
@@ -78,21 +78,21 @@ async fn a_change_keeps_what_it_does_not_say() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_lines_come_to_another_amount_and_an_order_tells_its_payment_and_delivery() -> Result<()> {
+async fn new_lines_change_the_amount_and_payments_and_deliveries_inherit_from_the_order() -> Result<()> {
     let shop = Shop::open().await?;
     let gateway = &shop.gateway;
     let order = json!({"order_id": "o-1", "address": "3 rue du Four", "lines": [{"product": "Pain", "unit_price": 1.1}]});
-    posted(gateway, "orders", &order).await?;
+    post(gateway, "orders", &order).await?;
     let change = json!({"order_id": "o-1", "lines": [{"product": "Lait", "quantity": 3, "unit_price": 2}]});
-    let order = posted(gateway, "orders", &change).await?;
+    let order = post(gateway, "orders", &change).await?;
     ensure!(order["amount"] == 6.0 && order["product"] == "Lait", "{order}");
-    let payment = posted(gateway, "payments", &json!({"order_id": "o-1"})).await?;
+    let payment = post(gateway, "payments", &json!({"order_id": "o-1"})).await?;
     ensure!(payment["amount"] == 6.0, "{payment}");
-    let delivery = posted(gateway, "deliveries", &json!({"order_id": "o-1"})).await?;
+    let delivery = post(gateway, "deliveries", &json!({"order_id": "o-1"})).await?;
     ensure!(delivery["address"] == "3 rue du Four", "{delivery}");
-    // It was another's by mistake.
+    // The delivery was assigned to the wrong order by mistake.
     let moved = json!({"delivery_id": delivery["delivery_id"], "order_id": "o-2"});
-    posted(gateway, "deliveries", &moved).await?;
+    post(gateway, "deliveries", &moved).await?;
     let life = gateway.get_json("/api/orders/o-1").await?;
     ensure!(life["deliveries"] == json!([]), "{life}");
     let life = gateway.get_json("/api/orders/o-2").await?;
@@ -101,27 +101,27 @@ async fn other_lines_come_to_another_amount_and_an_order_tells_its_payment_and_d
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_of_a_till_or_of_another_gateway_goes_on_at_the_counter() -> Result<()> {
-    let shop = Shop::open().await?;
+async fn an_order_of_another_gateway_can_be_changed_at_the_counter() -> Result<()> {
+    let shop = Shop::open_reading_all().await?;
     let mosquitto = Mosquitto::start().await?;
     let config = GatewayConfig::new("lyon-2", &mosquitto.url()).kafka(&shop.brokers, &shop.prefix);
     let mut lyon = Gateway::spawn(GATEWAY, config)?;
     lyon.wait_ready().await?;
-    let order = posted(
+    let order = post(
         &lyon,
         "orders",
         &json!({"order_id": "o-lyon", "customer_name": "Zoé"}),
     )
     .await?;
     let seen = within("the other gateway's order", SOON, async || {
-        let page = shop.gateway.get_json("/api/orders").await?;
+        let page = shop.gateway.get_json("/api/orders?store=lyon-2").await?;
         ensure!(page["items"][0]["order_id"] == "o-lyon", "{page}");
         Ok(page["items"][0].clone())
     })
     .await?;
     let mut change = seen.clone();
     change["status"] = json!("Completed");
-    let changed = posted(&shop.gateway, "orders", &change).await?;
+    let changed = post(&shop.gateway, "orders", &change).await?;
     for field in ["customer_name", "product", "lines", "amount"] {
         ensure!(changed[field] == order[field], "{field}: {changed}");
     }
@@ -129,7 +129,7 @@ async fn an_order_of_a_till_or_of_another_gateway_goes_on_at_the_counter() -> Re
         changed["store"] == "paris-1" && changed["device"] == "counter",
         "{changed}"
     );
-    // But not of a store that it is not known from.
+    // But not with the name of a store that has no such order.
     change["store"] = json!("nice-3");
     let (status, _, problem) = shop.gateway.post_json("/api/orders", &change).await?;
     ensure!(status == 422 && problem["field"] == "store", "{status} {problem}");

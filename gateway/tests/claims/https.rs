@@ -1,4 +1,4 @@
-//! With a certificate, everything on the port is encrypted, and nothing else changes.
+//! With a certificate, the gateway serves the port over TLS, and nothing else changes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,15 +21,15 @@ use crate::shop::{GATEWAY, SOON, STORE};
 
 const HOST: &str = "comptoir.local";
 const PASSWORD: &str = "sesame";
-/// `gateway:sesame`
-const SAID: &str = "Authorization: Basic Z2F0ZXdheTpzZXNhbWU=\r\n";
+/// The header for `admin:sesame`.
+const AUTHORIZATION: &str = "Authorization: Basic YWRtaW46c2VzYW1l\r\n";
 
-/// A certificate in files, as whoever renews certificates leaves it.
-pub struct Files {
+/// A certificate and its key in files, as a renewal program writes them.
+pub struct CertificateFiles {
     folder: Scratch,
 }
 
-impl Files {
+impl CertificateFiles {
     pub fn new() -> Result<Self> {
         let files = Self {
             folder: Scratch::new("certificate")?,
@@ -46,7 +46,7 @@ impl Files {
         self.folder.join("key.pem")
     }
 
-    /// Self-signed, of another key each time.
+    /// Writes a self-signed certificate with a new key.
     fn renew(&self) -> Result<()> {
         let names = [HOST, "localhost", "127.0.0.1"].map(str::to_owned);
         let signed = rcgen::generate_simple_self_signed(names)?;
@@ -64,7 +64,7 @@ impl Files {
         )
     }
 
-    /// A connection of somebody who trusts the certificate of now.
+    /// Connects as a client that trusts the current certificate.
     async fn connect(&self, address: &str) -> Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.certificate())?)?;
@@ -79,7 +79,7 @@ impl Files {
         Ok(connector.connect(ServerName::try_from(HOST)?, stream).await?)
     }
 
-    /// All that is answered to a request: `GET /`, with more headers.
+    /// The whole answer to a request such as `GET /`, with additional headers.
     async fn ask(&self, address: &str, request: &str, headers: &str) -> Result<String> {
         let mut stream = self.connect(address).await?;
         let request = format!("{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
@@ -93,18 +93,28 @@ impl Files {
 struct Shop {
     _mosquitto: Mosquitto,
     gateway: Gateway,
-    files: Files,
+    files: CertificateFiles,
     /// `127.0.0.1:port`
     address: String,
 }
 
 impl Shop {
     async fn open(extra: &str) -> Result<Self> {
-        let (mosquitto, files) = (Mosquitto::start().await?, Files::new()?);
+        Self::start(extra, true).await
+    }
+
+    /// With sign-in.
+    async fn closed(extra: &str) -> Result<Self> {
+        Self::start(extra, false).await
+    }
+
+    async fn start(extra: &str, open: bool) -> Result<Self> {
+        let (mosquitto, files) = (Mosquitto::start().await?, CertificateFiles::new()?);
         let mut config = GatewayConfig::new(STORE, &mosquitto.url());
+        config.open = open;
         config.extra = files.settings() + extra;
         let mut gateway = Gateway::spawn(GATEWAY, config)?;
-        // This asks without TLS, as the watchdog does: from the machine itself it may.
+        // This asks over plain HTTP, as the watchdog does. The gateway allows that on the loopback interface.
         gateway.wait_ready().await?;
         let address = gateway.http_url()?.replacen("http://", "", 1);
         Ok(Self {
@@ -121,16 +131,16 @@ impl Shop {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_api_and_password_are_as_they_are_without() -> Result<()> {
-    let mut shop = Shop::open(&format!("http.password = {PASSWORD:?}")).await?;
-    let refused = shop.ask("GET /", "").await?;
+async fn pages_api_and_password_work_over_https_as_over_http() -> Result<()> {
+    let mut shop = Shop::closed(&format!("http.password = {PASSWORD:?}")).await?;
+    let refused = shop.ask("GET /api/stats", "").await?;
     ensure!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
-    let page = shop.ask("GET /orders", SAID).await?;
+    let page = shop.ask("GET /orders", AUTHORIZATION).await?;
     ensure!(
         page.starts_with("HTTP/1.1 200 ") && page.contains("<!doctype html>"),
         "{page}"
     );
-    let origin = |origin: &str| format!("{SAID}Content-Length: 0\r\nOrigin: {origin}\r\n");
+    let origin = |origin: &str| format!("{AUTHORIZATION}Content-Length: 0\r\nOrigin: {origin}\r\n");
     let (ours, in_clear) = (
         format!("https://{}", shop.address),
         format!("http://{}", shop.address),
@@ -146,9 +156,9 @@ async fn pages_api_and_password_are_as_they_are_without() -> Result<()> {
             "{from}: {answer}"
         );
     }
-    let stats = shop.ask("GET /api/stats", SAID).await?;
+    let stats = shop.ask("GET /api/stats", AUTHORIZATION).await?;
     ensure!(stats.contains("\"total_orders\":1"), "{stats}");
-    // The command asks the gateway by its own port.
+    // The command reaches the gateway on its own port.
     let (_, said) = shop.gateway.run(&["dead-letters", "retry", "1"], SOON).await?;
     ensure!(
         said.contains("dead letter") && !said.contains("does not answer"),
@@ -159,7 +169,7 @@ async fn pages_api_and_password_are_as_they_are_without() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn live_pages_are_served_by_websocket_and_to_a_client_of_another_make() -> Result<()> {
+async fn live_updates_work_over_https_for_a_websocket_and_a_python_client() -> Result<()> {
     let shop = Shop::open("").await?;
     let stream = shop.files.connect(&shop.address).await?;
     ensure!(
@@ -175,7 +185,7 @@ async fn live_pages_are_served_by_websocket_and_to_a_client_of_another_make() ->
     let url = format!("https://{}", shop.address);
     let mut listener = Listener::trusting(&url, &shop.files.certificate())?;
     within("initial_data", SOON, async || {
-        let heard = listener.heard()?;
+        let heard = listener.events()?;
         ensure!(heard.iter().any(|heard| heard.event == "initial_data"));
         Ok(())
     })
@@ -184,7 +194,7 @@ async fn live_pages_are_served_by_websocket_and_to_a_client_of_another_make() ->
         .post_json("/api/orders", &json!({"order_id": "o-1"}))
         .await?;
     within("the order", SOON, async || {
-        let heard = listener.heard()?;
+        let heard = listener.events()?;
         let order = heard.iter().find(|heard| heard.event == "new_order");
         ensure!(order.context("not yet")?.data["order_id"] == "o-1");
         Ok(())
@@ -193,16 +203,16 @@ async fn live_pages_are_served_by_websocket_and_to_a_client_of_another_make() ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never() -> Result<()> {
+async fn a_renewed_certificate_is_used_without_a_restart_and_a_mismatched_one_never_is() -> Result<()> {
     let shop = Shop::open("").await?;
-    // Between the two files a renewal has written one.
-    let before = Files::new()?;
+    // A renewal that has written only one of the two files.
+    let before = CertificateFiles::new()?;
     fs::copy(shop.files.certificate(), before.certificate())?;
     let key = fs::read(shop.files.key())?;
     shop.files.renew()?;
     let renewed = fs::read(shop.files.key())?;
     fs::write(shop.files.key(), key)?;
-    within("the gateway to see what does not match", SOON, async || {
+    within("the mismatched key to be noticed", SOON, async || {
         let log = shop.gateway.log();
         ensure!(
             log.contains("http.tls_key") && log.contains("stays in use"),
@@ -218,7 +228,7 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never
     );
     ensure!(shop.files.connect(&shop.address).await.is_err());
     fs::write(shop.files.key(), renewed)?;
-    within("the new certificate", SOON, async || {
+    within("the new certificate to be used", SOON, async || {
         shop.files.connect(&shop.address).await?;
         Ok(())
     })
@@ -228,8 +238,8 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_cannot_be_used_ends_with_2_and_one_clear_sentence() -> Result<()> {
-    let (files, other) = (Files::new()?, Files::new()?);
+async fn an_unusable_certificate_ends_the_gateway_with_exit_code_2_and_one_sentence() -> Result<()> {
+    let (files, other) = (CertificateFiles::new()?, CertificateFiles::new()?);
     let settings = |certificate: &PathBuf, key: &PathBuf| {
         format!("http.tls_cert = {certificate:?}\nhttp.tls_key = {key:?}\n")
     };
@@ -250,7 +260,7 @@ async fn a_certificate_that_cannot_be_used_ends_with_2_and_one_clear_sentence() 
             settings(&certificate, &other.key()),
             ["http.tls_key", "is not the key of"],
         ),
-        (settings(&key, &key), ["http.tls_cert", "no certificate"]),
+        (settings(&key, &key), ["http.tls_cert", "no PEM certificate"]),
     ] {
         let mut config = GatewayConfig::new(STORE, "mqtt://127.0.0.1:1");
         config.extra = extra.clone();
@@ -269,13 +279,13 @@ async fn a_certificate_that_cannot_be_used_ends_with_2_and_one_clear_sentence() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_begins_a_handshake_and_says_no_more_holds_up_nobody() -> Result<()> {
+async fn clients_that_never_finish_the_tls_handshake_delay_nobody_else() -> Result<()> {
     let mut shop = Shop::open("").await?;
     let mut idle = Vec::new();
     for number in 0..300 {
         let mut socket = TcpStream::connect(&shop.address).await?;
         if number % 2 == 0 {
-            // The beginning of a handshake.
+            // The first bytes of a TLS handshake.
             socket.write_all(&[0x16, 3, 1]).await?;
         }
         idle.push(socket);
@@ -293,18 +303,18 @@ async fn whoever_begins_a_handshake_and_says_no_more_holds_up_nobody() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_address_that_is_told_to_others_says_https() -> Result<()> {
-    let (mosquitto, files) = (Mosquitto::start().await?, Files::new()?);
+async fn the_address_advertised_on_the_network_begins_with_https() -> Result<()> {
+    let (mosquitto, files) = (Mosquitto::start().await?, CertificateFiles::new()?);
     let mut config = GatewayConfig::new(STORE, &mosquitto.url());
     config.http_listen = "0.0.0.0:0".to_owned();
     config.extra = files.settings() + "http.mdns = \"comptoir-https\"\n";
     let mut gateway = Gateway::spawn(GATEWAY, config)?;
     gateway.wait_ready().await?;
-    within("the address", SOON, async || {
+    within("the advertised address", SOON, async || {
         let log = gateway.log();
         let told = log
             .lines()
-            .find(|line| line.contains("for others on the network"));
+            .find(|line| line.contains("pages are available on the local network"));
         let told = told.context("not yet")?;
         ensure!(
             told.contains("https://comptoir-https.local:") && !told.contains("http://"),

@@ -1,4 +1,4 @@
-//! A journal whose files lack what was acked: it says so, exactly, and goes on correctly.
+//! A journal whose files lack acked events reports exactly which, and continues correctly.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use comptoir_gateway::event::{DeviceId, Kind};
-use comptoir_gateway::journal::{
+use comptoir_core::event::{DeviceId, Kind};
+use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, Scratch, within};
+use comptoir_journal::{
     Discipline, Encoding, EntryKind, Journal, Numbering, Offset, Outcome, Payload, Submission, Writer,
 };
-use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, Scratch, within};
 use serde_json::json;
 
 use crate::shop::{GATEWAY, SOON, STORE, Shop};
@@ -32,7 +32,7 @@ fn submission(device: &str, numbering: Numbering) -> Result<Submission> {
 }
 
 fn from_till(device: &str, seq: u32, oldest: u32) -> Result<Submission> {
-    let numbering = Numbering::Terminal {
+    let numbering = Numbering::Till {
         epoch: 4,
         seq,
         oldest,
@@ -50,9 +50,9 @@ async fn open(path: &Path) -> Result<(Journal, Writer)> {
     Ok(Journal::open(path, 1 << 30).await?)
 }
 
-/// As the files of a gateway are when it is killed: 40 entries, numbered 1 to 30 by till-1, 1 to 5 by till-2, and 1 to 5 by
-/// the gateway, in this order, each with its own commit.
-async fn killed(folder: &Scratch) -> Result<PathBuf> {
+/// The files of a gateway that was killed. They hold 40 entries, each with its own commit: 1 to 30 of till-1, 1 to 5 of
+/// till-2, and 1 to 5 of the gateway itself, in this order.
+async fn files_of_a_killed_gateway(folder: &Scratch) -> Result<PathBuf> {
     let live = Scratch::new("live")?;
     let path = live.join("journal.db");
     let (journal, writer) = open(&path).await?;
@@ -66,7 +66,7 @@ async fn killed(folder: &Scratch) -> Result<PathBuf> {
     for _ in 1..=5 {
         journal.append(vec![own()?]).await?;
     }
-    acked_is_written(&path, 40).await?;
+    wait_for_acked_file(&path, 40).await?;
     for name in [
         "journal.db",
         "journal.db-wal",
@@ -80,11 +80,11 @@ async fn killed(folder: &Scratch) -> Result<PathBuf> {
     Ok(folder.join("journal.db"))
 }
 
-async fn acked_is_written(journal: &Path, last: u64) -> Result<()> {
+async fn wait_for_acked_file(journal: &Path, last: u64) -> Result<()> {
     let mut file = journal.as_os_str().to_owned();
     file.push("-acked");
     let needle = format!("\"last\":{last},");
-    within("it to be written how far events are acked", SOON, async || {
+    within("the acked file to contain the last offset", SOON, async || {
         let text = String::from_utf8_lossy(&fs::read(&file)?).into_owned();
         ensure!(text.contains(&needle), "{}", text.replace('\0', ""));
         Ok(())
@@ -92,17 +92,17 @@ async fn acked_is_written(journal: &Path, last: u64) -> Result<()> {
     .await
 }
 
-/// Of a device's epoch 4, or 0.
-async fn lost(journal: &Journal, device: &str) -> Result<Vec<(u32, u32)>> {
+/// The lost numbers of a device, in its only epoch.
+async fn lost_numbers(journal: &Journal, device: &str) -> Result<Vec<(u32, u32)>> {
     let devices = journal.devices(100).await?;
-    let device = devices.into_iter().find(|known| known.device.device() == device);
+    let device = devices.into_iter().find(|entry| entry.device.device() == device);
     Ok(device.map_or(Vec::new(), |device| device.streams[0].lost.clone()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_damaged_or_absent_wal_had_is_named_and_the_journal_goes_on_beside_it() -> Result<()> {
+async fn events_lost_with_a_damaged_or_absent_wal_are_named_and_the_journal_continues() -> Result<()> {
     let scratch = Scratch::new("killed")?;
-    let template = killed(&scratch).await?;
+    let template = files_of_a_killed_gateway(&scratch).await?;
     type Damage = fn(&Path) -> Result<()>;
     let damages: [(&str, Damage); 5] = [
         ("not copied along", |wal| Ok(fs::remove_file(wal)?)),
@@ -149,7 +149,7 @@ async fn goes_on_with_what_is_left(path: &Path) -> Result<()> {
     let state = journal.state();
     ensure!(state.lost == u64::from(40 - left), "{state:?}");
     ensure!(
-        lost(&journal, "till-1").await?
+        lost_numbers(&journal, "till-1").await?
             == (left < 30)
                 .then_some((left + 1, 30))
                 .into_iter()
@@ -157,16 +157,16 @@ async fn goes_on_with_what_is_left(path: &Path) -> Result<()> {
     );
     let till_2 = left.saturating_sub(30) + 1;
     ensure!(
-        lost(&journal, "till-2").await?
+        lost_numbers(&journal, "till-2").await?
             == (till_2 <= 5)
                 .then_some((till_2, 5))
                 .into_iter()
                 .collect::<Vec<_>>()
     );
-    let (parent, upto) = journal.parent().context("it is the same journal")?;
+    let (parent, upto) = journal.parent().context("the journal did not become a branch")?;
     ensure!(upto == Offset(left.into()) && parent != journal.uuid());
 
-    // A till that was acked up to 30 does not have to send anything again, and may.
+    // A till that was acked up to 30 need not resend anything, but may.
     let receipt = journal.append(vec![from_till("till-1", 31, 0)?]).await?;
     ensure!(matches!(receipt.outcomes[..], [Outcome::Stored(Offset(at), _)] if at == u64::from(left) + 1));
     ensure!(receipt.acks[0].seq == 31, "{:?}", receipt.acks);
@@ -176,14 +176,14 @@ async fn goes_on_with_what_is_left(path: &Path) -> Result<()> {
         matches!(receipt.outcomes[..], [Outcome::Stored(..), Outcome::Duplicate]),
         "{receipt:?}"
     );
-    // The gateway's own numbers are not given out again.
+    // The gateway does not reuse its own numbers.
     let receipt = journal.append(vec![own()?]).await?;
     ensure!(
         matches!(&receipt.outcomes[..], [Outcome::Stored(_, name)] if name.seq > 1 << 24),
         "{receipt:?}"
     );
 
-    // It is said once, and remembered.
+    // The loss is reported once, and remembered.
     let uuid = journal.uuid();
     journal.close().await;
     writing.await?;
@@ -194,12 +194,12 @@ async fn goes_on_with_what_is_left(path: &Path) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_index_that_is_absent_or_wrong_and_zeros_behind_the_wal_cost_nothing() -> Result<()> {
+async fn an_absent_or_wrong_wal_index_and_trailing_zeros_lose_nothing() -> Result<()> {
     let scratch = Scratch::new("killed")?;
-    let template = killed(&scratch).await?;
+    let template = files_of_a_killed_gateway(&scratch).await?;
     let stale = {
         let mut bytes = fs::read(template.with_file_name("journal.db-shm"))?;
-        // An earlier state, with the checksums of one that was right once.
+        // A zeroed header, which does not match the rest of the index.
         bytes[..96].fill(0);
         bytes
     };
@@ -253,7 +253,7 @@ async fn an_index_that_is_absent_or_wrong_and_zeros_behind_the_wal_cost_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restored_backup_or_a_journal_alone_raises_no_alarm() -> Result<()> {
+async fn a_restored_backup_or_a_journal_without_its_acked_file_reports_no_loss() -> Result<()> {
     let scratch = Scratch::new("restored")?;
     let path = scratch.join("journal.db");
     let copy = scratch.join("copy.db");
@@ -266,7 +266,7 @@ async fn a_restored_backup_or_a_journal_alone_raises_no_alarm() -> Result<()> {
     journal.close().await;
     writing.await?;
 
-    // Beside the file that says how far the lost journal was acked.
+    // The copy replaces the journal, beside the acked file of the lost journal.
     fs::rename(&copy, &path)?;
     let (journal, writer) = open(&path).await?;
     let writing = tokio::spawn(writer.run());
@@ -281,7 +281,7 @@ async fn a_restored_backup_or_a_journal_alone_raises_no_alarm() -> Result<()> {
     journal.close().await;
     writing.await?;
 
-    // Without it nothing is known, and nothing is said. With that of another journal neither.
+    // Without an acked file, or with that of another journal, no loss is reported.
     let acked = scratch.join("journal.db-acked");
     let other = fs::read_to_string(&acked)?.replace(&uuid, "another");
     for content in [None, Some(""), Some(&*other)] {
@@ -296,8 +296,8 @@ async fn a_restored_backup_or_a_journal_alone_raises_no_alarm() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_has_lost_acked_sales_says_which_and_shows_new_ones() -> Result<()> {
-    let mut shop = Shop::open().await?;
+async fn a_gateway_that_lost_acked_sales_reports_them_and_shows_new_ones() -> Result<()> {
+    let mut shop = Shop::open_reading_all().await?;
     let mut till = MqttProbe::connect(&shop.mosquitto.url()).await?;
     let mut sell = async |shop: &Shop, seqs: std::ops::RangeInclusive<u32>| -> Result<()> {
         let upto = u64::from(*seqs.end());
@@ -317,7 +317,7 @@ async fn a_gateway_that_has_lost_acked_sales_says_which_and_shows_new_ones() -> 
     };
     sell(&shop, 1..=30).await?;
     shop.drained(30, SOON).await?;
-    acked_is_written(&shop.gateway.journal_path(), 30).await?;
+    wait_for_acked_file(&shop.gateway.journal_path(), 30).await?;
     shop.gateway.kill9()?;
     for name in ["journal.db-wal", "journal.db-shm"] {
         fs::remove_file(shop.gateway.journal_path().with_file_name(name))?;
@@ -338,7 +338,7 @@ async fn a_gateway_that_has_lost_acked_sales_says_which_and_shows_new_ones() -> 
     );
     let (_, metrics) = shop.gateway.get("/metrics").await?;
     ensure!(metrics.contains("comptoir_journal_lost 30"), "{metrics}");
-    // Those that were in Kafka are read back from there, and what is sold from now on has offsets and names of its own.
+    // The lost events are read back from Kafka, and new sales get offsets and names of their own.
     sell(&shop, 31..=40).await?;
     shop.drained(10, SOON).await?;
     let records = shop.records().await?;
@@ -349,9 +349,9 @@ async fn a_gateway_that_has_lost_acked_sales_says_which_and_shows_new_ones() -> 
     Ok(())
 }
 
-/// `mount` must be allowed, which it is not everywhere.
+/// Skipped where the user may not `mount`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_on_a_read_only_disk_is_refused_and_goes_on_when_it_can_be_written() -> Result<()> {
+async fn a_journal_on_a_read_only_disk_is_refused_and_opens_once_the_disk_is_writable() -> Result<()> {
     let folder = Scratch::new("read-only")?;
     let mount = |args: &[&str]| {
         let mounted = std::process::Command::new("mount")

@@ -1,4 +1,4 @@
-//! What the gateway reads from Kafka, it reads once: whatever Kafka forgets, and whatever becomes of the topics.
+//! The gateway reads each record once, whatever Kafka forgets and whatever happens to the topics.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ fn message(text: &str) -> String {
     json!({"type": "message", "text": text}).to_string()
 }
 
-/// One that has just learnt which partitions there are.
-fn producer(shop: &Shop) -> Result<FutureProducer> {
+/// A new producer, which asks Kafka for the current partitions.
+fn new_producer(shop: &Shop) -> Result<FutureProducer> {
     let mut config = ClientConfig::new();
     Ok(config.set("bootstrap.servers", &shop.brokers).create()?)
 }
 
-/// Sends these commands to a till, one after the other, and expects each of them once and nothing else.
-async fn sent_and_received(shop: &Shop, probe: &mut MqttProbe, texts: &[&str]) -> Result<()> {
+/// Sends commands to a till, one after the other, and expects each of them once and nothing else.
+async fn send_and_receive(shop: &Shop, probe: &mut MqttProbe, texts: &[&str]) -> Result<()> {
     for text in texts {
         send(shop, &format!("{STORE}/till-json"), &message(text)).await?;
     }
@@ -35,9 +35,9 @@ async fn sent_and_received(shop: &Shop, probe: &mut MqttProbe, texts: &[&str]) -
     Ok(())
 }
 
-/// Waits until the MQTT broker has acknowledged so many commands since the gateway's start. One that is under way when it
-/// ends is handed on again.
-async fn acknowledged(shop: &Shop, count: u32) -> Result<()> {
+/// Waits until the MQTT broker has acknowledged `count` commands since the gateway's start. A gateway that ends before the
+/// acknowledgement delivers the command again.
+async fn wait_for_acknowledged(shop: &Shop, count: u32) -> Result<()> {
     within("the commands to be acknowledged", SOON, async || {
         let (_, metrics) = shop.gateway.get("/metrics").await?;
         let line = format!("comptoir_commands_total {count}");
@@ -53,12 +53,12 @@ async fn listen(shop: &Shop) -> Result<MqttProbe> {
     Ok(probe)
 }
 
-async fn link_is(shop: &Shop, link: &str, state: &str, words: &[&str]) -> Result<()> {
-    within(&format!("{link} to be {state}"), SOON, async || {
+async fn wait_for_state(shop: &Shop, peer: &str, state: &str, words: &[&str]) -> Result<()> {
+    within(&format!("{peer} to be {state}"), SOON, async || {
         let status = shop.gateway.get_json("/api/gateway").await?;
-        let link = &status[link];
-        ensure!(link["state"] == state, "{link}");
-        let problem = link["problem"].as_str().unwrap_or_default();
+        let peer = &status[peer];
+        ensure!(peer["state"] == state, "{peer}");
+        let problem = peer["problem"].as_str().unwrap_or_default();
         let missing: Vec<_> = words.iter().filter(|word| !problem.contains(**word)).collect();
         ensure!(missing.is_empty(), "{missing:?} are not in {problem}");
         Ok(())
@@ -66,10 +66,10 @@ async fn link_is(shop: &Shop, link: &str, state: &str, words: &[&str]) -> Result
     .await
 }
 
-async fn make_anew(kafka: &Kafka, topic: &str, partitions: i32) -> Result<()> {
+async fn recreate(kafka: &Kafka, topic: &str, partitions: i32) -> Result<()> {
     kafka.delete_topics(&[topic]).await?;
-    // A gateway that looks at the moment may have been first.
-    within("the topic to be made", SOON, async || {
+    // The running gateway may have created the topic first.
+    within("the topic to be created", SOON, async || {
         match kafka.create_topic(topic, partitions, &[]).await {
             Err(error) if !error.to_string().contains("TopicAlreadyExists") => Err(error),
             _ => Ok(()),
@@ -79,15 +79,16 @@ async fn make_anew(kafka: &Kafka, topic: &str, partitions: i32) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_is_handed_on_once_though_kafka_forgets_the_group_and_the_topic_changes() -> Result<()> {
+async fn a_command_is_delivered_once_even_if_kafka_forgets_the_group_or_the_topic_is_recreated() -> Result<()>
+{
     let kafka = Kafka::shared().await;
-    let mut shop = Shop::open().await?;
+    let mut shop = Shop::open_reading_all().await?;
     let mut probe = listen(&shop).await?;
-    sent_and_received(&shop, &mut probe, &["one", "two"]).await?;
-    acknowledged(&shop, 2).await?;
+    send_and_receive(&shop, &mut probe, &["one", "two"]).await?;
+    wait_for_acknowledged(&shop, 2).await?;
     ensure!(shop.gateway.terminate().await?.success());
 
-    // As after a week without a gateway.
+    // Kafka forgets a group after a week without its gateway.
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
         .set("bootstrap.servers", &shop.brokers)
         .create()?;
@@ -101,39 +102,39 @@ async fn a_command_is_handed_on_once_though_kafka_forgets_the_group_and_the_topi
     })
     .await?;
     shop.gateway.start_again()?;
-    sent_and_received(&shop, &mut probe, &["three"]).await?;
+    send_and_receive(&shop, &mut probe, &["three"]).await?;
 
     // A partition that is added while the gateway runs is read from its beginning.
     let topic = shop.topic("commands");
     kafka.add_partitions(&topic, 4).await?;
     let (key, text) = (format!("{STORE}/till-json"), message("four"));
-    within("the new partition to be known", SOON, async || {
+    within("the new partition to accept a record", SOON, async || {
         let record = FutureRecord::to(&topic).key(&key).payload(&text).partition(3);
-        let sent = producer(&shop)?.send(record, Duration::from_secs(10)).await;
+        let sent = new_producer(&shop)?.send(record, Duration::from_secs(10)).await;
         sent.map(|_| ()).map_err(|(error, _)| error.into())
     })
     .await?;
     ensure!(probe.next(SOON).await?.payload == text);
 
-    // A topic that is made anew is another one: its offsets begin again.
-    make_anew(kafka, &topic, 1).await?;
-    sent_and_received(&shop, &mut probe, &["five"]).await?;
-    acknowledged(&shop, 3).await?;
+    // A recreated topic is another topic: its offsets begin again.
+    recreate(kafka, &topic, 1).await?;
+    send_and_receive(&shop, &mut probe, &["five"]).await?;
+    wait_for_acknowledged(&shop, 3).await?;
     ensure!(shop.gateway.terminate().await?.success());
-    make_anew(kafka, &topic, 1).await?;
+    recreate(kafka, &topic, 1).await?;
     send(&shop, &key, &message("six")).await?;
     shop.gateway.start_again()?;
     ensure!(probe.next(SOON).await?.payload == message("six"));
-    sent_and_received(&shop, &mut probe, &["seven"]).await?;
+    send_and_receive(&shop, &mut probe, &["seven"]).await?;
     ensure!(shop.gateway.terminate().await?.success());
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_knows_no_position_hands_on_the_commands_of_the_last_day_only() -> Result<()> {
+async fn a_gateway_without_a_position_delivers_only_the_commands_of_the_last_day() -> Result<()> {
     let kafka = Kafka::shared().await;
     let mut shop = Shop::open_with(kafka.brokers(), |mut config| {
-        // Without Kafka at first.
+        // The gateway starts without Kafka, so that the commands are there before it.
         config.kafka_brokers = None;
         config
     })
@@ -142,7 +143,7 @@ async fn a_gateway_that_knows_no_position_hands_on_the_commands_of_the_last_day_
     kafka
         .create_topic(&topic, 1, &[("message.timestamp.type", "CreateTime")])
         .await?;
-    let producer = producer(&shop)?;
+    let producer = new_producer(&shop)?;
     let key = format!("{STORE}/till-json");
     let now = jiff::Timestamp::now().as_millisecond();
     for (text, hours) in [("a year ago", 8_760), ("an hour ago", 1)] {
@@ -157,35 +158,35 @@ async fn a_gateway_that_knows_no_position_hands_on_the_commands_of_the_last_day_
     shop.gateway.config().kafka_brokers = Some(shop.brokers.clone());
     shop.gateway.start_again()?;
     ensure!(probe.next(SOON).await?.payload == message("an hour ago"));
-    sent_and_received(&shop, &mut probe, &["now"]).await
+    send_and_receive(&shop, &mut probe, &["now"]).await
 }
 
-/// Puts a payment of another gateway into Kafka.
-async fn foreign_payment(shop: &Shop, id: &str) -> Result<()> {
+/// Writes a payment of another gateway to Kafka.
+async fn send_foreign_payment(shop: &Shop, id: &str) -> Result<()> {
     let payment =
         json!({"payment_id": id, "order_id": "o", "amount": 1.25, "currency": "EUR", "method": "Cash",
         "status": "SUCCESS", "timestamp": "2026-11-29T12:00:00Z", "store": "lyon-2", "device": "till-9"})
         .to_string();
     let topic = shop.topic("payments");
-    // A topic that was made a moment ago is not known everywhere.
-    within("the payment to be taken", SOON, async || {
+    // Not every Kafka broker knows a new topic at once.
+    within("Kafka to accept the payment", SOON, async || {
         let record = FutureRecord::to(&topic).key("o").payload(&payment);
-        let sent = producer(shop)?.send(record, Duration::from_secs(10)).await;
+        let sent = new_producer(shop)?.send(record, Duration::from_secs(10)).await;
         sent.map(|_| ()).map_err(|(error, _)| error.into())
     })
     .await
 }
 
-async fn payments_are(shop: &Shop, count: u64) -> Result<()> {
+async fn wait_for_payments(shop: &Shop, count: u64) -> Result<()> {
     within("the payments to be counted", SOON, async || {
-        let stats = shop.gateway.get_json("/api/stats").await?;
+        let stats = shop.gateway.get_json("/api/stats?store=lyon-2").await?;
         ensure!(stats["total_payments"] == count, "{stats}");
         Ok(())
     })
     .await
 }
 
-/// Of the partitions of a topic.
+/// The partitions of a topic as the gateway reports them.
 async fn partitions(shop: &Shop, topic: &str) -> Result<Vec<Value>> {
     let status = shop.gateway.get_json("/api/gateway").await?;
     let partitions = status["partitions"].as_array().context("no partitions")?;
@@ -194,21 +195,21 @@ async fn partitions(shop: &Shop, topic: &str) -> Result<Vec<Value>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn topics_that_are_made_anew_are_read_back_from_their_beginning_and_double_nothing() -> Result<()> {
+async fn recreated_topics_are_read_from_the_beginning_and_double_nothing() -> Result<()> {
     let kafka = Kafka::shared().await;
-    let mut shop = Shop::open().await?;
-    link_is(&shop, "kafka", "up", &[]).await?;
+    let mut shop = Shop::open_reading_all().await?;
+    wait_for_state(&shop, "kafka", "up", &[]).await?;
     let topic = shop.topic("payments");
     for id in ["p-1", "p-2", "p-3"] {
-        foreign_payment(&shop, id).await?;
+        send_foreign_payment(&shop, id).await?;
     }
-    payments_are(&shop, 3).await?;
-    make_anew(kafka, &topic, 1).await?;
-    foreign_payment(&shop, "p-3").await?;
-    foreign_payment(&shop, "p-4").await?;
-    payments_are(&shop, 4).await?;
-    within("the new topic's positions to be shown", SOON, async || {
-        // The gateway may have made it, with more partitions.
+    wait_for_payments(&shop, 3).await?;
+    recreate(kafka, &topic, 1).await?;
+    send_foreign_payment(&shop, "p-3").await?;
+    send_foreign_payment(&shop, "p-4").await?;
+    wait_for_payments(&shop, 4).await?;
+    within("the positions in the new topic to be shown", SOON, async || {
+        // The gateway may have created the topic, with more partitions.
         let shown = partitions(&shop, &topic).await?;
         let read: i64 = shown.iter().filter_map(|of| of["position"].as_i64()).sum();
         ensure!(read == 2, "{shown:?}");
@@ -216,30 +217,30 @@ async fn topics_that_are_made_anew_are_read_back_from_their_beginning_and_double
     })
     .await?;
 
-    // The same while the gateway is away.
+    // The same while the gateway is down.
     ensure!(shop.gateway.terminate().await?.success());
-    make_anew(kafka, &topic, 1).await?;
+    recreate(kafka, &topic, 1).await?;
     for id in ["p-4", "p-5", "p-6"] {
-        foreign_payment(&shop, id).await?;
+        send_foreign_payment(&shop, id).await?;
     }
     shop.gateway.start_again()?;
     shop.gateway.wait_ready().await?;
-    payments_are(&shop, 6).await?;
+    wait_for_payments(&shop, 6).await?;
     ensure!(shop.gateway.terminate().await?.success());
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_right_to_read_is_said_with_its_topic_until_it_is_given() -> Result<()> {
+async fn a_missing_read_permission_is_reported_with_its_topic_until_it_is_granted() -> Result<()> {
     let kafka = Kafka::shared().await;
-    let mut shop = Shop::open().await?;
+    let mut shop = Shop::open_reading_all().await?;
     let mut probe = listen(&shop).await?;
-    sent_and_received(&shop, &mut probe, &["before"]).await?;
-    // While it runs.
+    send_and_receive(&shop, &mut probe, &["before"]).await?;
+    // The permission is withdrawn while the gateway runs.
     kafka.deny(&shop.prefix, Operation::Read)?;
     let commands = shop.topic("commands");
-    link_is(&shop, "commands", "down", &["READ", &commands, "kafka-acls.sh"]).await?;
-    within("the topics that are read back to be named", SOON, async || {
+    wait_for_state(&shop, "commands", "down", &["READ", &commands, "kafka-acls.sh"]).await?;
+    within("the event topics to be named", SOON, async || {
         let warnings = shop.gateway.get_json("/api/gateway").await?["kafka"]["warnings"].to_string();
         ensure!(
             warnings.contains("READ") && warnings.contains(&shop.prefix),
@@ -253,7 +254,7 @@ async fn a_missing_right_to_read_is_said_with_its_topic_until_it_is_given() -> R
         .lines()
         .any(|line| line.contains("WARN") && line.contains(&commands));
     ensure!(warned, "{log}");
-    // `gateway check` says the same.
+    // `gateway check` reports the same.
     let output = tokio::process::Command::new(GATEWAY)
         .args(["check", "--config"])
         .arg(shop.gateway.config_file())
@@ -266,9 +267,9 @@ async fn a_missing_right_to_read_is_said_with_its_topic_until_it_is_given() -> R
     });
     ensure!(found, "{said}");
     kafka.allow(&shop.prefix)?;
-    link_is(&shop, "commands", "up", &[]).await?;
-    sent_and_received(&shop, &mut probe, &["after"]).await?;
-    within("nothing to be missing", SOON, async || {
+    wait_for_state(&shop, "commands", "up", &[]).await?;
+    send_and_receive(&shop, &mut probe, &["after"]).await?;
+    within("the warnings to disappear", SOON, async || {
         let kafka = shop.gateway.get_json("/api/gateway").await?["kafka"].clone();
         ensure!(kafka["warnings"].is_null() && kafka["state"] == "up", "{kafka}");
         Ok(())

@@ -1,4 +1,4 @@
-//! A sale has happened: it is kept whatever form it comes in, and when its till uses a number twice.
+//! A sale has happened, so the gateway keeps it, whatever its form and even if its till uses a number twice.
 
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, within};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::shop::{GATEWAY, SOON, STORE};
 
-async fn started() -> Result<(Gateway, Mosquitto, MqttProbe)> {
+async fn start() -> Result<(Gateway, Mosquitto, MqttProbe)> {
     let mosquitto = Mosquitto::start().await?;
     let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
     gateway.wait_ready().await?;
@@ -32,8 +32,8 @@ async fn device(gateway: &Gateway, name: &str) -> Result<Value> {
     Ok(device.with_context(|| format!("{name}: {status}"))?.clone())
 }
 
-async fn has_journaled(gateway: &Gateway, events: u64, duplicates: u64) -> Result<()> {
-    within("what was sent", SOON, async || {
+async fn wait_for_journal(gateway: &Gateway, events: u64, duplicates: u64) -> Result<()> {
+    within("the journal to contain the events", SOON, async || {
         let status = gateway.get_json("/api/gateway").await?;
         let journal = &status["journal"];
         ensure!(
@@ -46,22 +46,22 @@ async fn has_journaled(gateway: &Gateway, events: u64, duplicates: u64) -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_json_till_that_counts_from_1_again_in_its_epoch_loses_no_sale() -> Result<()> {
-    let (mut gateway, _mosquitto, mut probe) = started().await?;
+async fn a_json_till_that_restarts_its_count_within_an_epoch_loses_no_sale() -> Result<()> {
+    let (mut gateway, _mosquitto, mut probe) = start().await?;
     let topic = format!("pos/{STORE}/till-1/payments");
     for seq in 1..=3 {
         probe
             .publish(&topic, payment(&format!("a-{seq}"), Some(seq)).to_string())
             .await?;
     }
-    has_journaled(&gateway, 3, 0).await?;
-    // A true redelivery, also one that says of itself in other words where the till stands.
+    wait_for_journal(&gateway, 3, 0).await?;
+    // A redelivery stays one if only its `oldest` has changed.
     let mut again = payment("a-2", Some(2));
     again["oldest"] = json!(2);
     probe.publish(&topic, again.to_string()).await?;
-    has_journaled(&gateway, 3, 1).await?;
+    wait_for_journal(&gateway, 3, 1).await?;
     ensure!(device(&gateway, "till-1").await?["reused"] == 0);
-    // It begins again, over two starts of the gateway.
+    // The till restarts its count twice, with a restart of the gateway in between.
     for round in 0..2 {
         for seq in 1..=3 {
             probe
@@ -71,7 +71,7 @@ async fn a_json_till_that_counts_from_1_again_in_its_epoch_loses_no_sale() -> Re
                 )
                 .await?;
         }
-        has_journaled(&gateway, 6 + 3 * round, u64::from(round == 0)).await?;
+        wait_for_journal(&gateway, 6 + 3 * round, u64::from(round == 0)).await?;
         for seq in 1..=3 {
             probe
                 .publish(
@@ -80,16 +80,16 @@ async fn a_json_till_that_counts_from_1_again_in_its_epoch_loses_no_sale() -> Re
                 )
                 .await?;
         }
-        has_journaled(&gateway, 6 + 3 * round, 3 + u64::from(round == 0)).await?;
+        wait_for_journal(&gateway, 6 + 3 * round, 3 + u64::from(round == 0)).await?;
         ensure!(device(&gateway, "till-1").await?["reused"] == 3 * (round + 1));
         if round == 0 {
             let (_, metrics) = gateway.get("/metrics").await?;
             ensure!(metrics.contains("\ncomptoir_numbers_reused 3\n"), "{metrics}");
             let said = gateway
                 .log()
-                .matches("uses a number again for another sale")
+                .matches("has used a number again for another sale")
                 .count();
-            ensure!(said == 1, "said {said} times");
+            ensure!(said == 1, "logged {said} times");
             ensure!(gateway.terminate().await?.success());
             gateway.start_again()?;
             gateway.wait_ready().await?;
@@ -100,9 +100,9 @@ async fn a_json_till_that_counts_from_1_again_in_its_epoch_loses_no_sale() -> Re
         stats["total_payments"] == 9 && stats["total_revenue"] == 90.0,
         "{stats}"
     );
-    // It goes on with new numbers as before.
+    // New numbers are stored as before.
     probe.publish(&topic, payment("a-4", Some(4)).to_string()).await?;
-    has_journaled(&gateway, 10, 3).await?;
+    wait_for_journal(&gateway, 10, 3).await?;
     let till = device(&gateway, "till-1").await?;
     ensure!(till["reused"] == 6 && till["missing"] == json!([]), "{till}");
     Ok(())
@@ -128,22 +128,22 @@ fn postcard(seq: u32, oldest: u32, id: &str, time_ms: u64) -> Result<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_binary_tills_of_one_copied_flash_card_both_keep_their_sales() -> Result<()> {
-    let (gateway, _mosquitto, mut probe) = started().await?;
+async fn two_binary_tills_with_a_copied_flash_both_keep_their_sales() -> Result<()> {
+    let (gateway, _mosquitto, mut probe) = start().await?;
     let topic = format!("pos/{STORE}/till-2/payments");
     probe.publish(&topic, postcard(1, 1, "one", 0)?).await?;
     probe.publish(&topic, postcard(2, 1, "two", 0)?).await?;
-    // Sent again, by a till without a clock, which has forgotten the first by now.
+    // A redelivery, by a till without a clock that has deleted the first event in the meantime.
     probe.publish(&topic, postcard(2, 2, "two", 0)?).await?;
-    has_journaled(&gateway, 2, 1).await?;
+    wait_for_journal(&gateway, 2, 1).await?;
     probe
         .publish(&topic, postcard(2, 1, "another", 1_764_000_000_000)?)
         .await?;
-    has_journaled(&gateway, 3, 1).await?;
+    wait_for_journal(&gateway, 3, 1).await?;
     probe
         .publish(&topic, postcard(2, 1, "another", 1_764_000_000_000)?)
         .await?;
-    has_journaled(&gateway, 3, 2).await?;
+    wait_for_journal(&gateway, 3, 2).await?;
     let till = device(&gateway, "till-2").await?;
     ensure!(till["reused"] == 1, "{till}");
     let stats = gateway.get_json("/api/stats").await?;
@@ -155,8 +155,8 @@ async fn two_binary_tills_of_one_copied_flash_card_both_keep_their_sales() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_is_not_lost_for_a_line_break_a_word_in_capitals_or_its_time() -> Result<()> {
-    let (gateway, _mosquitto, mut probe) = started().await?;
+async fn a_line_break_a_word_in_capitals_or_an_odd_time_loses_no_sale() -> Result<()> {
+    let (gateway, _mosquitto, mut probe) = start().await?;
     let order = r#""order_id":"o-$","product":"Pain","amount":1"#;
     let sent = [
         r#"{$,"address":"1 rue du Four\n75006 Paris"}"#,
@@ -181,7 +181,7 @@ async fn a_sale_is_not_lost_for_a_line_break_a_word_in_capitals_or_its_time() ->
         let json = json.replace('$', &order.replace('$', &number.to_string()));
         probe.publish(&format!("pos/{STORE}/till-1/orders"), json).await?;
     }
-    let orders = within("all of them", SOON, async || {
+    let orders = within("all orders to be counted", SOON, async || {
         let stats = gateway.get_json("/api/stats").await?;
         ensure!(stats["total_orders"] == sent.len(), "{stats}");
         let page = gateway.get_json("/api/orders?limit=500").await?;
@@ -211,7 +211,7 @@ async fn a_sale_is_not_lost_for_a_line_break_a_word_in_capitals_or_its_time() ->
             "RFC 3339: {time}"
         );
     }
-    // Whatever time they say and whatever this machine's clock says: each is counted in its hour.
+    // Each order is counted in an hour, whatever its time and the machine's clock are.
     let hours = gateway.get_json("/api/stats").await?["orders_per_hour"].take();
     let hours = hours.as_array().context("hours")?;
     let counted: u64 = hours.iter().filter_map(|hour| hour["orders"].as_u64()).sum();

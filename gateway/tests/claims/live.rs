@@ -1,20 +1,21 @@
-//! Socket.IO: a client of another make sees everything as it happens, and what it missed.
+//! Socket.IO: a client that is not ours (python-socketio) receives every event as it happens, and what it missed.
 
 use anyhow::{Context, Result, ensure};
-use comptoir_harness::{GatewayConfig, Heard, Kafka, Listener, free_port, within};
+use comptoir_harness::{GatewayConfig, Kafka, Listener, SocketIoEvent, free_port, within};
 use serde_json::{Value, json};
 
 use crate::shop::{SOON, Shop};
 
-fn of<'a>(heard: &'a [Heard], event: &str) -> Vec<&'a Value> {
-    let of = heard.iter().filter(|heard| heard.event == event);
-    of.map(|heard| &heard.data).collect()
+/// The data of each received event with this name.
+fn data_of<'a>(heard: &'a [SocketIoEvent], event: &str) -> Vec<&'a Value> {
+    let events = heard.iter().filter(|heard| heard.event == event);
+    events.map(|heard| &heard.data).collect()
 }
 
-async fn initial(listener: &mut Listener) -> Result<Value> {
+async fn initial_data(listener: &mut Listener) -> Result<Value> {
     within("initial_data", SOON, async || {
-        let heard = listener.heard()?;
-        let first = of(&heard, "initial_data").first().copied().cloned();
+        let heard = listener.events()?;
+        let first = data_of(&heard, "initial_data").first().copied().cloned();
         first.context("not yet")
     })
     .await
@@ -30,11 +31,11 @@ async fn order(shop: &Shop, id: &str) -> Result<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_of_another_make_sees_every_event_and_its_confirmation() -> Result<()> {
+async fn a_python_client_receives_every_event_and_its_confirmation() -> Result<()> {
     let shop = Shop::open().await?;
     let before = order(&shop, "o-before").await?;
     let mut listener = Listener::connect(&shop.gateway.http_url()?, None)?;
-    let state = initial(&mut listener).await?;
+    let state = initial_data(&mut listener).await?;
     ensure!(state["orders"][0]["order_id"] == before["order_id"], "{state}");
     ensure!(
         state["stats"]["total_orders"] == 1 && state["gateway"]["journal"]["events"] == 1,
@@ -50,18 +51,18 @@ async fn a_client_of_another_make_sees_every_event_and_its_confirmation() -> Res
         ("new_payment", &payment),
         ("new_delivery", &delivery),
     ];
-    within("all to be seen and confirmed", SOON, async || {
-        let heard = listener.heard()?;
+    within("all events to be received and confirmed", SOON, async || {
+        let heard = listener.events()?;
         for (event, sent) in sent {
-            let seen = of(&heard, event);
+            let seen = data_of(&heard, event);
             ensure!(seen.len() == 1, "{event}: {} times", seen.len());
-            // It may have reached Kafka between the answer and the tick.
+            // The event may have reached Kafka between the answer and the live update.
             let mut seen = seen[0].clone();
             seen["confirmed"] = sent["confirmed"].clone();
             let row = seen.as_object_mut().context("object")?.remove("row");
             ensure!(row.is_some_and(|row| row.is_u64()), "{event} has no row");
-            ensure!(seen == *sent, "{seen} is not {sent}");
-            let confirmed = of(&heard, "event_confirmed");
+            ensure!(seen == *sent, "received {seen}, posted {sent}");
+            let confirmed = data_of(&heard, "event_confirmed");
             let of_it = confirmed
                 .iter()
                 .find(|confirmed| confirmed["ce_id"] == sent["ce_id"]);
@@ -70,10 +71,10 @@ async fn a_client_of_another_make_sees_every_event_and_its_confirmation() -> Res
         }
         let stats = shop.gateway.get_json("/api/stats").await?;
         ensure!(
-            of(&heard, "stats_update").last() == Some(&&stats),
-            "totals differ from {stats}"
+            data_of(&heard, "stats_update").last() == Some(&&stats),
+            "the last totals differ from {stats}"
         );
-        let status = of(&heard, "gateway_status");
+        let status = data_of(&heard, "gateway_status");
         let status = status.last().context("no gateway_status")?;
         ensure!(status["journal"]["pending"] == 0, "{status}");
         Ok(())
@@ -82,8 +83,8 @@ async fn a_client_of_another_make_sees_every_event_and_its_confirmation() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_was_away_gets_what_it_missed_in_order() -> Result<()> {
-    // Where a restarted gateway is found again.
+async fn a_client_that_was_disconnected_receives_what_it_missed_in_order() -> Result<()> {
+    // A fixed port, so that the client finds the gateway after its restart.
     let listen = format!("127.0.0.1:{}", free_port()?);
     let mut shop = Shop::open_with(Kafka::shared().await.brokers(), |config| GatewayConfig {
         http_listen: listen,
@@ -94,35 +95,35 @@ async fn a_client_that_was_away_gets_what_it_missed_in_order() -> Result<()> {
     for missed in 0..120 {
         order(&shop, &format!("o-{missed}")).await?;
     }
-    // It says itself what it had: a new process, or one that was cut off, is the same to the gateway.
+    // The client names the last event that it has. To the gateway, a reconnect and a new process are the same.
     let auth = json!({"after": last["journal_offset"]});
     let mut listener = Listener::connect(&shop.gateway.http_url()?, Some(&auth))?;
-    within("what was missed", SOON, async || {
-        let heard = listener.heard()?;
-        let ids: Vec<_> = of(&heard, "new_order")
+    within("the missed events", SOON, async || {
+        let heard = listener.events()?;
+        let ids: Vec<_> = data_of(&heard, "new_order")
             .iter()
             .map(|order| order["order_id"].clone())
             .collect();
         let missed: Vec<Value> = (0..120).map(|missed| json!(format!("o-{missed}"))).collect();
-        ensure!(ids == missed, "{} came", ids.len());
+        ensure!(ids == missed, "{} events arrived", ids.len());
         Ok(())
     })
     .await?;
 
-    // The gateway dies; the client finds it again by itself, without being started anew.
+    // The gateway is killed, and the client reconnects by itself.
     shop.gateway.kill9()?;
     shop.gateway.start_again()?;
     shop.gateway.wait_ready().await?;
     let state = within("the state after the restart", SOON, async || {
-        let heard = listener.heard()?;
-        let states = of(&heard, "initial_data");
+        let heard = listener.events()?;
+        let states = data_of(&heard, "initial_data");
         ensure!(states.len() == 2, "{} states", states.len());
         Ok(states[1].clone())
     })
     .await?;
     ensure!(
         state["orders"].as_array().context("orders")?.len() == 50,
-        "the newest 50"
+        "initial_data does not have the newest 50 orders"
     );
     ensure!(
         state["orders"][0]["order_id"] == "o-119" && state["stats"]["total_orders"] == 121,

@@ -1,10 +1,10 @@
-//! Socket.IO under load: whoever was away, or is slow, is told everything all the same.
+//! Socket.IO under load: a client that was disconnected, or is slow, receives every event all the same.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use comptoir_harness::{Heard, Listener, PosSim, within};
+use comptoir_harness::{Listener, PosSim, SocketIoEvent, within};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
@@ -31,32 +31,35 @@ fn tills(shop: &Shop, rate: u32, events: u64) -> Result<PosSim> {
     ])
 }
 
-/// What a client knows, by what it was told.
+/// The state of a client, from the messages that it received.
 #[derive(Default)]
-struct Known {
-    /// Of the events, as they came.
+struct ClientState {
+    /// The journal offsets of the events, in the order of their arrival.
     offsets: Vec<u64>,
+    /// The row of each event, by `ce_id`.
     rows: HashMap<String, u64>,
-    /// By `ce_id`: partition and offset.
+    /// The partition and offset of each confirmed event, by `ce_id`.
     places: HashMap<String, (i64, i64)>,
     stats: Value,
-    states: usize,
+    /// The number of `initial_data` messages.
+    snapshots: usize,
 }
 
-impl Known {
-    fn of(heard: &[Heard]) -> Result<Self> {
-        let mut known = Self::default();
-        for heard in heard {
-            known.hear(&heard.event, &heard.data)?;
+impl ClientState {
+    fn from_messages(messages: &[SocketIoEvent]) -> Result<Self> {
+        let mut state = Self::default();
+        for message in messages {
+            state.apply(&message.event, &message.data)?;
         }
-        Ok(known)
+        Ok(state)
     }
 
-    fn hear(&mut self, event: &str, data: &Value) -> Result<()> {
+    fn apply(&mut self, event: &str, data: &Value) -> Result<()> {
         match event {
             "new_order" | "new_payment" | "new_delivery" => {
                 let offset = data["journal_offset"].as_u64();
-                self.offsets.push(offset.context("an event of no place")?);
+                self.offsets
+                    .push(offset.context("an event without a journal offset")?);
                 let row = data["row"].as_u64().with_context(|| format!("no row: {data}"))?;
                 self.rows.insert(name(data)?, row);
                 self.place(data)
@@ -67,7 +70,7 @@ impl Known {
                 Ok(())
             }
             "initial_data" => {
-                self.states += 1;
+                self.snapshots += 1;
                 Ok(())
             }
             _ => Ok(()),
@@ -81,13 +84,21 @@ impl Known {
         Ok(())
     }
 
-    /// Each event after `after` and up to `last` came once, in order, with its row, and its place as Kafka has it.
-    async fn is_whole(&self, shop: &Shop, after: u64, last: u64) -> Result<()> {
+    /// Fails unless each event after `after` and up to `last` arrived once, in order, with its row, and with its place in Kafka.
+    async fn check_complete(&self, shop: &Shop, after: u64, last: u64) -> Result<()> {
         let all: Vec<u64> = (after + 1..=last).collect();
-        let odd = self.offsets.iter().zip(&all).find(|(came, due)| came != due);
-        ensure!(self.offsets == all, "{} came; {odd:?}", self.offsets.len());
+        let first_difference = self
+            .offsets
+            .iter()
+            .zip(&all)
+            .find(|(got, expected)| got != expected);
+        ensure!(
+            self.offsets == all,
+            "{} events arrived; first difference (got, expected): {first_difference:?}",
+            self.offsets.len()
+        );
         for record in shop.records().await? {
-            let name = record.ce_id().context("a record of no name")?;
+            let name = record.ce_id().context("a record without ce_id")?;
             if self.rows.contains_key(name) {
                 let place = Some(&(i64::from(record.partition), record.offset));
                 ensure!(
@@ -121,33 +132,33 @@ async fn stored(shop: &Shop) -> Result<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_was_cut_off_under_load_gets_all_with_their_places() -> Result<()> {
+async fn a_client_disconnected_under_load_receives_every_event_with_its_place_in_kafka() -> Result<()> {
     const EVENTS: u64 = 3_000;
     let shop = Shop::open().await?;
     let url = shop.gateway.http_url()?;
     let mut before = Listener::connect(&url, None)?;
     within("initial_data", SOON, async || {
-        ensure!(Known::of(&before.heard()?)?.states == 1);
+        ensure!(ClientState::from_messages(&before.events()?)?.snapshots == 1);
         Ok(())
     })
     .await?;
     let mut sim = tills(&shop, 300, EVENTS)?;
-    let known = within("some hundred events", SOON, async || {
-        let known = Known::of(&before.heard()?)?;
-        ensure!(known.offsets.len() > 300, "{}", known.offsets.len());
-        Ok(known)
+    let state = within("300 events to arrive", SOON, async || {
+        let state = ClientState::from_messages(&before.events()?)?;
+        ensure!(state.offsets.len() > 300, "{}", state.offsets.len());
+        Ok(state)
     })
     .await?;
     drop(before);
-    let after = *known.offsets.last().context("an event")?;
+    let after = *state.offsets.last().context("an event")?;
     ensure!(
-        known.offsets == (1..=after).collect::<Vec<_>>(),
+        state.offsets == (1..=after).collect::<Vec<_>>(),
         "{:?}",
-        known.offsets
+        state.offsets
     );
 
     within(
-        "much that it misses, in Kafka before it is back",
+        "100 missed orders to be in Kafka before the client is back",
         SOON,
         async || {
             let list = shop.gateway.get_json("/api/orders?limit=500").await?;
@@ -162,52 +173,54 @@ async fn a_client_that_was_cut_off_under_load_gets_all_with_their_places() -> Re
     let mut again = Listener::connect(&url, Some(&json!({"after": after})))?;
     sim.finish(LATER).await?;
     shop.drained(EVENTS, LATER).await?;
-    within("what it missed, and the rest", SOON, async || {
-        let known = Known::of(&again.heard()?)?;
+    within("the missed events and the rest", SOON, async || {
+        let state = ClientState::from_messages(&again.events()?)?;
         ensure!(
-            known.offsets.len() as u64 >= EVENTS - after,
+            state.offsets.len() as u64 >= EVENTS - after,
             "{}",
-            known.offsets.len()
+            state.offsets.len()
         );
-        let placed = known.rows.keys().filter(|name| known.places.contains_key(*name));
+        let placed = state.rows.keys().filter(|name| state.places.contains_key(*name));
         let placed = placed.count();
-        ensure!(placed == known.rows.len(), "{placed} of {}", known.rows.len());
-        known.is_whole(&shop, after, EVENTS).await
+        ensure!(placed == state.rows.len(), "{placed} of {}", state.rows.len());
+        state.check_complete(&shop, after, EVENTS).await
     })
     .await
 }
 
-/// A client of every event that reads when it is told to.
-struct Slow {
+/// A client that receives each event separately, and reads only when the test says so.
+struct SlowClient {
     socket: WebSocketStream<TcpStream>,
-    known: Known,
-    asked: u32,
+    state: ClientState,
+    /// The number of pings from the gateway.
+    pings: u32,
 }
 
-impl Slow {
+impl SlowClient {
     async fn connect(url: &str) -> Result<Self> {
         let address = url.strip_prefix("http://").context("no http")?;
         let tcp = TcpSocket::new_v4()?;
-        // As a phone's, not as a server's on the same machine: what waits shall wait at the gateway.
+        // As small as a phone's, so that unread data waits in the gateway and not in this process's kernel buffer.
         tcp.set_recv_buffer_size(64 << 10)?;
         let tcp = tcp.connect(address.parse()?).await?;
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let (socket, _) = tokio_tungstenite::client_async(url, tcp).await?;
-        let known = Known::default();
-        let mut slow = Self {
+        let mut client = Self {
             socket,
-            known,
-            asked: 0,
+            state: ClientState::default(),
+            pings: 0,
         };
-        while slow.known.states == 0 {
-            slow.read().await?;
+        while client.state.snapshots == 0 {
+            client.read().await?;
         }
-        Ok(slow)
+        Ok(client)
     }
 
-    /// Takes one message.
+    /// Reads one message.
     async fn read(&mut self) -> Result<()> {
-        let message = timeout(SOON, self.socket.next()).await.context("nothing comes")?;
+        let message = timeout(SOON, self.socket.next())
+            .await
+            .context("no message arrives")?;
         let message = message.context("the gateway closes the connection")??;
         let Message::Text(text) = message else {
             return Ok(());
@@ -215,53 +228,58 @@ impl Slow {
         match text.as_bytes() {
             [b'0', ..] => self.socket.send(Message::text("40")).await?,
             [b'2'] => {
-                self.asked += 1;
+                self.pings += 1;
                 self.socket.send(Message::text("3")).await?;
             }
             [b'4', b'2', json @ ..] => {
                 let (event, data): (String, Value) = serde_json::from_slice(json)?;
-                self.known.hear(&event, &data)?;
+                self.state.apply(&event, &data)?;
             }
             [b'4', b'0', ..] => {}
-            _ => bail!("the gateway says {text}"),
+            _ => bail!("an unexpected message: {text}"),
         }
         Ok(())
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_reads_slowly_stays_and_is_told_all_in_the_end() -> Result<()> {
+async fn a_slow_client_stays_connected_and_receives_every_event() -> Result<()> {
     const EVENTS: u64 = 14_000;
     let shop = Shop::open().await?;
-    let mut slow = Slow::connect(&shop.gateway.http_url()?).await?;
+    let mut slow = SlowClient::connect(&shop.gateway.http_url()?).await?;
     let mut sim = tills(&shop, 400, EVENTS)?;
-    // A tenth of what comes, until it has been asked again whether it lives: its slowness is the input. The first time
-    // is at the beginning.
+    // The client's slowness is the input, so this pace is intended: it reads a tenth of the messages, until its second ping.
+    // The first ping comes at the beginning.
     let mut pace = tokio::time::interval(Duration::from_millis(10));
-    while slow.asked < 2 {
+    while slow.pings < 2 {
         pace.tick().await;
         slow.read().await?;
     }
-    let (heard, stored) = (slow.known.offsets.len() as u64, stored(&shop).await?);
-    println!("{heard} of {stored} heard when it was asked");
-    ensure!(stored > heard + 5_000, "it is not behind: {heard} of {stored}");
+    let (received, stored) = (slow.state.offsets.len() as u64, stored(&shop).await?);
+    println!("{received} of {stored} events received at the second ping");
+    ensure!(
+        stored > received + 5_000,
+        "the client is not far behind: {received} of {stored}"
+    );
 
     let end = Instant::now() + LATER;
-    while (slow.known.offsets.len() as u64) < EVENTS || (slow.known.places.len() as u64) < EVENTS {
-        let (events, places) = (slow.known.offsets.len(), slow.known.places.len());
-        ensure!(Instant::now() < end, "{events} came, {places} confirmed");
+    while (slow.state.offsets.len() as u64) < EVENTS || (slow.state.places.len() as u64) < EVENTS {
+        let (events, places) = (slow.state.offsets.len(), slow.state.places.len());
+        ensure!(Instant::now() < end, "{events} arrived, {places} confirmed");
         let read = slow.read().await;
-        read.with_context(|| format!("{events} came, {places} confirmed"))?;
+        read.with_context(|| format!("{events} arrived, {places} confirmed"))?;
     }
     sim.finish(SOON).await?;
-    slow.known.is_whole(&shop, 0, EVENTS).await?;
+    slow.state.check_complete(&shop, 0, EVENTS).await?;
     ensure!(
-        slow.known.states == 1,
-        "what the journal has is no reason for a state"
+        slow.state.snapshots == 1,
+        "the client got initial_data again although the journal has all events"
     );
     let stats = shop.gateway.get_json("/api/stats").await?;
-    while slow.known.stats != stats {
-        slow.read().await.context("its totals are not the gateway's")?;
+    while slow.state.stats != stats {
+        slow.read()
+            .await
+            .context("the client's last totals differ from the gateway's")?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! MQTT brokers that are set up otherwise than ours, and two gateways with one client id.
+//! MQTT brokers with unusual settings, and two gateways with the same client id.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::shop::{GATEWAY, LATER, SOON, STORE};
 
-/// For counting connections.
+/// The time over which connections are counted.
 const WINDOW: Duration = Duration::from_secs(8);
 
 async fn gateway_on(mosquitto: &Mosquitto) -> Result<Gateway> {
@@ -17,8 +17,8 @@ async fn gateway_on(mosquitto: &Mosquitto) -> Result<Gateway> {
     Ok(gateway)
 }
 
-/// Waits until the MQTT link, in JSON, contains these words.
-async fn link_says(gateway: &Gateway, words: &str) -> Result<Value> {
+/// Waits until the state of the MQTT connection, as JSON, contains these words.
+async fn wait_for_words(gateway: &Gateway, words: &str) -> Result<Value> {
     within(words, SOON, async || {
         let link = gateway.get_json("/api/gateway").await?["mqtt"].clone();
         ensure!(link.to_string().contains(words), "{link}");
@@ -32,13 +32,13 @@ fn connections(mosquitto: &Mosquitto, client_id: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tills_are_acked_by_a_broker_without_retained_messages() -> Result<()> {
+async fn tills_receive_acks_through_a_broker_without_retained_messages() -> Result<()> {
     let options = "retain_available false\nlog_type notice";
     let mosquitto = Mosquitto::start_with(options).await?;
     let mut gateway = gateway_on(&mosquitto).await?;
-    let link = link_says(&gateway, "retained messages").await?;
+    let link = wait_for_words(&gateway, "retained messages").await?;
     ensure!(link["state"] == "up", "{link}");
-    // It ends when all is acked.
+    // The simulated tills end once all their events are acked.
     let url = mosquitto.url();
     let sold = [
         "--broker",
@@ -70,25 +70,26 @@ async fn tills_are_acked_by_a_broker_without_retained_messages() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_gateways_with_one_client_id_take_turns_more_and_more_rarely_and_say_so() -> Result<()> {
+async fn two_gateways_with_the_same_client_id_back_off_and_report_it() -> Result<()> {
     let mosquitto = Mosquitto::start_with("log_type notice").await?;
     let mut till = MqttProbe::connect(&mosquitto.url()).await?;
     till.subscribe(&format!("pos/{STORE}/+/ack")).await?;
     let (mut one, mut other) = (gateway_on(&mosquitto).await?, gateway_on(&mosquitto).await?);
+    // This sleep is intended: the connections over a fixed time are the rate at which the two back off.
     tokio::time::sleep(WINDOW).await;
     let connections = connections(&mosquitto, "comptoir-paris-1");
     ensure!((2..=16).contains(&connections), "{connections} connections");
-    // Each of them, whichever is connected now. Mosquitto before 2.0.15 closes the old connection without a reason.
+    // Both report it, whichever is connected now. Mosquitto before 2.0.15 closes the older connection without a reason.
     for gateway in [&one, &other] {
-        let link = link_says(gateway, "a card was cloned").await?;
+        let link = wait_for_words(gateway, "a card was cloned").await?;
         ensure!(link.to_string().contains("comptoir-paris-1"), "{link}");
-        // Each reason is logged once, and so is the connection behind it.
+        // Each reason is logged once, and so is the connection after it.
         let log = gateway.log();
         let lines = |words: &str| log.lines().filter(|line| line.contains(words)).count();
-        let (connected, lost) = (lines("connected peer="), lines("not reached"));
+        let (connected, lost) = (lines("connected peer="), lines("no connection"));
         ensure!((1..=3).contains(&connected) && (1..=2).contains(&lost), "{log}");
     }
-    // The one that is connected acks.
+    // The connected gateway acks.
     let event = r#"{"epoch":7,"seq":1,"payment_id":"p-1","order_id":"o-1","amount":1.30,"method":"Cash","status":"SUCCESS"}"#;
     till.publish(&format!("pos/{STORE}/till-1/payments"), event)
         .await?;
@@ -98,11 +99,58 @@ async fn two_gateways_with_one_client_id_take_turns_more_and_more_rarely_and_say
     Ok(())
 }
 
+/// Mosquitto would close the gateway's connection and delete its session, if the till could choose its client id.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_with_qos_0_only_is_refused_in_one_sentence_by_the_gateway_and_by_check() -> Result<()> {
+async fn a_till_with_the_gateway_s_client_id_does_not_disconnect_it_from_the_packaged_mosquitto() -> Result<()>
+{
+    let users = ["till-1", "till-2", "till-3"].map(|till| format!("{STORE}/{till}"));
+    let [till, other, third] = users.each_ref().map(|user| (user.as_str(), "its own"));
+    let mosquitto = Mosquitto::start_as_packaged(&[("gateway", "secret"), till, other, third]).await?;
+    let mut gateway = Gateway::spawn(
+        GATEWAY,
+        GatewayConfig::new(STORE, &mosquitto.gateway_url("secret")),
+    )?;
+    gateway.wait_ready().await?;
+    wait_for_words(&gateway, r#""state":"up""#).await?;
+    let mut attackers = Vec::new();
+    let network = mosquitto.url();
+    for _ in 0..5 {
+        let attacker = MqttProbe::connect_as(&network, "comptoir-paris-1", till.0, till.1);
+        attackers.push(attacker.await?);
+    }
+    // `gateway check` has the gateway's user, and another client id.
+    let (_, said) = gateway.run(&["check"], SOON).await?;
+    ensure!(said.contains("ok      mqtt.url"), "{said}");
+    // Every till has its own user, as which pos-sim logs in.
+    let url = format!("mqtt://{{till}}:its own@127.0.0.1:{}", mosquitto.port());
+    let sold = [
+        "--broker",
+        &url,
+        "--store",
+        STORE,
+        "--devices",
+        "3",
+        "--rate",
+        "100",
+        "--events",
+        "60",
+    ];
+    let mut tills = PosSim::spawn(sold)?;
+    tills.finish(LATER).await?;
+    ensure!(
+        connections(&mosquitto, "comptoir-paris-1") == 1,
+        "{}",
+        mosquitto.log()
+    );
+    ensure!(gateway.terminate().await?.success());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_limited_to_qos_0_is_refused_by_the_gateway_and_by_check() -> Result<()> {
     let mosquitto = Mosquitto::start_with("max_qos 0").await?;
     let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
-    let link = link_says(&gateway, "QoS 0 only").await?;
+    let link = wait_for_words(&gateway, "QoS 0 only").await?;
     ensure!(link["state"] == "down", "{link}");
     let (status, said) = gateway.run(&["check"], SOON).await?;
     let line = said.lines().find(|line| line.contains("FAILED  mqtt.url"));
@@ -113,11 +161,11 @@ async fn a_broker_with_qos_0_only_is_refused_in_one_sentence_by_the_gateway_and_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pings_keep_to_the_keep_alive_that_mosquitto_asks_for() -> Result<()> {
+async fn pings_respect_the_server_keep_alive_of_mosquitto() -> Result<()> {
     let mosquitto = Mosquitto::start_with("max_keepalive 10\nlog_type debug").await?;
     let mut gateway = gateway_on(&mosquitto).await?;
-    link_says(&gateway, "up").await?;
-    // Without Mosquitto's wish the first would be sent after ten seconds.
+    wait_for_words(&gateway, "up").await?;
+    // Without the Server Keep Alive, the first ping would be sent after ten seconds.
     within("a ping", Duration::from_secs(8), async || {
         let log = mosquitto.log();
         ensure!(log.contains("PINGREQ from comptoir-paris-1"), "{log}");

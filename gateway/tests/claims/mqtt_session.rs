@@ -1,4 +1,4 @@
-//! The connection to the MQTT broker: what has piled up there, TLS, who is let in.
+//! The connection to the MQTT broker: a backlog, and TLS.
 
 use std::fs;
 
@@ -7,21 +7,21 @@ use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, Scratch, wi
 
 use crate::shop::{GATEWAY, LATER, SOON, STORE};
 
-/// More than there are packet ids, and than the gateway's Receive Maximum, to which Mosquitto 2.0.11 does not
-/// keep when a session with a backlog is taken up again.
-const PILED_UP: u32 = 80_000;
+/// More messages than there are packet ids, and more than the gateway's Receive Maximum, which Mosquitto 2.0.11 does not
+/// respect when a session with a backlog is resumed.
+const BACKLOG: u32 = 80_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_piled_up_in_the_broker_is_taken_in_once_and_without_losing_the_connection() -> Result<()> {
+async fn a_backlog_in_the_broker_is_stored_once_over_one_connection() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
     gateway.wait_ready().await?;
-    connected(&gateway).await?;
+    wait_for_connection(&gateway).await?;
     ensure!(gateway.terminate().await?.success());
 
     let mut till = MqttProbe::connect(&mosquitto.url()).await?;
     let topic = format!("pos/{STORE}/till-1/payments");
-    till.publish_all((1..=PILED_UP).map(|seq| {
+    till.publish_all((1..=BACKLOG).map(|seq| {
         let event = format!(
             r#"{{"epoch":7,"seq":{seq},"payment_id":"p-{seq}","order_id":"o-{seq}","amount":1.30,"method":"Cash","status":"SUCCESS"}}"#
         );
@@ -31,14 +31,14 @@ async fn what_piled_up_in_the_broker_is_taken_in_once_and_without_losing_the_con
 
     gateway.start_again()?;
     gateway.wait_ready().await?;
-    within("all to be stored", LATER, async || {
+    within("the backlog to be stored", LATER, async || {
         let status = gateway.get_json("/api/gateway").await?;
-        ensure!(status["journal"]["events"] == PILED_UP, "{}", status["journal"]);
+        ensure!(status["journal"]["events"] == BACKLOG, "{}", status["journal"]);
         Ok(())
     })
     .await?;
-    connected(&gateway).await?;
-    // A connection that was lost meanwhile would have had events delivered again.
+    wait_for_connection(&gateway).await?;
+    // If the connection had been lost in between, the broker would have redelivered events.
     let status = gateway.get_json("/api/gateway").await?;
     ensure!(status["journal"]["duplicates"] == 0, "{}", status["journal"]);
     ensure!(gateway.terminate().await?.success());
@@ -46,7 +46,7 @@ async fn what_piled_up_in_the_broker_is_taken_in_once_and_without_losing_the_con
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mqtts_is_spoken_to_a_broker_with_a_trusted_certificate_and_to_no_other() -> Result<()> {
+async fn the_gateway_connects_over_tls_only_to_a_broker_with_a_trusted_certificate() -> Result<()> {
     let folder = Scratch::new("tls")?;
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     let (certificate, key) = (folder.join("broker.pem"), folder.join("broker.key"));
@@ -63,7 +63,7 @@ async fn mqtts_is_spoken_to_a_broker_with_a_trusted_certificate_and_to_no_other(
     ];
     let mut gateway = Gateway::spawn(GATEWAY, trusting)?;
     gateway.wait_ready().await?;
-    connected(&gateway).await?;
+    wait_for_connection(&gateway).await?;
     ensure!(gateway.terminate().await?.success());
 
     let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &url))?;
@@ -78,8 +78,8 @@ async fn mqtts_is_spoken_to_a_broker_with_a_trusted_certificate_and_to_no_other(
     Ok(())
 }
 
-async fn connected(gateway: &Gateway) -> Result<()> {
-    within("the MQTT broker to be reached", SOON, async || {
+async fn wait_for_connection(gateway: &Gateway) -> Result<()> {
+    within("the MQTT broker to be connected", SOON, async || {
         let status = gateway.get_json("/api/gateway").await?;
         ensure!(status["mqtt"]["state"] == "up", "{}", status["mqtt"]);
         Ok(())

@@ -1,4 +1,4 @@
-//! Kafka away: everything else goes on, and nothing is lost when it is back.
+//! While Kafka is away everything else works, and nothing is lost when it is back.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::shop::{GATEWAY, LATER, SOON, STORE, Shop};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_any_kafka_configured_the_gateway_works_and_buffers() -> Result<()> {
+async fn a_gateway_without_a_configured_kafka_works_and_buffers() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
     gateway.wait_ready().await?;
@@ -37,7 +37,7 @@ async fn without_any_kafka_configured_the_gateway_works_and_buffers() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kafka_that_hangs_is_told_from_one_that_is_there_and_holds_nothing_up() -> Result<()> {
+async fn a_hanging_kafka_is_reported_as_down_and_delays_nothing() -> Result<()> {
     let mut kafka = Kafka::start().await?;
     let mut shop = Shop::open_on(kafka.brokers()).await?;
     let reaches = async |shop: &Shop, state: &str| {
@@ -68,7 +68,7 @@ async fn a_kafka_that_hangs_is_told_from_one_that_is_there_and_holds_nothing_up(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_ends_it_in_time_even_while_kafka_hangs() -> Result<()> {
+async fn sigterm_stops_the_gateway_within_10_seconds_while_kafka_hangs() -> Result<()> {
     let mut kafka = Kafka::start().await?;
     let mut shop = Shop::open_on(kafka.brokers()).await?;
     shop.gateway.post_json("/api/orders", &json!({})).await?;
@@ -76,18 +76,18 @@ async fn sigterm_ends_it_in_time_even_while_kafka_hangs() -> Result<()> {
     kafka.pause()?;
     let (status, _, _) = shop.gateway.post_json("/api/orders", &json!({})).await?;
     ensure!(status == 201);
-    // terminate() fails beyond the contract's 10 s.
+    // terminate() fails after 10 s, which `docs/interfaces/command-line.md` promises.
     ensure!(shop.gateway.terminate().await?.success());
     kafka.resume()?;
     shop.gateway.start_again()?;
     shop.gateway.wait_ready().await?;
     shop.drained(2, LATER).await?;
-    ensure!(shop.records().await?.len() == 2, "neither lost nor doubled");
+    ensure!(shop.records().await?.len() == 2, "an order was lost or doubled");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_does_not_wait_for_a_kafka_that_is_away() -> Result<()> {
+async fn sigterm_does_not_wait_for_an_unreachable_kafka() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let config = GatewayConfig::new(STORE, &mosquitto.url()).kafka("127.0.0.1:1", "");
     let mut gateway = Gateway::spawn(GATEWAY, config)?;
@@ -96,7 +96,7 @@ async fn sigterm_does_not_wait_for_a_kafka_that_is_away() -> Result<()> {
     ensure!(status == 201, "{body}");
     let begun = Instant::now();
     ensure!(gateway.terminate().await?.success());
-    // Its patience with Kafka is 20 s, and the end's own limit 8 s.
+    // The timeout for Kafka is 20 s, and the limit for the shutdown 8 s.
     ensure!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     let log = gateway.log();
     ensure!(
@@ -107,7 +107,7 @@ async fn sigterm_does_not_wait_for_a_kafka_that_is_away() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_mqtt_broker_may_restart_and_what_it_queued_arrives() -> Result<()> {
+async fn events_queued_in_the_mqtt_broker_survive_its_restart_and_arrive() -> Result<()> {
     let mut shop = Shop::open().await?;
     shop.gateway.kill9()?;
     let mut probe = comptoir_harness::MqttProbe::connect(&shop.mosquitto.url()).await?;

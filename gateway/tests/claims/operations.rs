@@ -1,4 +1,4 @@
-//! What operators build on: the packaged configuration, the names of the metrics, the versions.
+//! What operators rely on: the packaged configuration, the names of the metrics, the last good settings, and the versions.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use comptoir_gateway::config::Config;
-use comptoir_gateway::journal::{Journal, schema_version};
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, Scratch};
+use comptoir_journal::{Journal, schema_version};
 use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Format, Toml};
@@ -21,7 +21,7 @@ fn deploy(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file)
 }
 
-/// Every metric's name in a text; a histogram's series count as the histogram.
+/// The names of all metrics in a text. The series of a histogram count as the histogram.
 fn metrics(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
         .filter(|word| word.starts_with("comptoir_"))
@@ -35,7 +35,7 @@ fn metrics(text: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rules_and_dashboard_name_the_metrics_that_there_are() -> Result<()> {
+async fn alert_rules_and_the_grafana_dashboard_match_the_exported_metrics() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
     gateway.wait_ready().await?;
@@ -46,7 +46,9 @@ async fn rules_and_dashboard_name_the_metrics_that_there_are() -> Result<()> {
         .filter(|line| !line.starts_with('#'))
         .map(|line| format!("{line}\n"))
         .collect();
-    let real = metrics(&samples);
+    let mut real = metrics(&samples);
+    // Only a gateway with TLS has it.
+    real.insert("comptoir_certificate_expiry_seconds".into());
     let dashboard = metrics(&fs::read_to_string(deploy("grafana/comptoir.json"))?);
     let rules = metrics(&fs::read_to_string(deploy("prometheus/comptoir.rules.yml"))?);
     for (file, names) in [("the dashboard", &dashboard), ("the rules", &rules)] {
@@ -58,7 +60,7 @@ async fn rules_and_dashboard_name_the_metrics_that_there_are() -> Result<()> {
     Ok(())
 }
 
-/// The keys of a section, or of the whole for "": serde names them when it finds one that is not among them.
+/// The keys of a section, or of the whole configuration for "". serde lists them in its error for an unknown key.
 fn keys_of(section: &str) -> Option<&'static [&'static str]> {
     let unknown = match section {
         "" => "no-such-key = 1".to_owned(),
@@ -74,14 +76,14 @@ fn keys_of(section: &str) -> Option<&'static [&'static str]> {
     }
 }
 
-/// Of a line `key = value`, also behind a `#`.
+/// The key of a line `key = value`, which may be commented out.
 fn key_of(line: &str) -> Option<&str> {
     let (key, _) = line.strip_prefix('#').unwrap_or(line).split_once(" = ")?;
     (!key.is_empty() && !key.contains([' ', '#'])).then_some(key)
 }
 
 #[test]
-fn the_packaged_configuration_is_valid_with_every_key() -> Result<()> {
+fn the_packaged_configuration_shows_every_key_and_is_valid() -> Result<()> {
     let scratch = Scratch::new("packaged")?;
     let text = fs::read_to_string(deploy("debian/gateway.toml"))?;
     let mut expected = BTreeSet::new();
@@ -91,10 +93,10 @@ fn the_packaged_configuration_is_valid_with_every_key() -> Result<()> {
             None => _ = expected.insert((*name).to_owned()),
         }
     }
-    // A section of any keys: examples of them are shown.
+    // A section with arbitrary keys, of which the file shows examples.
     ensure!(expected.remove("kafka.properties"), "{expected:?}");
 
-    // Each key stands behind a # with its default or an example, and must be right when the # is taken away.
+    // Each key is commented out, with its default or an example, and must be valid when it is uncommented.
     let (mut shown, mut section) = (BTreeSet::new(), String::new());
     let mut all = String::new();
     for line in text.lines() {
@@ -108,7 +110,7 @@ fn the_packaged_configuration_is_valid_with_every_key() -> Result<()> {
     let missing: Vec<_> = expected.difference(&shown).collect();
     ensure!(missing.is_empty(), "{missing:?} are not shown");
     ensure!(shown.contains("kafka.properties.security.protocol"), "{shown:?}");
-    // The certificate, too, must be one.
+    // The examples of certificate files must exist.
     let certified = rcgen::generate_simple_self_signed(["comptoir.local".to_owned()])?;
     fs::write(scratch.join("cert.pem"), certified.cert.pem())?;
     fs::write(scratch.join("key.pem"), certified.signing_key.serialize_pem())?;
@@ -128,7 +130,7 @@ fn the_packaged_configuration_is_valid_with_every_key() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_settings_leave_the_gateway_on_its_last_good_ones() -> Result<()> {
+async fn a_gateway_with_invalid_settings_starts_with_its_last_good_ones() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let scratch = Scratch::new("last-good")?;
     let last_good = scratch.join("last-good.toml").display().to_string();
@@ -143,7 +145,7 @@ async fn bad_settings_leave_the_gateway_on_its_last_good_ones() -> Result<()> {
     let state = gateway.get_json("/api/gateway").await?;
     ensure!(state["settings_problems"] == json!([]), "{state}");
 
-    // Somebody edits the file, and another program's settings are not right either.
+    // Somebody makes a mistake in the file, and another program reports a problem as well.
     ensure!(gateway.terminate().await?.success());
     gateway.config().store = "Paris 1".to_owned();
     fs::write(&report, "comptoir.txt\tTIMEZONE\tMars is not known\n")?;
@@ -159,9 +161,9 @@ async fn bad_settings_leave_the_gateway_on_its_last_good_ones() -> Result<()> {
     );
     let other = json!({ "place": "comptoir.txt", "key": "TIMEZONE", "message": "Mars is not known" });
     ensure!(problems[1] == other, "{problems:?}");
-    ensure!(gateway.log().contains("going on with the last good ones"));
+    ensure!(gateway.log().contains("running with the last good configuration"));
 
-    // And corrects it.
+    // Both are corrected.
     ensure!(gateway.terminate().await?.success());
     gateway.config().store = STORE.to_owned();
     fs::remove_file(&report)?;
@@ -174,7 +176,7 @@ async fn bad_settings_leave_the_gateway_on_its_last_good_ones() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_that_are_valid_and_do_not_work_leave_the_last_good_ones_too() -> Result<()> {
+async fn settings_that_are_valid_but_do_not_work_fall_back_to_the_last_good_ones() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let scratch = Scratch::new("does-not-work")?;
     let last_good = scratch.join("last-good.toml");
@@ -218,9 +220,12 @@ async fn settings_that_are_valid_and_do_not_work_leave_the_last_good_ones_too() 
             "{key}: {problems:?}"
         );
         ensure!(gateway.terminate().await?.success());
-        ensure!(fs::read(&last_good)? == good, "{key}: it was kept as good");
+        ensure!(
+            fs::read(&last_good)? == good,
+            "{key}: the broken settings were saved as good"
+        );
     }
-    // With nothing to fall back to.
+    // Without last good settings, the gateway refuses to start.
     for key in keys {
         let mut config = broken(key)?;
         config.args.clear();
@@ -237,7 +242,7 @@ async fn settings_that_are_valid_and_do_not_work_leave_the_last_good_ones_too() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_beside_a_gateway_on_its_last_good_settings_use_them_too() -> Result<()> {
+async fn commands_use_the_last_good_settings_as_the_gateway_does() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let scratch = Scratch::new("last-good-commands")?;
     let last_good = format!("--last-good={}", scratch.join("last-good.toml").display());
@@ -257,14 +262,14 @@ async fn commands_beside_a_gateway_on_its_last_good_settings_use_them_too() -> R
         arguments.push(&last_good);
         let (status, said) = gateway.run(&arguments, SOON).await?;
         ensure!(status.success(), "{said}");
-        ensure!(said.contains("the last good settings are used"), "{said}");
+        ensure!(said.contains("using the last good configuration"), "{said}");
     }
-    ensure!(fs::metadata(&copy)?.len() > 0, "nothing was copied");
+    ensure!(fs::metadata(&copy)?.len() > 0, "the backup is empty");
     Ok(())
 }
 
 #[test]
-fn check_passes_where_the_last_good_settings_can_be_used() -> Result<()> {
+fn check_passes_if_the_last_good_settings_are_usable() -> Result<()> {
     let scratch = Scratch::new("check")?;
     let last_good = scratch.join("last-good.toml").display().to_string();
     let good = "store = \"paris-1\"";
@@ -292,7 +297,7 @@ fn check_passes_where_the_last_good_settings_can_be_used() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_of_a_newer_version_is_refused_and_left_as_it_is() -> Result<()> {
+async fn a_journal_of_a_newer_schema_is_refused_and_left_unchanged() -> Result<()> {
     let scratch = Scratch::new("newer")?;
     let path = scratch.join("journal.db");
     let (journal, writer) = Journal::open(&path, 1 << 30).await?;
@@ -320,7 +325,7 @@ async fn a_journal_of_a_newer_version_is_refused_and_left_as_it_is() -> Result<(
     let status = gateway.wait_exit(SOON).await?;
     let log = gateway.log();
     ensure!(!status.success(), "it started: {log}");
-    let said = log.lines().last().context("it said nothing")?;
+    let said = log.lines().last().context("the log is empty")?;
     ensure!(
         said.contains(&format!("newer version of the gateway (schema {newer})")),
         "{said}"
@@ -330,7 +335,7 @@ async fn a_journal_of_a_newer_version_is_refused_and_left_as_it_is() -> Result<(
 }
 
 #[test]
-fn the_version_says_which_schema_it_knows() -> Result<()> {
+fn the_version_output_names_the_journal_schema() -> Result<()> {
     let output = std::process::Command::new(GATEWAY).arg("--version").output()?;
     let said = String::from_utf8(output.stdout)?;
     let expected = format!(

@@ -1,4 +1,4 @@
-//! What the page shows of a day is what the gateway has counted, in the currency and in the time zone of the shop.
+//! The totals of a day on the page are the gateway's, in the shop's currency and the reader's time zone.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use serde_json::json;
 use crate::browser::playwright;
 use crate::shop::{GATEWAY, SOON, STORE};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// From and to, exclusive: an order and a payment of 0.345 at the beginning of each hour, but no other than these.
+/// Intervals with an order and a payment of 0.345 at the beginning of each hour. The end is exclusive.
 const SOLD: [(&str, &str); 3] = [
-    // In Paris a day of 23 hours with its neighbours, and one of 25.
+    // A day of 23 hours in Paris and one of 25, with their neighbours.
     ("2026-03-28T00:00:00Z", "2026-03-30T06:00:00Z"),
     ("2026-10-24T00:00:00Z", "2026-10-26T06:00:00Z"),
-    // In Kolkata midnight is at 18:30.
+    // In Kolkata midnight is at 18:30 UTC.
     ("2026-11-15T15:00:00Z", "2026-11-15T19:00:00Z"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_adds_exact_amounts_to_the_days_of_its_place() -> Result<()> {
+async fn a_page_adds_exact_amounts_to_the_days_of_its_time_zone() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let mut config = GatewayConfig::new(STORE, &mosquitto.url());
     config.extra = "currency = \"KWD\"".to_owned();
@@ -46,10 +46,10 @@ async fn a_page_adds_exact_amounts_to_the_days_of_its_place() -> Result<()> {
             at += jiff::SignedDuration::from_hours(1);
         }
     }
-    within("all of it", SOON, async || {
+    within("all payments to be counted", SOON, async || {
         let stats = gateway.get_json("/api/stats").await?;
         ensure!(stats["success_payments"] == number, "{stats}");
-        // 0.345 each, exactly.
+        // The sum must be exact.
         ensure!(
             stats["total_revenue"] == f64::from(number * 345) / 1000.0,
             "{stats}"
@@ -60,7 +60,7 @@ async fn a_page_adds_exact_amounts_to_the_days_of_its_place() -> Result<()> {
     let scratch = Scratch::new("playwright-totals")?;
     let command = playwright("totals", &gateway.http_url()?, &scratch)?;
     let mut process = Process::spawn("Playwright", command, &scratch.join("log"))?;
-    let status = process.wait(PATIENCE).await;
+    let status = process.wait(TIMEOUT).await;
     println!("{}", process.log());
     let status = status.context("Playwright")?;
     // A panic keeps the screenshots and the logs.

@@ -1,5 +1,7 @@
-//! A month of real receipts arrives whole, store by store. Needs the file that is too large and not ours to
-//! keep in the tree: its path in `COMPTOIR_SALES`, or `../shared/data/` beside the checkout.
+//! A month of real receipts arrives complete, store by store.
+//!
+//! The file of receipts is too large for the repository, and not ours to publish. Its path is in `COMPTOIR_SALES`, or the
+//! file is in `../shared/data/` beside the checkout. Without it the test is skipped.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -31,21 +33,21 @@ fn sums_of_file(path: &PathBuf) -> Result<BTreeMap<String, Sums>> {
     let mut basket = String::new();
     for row in rows.records() {
         let row = row?;
-        let of_store = sums.entry(row[0].to_owned()).or_default();
+        let sums_of_store = sums.entry(row[0].to_owned()).or_default();
         if row[1] != *basket {
             basket = row[1].to_owned();
-            of_store.orders += 1;
+            sums_of_store.orders += 1;
         }
-        of_store.lines += 1;
-        of_store.amount += Decimal::from_str_exact(&row[5])?;
+        sums_of_store.lines += 1;
+        sums_of_store.amount += Decimal::from_str_exact(&row[5])?;
     }
     Ok(sums)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_month_of_real_receipts_arrives_whole() -> Result<()> {
+async fn a_month_of_real_receipts_arrives_complete() -> Result<()> {
     let Some(path) = file() else {
-        println!("not run: no file of real receipts (COMPTOIR_SALES)");
+        println!("skipped: no file of real receipts; set COMPTOIR_SALES to its path");
         return Ok(());
     };
     let expected = sums_of_file(&path)?;
@@ -70,19 +72,19 @@ async fn a_month_of_real_receipts_arrives_whole() -> Result<()> {
             LATER,
             BTreeMap::<String, Sums>::new(),
             |sums, record| {
-                // Read from the text, so that no float comes between.
+                // The amount is read from the text, because JSON numbers would become floats.
                 let text = String::from_utf8_lossy(&record.value).into_owned();
                 let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-                let of_store = sums
+                let sums_of_store = sums
                     .entry(json["store"].as_str().unwrap_or_default().to_owned())
                     .or_default();
-                of_store.orders += 1;
-                of_store.lines += json["lines"].as_array().map_or(0, Vec::len) as u64;
+                sums_of_store.orders += 1;
+                sums_of_store.lines += json["lines"].as_array().map_or(0, Vec::len) as u64;
                 let amount = text
                     .split(r#"],"amount":"#)
                     .nth(1)
                     .and_then(|rest| rest.split(',').next());
-                of_store.amount += amount
+                sums_of_store.amount += amount
                     .and_then(|digits| Decimal::from_str_exact(digits).ok())
                     .unwrap_or(Decimal::MIN);
             },
@@ -97,7 +99,7 @@ async fn a_month_of_real_receipts_arrives_whole() -> Result<()> {
     for (store, expected) in &expected {
         ensure!(
             sums.get(store) == Some(expected),
-            "{store}: {:?}, {expected:?}",
+            "{store}: {:?}, but the file has {expected:?}",
             sums.get(store)
         );
     }

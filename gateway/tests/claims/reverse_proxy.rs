@@ -1,4 +1,4 @@
-//! Behind a reverse proxy, as people set one up by default and as the docs say, everything works that works without.
+//! Behind a reverse proxy, set up by default or as documented, everything works as without one.
 
 use std::process::Command;
 
@@ -16,10 +16,10 @@ const DOCS: &str = include_str!("../../../deploy/docs/install.md");
 const HOST: &str = "kasse.example.com";
 const SOCKET: &str = "/socket.io/?EIO=4&transport=";
 
-/// Nothing but the address of the gateway: HTTP/1.0, `Host: 127.0.0.1:…`, no upgrade.
+/// A site with only the address of the gateway. nginx then sends HTTP/1.0 with `Host: 127.0.0.1:…` and does not upgrade.
 const DEFAULT: &str = "server { listen PORT; location / { proxy_pass http://127.0.0.1:8080; } }";
 
-/// What the docs show, without the encryption, which is nginx's own affair.
+/// The site in the documentation, without TLS, which does not concern the gateway.
 fn recommended() -> Result<String> {
     let (_, site) = DOCS.split_once("```nginx\n").context("the docs show nginx")?;
     let (site, _) = site.split_once("```").context("the block ends")?;
@@ -52,7 +52,7 @@ impl Shop {
     }
 }
 
-/// As a browser does that has `http://kasse.example.com`, or its secure sister, open.
+/// Sends a request as a browser does from `http://kasse.example.com` or `https://kasse.example.com`.
 async fn ask(
     nginx: &Nginx,
     method: Method,
@@ -76,7 +76,7 @@ async fn order(nginx: &Nginx, headers: &[(&str, &str)]) -> Result<(u16, String)>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_writes_and_live_updates_work_through_nginx_as_it_comes_and_as_the_docs_say() -> Result<()> {
+async fn pages_writes_and_live_updates_work_through_a_default_and_a_documented_nginx() -> Result<()> {
     let shop = Shop::open(&format!("http.hosts = [{HOST:?}]")).await?;
     for (site, passes_websockets) in [(DEFAULT.to_owned(), false), (recommended()?, true)] {
         let nginx = shop.behind(&site).await?;
@@ -122,8 +122,8 @@ async fn pages_writes_and_live_updates_work_through_nginx_as_it_comes_and_as_the
             let (status, body) = order(&nginx, headers).await?;
             ensure!(status == expected, "{headers:?}: {status} {body}");
         }
-        polls(&nginx).await?;
-        // Refused at once where it cannot work: then pages poll.
+        poll(&nginx).await?;
+        // Where a WebSocket cannot work, it is refused at once, so that the pages poll.
         let opened = opens_websocket(&nginx, "http://kasse.example.com").await?;
         ensure!(opened == passes_websockets, "a WebSocket through {site}");
         ensure!(!opens_websocket(&nginx, "http://elsewhere.example").await?);
@@ -131,7 +131,7 @@ async fn pages_writes_and_live_updates_work_through_nginx_as_it_comes_and_as_the
         let mut listener = Listener::connect(&format!("http://127.0.0.1:{}", nginx.port()), None)?;
         let heard = async |event: &str, listener: &mut Listener| {
             within(event, SOON, async || {
-                ensure!(listener.heard()?.iter().any(|heard| heard.event == event));
+                ensure!(listener.events()?.iter().any(|heard| heard.event == event));
                 Ok(())
             })
             .await
@@ -143,8 +143,8 @@ async fn pages_writes_and_live_updates_work_through_nginx_as_it_comes_and_as_the
     Ok(())
 }
 
-/// Opens a session, says something in it and hears the answer.
-async fn polls(nginx: &Nginx) -> Result<()> {
+/// Opens a polling session, sends a message in it and receives the answer.
+async fn poll(nginx: &Nginx) -> Result<()> {
     let path = format!("{SOCKET}polling");
     let origin = [("origin", "http://kasse.example.com")];
     let open = ask(nginx, Method::GET, &path, &origin, "").await?.text().await?;
@@ -152,16 +152,17 @@ async fn polls(nginx: &Nginx) -> Result<()> {
     let session = format!("{path}&sid={}", open["sid"].as_str().context("sid")?);
     let said = ask(nginx, Method::POST, &session, &origin, "40").await?;
     ensure!(said.status() == 200, "{}", said.status());
-    let answer = ask(nginx, Method::GET, &session, &origin, "")
-        .await?
-        .text()
-        .await?;
-    // A ping may come before it.
-    ensure!(answer.contains("40{\"sid\""), "{answer}");
-    Ok(())
+    // A ping may come before it, also in a poll of its own.
+    within("the answer", SOON, async || {
+        let answer = ask(nginx, Method::GET, &session, &origin, "").await?;
+        let answer = answer.text().await?;
+        ensure!(answer.contains("40{\"sid\""), "{answer}");
+        Ok(())
+    })
+    .await
 }
 
-/// Whether it opens, and says so itself. An error where it opens and says nothing.
+/// Whether a WebSocket opens and delivers a first message. It is an error if it opens and delivers nothing.
 async fn opens_websocket(nginx: &Nginx, origin: &str) -> Result<bool> {
     let url = format!("ws://127.0.0.1:{}{SOCKET}websocket", nginx.port());
     let mut request = url.into_client_request()?;
@@ -171,14 +172,16 @@ async fn opens_websocket(nginx: &Nginx, origin: &str) -> Result<bool> {
         return Ok(false);
     };
     let open = tokio::time::timeout(SOON, socket.next()).await?;
-    let open = open.context("it opens, and is closed")??.into_text()?;
+    let open = open
+        .context("the WebSocket was closed without a message")??
+        .into_text()?;
     ensure!(open.starts_with('0'), "{open}");
     Ok(true)
 }
 
-/// Where the browser says itself that the page is its own, nobody has to name a host.
+/// If the browser marks a request as same-origin, no host has to be configured.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_http_hosts_only_what_the_browser_vouches_for_may_write() -> Result<()> {
+async fn without_http_hosts_only_requests_marked_same_origin_may_write() -> Result<()> {
     let mut shop = Shop::open("").await?;
     let nginx = shop.behind(DEFAULT).await?;
     let secure = ("origin", "https://kasse.example.com");
@@ -194,14 +197,14 @@ async fn without_http_hosts_only_what_the_browser_vouches_for_may_write() -> Res
     let log = shop.gateway.log();
     ensure!(log.contains("add its host to http.hosts"), "{log}");
     let told = log.matches("add its host to http.hosts").count();
-    ensure!(told == 1, "once is enough: {told}");
+    ensure!(told == 1, "logged {told} times instead of once");
     ensure!(shop.gateway.terminate().await?.success());
     Ok(())
 }
 
-/// A WebSocket is tried first, which this proxy does not pass on. Pages have nothing to show but what Socket.IO brings.
+/// The page tries a WebSocket first, which this proxy does not support. It shows only what it receives over Socket.IO.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_in_chromium_polls_through_nginx_as_it_comes() -> Result<()> {
+async fn a_page_in_chromium_polls_through_a_default_nginx() -> Result<()> {
     let shop = Shop::open(&format!("http.hosts = [{HOST:?}]")).await?;
     let nginx = shop.behind(DEFAULT).await?;
     let scratch = Scratch::new("chromium")?;

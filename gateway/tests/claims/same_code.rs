@@ -1,15 +1,15 @@
-//! One code on the host and on bare metal: the same seed, the same published bytes.
+//! The code on the host and on bare metal is the same: the same seed publishes the same bytes.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use comptoir_harness::{EmulatedTill, Gateway, GatewayConfig, Mosquitto, MqttProbe};
-use comptoir_link::{Settings, Spoke, Uplink};
+use comptoir_link::{Draft, SendOutcome, Settings, Uplink};
 use comptoir_queue::{RamFlash, SaleQueue, block_on};
 use comptoir_terminal::{Autopilot, Catalogue, Ids, Till};
 use comptoir_wire::topic::Name;
-use comptoir_wire::{Ack, Currency, Event, Header, MAX_FRAME, decode, encode, set_oldest};
+use comptoir_wire::{Ack, Currency, Event, MAX_FRAME, decode, set_oldest};
 use embedded_svc::mqtt::client::asynch::Publish;
 use embedded_svc::mqtt::client::{ErrorType, MessageId, QoS};
 
@@ -18,13 +18,13 @@ use crate::shop::{GATEWAY, SOON, STORE};
 const DEVICE: &str = "till-7";
 const EVENTS: u32 = 60;
 const SEED: u64 = 42;
-/// A board draws its own, unless it is told.
+/// A board draws a random epoch unless its settings contain one.
 const EPOCH: u32 = 0x1234_5678;
-/// Every so many orders has 250 lines.
+/// Every fourth order has 250 lines.
 const LONG_EVERY: u32 = 4;
 
-/// What was published under a number: its topic, and its bytes as if nothing had been acked yet. When acks come
-/// is of the moment; everything else is of the seed.
+/// The topic and the bytes published under each number, with `oldest` set to 1. `oldest` depends on when acks arrive;
+/// everything else depends on the seed only.
 type Published = BTreeMap<u32, (String, Vec<u8>)>;
 
 fn record(published: &mut Published, topic: &str, payload: &[u8]) -> Result<()> {
@@ -33,11 +33,14 @@ fn record(published: &mut Published, topic: &str, payload: &[u8]) -> Result<()> 
     let bytes = set_oldest(&mut buffer, payload.len(), 1)?.to_vec();
     let again = (topic.to_owned(), bytes);
     let first = published.entry(seq).or_insert_with(|| again.clone());
-    ensure!(*first == again, "{seq} was published again as something else");
+    ensure!(
+        *first == again,
+        "{seq} was published twice with different content"
+    );
     Ok(())
 }
 
-/// Takes the place of an MQTT client.
+/// Records what is published instead of sending it.
 struct Wire(Vec<(String, Vec<u8>)>);
 
 impl ErrorType for Wire {
@@ -74,30 +77,25 @@ fn published_here() -> Result<Published> {
     let mut uplink = Uplink::new(store, device, &queue, settings);
     let mut till = Till::new(Ids::new(store, device, epoch), Currency::EUR);
     let mut catalogue = Catalogue::<64>::new(Currency::EUR);
-    Autopilot::stock(&mut catalogue);
+    Autopilot::fill(&mut catalogue);
     let mut autopilot = Autopilot::new(SEED, 0, LONG_EVERY);
     let mut frame = [0; MAX_FRAME];
     let (mut wire, mut published) = (Wire(Vec::new()), Published::new());
     while let Some(seq) = queue.next_seq().filter(|&seq| seq <= EVENTS) {
         autopilot.act(&mut till, &catalogue, true);
-        let header = Header {
-            epoch,
-            seq,
-            oldest: uplink.window().oldest(),
-            time_ms: 0,
-        };
-        let encoded = till.event(seq, |event| encode(&header, event, &mut frame).map(<[u8]>::len));
-        let Some(len) = encoded.transpose()? else {
-            continue;
-        };
-        block_on(queue.push(seq, &frame[..len])).map_err(|error| anyhow!("keep {seq}: {error}"))?;
-        till.queued(seq);
-        uplink.sold();
+        let draft = Draft::new(&queue, &uplink).context("the epoch has numbers left")?;
+        let stored = till.store_next(seq, |event| {
+            let encoded = draft.encode(event, 0, &mut frame)?;
+            block_on(encoded.push(&mut queue)).map_err(|error| anyhow!("store {seq}: {error}"))
+        });
+        if let Some(stored) = stored.transpose()? {
+            uplink.release(stored);
+        }
     }
     let mut speak = |uplink: &mut Uplink| -> Result<()> {
-        while block_on(uplink.speak(&mut wire, |error| match *error {}, &mut queue, 0, 0, &mut frame))
+        while block_on(uplink.send_next(&mut wire, |error| match *error {}, &mut queue, 0, 0, &mut frame))
             .map_err(|error| anyhow!("publish: {error}"))?
-            != Spoke::Nothing
+            != SendOutcome::Idle
         {}
         Ok(())
     };
@@ -105,7 +103,7 @@ fn published_here() -> Result<Published> {
     speak(&mut uplink)?;
     let mut bytes = [0; Ack::MAX_BYTES];
     let first = Ack { epoch, seq: 1 }.encode(&mut bytes)?;
-    uplink.hear(&format!("pos/{STORE}/{DEVICE}/ack"), first, 0, 0);
+    uplink.receive(&format!("pos/{STORE}/{DEVICE}/ack"), first, 0, 0);
     speak(&mut uplink)?;
     for (topic, payload) in wire.0 {
         record(&mut published, &topic, &payload)?;
@@ -114,7 +112,7 @@ fn published_here() -> Result<Published> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_seed_gives_the_same_bytes_on_bare_metal_and_here() -> Result<()> {
+async fn the_same_seed_publishes_the_same_bytes_on_bare_metal_and_on_the_host() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
     gateway.wait_ready().await?;
@@ -147,7 +145,7 @@ async fn the_same_seed_gives_the_same_bytes_on_bare_metal_and_here() -> Result<(
         _ => false,
     };
     let long = published.values().filter(|(_, bytes)| is_long(bytes)).count();
-    println!("{EVENTS} events, {long} of 250 lines");
-    assert!(long > 0, "no order was long");
+    println!("{EVENTS} events, {long} orders of 250 lines");
+    assert!(long > 0, "no order has 250 lines");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What most claims need: a gateway with a Mosquitto and a Kafka.
+//! The parts that most claims need: a gateway with a Mosquitto and a Kafka.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use comptoir_harness::{
 
 pub const GATEWAY: &str = env!("CARGO_BIN_EXE_gateway");
 pub const STORE: &str = "paris-1";
-/// For whatever takes a few seconds at most on a machine that is not busy.
+/// The deadline for what takes a few seconds at most on an idle machine.
 pub const SOON: Duration = Duration::from_secs(40);
-/// For a whole run.
+/// The deadline for a whole run.
 pub const LATER: Duration = Duration::from_secs(180);
 
 pub struct Shop {
@@ -22,9 +22,15 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// On the Kafka that all tests share, under names of its own.
+    /// Opens a shop on the Kafka that all tests share, with a topic prefix of its own.
     pub async fn open() -> Result<Self> {
         Self::open_on(Kafka::shared().await.brokers()).await
+    }
+
+    /// A shop whose gateway reads the events of all shops from Kafka.
+    pub async fn open_reading_all() -> Result<Self> {
+        let brokers = Kafka::shared().await.brokers();
+        Self::open_with(brokers, |config| config.with("kafka.follow = \"all\"")).await
     }
 
     pub async fn open_on(brokers: &str) -> Result<Self> {
@@ -52,6 +58,11 @@ impl Shop {
         format!("{}{name}", self.prefix)
     }
 
+    /// The topic of this name that is this shop's alone.
+    pub fn shop_topic(&self, name: &str) -> String {
+        format!("{}{name}.{STORE}", self.prefix)
+    }
+
     pub fn topics(&self) -> [String; 3] {
         ["orders", "payments", "deliveries"].map(|name| self.topic(name))
     }
@@ -68,16 +79,16 @@ impl Shop {
         .await
     }
 
-    /// Everything that a `read_committed` reader finds in the event topics.
+    /// All records that a `read_committed` reader finds in the event topics.
     pub async fn records(&self) -> Result<Vec<Record>> {
         Reader::new(&self.brokers).read(&self.topics(), LATER).await
     }
 
-    /// Ledger and Kafka agree: each event once, in its order, nothing else.
+    /// Fails unless Kafka contains each event of the ledger once, in its order, and nothing else.
     pub async fn audited(&self, ledger: &[LedgerLine]) -> Result<()> {
         let audit = audit(ledger, &self.records().await?);
         println!("{audit}");
-        // A panic keeps the logs, the journal and Kafka's segments for whoever looks into it.
+        // A panic instead of an error, because a panic keeps the logs, the journal and Kafka's segments.
         assert!(audit.is_clean(), "{audit}");
         Ok(())
     }

@@ -1,18 +1,20 @@
-//! Kafka's topics are administered by somebody: made otherwise, changed, deleted, made anew, with rights or without. Each
-//! event is in Kafka once all the same, or the gateway says what is in the way.
+//! Administrators create topics with other settings, change them, delete and recreate them, and grant or withdraw
+//! permissions. Each event is in Kafka once all the same, or the gateway reports the obstacle.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use comptoir_core::shop_secret::ShopSecret;
 use comptoir_gateway::bridge::topic_watch::{TopicWatch, Verdict};
-use comptoir_gateway::bridge::watermark;
-use comptoir_gateway::kafka::{
-    Error, Limits, Mode, Outcome, Patience, Reasons, Record, Report, Settings, TopicInspector,
-    TransactionalProducer, WATERMARKS,
-};
-use comptoir_gateway::link::{Link, LinkState};
+use comptoir_gateway::bridge::watermark::{self, Watermark};
+use comptoir_gateway::platform::peer::{Peer, PeerState};
 use comptoir_harness::{Kafka, MqttProbe, Operation, PosSim, Reader, fresh_prefix, within};
+use comptoir_kafka::{
+    ConnectionErrors, Deadline, Delivery, DeliveryReports, Error, InspectionMode, ReadFrom, Record, RecordAt,
+    RecordSizeLimits, RepairOutcome, Settings, TopicInspector, TopicReport, TransactionalProducer, Uplink,
+    WATERMARKS, record_at,
+};
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 use rdkafka::ClientConfig;
@@ -37,17 +39,18 @@ fn settings(brokers: &str, prefix: &str) -> Settings {
         identity: STORE.to_owned(),
         replication_factor: None,
         partitions: None,
+        uplink: Uplink::Normal,
         properties: BTreeMap::new(),
-        reasons: Reasons::default(),
+        connection_errors: ConnectionErrors::default(),
     }
 }
 
-async fn inspect(kafka: &Kafka, prefix: &str, mode: Mode) -> Result<Report> {
+async fn inspect(kafka: &Kafka, prefix: &str, mode: InspectionMode) -> Result<TopicReport> {
     let inspector = TopicInspector::new(settings(kafka.brokers(), prefix), mode);
     Ok(tokio::task::spawn_blocking(move || inspector.inspect(SOON)).await??)
 }
 
-fn outcomes(report: &Report, topic: &str) -> Vec<(&'static str, Outcome)> {
+fn outcomes(report: &TopicReport, topic: &str) -> Vec<(&'static str, RepairOutcome)> {
     let of_topic = report
         .deviations
         .iter()
@@ -64,7 +67,7 @@ fn payment(n: usize) -> Vec<u8> {
     json.to_string().into_bytes()
 }
 
-/// An order that does not become smaller than so many bytes by compression.
+/// An order that is larger than `bytes` even after compression.
 fn large_order(bytes: usize) -> Vec<u8> {
     let mut rng = rand::rng();
     let lines: Vec<Value> = (0..bytes / 60)
@@ -90,7 +93,7 @@ async fn pay(shop: &Shop, numbers: std::ops::Range<usize>) -> Result<()> {
     Ok(())
 }
 
-/// How many records there are, and how many events.
+/// The number of records, and the number of different events among them.
 async fn payments(shop: &Shop) -> Result<(usize, usize)> {
     let records = Reader::new(&shop.brokers)
         .read(&[shop.topic("payments")], LATER)
@@ -100,7 +103,7 @@ async fn payments(shop: &Shop) -> Result<(usize, usize)> {
 }
 
 /// Waits until the bridge is in this state, with these words in its problem.
-async fn bridge(shop: &Shop, state: &str, words: &[&str]) -> Result<()> {
+async fn wait_for_bridge(shop: &Shop, state: &str, words: &[&str]) -> Result<()> {
     within(&format!("the bridge to be {state}"), SOON, async || {
         let status = shop.gateway.get_json("/api/gateway").await?;
         let bridge = &status["bridge"];
@@ -117,7 +120,7 @@ async fn harmful_topic_settings_are_corrected_and_other_settings_are_kept() -> R
     let kafka = Kafka::shared().await;
     let prefix = fresh_prefix();
     let topic = |name: &str| format!("{prefix}{name}");
-    let (payments, watermarks) = (topic("payments"), topic(WATERMARKS));
+    let (payments, watermarks) = (topic("payments"), format!("{prefix}{WATERMARKS}.{STORE}"));
     let made = [
         (TIMESTAMPS, "CreateTime"),
         (LIMIT, "1000"),
@@ -128,25 +131,34 @@ async fn harmful_topic_settings_are_corrected_and_other_settings_are_kept() -> R
     let deleting = [(POLICY, "delete"), ("retention.ms", "1000")];
     kafka.create_topic(&watermarks, 3, &deleting).await?;
     let before = kafka.topic_settings(&payments).await?;
-    let look = inspect(kafka, &prefix, Mode::Look).await?;
-    ensure!(look.absent.len() == 4 && kafka.topic_settings(&payments).await? == before);
-    let expected = [(TIMESTAMPS, Outcome::Repairable), (LIMIT, Outcome::Repairable)];
+    let look = inspect(kafka, &prefix, InspectionMode::ReadOnly).await?;
+    ensure!(look.absent.len() == 7 && kafka.topic_settings(&payments).await? == before);
+    let expected = [
+        (TIMESTAMPS, RepairOutcome::Repairable),
+        (LIMIT, RepairOutcome::Repairable),
+    ];
     ensure!(outcomes(&look, &payments) == expected, "{look:?}");
 
-    let report = inspect(kafka, &prefix, Mode::Repair).await?;
+    let report = inspect(kafka, &prefix, InspectionMode::Repair).await?;
     ensure!(
-        report.absent.len() == 4 && report.warnings().is_empty(),
+        report.absent.len() == 7 && report.warnings().is_empty(),
         "{report:?}"
     );
-    let expected = [(TIMESTAMPS, Outcome::Repaired), (LIMIT, Outcome::Repaired)];
+    let expected = [
+        (TIMESTAMPS, RepairOutcome::Repaired),
+        (LIMIT, RepairOutcome::Repaired),
+    ];
     ensure!(outcomes(&report, &payments) == expected, "{report:?}");
-    let expected = [(TIMESTAMPS, Outcome::Repaired), (POLICY, Outcome::Repaired)];
+    let expected = [
+        (TIMESTAMPS, RepairOutcome::Repaired),
+        (POLICY, RepairOutcome::Repaired),
+    ];
     ensure!(outcomes(&report, &watermarks) == expected, "{report:?}");
     let after = kafka.topic_settings(&payments).await?;
     let value = |name: &str| after.get(name).map(String::as_str);
     ensure!(value(TIMESTAMPS) == Some("LogAppendTime") && value(LIMIT) == Some("1048588"));
     ensure!(value("retention.ms") == Some("123456789") && value("segment.bytes") == Some("2097152"));
-    let again = inspect(kafka, &prefix, Mode::Repair).await?;
+    let again = inspect(kafka, &prefix, InspectionMode::Repair).await?;
     ensure!(
         again.deviations.is_empty() && again.absent.is_empty(),
         "{again:?}"
@@ -159,15 +171,16 @@ async fn harmful_topic_settings_are_corrected_and_other_settings_are_kept() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_rights_on_topics_are_named_and_only_a_risk_of_doubles_stops_the_bridge() -> Result<()> {
+async fn missing_permissions_on_topics_are_named_and_only_a_risk_of_duplicates_stops_the_bridge() -> Result<()>
+{
     let kafka = Kafka::shared().await;
     let prefix = fresh_prefix();
     let payments = format!("{prefix}payments");
     kafka.create_topic(&payments, 1, &[]).await?;
     kafka.deny(&prefix, Operation::AlterConfigs)?;
-    let report = inspect(kafka, &prefix, Mode::Repair).await?;
+    let report = inspect(kafka, &prefix, InspectionMode::Repair).await?;
     ensure!(
-        report.refusal().is_none() && report.create_time == [payments.as_str()],
+        report.blocking_deviation().is_none() && report.create_time == [payments.as_str()],
         "{report:?}"
     );
     let said = report.warnings().join("\n");
@@ -181,44 +194,53 @@ async fn missing_rights_on_topics_are_named_and_only_a_risk_of_doubles_stops_the
     }
     kafka.allow(&prefix)?;
     kafka.deny(&prefix, Operation::DescribeConfigs)?;
-    within("the settings to be hidden", SOON, async || {
-        let report = inspect(kafka, &prefix, Mode::Repair).await?;
-        let said = report.warnings().join("\n");
-        ensure!(
-            said.contains("DESCRIBE_CONFIGS") && said.contains(&payments),
-            "{said}"
-        );
-        Ok(())
-    })
-    .await?;
+    let report = inspect(kafka, &prefix, InspectionMode::Repair).await?;
+    let said = report.warnings().join("\n");
+    ensure!(
+        said.contains("DESCRIBE_CONFIGS") && said.contains(&payments),
+        "{said}"
+    );
     let absent = fresh_prefix();
     kafka.deny(&absent, Operation::Create)?;
-    // Whoever may do nothing to the cluster either, may not make topics.
-    within("the topics to be hidden", SOON, async || {
-        kafka.deny(&absent, Operation::Describe)?;
-        let error = inspect(kafka, &absent, Mode::Repair)
-            .await
-            .map(|_| ())
-            .unwrap_err();
-        let said = format!("{error:#}");
-        ensure!(said.contains("DESCRIBE") && said.contains(&absent), "{said}");
-        Ok(())
-    })
-    .await
+    // A client without any permission on the cluster may not create topics either.
+    kafka.deny(&absent, Operation::Describe)?;
+    let Err(error) = inspect(kafka, &absent, InspectionMode::Repair).await else {
+        bail!("topics that may neither be described nor created were inspected");
+    };
+    let said = format!("{error:#}");
+    ensure!(said.contains("DESCRIBE") && said.contains(&absent), "{said}");
+    // The bridge works without the topic of the gateways' states.
+    let prefix = fresh_prefix();
+    let gateways = format!("{prefix}gateways");
+    kafka.deny(&gateways, Operation::Describe)?;
+    let report = inspect(kafka, &prefix, InspectionMode::Repair).await?;
+    let said = report.warnings().join("\n");
+    ensure!(said.contains(&gateways) && said.contains("head office"), "{said}");
+    ensure!(
+        report.blocking_deviation().is_none() && report.absent.len() == 8,
+        "{report:?}"
+    );
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_furthest_watermark_counts_in_whatever_partition_it_lies() -> Result<()> {
+async fn the_furthest_watermark_counts_in_any_partition() -> Result<()> {
     let kafka = Kafka::shared().await;
     let prefix = fresh_prefix();
-    let topic = format!("{prefix}{WATERMARKS}");
+    let topic = format!("{prefix}{WATERMARKS}.{STORE}");
     kafka.create_topics(&[(&topic, 3)]).await?;
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", kafka.brokers())
         .create()?;
+    let mac_key = ShopSecret::new([7; 32]).watermark_key();
     for (journal, partition, offset) in [("a", 0, 3), ("a", 2, 9), ("a", 1, 5), ("b", 1, 7), ("c", 0, 99)] {
         let key = watermark::key(STORE, journal);
-        let payload = json!({"offset": offset, "event": "e", "run": null}).to_string();
+        let watermark = Watermark {
+            offset,
+            event: "e".to_owned(),
+            ..Watermark::default()
+        };
+        let payload = json!(watermark.signed(&key, &mac_key)).to_string();
         let record = BaseRecord::to(&topic)
             .partition(partition)
             .key(&key)
@@ -227,24 +249,31 @@ async fn the_furthest_watermark_counts_in_whatever_partition_it_lies() -> Result
     }
     producer.flush(SOON)?;
     let settings = settings(kafka.brokers(), &prefix);
-    // A place beyond the end is that of a topic that is no more.
-    for from in [0, 1_000_000] {
+    // An offset beyond the end comes from a topic that no longer exists.
+    for from in [
+        ReadFrom::Beginning,
+        ReadFrom::Offset(1_000_000),
+        ReadFrom::Last(100),
+    ] {
         let (settings, stop) = (settings.clone(), CancellationToken::new());
-        let read = move || watermark::read(&settings, ["a", "b", "d"], from, SOON, &stop);
-        let (marks, end) = tokio::task::spawn_blocking(read).await??;
-        let offsets = marks.map(|mark| mark.map(|mark| mark.offset));
-        ensure!(offsets == [Some(9), Some(7), None], "from {from}: {offsets:?}");
-        ensure!(end == 2, "{end}");
+        let (topic, mac_key) = (topic.clone(), mac_key.clone());
+        let read = move || {
+            let journals = ["a", "b", "d"];
+            watermark::read(&settings, &topic, &mac_key, journals, from, SOON, &stop)
+        };
+        let found = tokio::task::spawn_blocking(read).await??;
+        let offsets = found.map(|found| found.signed.map(|watermark| watermark.offset));
+        ensure!(offsets == [Some(9), Some(7), None], "{from:?}: {offsets:?}");
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_record_time_is_said_and_append_time_topics_take_any() -> Result<()> {
+async fn a_refused_record_timestamp_is_reported_and_log_append_time_accepts_any() -> Result<()> {
     let kafka = Kafka::shared().await;
     let prefix = fresh_prefix();
     let topic = format!("{prefix}payments");
-    // No time but the broker's own to the millisecond is near enough.
+    // The topic accepts only timestamps that equal the Kafka broker's clock to the millisecond.
     let strict = [
         ("message.timestamp.before.max.ms", "0"),
         ("message.timestamp.after.max.ms", "0"),
@@ -255,8 +284,13 @@ async fn a_refused_record_time_is_said_and_append_time_topics_take_any() -> Resu
         let settings = settings.clone();
         tokio::task::spawn_blocking(move || -> Result<(), Error> {
             let stop = CancellationToken::new();
-            let patience = Patience::new(SOON, &stop);
-            let producer = TransactionalProducer::connect(&settings, &Limits::default(), &patience)?;
+            let deadline = Deadline::new(SOON, &stop);
+            let producer = TransactionalProducer::connect(
+                &settings,
+                &RecordSizeLimits::default(),
+                DeliveryReports::All,
+                &deadline,
+            )?;
             producer.begin()?;
             let record = Record {
                 topic: &topic,
@@ -264,9 +298,10 @@ async fn a_refused_record_time_is_said_and_append_time_topics_take_any() -> Resu
                 key: b"o-1",
                 payload: b"{}",
                 headers: &[("ce_id", b"paris-1/till-1/1/1")],
+                id: 7,
             };
-            producer.send(&record, &patience)?;
-            producer.commit(&patience)
+            producer.send(&record, &deadline)?;
+            producer.commit(&deadline).map(drop)
         })
         .await
     };
@@ -279,9 +314,9 @@ async fn a_refused_record_time_is_said_and_append_time_topics_take_any() -> Resu
     ] {
         ensure!(said.contains(word), "{said}");
     }
-    let report = inspect(kafka, &prefix, Mode::Repair).await?;
+    let report = inspect(kafka, &prefix, InspectionMode::Repair).await?;
     ensure!(
-        outcomes(&report, &topic) == [(TIMESTAMPS, Outcome::Repaired)],
+        outcomes(&report, &topic) == [(TIMESTAMPS, RepairOutcome::Repaired)],
         "{report:?}"
     );
     send(topic).await??;
@@ -289,11 +324,67 @@ async fn a_refused_record_time_is_said_and_append_time_topics_take_any() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_happens_to_a_topic_is_noticed_while_the_gateway_runs() -> Result<()> {
+async fn kafkas_reply_says_where_a_record_is_and_only_there_it_is_read_back() -> Result<()> {
     let kafka = Kafka::shared().await;
     let prefix = fresh_prefix();
-    let marks = format!("{prefix}{WATERMARKS}");
-    let link = Link::new("bridge", LinkState::Down);
+    let topic = format!("{prefix}payments");
+    kafka.create_topic(&topic, 3, &[]).await?;
+    let settings = settings(kafka.brokers(), &prefix);
+    let work = tokio::task::spawn_blocking(move || -> Result<()> {
+        let stop = CancellationToken::new();
+        let deadline = Deadline::new(SOON, &stop);
+        let limits = RecordSizeLimits::default();
+        let producer = TransactionalProducer::connect(&settings, &limits, DeliveryReports::All, &deadline)?;
+        producer.begin()?;
+        let names: Vec<String> = (0..20).map(|seq| format!("paris-1/till-1/1/{seq}")).collect();
+        for (id, name) in names.iter().enumerate() {
+            let payload = format!("{{\"n\":{id}}}");
+            let record = Record {
+                topic: &topic,
+                partition: None,
+                key: name.as_bytes(),
+                payload: payload.as_bytes(),
+                headers: &[("ce_id", name.as_bytes())],
+                id,
+            };
+            producer.send(&record, &deadline)?;
+        }
+        let deliveries = producer.commit(&deadline)?;
+        ensure!(deliveries.len() == names.len(), "{deliveries:?}");
+        let at = |partition, offset| record_at(&settings, &topic, partition, offset, SOON);
+        for Delivery {
+            id,
+            partition,
+            offset,
+        } in &deliveries
+        {
+            let expected = RecordAt::Found {
+                ce_id: Some(names[*id].clone()),
+                payload: format!("{{\"n\":{id}}}").into_bytes(),
+            };
+            let found = at(*partition, *offset)?;
+            ensure!(found == expected, "{found:?} instead of {expected:?}");
+        }
+        let last = deliveries
+            .iter()
+            .filter(|one| one.partition == deliveries[0].partition);
+        let end = last.map(|one| one.offset).max().context("no record")? + 1;
+        // The marker at the end of the transaction, and what lies beyond.
+        for offset in [end, end + 1, end + 1_000] {
+            let found = at(deliveries[0].partition, offset)?;
+            ensure!(found == RecordAt::Absent, "{offset}: {found:?}");
+        }
+        Ok(())
+    });
+    work.await?
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_deleted_or_changed_at_runtime_is_noticed_and_corrected() -> Result<()> {
+    let kafka = Kafka::shared().await;
+    let prefix = fresh_prefix();
+    let marks = format!("{prefix}{WATERMARKS}.{STORE}");
+    let link = Peer::new("bridge", PeerState::Down);
     let watch = TopicWatch::new(settings(kafka.brokers(), &prefix), link.clone(), SOON);
     let inspect = async || {
         let watch = watch.clone();
@@ -318,7 +409,7 @@ async fn what_happens_to_a_topic_is_noticed_while_the_gateway_runs() -> Result<(
         );
         Ok(())
     };
-    within("the topic to be made anew", SOON, is_compacted).await?;
+    within("the topic to be recreated", SOON, is_compacted).await?;
 
     let watching = watch.watch_every(often, &Handle::current(), inspect().await??);
     kafka.alter_topic(&marks, &[(POLICY, "delete")]).await?;
@@ -328,13 +419,13 @@ async fn what_happens_to_a_topic_is_noticed_while_the_gateway_runs() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_are_in_kafka_once_though_the_watermark_topic_is_lost_with_a_crash() -> Result<()> {
+async fn events_are_in_kafka_once_even_if_the_watermark_topic_is_lost_in_a_crash() -> Result<()> {
     let kafka = Kafka::shared().await;
     let mut shop = Shop::open().await?;
     pay(&shop, 0..20).await?;
     shop.drained(20, SOON).await?;
     shop.gateway.kill9()?;
-    // As if the crash had come before the journal knew of the last transactions.
+    // As if the crash had happened before the journal recorded the last transactions.
     let options = SqliteConnectOptions::new().filename(shop.gateway.journal_path());
     let mut journal = SqliteConnection::connect_with(&options).await?;
     for statement in [
@@ -344,7 +435,7 @@ async fn events_are_in_kafka_once_though_the_watermark_topic_is_lost_with_a_cras
         sqlx::query(statement).execute(&mut journal).await?;
     }
     journal.close().await?;
-    kafka.delete_topics(&[&shop.topic(WATERMARKS)]).await?;
+    kafka.delete_topics(&[&shop.shop_topic(WATERMARKS)]).await?;
     shop.gateway.start_again()?;
     shop.gateway.wait_ready().await?;
     shop.drained(20, SOON).await?;
@@ -352,7 +443,7 @@ async fn events_are_in_kafka_once_though_the_watermark_topic_is_lost_with_a_cras
     shop.drained(25, SOON).await?;
     let found = payments(&shop).await?;
     ensure!(found == (25, 25), "{found:?}");
-    let policy = kafka.topic_settings(&shop.topic(WATERMARKS)).await?;
+    let policy = kafka.topic_settings(&shop.shop_topic(WATERMARKS)).await?;
     ensure!(
         policy.get(POLICY).is_some_and(|policy| policy == "compact"),
         "{policy:?}"
@@ -361,12 +452,12 @@ async fn events_are_in_kafka_once_though_the_watermark_topic_is_lost_with_a_cras
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn topics_that_are_deleted_grown_or_limited_while_it_runs_hold_nothing_up() -> Result<()> {
+async fn topics_deleted_grown_or_limited_at_runtime_delay_nothing() -> Result<()> {
     let kafka = Kafka::shared().await;
     let mut shop = Shop::open().await?;
     let (paid, marks, orders) = (
         shop.topic("payments"),
-        shop.topic(WATERMARKS),
+        shop.shop_topic(WATERMARKS),
         shop.topic("orders"),
     );
     pay(&shop, 0..5).await?;
@@ -382,7 +473,7 @@ async fn topics_that_are_deleted_grown_or_limited_while_it_runs_hold_nothing_up(
     let found = payments(&shop).await?;
     ensure!(
         found == (5, 5),
-        "what was deleted is gone, and nothing is doubled: {found:?}"
+        "expected only the events after the deletion, each once: {found:?}"
     );
 
     kafka.add_partitions(&paid, 5).await?;
@@ -411,14 +502,14 @@ async fn topics_that_are_deleted_grown_or_limited_while_it_runs_hold_nothing_up(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_gateway_may_not_correct_is_said_and_goes_on_once_it_may() -> Result<()> {
+async fn a_setting_that_the_gateway_may_not_correct_is_reported_until_it_may() -> Result<()> {
     let kafka = Kafka::shared().await;
     let mut shop = Shop::open_with(kafka.brokers(), |mut config| {
         config.kafka_brokers = None;
         config
     })
     .await?;
-    let (marks, orders) = (shop.topic(WATERMARKS), shop.topic("orders"));
+    let (marks, orders) = (shop.shop_topic(WATERMARKS), shop.topic("orders"));
     kafka.create_topic(&marks, 1, &[(POLICY, "delete")]).await?;
     kafka.create_topic(&orders, 1, &[]).await?;
     kafka.deny(&shop.prefix, Operation::AlterConfigs)?;
@@ -428,7 +519,7 @@ async fn what_the_gateway_may_not_correct_is_said_and_goes_on_once_it_may() -> R
     shop.gateway.wait_ready().await?;
     pay(&shop, 0..3).await?;
     let wanted = format!("--entity-name {marks} --add-config cleanup.policy=compact");
-    bridge(&shop, "down", &["cleanup.policy=delete", &wanted]).await?;
+    wait_for_bridge(&shop, "down", &["cleanup.policy=delete", &wanted]).await?;
     kafka.allow(&shop.prefix)?;
     shop.drained(3, SOON).await?;
 
@@ -436,7 +527,7 @@ async fn what_the_gateway_may_not_correct_is_said_and_goes_on_once_it_may() -> R
     kafka.alter_topic(&orders, &small).await?;
     kafka.deny(&shop.prefix, Operation::AlterConfigs)?;
     let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
-    // Behind others, which must not wait with it.
+    // The large order follows payments, which must not wait for it.
     pay(&shop, 3..6).await?;
     probe
         .publish(&format!("pos/{STORE}/till-7/orders"), large_order(60_000))
@@ -447,7 +538,7 @@ async fn what_the_gateway_may_not_correct_is_said_and_goes_on_once_it_may() -> R
         "max.message.bytes=20000",
         "kafka-configs.sh",
     ];
-    bridge(&shop, "down", &words).await?;
+    wait_for_bridge(&shop, "down", &words).await?;
     let found = payments(&shop).await?;
     ensure!(found == (6, 6), "{found:?}");
     kafka.allow(&shop.prefix)?;
@@ -458,7 +549,7 @@ async fn what_the_gateway_may_not_correct_is_said_and_goes_on_once_it_may() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_coordinator_that_changes_in_the_middle_of_a_transaction_doubles_nothing() -> Result<()> {
+async fn a_change_of_the_transaction_coordinator_doubles_nothing() -> Result<()> {
     let mut kafka = Kafka::start_cluster(3).await?;
     let shop = Shop::open_on(kafka.brokers()).await?;
     let url = shop.mosquitto.url();

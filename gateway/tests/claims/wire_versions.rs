@@ -1,7 +1,7 @@
-//! Terminals are updated at different times: those of version 1 are served as ever, and one that is ahead of the
-//! gateway disturbs nobody.
+//! Tills are updated at different times: tills of version 1 are served as before, and a till with a newer version than the
+//! gateway's disturbs nobody.
 //!
-//! What is published here are the golden bytes themselves: no encoder of today has a part in it.
+//! The test publishes the golden bytes themselves, without today's encoder.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::shop::{LATER, SOON, STORE, Shop};
 
-/// A version that no gateway knows.
+/// A format version that no gateway knows.
 const UNKNOWN: u8 = 9;
 
 fn golden(name: &str) -> Result<Vec<u8>> {
@@ -30,9 +30,9 @@ fn golden(name: &str) -> Result<Vec<u8>> {
         .with_context(|| format!("read {}", path.display()))
 }
 
-/// Golden bytes with the number 300 and the oldest 129, under another number between these two: the sale that a
-/// terminal of that time made before. Both take two bytes of seven bits each, behind version and epoch.
-fn earlier(golden: &[u8], seq: u16) -> Vec<u8> {
+/// Golden bytes have `seq` 300 and `oldest` 129. This gives them another `seq` between the two, as of an earlier sale of the
+/// same till. Each number is a varint of two bytes, after the version and the epoch.
+fn with_seq(golden: &[u8], seq: u16) -> Vec<u8> {
     let mut bytes = golden.to_vec();
     bytes[6] = seq.to_le_bytes()[0] | 0x80;
     bytes[7] = (seq >> 7).to_le_bytes()[0];
@@ -43,8 +43,9 @@ fn event_topic(device: &str, name: &str) -> String {
     format!("pos/{STORE}/{device}/{name}")
 }
 
-/// Waits for the acks of the four terminals' last events, of version 1, and for no others.
-async fn acked(listener: &mut MqttProbe) -> Result<()> {
+/// Waits for the acks of the last event of each of the four tills, in version 1. An ack to till-9, or in another version, is
+/// an error.
+async fn wait_for_acks(listener: &mut MqttProbe) -> Result<()> {
     // The golden ack is the one for the golden order and payment.
     let (golden_ack, last) = (golden("ack")?, [0xff, 0xff, 0xff, 0xff, 0x0f]);
     let mut awaited = vec![
@@ -59,7 +60,10 @@ async fn acked(listener: &mut MqttProbe) -> Result<()> {
             .await
             .with_context(|| format!("{awaited:?}"))?;
         let device = message.topic.split('/').nth(2).unwrap_or_default();
-        ensure!(device != "till-9", "what nobody can read was acked: {message:?}");
+        ensure!(
+            device != "till-9",
+            "an event of an unknown version was acked: {message:?}"
+        );
         ensure!(
             message.payload.first() == Some(&1),
             "an ack of another version: {message:?}"
@@ -70,27 +74,27 @@ async fn acked(listener: &mut MqttProbe) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_of_version_1_is_served_as_ever_beside_one_of_an_unknown_version() -> Result<()> {
+async fn a_till_of_version_1_is_served_unchanged_beside_one_of_an_unknown_version() -> Result<()> {
     const { assert!(UNKNOWN > CURRENT) };
     let shop = Shop::open().await?;
     let url = shop.mosquitto.url();
-    let (mut terminal, mut listener) = (MqttProbe::connect(&url).await?, MqttProbe::connect(&url).await?);
+    let (mut till, mut listener) = (MqttProbe::connect(&url).await?, MqttProbe::connect(&url).await?);
     let acks = format!("pos/{STORE}/+/ack");
     listener.subscribe(&acks).await?;
     let (order, payment) = (golden("order")?, golden("payment")?);
     let (bare, delivery) = (golden("order-bare")?, golden("delivery")?);
     ensure!(
-        earlier(&order, 300) == order && earlier(&payment, 300) == payment,
-        "no longer 300"
+        with_seq(&order, 300) == order && with_seq(&payment, 300) == payment,
+        "the golden bytes no longer have seq 300"
     );
 
     let (mut sent, mut unknown) = (Vec::new(), Vec::new());
     for seq in 129..=300 {
         for (device, kind, golden) in [("till-1", "orders", &order), ("till-2", "payments", &payment)] {
-            let known = earlier(golden, seq);
+            let known = with_seq(golden, seq);
             sent.push((event_topic(device, kind), known.clone().into(), false));
             if seq % 50 == 0 {
-                // From this terminal, as if it had been updated too early, and from another.
+                // An unknown version from this till, as if it had been updated too early, and from another till.
                 for device in [device, "till-9"] {
                     let mut bytes = known.clone();
                     bytes[0] = UNKNOWN;
@@ -103,13 +107,13 @@ async fn a_terminal_of_version_1_is_served_as_ever_beside_one_of_an_unknown_vers
     sent.push((event_topic("till-3", "orders"), bare.into(), false));
     sent.push((event_topic("till-4", "deliveries"), delivery.into(), false));
     let (all, events) = (sent.len(), sent.len() - unknown.len());
-    terminal.publish_all(sent).await?;
-    acked(&mut listener).await?;
+    till.publish_all(sent).await?;
+    wait_for_acks(&mut listener).await?;
     shop.drained(all as u64, SOON).await?;
-    // The retained acks, for a terminal that was away.
+    // The retained acks, for a till that was disconnected.
     let mut late = MqttProbe::connect(&url).await?;
     late.subscribe(&acks).await?;
-    acked(&mut late).await?;
+    wait_for_acks(&mut late).await?;
 
     let records = shop.records().await?;
     ensure!(records.len() == events, "{} of {events}", records.len());

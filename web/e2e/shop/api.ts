@@ -1,4 +1,4 @@
-/** What the gateway itself says, to hold a page against. */
+/** Requests to the gateway's API, to compare a page with it. */
 import { expect, type APIRequestContext } from '@playwright/test';
 
 export async function get<T>(request: APIRequestContext, path: string): Promise<T> {
@@ -7,9 +7,9 @@ export async function get<T>(request: APIRequestContext, path: string): Promise<
   return (await answer.json()) as T;
 }
 
-/** Stores one; what is not given is invented. */
-export async function post<T>(request: APIRequestContext, path: string, given: Partial<T> = {}): Promise<T> {
-  const answer = await request.post(path, { data: given });
+/** Stores an event. The gateway invents missing fields. */
+export async function post<T>(request: APIRequestContext, path: string, fields: Partial<T> = {}): Promise<T> {
+  const answer = await request.post(path, { data: fields });
   expect(answer.status(), await answer.text()).toBe(201);
   return (await answer.json()) as T;
 }

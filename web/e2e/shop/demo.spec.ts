@@ -1,10 +1,10 @@
-/** `gateway demo`: anyone can take Kafka away while the tills sell, and watch nothing get lost. */
+/** `gateway demo`: anyone can take Kafka down while the tills sell, and see that nothing is lost. */
 import { expect, test } from '@playwright/test';
 import type { Order, Page } from '../../src/lib/api/types';
 import { Gateway, Orders } from '../pages/app';
 import { get } from './api';
 
-test('the page’s buttons take Kafka down and up: what waits grows, then all of it is in, once', async ({ page, request }) => {
+test('the buttons take Kafka down and up: events pile up, then each is in Kafka once', async ({ page, request }) => {
   const gateway = new Gateway(page);
   await gateway.open('gateway');
   await expect(gateway.link('Kafka')).toHaveAttribute('data-state', 'up');

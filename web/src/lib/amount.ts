@@ -1,7 +1,11 @@
-/** What people type as an amount: digits, and a comma or a point with as many more as the currency has. `null` for anything else, and for nothing. */
-export function amountOf(typed: string, decimals = 2): number | null {
-  const text = typed.replace(/[\s\u00a0\u202f]|\p{Sc}/gu, '');
-  if (!new RegExp(decimals === 0 ? '^\\d{1,12}$' : `^\\d{1,12}([.,]\\d{1,${decimals}})?$`).test(text)) return null;
+/**
+ * Parses an amount as people type it: digits, then optionally a comma or a point and at most as many decimals as the
+ * currency has. Returns `null` for anything else, and for zero.
+ */
+export function parseAmount(input: string, decimals = 2): number | null {
+  const text = input.replace(/[\s\u00a0\u202f]|\p{Sc}/gu, '');
+  const format = new RegExp(decimals === 0 ? '^\\d{1,12}$' : `^\\d{1,12}([.,]\\d{1,${decimals}})?$`);
+  if (!format.test(text)) return null;
   const amount = Number(text.replace(',', '.'));
   return amount > 0 ? amount : null;
 }

@@ -1,33 +1,37 @@
-/** "Auto-generate" belongs to the tab, not to a page: it goes on when another page is opened, and ends with the tab. */
+/** "Auto-generate" belongs to the tab, not to a page: it keeps running on other pages and ends with the tab. */
 import { api } from './api/http';
-import { notStored } from './failure';
+import { describeStoreFailure } from './failure';
 import { i18n } from './i18n/i18n.svelte';
 import { toasts } from './toasts.svelte';
 
 class AutoGenerate {
-  running = $state(false);
+  isRunning = $state(false);
   #metronome: Worker | undefined;
-  #failing = false;
+  #isFailing = false;
 
   toggle(): void {
-    this.running = !this.running;
+    this.isRunning = !this.isRunning;
     this.#metronome?.terminate();
     this.#metronome = undefined;
-    if (!this.running) return;
-    this.#failing = false;
+    if (!this.isRunning) return;
+    this.#isFailing = false;
     this.#metronome = new Worker(new URL('./metronome.worker.ts', import.meta.url), { type: 'module' });
-    this.#metronome.onmessage = () => void this.#one();
-    void this.#one();
+    this.#metronome.onmessage = () => void this.#createOrder();
+    void this.#createOrder();
   }
 
-  async #one(): Promise<void> {
+  stop(): void {
+    if (this.isRunning) this.toggle();
+  }
+
+  async #createOrder(): Promise<void> {
     try {
       await api.createOrder();
-      this.#failing = false;
+      this.#isFailing = false;
     } catch (error) {
-      // Said once, not every two seconds: the bar at the top says it all along.
-      if (!this.#failing) toasts.failed(notStored(error, i18n.m.orders.notCreated, i18n.m));
-      this.#failing = true;
+      // One toast per outage, not one every two seconds: the status bar shows the outage all the time.
+      if (!this.#isFailing) toasts.showFailure(describeStoreFailure(error, i18n.m.orders.notCreated, i18n.m));
+      this.#isFailing = true;
     }
   }
 }

@@ -1,27 +1,34 @@
-import { Refusal } from './api/http';
+import { RequestError } from './api/http';
 import type { Problem } from './api/types';
 import type { Messages } from './i18n/en';
 
-/** Why a request failed: in the reader's words, and below them in the gateway's own (English), where those say more. */
+/** Why a request failed: in the reader's language, and in the gateway's own words (English) where those say more. */
 export type Failure = { text: string; details?: string };
 
-export function reason(error: unknown, m: Messages): Failure {
-  if (!(error instanceof Refusal)) throw error;
+/**
+ * @throws `error` itself if it is not a `RequestError`: that is a bug, not a failed request.
+ */
+export function describeFailure(error: unknown, m: Messages): Failure {
+  if (!(error instanceof RequestError)) throw error;
   const { problem, status } = error;
-  if (problem) return { text: textOf(problem, m), details: problem.detail };
+  if (problem) return { text: describeProblem(problem, m), details: problem.detail };
   return { text: status === null ? m.failure.unreachable : m.failure.other(status) };
 }
 
-function textOf({ type, field, status }: Problem, m: Messages): string {
-  const ofField = type === 'urn:comptoir:problem:invalid-field' ? m.failure.field[field ?? ''] : undefined;
-  // This page may be older than the gateway, which may know more types.
+function describeProblem({ type, field, status }: Problem, m: Messages): string {
+  const fieldText = type === 'urn:comptoir:problem:invalid-field' ? m.failure.field[field ?? ''] : undefined;
+  // The gateway may be newer than this page, and have more types.
   const texts: Partial<Record<string, string>> = m.failure.problem;
-  return ofField ?? texts[type] ?? m.failure.other(status);
+  return fieldText ?? texts[type] ?? m.failure.other(status);
 }
 
-/** What became of something that was to be stored. `not` says that it was not: only where that is certain. */
-export function notStored(error: unknown, not: string, m: Messages): Failure {
-  const { text, ...rest } = reason(error, m);
-  const certain = error instanceof Refusal && error.certain;
-  return { text: `${certain ? not : m.failure.unknown}. ${text}`, ...rest };
+/**
+ * Why an item could not be stored. `notStored` says that it was not, and is used only where that is certain.
+ *
+ * @throws `error` itself if it is not a `RequestError`.
+ */
+export function describeStoreFailure(error: unknown, notStored: string, m: Messages): Failure {
+  const { text, ...rest } = describeFailure(error, m);
+  const isNotStored = error instanceof RequestError && error.isNotStored;
+  return { text: `${isNotStored ? notStored : m.failure.unknown}. ${text}`, ...rest };
 }

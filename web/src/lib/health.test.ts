@@ -1,47 +1,113 @@
 import { describe, expect, it } from 'vitest';
 import type { Device, GatewayStatus } from './api/types';
-import { worries } from './health';
+import { findIssues, type HealthInput } from './health';
 import { en } from './i18n/en';
+import { createFormats } from './i18n/format';
 import { fr } from './i18n/fr';
-import { formatsOf } from './i18n/format';
 
 const up = { state: 'up', since: '' } as const;
-const f = formatsOf('en-GB');
-const status = (more: object = {}) => ({ mqtt: up, kafka: up, bridge: up, commands: up, clock: { state: 'synchronised' }, dead_letters: 0, journal: { refusing: false, pending: 2, lost: 0 }, ...more }) as GatewayStatus;
-const till = (missing: [number, number][], reused = 0) => ({ device: 'till-3', missing, reused, epochs: [{ lost: [] }] }) as unknown as Device;
+const down = { state: 'down', since: '' } as const;
 
-describe('is anything wrong?', () => {
-  it('no, while all is up and nothing is missing', () => {
-    expect(worries(status({ dead_letters: 3 }), [till([])], [], 0, en, f)).toEqual([]);
-    expect(worries(status({ kafka: { ...up, state: 'off' }, bridge: { ...up, state: 'off' } }), [], [], 0, en, f)).toEqual([]);
+const status = (more: object = {}) =>
+  ({
+    mqtt: up,
+    kafka: up,
+    bridge: up,
+    commands: up,
+    clock: { state: 'synchronised' },
+    dead_letters: 0,
+    journal: { refusing: false, pending: 2, lost: 0 },
+    ...more,
+  }) as GatewayStatus;
+
+const till = (missing: [number, number][], more: object = {}) =>
+  ({ device: 'till-3', missing, reused: 0, epochs: [{ lost: [] }], ...more }) as unknown as Device;
+
+const input = (more: Partial<HealthInput> = {}): HealthInput => ({
+  status: status(),
+  devices: [],
+  refused: [],
+  settingsProblems: [],
+  unresolvedDeadLetters: 0,
+  ...more,
+});
+const issuesIn = (more: Partial<HealthInput>) => findIssues(input(more), en, createFormats('en-GB'));
+
+describe('the health of a gateway', () => {
+  it('has no issue while everything is up and nothing is missing', () => {
+    expect(issuesIn({ status: status({ dead_letters: 3 }), devices: [till([])] })).toEqual([]);
   });
 
-  it('yes: confirmed sales that the storage has lost are named, and are not a gap that may still close', () => {
-    const damaged = { device: 'till-1', missing: [[14, 30], [33, 33]], epochs: [{ lost: [[14, 30], [33, 33]] }], reused: 0 } as unknown as Device;
-    const found = worries(status({ journal: { refusing: false, pending: 0, lost: 18 } }), [damaged, till([])], [], 0, en, f);
-    expect(found).toEqual([{ tone: 'bad', text: en.health.lost(18, 'till-1 14–30, 33') }]);
-    expect(found[0]?.text).toContain('18 confirmed sales');
+  it('has no issue without Kafka', () => {
+    const off = { state: 'off', since: '' };
+    expect(issuesIn({ status: status({ kafka: off, bridge: off }) })).toEqual([]);
   });
 
-  it('yes: a till that uses its numbers twice is named', () => {
-    const [found] = worries(status(), [till([], 2)], [], 0, en, f);
-    expect(found).toEqual({ tone: 'wait', text: en.health.reused('till-3') });
+  it('names confirmed sales that the storage has lost, and does not count them as a gap', () => {
+    const ranges: [number, number][] = [
+      [14, 30],
+      [33, 33],
+    ];
+    const damaged = till(ranges, { device: 'till-1', epochs: [{ lost: ranges }] });
+    const issues = issuesIn({
+      status: status({ journal: { refusing: false, pending: 0, lost: 18 } }),
+      devices: [damaged, till([])],
+    });
+    expect(issues).toEqual([{ tone: 'bad', text: en.health.lost(18, 'till-1 14–30, 33') }]);
+    expect(issues[0]?.text).toContain('18 confirmed sales');
   });
 
-  it('yes: what is lost comes before what is late', () => {
-    const found = worries(status({ kafka: { ...up, state: 'down' }, bridge: { ...up, state: 'down' }, dead_letters: 1 }), [till([[1, 2]])], [], 1, en, f);
-    expect(found.map((worry) => worry.tone)).toEqual(['bad', 'wait', 'wait']);
-    expect(found[0]?.text).toContain('till-3');
-    expect(found[1]?.text).toBe(en.bar.offline(2));
+  it('names the tills whose events are refused, by reason', () => {
+    const refused = (device: string, reason: 'epochs' | 'pending_bytes') => ({
+      store: 'paris-1',
+      device,
+      reason,
+      count: 3,
+      since: '',
+      last: '',
+    });
+    const issues = issuesIn({
+      refused: [refused('till-1', 'epochs'), refused('till-2', 'pending_bytes'), refused('till-3', 'epochs')],
+    });
+    expect(issues).toEqual([
+      { tone: 'bad', text: en.health.refused.epochs('paris-1/till-1, paris-1/till-3') },
+      { tone: 'bad', text: en.health.refused.pending_bytes('paris-1/till-2') },
+    ]);
   });
 
-  it('says what is the matter with the clock', () => {
-    const unsynchronised = { clock: { state: 'unsynchronised' } };
-    expect(worries(status(unsynchronised), [], [], 0, en, f).map((worry) => worry.text)).toEqual([en.health.clock]);
-    const jump = (seconds: number) => ({ clock: { state: 'unknown', jump: { at: new Date().toISOString(), seconds } } });
-    const [back] = worries(status(jump(-3600)), [], [], 0, en, f);
-    expect(back?.text).toMatch(/set back by 1 hr? at \d\d:\d\d/);
-    const [forward] = worries(status(jump(90)), [], [], 0, fr, formatsOf('fr-FR'));
+  it('names a till that uses its sale numbers twice', () => {
+    const [issue] = issuesIn({ devices: [till([], { reused: 2 })] });
+    expect(issue).toEqual({ tone: 'wait', text: en.health.reused('till-3') });
+  });
+
+  it('names the counter in the reader’s language', () => {
+    const counter = till([[7, 7]], { device: 'counter' });
+    const [issue] = findIssues(input({ devices: [counter] }), fr, createFormats('fr-FR'));
+    expect(issue?.text).toBe('Des événements manquent\u00a0: Comptoir');
+  });
+
+  it('lists losses before delays', () => {
+    const issues = issuesIn({
+      status: status({ kafka: down, bridge: down, dead_letters: 1 }),
+      devices: [till([[1, 2]])],
+      unresolvedDeadLetters: 1,
+    });
+    expect(issues.map(({ tone }) => tone)).toEqual(['bad', 'wait', 'wait']);
+    expect(issues[0]?.text).toContain('till-3');
+    expect(issues[1]?.text).toBe(en.bar.offline(2));
+  });
+
+  it('includes an unsynchronised clock', () => {
+    expect(issuesIn({ status: status({ clock: { state: 'unsynchronised' } }) })).toEqual([
+      { tone: 'wait', text: en.health.clock },
+    ]);
+  });
+
+  it('includes a clock that was set back or forward', () => {
+    const withJump = (seconds: number) =>
+      status({ clock: { state: 'unknown', jump: { at: new Date().toISOString(), seconds } } });
+    expect(issuesIn({ status: withJump(-3600) })[0]?.text).toMatch(/set back by 1 hr? at \d\d:\d\d/);
+    const [forward] = findIssues(input({ status: withJump(90) }), fr, createFormats('fr-FR'));
     expect(forward?.text).toContain('avancée de 1\u00a0min');
   });
 });

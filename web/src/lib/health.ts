@@ -1,37 +1,73 @@
-/** Is anything wrong? What a person would have to look at, the worst first, as one short list. */
-import type { ClockJump, Device, GatewayStatus, SettingsProblem } from './api/types';
+/** Finds the issues that somebody has to look at, the worst first. */
+import type { ClockJump, Device, GatewayStatus, RefusalReason, RefusedDevice, SettingsProblem } from './api/types';
+import { deviceName } from './deviceName';
 import type { Messages } from './i18n/en';
 import type { Formats } from './i18n/format';
 
-export type Worry = { tone: 'bad' | 'wait'; text: string };
+export type Issue = { tone: 'bad' | 'wait'; text: string };
 
-const range = ([from, to]: [number, number]): string => (from === to ? `${from}` : `${from}–${to}`);
-const first = (names: string[], between = ', '): string => names.slice(0, 3).join(between) + (names.length > 3 ? `${between}…` : '');
+const MAX_NAMES = 3;
 
-/** `deadLetters`: those that were not taken in since; the gateway's count is of all that it keeps. */
-export function worries(status: GatewayStatus, devices: readonly Device[], settings: readonly SettingsProblem[], deadLetters: number, m: Messages, f: Formats): Worry[] {
-  const { clock, commands } = status;
-  const lost = devices.map(({ device, epochs }) => ({ device, ranges: epochs.flatMap((epoch) => epoch.lost) })).filter(({ ranges }) => ranges.length > 0);
-  const reusing = devices.filter((device) => device.reused > 0).map(({ device }) => device);
-  const gaps = devices.filter((device) => device.missing.length > device.epochs.flatMap((epoch) => epoch.lost).length).map(({ device }) => device);
-  const found: (Worry | false)[] = [
-    status.journal.refusing && { tone: 'bad', text: m.bar.refusing },
-    status.journal.lost > 0 && { tone: 'bad', text: m.health.lost(status.journal.lost, first(lost.map(({ device, ranges }) => `${device} ${first(ranges.map(range))}`), '; ')) },
-    gaps.length > 0 && { tone: 'bad', text: m.health.missing(first(gaps)) },
-    reusing.length > 0 && { tone: 'wait', text: m.health.reused(first(reusing)) },
-    settings.length > 0 && { tone: 'bad', text: m.gateway.settings },
-    status.mqtt.state === 'down' && { tone: 'wait', text: m.bar.mqtt },
-    status.kafka.state === 'down' && { tone: 'wait', text: m.bar.offline(status.journal.pending) },
-    status.kafka.state === 'up' && status.bridge.state === 'down' && { tone: 'wait', text: m.bar.stuck(status.journal.pending) },
-    status.kafka.state === 'up' && commands.state === 'down' && { tone: 'wait', text: m.health.commands },
+const formatRange = ([from, to]: [number, number]): string => (from === to ? `${from}` : `${from}–${to}`);
+
+const joinFirst = (names: string[], separator = ', '): string =>
+  names.slice(0, MAX_NAMES).join(separator) + (names.length > MAX_NAMES ? `${separator}…` : '');
+
+export type HealthInput = {
+  status: GatewayStatus;
+  devices: readonly Device[];
+  /** Devices whose events the gateway refuses. */
+  refused: readonly RefusedDevice[];
+  settingsProblems: readonly SettingsProblem[];
+  /** Dead letters that no retry has stored. `status.dead_letters` counts all that the gateway keeps. */
+  unresolvedDeadLetters: number;
+};
+
+export function findIssues(
+  { status, devices, refused, settingsProblems, unresolvedDeadLetters }: HealthInput,
+  m: Messages,
+  f: Formats,
+): Issue[] {
+  const { clock, journal, mqtt, kafka, bridge, commands } = status;
+  const lostRanges = ({ epochs }: Device) => epochs.flatMap((epoch) => epoch.lost);
+  const withLosses = devices.filter((device) => lostRanges(device).length > 0);
+  const losses = withLosses.map(
+    (device) => `${deviceName(device.device, m)} ${joinFirst(lostRanges(device).map(formatRange))}`,
+  );
+  const withGaps = devices.filter((device) => device.missing.length > lostRanges(device).length);
+  const withReuse = devices.filter((device) => device.reused > 0);
+  const names = (of: Device[]) => joinFirst(of.map(({ device }) => deviceName(device, m)));
+  const isConnected = kafka.state === 'up';
+  const issues: (Issue | false)[] = [
+    journal.refusing && { tone: 'bad', text: m.bar.refusing },
+    journal.lost > 0 && { tone: 'bad', text: m.health.lost(journal.lost, joinFirst(losses, ' · ')) },
+    ...refusalsByReason(refused).map(([reason, names]) => ({
+      tone: 'bad' as const,
+      text: m.health.refused[reason](joinFirst(names)),
+    })),
+    withGaps.length > 0 && { tone: 'bad', text: m.health.missing(names(withGaps)) },
+    withReuse.length > 0 && { tone: 'wait', text: m.health.reused(names(withReuse)) },
+    settingsProblems.length > 0 && { tone: 'bad', text: m.gateway.settings },
+    mqtt.state === 'down' && { tone: 'wait', text: m.bar.mqtt },
+    kafka.state === 'down' && { tone: 'wait', text: m.bar.offline(journal.pending) },
+    isConnected && bridge.state === 'down' && { tone: 'wait', text: m.bar.stuck(journal.pending) },
+    isConnected && commands.state === 'down' && { tone: 'wait', text: m.health.commands },
     clock.state === 'unsynchronised' && { tone: 'wait', text: m.health.clock },
-    clock.jump !== undefined && { tone: 'wait', text: jumped(clock.jump, m, f) },
-    deadLetters > 0 && { tone: 'wait', text: m.health.dead(deadLetters) },
+    clock.jump !== undefined && { tone: 'wait', text: describeJump(clock.jump, m, f) },
+    unresolvedDeadLetters > 0 && { tone: 'wait', text: m.health.dead(unresolvedDeadLetters) },
   ];
-  return found.filter((one) => one !== false);
+  return issues.filter((issue) => issue !== false);
 }
 
-function jumped({ at, seconds }: ClockJump, m: Messages, f: Formats): string {
-  const by = f.lasting(Math.abs(seconds) * 1000);
+function refusalsByReason(refused: readonly RefusedDevice[]): [RefusalReason, string[]][] {
+  const names = new Map<RefusalReason, string[]>();
+  for (const { store, device, reason } of refused) {
+    names.set(reason, [...(names.get(reason) ?? []), `${store}/${device}`]);
+  }
+  return [...names];
+}
+
+function describeJump({ at, seconds }: ClockJump, m: Messages, f: Formats): string {
+  const by = f.duration(Math.abs(seconds) * 1000);
   return seconds < 0 ? m.health.clockBack(by, f.moment(at)) : m.health.clockForward(by, f.moment(at));
 }

@@ -1,8 +1,8 @@
-/** Of a random id its beginning is enough to tell it from the others on a page. */
-export const shortId = (id: string): string => id.replace(/^([a-z]+-[0-9a-f]{8})[0-9a-f]{24}$/, '$1');
+/** The first characters of a random id are enough to tell it from the others on a page. */
+export const shortenId = (id: string): string => id.replace(/^([a-z]+-[0-9a-f]{8})[0-9a-f]{24}$/, '$1');
 
-/** An id as the gateway makes them. `crypto.randomUUID` would be shorter, but exists on HTTPS and localhost only. */
+/** An id in the gateway's format. `crypto.randomUUID` exists only on HTTPS and localhost, so it cannot be used. */
 export function newId(prefix: string): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return `${prefix}-${Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')}`;
+  return `${prefix}-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
 }

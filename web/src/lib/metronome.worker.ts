@@ -1,4 +1,4 @@
-/** A clock that a page in the background keeps: browsers slow its own timers down, but not those of a worker. */
-const EVERY_MS = 2000;
+/** A timer that also runs in a background tab: browsers throttle the timers of a page, but not those of a worker. */
+const INTERVAL_MS = 2000;
 
-setInterval(() => postMessage(null), EVERY_MS);
+setInterval(() => postMessage(null), INTERVAL_MS);

@@ -1,8 +1,11 @@
-/** One clock for the page. Once a second is enough for "for 12 s", and costs nothing. */
+/** The page's clock. It ticks once a second: often enough for "for 12 s". */
 class Now {
   at = $state(new Date());
-  /** Changes at midnight only: what depends on the day is not drawn anew every second. */
+  /** Midnight of today. Changes once a day, so that what depends on the day is not rendered every second. */
   readonly day = $derived(new Date(this.at.getFullYear(), this.at.getMonth(), this.at.getDate()).getTime());
+  readonly #minute = $derived(Math.floor(this.at.getTime() / 60_000));
+  /** The beginning of this minute. Often enough for a comparison with yesterday. */
+  readonly minute = $derived(new Date(this.#minute * 60_000));
 
   constructor() {
     setInterval(() => (this.at = new Date()), 1000);

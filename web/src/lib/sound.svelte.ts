@@ -1,49 +1,50 @@
-/** Two notes per payment: rising when it succeeded, falling when it failed. */
-import { remember, remembered } from './remembered';
+/** Two notes per payment: rising if it succeeded, falling if it failed. */
+import { loadPreference, savePreference } from './preferences';
 
-/** Under load one hears a sound now and then, not a drone. */
-const GAP_MS = 250;
+/** Under load there is an occasional sound, not a drone. */
+const MIN_GAP_MS = 250;
 
 class Sound {
-  on = $state(remembered('sound', ['on', 'off'] as const) !== 'off');
+  isOn = $state(loadPreference('sound', ['on', 'off'] as const) !== 'off');
   #context: AudioContext | undefined;
-  #last = 0;
+  #lastPlayed = 0;
 
   constructor() {
-    // Browsers allow sound only after a gesture; before it, making a context would only earn a warning.
-    // On a touch screen the gesture counts when the finger leaves.
-    for (const gesture of ['pointerup', 'click', 'keydown']) addEventListener(gesture, () => void this.#wake());
+    // Browsers allow sound only after a gesture, and warn about a context that is created before it. On a touch screen
+    // the gesture counts when the finger is lifted.
+    for (const gesture of ['pointerup', 'click', 'keydown']) addEventListener(gesture, () => void this.#unlock());
   }
 
   toggle(): void {
-    this.on = !this.on;
-    remember('sound', this.on ? 'on' : 'off');
-    void this.#wake()?.then(() => this.payment(true));
+    this.isOn = !this.isOn;
+    savePreference('sound', this.isOn ? 'on' : 'off');
+    void this.#unlock()?.then(() => this.playPayment(true));
   }
 
-  payment(success: boolean): void {
+  playPayment(isSuccess: boolean): void {
     const context = this.#context;
     const now = Date.now();
-    if (!this.on || context?.state !== 'running' || now - this.#last < GAP_MS) return;
-    this.#last = now;
-    const [first, second] = success ? [660, 880] : [330, 247];
-    note(context, first, 0);
-    note(context, second, 0.09);
+    if (!this.isOn || context?.state !== 'running' || now - this.#lastPlayed < MIN_GAP_MS) return;
+    this.#lastPlayed = now;
+    const [first, second] = isSuccess ? [660, 880] : [330, 247];
+    playNote(context, first, 0);
+    playNote(context, second, 0.09);
   }
 
-  #wake(): Promise<void> | undefined {
-    if (!this.on) return undefined;
+  #unlock(): Promise<void> | undefined {
+    if (!this.isOn) return undefined;
     this.#context ??= new AudioContext();
     return this.#context.state === 'suspended' ? this.#context.resume() : Promise.resolve();
   }
 }
 
-function note(context: AudioContext, frequency: number, after: number): void {
-  const start = context.currentTime + after;
+/** `frequency` in hertz, `delay` in seconds. */
+function playNote(context: AudioContext, frequency: number, delay: number): void {
+  const start = context.currentTime + delay;
   const oscillator = new OscillatorNode(context, { type: 'sine', frequency });
   const gain = new GainNode(context, { gain: 0 });
   gain.gain.setValueAtTime(0, start);
-  // A ramp up and down: a wave cut off at once clicks.
+  // Fading in and out: a wave that is cut off clicks.
   gain.gain.linearRampToValueAtTime(0.08, start + 0.01);
   gain.gain.exponentialRampToValueAtTime(0.0001, start + 0.16);
   oscillator.connect(gain).connect(context.destination);

@@ -1,22 +1,22 @@
-import { remember, remembered } from './remembered';
+import { loadPreference, savePreference } from './preferences';
 
-export type Choice = 'system' | 'light' | 'dark';
-const CHOICES = ['system', 'light', 'dark'] as const;
+export const THEMES = ['system', 'light', 'dark'] as const;
+export type ThemeChoice = (typeof THEMES)[number];
 
 class Theme {
-  choice = $state<Choice>(remembered('theme', CHOICES) ?? 'system');
-  #system = $state(false);
-  readonly dark = $derived(this.choice === 'system' ? this.#system : this.choice === 'dark');
+  choice = $state<ThemeChoice>(loadPreference('theme', THEMES) ?? 'system');
+  #isSystemDark = $state(false);
+  readonly isDark = $derived(this.choice === 'system' ? this.#isSystemDark : this.choice === 'dark');
 
   constructor() {
     const media = matchMedia('(prefers-color-scheme: dark)');
-    this.#system = media.matches;
-    media.addEventListener('change', () => (this.#system = media.matches));
+    this.#isSystemDark = media.matches;
+    media.addEventListener('change', () => (this.#isSystemDark = media.matches));
   }
 
-  choose(choice: Choice): void {
+  choose(choice: ThemeChoice): void {
     this.choice = choice;
-    remember('theme', choice);
+    savePreference('theme', choice);
   }
 }
 

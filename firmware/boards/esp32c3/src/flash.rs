@@ -1,4 +1,4 @@
-//! The chip's flash: the settings and the queue, each in its partition. The offsets are those of `partitions.csv`.
+//! The chip's flash: the settings and the queue, each in its partition. The offsets match `partitions.csv`.
 
 use comptoir_device::provision::{Provision, ProvisionError, RECORD};
 use embedded_storage_async::nor_flash::{
@@ -7,22 +7,22 @@ use embedded_storage_async::nor_flash::{
 use esp_storage::{FlashStorage, FlashStorageError};
 
 const SECTOR: u32 = FlashStorage::SECTOR_SIZE;
-/// One record each. They are written one after the other, so that a cut leaves one whole.
+/// Two sectors with one record each, written one after the other, so that a power cut leaves one of them intact.
 const SETTINGS: [u32; 2] = [0x0021_0000, 0x0021_0000 + SECTOR];
 const QUEUE: u32 = 0x0022_0000;
-/// Of the queue's partition.
+/// Size of the queue's partition, in bytes.
 pub const QUEUE_BYTES: u32 = 0x0004_0000;
-/// Sectors for events: all but the two for the notes.
+/// Sectors for events; the queue uses two more for its notes.
 pub const SECTORS: usize = (QUEUE_BYTES / SECTOR) as usize - 2;
 
-/// esp-storage wants its buffers on words.
+/// esp-storage requires word-aligned buffers.
 #[repr(align(4))]
 struct Aligned([u8; RECORD]);
 
 /// The saved settings.
 ///
 /// # Errors
-/// Nothing was saved, or no record is whole.
+/// Nothing was saved, or no record is intact.
 pub fn settings(flash: &mut FlashStorage<'_>) -> Result<Provision, ProvisionError> {
     let mut found = Err(ProvisionError::NoRecord);
     for at in SETTINGS {
@@ -39,10 +39,10 @@ pub fn settings(flash: &mut FlashStorage<'_>) -> Result<Provision, ProvisionErro
     found
 }
 
-/// Keeps settings.
+/// Saves the settings.
 ///
 /// # Errors
-/// The flash's.
+/// The flash failed.
 pub fn save(flash: &mut FlashStorage<'_>, settings: &Provision) -> Result<(), FlashStorageError> {
     let record = Aligned(settings.record());
     for at in SETTINGS {
@@ -52,7 +52,7 @@ pub fn save(flash: &mut FlashStorage<'_>, settings: &Provision) -> Result<(), Fl
     Ok(())
 }
 
-/// Why an operation failed.
+/// An error of the flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlashError(FlashStorageError);
 
@@ -108,5 +108,5 @@ impl NorFlash for QueueFlash<'_> {
     }
 }
 
-// NOR cells without the chip's encryption: a word may be written again where that only clears bits.
+// Without the chip's flash encryption a word may be written again if that only clears bits.
 impl MultiwriteNorFlash for QueueFlash<'_> {}

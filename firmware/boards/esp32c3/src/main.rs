@@ -1,5 +1,5 @@
-//! A till on an ESP32-C3. Nothing is decided here: `comptoir-device` is put on the chip's flash, Wi-Fi, light, button
-//! and watchdog.
+//! A till on an ESP32-C3: `comptoir-device` on the chip's flash, Wi-Fi, light, button and watchdog. Only hardware access is
+//! here; the till's behaviour is the same on every board.
 
 #![no_std]
 #![no_main]
@@ -15,7 +15,7 @@ use core::panic::PanicInfo;
 use core::pin::{Pin, pin};
 use core::task::{Context, Waker};
 
-use comptoir_device::{Board, Button, Debounce, Link, Memory, State, lit, open, run};
+use comptoir_device::{Board, ButtonOperator, Debounce, Link, Memory, State, is_lit, open, run};
 use comptoir_queue::SaleQueue;
 use comptoir_terminal::{Autopilot, Random};
 use comptoir_wire::topic::Name;
@@ -34,11 +34,11 @@ use crate::serial::Serial;
 
 esp_bootloader_esp_idf::esp_app_desc!();
 
-/// The Wi-Fi driver's memory. Nothing of the till is on it.
+/// Heap of the Wi-Fi driver, in bytes. The till itself does not allocate.
 const RADIO_HEAP: usize = 72 * 1024;
-/// How long the console waits for a key at the start.
+/// How long the console waits for a key after a reset.
 const CONSOLE: Duration = Duration::from_secs(3);
-/// The hardware watchdog: longer than every step of the loop.
+/// Timeout of the hardware watchdog, which is longer than any step of the main loop.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
 struct Chip<'a> {
@@ -47,7 +47,7 @@ struct Chip<'a> {
     light: RefCell<Output<'static>>,
     button: Input<'static>,
     debounce: RefCell<Debounce>,
-    /// The button, since the till last asked.
+    /// Whether the button was pressed since the till last asked.
     was_pressed: Cell<bool>,
     watchdog: RefCell<Wdt<TIMG0<'static>>>,
     state: Cell<State>,
@@ -58,34 +58,34 @@ impl Board for Chip<'_> {
         micros()
     }
 
-    fn say(&self, line: fmt::Arguments<'_>) {
-        self.serial.say(line);
+    fn log(&self, line: fmt::Arguments<'_>) {
+        self.serial.log(line);
     }
 
-    fn work(&self) {
-        // It never ends.
+    fn poll(&self) {
+        // The future never ends.
         let _ = self
             .wifi
             .borrow_mut()
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()));
-        // The light is on when its pin is low.
-        let dark = !lit(self.state.get(), self.millis());
+        // The light is active-low.
+        let dark = !is_lit(self.state.get(), self.millis());
         self.light.borrow_mut().set_level(dark.into());
         if self
             .debounce
             .borrow_mut()
-            .look(self.button.is_low(), self.millis())
+            .sample(self.button.is_low(), self.millis())
         {
             self.was_pressed.set(true);
         }
     }
 
-    fn alive(&self) {
+    fn feed_watchdog(&self) {
         self.watchdog.borrow_mut().feed();
     }
 
-    fn show(&self, state: State) {
+    fn show_state(&self, state: State) {
         self.state.set(state);
     }
 }
@@ -94,7 +94,7 @@ fn micros() -> u64 {
     Instant::now().duration_since_epoch().as_micros()
 }
 
-/// 64 bits of the chip's true randomness, which its converter's noise feeds.
+/// 64 bits from the chip's true random number generator, whose entropy source is the ADC's noise.
 fn draw(random: &Trng) -> u64 {
     (u64::from(random.random()) << 32) | u64::from(random.random())
 }
@@ -110,7 +110,7 @@ fn main() -> ! {
         let _source = TrngSource::new(chip.RNG, chip.ADC1);
         match Trng::try_new() {
             Ok(random) => (random.random(), draw(&random)),
-            Err(_) => stop(&serial, format_args!("no randomness")),
+            Err(_) => stop(&serial, format_args!("no entropy source")),
         }
     };
     let timers = TimerGroup::new(chip.TIMG0);
@@ -120,14 +120,14 @@ fn main() -> ! {
     watchdog.enable();
 
     let (Ok(store), Ok(device)) = (Name::new(&settings.store), Name::new(&settings.device)) else {
-        stop(&serial, format_args!("store and device are no names"));
+        stop(&serial, format_args!("store or device is not a valid name"));
     };
     let mut controller = match WifiController::new(chip.WIFI, Default::default()) {
         Ok(controller) => controller,
-        Err(trouble) => stop(&serial, format_args!("Wi-Fi: {trouble:?}")),
+        Err(error) => stop(&serial, format_args!("Wi-Fi: {error:?}")),
     };
-    if let Err(trouble) = wifi::config(&settings).and_then(|config| controller.set_config(&config)) {
-        stop(&serial, format_args!("Wi-Fi: {trouble:?}"));
+    if let Err(error) = wifi::config(&settings).and_then(|config| controller.set_config(&config)) {
+        stop(&serial, format_args!("Wi-Fi: {error:?}"));
     }
     let card = Interface::station();
     let link = Link {
@@ -152,15 +152,15 @@ fn main() -> ! {
 
     static mut MEMORY: Memory = Memory::new();
     let memory = &raw mut MEMORY;
-    // SAFETY: `main` is called once, and nothing else names it.
+    // SAFETY: `main` is called once, and nothing else uses the static.
     let memory = unsafe { &mut *memory };
     let opened = open(&board, QueueFlash(flash), 0..QUEUE_BYTES, epoch, (store, device));
     let queue: SaleQueue<_, SECTORS> = match opened {
         Ok((queue, _)) => queue,
-        Err(trouble) => stop(&serial, format_args!("{trouble}")),
+        Err(error) => stop(&serial, format_args!("{error}")),
     };
     let autopilot = Autopilot::new(seed, queue.newest(), 0);
-    let button = Button::new(autopilot, || board.was_pressed.take());
+    let button = ButtonOperator::new(autopilot, || board.was_pressed.take());
     match run(
         &board,
         wifi::Card(card),
@@ -170,22 +170,22 @@ fn main() -> ! {
         Random::new(seed),
         memory,
     ) {
-        Ok(()) => stop(&serial, format_args!("nothing more to sell")),
-        Err(trouble) => stop(&serial, format_args!("{trouble}")),
+        Ok(()) => stop(&serial, format_args!("no more sales")),
+        Err(error) => stop(&serial, format_args!("{error}")),
     }
 }
 
-/// Says why, and starts anew.
-fn stop(serial: &Serial, trouble: fmt::Arguments<'_>) -> ! {
-    serial.say(format_args!("till: cannot go on: {trouble}"));
+/// Logs the reason, and restarts the board.
+fn stop(serial: &Serial, reason: fmt::Arguments<'_>) -> ! {
+    serial.log(format_args!("till: cannot go on: {reason}"));
     let start = Instant::now();
-    // Time for the line to be read, and no quick circle of restarts.
+    // Leaves time to read the line, and avoids a tight restart loop.
     while start.elapsed() < Duration::from_secs(5) {}
     esp_hal::system::software_reset()
 }
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
-    // The serial line may be what panicked; the queue is on flash.
+    // Without a message, because the serial line may have caused the panic. The queue on flash survives.
     esp_hal::system::software_reset()
 }

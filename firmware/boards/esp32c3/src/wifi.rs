@@ -1,4 +1,4 @@
-//! The chip's Wi-Fi: joined again whenever it is lost, and a device of smoltcp.
+//! The chip's Wi-Fi: rejoins the network when the connection is lost, and is a smoltcp device.
 
 use core::future::poll_fn;
 use core::task::Poll;
@@ -13,37 +13,37 @@ use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 
 use crate::serial::Serial;
 
-/// Between two attempts to join.
+/// Pause between two attempts to join.
 const PAUSE: Duration = Duration::from_secs(3);
-/// An Ethernet frame, as the driver's buffers have it: it panics at a longer one.
+/// Bytes of an Ethernet frame in the driver's buffers. The driver panics on a longer frame.
 const FRAME: usize = 1492;
-/// Packets that may arrive at once: the driver's queue has room for five.
+/// Packets that may arrive in a burst; the driver's queue has room for five.
 const BURST: usize = 3;
 
-/// The controller's settings.
+/// The Wi-Fi controller's configuration.
 ///
 /// # Errors
-/// The driver takes no such name or password.
+/// The driver rejects the SSID or the password.
 pub fn config(settings: &Provision) -> Result<Config, WifiError> {
     let station = StationConfig::default().with_ssid(settings.ssid.as_str().try_into()?);
-    let how = if settings.password.is_empty() {
+    let authentication = if settings.password.is_empty() {
         AuthenticationMethodConfig::Open
     } else {
         AuthenticationMethodConfig::Wpa2Personal(settings.password.as_str().try_into()?)
     };
-    Ok(Config::Station(station.with_authentication(how)))
+    Ok(Config::Station(station.with_authentication(authentication)))
 }
 
-/// Joins the network, for ever. To be polled now and then; nothing wakes it.
+/// Keeps the board in the network; never returns. Poll it regularly, because nothing wakes it.
 pub async fn stay_joined(mut controller: WifiController<'_>, serial: &Serial) {
     loop {
         match controller.connect_async().await {
             Ok(_) => {
-                serial.say(format_args!("till: Wi-Fi joined"));
+                serial.log(format_args!("till: Wi-Fi joined"));
                 let _ = controller.wait_for_disconnect_async().await;
-                serial.say(format_args!("till: Wi-Fi lost"));
+                serial.log(format_args!("till: Wi-Fi lost"));
             }
-            Err(trouble) => serial.say(format_args!("till: Wi-Fi: {trouble:?}")),
+            Err(error) => serial.log(format_args!("till: Wi-Fi: {error:?}")),
         }
         let start = Instant::now();
         poll_fn(|_| {
@@ -57,39 +57,39 @@ pub async fn stay_joined(mut controller: WifiController<'_>, serial: &Serial) {
     }
 }
 
-/// The card, for smoltcp.
+/// The Wi-Fi interface as a smoltcp device.
 pub struct Card(pub Interface);
 
-/// A packet that was received.
-pub struct Received(WifiRxToken);
+/// A received packet.
+pub struct ReceivedPacket(WifiRxToken);
 
-/// Room for a packet to be sent.
-pub struct Room(WifiTxToken);
+/// The right to send one packet.
+pub struct SendSlot(WifiTxToken);
 
-impl RxToken for Received {
+impl RxToken for ReceivedPacket {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
         self.0.consume_token(|packet| read(packet))
     }
 }
 
-impl TxToken for Room {
+impl TxToken for SendSlot {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
         self.0.consume_token(len, write)
     }
 }
 
 impl Device for Card {
-    type RxToken<'a> = Received;
-    type TxToken<'a> = Room;
+    type RxToken<'a> = ReceivedPacket;
+    type TxToken<'a> = SendSlot;
 
-    fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Received, Room)> {
+    fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(ReceivedPacket, SendSlot)> {
         self.0
             .receive()
-            .map(|(packet, room)| (Received(packet), Room(room)))
+            .map(|(packet, room)| (ReceivedPacket(packet), SendSlot(room)))
     }
 
-    fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Room> {
-        self.0.transmit().map(Room)
+    fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<SendSlot> {
+        self.0.transmit().map(SendSlot)
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

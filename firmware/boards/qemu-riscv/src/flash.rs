@@ -1,6 +1,6 @@
-//! NOR flash of the CFI01 kind: bank 1 of the virt machine, two 16-bit chips side by side.
+//! CFI01 NOR flash: bank 1 of the virt machine, two 16-bit chips side by side.
 //!
-//! QEMU backs it by a file (`-drive if=pflash,unit=1`), so it outlives a reset and a killed emulator.
+//! QEMU keeps it in a file (`-drive if=pflash,unit=1`), so it survives a reset and a killed emulator.
 
 use embedded_storage_async::nor_flash::{
     ErrorType, MultiwriteNorFlash, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
@@ -8,28 +8,28 @@ use embedded_storage_async::nor_flash::{
 
 const BASE: usize = 0x2200_0000;
 const SIZE: usize = 0x0200_0000;
-/// Of both chips together.
+/// Bytes of a sector, both chips together.
 pub const SECTOR: usize = 256 * 1024;
 const WORD: usize = 4;
 
-/// Commands and status, once for each chip.
+/// Commands, repeated for each chip.
 const READ_ARRAY: u32 = 0x00ff_00ff;
 const PROGRAM: u32 = 0x0040_0040;
 const ERASE: u32 = 0x0020_0020;
 const CONFIRM: u32 = 0x00d0_00d0;
 const CLEAR_STATUS: u32 = 0x0050_0050;
 const READY: u32 = 0x0080;
-/// Erasing, programming or voltage failed, or the block is locked.
+/// Status bits: an erase or a write failed, the voltage is too low, or the block is locked.
 const FAILED: u32 = 0x003a;
 
 /// Why an operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlashError {
-    /// Not aligned to words or sectors.
+    /// Offset or length is not a multiple of a word or sector.
     NotAligned,
-    /// Outside of the bank.
+    /// Outside the bank.
     OutOfBounds,
-    /// The chip says so: its status.
+    /// The chip reports a failure: its status register.
     Failed(u32),
 }
 
@@ -43,32 +43,33 @@ impl NorFlashError for FlashError {
     }
 }
 
-/// The bank. There is one, so only [`Flash::take`] makes it.
+/// The only bank; [`Flash::take`] is its only constructor.
 pub struct Flash(());
 
 impl Flash {
-    /// The bank, ready to be read.
+    /// The bank, in read mode.
     ///
     /// # Safety
-    /// To be called once: two owners would mix their commands.
+    /// Call it once: two owners would interleave their commands.
     pub unsafe fn take() -> Self {
         let flash = Self(());
         flash.put(0, READ_ARRAY);
         flash
     }
 
-    /// `offset` is below [`SIZE`] and aligned to words, by the checks of the callers.
+    /// Reads a word. The callers check that `offset` is below [`SIZE`] and aligned.
     fn at(&self, offset: usize) -> u32 {
-        // SAFETY: inside of the bank, which is mapped.
+        // SAFETY: within the bank, which is mapped.
         unsafe { ((BASE + offset) as *const u32).read_volatile() }
     }
 
     fn put(&self, offset: usize, value: u32) {
-        // SAFETY: inside of the bank; nothing of the program's memory is there.
+        // SAFETY: within the bank, where no memory of the program lies.
         unsafe { ((BASE + offset) as *mut u32).write_volatile(value) }
     }
 
-    fn settle(&self, offset: usize) -> Result<(), FlashError> {
+    /// Waits until the chips are done.
+    fn finish(&self, offset: usize) -> Result<(), FlashError> {
         let status = loop {
             let status = self.at(offset);
             if status & READY != 0 {
@@ -126,7 +127,7 @@ impl NorFlash for Flash {
         for sector in (start..start + len).step_by(SECTOR) {
             self.put(sector, ERASE);
             self.put(sector, CONFIRM);
-            self.settle(sector)?;
+            self.finish(sector)?;
         }
         Ok(())
     }
@@ -136,11 +137,11 @@ impl NorFlash for Flash {
         for (word, at) in bytes.chunks(WORD).zip((start..).step_by(WORD)) {
             let mut padded = [0xff; WORD];
             padded[..word.len()].copy_from_slice(word);
-            // Real cells only ever turn ones into zeros; the emulated ones take any value.
+            // Real cells only change from one to zero; the emulated ones take any value.
             let value = u32::from_le_bytes(padded) & self.at(at);
             self.put(at, PROGRAM);
             self.put(at, value);
-            self.settle(at)?;
+            self.finish(at)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What the virt machine has: serial line, clock, and a way out.
+//! The virt machine's serial line, clock and power switch.
 
 use core::fmt;
 
@@ -7,8 +7,7 @@ const CLINT_MTIME: usize = 0x0200_bff8;
 const TEST_DEVICE: usize = 0x0010_0000;
 
 fn read8(address: usize) -> u8 {
-    // SAFETY: the addresses above and what is added to them are registers of this machine; reading has no
-    // effect on memory.
+    // SAFETY: the callers pass registers of this machine, from the addresses above; reading them does not affect memory.
     unsafe { (address as *const u8).read_volatile() }
 }
 
@@ -18,7 +17,7 @@ fn read32(address: usize) -> u32 {
 }
 
 fn write8(address: usize, value: u8) {
-    // SAFETY: as in `read8`; these devices write to no memory of ours.
+    // SAFETY: as in `read8`; these devices do not write to the program's memory.
     unsafe { (address as *mut u8).write_volatile(value) }
 }
 
@@ -28,7 +27,7 @@ pub struct Uart;
 impl fmt::Write for Uart {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
-            // 16550: the line status has bit 5 when a byte may be written.
+            // 16550: bit 5 of the line status register is set when a byte may be written.
             while read8(UART + 5) & 0x20 == 0 {}
             write8(UART, byte);
         }
@@ -36,12 +35,12 @@ impl fmt::Write for Uart {
     }
 }
 
-/// A line on the serial line.
+/// Writes a line to the serial line.
 #[macro_export]
-macro_rules! say {
+macro_rules! log {
     ($($args:tt)*) => {{
         use core::fmt::Write;
-        // The serial line takes everything.
+        // Writing to the serial line never fails.
         let _ = writeln!($crate::machine::Uart, $($args)*);
     }};
 }
@@ -57,7 +56,7 @@ pub fn micros() -> u64 {
     }
 }
 
-/// Ends the emulation: 0 is success.
+/// Ends the emulation with an exit code.
 pub fn exit(code: u16) -> ! {
     let word = if code == 0 {
         0x5555

@@ -1,5 +1,5 @@
-//! A till on bare metal. Nothing is decided here: the crates of `firmware/` are put on the machine's flash, network
-//! and clock.
+//! A till on bare metal: the crates of `firmware/` on the emulated machine's flash, network and clock. Only hardware access
+//! is here; the till's behaviour is the same on every board.
 
 #![no_std]
 #![no_main]
@@ -13,10 +13,10 @@ mod till;
 
 use core::panic::PanicInfo;
 
-// The critical sections of one hart without interrupts.
+// Provides critical sections for one hart without interrupts.
 use riscv as _;
 
-/// minimq's clock is embassy's; nothing sleeps here, so a waker has nothing to be woken for later.
+/// minimq uses embassy's clock. Nothing sleeps here, so a waker is woken at once.
 struct Clock;
 
 impl embassy_time_driver::Driver for Clock {
@@ -32,26 +32,26 @@ impl embassy_time_driver::Driver for Clock {
 embassy_time_driver::time_driver_impl!(static CLOCK: Clock = Clock);
 
 #[riscv_rt::entry]
-fn main(_hart: usize, tree: usize) -> ! {
+fn main(_hart: usize, device_tree: usize) -> ! {
     stack::paint();
-    let code = match till::run(tree) {
+    let code = match till::run(device_tree) {
         Ok(()) => 0,
-        Err(trouble) => {
-            say!("till: cannot go on: {trouble}");
+        Err(error) => {
+            log!("till: cannot go on: {error}");
             1
         }
     };
     let (used, stack) = stack::used();
-    say!("till: stack {used} bytes of {stack}");
+    log!("till: stack {used} bytes of {stack}");
     machine::exit(code)
 }
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    // Only the place: the message would link all of the formatting that made it.
+    // Only the location: the message would link in the formatting code of every type that a message can contain.
     match info.location() {
-        Some(place) => say!("till: panic at {}:{}", place.file(), place.line()),
-        None => say!("till: panic"),
+        Some(location) => log!("till: panic at {}:{}", location.file(), location.line()),
+        None => log!("till: panic"),
     }
     machine::exit(101)
 }

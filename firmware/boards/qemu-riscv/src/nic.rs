@@ -1,4 +1,4 @@
-//! The network card (virtio-net) as a device of smoltcp, without a heap.
+//! The network card (virtio-net) as a smoltcp device, without a heap.
 
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
@@ -10,29 +10,29 @@ use virtio_drivers::transport::mmio::{MmioTransport, VirtIOHeader};
 use virtio_drivers::transport::{DeviceType, Transport};
 use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
 
-/// Packets that may wait to be taken.
+/// Number of receive buffers.
 const QUEUE: usize = 4;
-/// An Ethernet frame, and virtio's header before it.
+/// Bytes of an Ethernet frame with virtio's header.
 const PACKET: usize = 1536;
 /// Two queues of two pages each.
 const DMA_PAGES: usize = 4;
 
-/// Memory for the card's queues: given out once each, from the start.
+/// Memory for the card's queues. Each page is allocated once.
 #[repr(align(4096))]
-#[expect(dead_code, reason = "it is the address that is given out")]
+#[expect(dead_code, reason = "only its address is used")]
 struct DmaMemory([u8; DMA_PAGES * PAGE_SIZE]);
 
 struct Machine;
 
-// SAFETY: memory is identity-mapped and coherent with the card; pages are given out once, zeroed, and never
-// taken back, so nobody else has them.
+// SAFETY: memory is identity-mapped and coherent with the card. Each page is allocated once, zeroed, and never freed, so it
+// has one owner.
 unsafe impl Hal for Machine {
     fn dma_alloc(pages: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
         static mut MEMORY: DmaMemory = DmaMemory([0; DMA_PAGES * PAGE_SIZE]);
         static NEXT: critical::Counter = critical::Counter::new();
         let first = NEXT.take(pages);
         if first + pages > DMA_PAGES {
-            // 0 is this trait's word for no memory.
+            // In this trait, 0 means out of memory.
             return (0, NonNull::dangling());
         }
         let start = (&raw mut MEMORY).cast::<u8>().wrapping_add(first * PAGE_SIZE);
@@ -60,10 +60,10 @@ unsafe impl Hal for Machine {
 mod critical {
     use core::cell::Cell;
 
-    /// A counter in a static of a machine with one hart and no interrupts.
+    /// A counter in a static, for one hart without interrupts.
     pub struct Counter(Cell<usize>);
 
-    // SAFETY: there is one hart, and nothing here runs in an interrupt.
+    // SAFETY: there is one hart, and no interrupt handler uses this.
     unsafe impl Sync for Counter {}
 
     impl Counter {
@@ -79,23 +79,23 @@ mod critical {
 
 type Card = VirtIONetRaw<Machine, MmioTransport<'static>, QUEUE>;
 
-/// Where a receive buffer is.
+/// Who owns a receive buffer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Slot {
-    /// With the card, under this token.
-    Armed(u16),
-    /// With us: it could not be given to the card.
-    Idle,
+    /// The card, under this token.
+    Card(u16),
+    /// This program; the card did not accept the buffer.
+    Driver,
 }
 
-/// Packets' buffers. They have to outlive the card's use of them: see [`Nic::new`].
+/// Packet buffers. They are static because the card writes to them at any time.
 pub struct Buffers {
     receive: [[u8; PACKET]; QUEUE],
     transmit: [u8; PACKET],
 }
 
 impl Buffers {
-    /// Empty.
+    /// Zeroed buffers.
     pub const fn new() -> Self {
         Self {
             receive: [[0; PACKET]; QUEUE],
@@ -104,8 +104,7 @@ impl Buffers {
     }
 }
 
-/// The buffers that packets arrive in.
-type Arrivals = [[u8; PACKET]; QUEUE];
+type ReceiveBuffers = [[u8; PACKET]; QUEUE];
 
 struct Inner {
     card: Card,
@@ -113,24 +112,24 @@ struct Inner {
     slots: [Slot; QUEUE],
 }
 
-/// The card.
+/// The network card.
 pub struct Nic {
     inner: RefCell<Inner>,
-    /// Apart from the card: smoltcp answers a packet (ARP, a reset, an early ACK) while it still reads it.
-    receive: RefCell<&'static mut Arrivals>,
+    /// In a cell of its own, because smoltcp answers a packet (ARP, a reset, an early ACK) while it still reads it.
+    receive: RefCell<&'static mut ReceiveBuffers>,
     mac: [u8; 6],
-    /// Packets the card did not take.
+    /// Number of packets that the card did not accept for sending.
     pub dropped: Cell<u32>,
 }
 
 impl Nic {
-    /// The first network card among the machine's eight virtio slots.
-    // What it needs of the stack is free again afterwards.
+    /// The first network card in the machine's eight virtio slots.
+    // Not inlined, so that the main loop gets the stack space back.
     #[inline(never)]
     pub fn find(buffers: &'static mut Buffers) -> Option<Self> {
         let card = (0..8).find_map(|slot| {
             let header = NonNull::new((0x1000_1000 + slot * 0x1000) as *mut VirtIOHeader)?;
-            // SAFETY: these are the machine's virtio registers, used by nobody else.
+            // SAFETY: these are the machine's virtio registers, and only this function uses them.
             let transport = unsafe { MmioTransport::new(header, 0x1000) }.ok()?;
             (transport.device_type() == DeviceType::Network).then(|| Card::new(transport).ok())?
         })?;
@@ -139,7 +138,7 @@ impl Nic {
         let mut inner = Inner {
             card,
             transmit,
-            slots: [Slot::Idle; QUEUE],
+            slots: [Slot::Driver; QUEUE],
         };
         (0..QUEUE).for_each(|at| inner.arm(receive, at));
         Some(Self {
@@ -150,26 +149,27 @@ impl Nic {
         })
     }
 
-    /// Its address.
+    /// The card's MAC address.
     pub fn mac(&self) -> [u8; 6] {
         self.mac
     }
 }
 
 impl Inner {
-    fn arm(&mut self, receive: &mut Arrivals, at: usize) {
+    /// Hands a receive buffer to the card.
+    fn arm(&mut self, receive: &mut ReceiveBuffers, at: usize) {
         // SAFETY: the buffer is static and not touched until `receive_complete` for this token.
-        let armed = unsafe { self.card.receive_begin(&mut receive[at]) };
-        self.slots[at] = armed.map_or(Slot::Idle, Slot::Armed);
+        let token = unsafe { self.card.receive_begin(&mut receive[at]) };
+        self.slots[at] = token.map_or(Slot::Driver, Slot::Card);
     }
 
-    /// A packet that has arrived: its buffer, and where it is in there.
-    fn arrived(&mut self, receive: &mut Arrivals) -> Option<(usize, core::ops::Range<usize>)> {
+    /// The next received packet: the index of its buffer, and the packet's range in the buffer.
+    fn next_packet(&mut self, receive: &mut ReceiveBuffers) -> Option<(usize, core::ops::Range<usize>)> {
         let token = self.card.poll_receive()?;
-        let at = self.slots.iter().position(|&slot| slot == Slot::Armed(token))?;
-        // SAFETY: this is the buffer that the token was given for.
+        let at = self.slots.iter().position(|&slot| slot == Slot::Card(token))?;
+        // SAFETY: this is the buffer that belongs to the token.
         let received = unsafe { self.card.receive_complete(token, &mut receive[at]) };
-        self.slots[at] = Slot::Idle;
+        self.slots[at] = Slot::Driver;
         match received {
             Ok((header, len)) => Some((at, header..header + len)),
             Err(_) => {
@@ -180,17 +180,17 @@ impl Inner {
     }
 }
 
-/// A packet that was received.
-pub struct Received<'n> {
+/// A received packet.
+pub struct ReceivedPacket<'n> {
     nic: &'n Nic,
     at: usize,
     range: core::ops::Range<usize>,
 }
 
-/// Room for a packet to be sent.
-pub struct Room<'n>(&'n Nic);
+/// The right to send one packet.
+pub struct SendSlot<'n>(&'n Nic);
 
-impl RxToken for Received<'_> {
+impl RxToken for ReceivedPacket<'_> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
         let mut receive = self.nic.receive.borrow_mut();
         let result = read(receive[self.at].get(self.range).unwrap_or_default());
@@ -199,10 +199,10 @@ impl RxToken for Received<'_> {
     }
 }
 
-impl TxToken for Room<'_> {
+impl TxToken for SendSlot<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
         let inner = &mut *self.0.inner.borrow_mut();
-        // No packet is longer than what `capabilities` says.
+        // smoltcp's packets are at most as long as `capabilities` allows, so this does not panic.
         let packet = &mut inner.transmit[..len];
         let result = write(packet);
         if inner.card.send(packet).is_err() {
@@ -212,32 +212,32 @@ impl TxToken for Room<'_> {
     }
 }
 
-/// The card, for smoltcp.
+/// The card as a smoltcp device.
 pub struct Port<'n>(pub &'n Nic);
 
 impl<'n> Device for Port<'n> {
     type RxToken<'a>
-        = Received<'n>
+        = ReceivedPacket<'n>
     where
         Self: 'a;
     type TxToken<'a>
-        = Room<'n>
+        = SendSlot<'n>
     where
         Self: 'a;
 
-    fn receive(&mut self, _: Instant) -> Option<(Received<'n>, Room<'n>)> {
+    fn receive(&mut self, _: Instant) -> Option<(ReceivedPacket<'n>, SendSlot<'n>)> {
         let mut receive = self.0.receive.borrow_mut();
-        let (at, range) = self.0.inner.borrow_mut().arrived(&mut receive)?;
-        let received = Received {
+        let (at, range) = self.0.inner.borrow_mut().next_packet(&mut receive)?;
+        let received = ReceivedPacket {
             nic: self.0,
             at,
             range,
         };
-        Some((received, Room(self.0)))
+        Some((received, SendSlot(self.0)))
     }
 
-    fn transmit(&mut self, _: Instant) -> Option<Room<'n>> {
-        self.0.inner.borrow().card.can_send().then_some(Room(self.0))
+    fn transmit(&mut self, _: Instant) -> Option<SendSlot<'n>> {
+        self.0.inner.borrow().card.can_send().then_some(SendSlot(self.0))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

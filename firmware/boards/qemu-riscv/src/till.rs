@@ -1,9 +1,9 @@
-//! Puts the till on the machine.
+//! Runs the till on this machine's flash, network and clock.
 
 use core::fmt;
 
 use comptoir_device::settings::Settings;
-use comptoir_device::{Board, Link, Memory, Shift, open, run as run_till};
+use comptoir_device::{Board, Link, Memory, PacedOperator, open, run as run_till};
 use comptoir_queue::{SaleQueue, block_on};
 use comptoir_terminal::{Autopilot, Random};
 use embedded_storage_async::nor_flash::ReadNorFlash;
@@ -11,17 +11,17 @@ use smoltcp::wire::Ipv4Address;
 
 use crate::entropy;
 use crate::flash::{Flash, SECTOR};
+use crate::log;
 use crate::machine;
 use crate::nic::{Buffers, Nic, Port};
-use crate::say;
 
-/// Sectors of the queue: two for its notes, six for events.
+/// Sectors for events; the queue has two more for its notes.
 const SECTORS: usize = 6;
 #[expect(clippy::cast_possible_truncation, reason = "2 MiB")]
 const QUEUE: core::ops::Range<u32> = 0..((2 + SECTORS) * SECTOR) as u32;
-/// The settings: in the middle of the bank.
+/// Offset of the settings, in the middle of the bank.
 const SETTINGS: u32 = 0x0100_0000;
-/// QEMU's user network: the host's loopback.
+/// The host's loopback in QEMU's user network.
 const HOST: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
 
 struct Machine;
@@ -31,37 +31,37 @@ impl Board for Machine {
         machine::micros()
     }
 
-    fn say(&self, line: fmt::Arguments<'_>) {
-        say!("{line}");
+    fn log(&self, line: fmt::Arguments<'_>) {
+        log!("{line}");
     }
 }
 
-/// Runs until all is sold and acked; for ever if the settings say so. `tree` is the device tree's address.
-pub fn run(tree: usize) -> Result<(), &'static str> {
+/// Runs until no more sales will come and everything is acked; for ever if the settings say so. `device_tree` is the
+/// address of the device tree.
+pub fn run(device_tree: usize) -> Result<(), &'static str> {
     static mut MEMORY: Memory = Memory::new();
     static mut PACKETS: Buffers = Buffers::new();
     let (memory, packets) = (&raw mut MEMORY, &raw mut PACKETS);
-    // SAFETY: `run` is called once, by the entry.
+    // SAFETY: the entry point calls `run` once.
     let (memory, packets) = unsafe { (&mut *memory, &mut *packets) };
-    // SAFETY: as above, once.
+    // SAFETY: as above.
     let mut flash = unsafe { Flash::take() };
     let mut text = [0; 256];
-    block_on(flash.read(SETTINGS, &mut text)).map_err(|_| "the flash cannot be read")?;
+    block_on(flash.read(SETTINGS, &mut text)).map_err(|_| "cannot read the flash")?;
     let settings = Settings::read(&text).map_err(|error| {
-        say!("till: settings: {error}");
-        "settings"
+        log!("till: settings: {error}");
+        "invalid settings"
     })?;
     let machine = Machine;
-    // Never of the seed: a format with the same settings would give old names to new events.
-    let mut random = Random::new(entropy::draw(tree));
+    // Not from the autopilot's seed: after a format with the same settings, new events would get the names of old ones.
+    let mut random = Random::new(entropy::draw(device_tree));
     let epoch = settings.epoch.unwrap_or(random.next_u32());
     let names = (settings.store, settings.device);
-    let trouble = |trouble| {
-        say!("till: {trouble}");
+    let stop = |error| {
+        log!("till: {error}");
         "the till stops"
     };
-    let (queue, _): (SaleQueue<_, SECTORS>, _) =
-        open(&machine, flash, QUEUE, epoch, names).map_err(trouble)?;
+    let (queue, _): (SaleQueue<_, SECTORS>, _) = open(&machine, flash, QUEUE, epoch, names).map_err(stop)?;
     let nic = Nic::find(packets).ok_or("there is no network card")?;
     let link = Link {
         store: settings.store,
@@ -72,6 +72,6 @@ pub fn run(tree: usize) -> Result<(), &'static str> {
         mac: nic.mac(),
     };
     let autopilot = Autopilot::new(settings.seed, queue.newest(), settings.long_every);
-    let shift = Shift::new(autopilot, settings.events, settings.pace);
-    run_till(&machine, Port(&nic), link, queue, shift, random, memory).map_err(trouble)
+    let operator = PacedOperator::new(autopilot, settings.events, settings.pace);
+    run_till(&machine, Port(&nic), link, queue, operator, random, memory).map_err(stop)
 }

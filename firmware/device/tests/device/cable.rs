@@ -1,4 +1,4 @@
-//! An Ethernet cable that can be pulled.
+//! A simulated Ethernet cable that can be unplugged.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -7,18 +7,18 @@ use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, TcpPacket};
 
-/// Frames under way in each direction, at most: then they are dropped, as a card does.
-const ROOM: usize = 16;
+/// Maximum number of frames in transit in each direction. Further frames are dropped, as by a network card.
+const CAPACITY: usize = 16;
 
 #[derive(Default)]
 pub struct Cable {
-    ways: [RefCell<VecDeque<Vec<u8>>>; 2],
-    pulled: Cell<bool>,
+    directions: [RefCell<VecDeque<Vec<u8>>>; 2],
+    is_unplugged: Cell<bool>,
     carried: Cell<u64>,
     attempts: Cell<u64>,
 }
 
-/// Whether an Ethernet frame asks for a TCP connection: SYN without ACK.
+/// Whether an Ethernet frame opens a TCP connection: SYN without ACK.
 fn is_attempt(frame: &[u8]) -> bool {
     let tcp = EthernetFrame::new_checked(frame)
         .ok()
@@ -30,9 +30,9 @@ fn is_attempt(frame: &[u8]) -> bool {
 }
 
 impl Cable {
-    /// Its two ends: the till's and the shore's.
+    /// The two ends: the till's and the host's.
     pub fn ends(&self) -> [End<'_>; 2] {
-        let [out, back] = &self.ways;
+        let [out, back] = &self.directions;
         [(out, back), (back, out)].map(|(to, from)| End {
             to,
             from,
@@ -40,30 +40,30 @@ impl Cable {
         })
     }
 
-    /// Pulls it; what is under way is lost.
-    pub fn pull(&self, pulled: bool) {
-        self.pulled.set(pulled);
-        self.ways.iter().for_each(|way| way.borrow_mut().clear());
+    /// Unplugs the cable or plugs it in. Frames in transit are lost.
+    pub fn set_unplugged(&self, is_unplugged: bool) {
+        self.is_unplugged.set(is_unplugged);
+        self.directions.iter().for_each(|way| way.borrow_mut().clear());
     }
 
-    /// Puts a frame on its way to the till, whoever sends it.
+    /// Sends a frame to the till.
     pub fn inject(&self, frame: &[u8]) {
-        self.carry(&self.ways[1], frame.to_vec());
+        self.carry(&self.directions[1], frame.to_vec());
     }
 
-    /// Frames that it has taken.
+    /// Number of frames carried.
     pub fn carried(&self) -> u64 {
         self.carried.get()
     }
 
-    /// Frames among them that ask for a TCP connection.
+    /// Number of frames that opened a TCP connection.
     pub fn attempts(&self) -> u64 {
         self.attempts.get()
     }
 
     fn carry(&self, way: &RefCell<VecDeque<Vec<u8>>>, frame: Vec<u8>) {
         let mut way = way.borrow_mut();
-        if !self.pulled.get() && way.len() < ROOM {
+        if !self.is_unplugged.get() && way.len() < CAPACITY {
             self.carried.set(self.carried.get() + 1);
             self.attempts
                 .set(self.attempts.get() + u64::from(is_attempt(&frame)));
@@ -78,20 +78,20 @@ pub struct End<'c> {
     cable: &'c Cable,
 }
 
-pub struct Arrived(Vec<u8>);
+pub struct ReceivedFrame(Vec<u8>);
 
-pub struct Leaving<'c> {
+pub struct SendSlot<'c> {
     to: &'c RefCell<VecDeque<Vec<u8>>>,
     cable: &'c Cable,
 }
 
-impl RxToken for Arrived {
+impl RxToken for ReceivedFrame {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
         read(&self.0)
     }
 }
 
-impl TxToken for Leaving<'_> {
+impl TxToken for SendSlot<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
         let mut frame = vec![0; len];
         let result = write(&mut frame);
@@ -102,21 +102,21 @@ impl TxToken for Leaving<'_> {
 
 impl<'c> Device for End<'c> {
     type RxToken<'a>
-        = Arrived
+        = ReceivedFrame
     where
         Self: 'a;
     type TxToken<'a>
-        = Leaving<'c>
+        = SendSlot<'c>
     where
         Self: 'a;
 
-    fn receive(&mut self, now: Instant) -> Option<(Arrived, Leaving<'c>)> {
+    fn receive(&mut self, now: Instant) -> Option<(ReceivedFrame, SendSlot<'c>)> {
         let frame = self.from.borrow_mut().pop_front()?;
-        Some((Arrived(frame), self.transmit(now)?))
+        Some((ReceivedFrame(frame), self.transmit(now)?))
     }
 
-    fn transmit(&mut self, _: Instant) -> Option<Leaving<'c>> {
-        Some(Leaving {
+    fn transmit(&mut self, _: Instant) -> Option<SendSlot<'c>> {
+        Some(SendSlot {
             to: self.to,
             cable: self.cable,
         })

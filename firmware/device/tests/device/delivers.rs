@@ -1,4 +1,4 @@
-//! It connects, sells, and publishes all in order; what is acked is deleted.
+//! Normal operation: the till connects, sells, publishes in order, and deletes acked events.
 
 use comptoir_device::{PRODUCTS, State};
 use comptoir_wire::{
@@ -6,8 +6,8 @@ use comptoir_wire::{
 };
 
 use crate::cable::Cable;
-use crate::machine::{Day, Ended, World, blank, live, pull_the_plug};
-use crate::shop::Mood;
+use crate::machine::{Day, Outcome, World, blank, cut_power, run_till};
+use crate::shop::Condition;
 
 const DAY: Day = Day {
     events: 60,
@@ -16,14 +16,14 @@ const DAY: Day = Day {
 };
 
 #[test]
-fn all_that_is_sold_arrives_in_order_also_orders_of_250_lines() {
+fn all_events_arrive_in_order_including_orders_of_250_lines() {
     let (cable, mut flash) = (Cable::default(), blank());
     let mut world = World::new(&cable);
-    let (ended, told) = live(&mut world, &mut flash, DAY, |_, _, _| {});
-    assert_eq!(ended, Ended::Done);
+    let (outcome, log) = run_till(&mut world, &mut flash, DAY, |_, _, _| {});
+    assert_eq!(outcome, Outcome::Done);
     assert!(world.shop.journal.keys().copied().eq(1..=60));
     assert_eq!(world.shop.status, ["online", "offline"]);
-    assert_eq!((world.shop.connects, told.count("till: connected")), (1, 1));
+    assert_eq!((world.shop.connects, log.count("till: connected")), (1, 1));
     let long = world
         .shop
         .journal
@@ -33,10 +33,10 @@ fn all_that_is_sold_arrives_in_order_also_orders_of_250_lines() {
             _ => false,
         });
     assert!(long.count() > 0);
-    assert_eq!(told.states.borrow().last(), Some(&State::Idle));
+    assert_eq!(log.states.borrow().last(), Some(&State::Idle));
 }
 
-/// As many articles as one may have, with the longest names.
+/// The maximum number of articles, with the longest names.
 fn price_list(unit_price: u64) -> Vec<u8> {
     let names: Vec<_> = (0..MAX_PRICES).map(|at| format!("{at:0>MAX_PRODUCT$}")).collect();
     let prices = names.iter().map(|product| Price { product, unit_price });
@@ -50,57 +50,57 @@ fn price_list(unit_price: u64) -> Vec<u8> {
 }
 
 #[test]
-fn the_largest_price_list_is_taken() {
+fn the_largest_price_list_is_applied() {
     let (cable, mut flash) = (Cable::default(), blank());
     let mut world = World::new(&cable);
     let command = price_list(MAX_AMOUNT);
     let mut told_head_office = false;
-    let (ended, told) = live(&mut world, &mut flash, DAY, |world, _, _| {
+    let (outcome, log) = run_till(&mut world, &mut flash, DAY, |world, _, _| {
         if world.shop.newest() > 10 && !told_head_office {
             told_head_office = true;
             world.shop.publish("commands", &command);
         }
     });
-    assert_eq!((ended, world.shop.newest()), (Ended::Done, 60));
-    // The autopilot's articles are in the catalogue already.
+    assert_eq!((outcome, world.shop.newest()), (Outcome::Done, 60));
+    // The catalogue already has the autopilot's eight articles.
     let new = PRODUCTS - 8;
     assert_eq!(
-        told.count(&format!("till: {new} new prices")),
+        log.count(&format!("till: {new} new prices")),
         1,
         "{:#?}",
-        told.lines.borrow()
+        log.lines.borrow()
     );
 }
 
 #[test]
-fn the_next_life_goes_on_with_the_next_number() {
+fn numbering_continues_after_a_restart() {
     let (cable, mut flash) = (Cable::default(), blank());
     let mut world = World::new(&cable);
     for events in [20, 40, 60] {
         let day = Day { events, ..DAY };
-        let (ended, _) = live(&mut world, &mut flash, day, |_, _, _| {});
-        assert_eq!((ended, world.shop.newest()), (Ended::Done, events));
+        let (outcome, _) = run_till(&mut world, &mut flash, day, |_, _, _| {});
+        assert_eq!((outcome, world.shop.newest()), (Outcome::Done, events));
     }
     assert_eq!(world.shop.connects, 3);
 }
 
-/// As on any network but the test's own: long orders fill the client's memory until the first of them has its PUBACK.
+/// Long orders fill the client's memory until the first of them has its PUBACK, as on any real network.
 #[test]
-fn pubacks_that_take_their_time_end_no_connection() {
+fn late_pubacks_do_not_end_the_connection() {
     let (cable, mut flash) = (Cable::default(), blank());
     let mut world = World::new(&cable);
-    world.shop.slow = 200_000;
+    world.shop.puback_delay = 200_000;
     let day = Day { long_every: 1, ..DAY };
     let (articles, mut told_head_office) = (price_list(100), false);
-    let (ended, told) = live(&mut world, &mut flash, day, |world, _, _| {
+    let (outcome, log) = run_till(&mut world, &mut flash, day, |world, _, _| {
         if world.shop.newest() > 0 && !told_head_office {
             told_head_office = true;
             world.shop.publish("commands", &articles);
         }
     });
-    assert_eq!(ended, Ended::Done, "{:#?}", told.lines.borrow());
+    assert_eq!(outcome, Outcome::Done, "{:#?}", log.lines.borrow());
     assert!(world.shop.journal.keys().copied().eq(1..=60));
-    assert_eq!(world.shop.connects, 1, "{:#?}", told.lines.borrow());
+    assert_eq!(world.shop.connects, 1, "{:#?}", log.lines.borrow());
 }
 
 #[test]
@@ -108,39 +108,39 @@ fn a_broker_without_retained_messages_is_used_from_the_second_connection_on() {
     let (cable, mut flash) = (Cable::default(), blank());
     let mut world = World::new(&cable);
     world.shop.retains = false;
-    let (ended, told) = live(&mut world, &mut flash, DAY, |_, _, _| {});
-    assert_eq!(ended, Ended::Done, "{:#?}", told.lines.borrow());
+    let (outcome, log) = run_till(&mut world, &mut flash, DAY, |_, _, _| {});
+    assert_eq!(outcome, Outcome::Done, "{:#?}", log.lines.borrow());
     assert!(world.shop.journal.keys().copied().eq(1..=60));
     assert_eq!(world.shop.status, ["online", "offline"]);
-    assert_eq!((world.shop.connects, told.count("till: connected")), (2, 1));
+    assert_eq!((world.shop.connects, log.count("till: connected")), (2, 1));
 }
 
 #[test]
-fn an_event_that_the_flash_lost_is_not_waited_for() {
+fn the_till_does_not_wait_for_an_event_that_is_damaged_on_flash() {
     let (cable, mut flash) = (Cable::default(), blank());
     let mut world = World::new(&cable);
-    world.shop.set(Mood::NoGateway);
-    let (ended, _) = live(&mut world, &mut flash, DAY, |_, told, _| {
-        if told.count("till: sold") == 10 {
-            pull_the_plug();
+    world.shop.set(Condition::NoGateway);
+    let (outcome, _) = run_till(&mut world, &mut flash, DAY, |_, log, _| {
+        if log.count("till: sold") == 10 {
+            cut_power();
         }
     });
-    assert_eq!(ended, Ended::Bitten(0));
-    // Of the newest: no later ack makes it safe. One bit is corrected, and so are two.
+    assert_eq!(outcome, Outcome::Reset(0));
+    // In the newest event, so that no later ack covers it. Three bits, because two would be corrected.
     let names = flash.memory().windows(7).rposition(|bytes| bytes == b"paris-1");
     let bit = 8 * names.unwrap() as u64;
     [bit, bit + 9, bit + 18]
         .into_iter()
         .for_each(|bit| flash.flip_bit(bit));
-    world.shop.set(Mood::Well);
-    world.shop.gaps = true;
+    world.shop.set(Condition::Working);
+    world.shop.allows_gaps = true;
     let day = Day { events: 10, ..DAY };
-    let (ended, told) = live(&mut world, &mut flash, day, |_, _, _| {});
-    assert_eq!(ended, Ended::Done, "{:#?}", told.lines.borrow());
+    let (outcome, log) = run_till(&mut world, &mut flash, day, |_, _, _| {});
+    assert_eq!(outcome, Outcome::Done, "{:#?}", log.lines.borrow());
     assert!(world.shop.journal.keys().copied().eq(1..=9));
-    assert_eq!(told.count("till: 10 was damaged on flash"), 1);
+    assert_eq!(log.count("till: 10 was damaged on flash"), 1);
     assert_eq!(
-        (world.shop.connects, told.states.borrow().last()),
+        (world.shop.connects, log.states.borrow().last()),
         (2, Some(&State::Idle))
     );
 }
@@ -151,29 +151,29 @@ fn message(text: &str) -> Vec<u8> {
     Command::Message(message).encode(&mut buffer).unwrap().to_vec()
 }
 
-/// They wait for it at the MQTT broker.
+/// The MQTT broker keeps them in the till's session.
 #[test]
-fn commands_that_were_sent_while_it_was_away_or_switched_off_are_carried_out() {
+fn commands_sent_while_the_till_was_disconnected_or_off_are_carried_out() {
     let (cable, mut flash) = (Cable::default(), blank());
     let mut world = World::new(&cable);
     let day = Day { events: 0, ..DAY };
     let mut sent = false;
-    live(&mut world, &mut flash, day, |world, told, _| {
-        if !sent && told.count("till: acked") > 5 {
-            world.shop.set(Mood::Away);
+    run_till(&mut world, &mut flash, day, |world, log, _| {
+        if !sent && log.count("till: acked") > 5 {
+            world.shop.set(Condition::Unreachable);
             world.shop.command(&message("Bonjour"));
             sent = true;
-        } else if told.states.borrow().last() == Some(&State::Offline) {
-            world.shop.set(Mood::Well);
-        } else if told.count("till: message: Bonjour") > 0 {
-            world.shop.set(Mood::Away);
-            pull_the_plug();
+        } else if log.states.borrow().last() == Some(&State::Offline) {
+            world.shop.set(Condition::Working);
+        } else if log.count("till: message: Bonjour") > 0 {
+            world.shop.set(Condition::Unreachable);
+            cut_power();
         }
     });
     assert_eq!(world.shop.connects, 2);
     world.shop.command(&message("Bonsoir"));
-    world.shop.set(Mood::Well);
-    let (ended, told) = live(&mut world, &mut flash, DAY, |_, _, _| {});
-    assert_eq!(ended, Ended::Done, "{:#?}", told.lines.borrow());
-    assert_eq!(told.count("till: message: Bonsoir"), 1);
+    world.shop.set(Condition::Working);
+    let (outcome, log) = run_till(&mut world, &mut flash, DAY, |_, _, _| {});
+    assert_eq!(outcome, Outcome::Done, "{:#?}", log.lines.borrow());
+    assert_eq!(log.count("till: message: Bonsoir"), 1);
 }

@@ -1,25 +1,25 @@
-//! A board whose time goes on with each turn of its network, and whose hardware watchdog bites.
+//! A simulated board. Its time advances with each turn of the network, and its hardware watchdog resets it.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use comptoir_device::{Board, Link, Memory, Shift, State, Trouble, open, run};
+use comptoir_device::{Board, DeviceError, Link, Memory, PacedOperator, State, open, run};
 use comptoir_queue::{RamFlash, SaleQueue, block_on};
 use comptoir_terminal::{Autopilot, Random};
 use comptoir_wire::topic::Name;
 use comptoir_wire::{Event, MAX_FRAME, decode};
 
 use crate::cable::Cable;
+use crate::host::{ADDRESS, Host, PORT};
 use crate::shop::{DEVICE, PASSWORD, STORE, Shop};
-use crate::shore::{ADDRESS, PORT, Shore};
 
-/// Milliseconds without [`Board::alive`] until the hardware resets the board.
-pub const BITES: u64 = 8_000;
-/// No test is about more than that: what takes longer hangs.
-const FOR_EVER: u64 = 3_600_000;
-/// Microseconds of a turn while frames are under way, and while none is.
+/// Milliseconds without [`Board::feed_watchdog`] until the hardware resets the board.
+pub const WATCHDOG: u64 = 8_000;
+/// Milliseconds after which a test counts as hanging; no test needs so much simulated time.
+const HANGS_AFTER: u64 = 3_600_000;
+/// Microseconds of a turn while frames are in transit, and while none is.
 const BUSY: u64 = 200;
 const QUIET: u64 = 2_000;
 
@@ -28,14 +28,14 @@ const PAGES: usize = 62;
 const SIZE: u32 = ((2 + PAGES) * PAGE) as u32;
 pub const EPOCH: u32 = 0xc0ff_ee01;
 
-/// A till's flash: all that it has when the power is back.
+/// A till's flash, the only memory that survives a power cut.
 pub type Flash = RamFlash<Vec<u8>, PAGE>;
 
 pub fn blank() -> Flash {
     RamFlash::new(vec![0xff; SIZE as usize])
 }
 
-/// Gives the events that the flash holds, oldest first.
+/// Passes the events on the flash to `sink`, oldest first.
 pub fn held(flash: &mut Flash, mut sink: impl FnMut(&Event<'_>)) {
     let (mut queue, _): (SaleQueue<_, PAGES>, _) = block_on(SaleQueue::open(flash, 0..SIZE, EPOCH)).unwrap();
     let mut buffer = vec![0; MAX_FRAME];
@@ -46,40 +46,40 @@ pub fn held(flash: &mut Flash, mut sink: impl FnMut(&Event<'_>)) {
     block_on(read).unwrap();
 }
 
-/// What a person at the till does.
+/// What is sold.
 #[derive(Clone, Copy)]
 pub struct Day {
-    /// Events until the till is switched off; 0: without end.
+    /// Number of events until the till ends; 0: for ever.
     pub events: u32,
-    /// Milliseconds between two of them.
+    /// Milliseconds between two events.
     pub pace: u64,
-    /// Every so many orders has 250 lines.
+    /// Every n-th order has 250 lines.
     pub long_every: u32,
 }
 
-/// How a life of the till ended.
+/// How a run of the till outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// All is sold and acked.
+pub enum Outcome {
+    /// Everything is sold and acked.
     Done,
-    /// It cannot go on.
-    Stopped(Trouble),
-    /// The hardware watchdog has reset it, at that millisecond of this life.
-    Bitten(u64),
+    /// The till cannot go on.
+    Stopped(DeviceError),
+    /// The hardware watchdog reset the board at that millisecond, or the script cut the power at 0.
+    Reset(u64),
 }
 
-/// The cable's other end, and what happens there at each turn: the test's own.
+/// The cable, and the host and the shop at its other end.
 pub struct World<'c> {
     pub cable: &'c Cable,
     pub shop: Shop,
-    shore: Shore<'c>,
+    host: Host<'c>,
 }
 
 impl World<'_> {
     fn turn(&mut self, micros: u64) {
-        self.shore.turn(micros);
-        self.shop.turn(&mut self.shore, micros);
-        self.shore.turn(micros);
+        self.host.turn(micros);
+        self.shop.turn(&mut self.host, micros);
+        self.host.turn(micros);
     }
 }
 
@@ -89,13 +89,13 @@ impl<'c> World<'c> {
         Self {
             cable,
             shop: Shop::new(),
-            shore: Shore::new(end),
+            host: Host::new(end),
         }
     }
 }
 
 thread_local! {
-    /// The time of this test's machine: minimq asks a clock that all of a program shares.
+    /// The simulated time. It is thread-local because minimq uses a global clock, and tests run in threads.
     static MICROS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -113,15 +113,15 @@ impl embassy_time_driver::Driver for Clock {
 
 embassy_time_driver::time_driver_impl!(static CLOCK: Clock = Clock);
 
-/// What the till tells of itself in one life.
+/// The till's output in one run.
 #[derive(Default)]
-pub struct Told {
+pub struct Log {
     pub lines: RefCell<Vec<String>>,
     pub states: RefCell<Vec<State>>,
 }
 
-impl Told {
-    /// Lines that begin with this.
+impl Log {
+    /// Number of lines with that prefix.
     pub fn count(&self, start: &str) -> usize {
         self.lines
             .borrow()
@@ -134,31 +134,31 @@ impl Told {
 struct Machine<'w, 'c, S> {
     world: RefCell<&'w mut World<'c>>,
     script: RefCell<S>,
-    told: &'w Told,
+    log: &'w Log,
     start: u64,
     /// When the hardware watchdog was fed last, in microseconds.
-    fed: Cell<u64>,
+    fed_at: Cell<u64>,
     carried: Cell<u64>,
 }
 
-/// What unwinds the loop when the board is reset.
+/// The payload that unwinds the main loop when the board is reset.
 struct Reset(u64);
 
-/// Ends this life of the till, from its script: the flash is what is left.
-pub fn pull_the_plug() -> ! {
+/// Ends the run from its script, as a power cut does: only the flash remains.
+pub fn cut_power() -> ! {
     resume_unwind(Box::new(Reset(0)))
 }
 
-impl<S: FnMut(&mut World<'_>, &Told, u64)> Board for Machine<'_, '_, S> {
+impl<S: FnMut(&mut World<'_>, &Log, u64)> Board for Machine<'_, '_, S> {
     fn micros(&self) -> u64 {
         MICROS.get() - self.start
     }
 
-    fn say(&self, line: fmt::Arguments<'_>) {
-        self.told.lines.borrow_mut().push(line.to_string());
+    fn log(&self, line: fmt::Arguments<'_>) {
+        self.log.lines.borrow_mut().push(line.to_string());
     }
 
-    fn work(&self) {
+    fn poll(&self) {
         let world = &mut **self.world.borrow_mut();
         let carried = world.cable.carried();
         let step = if self.carried.replace(carried) == carried {
@@ -170,42 +170,42 @@ impl<S: FnMut(&mut World<'_>, &Told, u64)> Board for Machine<'_, '_, S> {
         MICROS.set(now);
         world.turn(now);
         let millis = self.millis();
-        (self.script.borrow_mut())(world, self.told, millis);
-        assert!(millis < FOR_EVER, "it hangs: {:#?}", self.told.lines.borrow());
-        if now - self.fed.get() > BITES * 1000 {
-            // No panic: the machine is simply not there any more.
+        (self.script.borrow_mut())(world, self.log, millis);
+        assert!(millis < HANGS_AFTER, "no end: {:#?}", self.log.lines.borrow());
+        if now - self.fed_at.get() > WATCHDOG * 1000 {
+            // Unwinds without a panic message: a reset is not an error of the test.
             resume_unwind(Box::new(Reset(millis)));
         }
     }
 
-    fn alive(&self) {
-        self.fed.set(MICROS.get());
+    fn feed_watchdog(&self) {
+        self.fed_at.set(MICROS.get());
     }
 
-    fn show(&self, state: State) {
-        let mut states = self.told.states.borrow_mut();
+    fn show_state(&self, state: State) {
+        let mut states = self.log.states.borrow_mut();
         if states.last() != Some(&state) {
             states.push(state);
         }
     }
 }
 
-/// Switches the till on, with what its flash holds. `script` is called at each turn of the network, with the
-/// milliseconds of this life.
-pub fn live(
+/// Runs the till with the contents of its flash. Calls `script` at each turn of the network, with the milliseconds since the
+/// start of this run.
+pub fn run_till(
     world: &mut World<'_>,
     flash: &mut Flash,
     day: Day,
-    script: impl FnMut(&mut World<'_>, &Told, u64),
-) -> (Ended, Told) {
-    let (told, start) = (Told::default(), MICROS.get());
+    script: impl FnMut(&mut World<'_>, &Log, u64),
+) -> (Outcome, Log) {
+    let (log, start) = (Log::default(), MICROS.get());
     let [end, _] = world.cable.ends();
     let machine = Machine {
         world: RefCell::new(world),
         script: RefCell::new(script),
-        told: &told,
+        log: &log,
         start,
-        fed: Cell::new(start),
+        fed_at: Cell::new(start),
         carried: Cell::new(0),
     };
     let names = (Name::new(STORE).unwrap(), Name::new(DEVICE).unwrap());
@@ -218,24 +218,24 @@ pub fn live(
         mac: [2, 0, 0, 0, 0, 7],
     };
     let mut memory = Box::new(Memory::new());
-    let life = AssertUnwindSafe(|| {
+    let main_loop = AssertUnwindSafe(|| {
         let (queue, _): (SaleQueue<_, PAGES>, _) = open(&machine, flash, 0..SIZE, EPOCH, names)?;
-        let shift = Shift::new(
+        let operator = PacedOperator::new(
             Autopilot::new(7, queue.newest(), day.long_every),
             day.events,
             day.pace,
         );
         let random = Random::new(7 ^ start);
-        run(&machine, end, link, queue, shift, random, &mut memory)
+        run(&machine, end, link, queue, operator, random, &mut memory)
     });
-    let ended = match catch_unwind(life) {
-        Ok(Ok(())) => Ended::Done,
-        Ok(Err(trouble)) => Ended::Stopped(trouble),
-        Err(thrown) => match thrown.downcast::<Reset>() {
-            Ok(reset) => Ended::Bitten(reset.0),
+    let outcome = match catch_unwind(main_loop) {
+        Ok(Ok(())) => Outcome::Done,
+        Ok(Err(error)) => Outcome::Stopped(error),
+        Err(payload) => match payload.downcast::<Reset>() {
+            Ok(reset) => Outcome::Reset(reset.0),
             Err(panic) => resume_unwind(panic),
         },
     };
     drop(machine);
-    (ended, told)
+    (outcome, log)
 }

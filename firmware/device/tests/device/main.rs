@@ -1,12 +1,12 @@
-//! The loop of a till on bare metal, on this machine: against a network, an MQTT broker and a gateway of the test's own,
-//! in simulated time. What real ones make of it the emulated board shows, in the gateway's claims.
+//! The main loop of a till on bare metal, on the host: against a simulated network, MQTT broker and gateway, in simulated time.
+//! The gateway's claims test the emulated board with real ones.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod cable;
+mod host;
 mod machine;
 mod shop;
-mod shore;
 
 mod delivers;
 mod hostile;

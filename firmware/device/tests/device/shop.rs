@@ -1,4 +1,4 @@
-//! The MQTT broker and the gateway behind it, in one: what they do is up to a [`Mood`].
+//! A simulated MQTT broker with a gateway behind it. A [`Condition`] sets how they behave.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,56 +9,56 @@ use rumqttc::v5::mqttbytes::v5::{
 };
 use rumqttc::v5::mqttbytes::{Error, QoS};
 
-use crate::shore::Shore;
+use crate::host::Host;
 
 pub const STORE: &str = "paris-1";
 pub const DEVICE: &str = "till-7";
 pub const PASSWORD: &str = "correct horse";
-/// Without a reason: all went well.
+/// A DISCONNECT without a reason code, which means normal disconnection.
 const DISCONNECT: [u8; 2] = [0xe0, 0];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
-    /// As they should be.
-    Well,
-    /// Nobody listens.
-    Away,
-    /// Connections are taken, and nothing is ever answered.
-    Deaf,
-    /// The MQTT broker does all that it should; the gateway behind it does not ack.
+pub enum Condition {
+    /// Everything works.
+    Working,
+    /// The MQTT broker does not listen.
+    Unreachable,
+    /// The MQTT broker accepts connections, and never answers.
+    Hanging,
+    /// The MQTT broker works; the gateway behind it does not ack.
     NoGateway,
 }
 
 /// One connection of the till.
 #[derive(Default)]
 struct Conversation {
-    heard: BytesMut,
-    said: BytesMut,
+    received: BytesMut,
+    outgoing: BytesMut,
     packets: u16,
 }
 
 pub struct Shop {
-    mood: Mood,
+    condition: Condition,
     conversation: Conversation,
-    /// Connections that came to a CONNECT.
+    /// Number of CONNECT packets.
     pub connects: u32,
     /// Payloads of the status topic, in order.
     pub status: Vec<Bytes>,
-    /// The gateway's: events by their numbers, in the order of which it takes them.
+    /// The gateway's journal: events by number.
     pub journal: BTreeMap<u32, Bytes>,
-    /// What the gateway told the till last, retained.
+    /// The retained ack.
     ack: Option<Ack>,
-    /// The till's session is kept while it is away, and what is sent to it meanwhile.
+    /// Whether the broker has a session of the till, and the commands queued in it while the till is away.
     has_session: bool,
-    kept: Vec<Bytes>,
-    /// The till may give up events: its flash lost them.
-    pub gaps: bool,
-    /// The MQTT broker keeps retained messages. One that does not refuses a retained will, and ends a connection for a
-    /// retained publish.
+    queued_commands: Vec<Bytes>,
+    /// Whether the till may give up events that its flash has lost.
+    pub allows_gaps: bool,
+    /// Whether the MQTT broker supports retained messages. If not, it refuses a retained will, and closes the connection for
+    /// a retained publish.
     pub retains: bool,
-    /// Microseconds until a publish has its PUBACK.
-    pub slow: u64,
-    /// PUBACKs to come: when, and the packet's number.
+    /// Microseconds between a publish and its PUBACK.
+    pub puback_delay: u64,
+    /// Pending PUBACKs: the time, and the packet id.
     pubacks: VecDeque<(u64, u16)>,
     now: u64,
 }
@@ -66,41 +66,43 @@ pub struct Shop {
 impl Shop {
     pub fn new() -> Self {
         Self {
-            mood: Mood::Well,
+            condition: Condition::Working,
             conversation: Conversation::default(),
             connects: 0,
             status: Vec::new(),
             journal: BTreeMap::new(),
             ack: None,
             has_session: false,
-            kept: Vec::new(),
-            gaps: false,
+            queued_commands: Vec::new(),
+            allows_gaps: false,
             retains: true,
-            slow: 0,
+            puback_delay: 0,
             pubacks: VecDeque::new(),
             now: 0,
         }
     }
 
-    pub fn set(&mut self, mood: Mood) {
-        self.mood = mood;
+    pub fn set(&mut self, condition: Condition) {
+        self.condition = condition;
     }
 
-    /// Bytes for the till, MQTT or not; for nobody if it is not connected.
-    pub fn say(&mut self, bytes: &[u8]) {
-        self.conversation.said.extend_from_slice(bytes);
+    /// Sends raw bytes to the till, valid MQTT or not.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        self.conversation.outgoing.extend_from_slice(bytes);
     }
 
-    /// A command for the till, which may be away.
+    /// Sends a command to the till, or queues it in the till's session.
     pub fn command(&mut self, payload: &[u8]) {
-        match self.mood {
-            Mood::Away if self.has_session => self.kept.push(Bytes::copy_from_slice(payload)),
-            Mood::Away => {}
+        match self.condition {
+            Condition::Unreachable if self.has_session => {
+                self.queued_commands.push(Bytes::copy_from_slice(payload));
+            }
+            Condition::Unreachable => {}
             _ => self.publish("commands", payload),
         }
     }
 
-    /// A message for the till.
+    /// Publishes a message to the till.
     pub fn publish(&mut self, leaf: &str, payload: &[u8]) {
         self.conversation.packets += 1;
         let publish = Publish {
@@ -112,16 +114,16 @@ impl Shop {
             payload: Bytes::copy_from_slice(payload),
             properties: None,
         };
-        self.answer(Packet::Publish(publish));
+        self.send(Packet::Publish(publish));
     }
 
-    pub fn turn(&mut self, shore: &mut Shore<'_>, micros: u64) {
+    pub fn turn(&mut self, host: &mut Host<'_>, micros: u64) {
         self.now = micros;
-        if self.mood == Mood::Away {
-            shore.refuse();
+        if self.condition == Condition::Unreachable {
+            host.refuse();
             return;
         }
-        if shore.accept() {
+        if host.accept() {
             self.conversation = Conversation::default();
             self.pubacks.clear();
         }
@@ -129,43 +131,43 @@ impl Shop {
             && due <= micros
         {
             self.pubacks.pop_front();
-            self.answer(Packet::PubAck(PubAck::new(pkid, None)));
+            self.send(Packet::PubAck(PubAck::new(pkid, None)));
         }
-        let socket = shore.connection();
-        let heard = &mut self.conversation.heard;
+        let socket = host.connection();
+        let received = &mut self.conversation.received;
         while socket.can_recv() {
-            let taken = socket.recv(|bytes| {
-                heard.extend_from_slice(bytes);
+            let result = socket.recv(|bytes| {
+                received.extend_from_slice(bytes);
                 (bytes.len(), ())
             });
-            taken.unwrap();
+            result.unwrap();
         }
-        if self.mood == Mood::Deaf {
+        if self.condition == Condition::Hanging {
             return;
         }
         loop {
-            // The codec wants a reason in a DISCONNECT, which MQTT does not.
-            if self.conversation.heard.starts_with(&DISCONNECT) {
+            // The codec requires a reason code in a DISCONNECT, which MQTT does not.
+            if self.conversation.received.starts_with(&DISCONNECT) {
                 socket.close();
                 break;
             }
-            match Packet::read(&mut self.conversation.heard, None) {
-                Ok(packet) => self.hear(packet),
+            match Packet::read(&mut self.conversation.received, None) {
+                Ok(packet) => self.handle(packet),
                 Err(Error::InsufficientBytes(_)) => break,
-                // The till is told nonsense, and never says any.
-                Err(error) => panic!("the till says what is no MQTT: {error:?}"),
+                // Some tests send invalid bytes to the till, but the till must never send any.
+                Err(error) => panic!("the till sent invalid MQTT: {error:?}"),
             }
         }
         if socket.can_send() {
-            let sent = socket.send_slice(&self.conversation.said).unwrap();
-            let _ = self.conversation.said.split_to(sent);
+            let sent = socket.send_slice(&self.conversation.outgoing).unwrap();
+            let _ = self.conversation.outgoing.split_to(sent);
         }
-        if !socket.may_recv() && socket.may_send() && self.conversation.said.is_empty() {
+        if !socket.may_recv() && socket.may_send() && self.conversation.outgoing.is_empty() {
             socket.close();
         }
     }
 
-    fn hear(&mut self, packet: Packet) {
+    fn handle(&mut self, packet: Packet) {
         match packet {
             Packet::Connect(connect, will, login) => {
                 assert!(!connect.clean_start);
@@ -178,7 +180,7 @@ impl Shop {
                 assert_eq!(will.message, "offline");
                 self.connects += 1;
                 if will.retain && !self.retains {
-                    self.answer(Packet::ConnAck(ConnAck {
+                    self.send(Packet::ConnAck(ConnAck {
                         session_present: false,
                         code: ConnectReturnCode::RetainNotSupported,
                         properties: None,
@@ -186,12 +188,12 @@ impl Shop {
                     return;
                 }
                 assert_eq!(will.retain, self.retains);
-                self.answer(Packet::ConnAck(ConnAck {
+                self.send(Packet::ConnAck(ConnAck {
                     session_present: self.has_session,
                     code: ConnectReturnCode::Success,
                     properties: None,
                 }));
-                for command in std::mem::take(&mut self.kept) {
+                for command in std::mem::take(&mut self.queued_commands) {
                     self.publish("commands", &command);
                 }
             }
@@ -203,28 +205,29 @@ impl Shop {
                     .iter()
                     .any(|filter| filter.path == topic("commands"));
                 let granted = SubscribeReasonCode::Success(QoS::AtLeastOnce);
-                self.answer(Packet::SubAck(SubAck {
+                self.send(Packet::SubAck(SubAck {
                     pkid: subscribe.pkid,
                     return_codes: vec![granted; subscribe.filters.len()],
                     properties: None,
                 }));
                 if self.retains && subscribe.filters.iter().any(|filter| filter.path == topic("ack")) {
-                    self.tell();
+                    self.publish_ack();
                 }
             }
             Packet::Publish(publish) => {
                 assert_eq!(publish.qos, QoS::AtLeastOnce);
-                self.pubacks.push_back((self.now + self.slow, publish.pkid));
-                self.take(&publish);
+                self.pubacks
+                    .push_back((self.now + self.puback_delay, publish.pkid));
+                self.accept(&publish);
             }
-            Packet::PingReq(_) => self.answer(Packet::PingResp(PingResp)),
+            Packet::PingReq(_) => self.send(Packet::PingResp(PingResp)),
             Packet::PubAck(_) => {}
-            other => panic!("a till has no reason to say {other:?}"),
+            other => panic!("the till sent an unexpected packet: {other:?}"),
         }
     }
 
-    /// As the gateway does: in order, each once, and an ack of all that is safe.
-    fn take(&mut self, publish: &Publish) {
+    /// Accepts an event as the gateway does: in order, each once, followed by an ack.
+    fn accept(&mut self, publish: &Publish) {
         let publish_topic = std::str::from_utf8(&publish.topic).unwrap();
         if publish_topic == topic("status") {
             assert_eq!(publish.retain, self.retains);
@@ -234,15 +237,15 @@ impl Shop {
         let frame = decode(&publish.payload).unwrap();
         assert_eq!(publish_topic, topic(frame.event.kind().as_str()));
         let header = frame.header;
-        let newest = match self.gaps {
+        let newest = match self.allows_gaps {
             true => self.newest().max(header.oldest - 1),
             false => self.newest(),
         };
         assert!(
             header.oldest <= newest + 1,
-            "the till has deleted what no gateway has"
+            "the till deleted an event that the gateway does not have"
         );
-        if self.mood != Mood::Well {
+        if self.condition != Condition::Working {
             return;
         }
         if header.seq == newest + 1 {
@@ -252,7 +255,7 @@ impl Shop {
             epoch: header.epoch,
             seq: self.newest(),
         });
-        self.tell();
+        self.publish_ack();
     }
 
     /// The highest number in the journal.
@@ -260,7 +263,7 @@ impl Shop {
         self.journal.last_key_value().map_or(0, |(&seq, _)| seq)
     }
 
-    fn tell(&mut self) {
+    fn publish_ack(&mut self) {
         if let Some(ack) = self.ack {
             let mut buffer = [0; Ack::MAX_BYTES];
             let payload = ack.encode(&mut buffer).unwrap().to_vec();
@@ -268,8 +271,8 @@ impl Shop {
         }
     }
 
-    fn answer(&mut self, packet: Packet) {
-        packet.write(&mut self.conversation.said, None).unwrap();
+    fn send(&mut self, packet: Packet) {
+        packet.write(&mut self.conversation.outgoing, None).unwrap();
     }
 }
 

@@ -1,14 +1,14 @@
-//! A till's day: what it sells and what is acked meanwhile.
+//! A till's day: what it sells, and what is acked in the meantime.
 
 #![allow(
     dead_code,
     clippy::unwrap_used,
-    reason = "not every test needs all; tests may panic"
+    reason = "each test crate uses a part; tests may panic"
 )]
 
 use std::ops::ControlFlow;
 
-use comptoir_queue::{Opened, QueueError, RamError, RamFlash, SaleQueue, block_on};
+use comptoir_queue::{OpenOutcome, QueueError, RamError, RamFlash, SaleQueue, block_on};
 use comptoir_wire::MAX_FRAME;
 
 pub const PAGE: usize = 4096;
@@ -24,17 +24,18 @@ pub fn blank() -> Flash {
     RamFlash::new(vec![0xff; LEN as usize])
 }
 
-pub fn open(flash: &mut Flash, epoch: u32) -> Result<(Queue<'_>, Opened), Error> {
+pub fn open(flash: &mut Flash, epoch: u32) -> Result<(Queue<'_>, OpenOutcome), Error> {
     block_on(SaleQueue::open(flash, 0..LEN, epoch))
 }
 
-/// The bytes of an event, different for each number and attempt.
+/// The frame of an event, different for each number and attempt.
 pub fn frame(seq: u32, attempt: u8, len: usize) -> Vec<u8> {
     let first = seq.to_le_bytes().into_iter().chain([attempt]);
     let rest = (0u32..).map(|at| (at.wrapping_mul(31) ^ seq ^ u32::from(attempt)).to_le_bytes()[0]);
     first.chain(rest).take(len.max(5)).collect()
 }
 
+/// All events in the queue.
 pub fn held(queue: &mut Queue<'_>) -> Result<Vec<(u32, Vec<u8>)>, Error> {
     let (mut held, mut buffer) = (Vec::new(), vec![0; MAX_FRAME]);
     block_on(queue.read(0, &mut buffer, |seq, frame| {
@@ -46,13 +47,13 @@ pub fn held(queue: &mut Queue<'_>) -> Result<Vec<(u32, Vec<u8>)>, Error> {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
-    /// An event of so many bytes.
+    /// Sell an event of that many bytes.
     Sell(usize),
-    /// All but so many are acked.
+    /// Ack all but that many events.
     AckAllBut(u32),
 }
 
-/// The first sale of a long receipt is of 250 lines; outages let the queue grow.
+/// Ten hours with some receipts of 250 lines, and with outages in which the queue grows.
 pub fn day() -> Vec<Step> {
     let mut steps = Vec::new();
     for hour in 0..10usize {

@@ -1,12 +1,12 @@
 //! Flash in a file.
 //!
 //! ```text
-//! file   magic(8) size of the flash(4) size of a page(4), zeros up to 4096, then the flash, each bit turned
+//! file   magic(8) size of the flash(4) size of a page(4), zeros up to 4096, then the flash with each bit inverted
 //! ```
 //!
-//! Numbers are little-endian. The bits are turned so that what was never written is a hole of the file, which reads
-//! as erased. Writes go to the operating system at once, and so survive a kill of the process; a sale counts once
-//! the file was synced, and so survives a power cut of the machine.
+//! Numbers are little-endian. The bits are inverted so that a hole in the file reads as erased flash. Writes go to the
+//! operating system at once, so they survive a kill of the process. A sale counts only after the file is synced, so it
+//! survives a power cut of the machine.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -20,29 +20,32 @@ use super::{PAGE, PAGES, SIZE};
 
 const MAGIC: &[u8; 8] = b"TILLFL\0\x01";
 const HEADER: u64 = 4096;
-/// Bytes that are turned at a time.
+/// Bytes inverted at a time.
 const STEP: usize = 256;
 
-/// Why a terminal's flash file cannot be used. It is left as it is.
+/// Why a till's flash file cannot be used. The file is not modified.
 #[derive(Debug, thiserror::Error)]
 pub enum FlashFileError {
     /// The operating system refused.
     #[error("{act} the queue {path}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation.
         act: &'static str,
         /// The file.
         path: String,
-        /// The system's error.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The file is not a terminal's flash, or of another version.
-    #[error("{path} is not the flash of a terminal (or of another version of pos-sim); it was left as it is")]
+    /// The file is not a till's flash, or belongs to another version.
+    #[error(
+        "{path} is not a till's flash, or belongs to another version of pos-sim; it was not modified. Use another \
+         directory for --queue"
+    )]
     Foreign {
         /// The file.
         path: String,
     },
-    /// Another process has it.
+    /// Another process uses the file.
     #[error("the queue {path} is in use by another pos-sim")]
     InUse {
         /// The file.
@@ -54,9 +57,9 @@ pub enum FlashFileError {
 pub struct FlashFile {
     path: PathBuf,
     file: Arc<File>,
-    unsynced: bool,
-    /// The last failure: the flash itself can only say that there was one.
-    trouble: Mutex<Option<io::Error>>,
+    is_unsynced: bool,
+    /// The last error, because `RamError` has no room for it.
+    last_error: Mutex<Option<io::Error>>,
 }
 
 impl FlashFile {
@@ -72,7 +75,7 @@ impl FlashFile {
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make(path).map_err(|error| failed("make", error))?
+                create(path).map_err(|error| failed("create", error))?
             }
             Err(error) => return Err(failed("open", error)),
         };
@@ -98,29 +101,30 @@ impl FlashFile {
         Ok(Self {
             path: path.to_owned(),
             file: Arc::new(file),
-            unsynced: false,
-            trouble: Mutex::new(None),
+            is_unsynced: false,
+            last_error: Mutex::new(None),
         })
     }
 
     pub fn unsynced(&mut self) -> Option<Arc<File>> {
-        std::mem::take(&mut self.unsynced).then(|| Arc::clone(&self.file))
+        std::mem::take(&mut self.is_unsynced).then(|| Arc::clone(&self.file))
     }
 
-    pub fn trouble(&self) -> Option<String> {
-        let trouble = self
-            .trouble
+    pub fn last_error(&self) -> Option<String> {
+        let last_error = self
+            .last_error
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        trouble
+        last_error
             .as_ref()
             .map(|error| format!("{}: {error}", self.path.display()))
     }
 
-    fn told(&self, result: io::Result<()>) -> Result<(), RamError> {
+    /// Keeps an I/O error for [`last_error`](Self::last_error).
+    fn record(&self, result: io::Result<()>) -> Result<(), RamError> {
         result.map_err(|error| {
             *self
-                .trouble
+                .last_error
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
             RamError::Memory
@@ -136,9 +140,9 @@ fn header() -> [u8; 16] {
     header
 }
 
-/// Makes the file under another name and renames it: under its own there is never half of one.
-fn make(path: &Path) -> io::Result<File> {
-    let aside = path.with_extension("new");
+/// Creates the file under a temporary name and renames it, so that a crash leaves no incomplete file.
+fn create(path: &Path) -> io::Result<File> {
+    let temporary = path.with_extension("new");
     let directory = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     let file = OpenOptions::new()
@@ -146,12 +150,12 @@ fn make(path: &Path) -> io::Result<File> {
         .write(true)
         .create(true)
         .truncate(true)
-        .open(&aside)?;
+        .open(&temporary)?;
     file.write_all_at(&header(), 0)?;
     file.set_len(HEADER + u64::from(SIZE))?;
     file.sync_all()?;
-    fs::rename(&aside, path)?;
-    // The name is durable once its directory is.
+    fs::rename(&temporary, path)?;
+    // A rename is durable once the directory is synced.
     File::open(directory)?.sync_all()?;
     Ok(file)
 }
@@ -166,28 +170,28 @@ impl Memory for FlashFile {
     }
 
     fn load(&self, at: usize, bytes: &mut [u8]) -> Result<(), RamError> {
-        self.told(self.file.read_exact_at(bytes, place(at)))?;
+        self.record(self.file.read_exact_at(bytes, place(at)))?;
         bytes.iter_mut().for_each(|byte| *byte = !*byte);
         Ok(())
     }
 
     fn store(&mut self, at: usize, bytes: &[u8]) -> Result<(), RamError> {
-        self.unsynced = true;
+        self.is_unsynced = true;
         for (part, at) in bytes.chunks(STEP).zip((at..).step_by(STEP)) {
-            let mut turned = [0; STEP];
-            for (turned, byte) in turned.iter_mut().zip(part) {
-                *turned = !byte;
+            let mut inverted = [0; STEP];
+            for (inverted, byte) in inverted.iter_mut().zip(part) {
+                *inverted = !byte;
             }
-            self.told(self.file.write_all_at(&turned[..part.len()], place(at)))?;
+            self.record(self.file.write_all_at(&inverted[..part.len()], place(at)))?;
         }
         Ok(())
     }
 
     fn clear(&mut self, at: usize, len: usize) -> Result<(), RamError> {
-        self.unsynced = true;
+        self.is_unsynced = true;
         for from in (at..at + len).step_by(PAGE) {
             let zeros = &[0; PAGE][..PAGE.min(at + len - from)];
-            self.told(self.file.write_all_at(zeros, place(from)))?;
+            self.record(self.file.write_all_at(zeros, place(from)))?;
         }
         Ok(())
     }
@@ -197,20 +201,16 @@ impl Memory for FlashFile {
 mod tests {
     use super::*;
 
-    fn opened(path: &Path) -> Result<FlashFile, FlashFileError> {
-        FlashFile::open(path)
-    }
-
     #[test]
-    fn holds_what_is_stored_and_is_erased_where_nothing_was() {
+    fn written_bytes_persist_and_the_rest_is_erased() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("deep").join("a_b.flash");
-        let mut file = opened(&path).unwrap();
+        let mut file = FlashFile::open(&path).unwrap();
         assert!(file.unsynced().is_none());
         file.store(3 * PAGE - 2, &[1, 2, 3, 4]).unwrap();
         assert!(file.unsynced().is_some() && file.unsynced().is_none());
         drop(file);
-        let mut file = opened(&path).unwrap();
+        let mut file = FlashFile::open(&path).unwrap();
         let mut read = [0; 6];
         file.load(3 * PAGE - 3, &mut read).unwrap();
         assert_eq!(read, [0xff, 1, 2, 3, 4, 0xff]);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_file_is_named_and_left_as_it_is() {
+    fn a_foreign_file_is_named_and_not_modified() {
         let directory = tempfile::tempdir().unwrap();
         for content in [
             "my holiday notes, longer than a header",
@@ -229,7 +229,7 @@ mod tests {
         ] {
             let path = directory.path().join("a_b.flash");
             fs::write(&path, content).unwrap();
-            let error = opened(&path).unwrap_err();
+            let error = FlashFile::open(&path).unwrap_err();
             assert!(matches!(error, FlashFileError::Foreign { .. }), "{error}");
             assert!(error.to_string().contains("a_b.flash"), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
@@ -237,12 +237,15 @@ mod tests {
     }
 
     #[test]
-    fn two_at_a_time_cannot_have_it() {
+    fn only_one_process_can_use_a_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a_b.flash");
-        let first = opened(&path).unwrap();
-        assert!(matches!(opened(&path), Err(FlashFileError::InUse { .. })));
+        let first = FlashFile::open(&path).unwrap();
+        assert!(matches!(
+            FlashFile::open(&path),
+            Err(FlashFileError::InUse { .. })
+        ));
         drop(first);
-        opened(&path).unwrap();
+        FlashFile::open(&path).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Memory that is only there where it is written: ten thousand terminals share one machine.
+//! Sparse memory: only chunks that were written exist, because ten thousand tills share one machine.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use comptoir_queue::{Memory, RamError};
 
 use super::{PAGE, PAGES};
 
-/// Bytes that come and go together.
+/// Bytes of a chunk.
 const CHUNK: usize = 2 * 1024;
 const _: () = assert!(PAGE.is_multiple_of(CHUNK));
 
-/// Chunks by their number; what is not there is erased.
+/// Chunks by number; a missing chunk is erased.
 #[derive(Debug, Default)]
-pub struct Sparse {
+pub struct SparseMemory {
     chunks: BTreeMap<usize, Box<[u8; CHUNK]>>,
 }
 
-impl Sparse {
+impl SparseMemory {
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A bit, drawn among those that were written.
+    /// The position of a random bit among the chunks that exist.
     pub fn used_bit(&self, random: u64) -> u64 {
         let bits = 8 * CHUNK as u64;
         let count = self.chunks.len().max(1) as u64;
@@ -31,7 +31,7 @@ impl Sparse {
     }
 }
 
-/// The parts of `len` bytes from `at` on: the chunk, where in it, and where among the bytes.
+/// Splits `len` bytes from `at` on at the chunk boundaries: the chunk's number, the offset in it, and the range of the bytes.
 fn parts(at: usize, len: usize) -> impl Iterator<Item = (usize, usize, std::ops::Range<usize>)> {
     let mut done = 0;
     std::iter::from_fn(move || {
@@ -42,7 +42,7 @@ fn parts(at: usize, len: usize) -> impl Iterator<Item = (usize, usize, std::ops:
     })
 }
 
-impl Memory for Sparse {
+impl Memory for SparseMemory {
     fn size(&self) -> usize {
         PAGES * PAGE
     }
@@ -105,8 +105,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_as_plain_memory(acts in acts()) {
-            let (mut sparse, mut plain) = (Sparse::new(), vec![0xff; 8 * CHUNK]);
+        fn sparse_memory_behaves_as_plain_memory(acts in acts()) {
+            let (mut sparse, mut plain) = (SparseMemory::new(), vec![0xff; 8 * CHUNK]);
             for act in acts {
                 match act {
                     Act::Store(at, bytes) => {
@@ -126,8 +126,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cleared_is_gone() {
-        let mut sparse = Sparse::new();
+    fn cleared_chunks_are_freed() {
+        let mut sparse = SparseMemory::new();
         sparse.store(0, &[0; 5 * CHUNK]).unwrap();
         sparse.clear(0, 4 * CHUNK).unwrap();
         assert_eq!(sparse.chunks.len(), 1);

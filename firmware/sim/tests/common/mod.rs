@@ -1,6 +1,6 @@
-//! A real Mosquitto on a free port, and a small stand-in for the gateway that acks end to end.
+//! A real Mosquitto on a free port, and a minimal gateway that acks end to end.
 
-#![allow(dead_code, reason = "not every test crate needs all of it")]
+#![allow(dead_code, reason = "each test crate uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::collections::HashMap;
@@ -16,11 +16,11 @@ use rumqttc::NetworkOptions;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// A Mosquitto without persistence: what it held is lost with it.
+/// A Mosquitto without persistence: its sessions and retained messages are lost when it stops.
 pub struct Mosquitto {
     child: Child,
     port: u16,
@@ -80,40 +80,46 @@ impl Drop for Mosquitto {
     }
 }
 
-/// How the stand-in misbehaves.
+/// How the stand-in gateway misbehaves.
 #[derive(Clone, Copy, Default)]
 pub struct Faults {
-    /// Every n-th event is not seen; 0: none.
-    pub overlook_each: u64,
-    /// Nothing is acked above so many events of a terminal.
+    /// Ignores every n-th event; 0: none.
+    pub drop_each: u64,
+    /// Acks at most this number of a till.
     pub ack_at_most: Option<u32>,
 }
 
-/// Takes the events of each terminal strictly in order of seq, as the gateway does, and acks them.
+/// A stand-in for the gateway: accepts each till's events strictly in order of `seq`, and acks them.
 pub struct Acker {
-    taken: Arc<Mutex<Taken>>,
+    journal: Arc<Mutex<Journal>>,
     _tasks: JoinSet<()>,
 }
 
-/// One event as it arrived: where, and its bytes.
-pub type Arrived = (String, Vec<u8>);
+/// A received event: the last level of its topic, and its payload.
+pub type ReceivedEvent = (String, Vec<u8>);
+
+/// A till, `{store}/{device}`, and an epoch.
+pub type TillEpoch = (String, u32);
 
 #[derive(Default)]
-struct Taken {
-    seen: u64,
-    /// `{store}/{device}` and epoch: the events from seq 1 on.
-    events: HashMap<(String, u32), Vec<Arrived>>,
+struct Journal {
+    /// Number of events received, in order or not.
+    received: u64,
+    /// The accepted events, from seq 1 on.
+    events: HashMap<TillEpoch, Vec<ReceivedEvent>>,
     json: HashMap<String, bool>,
-    dirty: Vec<(String, u32)>,
+    /// Where acks are due.
+    dirty: Vec<TillEpoch>,
+    has_dirty: Arc<Notify>,
     statuses: HashMap<String, String>,
-    keep: bool,
-    listens: bool,
-    counts: HashMap<(String, u32), u32>,
+    keeps_events: bool,
+    is_subscribed: bool,
+    counts: HashMap<TillEpoch, u32>,
 }
 
 impl Acker {
-    /// `keep`: remembers the events, not only how many.
-    pub fn start(broker: &Broker, faults: Faults, keep: bool) -> Self {
+    /// With `keep_events` the events themselves are remembered, not only their number.
+    pub fn start(broker: &Broker, faults: Faults, keep_events: bool) -> Self {
         let mut options = MqttOptions::new("acker", broker.host(), broker.port());
         options
             .set_clean_start(true)
@@ -121,85 +127,89 @@ impl Acker {
             .set_max_packet_size(Some(1 << 16));
         options.set_outgoing_inflight_upper_limit(1000);
         let (client, mut events) = AsyncClient::new(options, 1000);
-        // Small packets are not to wait for the acknowledgement of those before them: that takes 40 ms.
+        // With Nagle's algorithm a small packet waits up to 40 ms for the TCP ACK of the previous one.
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         events.options.set_network_options(network);
-        let taken = Arc::new(Mutex::new(Taken {
-            keep,
-            ..Taken::default()
+        let journal = Arc::new(Mutex::new(Journal {
+            keeps_events: keep_events,
+            ..Journal::default()
         }));
         let mut tasks = JoinSet::new();
-        tasks.spawn(hear(client.clone(), events, Arc::clone(&taken), faults));
-        tasks.spawn(ack(client, Arc::clone(&taken), faults));
-        Self { taken, _tasks: tasks }
+        tasks.spawn(receive(client.clone(), events, Arc::clone(&journal), faults));
+        tasks.spawn(ack(client, Arc::clone(&journal), faults));
+        Self {
+            journal,
+            _tasks: tasks,
+        }
     }
 
-    /// Waits until it is subscribed: what is published before is sent again seconds later.
-    pub async fn listens(&self) {
-        until("the stand-in to be subscribed", || {
-            self.taken.lock().unwrap().listens
+    /// Waits for the subscription: events published before it are resent only seconds later.
+    pub async fn subscribed(&self) {
+        until("the stand-in gateway to subscribe", || {
+            self.journal.lock().unwrap().is_subscribed
         })
         .await;
     }
 
-    /// How many events of each terminal and epoch were taken.
-    pub fn counts(&self) -> HashMap<(String, u32), u32> {
-        self.taken.lock().unwrap().counts.clone()
+    /// Number of accepted events of each till and epoch.
+    pub fn counts(&self) -> HashMap<TillEpoch, u32> {
+        self.journal.lock().unwrap().counts.clone()
     }
 
     pub fn total(&self) -> u64 {
         self.counts().values().map(|&count| u64::from(count)).sum()
     }
 
-    /// The events of a terminal, if they were kept.
-    pub fn events(&self, terminal: &str) -> Vec<Arrived> {
-        let taken = self.taken.lock().unwrap();
-        taken
+    /// The events of a till, if they are remembered.
+    pub fn events(&self, till: &str) -> Vec<ReceivedEvent> {
+        let journal = self.journal.lock().unwrap();
+        journal
             .events
             .iter()
-            .filter(|((name, _), _)| name == terminal)
+            .filter(|((name, _), _)| name == till)
             .flat_map(|(_, events)| events.clone())
             .collect()
     }
 
-    pub fn status(&self, terminal: &str) -> Option<String> {
-        self.taken.lock().unwrap().statuses.get(terminal).cloned()
+    pub fn status(&self, till: &str) -> Option<String> {
+        self.journal.lock().unwrap().statuses.get(till).cloned()
     }
 }
 
-async fn hear(client: AsyncClient, mut events: EventLoop, taken: Arc<Mutex<Taken>>, faults: Faults) {
+async fn receive(client: AsyncClient, mut events: EventLoop, journal: Arc<Mutex<Journal>>, faults: Faults) {
     loop {
         match events.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
                 client.try_subscribe("pos/+/+/+", QoS::AtLeastOnce).unwrap();
             }
-            Ok(Event::Incoming(Packet::SubAck(_))) => taken.lock().unwrap().listens = true,
+            Ok(Event::Incoming(Packet::SubAck(_))) => journal.lock().unwrap().is_subscribed = true,
             Ok(Event::Incoming(Packet::Publish(publish))) => {
                 let topic = std::str::from_utf8(&publish.topic).unwrap();
                 let topic = Topic::parse(topic).unwrap();
-                taken.lock().unwrap().take(topic, &publish.payload, faults);
+                journal.lock().unwrap().accept(topic, &publish.payload, faults);
             }
             Ok(_) => {}
+            // The pause between two attempts to connect; nothing waits for it.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
 }
 
-impl Taken {
-    fn take(&mut self, topic: Topic<'_>, payload: &[u8], faults: Faults) {
-        let terminal = format!("{}/{}", topic.store, topic.device);
+impl Journal {
+    fn accept(&mut self, topic: Topic<'_>, payload: &[u8], faults: Faults) {
+        let till = format!("{}/{}", topic.store, topic.device);
         let kind = match topic.leaf {
             Leaf::Event(kind) => kind,
             Leaf::Status => {
                 self.statuses
-                    .insert(terminal, String::from_utf8(payload.to_vec()).unwrap());
+                    .insert(till, String::from_utf8(payload.to_vec()).unwrap());
                 return;
             }
             _ => return,
         };
-        self.seen += 1;
-        if faults.overlook_each > 0 && self.seen.is_multiple_of(faults.overlook_each) {
+        self.received += 1;
+        if faults.drop_each > 0 && self.received.is_multiple_of(faults.drop_each) {
             return;
         }
         let is_json = payload.first() == Some(&b'{');
@@ -212,17 +222,17 @@ impl Taken {
             assert_eq!(frame.event.kind(), kind);
             (frame.header.epoch, frame.header.seq, frame.header.oldest)
         };
-        self.json.insert(terminal.clone(), is_json);
-        let name = (terminal, epoch);
+        self.json.insert(till.clone(), is_json);
+        let name = (till, epoch);
         let count = self.counts.entry(name.clone()).or_default();
         assert!(
             oldest <= *count + 1,
-            "{}: forgot {oldest} of which only {count} are taken",
+            "{} forgot events below {oldest}, but only {count} are accepted",
             name.0
         );
         if seq == *count + 1 {
             *count += 1;
-            if self.keep {
+            if self.keeps_events {
                 self.events
                     .entry(name.clone())
                     .or_default()
@@ -230,22 +240,24 @@ impl Taken {
             }
         }
         self.dirty.push(name);
+        self.has_dirty.notify_one();
     }
 }
 
-async fn ack(client: AsyncClient, taken: Arc<Mutex<Taken>>, faults: Faults) {
+async fn ack(client: AsyncClient, journal: Arc<Mutex<Journal>>, faults: Faults) {
+    let has_dirty = Arc::clone(&journal.lock().unwrap().has_dirty);
     loop {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        has_dirty.notified().await;
         let acks: Vec<(String, Vec<u8>)> = {
-            let mut taken = taken.lock().unwrap();
-            let mut dirty = std::mem::take(&mut taken.dirty);
+            let mut journal = journal.lock().unwrap();
+            let mut dirty = std::mem::take(&mut journal.dirty);
             dirty.sort_unstable();
             dirty.dedup();
             dirty
                 .into_iter()
                 .map(|name| {
-                    let seq = taken.counts[&name].min(faults.ack_at_most.unwrap_or(u32::MAX));
-                    let ack = if taken.json[&name.0] {
+                    let seq = journal.counts[&name].min(faults.ack_at_most.unwrap_or(u32::MAX));
+                    let ack = if journal.json[&name.0] {
                         format!(r#"{{"epoch":{},"seq":{seq}}}"#, name.1).into_bytes()
                     } else {
                         Ack { epoch: name.1, seq }
@@ -264,29 +276,69 @@ async fn ack(client: AsyncClient, taken: Arc<Mutex<Taken>>, faults: Faults) {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
+const HALF_MINUTE: Duration = Duration::from_secs(30);
 
-/// Runs a plan to its end, which has to come within a minute.
+/// Runs a plan to its end, for at most a minute.
 pub async fn run(plan: Plan) -> Result<Summary, SimError> {
-    run_within(MINUTE, plan, CancellationToken::new()).await
+    run_within(MINUTE, plan).await
 }
 
-pub async fn run_until(plan: Plan, stop: CancellationToken) -> Result<Summary, SimError> {
-    run_within(MINUTE, plan, stop).await
+pub async fn run_within(limit: Duration, plan: Plan) -> Result<Summary, SimError> {
+    Run::start(plan).end_within(limit).await
 }
 
-pub async fn run_within(limit: Duration, plan: Plan, stop: CancellationToken) -> Result<Summary, SimError> {
-    let (progress, _watched) = watch::channel(Progress::default());
-    let run = comptoir_sim::run(plan, stop, progress);
-    tokio::time::timeout(limit, run).await.expect("an end in time")
+/// A run in the background.
+pub struct Run {
+    task: JoinHandle<Result<Summary, SimError>>,
+    progress: watch::Receiver<Progress>,
+    stop: CancellationToken,
 }
 
-/// Waits until it is so, for half a minute at most.
-pub async fn until(what: &str, so: impl Fn() -> bool) {
-    for _ in 0..3_000 {
-        if so() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+impl Run {
+    pub fn start(plan: Plan) -> Self {
+        let (sender, progress) = watch::channel(Progress::default());
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(comptoir_sim::run(plan, stop.clone(), sender));
+        Self { task, progress, stop }
     }
-    panic!("waited in vain for {what}");
+
+    /// Waits until the progress satisfies the condition, for at most half a minute.
+    pub async fn until(&mut self, what: &str, condition: impl FnMut(&Progress) -> bool) -> Progress {
+        let progress = self.progress.wait_for(condition);
+        match tokio::time::timeout(HALF_MINUTE, progress).await {
+            Ok(Ok(progress)) => progress.clone(),
+            Ok(Err(_)) => panic!("the run ended before {what}"),
+            Err(_) => panic!("waited in vain for {what}"),
+        }
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Stops the selling.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits for the end, for at most a minute.
+    pub async fn end(self) -> Result<Summary, SimError> {
+        self.end_within(MINUTE).await
+    }
+
+    async fn end_within(self, limit: Duration) -> Result<Summary, SimError> {
+        let task = tokio::time::timeout(limit, self.task).await;
+        task.expect("the run ends in time").unwrap()
+    }
+}
+
+/// Waits until the condition holds, for at most half a minute.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let poll = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let done = tokio::time::timeout(HALF_MINUTE, poll).await;
+    assert!(done.is_ok(), "waited in vain for {what}");
 }

@@ -1,4 +1,4 @@
-//! Strategies for every legal frame, shared by the property tests.
+//! Strategies for every valid frame, shared by the property tests.
 
 use comptoir_wire::topic::MAX_NAME as MAX_TOPIC_NAME;
 use comptoir_wire::*;
@@ -36,7 +36,7 @@ pub fn header() -> impl Strategy<Value = Header> {
     })
 }
 
-/// The parts of an event, owned, for [`with_event`] to borrow.
+/// The owned parts of an event, which [`with_event`] borrows.
 #[derive(Clone, Debug)]
 pub struct Parts {
     pub kind: u8,

@@ -1,4 +1,4 @@
-//! A subscriber that only counts.
+//! A subscriber that only counts events.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Packet, Publish};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 
-use super::Mark;
+use super::ResourceSample;
 
-/// A client with the gateway's window, but acknowledging at once.
+/// An MQTT client with the gateway's receive window that acknowledges immediately.
 pub struct Subscriber {
     events: EventLoop,
-    /// The event loop ends without one.
+    /// The event loop ends when its last client is dropped.
     _client: AsyncClient,
 }
 
 impl Subscriber {
-    /// Connects and subscribes to all terminals' events.
+    /// Connects and subscribes to the events of all tills.
     pub async fn open(port: u16, client_id: &str) -> Result<Self> {
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
@@ -58,9 +58,9 @@ impl Subscriber {
 
 pub async fn run(port: u16, events: u32) -> Result<()> {
     let mut subscriber = Subscriber::open(port, "count").await?;
-    Mark::print()?;
+    ResourceSample::print()?;
     for _ in 0..events {
         subscriber.next().await?;
     }
-    Mark::print()
+    ResourceSample::print()
 }

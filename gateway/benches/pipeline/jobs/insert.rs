@@ -1,17 +1,17 @@
-//! The journal's inserts alone: its table, its settings, its statement, and as many commits.
+//! The journal's inserts alone: the same table, settings and statement, and the same number of commits.
 
 use std::path::Path;
 
 use anyhow::Result;
-use comptoir_gateway::journal::{EntryKind, Numbering};
+use comptoir_journal::{EntryKind, Numbering};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
-use super::Mark;
+use super::ResourceSample;
 use crate::sales::Pool;
 
-const SCHEMA: &str = include_str!("../../../migrations/journal/0001_journal.sql");
-/// Rows of a statement, as the journal's writer has them.
+const SCHEMA: &str = include_str!("../../../journal/migrations/0001_journal.sql");
+/// Rows per statement, as in the journal's writer.
 const CHUNKS: [u32; 3] = [256, 32, 1];
 
 pub async fn run(path: &Path, events: u32, group: u32) -> Result<()> {
@@ -33,7 +33,7 @@ pub async fn run(path: &Path, events: u32, group: u32) -> Result<()> {
             "INSERT INTO entry (offset, kind, device, epoch, seq, time, key, payload, reason) VALUES {values}"
         )
     });
-    Mark::print()?;
+    ResourceSample::print()?;
     let mut written = 0;
     while written < events {
         let end = events.min(written + group.max(1));
@@ -46,7 +46,7 @@ pub async fn run(path: &Path, events: u32, group: u32) -> Result<()> {
         }
         transaction.commit().await?;
     }
-    Mark::print()
+    ResourceSample::print()
 }
 
 async fn insert(
@@ -62,9 +62,10 @@ async fn insert(
         let kind = match event.kind {
             EntryKind::Event(kind) => kind as i64,
             EntryKind::DeadLetter => 3,
+            EntryKind::Audit(_) => 4,
         };
         let epoch = match event.numbering {
-            Numbering::Terminal { epoch, .. } => epoch,
+            Numbering::Till { epoch, .. } => epoch,
             Numbering::Gateway { .. } => 0,
         };
         query = query

@@ -1,4 +1,4 @@
-//! The programs that are measured beside the gateway: this binary again, each in a process of its own.
+//! The programs that are compared with the gateway. Each is this binary again, in a process of its own.
 
 mod append;
 mod count;
@@ -20,18 +20,18 @@ use crate::stage::LONG;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Job {
-    /// MQTT to Kafka without a journal or a transaction, until `events` are in Kafka.
+    /// Relays from MQTT to Kafka without journal and transactions, until `events` are in Kafka.
     Relay {
         mqtt_port: u16,
         brokers: String,
         prefix: String,
         events: u32,
     },
-    /// Subscribes, and counts until `events` have come.
+    /// Subscribes and counts `events`.
     Count { mqtt_port: u16, events: u32 },
-    /// Writes `events` into the journal's table, `group` in each transaction.
+    /// Inserts `events` into the journal's table, `group` per transaction.
     Insert { path: PathBuf, events: u32, group: u32 },
-    /// Sends `events` to Kafka, `transaction` in each transaction.
+    /// Sends `events` to Kafka, `transaction` per transaction.
     Produce {
         brokers: String,
         prefix: String,
@@ -43,7 +43,7 @@ pub enum Job {
 }
 
 impl Job {
-    /// Prints a [`Mark`] before the work and one after it.
+    /// Does the work in this process. Prints a [`ResourceSample`] before and after it.
     pub async fn run(self) -> Result<()> {
         match self {
             Job::Relay {
@@ -67,6 +67,7 @@ impl Job {
         }
     }
 
+    /// Starts the job in a new process.
     pub fn start(&self) -> Result<Program> {
         let scratch = Scratch::new("job")?;
         let mut command = Command::new(std::env::current_exe()?);
@@ -78,34 +79,34 @@ impl Job {
         })
     }
 
-    /// Runs it to its end: what it used for its work.
-    pub async fn measure(&self) -> Result<Used> {
+    /// Runs the job in a new process to its end, and returns what it used.
+    pub async fn measure(&self) -> Result<ResourceUse> {
         let mut program = self.start()?;
-        let before = program.mark(0).await?;
-        let after = program.mark(1).await?;
+        let before = program.sample(0).await?;
+        let after = program.sample(1).await?;
         Ok(before.until(&after))
     }
 }
 
-/// A job that runs.
+/// A job in its own process.
 pub struct Program {
     process: Process,
     _scratch: Scratch,
 }
 
 impl Program {
-    /// Waits for its mark number `index`.
-    pub async fn mark(&mut self, index: usize) -> Result<Mark> {
-        within("a mark of a part of the benchmark", LONG, async || {
+    /// Waits for its sample number `index`: 0 is before the work, 1 after it.
+    pub async fn sample(&mut self, index: usize) -> Result<ResourceSample> {
+        within("a sample of a part of the benchmark", LONG, async || {
             let log = self.process.log();
-            // The last line may be half written.
-            let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            let marks = whole.lines().filter(|line| line.starts_with('{'));
-            match marks.clone().nth(index) {
-                Some(line) => serde_json::from_str(line).context("read a mark"),
+            // The last line may be incomplete.
+            let complete = log.rsplit_once('\n').map_or("", |(complete, _)| complete);
+            let samples = complete.lines().filter(|line| line.starts_with('{'));
+            match samples.clone().nth(index) {
+                Some(line) => serde_json::from_str(line).context("parse a sample"),
                 None => {
                     self.process.still_running()?;
-                    anyhow::bail!("no mark yet")
+                    anyhow::bail!("no sample yet")
                 }
             }
         })
@@ -113,19 +114,21 @@ impl Program {
     }
 }
 
-/// One look at a process.
+/// Totals of a process since its start.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Mark {
-    /// Unix time, µs.
+pub struct ResourceSample {
+    /// When the sample was taken, Unix time in µs.
     pub at_us: i64,
     pub cpu_us: u64,
+    /// Resident memory now.
     pub rss_bytes: u64,
+    /// Largest resident memory so far.
     pub peak_rss_bytes: u64,
     pub written_bytes: u64,
 }
 
-impl Mark {
-    pub fn of(pid: u32) -> Result<Self> {
+impl ResourceSample {
+    pub fn of_process(pid: u32) -> Result<Self> {
         let used = usage(pid)?;
         Ok(Self {
             at_us: Timestamp::now().as_microsecond(),
@@ -137,13 +140,14 @@ impl Mark {
     }
 
     fn print() -> Result<()> {
-        let mark = Self::of(std::process::id())?;
-        println!("{}", serde_json::to_string(&mark)?);
+        let sample = Self::of_process(std::process::id())?;
+        println!("{}", serde_json::to_string(&sample)?);
         Ok(())
     }
 
-    pub fn until(&self, later: &Mark) -> Used {
-        Used {
+    /// The use between this sample and a later one.
+    pub fn until(&self, later: &ResourceSample) -> ResourceUse {
+        ResourceUse {
             wall: Duration::from_micros(later.at_us.abs_diff(self.at_us)),
             cpu_us: later.cpu_us.saturating_sub(self.cpu_us) as f64,
             written_bytes: later.written_bytes.saturating_sub(self.written_bytes) as f64,
@@ -152,12 +156,12 @@ impl Mark {
     }
 }
 
-/// What a process used between two looks.
+/// Resources that a process used between two samples.
 #[derive(Debug, Clone, Copy)]
-pub struct Used {
+pub struct ResourceUse {
     pub wall: Duration,
     pub cpu_us: f64,
     pub written_bytes: f64,
-    /// The most since the process began.
+    /// Largest resident memory since the process started.
     pub peak_rss_bytes: f64,
 }

@@ -1,20 +1,20 @@
-//! A transactional producer alone: the bytes that the gateway would send, headers and all.
+//! A transactional producer alone. It sends the same records as the gateway, including the headers.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use comptoir_gateway::bridge::MAX_BYTES;
-use comptoir_gateway::journal::EntryKind;
+use comptoir_journal::EntryKind;
 use jiff::Timestamp;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
-use super::Mark;
+use super::ResourceSample;
 use crate::sales::{Pool, STORE};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub fn run(brokers: &str, prefix: &str, events: u32, transaction: u32) -> Result<()> {
     let producer: BaseProducer = ClientConfig::new()
@@ -28,10 +28,10 @@ pub fn run(brokers: &str, prefix: &str, events: u32, transaction: u32) -> Result
         .set("socket.nagle.disable", "true")
         .set("delivery.report.only.error", "true")
         .create()
-        .context("make a transactional producer")?;
-    producer.init_transactions(PATIENCE)?;
+        .context("create a transactional producer")?;
+    producer.init_transactions(TIMEOUT)?;
     let pool = Pool::new()?;
-    Mark::print()?;
+    ResourceSample::print()?;
     let mut at = 0;
     while at < events {
         producer.begin_transaction()?;
@@ -40,20 +40,20 @@ pub fn run(brokers: &str, prefix: &str, events: u32, transaction: u32) -> Result
             bytes += send(&producer, &pool, prefix, at)?;
             at += 1;
         }
-        // The commit's own wait for what is queued goes in steps of 100 ms, which would be every transaction's length.
+        // librdkafka's commit polls its queue every 100 ms. Without this wait each transaction would take that long.
         while producer.in_flight_count() > 0 {
             producer.poll(Duration::ZERO);
             std::thread::sleep(Duration::from_micros(250));
         }
-        producer.commit_transaction(PATIENCE)?;
+        producer.commit_transaction(TIMEOUT)?;
     }
-    Mark::print()
+    ResourceSample::print()
 }
 
 fn send(producer: &BaseProducer, pool: &Pool, prefix: &str, at: u32) -> Result<usize> {
     let (event, seq) = pool.event(at);
     let EntryKind::Event(kind) = event.kind else {
-        bail!("the pool holds events only");
+        bail!("the pool contains a dead letter");
     };
     let topic = format!("{prefix}{}", kind.topic());
     let id = format!("{}/{}/{seq}", event.device, pool.epoch());
@@ -89,7 +89,7 @@ fn send(producer: &BaseProducer, pool: &Pool, prefix: &str, at: u32) -> Result<u
             KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => record = back,
             error => return Err(error).context("send a record"),
         }
-        // `poll` spins through the last millisecond of its time.
+        // `poll` with a timeout spins during the last millisecond.
         producer.poll(Duration::ZERO);
         std::thread::sleep(Duration::from_millis(1));
     }

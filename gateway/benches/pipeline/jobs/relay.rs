@@ -1,5 +1,5 @@
-//! The bare relay: what one writes in an afternoon. Acknowledges on receipt, so a crash loses what it holds, and sends
-//! what it received as it came.
+//! The bare relay, such as one writes in an afternoon. It acknowledges on receipt, so a crash loses what it holds, and it
+//! forwards messages unchanged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,11 +12,11 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
 use tokio::sync::Notify;
 
-use super::Mark;
+use super::ResourceSample;
 use super::count::Subscriber;
 
 #[derive(Default)]
-struct Delivered {
+struct DeliveryCounter {
     events: AtomicU32,
     wanted: u32,
     failed: AtomicU32,
@@ -24,7 +24,7 @@ struct Delivered {
 }
 
 #[derive(Clone)]
-struct Context(Arc<Delivered>);
+struct Context(Arc<DeliveryCounter>);
 
 impl ClientContext for Context {}
 
@@ -42,21 +42,21 @@ impl ProducerContext for Context {
 }
 
 pub async fn run(port: u16, brokers: &str, prefix: &str, events: u32) -> Result<()> {
-    let delivered = Arc::new(Delivered {
+    let delivered = Arc::new(DeliveryCounter {
         wanted: events,
-        ..Delivered::default()
+        ..DeliveryCounter::default()
     });
     let producer: ThreadedProducer<Context> = ClientConfig::new()
         .set("bootstrap.servers", brokers)
-        // As the gateway's.
+        // The gateway's settings.
         .set("compression.type", "lz4")
         .set("linger.ms", "1")
         .set("batch.size", "262144")
         .set("socket.nagle.disable", "true")
         .create_with_context(Context(delivered.clone()))
-        .context("make a producer")?;
+        .context("create a producer")?;
     let mut subscriber = Subscriber::open(port, "relay").await?;
-    Mark::print()?;
+    ResourceSample::print()?;
     for _ in 0..events {
         let publish = subscriber.next().await?;
         let leaf = std::str::from_utf8(&publish.topic)?
@@ -78,5 +78,5 @@ pub async fn run(port: u16, brokers: &str, prefix: &str, events: u32) -> Result<
     delivered.all.notified().await;
     let failed = delivered.failed.load(Ordering::Relaxed);
     anyhow::ensure!(failed == 0, "{failed} records were not delivered");
-    Mark::print()
+    ResourceSample::print()
 }

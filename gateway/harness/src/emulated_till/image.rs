@@ -1,4 +1,4 @@
-//! The image that the emulated till runs.
+//! The firmware image that the emulated till runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,24 +9,26 @@ use anyhow::{Context, Result, bail, ensure};
 use object::elf::{SHF_ALLOC, SHF_WRITE};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, SymbolKind};
 
-/// An image, as its ELF file says.
+/// A firmware image, according to its ELF file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// Bytes that a chip would have in flash: code, constants, and what variables are at the start.
+    /// Bytes in flash on a real chip: code, constants and the initial values of variables.
     pub flash: u64,
-    /// Bytes of all variables; the stack comes on top.
+    /// Bytes of all variables. The stack is not included.
     pub variables: u64,
-    /// What is in flash, without gaps.
+    /// The content of the flash, without gaps.
     pub contents: Vec<u8>,
-    /// Names of all functions that are linked in.
+    /// The names of all linked functions.
     pub functions: Vec<String>,
 }
 
 impl Image {
+    /// Builds the image if necessary and reads it.
+    ///
     /// # Errors
-    /// The image cannot be built, or is no ELF file.
+    /// The image cannot be built, or is not an ELF file.
     pub(super) fn read() -> Result<Self> {
-        let path = built()?;
+        let path = build_once()?;
         let bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
         let file = object::File::parse(&*bytes).with_context(|| format!("read {}", path.display()))?;
         let (mut contents, mut variables) = (Vec::new(), 0);
@@ -38,9 +40,9 @@ impl Image {
                 continue;
             }
             contents.extend_from_slice(section.data()?);
-            // These two stand for what is left: there is no heap, and what the stack takes is measured.
-            let is_rest = matches!(section.name()?, ".stack" | ".heap");
-            if sh_flags & u64::from(SHF_WRITE) != 0 && !is_rest {
+            // The linker script gives these sections the remaining RAM. There is no heap, and the stack is measured.
+            let is_remaining_ram = matches!(section.name()?, ".stack" | ".heap");
+            if sh_flags & u64::from(SHF_WRITE) != 0 && !is_remaining_ram {
                 variables += section.size();
             }
         }
@@ -58,11 +60,11 @@ impl Image {
     }
 }
 
-/// Builds it, once per process: after a build of these sources that is a look at their times.
+/// Builds the image, once per process. If it is up to date, that only compares modification times.
 ///
 /// # Errors
-/// It cannot be built; the message says what to install.
-pub(super) fn built() -> Result<&'static Path> {
+/// The image cannot be built. The message says what to install.
+pub(super) fn build_once() -> Result<&'static Path> {
     static IMAGE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match IMAGE.get_or_init(|| build().map_err(|error| format!("{error:#}"))) {
         Ok(image) => Ok(image),
@@ -74,10 +76,7 @@ fn build() -> Result<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/boards/build-qemu-riscv.sh");
     let test = std::env::current_exe().context("find this test's own binary")?;
     // A test is in target/<profile>/deps.
-    let target = test
-        .ancestors()
-        .nth(3)
-        .context("find the folder of what is built")?;
+    let target = test.ancestors().nth(3).context("find the target folder")?;
     let output = Command::new(&script)
         .env("CARGO_TARGET_DIR", target)
         .output()

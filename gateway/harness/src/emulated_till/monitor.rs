@@ -1,4 +1,4 @@
-//! QEMU's monitor: one JSON document per line (QMP).
+//! QEMU's monitor, which speaks QMP: one JSON document per line.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,10 +10,12 @@ use tokio::net::UnixStream;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A connection; QEMU has one at a time.
+/// A connection to the monitor. QEMU accepts one at a time.
 pub(super) struct Monitor(BufReader<UnixStream>);
 
 impl Monitor {
+    /// Connects and enters command mode.
+    ///
     /// # Errors
     /// QEMU does not run, or does not answer.
     pub(super) async fn connect(socket: &Path) -> Result<Self> {
@@ -21,38 +23,38 @@ impl Monitor {
             .await
             .context("connect to QEMU's monitor")?;
         let mut monitor = Self(BufReader::new(stream));
-        // It takes no other command first.
+        // QEMU accepts no other command before this one.
         monitor.execute("qmp_capabilities").await?;
         Ok(monitor)
     }
 
-    /// Gives a command without arguments and awaits that it is done.
+    /// Sends a command without arguments and waits until it is done.
     ///
     /// # Errors
-    /// QEMU refuses, ends, or does not answer within 10 s.
+    /// QEMU refuses, exits, or does not answer within 10 s.
     pub(super) async fn execute(&mut self, command: &str) -> Result<()> {
-        let answered = tokio::time::timeout(DEADLINE, self.converse(command)).await;
-        answered
-            .context("it does not answer")
+        let response = tokio::time::timeout(DEADLINE, self.request(command)).await;
+        response
+            .context("no response in time")
             .flatten()
             .with_context(|| format!("QEMU's monitor: {command}"))
     }
 
-    async fn converse(&mut self, command: &str) -> Result<()> {
-        let order = format!("{}\n", json!({ "execute": command }));
-        self.0.write_all(order.as_bytes()).await?;
+    async fn request(&mut self, command: &str) -> Result<()> {
+        let request = format!("{}\n", json!({ "execute": command }));
+        self.0.write_all(request.as_bytes()).await?;
         let mut line = String::new();
-        // Its greeting and its events come between.
+        // The greeting and events can come before the response.
         while self.0.read_line(&mut line).await? > 0 {
-            let said: Value = serde_json::from_str(&line)?;
-            if said.get("return").is_some() {
+            let message: Value = serde_json::from_str(&line)?;
+            if message.get("return").is_some() {
                 return Ok(());
             }
-            if let Some(error) = said.get("error") {
+            if let Some(error) = message.get("error") {
                 bail!("{error}");
             }
             line.clear();
         }
-        bail!("it has ended")
+        bail!("QEMU has exited")
     }
 }

@@ -1,6 +1,6 @@
-//! What the till tells on its serial line.
+//! Parses the output of the till's serial line.
 
-/// A line `till: sold {seq} {topic} {order_id} kept`: the event is on flash.
+/// A line `till: sold {seq} {topic} {order_id} kept`: the till has written the event to its flash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfirmedSale {
     pub seq: u32,
@@ -13,13 +13,13 @@ pub struct ConfirmedSale {
 /// A line `till: stack {used} bytes of {size}`, the last before it switches itself off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stack {
-    /// Bytes at the deepest.
+    /// Largest use, in bytes.
     pub used: u64,
-    /// Bytes that the variables leave it.
+    /// Bytes available.
     pub size: u64,
 }
 
-/// `None` before it has switched itself off.
+/// `None` before the till has switched itself off.
 pub(super) fn stack(log: &str) -> Option<Stack> {
     let (used, size) = log
         .lines()
@@ -32,17 +32,16 @@ pub(super) fn stack(log: &str) -> Option<Stack> {
     })
 }
 
-/// The sales of a log, in its order.
+/// The confirmed sales, in order.
 pub(super) fn sales(log: &str) -> Vec<ConfirmedSale> {
     log.lines().filter_map(sale).collect()
 }
 
-/// `None` for a line about something else, and for one that a cut left without its last word: it was not
-/// confirmed.
+/// `None` for other lines, and for a line that a power cut has left without its last word: that sale was not confirmed.
 fn sale(line: &str) -> Option<ConfirmedSale> {
-    // What a cut left of a line stands before the first line of the next life.
-    let (_, said) = line.trim_end().rsplit_once("till: ")?;
-    let mut words = said.strip_prefix("sold ")?.strip_suffix(" kept")?.split(' ');
+    // After a power cut, an incomplete line can stand before the first line of the next start.
+    let (_, message) = line.trim_end().rsplit_once("till: ")?;
+    let mut words = message.strip_prefix("sold ")?.strip_suffix(" kept")?.split(' ');
     Some(ConfirmedSale {
         seq: words.next()?.parse().ok()?,
         topic: words.next()?.to_owned(),
@@ -64,10 +63,13 @@ mod tests {
                    till: sold 3 deliveries o-1 kept\n\
                    till: acked 3\n\
                    till: sold 4 orders o-";
-        let told: Vec<_> = sales(log)
+        let confirmed: Vec<_> = sales(log)
             .into_iter()
             .map(|sale| (sale.seq, sale.topic))
             .collect();
-        assert_eq!(told, [(1, "orders".to_owned()), (3, "deliveries".to_owned())]);
+        assert_eq!(
+            confirmed,
+            [(1, "orders".to_owned()), (3, "deliveries".to_owned())]
+        );
     }
 }

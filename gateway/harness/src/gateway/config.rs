@@ -6,30 +6,32 @@ use serde_json::Value;
 
 use crate::scratch::Scratch;
 
-/// What goes into the gateway's configuration file.
+/// The content of the gateway's configuration file, and how the process is started.
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
     pub store: String,
     pub mqtt_url: String,
-    /// Without it the gateway buffers.
+    /// `None`: the gateway buffers.
     pub kafka_brokers: Option<String>,
     pub topic_prefix: String,
-    /// None: in the gateway's own scratch folder, kept over its restarts.
+    /// `None`: in the gateway's scratch folder, where it survives restarts.
     pub journal_path: Option<PathBuf>,
     pub max_bytes: Option<u64>,
-    /// Port 0: a free one, another at each start.
+    /// With port 0, each start gets another free port.
     pub http_listen: String,
-    /// More TOML, with dotted keys only: `kafka.properties."linger.ms" = "5"`.
+    /// Nobody has to sign in. Tests of sign-in set it to false.
+    pub open: bool,
+    /// Additional TOML with dotted keys: `kafka.properties."linger.ms" = "5"`.
     pub extra: String,
     pub env: Vec<(String, String)>,
-    /// More arguments of `gateway run`.
+    /// Additional arguments of `gateway run`.
     pub args: Vec<String>,
-    /// Program and arguments that start the gateway in their turn: `["strace", "-D"]`. It must end with it.
+    /// A program with arguments that starts the gateway, such as `["strace", "-D"]`, and ends with it.
     pub wrapper: Vec<String>,
 }
 
 impl GatewayConfig {
-    /// Without Kafka, and with the gateway's own defaults where it has any.
+    /// A configuration without Kafka and without sign-in, with the gateway's defaults for all other keys.
     pub fn new(store: &str, mqtt_url: &str) -> Self {
         Self {
             store: store.to_owned(),
@@ -39,6 +41,7 @@ impl GatewayConfig {
             journal_path: None,
             max_bytes: None,
             http_listen: "127.0.0.1:0".to_owned(),
+            open: true,
             extra: String::new(),
             env: Vec::new(),
             args: Vec::new(),
@@ -46,11 +49,19 @@ impl GatewayConfig {
         }
     }
 
-    /// With Kafka.
+    /// Adds Kafka.
     #[must_use]
     pub fn kafka(mut self, brokers: &str, topic_prefix: &str) -> Self {
         self.kafka_brokers = Some(brokers.to_owned());
         self.topic_prefix = topic_prefix.to_owned();
+        self
+    }
+
+    /// Adds a line to the configuration file.
+    #[must_use]
+    pub fn with(mut self, line: &str) -> Self {
+        self.extra.push_str(line);
+        self.extra.push('\n');
         self
     }
 
@@ -64,6 +75,7 @@ impl GatewayConfig {
             ("journal.path", quoted(&journal)),
             ("http.listen", quoted(&self.http_listen)),
             ("http.port_file", quoted(&port_file)),
+            ("http.open", self.open.to_string()),
         ];
         lines.extend(
             self.kafka_brokers
@@ -88,7 +100,7 @@ impl GatewayConfig {
     }
 }
 
-/// JSON's strings are TOML's basic strings.
+/// Quotes a string for TOML. JSON strings are valid TOML basic strings.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }

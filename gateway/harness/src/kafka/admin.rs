@@ -1,4 +1,4 @@
-//! What an administrator does with topics.
+//! Administration of topics.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,24 +9,27 @@ use rdkafka::admin::{
     TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Kafka, Operation, acls, client};
 
-const ANSWER: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn options() -> AdminOptions {
-    AdminOptions::new().operation_timeout(Some(ANSWER))
+    AdminOptions::new().operation_timeout(Some(TIMEOUT))
 }
 
 impl Kafka {
     fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
-        client(&self.brokers).create().context("make an admin client")
+        client(&self.brokers)
+            .create()
+            .context("create a Kafka admin client")
     }
 
-    /// Makes topics of so many partitions, replicated as the cluster's size allows.
+    /// Creates topics, each given with its number of partitions, with the cluster's default replication factor.
     ///
     /// # Errors
-    /// Kafka refuses one, or does not answer.
+    /// Kafka refuses one of them, or does not answer.
     pub async fn create_topics(&self, topics: &[(&str, i32)]) -> Result<()> {
         for (name, partitions) in topics {
             self.create_topic(name, *partitions, &[]).await?;
@@ -34,22 +37,22 @@ impl Kafka {
         Ok(())
     }
 
-    /// Makes a topic with settings of its own.
+    /// Creates a topic with its own settings.
     ///
     /// # Errors
-    /// Kafka refuses it, or does not answer.
+    /// Kafka refuses, or does not answer.
     pub async fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1));
         let topic = settings
             .iter()
             .fold(topic, |topic, (key, value)| topic.set(key, value));
-        for made in self.admin()?.create_topics([&topic], &options()).await? {
-            made.map_err(|(topic, code)| anyhow!("make the topic {topic}: {code}"))?;
+        for result in self.admin()?.create_topics([&topic], &options()).await? {
+            result.map_err(|(topic, code)| anyhow!("create the topic {topic}: {code}"))?;
         }
         Ok(())
     }
 
-    /// Gives a topic these settings and no others.
+    /// Replaces the settings of a topic.
     ///
     /// # Errors
     /// Kafka does not answer.
@@ -62,7 +65,7 @@ impl Kafka {
         Ok(())
     }
 
-    /// What was set for a topic, without Kafka's defaults.
+    /// The settings of a topic that differ from Kafka's defaults.
     ///
     /// # Errors
     /// Kafka does not answer.
@@ -82,8 +85,8 @@ impl Kafka {
     /// Kafka refuses, or does not answer.
     pub async fn add_partitions(&self, name: &str, partitions: usize) -> Result<()> {
         let wanted = NewPartitions::new(name, partitions);
-        for added in self.admin()?.create_partitions([&wanted], &options()).await? {
-            added.map_err(|(topic, code)| anyhow!("add partitions to {topic}: {code}"))?;
+        for result in self.admin()?.create_partitions([&wanted], &options()).await? {
+            result.map_err(|(topic, code)| anyhow!("add partitions to {topic}: {code}"))?;
         }
         Ok(())
     }
@@ -93,31 +96,46 @@ impl Kafka {
     /// # Errors
     /// Kafka refuses one, or does not answer.
     pub async fn delete_topics(&self, names: &[&str]) -> Result<()> {
-        for deleted in self.admin()?.delete_topics(names, &options()).await? {
-            deleted.map_err(|(topic, code)| anyhow!("delete the topic {topic}: {code}"))?;
+        for result in self.admin()?.delete_topics(names, &options()).await? {
+            result.map_err(|(topic, code)| anyhow!("delete the topic {topic}: {code}"))?;
         }
         Ok(())
     }
 
-    /// The node (from 0) that leads a topic's partition. Blocks for a moment.
+    /// Deletes all records of a topic, as its retention would.
     ///
     /// # Errors
-    /// Kafka does not answer, or no node leads it.
-    pub fn leader_of(&self, topic: &str, partition: i32) -> Result<usize> {
-        let metadata = self.admin()?.inner().fetch_metadata(Some(topic), ANSWER)?;
-        let found = metadata.topics().iter().flat_map(|topic| topic.partitions());
-        let leader = found
-            .filter(|of| of.id() == partition)
-            .map(|of| of.leader())
-            .next();
-        let leader = leader.with_context(|| format!("{topic} has no partition {partition}"))?;
-        usize::try_from(leader - 1).context("nobody leads it")
+    /// Kafka refuses, or does not answer.
+    pub async fn delete_records(&self, topic: &str) -> Result<()> {
+        let admin = self.admin()?;
+        let metadata = admin.inner().fetch_metadata(Some(topic), TIMEOUT)?;
+        let mut all = TopicPartitionList::new();
+        for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+            all.add_partition_offset(topic, partition.id(), Offset::End)?;
+        }
+        admin.delete_records(&all, &options()).await?;
+        Ok(())
     }
 
-    /// Denies everybody an operation on the topics with this prefix.
+    /// The index of the node that leads a partition, from 0. Blocks the thread until Kafka answers.
     ///
     /// # Errors
-    /// Kafka refuses: only [`Self::shared`] knows rights.
+    /// Kafka does not answer, or the partition has no leader.
+    pub fn leader_of(&self, topic: &str, partition: i32) -> Result<usize> {
+        let metadata = self.admin()?.inner().fetch_metadata(Some(topic), TIMEOUT)?;
+        let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        let leader = partitions
+            .filter(|candidate| candidate.id() == partition)
+            .map(|candidate| candidate.leader())
+            .next();
+        let leader = leader.with_context(|| format!("{topic} has no partition {partition}"))?;
+        usize::try_from(leader - 1).context("the partition has no leader")
+    }
+
+    /// Denies all clients an operation on the topics with this prefix, and waits until the broker enforces it.
+    ///
+    /// # Errors
+    /// Kafka refuses, or does not enforce it in time. Only [`Self::shared`] has an authoriser.
     pub fn deny(&self, prefix: &str, operation: Operation) -> Result<()> {
         acls::deny(
             self.brokers.split(',').next().unwrap_or_default(),
@@ -126,10 +144,10 @@ impl Kafka {
         )
     }
 
-    /// Takes back what was denied on the topics with this prefix.
+    /// Removes all denials on the topics with this prefix, and waits until the broker has forgotten them.
     ///
     /// # Errors
-    /// Kafka refuses.
+    /// Kafka refuses, or does not enforce it in time.
     pub fn allow(&self, prefix: &str) -> Result<()> {
         acls::allow(self.brokers.split(',').next().unwrap_or_default(), prefix)
     }

@@ -1,20 +1,21 @@
-//! Where the server's jars are. `kafka/fetch.sh` puts them there.
+//! Finds the jars of the Kafka server, which `kafka/fetch.sh` puts into the cache.
 
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::cache::cache;
 
 const POM: &str = include_str!("../../kafka/pom.xml");
 
-/// A folder of the cache, as `kafka/fetch.sh` leaves it.
+/// The folder that `kafka/fetch.sh` has made in the cache.
 #[derive(Debug)]
 pub(super) struct Jars {
-    /// For `java -cp`. Sorted: a class archive is only used with the class path it was made with.
+    /// For `java -cp`. Sorted, because the JVM uses a class archive only with the class path it was made with.
     pub(super) class_path: String,
-    /// The archive of loaded classes (AppCDS), which halves the start. The JVM ignores one that does not fit.
+    folder: PathBuf,
+    /// The archive of loaded classes (AppCDS), which halves the start time. The JVM ignores an archive that does not fit.
     pub(super) class_archive: PathBuf,
 }
 
@@ -35,7 +36,19 @@ impl Jars {
         Ok(Self {
             class_path: jars.join(":"),
             class_archive: folder.join("classes.jsa"),
+            folder,
         })
+    }
+
+    /// For the tools of Kafka, such as `kafka-acls.sh`.
+    pub(super) fn tools_class_path(&self) -> Result<String> {
+        let tools = self.folder.join("tools");
+        ensure!(
+            tools.is_dir(),
+            "Kafka's tools are not in {}: run gateway/harness/kafka/fetch.sh once (`make kafka` does)",
+            tools.display()
+        );
+        Ok(format!("{}/*:{}", tools.display(), self.class_path))
     }
 }
 

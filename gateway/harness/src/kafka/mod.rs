@@ -1,9 +1,11 @@
-//! Apache Kafka in KRaft mode, run from the jars that `make kafka` puts into the cache.
+//! Apache Kafka in KRaft mode, started from the jars that `make kafka` puts into the cache.
 
 mod acls;
 mod admin;
 mod jars;
+mod metered;
 mod node;
+mod secured;
 
 use std::time::Duration;
 
@@ -19,28 +21,35 @@ use tokio::task::spawn_blocking;
 use crate::eventually::within;
 use crate::scratch::{Scratch, free_port};
 pub use acls::Operation;
+pub use metered::{MeteredKafka, MeteredListener, Traffic};
 pub use node::Node;
+pub use secured::{SecureListener, SecuredKafka};
 
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 
-/// What the virtual machine of a node is tuned for.
+/// What a node's Java virtual machine is tuned for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Jvm {
-    /// Up in a second, slower under load: for tests.
+    /// Starts in a second, slower under load. For tests.
     #[default]
     QuickStart,
-    /// Compiles hot code fully and has a larger heap: for benchmarks.
+    /// Compiles hot code fully and has a larger heap. For benchmarks.
     Throughput,
 }
 
 /// How to start Kafka.
 #[derive(Debug, Clone)]
 pub struct KafkaSettings {
-    /// Each node is broker and controller. With three, everything is replicated three times, `min.insync.replicas` 2.
+    /// Number of nodes, each of which is a broker and a controller. With three or more, the replication factor is 3 and
+    /// `min.insync.replicas` is 2.
     pub nodes: usize,
     pub jvm: Jvm,
-    /// Lines for `server.properties`; they override the harness' own.
+    /// Additional lines of `server.properties`; they override the harness's own.
     pub properties: Vec<(String, String)>,
+    /// A second listener with authentication. For a single node.
+    pub secure: Option<SecureListener>,
+    /// A second listener behind a proxy. For a single node.
+    pub metered: Option<MeteredListener>,
 }
 
 impl Default for KafkaSettings {
@@ -49,21 +58,23 @@ impl Default for KafkaSettings {
             nodes: 1,
             jvm: Jvm::default(),
             properties: Vec::new(),
+            secure: None,
+            metered: None,
         }
     }
 }
 
-/// One Kafka: a node, or a cluster of them. Its data live as long as this value.
+/// A Kafka cluster of one or more nodes. Its data are removed with this value.
 #[derive(Debug)]
 pub struct Kafka {
-    // Before `_scratch`: the processes must be gone when the folder is removed.
+    // Declared before `_scratch`, so that the processes end before the folder is removed.
     nodes: Vec<Node>,
     brokers: String,
     _scratch: Scratch,
 }
 
 impl Kafka {
-    /// One node, ready.
+    /// Starts one node and waits until it is ready.
     ///
     /// # Errors
     /// See [`Self::start_with`].
@@ -71,7 +82,7 @@ impl Kafka {
         Self::start_with(KafkaSettings::default()).await
     }
 
-    /// A cluster, ready: every node is known to every other.
+    /// Starts a cluster and waits until every node knows every other.
     ///
     /// # Errors
     /// See [`Self::start_with`].
@@ -83,16 +94,16 @@ impl Kafka {
         .await
     }
 
-    /// A Kafka made to measure, ready.
+    /// Starts a Kafka with the given settings and waits until it is ready.
     ///
     /// # Errors
     /// The jars are not in the cache, `java` cannot be started, or Kafka is not ready within a minute.
     pub async fn start_with(settings: KafkaSettings) -> Result<Self> {
-        ensure!(settings.nodes >= 1, "a Kafka has at least one node");
+        ensure!(settings.nodes >= 1, "Kafka needs at least one node");
         let scratch = Scratch::new("kafka")?;
-        let mut seats = Vec::new();
+        let mut nodes = Vec::new();
         for id in 1..=settings.nodes {
-            seats.push(node::Seat {
+            nodes.push(node::NodeAddress {
                 id,
                 broker: free_port()?,
                 controller: free_port()?,
@@ -101,13 +112,13 @@ impl Kafka {
         }
         let cluster = node::Cluster {
             id: new_uuid(),
-            seats,
+            nodes,
             settings,
         };
         let nodes = cluster
-            .seats
+            .nodes
             .iter()
-            .map(|seat| Node::prepare(&cluster, seat, &scratch));
+            .map(|address| Node::prepare(&cluster, address, &scratch));
         let mut nodes = nodes.collect::<Result<Vec<_>>>()?;
         try_join_all(nodes.iter().map(Node::format)).await?;
         for node in &mut nodes {
@@ -123,13 +134,14 @@ impl Kafka {
         Ok(kafka)
     }
 
-    /// One node for all tests of this process that do not disturb it; a [`fresh_prefix`] keeps their topics apart.
+    /// A node that all tests of this process share. They must not stop it, and separate their topics with a
+    /// [`fresh_prefix`].
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// It cannot be started.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Kafka> = OnceCell::const_new();
-        // Whatever nobody was denied is allowed.
+        // Everything is allowed unless it is denied.
         let authorizer = [
             (
                 "authorizer.class.name",
@@ -153,7 +165,7 @@ impl Kafka {
         &self.brokers
     }
 
-    /// The node with this number, from 0: to disturb one node of a cluster.
+    /// A node by its index, from 0.
     ///
     /// # Panics
     /// There is no such node.
@@ -170,7 +182,7 @@ impl Kafka {
         for node in self.nodes.iter_mut().filter(|node| node.is_launched()) {
             let mut config = client(&node.broker());
             config.set("log_level", "0");
-            let probe: BaseConsumer = config.create().context("make a Kafka client")?;
+            let probe: BaseConsumer = config.create().context("create a Kafka client")?;
             let probe = std::sync::Arc::new(probe);
             within("Kafka to be ready", READY_DEADLINE, async || {
                 node.still_running()?;
@@ -187,7 +199,7 @@ impl Kafka {
         Ok(())
     }
 
-    /// Ends all nodes in order (SIGTERM), as far as each can: see [`Node::stop`].
+    /// Stops all nodes (SIGTERM); see [`Node::stop`].
     ///
     /// # Errors
     /// As [`Node::stop`].
@@ -201,7 +213,7 @@ impl Kafka {
         self.nodes.iter_mut().for_each(Node::kill);
     }
 
-    /// Starts the nodes that do not run, on the same ports and data, and waits until Kafka is ready.
+    /// Starts the nodes that do not run, on the same ports and with the same data, and waits until Kafka is ready.
     ///
     /// # Errors
     /// As [`Self::start_with`].
@@ -212,7 +224,7 @@ impl Kafka {
         self.wait_ready().await
     }
 
-    /// Lets all nodes hang (SIGSTOP): connections stay open, nothing is answered.
+    /// Suspends all nodes (SIGSTOP): connections stay open, but nothing responds.
     ///
     /// # Errors
     /// A node has ended.
@@ -220,7 +232,7 @@ impl Kafka {
         self.nodes.iter_mut().try_for_each(Node::pause)
     }
 
-    /// Lets all nodes go on (SIGCONT).
+    /// Resumes all nodes (SIGCONT).
     ///
     /// # Errors
     /// A node has ended.
@@ -229,12 +241,12 @@ impl Kafka {
     }
 }
 
-/// A `kafka.topic_prefix` that nobody else uses, such as `t5f0c9a31.`.
+/// A random `kafka.topic_prefix` that no other test uses, such as `t5f0c9a31.`.
 pub fn fresh_prefix() -> String {
     format!("t{:08x}.", rand::random::<u32>())
 }
 
-/// Settings of the harness' own clients: they notice at once when a node comes back.
+/// Settings of the harness's own clients. They notice at once when a node returns.
 pub(crate) fn client(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
@@ -246,7 +258,8 @@ pub(crate) fn client(brokers: &str) -> ClientConfig {
     config
 }
 
-/// As Kafka writes them: 22 characters. One that begins with `-` would be taken for an option.
+/// A random UUID in Kafka's notation of 22 characters. It does not begin with `-`, or Kafka's tool would take it for an
+/// option.
 fn new_uuid() -> String {
     loop {
         let uuid = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());

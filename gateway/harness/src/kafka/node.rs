@@ -1,4 +1,4 @@
-//! One Kafka server process: its properties, its data, its life.
+//! One Kafka server process with its properties and data.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,30 +8,30 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::jars::Jars;
-use super::{Jvm, KafkaSettings};
+use super::{Jvm, KafkaSettings, MeteredListener};
 use crate::process::{Process, Signal};
 use crate::scratch::Scratch;
 
-/// Of a Kafka with one node, which has nobody to wait for but its disk.
+/// For a single node, which only waits for its disk.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
-/// Of a node in a cluster. It hands its partitions over and waits some 5 s for a new leader of the controllers.
+/// For a node of a cluster, which hands over its partitions and waits about 5 s for a new leader of the controllers.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 const FORMAT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// The place of a node in the cluster.
+/// The id and the ports of a node.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct NodeAddress {
     pub(super) id: usize,
     pub(super) broker: u16,
     pub(super) controller: u16,
-    /// The id of its data folder, by which the first voters know one another.
+    /// The id of its data folder, which the initial controllers use to identify one another.
     pub(super) directory: String,
 }
 
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) id: String,
-    pub(super) seats: Vec<Seat>,
+    pub(super) nodes: Vec<NodeAddress>,
     pub(super) settings: KafkaSettings,
 }
 
@@ -45,20 +45,20 @@ pub struct Node {
     folder: PathBuf,
     cluster_id: String,
     initial_controllers: String,
-    /// It is all of the cluster.
-    alone: bool,
+    /// True if the cluster has no other node.
+    is_alone: bool,
     process: Option<Process>,
 }
 
 impl Node {
-    /// Writes its properties.
-    pub(super) fn prepare(cluster: &Cluster, seat: &Seat, scratch: &Scratch) -> Result<Self> {
-        let folder = scratch.join(seat.id.to_string());
+    /// Creates the folder and writes `server.properties`.
+    pub(super) fn prepare(cluster: &Cluster, address: &NodeAddress, scratch: &Scratch) -> Result<Self> {
+        let folder = scratch.join(address.id.to_string());
         fs::create_dir_all(&folder)?;
-        let properties = properties(cluster, seat, &folder.join("data").display().to_string());
+        let properties = properties(cluster, address, &folder.join("data").display().to_string());
         fs::write(folder.join("server.properties"), properties)?;
-        let controllers = cluster.seats.iter().map(
-            |Seat {
+        let controllers = cluster.nodes.iter().map(
+            |NodeAddress {
                  id,
                  controller,
                  directory,
@@ -66,19 +66,19 @@ impl Node {
              }| { format!("{id}@127.0.0.1:{controller}:{directory}") },
         );
         Ok(Self {
-            id: seat.id,
-            port: seat.broker,
+            id: address.id,
+            port: address.broker,
             jars: Jars::find()?,
             jvm: cluster.settings.jvm,
             folder,
             cluster_id: cluster.id.clone(),
             initial_controllers: controllers.collect::<Vec<_>>().join(","),
-            alone: cluster.seats.len() == 1,
+            is_alone: cluster.nodes.len() == 1,
             process: None,
         })
     }
 
-    /// Makes the data folder.
+    /// Formats the data folder.
     pub(super) async fn format(&self) -> Result<()> {
         let mut command = self.java();
         command
@@ -123,7 +123,7 @@ impl Node {
                 "-XX:SharedArchiveFile={}",
                 self.jars.class_archive.display()
             ))
-            // An archive that no longer fits the JVM costs a second, and is no error.
+            // An archive that no longer fits the JVM is ignored, which costs a second.
             .args(["-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"])
             .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
             .args(["-cp", &self.jars.class_path]);
@@ -143,19 +143,19 @@ impl Node {
         self.running()?.still_running()
     }
 
-    /// Ends it in order (SIGTERM).
+    /// Stops it (SIGTERM).
     ///
-    /// In a cluster that has lost the majority of its controllers a node cannot end in order: it would ask for leave for
-    /// minutes. It is killed after 10 s; its next start checks its logs.
+    /// In a cluster that has lost the majority of its controllers a node cannot stop cleanly; it would try for minutes. So it
+    /// is killed after 10 s, and checks its logs at the next start.
     ///
     /// # Errors
-    /// It has ended by itself; or it is alone, and does not end within 30 s.
+    /// It has ended by itself, or it is the only node and does not stop within 30 s.
     pub async fn stop(&mut self) -> Result<()> {
         let Some(mut process) = self.process.take() else {
             return Ok(());
         };
         process.signal(Signal::TERM)?;
-        if self.alone {
+        if self.is_alone {
             process.wait(STOP_DEADLINE).await?;
         } else if process.wait(STOP_GRACE).await.is_err() {
             process.kill();
@@ -170,7 +170,7 @@ impl Node {
         }
     }
 
-    /// Lets it hang (SIGSTOP).
+    /// Suspends it (SIGSTOP).
     ///
     /// # Errors
     /// It does not run.
@@ -178,7 +178,7 @@ impl Node {
         self.running()?.signal(Signal::STOP)
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Resumes it (SIGCONT).
     ///
     /// # Errors
     /// It does not run.
@@ -203,22 +203,36 @@ impl Node {
     }
 }
 
-fn properties(cluster: &Cluster, seat: &Seat, data: &str) -> String {
-    let nodes = cluster.seats.len();
+fn properties(cluster: &Cluster, address: &NodeAddress, data: &str) -> String {
+    let nodes = cluster.nodes.len();
     let (replicas, in_sync) = (nodes.min(3), nodes.min(2));
     let controllers = cluster
-        .seats
+        .nodes
         .iter()
-        .map(|seat| format!("127.0.0.1:{}", seat.controller));
+        .map(|address| format!("127.0.0.1:{}", address.controller));
     let controllers = controllers.collect::<Vec<_>>().join(",");
-    let (id, broker, controller) = (seat.id, seat.broker, seat.controller);
+    let (id, broker, controller) = (address.id, address.broker, address.controller);
+    let secure = cluster.settings.secure.as_ref();
+    let listener = secure.map(|secure| format!(",SECURE://127.0.0.1:{}", secure.port));
+    let listener = listener.unwrap_or_default();
+    let metered = cluster.settings.metered;
+    let behind_proxy = |port: fn(&MeteredListener) -> u16| {
+        let metered = metered.as_ref();
+        metered.map_or_else(String::new, |metered| {
+            format!(",METERED://127.0.0.1:{}", port(metered))
+        })
+    };
+    let (metered, advertised) = (
+        behind_proxy(|metered| metered.port),
+        behind_proxy(|metered| metered.advertised),
+    );
     let mut text = format!(
         "\
 process.roles=broker,controller
 node.id={id}
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}{listener}{metered}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}{listener}{advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL,METERED:PLAINTEXT
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers={controllers}
 log.dirs={data}
@@ -233,14 +247,17 @@ auto.create.topics.enable=false
 "
     );
     text.push_str(QUICK);
+    if let Some(secure) = secure {
+        text.push_str(&secure.properties());
+    }
     for (key, value) in &cluster.settings.properties {
-        // A later line replaces an earlier one.
+        // A later line overrides an earlier one.
         text.push_str(&format!("{key}={value}\n"));
     }
     text
 }
 
-/// Less to make at the start, and shorter waits where Kafka's own are made for large clusters.
+/// Fewer internal partitions to create at the start, and shorter waits than Kafka's defaults, which suit large clusters.
 const QUICK: &str = "\
 offsets.topic.num.partitions=1
 transaction.state.log.num.partitions=1

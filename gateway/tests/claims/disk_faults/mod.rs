@@ -1,7 +1,7 @@
-//! A disk that fails for a moment: the gateway says so, and accepts again by itself.
+//! After a temporary disk error the gateway reports it, and accepts events again by itself.
 //!
-//! Calls of the gateway's process fail where a library before the C library lets them (`shim.c`): what SQLite sees is what
-//! it sees on a disk that is full, read-only, or cannot sync or read.
+//! A preloaded library (`shim.c`) makes system calls of the gateway fail. SQLite sees the same errors as on a disk that is
+//! full, read-only, or unable to sync or read.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,18 +18,19 @@ const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 
-/// A gateway whose disk can be made to fail.
-struct Fragile {
+/// A shop in which the test can make the gateway's disk fail.
+struct DiskFaultShop {
     gateway: Gateway,
     mosquitto: Mosquitto,
     scratch: Scratch,
-    /// Ids of payments that were answered with 201, and of those of which it is not known whether they were stored.
+    /// The ids of payments that were answered with 201.
     stored: Vec<String>,
+    /// The ids of payments whose answer said that they may have been stored.
     doubtful: Vec<String>,
     posted: u32,
 }
 
-impl Fragile {
+impl DiskFaultShop {
     async fn open() -> Result<Self> {
         let scratch = Scratch::new("disk-faults")?;
         let library = scratch.join("shim.so");
@@ -58,18 +59,19 @@ impl Fragile {
         })
     }
 
+    /// The file that makes a call fail while it exists.
     fn fault(&self, call: &str) -> PathBuf {
         self.scratch.join(call)
     }
 
-    /// Whole at once, for the gateway reads it at any time.
+    /// Makes a call fail. The rule is renamed into place, because the gateway may read it at any time.
     fn fail(&self, call: &str, rule: &str) -> Result<()> {
         let new = self.scratch.join("new");
         fs::write(&new, rule)?;
         Ok(fs::rename(new, self.fault(call))?)
     }
 
-    /// Sells something, and gives the status and the type of the answer.
+    /// Posts a payment, and returns the status and the problem type of the answer.
     async fn sell(&mut self) -> Result<(u16, String)> {
         self.posted += 1;
         let id = format!("p-{}", self.posted);
@@ -94,7 +96,7 @@ impl Fragile {
         Ok((status, text))
     }
 
-    /// Sells until it is answered so.
+    /// Posts payments until one is answered with this status. Other answers than 201 and 503 fail at once.
     async fn sell_until(&mut self, wanted: u16) -> Result<String> {
         let end = Instant::now() + SOON;
         loop {
@@ -103,14 +105,15 @@ impl Fragile {
                 return Ok(text);
             }
             ensure!(Instant::now() < end, "no {wanted}: {status} {text}");
+            // The poll interval. `within` would repeat a failed `sell` instead of ending the test.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// The shop goes on: sales are accepted and shown, and the gateway is ready.
-    async fn goes_on(&mut self, after: &str) -> Result<()> {
+    /// Waits until sales are accepted and shown, and the gateway is ready.
+    async fn wait_for_recovery(&mut self, after: &str) -> Result<()> {
         self.sell_until(201).await.with_context(|| after.to_owned())?;
-        within(&format!("the gateway to go on after {after}"), SOON, async || {
+        within(&format!("recovery after {after}"), SOON, async || {
             let (ready, text) = self.gateway.get("/readyz").await?;
             ensure!(ready == 200, "{text}");
             let status = self.gateway.get_json("/api/gateway").await?;
@@ -125,7 +128,7 @@ impl Fragile {
         .await
     }
 
-    /// Ids on the pages, from the file: every one that was stored is there once, and no other but those in doubt.
+    /// The ids in the list, read from the file. Fails unless each stored payment is there once, and no refused one is.
     async fn listed(&self) -> Result<Vec<String>> {
         let list = self
             .gateway
@@ -142,23 +145,25 @@ impl Fragile {
             .iter()
             .filter(|id| !self.stored.contains(id) && !self.doubtful.contains(id))
             .collect();
-        ensure!(unknown.is_empty(), "{unknown:?} were said not to be stored");
+        ensure!(
+            unknown.is_empty(),
+            "{unknown:?} are listed although they were refused"
+        );
         Ok(ids)
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_any_error_of_the_disk_the_gateway_accepts_again_by_itself_and_has_what_it_said() -> Result<()>
-{
-    let mut shop = Fragile::open().await?;
+async fn the_gateway_recovers_from_any_disk_error_and_keeps_every_sale_it_confirmed() -> Result<()> {
+    let mut shop = DiskFaultShop::open().await?;
     let outcome = fail_again_and_again(&mut shop).await;
     outcome.with_context(|| shop.gateway.log())
 }
 
-async fn fail_again_and_again(shop: &mut Fragile) -> Result<()> {
-    shop.goes_on("the start").await?;
-    let sold = |shop: &Fragile| shop.stored.len();
-    // One call fails: of the journal, of the dashboard's file.
+async fn fail_again_and_again(shop: &mut DiskFaultShop) -> Result<()> {
+    shop.wait_for_recovery("the start").await?;
+    let sold = |shop: &DiskFaultShop| shop.stored.len();
+    // One call fails, on the file of the journal or of the projection.
     for (call, file) in [
         ("sync", "journal.db-wal"),
         ("write", "journal.db-wal"),
@@ -170,21 +175,22 @@ async fn fail_again_and_again(shop: &mut Fragile) -> Result<()> {
         let before = sold(shop);
         within(&format!("one {call} of {file} to fail"), SOON, async || {
             shop.sell().await?;
-            // Has the dashboard's file written.
+            // Makes the projection write its file.
             shop.gateway.get("/api/payments?limit=500&status=SUCCESS").await?;
             ensure!(!shop.fault(call).exists(), "not yet");
             Ok(())
         })
         .await?;
-        shop.goes_on(&format!("one failed {call} of {file}")).await?;
+        shop.wait_for_recovery(&format!("one failed {call} of {file}"))
+            .await?;
         ensure!(sold(shop) > before);
     }
     ensure!(
         !shop.doubtful.is_empty(),
-        "a commit whose sync failed is in doubt"
+        "no answer said that a payment may have been stored, although a sync failed"
     );
 
-    // For a while: no room, a disk that has become read-only, syncs and reads that fail.
+    // Calls fail for a while: no space, a read-only disk, and failing syncs and reads.
     for (call, number, file) in [
         ("write", ENOSPC, "journal.db-wal"),
         ("write", EROFS, "db-wal"),
@@ -208,10 +214,10 @@ async fn fail_again_and_again(shop: &mut Fragile) -> Result<()> {
             shop.sell().await?;
         }
         fs::remove_file(shop.fault(call))?;
-        shop.goes_on(&what).await?;
+        shop.wait_for_recovery(&what).await?;
     }
 
-    // Tills as well.
+    // Tills are served again as well.
     let mut till = comptoir_harness::MqttProbe::connect(&shop.mosquitto.url()).await?;
     till.subscribe(&format!("pos/{STORE}/till-1/ack")).await?;
     let sale = json!({"epoch": 4, "seq": 1, "payment_id": "t-1", "order_id": "o-1", "amount": 1, "method": "Cash", "status": "SUCCESS"});
@@ -225,7 +231,7 @@ async fn fail_again_and_again(shop: &mut Fragile) -> Result<()> {
     ensure!(ack.payload.windows(7).any(|part| part == b"\"seq\":1"), "{ack:?}");
     shop.stored.push("t-1".to_owned());
 
-    // It is all on the disk.
+    // A kill shows that everything is on the disk.
     let listed = shop.listed().await?;
     shop.gateway.kill9()?;
     shop.gateway.start_again()?;

@@ -1,4 +1,4 @@
-//! A disk that may lose its power: what was synced is there, of the rest any part may be.
+//! A model of a disk that loses power: what was synced is there, and any part of the rest may be.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,41 +7,40 @@ use rand::rngs::StdRng;
 
 use super::trace::{Action, Change, Step};
 
-/// What a disk writes whole or not at all. SQLite relies on no more.
+/// The bytes that a disk writes completely or not at all. SQLite relies on no more.
 const SECTOR: usize = 512;
 
-/// Which syncs this disk obeys.
+/// The syncs that the disk obeys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syncs {
     All,
-    /// It lies about those of this file: what was written there is safe only once another file was synced,
-    /// `by`.
+    /// It ignores syncs of `file`, whose content becomes durable only when the file `by` is synced.
     IgnoredFor {
         file: &'static str,
         by: &'static str,
     },
 }
 
-/// Every file's content, by name.
+/// The content of each file, by name.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// Names, and which of [`Disk::files`] they lead to.
+/// File names, each with its index in [`Disk::files`].
 type Names<'a> = BTreeMap<&'a str, usize>;
 
 pub struct Disk<'a> {
     syncs: Syncs,
     files: Vec<File<'a>>,
     durable: Names<'a>,
-    /// As a process sees them.
+    /// The names as a process sees them.
     live: Names<'a>,
-    /// The names after each change since the last sync, and when its call returned.
+    /// The names after each change since the last sync, and the time at which its call returned, Unix µs.
     pending: Vec<(Names<'a>, u64)>,
 }
 
 #[derive(Default)]
 struct File<'a> {
     durable: Vec<u8>,
-    /// Changes since then, and when their calls returned.
+    /// Changes since the last sync, and the times at which their calls returned, Unix µs.
     pending: Vec<(&'a Change, u64)>,
 }
 
@@ -58,7 +57,7 @@ impl<'a> Disk<'a> {
 
     pub fn apply(&mut self, step: &'a Step) {
         match &step.action {
-            Action::Synced { begun } => self.synced(&step.file, *begun),
+            Action::Synced { begun } => self.sync(&step.file, *begun),
             Action::Changed { change, done } => match change {
                 Change::Unlink => {
                     self.live.remove(step.file.as_str());
@@ -72,15 +71,15 @@ impl<'a> Disk<'a> {
                 }
                 Change::Write { .. } | Change::Truncate { .. } => {
                     let file = self.live.get(step.file.as_str()).copied();
-                    let file = file.unwrap_or_else(|| self.created(&step.file, step.at));
+                    let file = file.unwrap_or_else(|| self.create(&step.file, step.at));
                     self.files[file].pending.push((change, *done));
                 }
             },
         }
     }
 
-    /// The first write shows that it exists; it was opened before.
-    fn created(&mut self, name: &'a str, at: u64) -> usize {
+    /// Adds a file. Its first write shows that it exists; opening it is not traced.
+    fn create(&mut self, name: &'a str, at: u64) -> usize {
         let file = self.files.len();
         self.files.push(File::default());
         self.live.insert(name, file);
@@ -88,7 +87,7 @@ impl<'a> Disk<'a> {
         file
     }
 
-    fn synced(&mut self, synced: &str, begun: u64) {
+    fn sync(&mut self, synced: &str, begun: u64) {
         for (name, file) in &self.live {
             let obeyed = match self.syncs {
                 Syncs::IgnoredFor { file, by } if *name == file => synced == by,
@@ -98,25 +97,25 @@ impl<'a> Disk<'a> {
                 self.files[*file].sync(begun);
             }
         }
-        // File systems with a journal write names in order, and any sync carries those before it.
+        // File systems with a journal write names in order, so any sync makes the earlier names durable.
         let settled = self.pending.iter().rposition(|(_, done)| *done <= begun);
         for (names, _) in self.pending.drain(..settled.map_or(0, |last| last + 1)) {
             self.durable = names;
         }
     }
 
-    /// What a process sees: every change.
+    /// The files as a process sees them, with every change.
     pub fn live(&self) -> Files {
         contents(&self.live, |file| {
             let mut content = self.files[file].durable.clone();
             for (change, _) in &self.files[file].pending {
-                make(&mut content, change, |_| true);
+                apply(&mut content, change, |_| true);
             }
             content
         })
     }
 
-    /// What is there when the power comes back after a cut at this moment.
+    /// The files after a power cut at this moment.
     pub fn after_cut(&self, random: &mut StdRng) -> Files {
         let reached = random.random_range(0..=self.pending.len());
         let names = match reached.checked_sub(1) {
@@ -138,15 +137,15 @@ impl File<'_> {
     fn sync(&mut self, begun: u64) {
         let settled = self.pending.iter().rposition(|(_, done)| *done <= begun);
         for (change, _) in self.pending.drain(..settled.map_or(0, |last| last + 1)) {
-            make(&mut self.durable, change, |_| true);
+            apply(&mut self.durable, change, |_| true);
         }
     }
 
-    /// The operating system writes back what its cache holds, sector by sector, in any order and at any time:
-    /// each sector is as one of the changes since the last sync had left it.
+    /// The content after a power cut. The operating system writes back its cache sector by sector, in any order and at any
+    /// time, so each sector is as one of the changes since the last sync left it.
     fn survivors(&self, random: &mut StdRng) -> Vec<u8> {
         let count = self.pending.len();
-        // Nothing was written back, everything, or, most often, a part.
+        // Everything or nothing was written back or, most often, a part.
         let (all, none) = match random.random_range(0..8) {
             0 => (0.0, 1.0),
             1 => (1.0, 0.0),
@@ -177,12 +176,12 @@ impl File<'_> {
                 Change::Unlink | Change::Rename { .. } => false,
             };
             if reached {
-                make(&mut content, change, |sector| {
+                apply(&mut content, change, |sector| {
                     *fates.entry(sector).or_insert_with(|| draw(random)) > index
                 });
             }
         }
-        // A file's length may be written before what it holds: zeros up to there.
+        // The length of a file may be written before its content, which is then zeros.
         if random.random_bool(0.5) {
             content.resize(content.len().max(length), 0);
         }
@@ -190,8 +189,8 @@ impl File<'_> {
     }
 }
 
-/// Makes a change, as far as `reached` says it of the sectors that it touches.
-fn make(content: &mut Vec<u8>, change: &Change, mut reached: impl FnMut(usize) -> bool) {
+/// Applies a change to those of its sectors for which `reached` is true.
+fn apply(content: &mut Vec<u8>, change: &Change, mut reached: impl FnMut(usize) -> bool) {
     match change {
         Change::Write { offset, bytes } => {
             let end = offset + bytes.len();
@@ -207,7 +206,7 @@ fn make(content: &mut Vec<u8>, change: &Change, mut reached: impl FnMut(usize) -
             }
         }
         Change::Truncate { length } => content.resize(*length, 0),
-        // Of names, not of contents.
+        // These change names, not contents.
         Change::Unlink | Change::Rename { .. } => {}
     }
 }

@@ -1,4 +1,4 @@
-//! Terminals that send, acks with their times, and the gateway under strace.
+//! The recorded run: tills that send, the times of their acks, and the gateway under strace.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, Received, Scratch, within};
+use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttMessage, MqttProbe, Scratch, within};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -20,14 +20,14 @@ use super::{DB, FILES, SEED, WAL};
 pub const STORE: &str = "paris-1";
 pub const DEVICES: [&str; 3] = ["till-1", "till-2", "till-3"];
 pub const EPOCH: u32 = 7;
-/// Sent and not acked, of each device.
+/// The maximum number of unacked events of each device.
 const WINDOW: u32 = 12;
-/// How often every device sends after a checkpoint, when the WAL is begun anew.
+/// The rounds of sending after a checkpoint, when SQLite starts the WAL from its beginning.
 const ROUNDS_AFTER: u32 = 40;
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Counts the events of a device up to a number. Of the youngest and of some of the others the payload must
-/// hold what [`order`] had sent: to look at them all takes too long for hundreds of cuts.
+/// Counts the events of a device up to a number. The payload of the newest, and of some of the others, must be what [`order`]
+/// sent. Comparing all payloads would take too long for hundreds of cuts.
 pub const INTACT: &str = "
     SELECT count(DISTINCT e.seq) FROM entry e JOIN device d ON d.id = e.device
     WHERE d.store = ?1 AND d.device = ?2 AND e.epoch = ?3 AND e.seq <= ?4 AND e.kind = 0
@@ -37,7 +37,7 @@ pub const INTACT: &str = "
                = 256 * (1 + e.seq * 7 % 12)
           ELSE true END";
 
-/// From 1 to 12 lines, each with a text of 256 characters that only this number has.
+/// An order of 1 to 12 lines, each with a text of 256 characters that is unique to `seq`.
 fn order(seq: u32) -> Value {
     let line = json!({"product": format!("{seq:08x}").repeat(32), "quantity": 1, "unit_price": 1});
     json!({
@@ -46,14 +46,14 @@ fn order(seq: u32) -> Value {
     })
 }
 
-/// A run of the gateway.
+/// A recorded run of the gateway.
 pub struct Recording {
     pub steps: Vec<Step>,
-    /// In the order in which they came.
+    /// The acks in the order of their arrival.
     pub acks: Vec<Ack>,
 }
 
-/// All events of a device up to `seq` are safe; it knew at `at`, Unix µs.
+/// At `at` (Unix µs) a device received the ack of all its events up to `seq`.
 #[derive(Debug, Clone, Copy)]
 pub struct Ack {
     pub at: u64,
@@ -61,7 +61,7 @@ pub struct Ack {
     seq: u32,
 }
 
-/// What each device knew to be safe.
+/// The highest number of each device that was acked before `at`.
 pub fn acked_before(acks: &[Ack], at: u64) -> [u32; DEVICES.len()] {
     let mut acked = [0; DEVICES.len()];
     for ack in acks.iter().take_while(|ack| ack.at < at) {
@@ -70,13 +70,13 @@ pub fn acked_before(acks: &[Ack], at: u64) -> [u32; DEVICES.len()] {
     acked
 }
 
-/// Runs a gateway from an empty disk over a checkpoint to its end in order.
+/// Runs a gateway from an empty disk, over a checkpoint, to an orderly shutdown.
 pub async fn record() -> Result<Recording> {
     let mosquitto = Mosquitto::start().await?;
     let scratch = Scratch::new("traced")?;
     let output = scratch.join("trace");
     let mut watched = FILES.map(|name| scratch.join(name)).to_vec();
-    // A sync of the folder makes names durable.
+    // A sync of the folder makes file names durable.
     watched.push(scratch.path().to_owned());
     let mut config = GatewayConfig::new(STORE, &mosquitto.url());
     config.journal_path = Some(scratch.join(DB));
@@ -96,12 +96,12 @@ pub async fn record() -> Result<Recording> {
     })
     .await?;
     let steps = trace::read(&output)?;
-    replay_is_true(&steps, scratch.path())?;
+    check_replay(&steps, scratch.path())?;
     Ok(Recording { steps, acks })
 }
 
-/// All steps together make the files that are there, byte for byte: nothing was left out.
-fn replay_is_true(steps: &[Step], folder: &Path) -> Result<()> {
+/// Fails unless the steps produce the real files byte for byte, which shows that the trace is complete.
+fn check_replay(steps: &[Step], folder: &Path) -> Result<()> {
     let mut disk = Disk::new(Syncs::All);
     steps.iter().for_each(|step| disk.apply(step));
     let replayed = disk.live();
@@ -115,10 +115,10 @@ fn replay_is_true(steps: &[Step], folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Sends until some time after a checkpoint, and until everything is acked.
+/// Sends until some rounds after a checkpoint, and waits until everything is acked.
 async fn send(url: &str, wal: &Path) -> Result<Vec<Ack>> {
     let (acks, mut acked) = listen(url).await?;
-    let mut terminals = MqttProbe::connect(url).await?;
+    let mut tills = MqttProbe::connect(url).await?;
     let mut random = StdRng::seed_from_u64(SEED);
     let mut sent = [0; DEVICES.len()];
     let mut first = checkpoints(wal)?;
@@ -140,7 +140,7 @@ async fn send(url: &str, wal: &Path) -> Result<Vec<Ack>> {
                 messages.push((format!("pos/{STORE}/{device}/orders"), payload, false));
             }
         }
-        terminals.publish_all(messages).await?;
+        tills.publish_all(messages).await?;
         let reached = |acked: &[u32; DEVICES.len()]| {
             let mut devices = acked.iter().zip(&sent);
             devices.all(|(acked, sent)| acked + WINDOW >= *sent)
@@ -157,7 +157,7 @@ async fn send(url: &str, wal: &Path) -> Result<Vec<Ack>> {
 
 type Acks = Arc<Mutex<Vec<Ack>>>;
 
-/// Writes down every ack when it comes, and says how far each device is.
+/// Records every ack with the time of its arrival, and publishes the highest acked number of each device.
 async fn listen(url: &str) -> Result<(Acks, watch::Receiver<[u32; DEVICES.len()]>)> {
     let mut probe = MqttProbe::connect(url).await?;
     probe.subscribe(&format!("pos/{STORE}/+/ack")).await?;
@@ -165,7 +165,7 @@ async fn listen(url: &str) -> Result<(Acks, watch::Receiver<[u32; DEVICES.len()]
     let (progress, acked) = watch::channel([0; DEVICES.len()]);
     let written = acks.clone();
     tokio::spawn(async move {
-        // Ends with the test, or when nobody wants to know any more.
+        // The task ends with the test, or when no ack arrives within the deadline.
         while let Ok(message) = probe.next(DEADLINE).await {
             let Some(ack) = ack(&message) else { break };
             written.lock().unwrap_or_else(PoisonError::into_inner).push(ack);
@@ -175,7 +175,7 @@ async fn listen(url: &str) -> Result<(Acks, watch::Receiver<[u32; DEVICES.len()]
     Ok((acks, acked))
 }
 
-fn ack(message: &Received) -> Option<Ack> {
+fn ack(message: &MqttMessage) -> Option<Ack> {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     let device = message.topic.split('/').nth(2)?;
     let text: Value = serde_json::from_slice(&message.payload).ok()?;
@@ -186,8 +186,8 @@ fn ack(message: &Received) -> Option<Ack> {
     })
 }
 
-/// The "checkpoint sequence number" of the WAL's header: it counts how often the WAL was begun anew. `None` while the WAL is
-/// empty, as a start leaves it.
+/// The checkpoint sequence number in the WAL's header, which counts how often SQLite restarted the WAL. `None` while the WAL
+/// is empty, as after a start.
 fn checkpoints(wal: &Path) -> Result<Option<u32>> {
     let file = File::open(wal)?;
     if file.metadata()?.len() == 0 {

@@ -1,8 +1,8 @@
-//! A power cut loses nothing that was acked end to end.
+//! A power cut loses no event that was acked end to end.
 //!
-//! The gateway runs under strace, which writes down what it does to the journal's files and when. From that
-//! the files are made as a disk that lost its power at any one moment could hold them (see [`disk`]); each
-//! time the journal must open and hold every event whose ack a terminal had by then.
+//! The gateway runs under strace, which records what it does to the journal's files and when. From the recording the test
+//! builds the files as a disk could contain them after a power cut at a given moment (see [`disk`]). Each time the journal
+//! must open and contain every event whose ack a till had received by then.
 
 mod disk;
 mod load;
@@ -14,8 +14,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use comptoir_gateway::journal::Journal;
 use comptoir_harness::Scratch;
+use comptoir_journal::Journal;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use rand::rngs::StdRng;
 use rand::seq::IteratorRandom as _;
@@ -30,7 +30,7 @@ use trace::{Action, Step};
 
 const DB: &str = "journal.db";
 const WAL: &str = "journal.db-wal";
-/// All that the journal's files are called, also while it is created.
+/// All names of the journal's files, including those during its creation.
 const FILES: [&str; 6] = [
     DB,
     WAL,
@@ -40,25 +40,25 @@ const FILES: [&str; 6] = [
     "journal.db.new-wal",
 ];
 
-/// Of the random places and of what survives: the same trace gives the same cuts.
+/// The seed of the random cuts and of what survives them: the same trace gives the same cuts.
 const SEED: u64 = 20_261_122;
-/// Syncs of the WAL that are tried, evenly over the run: just before, at, and after each.
+/// The number of syncs of the WAL, spread evenly over the run, with a cut before, at and after each.
 const WAL_SYNCS: usize = 60;
-/// Random places: among the writes of checkpoints, and among all.
+/// The number of random cuts among the writes of checkpoints, and among all steps.
 const IN_CHECKPOINTS: usize = 50;
 const ANYWHERE: usize = 70;
-/// Cuts looked at at the same time.
-const ABREAST: usize = 2;
+/// The number of cuts that are examined at the same time.
+const CONCURRENCY: usize = 2;
 
-/// One run serves all: the cuts are what differs.
+/// All tests share one recorded run; they differ in their cuts.
 static RUN: OnceCell<Recording> = OnceCell::const_new();
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_acked_before_a_power_cut_is_in_the_journal_after_it() {
     let run = RUN.get_or_try_init(load::record).await.unwrap();
-    let cuts = cuts(&run.steps).split_off(&created(&run.steps));
+    let cuts = cuts(&run.steps).split_off(&end_of_creation(&run.steps));
     assert!(cuts.len() >= 200, "only {} cuts", cuts.len());
-    checkpoints_happened(run).unwrap();
+    check_that_checkpoints_happened(run).unwrap();
 
     let report = cut_power(run, &cuts, Syncs::All).await.unwrap();
     println!("{} steps: {report}", run.steps.len());
@@ -66,19 +66,19 @@ async fn every_event_acked_before_a_power_cut_is_in_the_journal_after_it() {
     assert!(report.acked > 0, "nothing was acked before any cut: {report}");
 }
 
-/// Nothing is acked yet, so nothing can be lost: but the next start must not need anybody's help.
+/// Nothing is acked yet, so nothing can be lost, but the next start must work without anybody's help.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_while_the_journal_is_created_does_not_keep_the_gateway_from_starting() {
     let run = RUN.get_or_try_init(load::record).await.unwrap();
-    let cuts = (0..=created(&run.steps)).collect();
+    let cuts = (0..=end_of_creation(&run.steps)).collect();
     let report = cut_power(run, &cuts, Syncs::All).await.unwrap();
     println!("{report}");
     assert!(report.failed.is_empty(), "{report}");
 }
 
-/// The same must fail on a disk that says "synced" and is not, or it proves nothing.
+/// The positive control: on a disk that confirms syncs and does not sync, the same cuts must lose events.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_lies_about_its_syncs_is_caught() {
+async fn a_disk_that_ignores_syncs_is_detected() {
     let run = RUN.get_or_try_init(load::record).await.unwrap();
     let cuts: BTreeSet<usize> = cuts(&run.steps).into_iter().step_by(10).collect();
     let lying = Syncs::IgnoredFor { file: WAL, by: DB };
@@ -91,15 +91,15 @@ fn is_sync(step: &Step, file: &str) -> bool {
     step.file == file && matches!(step.action, Action::Synced { .. })
 }
 
-/// The first step after the WAL has come into being: from then on the journal is what it will always be.
-fn created(steps: &[Step]) -> usize {
+/// The first step after the journal is complete, which is the first sync of the WAL.
+fn end_of_creation(steps: &[Step]) -> usize {
     steps.iter().take_while(|step| !is_sync(step, WAL)).count() + 1
 }
 
-/// The WAL was folded into the file while events were acked: the most dangerous moment of all.
-fn checkpoints_happened(run: &Recording) -> Result<()> {
-    let first_ack = run.acks.first().context("no ack at all")?.at;
-    let last_ack = run.acks.last().context("no ack at all")?.at;
+/// Fails unless a checkpoint copied the WAL into the file while events were acked, which is the riskiest moment.
+fn check_that_checkpoints_happened(run: &Recording) -> Result<()> {
+    let first_ack = run.acks.first().context("there were no acks")?.at;
+    let last_ack = run.acks.last().context("there were no acks")?.at;
     let live = |step: &&Step| step.at > first_ack && step.at < last_ack && step.file == DB;
     let (mut writes, mut syncs) = (0, 0);
     for step in run.steps.iter().filter(live) {
@@ -116,7 +116,7 @@ fn checkpoints_happened(run: &Recording) -> Result<()> {
     Ok(())
 }
 
-/// Where the power is cut: each number is the first step that comes too late.
+/// The moments of the power cuts: each number is the first step that does not happen.
 fn cuts(steps: &[Step]) -> BTreeSet<usize> {
     let mut random = StdRng::seed_from_u64(SEED);
     let synced = |file: &'static str| {
@@ -127,7 +127,7 @@ fn cuts(steps: &[Step]) -> BTreeSet<usize> {
     let boundaries = synced(WAL)
         .step_by(wal_syncs.div_ceil(WAL_SYNCS).max(1))
         .chain(synced(DB))
-        // During the write before it; when all is written and nothing synced; when it has just been synced.
+        // During the write before the sync, between write and sync, and just after the sync.
         .flat_map(|(at, _)| [at.saturating_sub(1), at, at + 1]);
     let mut cuts: BTreeSet<usize> = boundaries.collect();
     let in_checkpoints = (0..steps.len()).filter(|at| steps[*at].file == DB);
@@ -136,11 +136,11 @@ fn cuts(steps: &[Step]) -> BTreeSet<usize> {
     cuts
 }
 
-/// What became of a number of cuts.
+/// The outcome of a number of cuts.
 #[derive(Default)]
 struct Report {
     cuts: usize,
-    /// Acked events that were looked for, over all cuts, and those not found.
+    /// The number of acked events over all cuts, and of those that were not found.
     acked: u64,
     lost: u64,
     failed: Vec<String>,
@@ -174,8 +174,8 @@ async fn cut_power(run: &Recording, cuts: &BTreeSet<usize>, syncs: Syncs) -> Res
             disk.apply(step);
         }
         done = *cut;
-        let mut random = StdRng::seed_from_u64(SEED ^ random_of(*cut));
-        // Until the next step nothing changes on the disk: the cut comes as late as it can.
+        let mut random = StdRng::seed_from_u64(SEED ^ seed_of(*cut));
+        // Nothing changes on the disk until the next step, so the cut is as late as possible.
         let at = run.steps.get(*cut).map_or(u64::MAX, |step| step.at);
         (*cut, at, disk.after_cut(&mut random))
     });
@@ -184,7 +184,7 @@ async fn cut_power(run: &Recording, cuts: &BTreeSet<usize>, syncs: Syncs) -> Res
         let verdict = examine(&files, &acked).await?;
         anyhow::Ok((cut, acked, verdict))
     });
-    let mut verdicts = std::pin::pin!(verdicts.buffer_unordered(ABREAST));
+    let mut verdicts = std::pin::pin!(verdicts.buffer_unordered(CONCURRENCY));
     let mut report = Report::default();
     while let Some((cut, acked, verdict)) = verdicts.try_next().await? {
         report.cuts += 1;
@@ -209,18 +209,18 @@ async fn cut_power(run: &Recording, cuts: &BTreeSet<usize>, syncs: Syncs) -> Res
     Ok(report)
 }
 
-/// Neighbouring cuts must not survive alike.
-fn random_of(cut: usize) -> u64 {
+/// A seed for each cut, so that different sectors survive neighbouring cuts.
+fn seed_of(cut: usize) -> u64 {
     StdRng::seed_from_u64(cut as u64).random()
 }
 
 enum Verdict {
-    /// How many of the acked events are there, and hold what was sent.
+    /// The number of acked events that are in the journal with the content that was sent.
     Opened(u64),
     Refused(String),
 }
 
-/// The gateway starts on these files.
+/// Opens a journal with these files, as the gateway does at its start.
 async fn examine(files: &Files, acked: &[u32; DEVICES.len()]) -> Result<Verdict> {
     let scratch = Scratch::new("power-cut")?;
     for (name, content) in files {
@@ -228,12 +228,12 @@ async fn examine(files: &Files, acked: &[u32; DEVICES.len()]) -> Result<Verdict>
     }
     let path = scratch.join(DB);
     match Journal::open(&path, 1 << 30).await {
-        Ok((_journal, _writer)) => Ok(Verdict::Opened(found(&path, acked).await?)),
+        Ok((_journal, _writer)) => Ok(Verdict::Opened(count_intact(&path, acked).await?)),
         Err(error) => Ok(Verdict::Refused(error.to_string())),
     }
 }
 
-async fn found(path: &Path, acked: &[u32; DEVICES.len()]) -> Result<u64> {
+async fn count_intact(path: &Path, acked: &[u32; DEVICES.len()]) -> Result<u64> {
     let mut connection = SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)

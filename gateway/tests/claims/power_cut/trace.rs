@@ -1,5 +1,5 @@
-//! What a process did to a few files, from strace's output: each write, and each moment at which the
-//! operating system said that they are on the disk.
+//! Reads from strace's output what a process did to a few files: each change, and each moment at which the operating system
+//! reported that the changes are on the disk.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -8,15 +8,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Every call that changes a file or makes it durable. "?": not every architecture has them all.
+/// Every system call that changes a file or makes it durable. `?` marks calls that not every architecture has.
 const CALLS: &str = "?write,?writev,?pwrite64,?pwritev,?pwritev2,?truncate,?ftruncate,?fallocate,?mmap,\
                      ?copy_file_range,?sendfile,?splice,?unlink,?unlinkat,?rename,?renameat,?renameat2,\
                      ?fsync,?fdatasync,?sync_file_range,?msync";
 
-/// The command line that runs what follows it under strace.
+/// The command line that runs the command after it under strace.
 pub fn strace<'a>(output: &Path, files: impl IntoIterator<Item = &'a Path>) -> Vec<String> {
-    // -D: the traced process is the child, so signals meant for it reach it. -T: how long each call took.
-    // -xx -y: file names and bytes in hexadecimal, so that nothing in them can be mistaken for syntax.
+    // -D: the traced process is our child, so our signals reach it. -T: the duration of each call.
+    // -xx -y: file names and bytes in hexadecimal, so that they cannot be mistaken for syntax.
     let options = "strace -D -f -q -ttt -T -y -xx -s 1000000 --seccomp-bpf";
     let mut command: Vec<String> = options.split(' ').map(str::to_owned).collect();
     command.extend(["-e".to_owned(), format!("trace={}", CALLS.replace(' ', ""))]);
@@ -27,10 +27,10 @@ pub fn strace<'a>(output: &Path, files: impl IntoIterator<Item = &'a Path>) -> V
     command
 }
 
-/// One step in the life of a file.
+/// A change or a sync of a file.
 #[derive(Debug)]
 pub struct Step {
-    /// When it can have taken effect at the earliest, Unix µs. For [`Action::Synced`], when it had for sure.
+    /// The earliest time at which the change can have taken effect, Unix µs. For [`Action::Synced`], the latest.
     pub at: u64,
     /// The file's name, without its folder.
     pub file: String,
@@ -41,10 +41,10 @@ pub struct Step {
 pub enum Action {
     Changed {
         change: Change,
-        /// When the call returned, Unix µs.
+        /// The time at which the call returned, Unix µs.
         done: u64,
     },
-    /// What had returned before `begun` (Unix µs) is on the disk.
+    /// Changes whose calls returned before `begun` (Unix µs) are on the disk.
     Synced { begun: u64 },
 }
 
@@ -56,7 +56,7 @@ pub enum Change {
     Rename { to: String },
 }
 
-/// The process has ended, and everything is in the file.
+/// Whether the traced process has ended and the trace is complete.
 pub fn is_complete(output: &Path, pid: u32) -> Result<bool> {
     let text = std::fs::read(output)?;
     let last = text.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
@@ -64,14 +64,14 @@ pub fn is_complete(output: &Path, pid: u32) -> Result<bool> {
     Ok(last.starts_with(&format!("{pid} ")) && last.ends_with("+++"))
 }
 
-/// The steps in the order of time.
+/// Reads the steps, in the order of time.
 pub fn read(output: &Path) -> Result<Vec<Step>> {
     let file = File::open(output).with_context(|| format!("open {}", output.display()))?;
     let mut unfinished: HashMap<String, (u64, String)> = HashMap::new();
     let mut steps = Vec::new();
     for line in BufReader::with_capacity(1 << 20, file).lines() {
         let line = line?;
-        // With a single digit of its id a thread has two spaces.
+        // strace pads short thread ids with spaces.
         let (thread, rest) = line.split_once(' ').context("a line without a thread")?;
         let (at, call) = rest
             .trim_start()
@@ -81,7 +81,7 @@ pub fn read(output: &Path) -> Result<Vec<Step>> {
         if call.starts_with("+++") || call.starts_with("---") {
             continue;
         }
-        // Another thread came between the beginning of this call and its end.
+        // Another thread's call was printed between the beginning and the end of this one.
         if let Some(begin) = call.strip_suffix("<unfinished ...>") {
             unfinished.insert(thread.to_owned(), (at, begin.to_owned()));
             continue;
@@ -106,11 +106,11 @@ pub fn read(output: &Path) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// `pwrite64(12<\x2f…>, "\x00…", 24, 4152) = 24 <0.000011>`; `None` if it failed, or only read, or did not
-/// come to its end: nobody can have relied on it.
+/// Reads `pwrite64(12<\x2f…>, "\x00…", 24, 4152) = 24 <0.000011>`. `None` if the call failed, only read, or did not return,
+/// because then nothing can rely on it.
 fn step(at: u64, call: &str) -> Result<Option<Step>> {
     let (call, outcome) = call.rsplit_once(" = ").context("no outcome")?;
-    // The process was killed in the middle of it.
+    // The process was killed during the call.
     if outcome.starts_with('?') {
         return Ok(None);
     }
@@ -120,7 +120,7 @@ fn step(at: u64, call: &str) -> Result<Option<Step>> {
     }
     let done = at + micros(took.trim_end_matches('>'))?;
     let (name, arguments) = call.split_once('(').context("no arguments")?;
-    // A call that was interrupted in the trace has a space before its parenthesis.
+    // strace prints a space before the parenthesis of a resumed call.
     let arguments = arguments.trim_end().trim_end_matches(')').trim_end();
     let path = match name {
         "unlink" | "unlinkat" | "rename" | "renameat" | "renameat2" => {
@@ -159,7 +159,7 @@ fn step(at: u64, call: &str) -> Result<Option<Step>> {
             }));
         }
         "mmap" if !arguments.contains("PROT_WRITE") => return Ok(None),
-        // Better no answer than one that leaves something out.
+        // An incomplete replay would prove nothing, so the test fails.
         _ => bail!("this test cannot replay {name}"),
     };
     Ok(Some(Step {
@@ -170,24 +170,24 @@ fn step(at: u64, call: &str) -> Result<Option<Step>> {
 }
 
 fn file_name(hex: &str) -> Result<String> {
-    let path = String::from_utf8(unhex(hex)?).context("a path of odd bytes")?;
+    let path = String::from_utf8(unhex(hex)?).context("a path that is not UTF-8")?;
     let name = path.rsplit('/').next().unwrap_or_default();
     Ok(name.to_owned())
 }
 
-/// `1795391866.212872`: seconds with six decimals.
+/// Parses `1795391866.212872`, seconds with six decimals, into microseconds.
 fn micros(text: &str) -> Result<u64> {
     let (seconds, micros) = text.split_once('.').context("no decimals")?;
     ensure!(micros.len() == 6, "{text} is not in microseconds");
     Ok(seconds.parse::<u64>()? * 1_000_000 + micros.parse::<u64>()?)
 }
 
-/// `\x2f\x74`
+/// Decodes `\x2f\x74`.
 fn unhex(text: &str) -> Result<Vec<u8>> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Ok(byte - b'0'),
         b'a'..=b'f' => Ok(byte - b'a' + 10),
-        _ => bail!("{:?} is no hexadecimal digit", char::from(byte)),
+        _ => bail!("{:?} is not a hexadecimal digit", char::from(byte)),
     };
     let (groups, rest) = text.as_bytes().as_chunks::<4>();
     ensure!(rest.is_empty(), "half a byte");
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_reads_the_same_whether_another_thread_came_between() {
+    fn a_call_interrupted_by_another_thread_is_parsed_like_a_whole_one() {
         let folder = tempfile::tempdir().unwrap();
         let read = |text: &str| {
             let file = folder.path().join("trace");

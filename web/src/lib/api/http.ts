@@ -1,68 +1,142 @@
-/** Requests to the gateway. Every failure becomes a `Refusal`, so that pages have one thing to show. */
-import type { DeadLetter, Delivery, Gateway, Order, OrderLife, Page, Payment, Problem } from './types';
+/** Requests to the gateway. Every failure is a `RequestError`, so that pages handle one type. */
+import { isDelivery, isOrder, isPayment } from '../live/showable';
+import type {
+  DeadLetter,
+  Delivery,
+  Gateway,
+  Order,
+  OrderLife,
+  Page,
+  Payment,
+  Problem,
+  ProblemType,
+  Shops,
+  Stats,
+} from './types';
 
-export class Refusal extends Error {
-  /** `null`: there was no answer, or it is not the gateway's own, as that of a proxy in between. */
+export class RequestError extends Error {
+  /** `null` without an answer, or if the answer is not the gateway's own but, for example, a proxy's. */
   readonly problem: Problem | null;
-  /** `null`: there was no answer. */
+  /** `null` without an answer. */
   readonly status: number | null;
+  /** After how many seconds the gateway wants to be asked again. */
+  readonly retryAfter: number | null;
 
-  constructor(problem: Problem | null, status = problem?.status ?? null) {
+  constructor(problem: Problem | null, status = problem?.status ?? null, retryAfter: number | null = null) {
     super(problem?.detail ?? 'The gateway did not answer');
     this.problem = problem;
     this.status = status;
+    this.retryAfter = retryAfter;
   }
 
-  /** Whether nothing was stored. Only the gateway can say that: without its answer the request may have arrived. */
-  get certain(): boolean {
+  /** The gateway stored nothing. Only its own answer can say so: an unanswered request may have arrived. */
+  get isNotStored(): boolean {
     return this.problem?.stored === 'no';
+  }
+
+  has(type: ProblemType): boolean {
+    return this.problem?.type === type;
   }
 }
 
-/** Longer than the gateway takes for anything; without it a page waits for ever on a dead link. */
-const PATIENCE_MS = 10_000;
+/** Longer than any request takes the gateway. Without a timeout, a page waits forever on a dead connection. */
+const TIMEOUT_MS = 10_000;
 
-async function request(path: string, body?: unknown): Promise<Response> {
+let reportRefusal: () => void = () => undefined;
+
+/** Calls `listener` whenever the gateway refuses a request because the session ended or its role is too low. */
+export function onRefusal(listener: () => void): void {
+  reportRefusal = listener;
+}
+
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+export async function request(method: Method, path: string, body?: unknown): Promise<Response> {
+  const json = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
   let response: Response;
   try {
     response = await fetch(path, {
-      signal: AbortSignal.timeout(PATIENCE_MS),
-      ...(body === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+      method,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      // Answers belong to one person: the next one at this browser must not find them in its cache.
+      cache: 'no-store',
+      ...(body === undefined ? {} : json),
     });
   } catch {
-    throw new Refusal(null);
+    throw new RequestError(null);
   }
   if (response.ok) return response;
-  throw new Refusal(await problemOf(response), response.status);
+  const error = new RequestError(await readProblem(response), response.status, readRetryAfter(response));
+  const isRefusal =
+    error.has('urn:comptoir:problem:sign-in-required') ||
+    error.has('urn:comptoir:problem:forbidden') ||
+    error.has('urn:comptoir:problem:setup-required');
+  if (isRefusal) reportRefusal();
+  throw error;
 }
 
-/** A proxy's answer is no problem of the gateway's. */
-async function problemOf(response: Response): Promise<Problem | null> {
+async function readProblem(response: Response): Promise<Problem | null> {
   if (response.headers.get('content-type') !== 'application/problem+json') return null;
   return (await response.json().catch(() => null)) as Problem | null;
 }
 
-/** An answer that breaks off in the middle is none. */
-const read = async <T>(response: Response): Promise<T> => {
+function readRetryAfter(response: Response): number | null {
+  const header = response.headers.get('retry-after');
+  return header !== null && /^\d+$/.test(header) ? Number(header) : null;
+}
+
+async function readJson<T>(response: Response): Promise<T> {
   try {
     return (await response.json()) as T;
   } catch {
-    throw new Refusal(null);
+    // A truncated answer counts as no answer.
+    throw new RequestError(null);
   }
-};
-const get = async <T>(path: string): Promise<T> => read(await request(path));
-const post = async <T>(path: string, body: unknown): Promise<T> => read(await request(path, body));
+}
+
+export const get = async <T>(path: string): Promise<T> => readJson(await request('GET', path));
+export const post = async <T>(path: string, body: unknown): Promise<T> => readJson(await request('POST', path, body));
+
+/** Without `store`, a list is this shop's. */
+export type ListQuery = { store?: string; status?: string | null; cursor?: string | null };
+
+const PAGE_LENGTH = 50;
+
+/** The request for a page of a list. Rows that cannot be shown are left out. */
+const listOf =
+  <T>(path: string, isShowable: (row: unknown) => row is T) =>
+  async (query: ListQuery): Promise<Page<T>> => {
+    const parameters = new URLSearchParams({ limit: String(PAGE_LENGTH) });
+    for (const [name, value] of Object.entries(query)) if (typeof value === 'string') parameters.set(name, value);
+    const page = await get<Page<T>>(`${path}?${parameters}`);
+    return { ...page, items: page.items.filter(isShowable) };
+  };
+
+async function orderLife(id: string, store: string): Promise<OrderLife> {
+  const life = await get<OrderLife>(`/api/orders/${encodeURIComponent(id)}?store=${encodeURIComponent(store)}`);
+  return {
+    order: isOrder(life.order) ? life.order : null,
+    payments: life.payments.filter(isPayment),
+    deliveries: life.deliveries.filter(isDelivery),
+    corrections: life.corrections,
+  };
+}
 
 export const api = {
   createOrder: () => post<Order>('/api/orders', {}),
   createPayment: (payment: Partial<Payment>) => post<Payment>('/api/payments', payment),
   createDelivery: () => post<Delivery>('/api/deliveries', {}),
-  orders: (cursor: string | null, limit = 50) =>
-    get<Page<Order>>(`/api/orders?limit=${limit}${cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`}`),
-  orderLife: (id: string, store: string) => get<OrderLife>(`/api/orders/${encodeURIComponent(id)}?store=${encodeURIComponent(store)}`),
+  orders: listOf('/api/orders', isOrder),
+  payments: listOf('/api/payments', isPayment),
+  deliveries: listOf('/api/deliveries', isDelivery),
+  orderLife,
+  stats: (store: string) => get<Stats>(`/api/stats?store=${encodeURIComponent(store)}`),
+  shops: () => get<Shops>('/api/shops'),
   gateway: () => get<Gateway>('/api/gateway'),
   deadLetters: (before: number | null, limit = 20) =>
     get<DeadLetter[]>(`/api/dead-letters?limit=${limit}${before === null ? '' : `&before=${before}`}`),
+  /** With the whole payload: a list has only its beginning. */
+  deadLetter: (offset: number) => get<DeadLetter>(`/api/dead-letters/${offset}`),
   retryDeadLetter: (offset: number) => post<{ ce_id: string }>(`/api/dead-letters/${offset}/retry`, {}),
-  demoKafka: (up: boolean) => request('/api/demo/kafka', { up }),
+  setDemoKafka: (up: boolean) => request('POST', '/api/demo/kafka', { up }),
 };

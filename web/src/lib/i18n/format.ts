@@ -1,117 +1,140 @@
 /** Amounts, dates and numbers in the reader's language and time zone. */
 import { DECIMALS } from '../api/types';
-import { once } from './once';
+import { lazy } from './lazy';
 
-/** Intl throws at a currency that is none. */
-function attempt<T>(get: () => T): T | undefined {
-  try {
-    return get();
-  } catch {
-    return undefined;
-  }
-}
+export type Formats = ReturnType<typeof createFormats>;
 
-export type Formats = ReturnType<typeof formatsOf>;
+/** `today` returns the current day. If it is reactive, "yesterday" is too. */
+export function createFormats(locale: string, today = () => new Date()) {
+  const number = lazy(() => new Intl.NumberFormat(locale));
+  const percent = lazy(() => new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 1 }));
+  const change = lazy(
+    () => new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0, signDisplay: 'exceptZero' }),
+  );
+  const signed = lazy(() => new Intl.NumberFormat(locale, { maximumFractionDigits: 0, signDisplay: 'exceptZero' }));
+  const hoursMinutes = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' } as const;
+  const timeWithSeconds = lazy(() => new Intl.DateTimeFormat(locale, { ...hoursMinutes, second: '2-digit' }));
+  const time = lazy(() => new Intl.DateTimeFormat(locale, hoursMinutes));
+  const day = lazy(() => new Intl.DateTimeFormat(locale, { weekday: 'short', day: 'numeric', month: 'short' }));
+  const shortDay = lazy(() => new Intl.DateTimeFormat(locale, { day: '2-digit', month: '2-digit' }));
+  const relative = lazy(() => new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }));
+  const hour = lazy(() => new Intl.DateTimeFormat(locale, { hour: 'numeric', hourCycle: 'h23' }));
+  const list = lazy(() => new Intl.ListFormat(locale, { type: 'unit', style: 'narrow' }));
+  const collator = lazy(() => new Intl.Collator(locale));
+  const moneyFormats = new Map<string, Intl.NumberFormat>();
+  const unitFormats = new Map<string, Intl.NumberFormat>();
 
-/** `today`: what is the present day; where it is reactive, "yesterday" is so, too. */
-export function formatsOf(locale: string, today = () => new Date()) {
-  const number = once(() => new Intl.NumberFormat(locale));
-  const decimal = once(() => new Intl.NumberFormat(locale, { maximumFractionDigits: 1, minimumFractionDigits: 0 }));
-  const percent = once(() => new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 1 }));
-  const change = once(() => new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0, signDisplay: 'exceptZero' }));
-  const signed = once(() => new Intl.NumberFormat(locale, { maximumFractionDigits: 0, signDisplay: 'exceptZero' }));
-  const time = once(() => new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' }));
-  const clock = once(() => new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }));
-  const day = once(() => new Intl.DateTimeFormat(locale, { weekday: 'short', day: 'numeric', month: 'short' }));
-  const short = once(() => new Intl.DateTimeFormat(locale, { day: '2-digit', month: '2-digit' }));
-  const relative = once(() => new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }));
-  const hour = once(() => new Intl.DateTimeFormat(locale, { hour: 'numeric', hourCycle: 'h23' }));
-  const list = once(() => new Intl.ListFormat(locale, { type: 'unit', style: 'narrow' }));
-  const money = new Map<string, Intl.NumberFormat>();
-  const unit = new Map<string, Intl.NumberFormat>();
+  /** From ISO 4217, as in the gateway. Browsers have other decimals for some currencies, and would round amounts. */
+  const decimals = (currency: string) => DECIMALS[currency] ?? 2;
 
-  /** ISO 4217's, as the gateway counts: browsers know other ones of some currencies, and would show rounded amounts. */
-  const decimalsOf = (currency: string) => DECIMALS[currency] ?? 2;
-  const moneyOf = (currency: string) => {
-    let format = money.get(currency);
+  /** @throws RangeError if `currency` is not three letters. */
+  const moneyFormat = (currency: string) => {
+    let format = moneyFormats.get(currency);
     if (!format) {
-      const digits = decimalsOf(currency);
-      format = new Intl.NumberFormat(locale, { style: 'currency', currency, minimumFractionDigits: digits, maximumFractionDigits: digits });
-      money.set(currency, format);
+      const digits = decimals(currency);
+      format = new Intl.NumberFormat(locale, {
+        style: 'currency',
+        currency,
+        minimumFractionDigits: digits,
+        maximumFractionDigits: digits,
+      });
+      moneyFormats.set(currency, format);
     }
     return format;
   };
-  const inUnit = (value: number, name: string, display: 'narrow' | 'short' = 'short') => {
-    let format = unit.get(name + display);
+
+  const formatUnit = (value: number, unit: string, unitDisplay: 'narrow' | 'short' = 'short') => {
+    let format = unitFormats.get(unit + unitDisplay);
     if (!format) {
-      format = new Intl.NumberFormat(locale, { style: 'unit', unit: name, unitDisplay: display, maximumFractionDigits: 1 });
-      unit.set(name + display, format);
+      format = new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay, maximumFractionDigits: 1 });
+      unitFormats.set(unit + unitDisplay, format);
     }
     return format.format(value);
   };
-  const sameDay = (a: Date, b: Date) => a.toDateString() === b.toDateString();
+
+  const isSameDay = (a: Date, b: Date) => a.toDateString() === b.toDateString();
 
   return {
     number: (n: number) => number().format(n),
-    decimal: (n: number) => decimal().format(n),
-    /** Of a ratio: 0.5 is 50 %. */
+    /** Compares names as a dictionary does: accents and capitals count last. */
+    compare: (a: string, b: string) => collator().compare(a, b),
+    /** Formats a ratio: 0.5 is 50 %. */
     percent: (ratio: number) => percent().format(ratio),
     change: (ratio: number) => change().format(ratio),
     signed: (n: number) => signed().format(n),
-    /** A foreign event may carry no currency, or one that Intl refuses: the shop's own is the best guess. */
+    decimals,
+    /** An event from outside may have a currency that Intl rejects: its code follows the number. */
     money: (amount: number, currency = 'EUR') => {
       if (!Number.isFinite(amount)) return '–';
-      // Nothing is owed less than nothing: -0 is 0.
-      const plain = amount === 0 ? 0 : amount;
+      // Intl would show -0 as "-0.00".
+      const value = amount === 0 ? 0 : amount;
       try {
-        return moneyOf(currency).format(plain);
+        return moneyFormat(currency).format(value);
       } catch {
-        return `${number().format(plain)} ${currency}`;
+        return `${number().format(value)}\u00a0${currency}`;
       }
     },
-    signedMoney: (amount: number, currency = 'EUR') => (amount > 0 ? '+' : '') + moneyOf(currency).format(amount),
-    symbol: (currency: string) => attempt(() => moneyOf(currency).formatToParts(0).find((part) => part.type === 'currency')?.value) ?? currency,
-    decimals: decimalsOf,
-    /** As people type an amount: no symbol, no groups. */
-    typed: (amount: number, currency: string) => {
-      const digits = decimalsOf(currency);
-      return new Intl.NumberFormat(locale, { useGrouping: false, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount);
+    signedMoney: (amount: number, currency = 'EUR') => (amount > 0 ? '+' : '') + moneyFormat(currency).format(amount),
+    symbol: (currency: string) => {
+      try {
+        const parts = moneyFormat(currency).formatToParts(0);
+        return parts.find((part) => part.type === 'currency')?.value ?? currency;
+      } catch {
+        return currency;
+      }
     },
-    clock: (at: Date) => clock().format(at),
+    /** An amount for an input field: no symbol, no grouping. */
+    amountInput: (amount: number, currency: string) => {
+      const digits = decimals(currency);
+      return new Intl.NumberFormat(locale, {
+        useGrouping: false,
+        minimumFractionDigits: digits,
+        maximumFractionDigits: digits,
+      }).format(amount);
+    },
+    time: (at: Date) => time().format(at),
     hour: (at: Date) => hour().format(at),
-    /** "16:39:58", "yesterday 23:58", "15/03 23:58": as short as a column is narrow. Empty for what is no date. */
+    /** "16:39:58", "yesterday 23:58" or "15/03 23:58": short enough for a column. Empty for an invalid date. */
     moment: (iso: string) => {
       const at = new Date(iso);
       if (Number.isNaN(at.getTime())) return '';
       const now = today();
-      if (sameDay(at, now)) return time().format(at);
+      if (isSameDay(at, now)) return timeWithSeconds().format(at);
       const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
-      return `${sameDay(at, yesterday) ? relative().format(-1, 'day') : short().format(at)} ${clock().format(at)}`;
+      const dayName = isSameDay(at, yesterday) ? relative().format(-1, 'day') : shortDay().format(at);
+      return `${dayName} ${time().format(at)}`;
     },
-    /** A calendar day (YYYY-MM-DD) is no instant: it must not shift with the time zone. */
+    /** Formats a calendar day (YYYY-MM-DD). It is not an instant, so it must not shift with the time zone. */
     day: (date: string) => {
       const at = new Date(`${date}T12:00:00`);
       return Number.isNaN(at.getTime()) ? date : day().format(at);
     },
-    bytes: (n: number) => {
-      const names = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
+    bytes: (count: number) => {
+      const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
+      let value = count;
       let step = 0;
-      while (n >= 1000 && step < names.length - 1) {
-        n /= 1000;
+      while (value >= 1000 && step < units.length - 1) {
+        value /= 1000;
         step += 1;
       }
-      // The short form of a byte is the whole word in English; the narrow one lacks the space.
-      return step === 0 ? inUnit(n, 'byte', 'narrow').replace(/(\d)(\D*)$/, '$1\u00a0$2') : inUnit(n, names[step] ?? 'byte');
+      // English has the whole word "byte" as the short form; the narrow form lacks the space.
+      if (step === 0) return formatUnit(value, 'byte', 'narrow').replace(/(\d)(\D*)$/, '$1\u00a0$2');
+      return formatUnit(value, units[step] ?? 'byte');
     },
     /** "2 d 4 h", "3 min", "12 s": the two largest units. */
-    lasting: (ms: number) => {
+    duration: (ms: number) => {
       const s = Math.max(0, Math.floor(ms / 1000));
-      const parts: [number, string][] = [[Math.floor(s / 86400), 'day'], [Math.floor(s / 3600) % 24, 'hour'], [Math.floor(s / 60) % 60, 'minute'], [s % 60, 'second']];
+      const parts: [number, string][] = [
+        [Math.floor(s / 86400), 'day'],
+        [Math.floor(s / 3600) % 24, 'hour'],
+        [Math.floor(s / 60) % 60, 'minute'],
+        [s % 60, 'second'],
+      ];
       const first = parts.findIndex(([n]) => n > 0);
-      if (first < 0) return inUnit(0, 'second');
-      // Seconds beside hours would only flicker.
-      const said = parts.slice(first, first + (first === 2 ? 1 : 2)).filter(([n]) => n > 0);
-      return list().format(said.map(([n, name]) => inUnit(n, name)));
+      if (first < 0) return formatUnit(0, 'second');
+      // Minutes stand alone: seconds beside them would only flicker.
+      const shown = parts.slice(first, first + (first === 2 ? 1 : 2)).filter(([n]) => n > 0);
+      return list().format(shown.map(([n, unit]) => formatUnit(n, unit)));
     },
   };
 }

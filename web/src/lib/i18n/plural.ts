@@ -1,14 +1,17 @@
-import { once } from './once';
+import { lazy } from './lazy';
 
-/** One text per plural category of CLDR; `#` is the number. `zero` is for no number at all, where a sentence of its own reads better. */
-export type Forms = { zero?: string; one: string; many?: string; other: string };
+/**
+ * One text per CLDR plural category; `#` stands for the number. `zero` is used for exactly 0, where a sentence of its
+ * own reads better.
+ */
+export type PluralForms = { zero?: string; one: string; many?: string; other: string };
 
-export function counted(locale: string): (count: number, forms: Forms) => string {
-  const rules = once(() => new Intl.PluralRules(locale));
-  const number = once(() => new Intl.NumberFormat(locale));
+export function createPluralizer(locale: string): (count: number, forms: PluralForms) => string {
+  const rules = lazy(() => new Intl.PluralRules(locale));
+  const number = lazy(() => new Intl.NumberFormat(locale));
   return (count, forms) => {
     const category = count === 0 && forms.zero !== undefined ? 'zero' : rules().select(count);
-    const form = forms[category as keyof Forms] ?? forms.other;
+    const form = forms[category as keyof PluralForms] ?? forms.other;
     return form.replace('#', number().format(count));
   };
 }

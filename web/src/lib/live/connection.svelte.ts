@@ -1,49 +1,67 @@
-/** Whether the gateway is reached, and since when not. Feeds the store from the socket. */
+/** The page's connection to the gateway: its state, and since when. Feeds the store from the socket. */
 import { now } from '../now.svelte';
+import { session } from '../session.svelte';
 import { openSocket } from './socket';
 import { live } from './store.svelte';
 
-export type Contact = 'connecting' | 'live' | 'lost';
+/** The gateway refused the connection, although it calls the session valid. */
+const RETRY_MS = 2000;
+
+export type ConnectionState = 'connecting' | 'live' | 'lost';
 
 class Connection {
-  contact = $state<Contact>('connecting');
-  /** When the contact was lost, or when the first attempt began. */
+  state = $state<ConnectionState>('connecting');
+  /** When the state last changed, in Unix milliseconds; while connecting, when the first attempt began. */
   since = $state(Date.now());
-  /** Until when what is shown is known to hold: durations must not go on where nobody looks. */
-  readonly asOf = $derived(this.contact === 'live' ? now.at : new Date(this.since));
+  /** The time at which the view was last known to be true: durations stop growing while the gateway is unreachable. */
+  readonly asOf = $derived(this.state === 'live' ? now.at : new Date(this.since));
 
   open(): () => void {
-    const lost = () => {
-      if (this.contact === 'lost') return;
-      this.contact = 'lost';
+    let retry: ReturnType<typeof setTimeout> | undefined;
+    this.state = 'connecting';
+    this.since = Date.now();
+    const onDisconnect = () => {
+      if (this.state === 'lost') return;
+      this.state = 'lost';
       this.since = Date.now();
     };
     const socket = openSocket({
-      changed: (change) => {
-        live.apply(change);
-        // A connection alone shows nothing: there is contact once what is shown is what the gateway says.
-        if (change.type !== 'snapshot') return;
-        this.contact = 'live';
+      onUpdate: (update) => {
+        live.apply(update);
+        // An open socket alone shows nothing: the connection is live once its snapshot is shown.
+        if (update.type !== 'snapshot') return;
+        // The gateway closes the connection when the role changes, and accepts it again with the new role.
+        if (session.state === null || (this.state === 'lost' && !session.isOpen)) void session.refresh();
+        this.state = 'live';
         this.since = Date.now();
       },
-      lost,
+      onDisconnect,
+      // If the session has ended, refreshing it closes this connection. Otherwise an unreachable gateway is tried again
+      // by the socket itself, but one that refused the connection is not.
+      onRefused: () => {
+        if (!socket.active || !session.isOpen) void session.refresh();
+        clearTimeout(retry);
+        if (!socket.active) retry = setTimeout(reconnect, RETRY_MS);
+      },
     });
-    // A page that wakes up on a phone should not wait for the next attempt.
-    const retry = () => {
+    // A phone that wakes up should not wait for the next attempt.
+    const reconnect = () => {
       if (!socket.connected) socket.connect();
     };
-    // A cable that is pulled closes no connection. Whether the gateway is reached all the same, as on its own screen, a new one shows.
-    const unplugged = () => {
-      lost();
+    // Pulling a cable closes no connection. A new attempt shows whether the gateway is still reachable, as it is
+    // on its own screen.
+    const restart = () => {
+      onDisconnect();
       socket.disconnect().connect();
     };
-    addEventListener('offline', unplugged);
-    addEventListener('online', retry);
-    document.addEventListener('visibilitychange', retry);
+    addEventListener('offline', restart);
+    addEventListener('online', reconnect);
+    document.addEventListener('visibilitychange', reconnect);
     return () => {
-      removeEventListener('offline', unplugged);
-      removeEventListener('online', retry);
-      document.removeEventListener('visibilitychange', retry);
+      removeEventListener('offline', restart);
+      removeEventListener('online', reconnect);
+      document.removeEventListener('visibilitychange', reconnect);
+      clearTimeout(retry);
       socket.close();
     };
   }

@@ -1,42 +1,47 @@
-/** The wire: opens the Socket.IO connection and turns its messages into changes. Knows nothing of the pages. */
+/** Opens the Socket.IO connection and turns its messages into updates. Knows nothing of the pages. */
 import { io, type Socket } from 'socket.io-client';
 import type { Auth, Batch, Confirmed, Delivery, GatewayStatus, InitialData, Order, Payment, Stats } from '../api/types';
-import { asActivity, type Change } from './reducer';
-import { Silence } from './silence';
+import { HeartbeatMonitor } from './heartbeat';
+import type { LiveUpdate } from './reducer';
 
-export type Listener = {
-  changed: (change: Change) => void;
-  lost: () => void;
+export type SocketListener = {
+  onUpdate: (update: LiveUpdate) => void;
+  onDisconnect: () => void;
+  /** The gateway refused the connection, or could not be reached. */
+  onRefused: () => void;
 };
 
-export function openSocket(listener: Listener): Socket {
+export function openSocket({ onUpdate, onDisconnect, onRefused }: SocketListener): Socket {
   const socket = io({
-    // A gateway on the local network comes back within seconds; nobody should wait for a backoff of minutes.
+    // A gateway on the local network is back within seconds: no backoff of minutes.
     reconnectionDelay: 300,
     reconnectionDelayMax: 2000,
     timeout: 5000,
     transports: ['websocket', 'polling'],
     tryAllTransports: true,
-    // What was missed is in the snapshot that begins every connection: pages show the newest only.
+    // No `after`: every connection begins with a snapshot, and the pages show only the newest items.
     auth: { batch: true } satisfies Auth,
   });
-  const silence = new Silence(() => socket.disconnect().connect());
-  socket.on('alive', () => silence.promised());
-  socket.onAny(() => silence.heard());
+  const heartbeat = new HeartbeatMonitor(() => socket.disconnect().connect());
+  socket.on('alive', () => heartbeat.arm());
+  socket.onAny(() => heartbeat.reset());
   socket.on('disconnect', (reason) => {
-    silence.closed();
-    listener.lost();
-    // The client does not reconnect by itself when the server said goodbye, which a gateway does that stops.
+    heartbeat.disarm();
+    onDisconnect();
+    // A gateway that stops closes the connection, after which the client does not reconnect by itself.
     if (reason === 'io server disconnect') socket.connect();
   });
-  socket.on('connect_error', listener.lost);
-  socket.on('initial_data', (data: InitialData) => listener.changed({ type: 'snapshot', data }));
-  socket.on('batch', (batch: Batch) => listener.changed({ type: 'batch', batch }));
-  socket.on('new_order', (item: Order) => listener.changed({ type: 'item', entry: asActivity.order(item) }));
-  socket.on('new_payment', (item: Payment) => listener.changed({ type: 'item', entry: asActivity.payment(item) }));
-  socket.on('new_delivery', (item: Delivery) => listener.changed({ type: 'item', entry: asActivity.delivery(item) }));
-  socket.on('stats_update', (stats: Stats) => listener.changed({ type: 'stats', stats }));
-  socket.on('gateway_status', (gateway: GatewayStatus) => listener.changed({ type: 'gateway', gateway }));
-  socket.on('event_confirmed', (confirmed: Confirmed) => listener.changed({ type: 'confirmed', confirmed }));
+  socket.on('connect_error', () => {
+    onDisconnect();
+    onRefused();
+  });
+  socket.on('initial_data', (data: InitialData) => onUpdate({ type: 'snapshot', data }));
+  socket.on('batch', (batch: Batch) => onUpdate({ type: 'batch', batch }));
+  socket.on('new_order', (item: Order) => onUpdate({ type: 'item', item }));
+  socket.on('new_payment', (item: Payment) => onUpdate({ type: 'item', item }));
+  socket.on('new_delivery', (item: Delivery) => onUpdate({ type: 'item', item }));
+  socket.on('stats_update', (stats: Stats) => onUpdate({ type: 'stats', stats }));
+  socket.on('gateway_status', (gateway: GatewayStatus) => onUpdate({ type: 'gateway', gateway }));
+  socket.on('event_confirmed', (confirmed: Confirmed) => onUpdate({ type: 'confirmed', confirmed }));
   return socket;
 }

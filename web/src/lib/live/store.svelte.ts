@@ -1,63 +1,72 @@
-/** The one place that holds what the pages show. It changes only through `apply`. */
+/** The only holder of the state that the pages show. Only `apply` changes it. */
 import { flushSync } from 'svelte';
 import type { Payment } from '../api/types';
-import { nothing, reduce, type Change, type Shown } from './reducer';
+import { emptyView, reduce, type LiveUpdate, type ViewState } from './reducer';
 
-/** What costs so much is followed by as long a pause; twice as much by one four times as long. */
-const EVEN_MS = 8;
-const MOST_WAIT_MS = 500;
+/** Rendering that takes this long is followed by an equally long pause; the pause grows with the square of the cost. */
+const BREAK_EVEN_MS = 8;
+const MAX_PAUSE_MS = 500;
 
-class Live {
-  /** Raw: the reducer makes new values, so deep proxies would only cost time under load. */
-  shown = $state.raw<Shown>(nothing);
-  readonly #paid = new Set<(payments: Payment[]) => void>();
-  readonly #followers = new Set<(change: Change) => void>();
+class LiveStore {
+  /** Raw: the reducer creates new objects, so deep proxies would only cost time under load. */
+  view = $state.raw<ViewState>(emptyView);
+  readonly #paymentListeners = new Set<(payments: Payment[]) => void>();
+  readonly #updateListeners = new Set<(update: LiveUpdate) => void>();
 
-  #next: Shown = nothing;
+  #next: ViewState = emptyView;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #notBefore = 0;
 
-  apply(change: Change): void {
+  apply(update: LiveUpdate): void {
     const before = this.#next;
-    this.#next = reduce(before, change);
-    const arrived = newPayments(before, change);
-    for (const tell of this.#followers) tell(change);
-    if (arrived.length > 0) for (const tell of this.#paid) tell(arrived);
+    this.#next = reduce(before, update);
+    for (const listener of this.#updateListeners) listener(update);
+    const payments = newPayments(before, update);
+    if (payments.length > 0) for (const listener of this.#paymentListeners) listener(payments);
     if (this.#timer !== undefined) return;
-    const wait = this.#notBefore - performance.now();
-    if (wait <= 0) this.#show();
-    else this.#timer = setTimeout(() => this.#show(), wait);
+    const pause = this.#notBefore - performance.now();
+    if (pause <= 0) this.#render();
+    else this.#timer = setTimeout(() => this.#render(), pause);
   }
 
-  /** At once while showing is cheap; the dearer it is, the more of its time has the browser for the person in front of it. */
-  #show(): void {
+  /** Forgets everything: somebody else may sign in at this browser. */
+  reset(): void {
+    clearTimeout(this.#timer);
     this.#timer = undefined;
-    const begun = performance.now();
-    flushSync(() => (this.shown = this.#next));
-    const cost = performance.now() - begun;
-    this.#notBefore = performance.now() + Math.min(MOST_WAIT_MS, (cost * cost) / EVEN_MS);
+    this.#next = emptyView;
+    this.view = emptyView;
   }
 
-  /** Tells of every change, for what is shown beside `shown`. Returns how to stop. */
-  follow(tell: (change: Change) => void): () => void {
-    this.#followers.add(tell);
-    return () => this.#followers.delete(tell);
+  /** Throttled in proportion to its cost: the browser keeps time for the person who clicks and scrolls. */
+  #render(): void {
+    this.#timer = undefined;
+    const start = performance.now();
+    flushSync(() => (this.view = this.#next));
+    const cost = performance.now() - start;
+    this.#notBefore = performance.now() + Math.min(MAX_PAUSE_MS, (cost * cost) / BREAK_EVEN_MS);
   }
 
-  /** Tells of payments that come live, not of those in a snapshot. Returns how to stop. */
-  onPayments(tell: (payments: Payment[]) => void): () => void {
-    this.#paid.add(tell);
-    return () => this.#paid.delete(tell);
+  /** Calls `listener` with every update, for rows that are kept outside `view`. Returns the function that unsubscribes. */
+  onUpdate(listener: (update: LiveUpdate) => void): () => void {
+    this.#updateListeners.add(listener);
+    return () => this.#updateListeners.delete(listener);
+  }
+
+  /** Calls `listener` with payments that arrive live, not with those of a snapshot. Returns the function that unsubscribes. */
+  onNewPayments(listener: (payments: Payment[]) => void): () => void {
+    this.#paymentListeners.add(listener);
+    return () => this.#paymentListeners.delete(listener);
   }
 }
 
-function newPayments(before: Shown, change: Change): Payment[] {
-  const payments =
-    change.type === 'batch' ? change.batch.payments
-    : change.type === 'item' && change.entry.kind === 'payment' ? [change.entry.item]
-    : [];
+function newPayments(before: ViewState, update: LiveUpdate): Payment[] {
   const newest = before.payments[0]?.row ?? 0;
-  return payments.filter((payment) => (payment.row ?? 0) > newest);
+  return paymentsOf(update).filter((payment) => (payment.row ?? 0) > newest);
 }
 
-export const live = new Live();
+function paymentsOf(update: LiveUpdate): Payment[] {
+  if (update.type === 'batch') return update.batch.payments;
+  return update.type === 'item' && 'payment_id' in update.item ? [update.item] : [];
+}
+
+export const live = new LiveStore();

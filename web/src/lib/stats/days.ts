@@ -1,98 +1,115 @@
 /**
- * The gateway counts per quarter of an hour in UTC; a shop thinks in its own days. Here the quarters of the last days become
- * "today so far", "yesterday up to the same time" and the two days' hours, by the browser's time zone. The offset of every time
- * zone is a multiple of a quarter of an hour.
+ * The gateway counts events by quarter-hours in UTC; a shop thinks in its own days. This module turns the quarters of
+ * the last days into today so far, yesterday, and yesterday up to the same time, in the browser's time zone. The UTC
+ * offset of every time zone is a multiple of a quarter of an hour.
  */
 import type { Hour } from '../api/types';
 
-export type Counts = { orders: number; success_payments: number; failed_payments: number; deliveries: number; revenue: number };
+export type Counts = {
+  orders: number;
+  success_payments: number;
+  failed_payments: number;
+  deliveries: number;
+  revenue: number;
+};
 export type Day = {
-  /** By local hour, 0–23. An hour that a change to summer time skips stays empty, one that is repeated holds both. */
+  /** By local hour, 0–23. The hour skipped when summer time begins stays empty; the hour repeated when it ends holds both. */
   hours: Counts[];
   total: Counts;
 };
-export type TwoDays = { today: Day; yesterday: Day; yesterdayByNow: Counts; hour: number };
+export type DaySummary = { today: Day; yesterday: Day; yesterdayByNow: Counts; currentHour: number };
 
 const QUARTER_MS = 15 * 60_000;
-const KINDS = ['orders', 'success_payments', 'failed_payments', 'deliveries'] as const;
+const COUNT_FIELDS = ['orders', 'success_payments', 'failed_payments', 'deliveries'] as const;
 
-const none = (): Counts => ({ orders: 0, success_payments: 0, failed_payments: 0, deliveries: 0, revenue: 0 });
+const noCounts = (): Counts => ({ orders: 0, success_payments: 0, failed_payments: 0, deliveries: 0, revenue: 0 });
 
-/** `revenue` is in minor units while it is added: sums of binary fractions would drift away from what the gateway says. */
-type Quarter = { at: number; counts: Counts };
+/** `revenue` is in minor units: sums of binary fractions would drift away from the gateway's totals. */
+type Quarter = { start: number; counts: Counts };
 
-function quartersOf(hours: readonly Hour[], from: number, to: number, minor: number): Quarter[] {
-  return hours.flatMap((hour) => {
-    const start = Date.parse(hour.hour);
-    return [0, 1, 2, 3].flatMap((i) => {
-      const at = start + i * QUARTER_MS;
-      if (!(at >= from && at < to)) return [];
-      const of = (counts: readonly number[]) => counts[i] ?? 0;
+function quartersBetween(hours: readonly Hour[], from: number, to: number, minorUnits: number): Quarter[] {
+  return hours.flatMap((hour) =>
+    [0, 1, 2, 3].flatMap((i) => {
+      const start = Date.parse(hour.hour) + i * QUARTER_MS;
+      if (!(start >= from && start < to)) return [];
+      const value = (quarters: readonly number[]) => quarters[i] ?? 0;
       const { orders, success_payments, failed_payments, deliveries, revenue } = hour.quarters;
-      return [{
-        at,
-        counts: {
-          orders: of(orders), success_payments: of(success_payments), failed_payments: of(failed_payments), deliveries: of(deliveries),
-          revenue: Math.round(of(revenue) * minor),
-        },
-      }];
-    });
-  });
+      const counts = {
+        orders: value(orders),
+        success_payments: value(success_payments),
+        failed_payments: value(failed_payments),
+        deliveries: value(deliveries),
+        revenue: Math.round(value(revenue) * minorUnits),
+      };
+      return [{ start, counts }];
+    }),
+  );
 }
 
-function add(sum: Counts, more: Counts, share = 1): void {
-  for (const kind of KINDS) sum[kind] += more[kind] * share;
-  sum.revenue += Math.round(more.revenue * share);
+function add(sum: Counts, counts: Counts, share = 1): void {
+  for (const field of COUNT_FIELDS) sum[field] += counts[field] * share;
+  sum.revenue += Math.round(counts.revenue * share);
 }
 
-const inMajor = (counts: Counts, minor: number): Counts => ({ ...counts, revenue: counts.revenue / minor });
+const toMajorUnits = (counts: Counts, minorUnits: number): Counts => ({
+  ...counts,
+  revenue: counts.revenue / minorUnits,
+});
 
-function dayOf(quarters: readonly Quarter[], minor: number): Day {
-  const hours = Array.from({ length: 24 }, none);
-  const total = none();
-  for (const { at, counts } of quarters) {
-    const hour = hours[new Date(at).getHours()];
+function sumDay(quarters: readonly Quarter[], minorUnits: number): Day {
+  const hours = Array.from({ length: 24 }, noCounts);
+  const total = noCounts();
+  for (const { start, counts } of quarters) {
+    const hour = hours[new Date(start).getHours()];
     if (hour) add(hour, counts);
     add(total, counts);
   }
-  return { hours: hours.map((hour) => inMajor(hour, minor)), total: inMajor(total, minor) };
+  return { hours: hours.map((hour) => toMajorUnits(hour, minorUnits)), total: toMajorUnits(total, minorUnits) };
 }
 
-/** `decimals` are those of the shop's currency. */
-export function twoDays(hours: readonly Hour[], now: Date, decimals: number): TwoDays {
-  const minor = 10 ** decimals;
-  // The calendar knows how long a day is: 24 hours, or 23 or 25.
-  const onDay = (back: number, hour = 0, minute = 0, second = 0) => new Date(now.getFullYear(), now.getMonth(), now.getDate() - back, hour, minute, second).getTime();
-  const yesterday = quartersOf(hours, onDay(1), onDay(0), minor);
-  const byNow = onDay(1, now.getHours(), now.getMinutes(), now.getSeconds());
-  const yesterdayByNow = none();
-  for (const { at, counts } of yesterday) {
-    // The running quarter is known only as a whole: the share of it that has passed is taken, as if sales came evenly.
-    const share = Math.min(1, Math.max(0, (byNow - at) / QUARTER_MS));
+/** `decimals` is that of the shop's currency. */
+export function summariseDays(hours: readonly Hour[], now: Date, decimals: number): DaySummary {
+  const minorUnits = 10 ** decimals;
+  // Through the calendar, because a day may have 23 or 25 hours.
+  const timeOn = (daysAgo: number, hour = 0, minute = 0, second = 0) =>
+    new Date(now.getFullYear(), now.getMonth(), now.getDate() - daysAgo, hour, minute, second).getTime();
+  const today = quartersBetween(hours, timeOn(0), timeOn(-1), minorUnits);
+  const yesterday = quartersBetween(hours, timeOn(1), timeOn(0), minorUnits);
+  const sameTimeYesterday = timeOn(1, now.getHours(), now.getMinutes(), now.getSeconds());
+  const yesterdayByNow = noCounts();
+  for (const { start, counts } of yesterday) {
+    // Of the quarter that contains the time, only its elapsed share counts, as if sales were spread evenly.
+    const share = Math.min(1, Math.max(0, (sameTimeYesterday - start) / QUARTER_MS));
     if (share > 0) add(yesterdayByNow, counts, share);
   }
   return {
-    today: dayOf(quartersOf(hours, onDay(0), onDay(-1), minor), minor), yesterday: dayOf(yesterday, minor),
-    yesterdayByNow: inMajor(yesterdayByNow, minor), hour: now.getHours(),
+    today: sumDay(today, minorUnits),
+    yesterday: sumDay(yesterday, minorUnits),
+    yesterdayByNow: toMajorUnits(yesterdayByNow, minorUnits),
+    currentHour: now.getHours(),
   };
 }
 
-/** Of the payments counted here, how many succeeded, 0 to 1; `null` before the first. */
-export function successRate({ success_payments: good, failed_payments: bad }: Counts): number | null {
-  return good + bad === 0 ? null : good / (good + bad);
+/** The share of the payments that succeeded, 0 to 1; `null` before the first payment. */
+export function successRate({ success_payments: succeeded, failed_payments: failed }: Counts): number | null {
+  return succeeded + failed === 0 ? null : succeeded / (succeeded + failed);
 }
 
-export type Change = { kind: 'nothing' | 'same' } | { kind: 'ratio' | 'difference'; value: number };
+/** The ratio 0.12 is 12 % more. */
+export type Comparison = { kind: 'nothing' | 'same' } | { kind: 'ratio' | 'difference'; value: number };
 
-/** Fewer events than this make no percentage: 12 after 1 is "11 more", not "+1,100 %". */
-const FEW = 5;
+/** With fewer events than this, a percentage misleads: 12 after 1 is "11 more", not "+1,100 %". */
+const MIN_EVENTS_FOR_RATIO = 5;
 
-/** `events`: how many the figure of yesterday rests on; `decimals`: of the figures. A ratio of 0.12 is 12 % more. */
-export function change(now: number, before: number, events = before, decimals = 0): Change {
+/**
+ * Compares a figure with yesterday's. `events` is the number of events behind yesterday's figure, `decimals` the
+ * precision of both.
+ */
+export function compare(now: number, before: number, events = before, decimals = 0): Comparison {
   if (before <= 0) return { kind: 'nothing' };
   const ratio = (now - before) / before;
-  const unit = 10 ** decimals;
-  const value = events < FEW ? Math.round((now - before) * unit) / unit : ratio;
-  if (Math.abs(ratio) < 0.005 || value === 0) return { kind: 'same' };
-  return { kind: events < FEW ? 'difference' : 'ratio', value };
+  const scale = 10 ** decimals;
+  const kind = events < MIN_EVENTS_FOR_RATIO ? 'difference' : 'ratio';
+  const value = kind === 'difference' ? Math.round((now - before) * scale) / scale : ratio;
+  return Math.abs(ratio) < 0.005 || value === 0 ? { kind: 'same' } : { kind, value };
 }

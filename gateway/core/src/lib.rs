@@ -1,0 +1,23 @@
+//! The domain of Comptoir: events and their names, sales, money. No I/O and no configuration; the only clock is
+//! [`sale::now`].
+//!
+//! * [`event`]: the names of devices and events.
+//! * [`sale`]: orders, payments and deliveries. A value of these types is valid.
+//! * [`record`], [`position`]: the types in which the Kafka consumers and the read model of the pages talk to each
+//!   other.
+//! * [`shop_secret`], [`mac`]: the shop's secret, and the codes that distinguish its records in Kafka from forged ones.
+//! * [`secret`]: values that no log may show.
+
+pub mod event;
+pub mod mac;
+pub mod position;
+pub mod record;
+pub mod sale;
+pub mod secret;
+pub mod shop_secret;
+
+pub use secret::Secret;
+
+/// A position in the journal: 1, 2, 3 … without holes. 0 stands before the first entry. Not a Kafka offset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset(pub u64);

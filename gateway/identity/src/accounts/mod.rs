@@ -1,0 +1,158 @@
+//! Everything that can be asked of the accounts, by topic.
+
+mod audit;
+mod credentials;
+mod screens;
+mod setup;
+mod sign_in;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use comptoir_core::Secret;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Notify, OnceCell};
+use tracing::error;
+
+use crate::Error;
+use crate::credential::Principal;
+use crate::pairing::Pairings;
+use crate::password::Hasher;
+use crate::rate::{AttemptLimit, FirstGuesses, Network, Networks, SetupGuesses};
+use crate::store::{self, Store};
+
+/// How exactly the file knows when a credential was last used. Each change costs an fsync.
+const USE_PRECISION: SignedDuration = SignedDuration::from_secs(60);
+/// How long a password that came with HTTP Basic needs no new hash.
+const BASIC_LIFE: Duration = Duration::from_secs(300);
+/// Passwords of HTTP Basic that are remembered.
+const MAX_BASIC: usize = 100;
+/// Wrong passwords at once of an address and of an account, and the time after which another is allowed.
+const WRONG_BURST: NonZeroU32 = NonZeroU32::new(10).unwrap();
+const WRONG_PERIOD: Duration = Duration::from_secs(6);
+/// Wrong passwords of an address in a day, to which the limit of the account does not apply: guesses from elsewhere do not
+/// keep its user out.
+const FIRST_WRONG: u8 = 3;
+/// Right passwords of an address and of a user, which cost as much as wrong ones: 30 at once, and 30 a minute. A session
+/// lasts for hours.
+const RIGHT_BURST: NonZeroU32 = NonZeroU32::new(30).unwrap();
+const RIGHT_PERIOD: Duration = Duration::from_secs(2);
+/// Longest User-Agent that is kept, in characters.
+const MAX_AGENT: usize = 200;
+/// Longest name of a token, in characters.
+const MAX_LABEL: usize = 64;
+
+const SETUP_CODE: &str = "setup_code";
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// `None` for this machine's own programs.
+    pub address: Option<IpAddr>,
+    /// The `User-Agent`.
+    pub agent: Option<&'a str>,
+}
+
+/// A new session. Its secret is not kept anywhere else.
+#[derive(Debug)]
+pub struct SignedIn {
+    pub principal: Principal,
+    pub secret: Secret,
+}
+
+/// The users and credentials of this gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Accounts(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    /// The shop's name, which is no password.
+    shop: String,
+    store: OnceCell<Store>,
+    /// Where the set-up code is written for scripts.
+    code_file: PathBuf,
+    hasher: Hasher,
+    /// An administrator was found. There is always one from then on.
+    is_set_up: AtomicBool,
+    networks: Networks,
+    wrong_by_address: AttemptLimit<Network>,
+    wrong_by_account: AttemptLimit<String>,
+    first_wrong: FirstGuesses,
+    right_by_address: AttemptLimit<Network>,
+    right_by_account: AttemptLimit<String>,
+    /// Chooses the account of a name that does not exist, differently in each process.
+    unknown_names: RandomState,
+    setup_guesses: SetupGuesses,
+    pairings: Pairings,
+    basic: Mutex<BasicCache>,
+    /// An entry was added to the audit log by this process.
+    audited: Notify,
+}
+
+/// Passwords of HTTP Basic that were verified lately, as keyed digests.
+struct BasicCache {
+    key: [u8; 32],
+    verified: HashMap<[u8; 32], Instant>,
+}
+
+/// Opens the file, or begins one. A damaged file is put aside: the gateway then asks for set-up again.
+async fn open(path: &Path) -> Result<Store, Error> {
+    match Store::open(path).await {
+        Err(error) if store::is_damage(&error) => {
+            let aside = path.with_extension(format!("damaged-{}", Timestamp::now().as_second()));
+            error!(%error, path = %path.display(), aside = %aside.display(),
+                "the accounts file is damaged and was put aside; the gateway must be set up again");
+            std::fs::rename(path, aside).map_err(sqlx::Error::Io)?;
+            Store::open(path).await
+        }
+        result => result,
+    }
+}
+
+impl Accounts {
+    /// The accounts in the file `path`. The file is opened when it is first used, and made if there is none: sales do not
+    /// wait for it, even on a full disk. `shop` is the shop's name, which nobody may choose as a password.
+    pub fn new(path: &Path, shop: &str) -> Self {
+        Self(Arc::new(Inner {
+            path: path.to_owned(),
+            shop: shop.to_owned(),
+            store: OnceCell::new(),
+            code_file: path.with_file_name("setup-code"),
+            hasher: Hasher::new(),
+            is_set_up: AtomicBool::new(false),
+            networks: Networks::default(),
+            wrong_by_address: AttemptLimit::new(WRONG_BURST, WRONG_PERIOD),
+            wrong_by_account: AttemptLimit::new(WRONG_BURST, WRONG_PERIOD),
+            first_wrong: FirstGuesses::new(FIRST_WRONG),
+            right_by_address: AttemptLimit::new(RIGHT_BURST, RIGHT_PERIOD),
+            right_by_account: AttemptLimit::new(RIGHT_BURST, RIGHT_PERIOD),
+            unknown_names: RandomState::new(),
+            setup_guesses: SetupGuesses::new(),
+            pairings: Pairings::default(),
+            basic: Mutex::new(BasicCache {
+                key: rand::random(),
+                verified: HashMap::new(),
+            }),
+            audited: Notify::new(),
+        }))
+    }
+
+    async fn store(&self) -> Result<&Store, Error> {
+        self.0.store.get_or_try_init(|| open(&self.0.path)).await
+    }
+
+    pub async fn close(&self) {
+        if let Some(store) = self.0.store.get() {
+            store.close().await;
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Sign-in: passwords, and how often they may be guessed.
+
+use std::hash::BuildHasher as _;
+use std::net::IpAddr;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use comptoir_core::Secret;
+use jiff::Timestamp;
+
+use super::{Accounts, Attempt, BASIC_LIFE, BasicCache, MAX_AGENT, MAX_BASIC, SignedIn};
+use crate::rate::{Network, network_of};
+use crate::secret::{digest, new_id, new_secret};
+use crate::store::{NewCredential, Owner, StoredPassword};
+use crate::{CredentialKind, Error, Principal, Role, UserName};
+
+/// Accounts that the names of no user share. Guesses at one are limited as those at a user's.
+const UNKNOWN_ACCOUNTS: u64 = 4_096;
+
+/// Names a user with the present password. The stored hash has a salt, so nothing of the password shows.
+pub(super) fn password_id(stored: &StoredPassword) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher
+        .update(stored.name.as_str().as_bytes())
+        .update(&[0])
+        .update(stored.hash.as_bytes());
+    hasher.finalize().to_hex().to_string()
+}
+
+impl Accounts {
+    /// Signs a user in.
+    ///
+    /// # Errors
+    /// Name or password are wrong, or there were too many attempts.
+    pub async fn sign_in(&self, from: Attempt<'_>, name: &str, password: &Secret) -> Result<SignedIn, Error> {
+        let (name, role) = self.verify(from, name, password).await?;
+        self.store().await?.signed_in(&name).await?;
+        self.begin_session(from, name, role).await
+    }
+
+    /// Verifies the credentials of HTTP Basic. They begin no session.
+    ///
+    /// # Errors
+    /// As [`Accounts::sign_in`].
+    pub async fn verify_basic(
+        &self,
+        from: Attempt<'_>,
+        name: &str,
+        password: &Secret,
+    ) -> Result<Principal, Error> {
+        let stored = self.stored(name).await?;
+        // The digest covers the stored hash, so that a changed password is noticed.
+        let digest = stored
+            .as_ref()
+            .map(|stored| self.basic_digest(&stored.hash, password.reveal()));
+        let password_id = stored.as_ref().map(password_id);
+        let (name, role) = match (stored, digest) {
+            (Some(stored), Some(digest)) if self.is_remembered(&digest) => (stored.name, stored.role),
+            (stored, digest) => {
+                let verified = self.verify_stored(from, name, stored, password).await?;
+                if let Some(digest) = digest {
+                    self.remember(digest);
+                }
+                verified
+            }
+        };
+        Ok(Principal {
+            id: None,
+            password_id,
+            kind: CredentialKind::Session,
+            name: name.to_string(),
+            role,
+        })
+    }
+
+    fn basic_digest(&self, hash: &str, password: &str) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.basic().key);
+        hasher
+            .update(hash.as_bytes())
+            .update(&[0])
+            .update(password.as_bytes());
+        *hasher.finalize().as_bytes()
+    }
+
+    fn is_remembered(&self, digest: &[u8; 32]) -> bool {
+        let at = self.basic().verified.get(digest).copied();
+        at.is_some_and(|at| at.elapsed() < BASIC_LIFE)
+    }
+
+    fn remember(&self, digest: [u8; 32]) {
+        let mut basic = self.basic();
+        if basic.verified.len() >= MAX_BASIC {
+            basic.verified.clear();
+        }
+        basic.verified.insert(digest, Instant::now());
+    }
+
+    fn basic(&self) -> std::sync::MutexGuard<'_, BasicCache> {
+        // The cache is valid even if a thread has panicked while it held the lock.
+        self.0.basic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn verify(
+        &self,
+        from: Attempt<'_>,
+        name: &str,
+        password: &Secret,
+    ) -> Result<(UserName, Role), Error> {
+        let stored = self.stored(name).await?;
+        self.verify_stored(from, name, stored, password).await
+    }
+
+    /// `None` if there is no such user.
+    async fn stored(&self, name: &str) -> Result<Option<StoredPassword>, Error> {
+        match UserName::new(name) {
+            Ok(name) => self.store().await?.password(&name).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn verify_stored(
+        &self,
+        from: Attempt<'_>,
+        name: &str,
+        stored: Option<StoredPassword>,
+        password: &Secret,
+    ) -> Result<(UserName, Role), Error> {
+        let network = from.address.map(network_of);
+        let bucket = self.0.networks.of(from.address);
+        // A name that does not exist is limited like one that does, so that a guesser learns nothing from it. Such names share
+        // a number of accounts, because their memory is not unlimited.
+        let account = match &stored {
+            Some(stored) => stored.name.as_str().to_lowercase(),
+            None => format!(
+                "\0{}",
+                self.0.unknown_names.hash_one(name.to_lowercase()) % UNKNOWN_ACCOUNTS
+            ),
+        };
+        let is_known = match &stored {
+            Some(stored) => self.is_signed_in_at(&stored.name, network).await?,
+            None => false,
+        };
+        self.check_attempts(bucket, &account, is_known)?;
+        let hash = stored.as_ref().map(|stored| stored.hash.clone());
+        if let (true, Some(stored)) = (self.0.hasher.verify(bucket, password, hash).await?, stored) {
+            self.0.right_by_address.count(&bucket);
+            self.0.right_by_account.count(&account);
+            return Ok((stored.name, stored.role));
+        }
+        self.0.wrong_by_address.count(&bucket);
+        self.0.wrong_by_account.count(&account);
+        self.0.first_wrong.count(bucket);
+        Err(Error::WrongPassword)
+    }
+
+    /// # Errors
+    /// There were too many attempts from this address, or with this account.
+    fn check_attempts(&self, from: Network, account: &String, is_known: bool) -> Result<(), Error> {
+        let inner = &self.0;
+        let of_account = match is_known || inner.first_wrong.has_left(from) {
+            true => Ok(()),
+            false => inner.wrong_by_account.check(account),
+        };
+        inner
+            .wrong_by_address
+            .check(&from)
+            .and(of_account)
+            .and_then(|()| inner.right_by_address.check(&from))
+            .and_then(|()| inner.right_by_account.check(account))
+            .map_err(|after| Error::TooManyAttempts { after })
+    }
+
+    /// Whether the user has a session at this address: guesses from elsewhere do not keep it out.
+    async fn is_signed_in_at(&self, name: &UserName, network: Option<IpAddr>) -> Result<bool, Error> {
+        let credentials = self.store().await?.credentials().await?;
+        Ok(credentials.iter().any(|credential| {
+            credential.kind == CredentialKind::Session
+                && credential.name == name.as_str()
+                && credential.address.map(network_of) == network
+        }))
+    }
+
+    pub(super) async fn begin_session(
+        &self,
+        from: Attempt<'_>,
+        name: UserName,
+        role: Role,
+    ) -> Result<SignedIn, Error> {
+        let kind = CredentialKind::Session;
+        let (id, secret) = self.add(from, kind, Owner::User(&name), None).await?;
+        let principal = Principal {
+            id: Some(id),
+            password_id: None,
+            kind,
+            name: name.to_string(),
+            role,
+        };
+        Ok(SignedIn { principal, secret })
+    }
+
+    pub(super) async fn add(
+        &self,
+        from: Attempt<'_>,
+        kind: CredentialKind,
+        owner: Owner<'_>,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(String, Secret), Error> {
+        let (id, secret) = (new_id(), new_secret());
+        let agent: Option<String> = from.agent.map(|agent| agent.chars().take(MAX_AGENT).collect());
+        let new = NewCredential {
+            id: &id,
+            digest: digest(secret.reveal()),
+            kind,
+            owner,
+            expires_at,
+            address: from.address,
+            agent: agent.as_deref(),
+        };
+        self.store().await?.add_credential(new).await?;
+        Ok((id, secret))
+    }
+}

@@ -1,0 +1,276 @@
+//! The hash chain: each row of the audit log holds a hash of itself and of the row before, so that a row that is changed,
+//! removed or inserted later no longer fits.
+//!
+//! A hash is SHA-256 over a sequence of fields, each preceded by its length as a big-endian `u32`; a field without a value
+//! has the length 2^32 - 1 and no bytes. The fields are a label, the hash of the row before (32 bytes), the row's id and its
+//! time in Unix milliseconds (both in decimal digits), and `actor`, `actor_kind`, `address`, `action`, `subject`, `before`
+//! and `after` as they are in the file. `gateway/docs/interfaces/topics.md` describes it for other programs.
+//!
+//! The chain begins with an entry `chain-started`, whose predecessor is 32 zero bytes. It holds the number of the entries
+//! that earlier versions wrote, and their digest.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::ActorKind;
+
+/// The labels keep the two kinds of hash apart, and a later format from this one.
+const ENTRY: &[u8] = b"comptoir audit entry v1";
+const EARLIER: &[u8] = b"comptoir audit earlier entries v1";
+/// The length of a field without a value. No field is that long.
+const ABSENT: u32 = u32::MAX;
+
+/// A hash of the chain. It is displayed in hexadecimal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChainHash(pub [u8; 32]);
+
+impl std::fmt::Display for ChainHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The fields of a row, as the file has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    pub id: u64,
+    pub at: Timestamp,
+    pub actor: String,
+    pub actor_kind: ActorKind,
+    pub address: Option<String>,
+    pub action: String,
+    pub subject: Option<String>,
+    /// The text of a JSON object.
+    pub before: Option<String>,
+    /// The text of a JSON object.
+    pub after: Option<String>,
+}
+
+/// A row with its place in the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainedRow {
+    pub row: AuditRow,
+    /// The hash of the row before; zeros before the first entry of the chain.
+    pub previous: ChainHash,
+    pub hash: ChainHash,
+}
+
+fn put(hasher: &mut Sha256, field: Option<&[u8]>) {
+    // SQLite's values are smaller than 2 GiB.
+    let length = field.map_or(ABSENT, |field| field.len() as u32);
+    hasher.update(length.to_be_bytes());
+    hasher.update(field.unwrap_or_default());
+}
+
+fn put_row(hasher: &mut Sha256, row: &AuditRow) {
+    put(hasher, Some(row.id.to_string().as_bytes()));
+    put(hasher, Some(row.at.as_millisecond().to_string().as_bytes()));
+    put(hasher, Some(row.actor.as_bytes()));
+    put(hasher, Some(row.actor_kind.name().as_bytes()));
+    for text in [
+        row.address.as_deref(),
+        Some(&*row.action),
+        row.subject.as_deref(),
+        row.before.as_deref(),
+        row.after.as_deref(),
+    ] {
+        put(hasher, text.map(str::as_bytes));
+    }
+}
+
+impl AuditRow {
+    /// The hash of this row if it follows the row with the hash `previous`.
+    pub fn hash_after(&self, previous: ChainHash) -> ChainHash {
+        let mut hasher = Sha256::new();
+        put(&mut hasher, Some(ENTRY));
+        put(&mut hasher, Some(&previous.0));
+        put_row(&mut hasher, self);
+        ChainHash(hasher.finalize().into())
+    }
+}
+
+/// The digest of the entries that earlier versions wrote.
+pub(crate) struct EarlierEntries {
+    hasher: Sha256,
+    count: u64,
+}
+
+impl EarlierEntries {
+    pub fn new() -> Self {
+        let mut hasher = Sha256::new();
+        put(&mut hasher, Some(EARLIER));
+        Self { hasher, count: 0 }
+    }
+
+    /// Adds the next entry, in the order of their ids.
+    pub fn add(&mut self, row: &AuditRow) {
+        put_row(&mut self.hasher, row);
+        self.count += 1;
+    }
+
+    /// What the entry `chain-started` says of them.
+    pub fn summary(self) -> Value {
+        let digest = ChainHash(self.hasher.finalize().into());
+        json!({"entries": self.count, "sha256": digest.to_string()})
+    }
+}
+
+/// The first place where the audit log does not fit its hash chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    #[error(
+        "entry {id} of the audit log does not fit the chain: it was changed, or entries before it were removed or added"
+    )]
+    Misfit { id: u64 },
+    #[error("the entries of the audit log before entry {first} are not those with which the chain started")]
+    Earlier { first: u64 },
+    #[error(
+        "the audit log ends with entry {last}, but entry {written} was written: the newest entries were removed"
+    )]
+    Truncated { last: u64, written: u64 },
+}
+
+/// What a walk along the chain has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainReport {
+    /// Entries of earlier versions, before the chain.
+    pub earlier: u64,
+    /// Entries of the chain, including the first, `chain-started`.
+    pub chained: u64,
+    /// The last entry's hash; `None` if the chain has not started. Compare it with the one in Kafka: who can write the
+    /// file can compute every hash anew.
+    pub tip: Option<ChainHash>,
+}
+
+/// A walk along the chain, in the order of the ids.
+pub(crate) struct ChainWalk {
+    earlier: Option<EarlierEntries>,
+    count_earlier: u64,
+    chained: u64,
+    last: u64,
+    tip: ChainHash,
+}
+
+impl ChainWalk {
+    pub fn new() -> Self {
+        Self {
+            earlier: Some(EarlierEntries::new()),
+            count_earlier: 0,
+            chained: 0,
+            last: 0,
+            tip: ChainHash::default(),
+        }
+    }
+
+    /// Checks the next row. `stored` is its hash in the file; an entry of an earlier version has none.
+    pub fn step(&mut self, row: &AuditRow, stored: Option<ChainHash>) -> Result<(), ChainError> {
+        self.last = row.id;
+        match (self.earlier.take(), stored) {
+            (Some(mut earlier), None) => {
+                earlier.add(row);
+                self.count_earlier += 1;
+                self.earlier = Some(earlier);
+                return Ok(());
+            }
+            (Some(earlier), Some(_)) => {
+                let expected = earlier.summary().to_string();
+                if row.action != super::Action::ChainStarted.name() {
+                    return Err(ChainError::Misfit { id: row.id });
+                }
+                if row.after.as_deref() != Some(&*expected)
+                    && row.hash_after(self.tip) == stored.unwrap_or_default()
+                {
+                    return Err(ChainError::Earlier { first: row.id });
+                }
+            }
+            (None, _) => {}
+        }
+        let hash = row.hash_after(self.tip);
+        if stored != Some(hash) {
+            return Err(ChainError::Misfit { id: row.id });
+        }
+        self.tip = hash;
+        self.chained += 1;
+        Ok(())
+    }
+
+    /// Ends the walk. `written` is the highest id that was ever given to an entry.
+    pub fn finish(self, written: u64) -> Result<ChainReport, ChainError> {
+        if self.last < written {
+            return Err(ChainError::Truncated {
+                last: self.last,
+                written,
+            });
+        }
+        Ok(ChainReport {
+            earlier: self.count_earlier,
+            chained: self.chained,
+            tip: (self.chained > 0).then_some(self.tip),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: u64) -> AuditRow {
+        AuditRow {
+            id,
+            at: Timestamp::from_millisecond(1_795_000_000_000).unwrap(),
+            actor: "Zoé".to_owned(),
+            actor_kind: ActorKind::Person,
+            address: Some("192.0.2.7".to_owned()),
+            action: "payment-posted".to_owned(),
+            subject: Some("p-1".to_owned()),
+            before: None,
+            after: Some(r#"{"amount":12.50}"#.to_owned()),
+        }
+    }
+
+    /// A golden value: other programs verify the chain, and the entries stay for years.
+    #[test]
+    fn the_hash_of_an_entry_does_not_change() {
+        let hash = row(42).hash_after(ChainHash([7; 32]));
+        assert_eq!(
+            hash.to_string(),
+            "a58588f92276d94b75d9a0fb503e955c5a378ec0088d6b6b148f654d3d300c3f"
+        );
+    }
+
+    #[test]
+    fn every_field_and_the_place_of_its_end_are_covered() {
+        let original = row(42);
+        let previous = ChainHash([7; 32]);
+        let changes: [fn(&mut AuditRow); 11] = [
+            |row| row.id = 43,
+            |row| row.at = Timestamp::from_millisecond(1_795_000_000_001).unwrap(),
+            |row| row.actor = "Zoe".to_owned(),
+            |row| row.actor_kind = ActorKind::Token,
+            |row| row.address = None,
+            |row| row.action = "order-posted".to_owned(),
+            |row| row.subject = Some("p-2".to_owned()),
+            |row| row.before = Some(String::new()),
+            |row| row.after = None,
+            |row| row.before = row.after.take(),
+            |row| {
+                row.action = "payment-postedp".to_owned();
+                row.subject = Some("-1".to_owned());
+            },
+        ];
+        for (index, change) in changes.into_iter().enumerate() {
+            let mut changed = original.clone();
+            change(&mut changed);
+            assert_ne!(
+                changed.hash_after(previous),
+                original.hash_after(previous),
+                "{index}"
+            );
+        }
+        assert_ne!(
+            original.hash_after(ChainHash([8; 32])),
+            original.hash_after(previous)
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! Sessions, wall screens and tokens.
+
+use std::net::IpAddr;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::Role;
+
+/// A session ends after this time without a request.
+const SESSION_IDLE: SignedDuration = SignedDuration::from_hours(12);
+/// A session ends after this time, however much it is used.
+const SESSION_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// A wall screen may be switched off during long holidays.
+const SCREEN_IDLE: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// A person's browser.
+    Session,
+    /// A wall screen, which only shows.
+    Screen,
+    /// A program.
+    Token,
+}
+
+impl CredentialKind {
+    const ALL: [Self; 3] = [Self::Session, Self::Screen, Self::Token];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Screen => "screen",
+            Self::Token => "token",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// When a credential of this kind ends.
+    pub(crate) fn end(self, created_at: Timestamp, used_at: Timestamp) -> Option<Timestamp> {
+        let after = |time: Timestamp, life| time.saturating_add(life).unwrap_or(Timestamp::MAX);
+        match self {
+            Self::Session => Some(after(used_at, SESSION_IDLE).min(after(created_at, SESSION_LIFE))),
+            Self::Screen => Some(after(used_at, SCREEN_IDLE)),
+            Self::Token => None,
+        }
+    }
+}
+
+/// Who makes a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The credential's name; `None` with HTTP Basic, which has none.
+    pub id: Option<String>,
+    /// With HTTP Basic: the name under which [`Accounts::roles`](crate::Accounts::roles) lists the user while the password
+    /// is the same.
+    pub password_id: Option<String>,
+    pub kind: CredentialKind,
+    /// The user's name, or that of the screen or token.
+    pub name: String,
+    pub role: Role,
+}
+
+impl Principal {
+    /// Whether it is a user with a password.
+    pub fn is_person(&self) -> bool {
+        self.kind == CredentialKind::Session
+    }
+}
+
+/// A credential as it is listed: without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    pub id: String,
+    pub kind: CredentialKind,
+    /// The user's name, or that of the screen or token.
+    pub name: String,
+    pub role: Role,
+    pub created_at: Timestamp,
+    pub used_at: Timestamp,
+    /// Only of credentials that were made for a limited time.
+    pub expires_at: Option<Timestamp>,
+    /// Where it was last used.
+    pub address: Option<IpAddr>,
+    pub agent: Option<String>,
+}
+
+impl Credential {
+    pub(crate) fn is_valid(&self, now: Timestamp) -> bool {
+        let end = self.kind.end(self.created_at, self.used_at);
+        end.is_none_or(|end| now < end) && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_ends_when_it_is_idle_too_long_or_too_old() {
+        const DAY: i64 = 24;
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let ago = |hours| now - SignedDuration::from_hours(hours);
+        for (kind, created, used, expected) in [
+            (CredentialKind::Session, 20, 11, true),
+            (CredentialKind::Session, 20, 12, false),
+            (CredentialKind::Session, 30 * DAY - 1, 0, true),
+            (CredentialKind::Session, 30 * DAY, 0, false),
+            (CredentialKind::Screen, 400 * DAY, 90 * DAY - 1, true),
+            (CredentialKind::Screen, 400 * DAY, 90 * DAY, false),
+            (CredentialKind::Token, 4_000 * DAY, 4_000 * DAY, true),
+        ] {
+            let credential = Credential {
+                id: String::new(),
+                kind,
+                name: String::new(),
+                role: Role::Viewer,
+                created_at: ago(created),
+                used_at: ago(used),
+                expires_at: None,
+                address: None,
+                agent: None,
+            };
+            assert_eq!(credential.is_valid(now), expected, "{kind:?} {created} {used}");
+            let limited = Credential {
+                expires_at: Some(now),
+                ..credential
+            };
+            assert!(!limited.is_valid(now));
+        }
+    }
+}

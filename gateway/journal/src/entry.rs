@@ -1,0 +1,133 @@
+//! Entries of the journal, and the codes by which its tables represent their kinds and encodings.
+
+use std::sync::Arc;
+
+use super::{Offset, Payload};
+use crate::reused::is_erased;
+use comptoir_core::event::{EventName, Kind};
+
+/// The content of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    Event(Kind),
+    /// A message that could not be decoded, unchanged.
+    DeadLetter,
+    /// An entry of the gateway's audit log.
+    Audit(AuditClass),
+}
+
+/// Entries of the audit log with a limit of their own. See [`Pending`](super::Pending).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditClass {
+    Act,
+    /// Anybody on the network can cause one.
+    FailedSignIn,
+}
+
+impl EntryKind {
+    pub(crate) fn code(self) -> i64 {
+        match self {
+            EntryKind::Event(Kind::Order) => 0,
+            EntryKind::Event(Kind::Payment) => 1,
+            EntryKind::Event(Kind::Delivery) => 2,
+            EntryKind::DeadLetter => DEAD_LETTER,
+            EntryKind::Audit(AuditClass::Act) => 4,
+            EntryKind::Audit(AuditClass::FailedSignIn) => 5,
+        }
+    }
+
+    pub(crate) fn from_code(code: i64) -> Option<Self> {
+        match code {
+            0 => Some(EntryKind::Event(Kind::Order)),
+            1 => Some(EntryKind::Event(Kind::Payment)),
+            2 => Some(EntryKind::Event(Kind::Delivery)),
+            DEAD_LETTER => Some(EntryKind::DeadLetter),
+            4 => Some(EntryKind::Audit(AuditClass::Act)),
+            5 => Some(EntryKind::Audit(AuditClass::FailedSignIn)),
+            _ => None,
+        }
+    }
+
+    pub fn is_audit(self) -> bool {
+        matches!(self, EntryKind::Audit(_))
+    }
+}
+
+/// The statements that use the indexes `entry_dead_letter` and `entry_audit` contain the codes as literals, as the indexes
+/// do.
+const DEAD_LETTER: i64 = 3;
+
+/// One committed event, dead letter or audit entry.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub offset: Offset,
+    pub kind: EntryKind,
+    pub name: EventName,
+    /// When the event happened, in Unix milliseconds.
+    pub time: i64,
+    /// The key in Kafka: the order's id. For a dead letter, the MQTT topic on which it arrived; for an audit entry, the
+    /// store.
+    pub key: Arc<str>,
+    /// The value in Kafka.
+    pub payload: Payload,
+    /// Why a dead letter could not be decoded.
+    pub reason: Option<Box<str>>,
+}
+
+impl Entry {
+    /// Whether the value of a record in Kafka is this entry's: the same bytes, or the event as it was before its personal
+    /// data was erased here.
+    pub fn has_value(&self, value: &[u8]) -> bool {
+        value == &self.payload[..]
+            || (matches!(self.kind, EntryKind::Event(_))
+                && std::str::from_utf8(value).is_ok_and(|whole| is_erased(self.payload.json(), whole)))
+    }
+}
+
+/// The encoding of a device's events, and therefore of its acks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Postcard {
+        /// The version of the wire format that the device writes; never 0.
+        version: u8,
+    },
+    Json,
+}
+
+impl Encoding {
+    /// The code in the table `device`. JSON has 1 because it existed before version 2 of the wire format.
+    pub(crate) fn code(self) -> i64 {
+        match self {
+            Encoding::Postcard { version: 1 } => 0,
+            Encoding::Json => 1,
+            Encoding::Postcard { version } => i64::from(version),
+        }
+    }
+
+    pub(crate) fn from_code(code: i64) -> Self {
+        match u8::try_from(code) {
+            Ok(0) => Encoding::Postcard { version: 1 },
+            Ok(version) if version > 1 => Encoding::Postcard { version },
+            _ => Encoding::Json,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoding_survives_its_code() {
+        for version in 1..0x20 {
+            let encoding = Encoding::Postcard { version };
+            assert_eq!(Encoding::from_code(encoding.code()), encoding);
+        }
+        assert_eq!(Encoding::from_code(Encoding::Json.code()), Encoding::Json);
+        // The codes of the first schema.
+        assert_eq!(
+            (Encoding::Postcard { version: 1 }.code(), Encoding::Json.code()),
+            (0, 1)
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! What the journal's handles and its writer share: its fill level, its identity, and the bridge's reports.
+
+use std::collections::HashMap;
+
+use super::pending::Pending;
+use super::{Entry, Offset};
+use comptoir_core::event::DeviceId;
+
+/// How full the journal is, and how far its entries have got.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct State {
+    pub first: Offset,
+    pub last: Offset,
+    /// Every entry up to and including this one is in Kafka. Not Kafka's high watermark.
+    pub watermark: Offset,
+    /// Bytes in use.
+    pub bytes: u64,
+    /// The limit of `bytes`.
+    pub max_bytes: u64,
+    /// Whether the journal accepts no events, because it is full or its disk fails.
+    pub refusing: bool,
+    pub dead_letters: u64,
+    /// Entries of the audit log in the journal.
+    pub audit: u64,
+    /// Audit entries that were stored since the start, or not in Kafka at the start.
+    pub(crate) audit_stored: u64,
+    /// The ones of them that are in Kafka. Set by [`Journal::state`](super::Journal::state).
+    pub(crate) audit_in_kafka: u64,
+    /// Since the start.
+    pub duplicates: u64,
+    /// Events that were acked and then lost with a part of the journal's files.
+    pub lost: u64,
+    /// Since the start: events that arrived under the number of another sale and were stored under a new one.
+    pub reused: u64,
+    /// Group commits since the start.
+    pub commits: u64,
+    /// Entries in those group commits.
+    pub committed: u64,
+    /// Whether events of new devices of this store are refused, because there are too many names.
+    pub names_used_up: bool,
+}
+
+impl State {
+    /// Number of events and dead letters that are not in Kafka yet.
+    pub fn pending(&self) -> u64 {
+        let entries = self.last.0.saturating_sub(self.watermark.0);
+        entries.saturating_sub(self.audit_stored.saturating_sub(self.audit_in_kafka))
+    }
+
+    /// Number of events and dead letters.
+    pub fn events(&self) -> u64 {
+        let entries = (self.last.0 + 1).saturating_sub(self.first.0);
+        entries.saturating_sub(self.audit)
+    }
+}
+
+/// Which journal this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub uuid: String,
+    /// Set if this journal branched off another.
+    pub parent: Option<Parent>,
+    /// The gateway's own numbers begin above this one.
+    pub own_floor: u32,
+}
+
+/// The journal from which another one branched off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Parent {
+    pub uuid: String,
+    /// The last entry that both have in common.
+    pub upto: Offset,
+}
+
+/// What of this journal may be in Kafka without a valid signature: an earlier version wrote it, or the secret with which it
+/// was signed is lost.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signing {
+    /// The public name of the shop's secret. `None` until the first start with one.
+    pub secret: Option<String>,
+    /// Entries up to and including this one may be in Kafka without a valid signature.
+    pub unsigned_upto: Offset,
+    /// Unix milliseconds. Every record that this shop has written since then is signed.
+    pub since: i64,
+    /// Whether a watermark without a valid signature may count. False once the bridge has reported, because from then on
+    /// Kafka has a signed one.
+    pub accepts_unsigned_watermark: bool,
+}
+
+/// The bridge's report to the journal after a committed transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayReport {
+    /// Every entry up to and including this one is in Kafka.
+    pub upto: Offset,
+    /// An offset of Kafka's watermark topic. This journal's records before it name no entry after `upto`.
+    pub read_from: i64,
+    /// Number of entries that got into Kafka since the previous report, by device and epoch.
+    pub counts: RelayedCounts,
+}
+
+/// By device and epoch.
+pub type RelayedCounts = HashMap<(DeviceId, u32), Relayed>;
+
+/// Entries of one stream that got into Kafka.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Relayed {
+    pub events: u64,
+    /// What they took of the journal while they were pending.
+    pub pending: Pending,
+}
+
+impl Relayed {
+    /// Adds an entry.
+    pub fn count(&mut self, entry: &Entry) {
+        self.events += 1;
+        self.pending += Pending::from(entry);
+    }
+}
+
+impl RelayReport {
+    pub(crate) fn merge(&mut self, later: RelayReport) {
+        self.upto = later.upto;
+        self.read_from = later.read_from;
+        for (stream, relayed) in later.counts {
+            let sum = self.counts.entry(stream).or_default();
+            sum.events += relayed.events;
+            sum.pending += relayed.pending;
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Kafka for the gateway: a transactional producer, consumers, and the topics. The only crate that names `rdkafka`.
+//!
+//! librdkafka's calls block. Everything here is synchronous and belongs on a thread of its own.
+
+mod admin_request;
+mod cluster_check;
+mod connection_errors;
+mod consumer;
+mod deadline;
+mod error;
+mod group_consumer;
+mod memory;
+#[cfg(target_env = "gnu")]
+mod monotonic;
+mod positions;
+mod producer;
+mod properties;
+mod property_rules;
+mod publisher;
+mod reader;
+mod settings;
+mod topics;
+mod uplink;
+
+pub use cluster_check::check_cluster;
+pub use comptoir_core::position::{Position, PositionTable, TopicId};
+pub use connection_errors::ConnectionErrors;
+pub use consumer::{BorrowedRecord, Consumer, InitialPosition, OwnedRecord};
+pub use deadline::Deadline;
+pub use error::{Error, Resource};
+pub use group_consumer::{AssignedPartition, GroupConsumer, LostRange, PositionStore, TopicPartition};
+pub use memory::{InMemoryKafka, Switch};
+pub use positions::{PartitionProgress, Positions};
+pub use producer::{Delivery, DeliveryReports, Record, RejectedRecord, Rejection, TransactionalProducer};
+pub use properties::{PropertyError, check_properties};
+pub use publisher::Publisher;
+pub use reader::{ReadFrom, RecordAt, read_since, read_to_end, record_at, topic_exists};
+pub use settings::Settings;
+pub use topics::{Deviation, InspectionMode, RecordSizeLimits, RepairOutcome, TopicInspector, TopicReport};
+pub use uplink::Uplink;
+
+/// The topic of dead letters; see `gateway/docs/interfaces/topics.md`.
+pub const DEAD_LETTERS: &str = "dead-letters";
+/// The audit logs of the shops; see `gateway/docs/interfaces/topics.md`.
+pub const AUDIT: &str = "audit";
+/// The newest state of each gateway, by store; see `gateway/docs/interfaces/topics.md`. Compacted.
+pub const GATEWAYS: &str = "gateways";
+/// What head office sends to tills. Each shop has a topic of this name with its store, `commands.paris-1`, beside the one that
+/// all shops read.
+pub const COMMANDS: &str = "commands";
+/// The bridge's own progress; see the bridge's module `watermark`. Compacted, one partition. Each shop has a topic of this
+/// name with its store, `comptoir-watermarks.paris-1`; earlier versions shared the topic without a store.
+pub const WATERMARKS: &str = "comptoir-watermarks";

@@ -1,0 +1,363 @@
+//! The body of a session: sends entries in transactions until something fails.
+
+use std::collections::HashMap;
+use std::fmt::{Display, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, debug_span, field, trace};
+
+use super::super::ShopKeys;
+use super::super::batch::TransactionSize;
+use super::super::topic_watch::{TopicWatchHandle, Verdict};
+use super::super::watermark::{self, Watermark};
+use super::{KAFKA_TIMEOUT, Relay, RelayError, RelayState, SessionEnd, count, event_type, signed};
+use comptoir_core::event::Kind;
+use comptoir_core::mac::MAC_HEADER;
+use comptoir_journal::{Entry, EntryKind, Offset, ReadError, RelayReport};
+use comptoir_kafka::{self as kafka, Delivery, Record, RecordSizeLimits, Settings, TransactionalProducer};
+
+/// Bytes that are sent of a dead letter that is too large: for the topic, if the gateway did not create it, or for a slow
+/// uplink within the timeout.
+const TRUNCATED_BYTES: usize = 256 << 10;
+
+/// Full names of the topics, made once per session.
+struct TopicNames {
+    /// By [`Kind`].
+    events: [String; 3],
+    dead_letters: String,
+    audit: String,
+    watermarks: String,
+}
+
+impl TopicNames {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            events: Kind::ALL.map(|kind| settings.topic(kind.topic())),
+            dead_letters: settings.topic(kafka::DEAD_LETTERS),
+            audit: settings.topic(kafka::AUDIT),
+            watermarks: settings.shop_topic(kafka::WATERMARKS),
+        }
+    }
+}
+
+/// Sends the entries of one session through one producer.
+pub(super) struct Sender<'a> {
+    relay: &'a Relay,
+    producer: TransactionalProducer,
+    keys: ShopKeys,
+    topics: TopicNames,
+    limits: RecordSizeLimits,
+    /// Key of the watermark record.
+    key: String,
+    /// The journal's uuid, the header `ce_journal`.
+    journal: String,
+    /// The header `ce_source`.
+    source: String,
+    buffers: HeaderBuffers,
+}
+
+/// Buffers for the header values that are numbers and times. Reused, so that a record allocates nothing for them.
+#[derive(Default)]
+struct HeaderBuffers {
+    id: String,
+    offset: String,
+    time: String,
+    length: String,
+}
+
+fn set(buffer: &mut String, value: impl Display) {
+    buffer.clear();
+    // Writing to a String cannot fail.
+    let _ = write!(buffer, "{value}");
+}
+
+impl<'a> Sender<'a> {
+    pub fn new(
+        relay: &'a Relay,
+        producer: TransactionalProducer,
+        keys: ShopKeys,
+        limits: RecordSizeLimits,
+    ) -> Self {
+        let settings = &relay.settings;
+        let journal = relay.journal.uuid();
+        Self {
+            relay,
+            producer,
+            keys,
+            topics: TopicNames::new(settings),
+            limits,
+            key: watermark::key(&settings.identity, &journal),
+            journal,
+            source: format!("/comptoir/{}", settings.identity),
+            buffers: HeaderBuffers::default(),
+        }
+    }
+
+    /// Sends the entries behind `at` until the stop, an error, or a change of the topics.
+    ///
+    /// # Errors
+    /// A transaction fails, or the journal cannot be read.
+    pub fn run(
+        &mut self,
+        mut at: Offset,
+        mut watch: TopicWatchHandle,
+        state: &mut RelayState,
+        runtime: &Handle,
+        stop: &CancellationToken,
+    ) -> Result<SessionEnd, RelayError> {
+        let journal = self.relay.journal.clone();
+        let mut changes = journal.watch();
+        let mut ahead = None;
+        let delay = self.relay.settings.uplink.delay();
+        // When the first of the entries that gather was seen.
+        let mut gathering: Option<Instant> = None;
+        while !stop.is_cancelled() {
+            match watch.verdict() {
+                None => {}
+                Some(Verdict::Changed) => return Ok(SessionEnd::TopicsChanged),
+                Some(Verdict::Refused(error)) => return Err(error.into()),
+            }
+            let size = &mut state.size;
+            let entries = match ahead.take() {
+                Some(read) => runtime.block_on(join(read))?,
+                None => runtime.block_on(journal.read(at, size.entries(), size.bytes()))?,
+            };
+            let Some(last) = entries.last().map(|entry| entry.offset) else {
+                self.producer.idle();
+                runtime.block_on(async {
+                    tokio::select! {
+                        _ = changes.wait_for(|state| state.last > at) => {}
+                        () = stop.cancelled() => {}
+                        () = watch.ended() => {}
+                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    }
+                });
+                continue;
+            };
+            let bytes = entries.iter().map(|entry| entry.payload.len()).sum();
+            if let Some(delay) = delay
+                && entries.len() < size.entries()
+                && bytes < size.bytes()
+            {
+                let left = delay.saturating_sub(gathering.get_or_insert_with(Instant::now).elapsed());
+                if !left.is_zero() {
+                    let full = at.0.saturating_add(size.entries() as u64);
+                    runtime.block_on(async {
+                        tokio::select! {
+                            _ = changes.wait_for(|state| state.last.0 >= full) => {}
+                            () = stop.cancelled() => {}
+                            () = watch.ended() => {}
+                            () = tokio::time::sleep(left) => {}
+                        }
+                    });
+                    continue;
+                }
+            }
+            gathering = None;
+            if entries.first().is_none_or(|first| first.offset.0 != at.0 + 1) {
+                return Err(RelayError::Hole(at.0 + 1));
+            }
+            // Read ahead: the next entries come from disk while Kafka commits these.
+            let (next, most) = (journal.clone(), *size);
+            ahead = Some(runtime.spawn(async move { next.read(last, most.entries(), most.bytes()).await }));
+            let begun = Instant::now();
+            state.is_in_doubt = true;
+            state.handed = state.handed.max(last);
+            watch.transaction(Some(begun));
+            let deliveries = self
+                .transaction(&entries, stop)
+                .inspect_err(|error| self.note_failure(error, size, &entries, bytes))?;
+            state.is_in_doubt = false;
+            watch.transaction(None);
+            size.record_success(entries.len(), bytes, begun.elapsed());
+            at = last;
+            let mut counts = HashMap::new();
+            count(&mut counts, &entries);
+            runtime.block_on(journal.report_relayed(RelayReport {
+                upto: at,
+                read_from: journal.read_from(),
+                counts,
+            }));
+            if let Some(places) = &self.relay.places {
+                places.report(&entries, &deliveries, &self.relay.settings, runtime);
+                state.placed = at;
+            }
+        }
+        Ok(SessionEnd::Stopped)
+    }
+
+    /// Makes the next transactions smaller if size may be the cause of the failure.
+    fn note_failure(
+        &self,
+        error: &kafka::Error,
+        size: &mut TransactionSize,
+        entries: &[Arc<Entry>],
+        bytes: usize,
+    ) {
+        match error {
+            kafka::Error::TimedOut { .. } | kafka::Error::NoAnswer { .. } | kafka::Error::Failed { .. } => {}
+            // Kafka rejects a batch as a whole. Sent one by one, the entries before the large one get through, and the
+            // large one is identified.
+            kafka::Error::TooLarge(_) => return size.shrink_to_one(),
+            _ => return,
+        }
+        size.record_failure(entries.len(), bytes);
+        debug!(
+            entries = entries.len(),
+            bytes,
+            next = size.entries(),
+            "the transaction failed; the next ones are smaller"
+        );
+        // A single entry cannot be split. A dead letter can be truncated.
+        if matches!(error, kafka::Error::TimedOut { .. })
+            && let [only] = entries
+            && only.payload.len() > TRUNCATED_BYTES
+        {
+            self.relay.is_truncating.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns where the entries are, each under its index, as far as Kafka's replies say it.
+    fn transaction(
+        &mut self,
+        entries: &[Arc<Entry>],
+        stop: &CancellationToken,
+    ) -> Result<Vec<Delivery>, kafka::Error> {
+        let span = debug_span!(
+            "transaction",
+            first = entries.first().map(|entry| entry.offset.0),
+            last = entries.last().map(|entry| entry.offset.0),
+            entries = entries.len(),
+            ce_id = field::Empty,
+        );
+        if let [only] = entries
+            && !span.is_disabled()
+        {
+            span.record("ce_id", field::display(&only.name));
+        }
+        let _entered = span.entered();
+        let begun = Instant::now();
+        let deadline = kafka::Deadline::new(KAFKA_TIMEOUT, stop);
+        self.producer.begin()?;
+        for (index, entry) in entries.iter().enumerate() {
+            self.send(index, entry, &deadline)?;
+        }
+        if let Some(last) = entries.last() {
+            let watermark = Watermark {
+                offset: last.offset.0,
+                event: last.name.to_string(),
+                run: self.relay.journal.runs().of(last.offset).map(str::to_owned),
+                mac: None,
+            }
+            .signed(&self.key, &self.keys.watermarks);
+            let payload = serde_json::json!(watermark).to_string();
+            self.producer.send(
+                &Record {
+                    topic: &self.topics.watermarks,
+                    partition: Some(watermark::PARTITION),
+                    key: self.key.as_bytes(),
+                    payload: payload.as_bytes(),
+                    headers: &[],
+                    id: entries.len(),
+                },
+                &deadline,
+            )?;
+        }
+        let deliveries = self.producer.commit(&deadline)?;
+        debug!("committed");
+        let events = entries.iter().filter(|entry| !entry.kind.is_audit()).count();
+        self.relay.metrics.relayed.inc_by(events as u64);
+        self.relay.metrics.transactions.inc();
+        self.relay
+            .metrics
+            .transaction_seconds
+            .observe(begun.elapsed().as_secs_f64());
+        Ok(deliveries)
+    }
+
+    /// Queues one entry, as CloudEvents 1.0, Kafka protocol binding, binary content mode.
+    fn send(
+        &mut self,
+        index: usize,
+        entry: &Entry,
+        deadline: &kafka::Deadline<'_>,
+    ) -> Result<(), kafka::Error> {
+        trace!(offset = entry.offset.0, ce_id = %entry.name, "send");
+        set(&mut self.buffers.id, &entry.name);
+        set(&mut self.buffers.offset, entry.offset.0);
+        // The journal made every entry's time from a Timestamp, so it is in range.
+        let time = Timestamp::from_millisecond(entry.time).unwrap_or(Timestamp::UNIX_EPOCH);
+        set(&mut self.buffers.time, time);
+        set(&mut self.buffers.length, entry.payload.len());
+        let HeaderBuffers {
+            id,
+            offset,
+            time,
+            length,
+        } = &self.buffers;
+        let (topic, content) = match entry.kind {
+            EntryKind::Event(kind) => (&self.topics.events[kind as usize], "application/json"),
+            EntryKind::DeadLetter => (&self.topics.dead_letters, "application/octet-stream"),
+            EntryKind::Audit(_) => (&self.topics.audit, "application/json"),
+        };
+        // Half of the topic's limit leaves room for key and headers.
+        let limit = self.limits.of(&self.topics.dead_letters).unwrap_or(u64::MAX) / 2;
+        let most = TRUNCATED_BYTES.min(usize::try_from(limit).unwrap_or(TRUNCATED_BYTES));
+        let is_dead_letter = entry.kind == EntryKind::DeadLetter;
+        let is_truncated =
+            is_dead_letter && self.relay.is_truncating.load(Ordering::Relaxed) && entry.payload.len() > most;
+        let payload = match is_truncated {
+            true => &entry.payload[..most],
+            false => &*entry.payload,
+        };
+        let code = signed(entry, id, payload).sign(&self.keys.records);
+        let headers: [(&str, &[u8]); 12] = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", id.as_bytes()),
+            ("ce_source", self.source.as_bytes()),
+            ("ce_type", event_type(entry.kind).as_bytes()),
+            ("ce_time", time.as_bytes()),
+            ("content-type", content.as_bytes()),
+            // Extensions, by which the read-back recognises this gateway's events.
+            ("ce_journal", self.journal.as_bytes()),
+            ("ce_journaloffset", offset.as_bytes()),
+            (MAC_HEADER, code.as_bytes()),
+            // For dead letters only.
+            ("ce_mqtttopic", entry.key.as_bytes()),
+            (
+                "ce_reason",
+                entry.reason.as_deref().unwrap_or_default().as_bytes(),
+            ),
+            // For truncated dead letters only: the length in bytes of the whole, which the journal keeps.
+            ("ce_cutfrom", length.as_bytes()),
+        ];
+        let used = match entry.kind {
+            EntryKind::Event(_) | EntryKind::Audit(_) => headers.len() - 3,
+            EntryKind::DeadLetter if is_truncated => headers.len(),
+            EntryKind::DeadLetter => headers.len() - 1,
+        };
+        self.producer.send(
+            &Record {
+                topic,
+                partition: None,
+                key: entry.key.as_bytes(),
+                payload,
+                headers: &headers[..used],
+                id: index,
+            },
+            deadline,
+        )
+    }
+}
+
+async fn join(
+    read: tokio::task::JoinHandle<Result<Vec<Arc<Entry>>, ReadError>>,
+) -> Result<Vec<Arc<Entry>>, ReadError> {
+    // Fails only after a panic or at the end of the runtime, when there is nothing left to send.
+    read.await.unwrap_or_else(|_| Ok(Vec::new()))
+}

@@ -1,0 +1,363 @@
+//! The command line's grammar. The doc comments here are the text of `--help` and of the man pages.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::{Parser, Subcommand};
+use comptoir_core::event::DeviceId;
+use comptoir_journal::schema_version;
+
+use super::{audit, customer, dead_letters, demo, recovery_code, settings, users};
+
+/// Includes the journal's schema, so that an administrator can tell before a downgrade whether the older version can
+/// read the journal.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{} (journal schema {})",
+        env!("CARGO_PKG_VERSION"),
+        schema_version()
+    )
+});
+
+const EXAMPLES: &str = "\
+Examples:
+  gateway demo                            Try it: no installation, no configuration
+  gateway check --config gateway.toml     Validate a configuration and test its connections
+  gateway run --config gateway.toml       Run the gateway
+  COMPTOIR_STORE=paris-1 gateway run      Configure the gateway with environment variables
+
+Exit codes:
+  0  Success, or a clean stop after SIGTERM or Ctrl-C
+  1  The command failed, or a part of the gateway stopped unexpectedly
+  2  The configuration or the command line is invalid";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  gateway run
+  gateway run --config gateway.toml
+  COMPTOIR_KAFKA__BROKERS=kafka-1:9092,kafka-2:9092 gateway run --config gateway.toml
+
+Exit codes:
+  0  A clean stop after SIGTERM or Ctrl-C, within 10 seconds
+  1  A part of the gateway stopped unexpectedly; restart it
+  2  The configuration is invalid or does not work, and there is no fallback";
+
+const CHECK_EXAMPLES: &str = "\
+Each line begins with \"ok\" or \"FAILED\".
+
+Examples:
+  gateway check --config gateway.toml
+  gateway check --offline --config gateway.toml
+
+Exit codes:
+  0  The configuration is valid, or the fallback is, and everything can be reached
+  1  Something cannot be reached
+  2  The configuration is invalid, and there is no fallback";
+
+const SETTINGS_EXAMPLES: &str = "\
+Example:
+  gateway settings --output /run/comptoir-settings /boot/firmware/comptoir.txt
+
+Exit codes:
+  0  Every setting is valid, and the files are written
+  1  A file cannot be read or written
+  2  A setting is not valid; the file problems says which";
+
+const BACKUP_EXAMPLES: &str = "\
+The copy does not contain the shop's secret. On another computer it is of use only with the recovery code; see
+gateway recovery-code --help.
+
+Example:
+  gateway backup --config gateway.toml /media/usb/journal-2026-01-31.db
+
+Exit codes:
+  0  The copy is complete
+  1  The copy failed
+  2  The configuration is invalid, and there is no fallback";
+
+const RECOVERY_CODE_EXAMPLES: &str = "\
+The gateway makes the shop's secret at its first start and keeps it beside the journal, readable for its own user only. A
+backup of the journal does not contain it. Write the code down and keep it in a safe place: a new computer needs it to
+continue the shop, and anyone who knows it can forge the shop's records.
+
+Examples:
+  sudo -u comptoir gateway recovery-code --config /etc/comptoir/gateway.toml
+  sudo -u comptoir gateway recovery-code --restore < recovery-code.txt
+  sudo -u comptoir gateway recovery-code --shop-key
+
+Exit codes:
+  0  Success
+  1  There is no secret, or the code is not valid or not that of the journal
+  2  The configuration is invalid, and there is no fallback";
+
+const DEAD_LETTERS_EXAMPLES: &str = "\
+Without a subcommand, the newest 50 dead letters are listed.
+
+Examples:
+  gateway dead-letters list --limit 10
+  gateway dead-letters show 1742
+  gateway dead-letters retry 1742
+
+Exit codes:
+  0  Success
+  1  There is no such dead letter, or it still cannot be decoded
+  2  The configuration is invalid, and there is no fallback";
+
+const USERS_EXAMPLES: &str = "\
+Without a subcommand, the users are listed. The running gateway notices every change with the next request.
+
+Examples:
+  gateway users add marie --role administrator --password-stdin < password.txt
+  gateway users set-role marie manager
+  gateway users remove marie
+
+Exit codes:
+  0  Success
+  1  What was asked for is not possible
+  2  The command line or the configuration is invalid, and there is no fallback";
+
+const TOKENS_EXAMPLES: &str = "\
+Without a subcommand, the tokens are listed. A program sends its token as `Authorization: Bearer TOKEN`.
+
+Examples:
+  gateway tokens add prometheus --role viewer
+  gateway tokens remove Zb3fKq0pYx1t
+
+Exit codes:
+  0  Success
+  1  What was asked for is not possible
+  2  The command line or the configuration is invalid, and there is no fallback";
+
+const AUDIT_EXAMPLES: &str = "\
+Without a subcommand, the newest 50 entries are listed. Works while the gateway runs, and without it.
+
+Each entry holds a hash of itself and of the entry before, so a later change breaks the chain. Anybody who can write the
+accounts file can compute a new chain: compare the last hash with that of the record in Kafka's topic audit.
+
+Examples:
+  gateway audit list --limit 10
+  gateway audit verify
+
+Exit codes:
+  0  Success
+  1  An entry does not fit the chain, or the audit log cannot be read
+  2  The configuration is invalid, and there is no fallback";
+
+const FORGET_EXAMPLES: &str = "\
+Example:
+  gateway forget paris-1/till-7
+
+Exit codes:
+  0  The device is forgotten; what is printed says what stays
+  1  The journal does not know the device, or the running gateway does not answer
+  2  The configuration is invalid, and there is no fallback; or STORE/DEVICE is not a device";
+
+const CUSTOMER_EXAMPLES: &str = "\
+The gateway must be running. Upper and lower case do not matter.
+
+Examples:
+  gateway customer find dupont@example.org
+  gateway customer erase dupont@example.org --yes
+
+Exit codes:
+  0  Success; also if no sale names the customer
+  1  The command failed, --yes is missing, or some sales are not in Kafka yet and keep their data
+  2  The configuration is invalid, and there is no fallback";
+
+/// Comptoir, the edge gateway of a shop
+///
+/// Receives orders, payments and deliveries from the shop's tills over MQTT, writes them to disk before it acknowledges
+/// them, and sends each of them to Apache Kafka exactly once, whenever Kafka is available. Serves a live dashboard on the
+/// local network.
+#[derive(Parser)]
+#[command(name = "gateway", version = VERSION.as_str(), max_term_width = 100, after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+// No doc comment on a flattened struct: clap would show it in place of the subcommand's own description.
+#[derive(clap::Args)]
+pub struct ConfigArguments {
+    /// Configuration file (TOML) [default: /etc/comptoir/gateway.toml, if it exists]
+    ///
+    /// Environment variables override the file: COMPTOIR_JOURNAL__MAX_BYTES sets `journal.max_bytes`. Separate the items
+    /// of a list with commas, or write the list as JSON.
+    #[arg(long, short, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// Fallback: the last configuration that started
+    ///
+    /// `gateway run` copies the configuration file to FILE after each successful start. If the configuration is invalid or
+    /// the gateway cannot start with it, the copy is used instead.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub last_good: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub struct ReportArguments {
+    /// Read configuration errors from FILE
+    ///
+    /// For programs that generate the gateway's configuration, such as the SD card image: the gateway page shows these
+    /// errors beside its own. One error per line: source, key and message, separated by tabs. The file may be absent.
+    #[arg(long, value_name = "FILE")]
+    pub settings_report: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run everything in one process: MQTT broker, in-memory Kafka, simulated tills
+    Demo(demo::DemoArguments),
+
+    /// Run the gateway until SIGTERM or Ctrl-C
+    #[command(after_help = RUN_EXAMPLES)]
+    Run {
+        #[command(flatten)]
+        config: ConfigArguments,
+        #[command(flatten)]
+        report: ReportArguments,
+    },
+
+    /// Validate the configuration and test what it connects to; changes nothing
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check {
+        #[command(flatten)]
+        config: ConfigArguments,
+        /// Only validate the configuration; open no connection and no port
+        #[arg(long)]
+        offline: bool,
+    },
+
+    /// Write a consistent copy of the journal, even while the gateway runs
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Backup {
+        #[command(flatten)]
+        config: ConfigArguments,
+        /// File to write; it must not exist
+        file: PathBuf,
+    },
+
+    /// Print the shop's recovery code, or restore the shop's secret from it
+    #[command(after_help = RECOVERY_CODE_EXAMPLES)]
+    RecoveryCode {
+        #[command(flatten)]
+        config: ConfigArguments,
+        #[command(flatten)]
+        action: recovery_code::Action,
+        /// Overwrite another secret
+        #[arg(long)]
+        force: bool,
+    },
+
+    /// List, show and retry messages that could not be decoded
+    #[command(after_help = DEAD_LETTERS_EXAMPLES)]
+    DeadLetters {
+        #[command(flatten)]
+        config: ConfigArguments,
+        #[command(subcommand)]
+        action: Option<dead_letters::Action>,
+    },
+
+    /// List, add, change and remove the users of the pages
+    #[command(after_help = USERS_EXAMPLES)]
+    Users {
+        #[command(flatten)]
+        config: ConfigArguments,
+        #[command(subcommand)]
+        action: Option<users::UserAction>,
+    },
+
+    /// List, make and remove the tokens of programs
+    #[command(after_help = TOKENS_EXAMPLES)]
+    Tokens {
+        #[command(flatten)]
+        config: ConfigArguments,
+        #[command(subcommand)]
+        action: Option<users::TokenAction>,
+    },
+
+    /// List who changed what, and verify that nobody changed the list
+    #[command(after_help = AUDIT_EXAMPLES)]
+    Audit {
+        #[command(flatten)]
+        config: ConfigArguments,
+        #[command(subcommand)]
+        action: Option<audit::Action>,
+    },
+
+    /// Free the room that a device takes in the journal, such as one that is gone or flooded the gateway
+    ///
+    /// Removes the epochs that stored nothing. The others keep their numbers, so that an event that is sent again is not
+    /// stored twice, but take no room. Deletes no event. Works while the gateway runs, and without it.
+    #[command(after_help = FORGET_EXAMPLES)]
+    Forget {
+        #[command(flatten)]
+        config: ConfigArguments,
+        /// The device, as the gateway page shows it
+        #[arg(value_name = "STORE/DEVICE")]
+        device: DeviceId,
+    },
+
+    /// Find the sales of a customer, and erase their personal data
+    #[command(after_help = CUSTOMER_EXAMPLES)]
+    Customer {
+        #[command(flatten)]
+        config: ConfigArguments,
+        #[command(subcommand)]
+        action: customer::Action,
+    },
+
+    /// Translate the comptoir.txt of the Raspberry Pi image into the files of its services
+    #[command(after_help = SETTINGS_EXAMPLES)]
+    Settings(settings::Arguments),
+
+    /// Write the man pages and shell completions into a directory, for packages
+    #[command(hide = true)]
+    Manual { directory: PathBuf },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn flattened_arguments_do_not_replace_a_commands_description() {
+        let command = Arguments::command();
+        for (name, beginning) in [
+            ("demo", "Run everything in one process"),
+            ("run", "Run the gateway"),
+            ("check", "Validate the configuration"),
+            ("backup", "Write a consistent copy"),
+            ("recovery-code", "Print the shop's recovery code"),
+            ("dead-letters", "List, show and retry"),
+            ("forget", "Free the room"),
+            ("customer", "Find the sales of a customer"),
+        ] {
+            let subcommand = command.find_subcommand(name).unwrap();
+            let about = subcommand.get_about().unwrap().to_string();
+            assert!(about.starts_with(beginning), "{name}: {about}");
+        }
+    }
+
+    #[test]
+    fn every_visible_command_says_what_it_does_and_names_its_exit_codes() {
+        for command in Arguments::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                command.is_hide_set() || help.contains("Exit codes:"),
+                "{}",
+                command.get_name()
+            );
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The values of keys that are not set.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use comptoir_core::sale::Currency;
+
+use super::{
+    Config, Follow, Http, JournalConfig, Kafka, Log, LogFormat, Mqtt, MqttUrl, Retention, TlsSetting, Uplink,
+};
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            store: "shop-1".to_owned(),
+            currency: Currency::EUR,
+            mqtt: Mqtt::default(),
+            kafka: Kafka::default(),
+            journal: JournalConfig::default(),
+            http: Http::default(),
+            retention: Retention::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Mqtt {
+    fn default() -> Self {
+        Self {
+            url: MqttUrl {
+                host: "localhost".to_owned(),
+                port: 1883,
+                tls: false,
+                credentials: None,
+            },
+            embedded: None,
+            client_id: None,
+            stores: None,
+        }
+    }
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            brokers: None,
+            topic_prefix: String::new(),
+            replication_factor: None,
+            partitions: None,
+            follow: Follow::default(),
+            follow_since: None,
+            uplink: Uplink::default(),
+            uplink_delay: 10,
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("journal.db"),
+            max_bytes: 2 << 30,
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            port_file: None,
+            mdns: "comptoir".to_owned(),
+            hosts: Vec::new(),
+            tls: TlsSetting::Auto,
+            tls_cert: None,
+            tls_key: None,
+            password: None,
+            open: false,
+            plain_sign_in: false,
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            // The 13 months within which a card payment can be disputed (article L133-24 of the French Code monétaire et
+            // financier), and some days.
+            personal_data_days: 400,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            // The built-in MQTT broker logs every client that disconnects as an error.
+            filter: "info,rumqttd=off".to_owned(),
+        }
+    }
+}

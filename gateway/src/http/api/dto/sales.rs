@@ -1,0 +1,200 @@
+//! Orders, payments and deliveries as `GET` and Socket.IO show them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use comptoir_core::event::Kind;
+use comptoir_core::sale::{DeliveryStatus, Money, OrderStatus, PaymentMethod, PaymentStatus};
+
+/// Where an event is stored: in which journal, and where in Kafka. Part of each order, payment and delivery.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(rename = "Whereabouts"))]
+#[schema(as = Whereabouts)]
+pub struct EventLocation {
+    /// The name of the event that brought this state: `{store}/{device}/{epoch}/{seq}`.
+    pub ce_id: String,
+    pub origin: Origin,
+    /// Whether the event is in Kafka.
+    pub confirmed: bool,
+    /// The position in the order in which the orders, payments or deliveries were first seen; a later state keeps it.
+    /// Missing only in the answer to a `POST`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub row: Option<u64>,
+    /// The position in this gateway's journal. Local events only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub journal_offset: Option<u64>,
+    /// The partition in Kafka, once the event was read back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub partition: Option<i32>,
+    /// The offset in that partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub offset: Option<i64>,
+    /// How many changes by other devices than the one that created the order or delivery were not, or not wholly, taken over.
+    /// Missing if there are none. `GET /api/orders/{order_id}` lists them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub corrections: Option<u32>,
+}
+
+/// A change of an order or a delivery by another device than the one that created it. That device, and a person at the
+/// counter, may change everything; another till may only move the status forwards.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Correction {
+    /// What was changed.
+    #[schema(value_type = String)]
+    pub kind: Kind,
+    /// The `order_id` or `delivery_id`.
+    pub id: String,
+    /// The author: the till that sent the change.
+    pub device: String,
+    /// The status that it sent, if that differed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub status: Option<String>,
+    /// The amount that it sent for an order, if that differed. It was not taken over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>)]
+    #[cfg_attr(test, ts(optional, as = "Option<f64>"))]
+    pub amount: Option<Money>,
+    /// The currency of `amount`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub currency: Option<&'static str>,
+    #[schema(value_type = String, format = DateTime)]
+    pub timestamp: Timestamp,
+    /// The position of its event in this gateway's journal.
+    pub journal_offset: u64,
+    /// Whether the status was taken over. Other fields never are.
+    pub applied: bool,
+}
+
+/// Which gateway stored the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// This gateway.
+    Local,
+    /// Another gateway; the event was read from Kafka.
+    Kafka,
+}
+
+/// A line of an order.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Line {
+    pub product: String,
+    pub quantity: u32,
+    #[schema(minimum = 0)]
+    pub unit_price: f64,
+}
+
+/// An order, with the location of its latest event.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Order {
+    pub order_id: String,
+    pub customer_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub customer_email: Option<String>,
+    /// A summary of the lines, for people.
+    pub product: String,
+    pub lines: Vec<Line>,
+    /// An exact decimal number with at most the decimals of the currency.
+    #[schema(minimum = 0)]
+    pub amount: f64,
+    /// ISO 4217.
+    pub currency: String,
+    pub status: OrderStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub address: Option<String>,
+    /// When it happened, RFC 3339 in UTC.
+    #[schema(format = DateTime)]
+    pub timestamp: String,
+    /// The store in which it happened.
+    pub store: String,
+    /// The till that sent it, or `counter`.
+    pub device: String,
+    #[serde(flatten)]
+    pub location: EventLocation,
+}
+
+/// A payment, with the location of its latest event.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Payment {
+    pub payment_id: String,
+    pub order_id: String,
+    /// An exact decimal number with at most the decimals of the currency.
+    #[schema(minimum = 0)]
+    pub amount: f64,
+    /// ISO 4217.
+    pub currency: String,
+    pub method: PaymentMethod,
+    pub status: PaymentStatus,
+    /// When it happened, RFC 3339 in UTC.
+    #[schema(format = DateTime)]
+    pub timestamp: String,
+    /// The store in which it happened.
+    pub store: String,
+    /// The till that sent it, or `counter`.
+    pub device: String,
+    #[serde(flatten)]
+    pub location: EventLocation,
+}
+
+/// A delivery, with the location of its latest event.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Delivery {
+    pub delivery_id: String,
+    pub order_id: String,
+    /// Null for a role that does not see personal data.
+    #[schema(required = true)]
+    pub address: Option<String>,
+    pub status: DeliveryStatus,
+    /// `YYYY-MM-DD`.
+    #[schema(format = Date)]
+    pub estimated_date: String,
+    /// When it happened, RFC 3339 in UTC.
+    #[schema(format = DateTime)]
+    pub timestamp: String,
+    /// The store in which it happened.
+    pub store: String,
+    /// The till that sent it, or `counter`.
+    pub device: String,
+    #[serde(flatten)]
+    pub location: EventLocation,
+}
+
+/// A page of a list, newest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Pass it as `cursor` to get the next page. Null on the last page.
+    pub next_cursor: Option<String>,
+}
+
+/// An order with its payments and deliveries, each list oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS), ts(concrete(O = Order, P = Payment, D = Delivery)))]
+pub struct OrderLife<O, P, D> {
+    /// Null if only payments or deliveries of the order are known.
+    #[schema(value_type = Option<Order>)]
+    pub order: Option<O>,
+    #[schema(value_type = Vec<Payment>)]
+    pub payments: Vec<P>,
+    #[schema(value_type = Vec<Delivery>)]
+    pub deliveries: Vec<D>,
+    /// Changes of the order and its deliveries by other devices than those that created them, oldest first; the newest 100.
+    pub corrections: Vec<Correction>,
+}

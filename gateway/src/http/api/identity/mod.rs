@@ -1,0 +1,112 @@
+//! Sign-in, users, sessions, tokens and wall screens.
+
+pub mod audit;
+pub mod pairing;
+pub mod sessions;
+pub mod sign_in;
+pub mod tokens;
+pub mod users;
+
+use axum::http::HeaderValue;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use comptoir_core::Secret;
+use comptoir_identity::{Accounts, CredentialKind, Principal, SignedIn};
+
+use super::dto;
+use crate::http::listener::Transport;
+use crate::http::security::access::{COOKIE, plain_sign_in_refused, setup_required};
+use crate::http::security::caller::{Caller, Origin};
+use crate::http::{AppState, Problem, ProblemType};
+
+/// Seconds for which a browser keeps the cookie. The gateway ends sessions earlier.
+const COOKIE_LIFE: u32 = 400 * 24 * 60 * 60;
+
+/// The accounts, which an open gateway does not have.
+fn accounts(app: &AppState) -> Result<&Accounts, Problem> {
+    app.access.accounts().ok_or_else(|| {
+        Problem::new(
+            ProblemType::OpenGateway,
+            "This gateway is open: it has no users. Remove `http.open` from its configuration to have them.",
+        )
+    })
+}
+
+/// The accounts for a request that may sign somebody in, from this transport.
+///
+/// # Errors
+/// The gateway is open, or credentials would cross the network unencrypted.
+fn accounts_for_sign_in(app: &AppState, transport: Transport) -> Result<&Accounts, Problem> {
+    let accounts = accounts(app)?;
+    match app.access.refuses_credentials(transport) {
+        true => Err(plain_sign_in_refused()),
+        false => Ok(accounts),
+    }
+}
+
+/// # Errors
+/// There is no administrator yet.
+async fn require_setup(accounts: &Accounts) -> Result<(), Problem> {
+    match accounts.is_set_up().await? {
+        true => Ok(()),
+        false => Err(setup_required()),
+    }
+}
+
+fn kind(kind: CredentialKind) -> dto::UserKind {
+    match kind {
+        CredentialKind::Session => dto::UserKind::Person,
+        CredentialKind::Screen => dto::UserKind::Screen,
+        CredentialKind::Token => dto::UserKind::Token,
+    }
+}
+
+fn current_user(principal: &Principal) -> dto::CurrentUser {
+    dto::CurrentUser {
+        name: principal.name.clone(),
+        role: principal.role.into(),
+        kind: kind(principal.kind),
+    }
+}
+
+/// What a page must know, for this caller.
+async fn session_of(app: &AppState, origin: &Origin, caller: &Caller) -> Result<dto::Session, Problem> {
+    let setup_required = match app.access.accounts() {
+        Some(accounts) => !accounts.is_set_up().await?,
+        None => false,
+    };
+    Ok(dto::Session {
+        setup_required,
+        open: app.access.accounts().is_none(),
+        user: caller.principal().map(current_user),
+        plain: app.access.refuses_credentials(origin.transport),
+    })
+}
+
+/// An answer that signs a browser in.
+fn with_cookie(signed_in: &SignedIn, transport: Transport, answer: impl IntoResponse) -> Response {
+    set_cookie(&signed_in.secret, COOKIE_LIFE, transport, answer)
+}
+
+/// An answer that signs a browser out.
+fn without_cookie(transport: Transport, answer: impl IntoResponse) -> Response {
+    set_cookie(&Secret::new(""), 0, transport, answer)
+}
+
+fn set_cookie(secret: &Secret, life: u32, transport: Transport, answer: impl IntoResponse) -> Response {
+    let secure = match transport {
+        Transport::Tls => "; Secure",
+        Transport::LocalPlaintext | Transport::RemotePlaintext => "",
+    };
+    let cookie = format!(
+        "{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life}{secure}",
+        secret.reveal()
+    );
+    let mut response = answer.into_response();
+    // The secret is Base64, so the value is always valid.
+    if let Ok(mut value) = HeaderValue::from_str(&cookie) {
+        value.set_sensitive(true);
+        response.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    response
+}

@@ -1,0 +1,14 @@
+//! The JSON API. `/api/openapi.json` describes it; that document is generated from the handlers.
+//!
+//! The problems that a handler answers are those that its `problems!` declares.
+
+pub mod create;
+mod customers;
+pub mod dead_letters;
+pub mod devices;
+pub mod dto;
+pub mod identity;
+pub mod openapi;
+pub mod sales;
+pub mod status;
+pub mod toggle;

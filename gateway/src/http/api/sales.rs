@@ -1,0 +1,197 @@
+//! `GET` of orders, payments and deliveries.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use utoipa::IntoParams;
+
+use super::dto;
+use crate::http::live::{PersonalData, item_in};
+use crate::http::problem::operations::{self, problems};
+use crate::http::query::QueryParams;
+use crate::http::security::caller::Caller;
+use crate::http::{AppState, Problem, ProblemType};
+use crate::projection::{Correction, OrderHistory, SaleState};
+use comptoir_core::event::Kind;
+use comptoir_core::sale::draft::FieldError;
+use comptoir_core::sale::{DeliveryStatus, OrderStatus, PaymentStatus, status_names};
+use comptoir_journal::Offset;
+
+/// Only for the OpenAPI document: handlers read [`QueryParams`], whose errors name the field.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "only for the OpenAPI document")]
+struct Paging {
+    /// The number of items, by default 50.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    #[param(value_type = Option<u64>, maximum = 9_223_372_036_854_775_807_i64)]
+    cursor: Option<String>,
+    /// The shop, by default this gateway's own. Others are known if `kafka.follow` is `all`: see `GET /api/shops`.
+    store: Option<String>,
+}
+
+problems!(ListProblems: operations::ACCESS, operations::READ, &[
+    ProblemType::InvalidParameter,
+    ProblemType::InvalidCursor,
+]);
+problems!(LifeProblems: operations::ACCESS, operations::READ, &[
+    ProblemType::MalformedPath,
+    ProblemType::InvalidParameter,
+    ProblemType::OrderNotFound,
+    ProblemType::InternalError,
+]);
+
+/// Lists orders, newest first.
+#[utoipa::path(get, path = "/api/orders", security(("token" = ["viewer"])), tag = "sales", params(Paging, ("status" = Option<OrderStatus>, Query, description = "Only items with this status.")),
+    responses((status = 200, body = dto::Page<dto::Order>), ListProblems))]
+pub async fn orders(
+    app: State<Arc<AppState>>,
+    caller: Caller,
+    query: QueryParams,
+) -> Result<Response, Problem> {
+    list(Kind::Order, app, &caller, query).await
+}
+
+/// Lists payments, newest first.
+#[utoipa::path(get, path = "/api/payments", security(("token" = ["viewer"])), tag = "sales", params(Paging, ("status" = Option<PaymentStatus>, Query, description = "Only items with this status.")),
+    responses((status = 200, body = dto::Page<dto::Payment>), ListProblems))]
+pub async fn payments(
+    app: State<Arc<AppState>>,
+    caller: Caller,
+    query: QueryParams,
+) -> Result<Response, Problem> {
+    list(Kind::Payment, app, &caller, query).await
+}
+
+/// Lists deliveries, newest first.
+#[utoipa::path(get, path = "/api/deliveries", security(("token" = ["viewer"])), tag = "sales", params(Paging, ("status" = Option<DeliveryStatus>, Query, description = "Only items with this status.")),
+    responses((status = 200, body = dto::Page<dto::Delivery>), ListProblems))]
+pub async fn deliveries(
+    app: State<Arc<AppState>>,
+    caller: Caller,
+    query: QueryParams,
+) -> Result<Response, Problem> {
+    list(Kind::Delivery, app, &caller, query).await
+}
+
+async fn list(
+    kind: Kind,
+    State(app): State<Arc<AppState>>,
+    caller: &Caller,
+    query: QueryParams,
+) -> Result<Response, Problem> {
+    let view = PersonalData::of(caller);
+    let cursor = query.cursor("cursor", "the `next_cursor` of the page before")?;
+    let (limit, status) = (query.limit()?, query.text("status")?);
+    let shop = query.shop(&app.store)?;
+    let statuses = status_names(kind);
+    if let Some(status) = status.filter(|status| !statuses.contains(status)) {
+        let problem = format!("{status:?} is not a status; write one of {}", statuses.join(", "));
+        let error = FieldError::new("status", problem);
+        return Err(Problem::of_field(ProblemType::InvalidParameter, error));
+    }
+    let page = app.projection.list(kind, shop, status, cursor, limit).await?;
+    let watermark = app.journal.state().watermark;
+    let body = dto::Page {
+        items: page
+            .items
+            .iter()
+            .filter_map(|row| Some(item_in(view, kind, item(row, watermark)?)))
+            .collect(),
+        next_cursor: page.next.map(|next| next.to_string()),
+    };
+    Ok(Json(body).into_response())
+}
+
+/// Shows an order with its payments and deliveries.
+///
+/// Stores number their orders independently. `store` selects the store. Without it the answer is this gateway's own order,
+/// or the order of the only other store that has this id.
+#[utoipa::path(get, path = "/api/orders/{order_id}", security(("token" = ["viewer"])), tag = "sales", params(("order_id" = String, Path, description = "The id of the order."), ("store" = Option<String>, Query, description = "The store of the order, by default this gateway's own.")),
+    responses((status = 200, body = dto::OrderLife<dto::Order, dto::Payment, dto::Delivery>), LifeProblems))]
+pub async fn life(
+    State(app): State<Arc<AppState>>,
+    caller: Caller,
+    order_id: Result<Path<String>, PathRejection>,
+    query: QueryParams,
+) -> Result<Response, Problem> {
+    let view = PersonalData::of(&caller);
+    let Path(order_id) = order_id.map_err(|rejection| Problem::of_path("order_id", &rejection))?;
+    let store = query.text("store")?;
+    let (found, corrections) = match app.projection.order_history(&order_id, store, &app.store).await? {
+        OrderHistory::Found { sales, corrections } => (sales, corrections),
+        OrderHistory::Ambiguous(stores) => {
+            let problem = format!(
+                "Several stores have an order {order_id:?}: {}. Select one, for example with `?store={}`.",
+                stores.join(", "),
+                stores[0],
+            );
+            return Err(Problem::new(ProblemType::OrderNotFound, problem));
+        }
+    };
+    if found.is_empty() {
+        let problem = format!(
+            "This gateway knows no order, payment or delivery with the order id {order_id:?}. GET /api/orders lists the orders."
+        );
+        return Err(Problem::new(ProblemType::OrderNotFound, problem));
+    }
+    let watermark = app.journal.state().watermark;
+    let mut life = dto::OrderLife {
+        order: None,
+        payments: Vec::new(),
+        deliveries: Vec::new(),
+        corrections: corrections.into_iter().map(correction).collect(),
+    };
+    for (kind, row) in &found {
+        let row = item(row, watermark).map(|row| item_in(view, *kind, row));
+        match kind {
+            Kind::Order => life.order = row,
+            Kind::Payment => life.payments.extend(row),
+            Kind::Delivery => life.deliveries.extend(row),
+        }
+    }
+    Ok(Json(life).into_response())
+}
+
+fn correction(correction: Correction) -> dto::Correction {
+    dto::Correction {
+        kind: correction.kind,
+        id: correction.id.to_string(),
+        device: correction.device.into(),
+        status: correction.status.map(Into::into),
+        amount: correction.amount,
+        currency: correction.amount.map(|amount| amount.currency().code()),
+        timestamp: Timestamp::from_millisecond(correction.time).unwrap_or(Timestamp::UNIX_EPOCH),
+        journal_offset: correction.entry.0,
+        applied: correction.is_applied,
+    }
+}
+
+/// The stored JSON with the location of its event appended. The JSON is not parsed, so its numbers stay exact. `None` if it
+/// is not a JSON object.
+pub(in crate::http) fn item(item: &SaleState, watermark: Offset) -> Option<Box<RawValue>> {
+    let entry = item.entry();
+    let location = serde_json::to_string(&dto::EventLocation {
+        ce_id: item.name(),
+        origin: match entry {
+            Some(_) => dto::Origin::Local,
+            None => dto::Origin::Kafka,
+        },
+        confirmed: entry.is_none_or(|entry| entry <= watermark),
+        row: item.row,
+        journal_offset: entry.map(|entry| entry.0),
+        partition: item.place.map(|place| place.partition),
+        offset: item.place.map(|place| place.offset),
+        corrections: (item.corrections > 0).then_some(item.corrections),
+    })
+    .ok()?;
+    let open = item.payload().trim_end().strip_suffix('}')?;
+    RawValue::from_string(format!("{open},{}", &location[1..])).ok()
+}

@@ -1,0 +1,43 @@
+//! Makes the Kafka of `gateway demo` unreachable and reachable again, so that anyone can see that no event is lost.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+
+use super::dto;
+use crate::http::problem::operations::{self, problems};
+use crate::http::{AppState, Problem, ProblemType};
+
+problems!(ToggleProblems: operations::ACCESS, operations::BODY, &[
+    ProblemType::UnsupportedMediaType,
+    ProblemType::MalformedJson,
+    ProblemType::InvalidField,
+    ProblemType::DemoOnly,
+    ProblemType::ShuttingDown,
+]);
+
+/// Makes the demonstration's Kafka unreachable, or reachable again.
+#[utoipa::path(post, path = "/api/demo/kafka", security(("token" = ["administrator"])), tag = "gateway", request_body = dto::DemoKafka,
+    responses((status = 204, description = "Kafka is in the requested state."), ToggleProblems))]
+pub async fn kafka(
+    State(app): State<Arc<AppState>>,
+    body: Result<Json<dto::DemoKafka>, JsonRejection>,
+) -> Result<StatusCode, Problem> {
+    let Json(requested) = body?;
+    let Some(demo) = &app.demo else {
+        return Err(Problem::new(
+            ProblemType::DemoOnly,
+            "This gateway is not a demonstration, and only the Kafka of a demonstration can be switched. Run `gateway demo`.",
+        ));
+    };
+    demo.send(requested.up).await.map_err(|_| {
+        Problem::new(
+            ProblemType::ShuttingDown,
+            "The demonstration is shutting down. Run `gateway demo` to start it again.",
+        )
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,190 @@
+//! What of an event a live connection may see: everything, or no personal data.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::{SerializeMap as _, Serializer};
+use serde_json::value::RawValue;
+
+use super::tick::{Json, write};
+use crate::http::security::caller::Caller;
+use comptoir_core::event::Kind;
+use comptoir_identity::Role;
+
+/// Whether a live connection is shown the e-mail addresses and postal addresses of customers.
+///
+/// The caller's role decides. A value in the extensions of the request that opens the connection takes precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PersonalData {
+    Shown,
+    /// `customer_email` and `address` are null.
+    Hidden,
+}
+
+impl PersonalData {
+    pub const ALL: [Self; 2] = [Self::Shown, Self::Hidden];
+
+    /// Only managers and administrators see personal data.
+    pub fn of(caller: &Caller) -> Self {
+        match caller.role() {
+            Some(Role::Manager | Role::Administrator) => Self::Shown,
+            Some(Role::Viewer | Role::Cashier) | None => Self::Hidden,
+        }
+    }
+}
+
+/// One value for each view that was wanted.
+#[derive(Debug, Clone)]
+pub struct PerView<T>([Option<T>; 2]);
+
+impl<T> Default for PerView<T> {
+    fn default() -> Self {
+        Self([None, None])
+    }
+}
+
+impl<T> PerView<T> {
+    /// The value of a view. `None` if no live connection had this view when the values were made.
+    pub fn get(&self, view: PersonalData) -> Option<&T> {
+        self.0[view as usize].as_ref()
+    }
+
+    pub fn set(&mut self, view: PersonalData, value: T) {
+        self.0[view as usize] = Some(value);
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten()
+    }
+}
+
+impl PerView<Arc<Json>> {
+    /// JSON without personal data, which is the same in every view.
+    pub fn same(json: Json) -> Self {
+        let json = Arc::new(json);
+        Self([Some(Arc::clone(&json)), Some(json)])
+    }
+
+    /// An item in the wanted views.
+    pub fn of_item(kind: Kind, item: Json, wanted: [bool; 2]) -> Self {
+        if !has_personal_data(kind) {
+            return Self::same(item);
+        }
+        let hidden = wanted[PersonalData::Hidden as usize].then(|| Arc::new(without_personal_data(&item)));
+        Self([Some(Arc::new(item)), hidden])
+    }
+
+    /// Bytes of the JSON. What two views share counts once.
+    pub fn weight(&self) -> usize {
+        match &self.0 {
+            [Some(shown), Some(hidden)] if Arc::ptr_eq(shown, hidden) => shown.get().len(),
+            views => views.iter().flatten().map(|json| json.get().len()).sum(),
+        }
+    }
+}
+
+/// An item in one view.
+pub fn item_in(view: PersonalData, kind: Kind, item: Json) -> Json {
+    match view {
+        PersonalData::Hidden if has_personal_data(kind) => without_personal_data(&item),
+        _ => item,
+    }
+}
+
+fn has_personal_data(kind: Kind) -> bool {
+    match kind {
+        Kind::Order | Kind::Delivery => true,
+        Kind::Payment => false,
+    }
+}
+
+/// The fields that only those see who need them.
+const PERSONAL: [&str; 2] = ["customer_email", "address"];
+
+/// The object with null for the personal fields. Numbers are not parsed, so they stay exact.
+fn without_personal_data(item: &RawValue) -> Json {
+    let mut reader = serde_json::Deserializer::from_str(item.get());
+    match reader.deserialize_map(Fields) {
+        Ok(fields) => write(&Redacted(fields)),
+        // An item is an object. If it were not, nothing of it would be known to be harmless.
+        Err(_) => write(&()),
+    }
+}
+
+/// Reads the fields of an object in their order, also those that occur twice.
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::with_capacity(24);
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(fields)
+    }
+}
+
+struct Redacted<'a>(Vec<(String, &'a RawValue)>);
+
+impl serde::Serialize for Redacted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            match PERSONAL.contains(&name.as_str()) {
+                true => map.serialize_entry(name, &())?,
+                false => map.serialize_entry(name, value)?,
+            }
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Json {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn the_view_without_personal_data_has_null_for_it_and_everything_else_unchanged() {
+        let order = r#"{"order_id":"o-1","customer_email":"a@b.example","amount":12.50,"\u0061ddress":"Rue 1","address":"Rue 2","lines":[{"unit_price":1.10}]}"#;
+        let hidden = r#"{"order_id":"o-1","customer_email":null,"amount":12.50,"address":null,"address":null,"lines":[{"unit_price":1.10}]}"#;
+        for kind in [Kind::Order, Kind::Delivery] {
+            let views = PerView::of_item(kind, json(order), [true, true]);
+            assert_eq!(views.get(PersonalData::Shown).unwrap().get(), order);
+            assert_eq!(views.get(PersonalData::Hidden).unwrap().get(), hidden);
+            assert_eq!(views.weight(), order.len() + hidden.len());
+            assert_eq!(item_in(PersonalData::Hidden, kind, json(order)).get(), hidden);
+        }
+        assert_eq!(
+            item_in(PersonalData::Shown, Kind::Order, json(order)).get(),
+            order
+        );
+    }
+
+    #[test]
+    fn a_view_that_nobody_has_is_not_made_and_payments_are_shared() {
+        let order = PerView::of_item(Kind::Order, json(r#"{"address":"x"}"#), [true, false]);
+        assert!(order.get(PersonalData::Hidden).is_none());
+        let text = r#"{"payment_id":"p-1"}"#;
+        let payment = PerView::of_item(Kind::Payment, json(text), [true, true]);
+        assert_eq!(payment.weight(), text.len());
+        for view in PersonalData::ALL {
+            assert_eq!(payment.get(view).unwrap().get(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_hidden_as_a_whole() {
+        assert_eq!(without_personal_data(&json(r#""a@b.example""#)).get(), "null");
+    }
+}

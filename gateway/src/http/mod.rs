@@ -1,0 +1,151 @@
+//! HTTP and Socket.IO; `docs/interfaces/http.md` and `live.md` describe them from outside.
+
+mod admin;
+mod answers;
+pub mod api;
+mod body;
+mod budget;
+pub mod connections;
+mod listener;
+mod live;
+mod pages;
+pub(crate) mod problem;
+mod query;
+mod rate;
+mod request_span;
+mod security;
+#[cfg(test)]
+mod testing;
+mod trust;
+mod upgrade;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use rustls::ServerConfig;
+use socketioxide::SocketIo;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ConfigError, Follow};
+use crate::ingest::decode::Decoder;
+use crate::ingest::presence::Presence;
+use crate::platform::clock::Clock;
+use crate::platform::metrics::Metrics;
+use crate::platform::peer::Peer;
+use crate::platform::tls::TlsStatus;
+use crate::projection::Projection;
+pub use answers::budget as answer_budget;
+pub use api::create::LOCATION_FIELDS;
+use body::Timeouts;
+use budget::ByteBudget;
+use comptoir_core::sale::Currency;
+use comptoir_journal::Journal;
+use comptoir_kafka::{Positions, Switch};
+use connections::Connections;
+pub use live::{Audience, Backlog, LiveConnections, LiveFeed};
+pub use problem::{Problem, ProblemType};
+pub use rate::RequestRates;
+pub use security::access::Access;
+use security::access::{self, Gate, Permissions};
+pub use security::failure_log::FailureLog;
+use security::{headers, same_site};
+
+/// The parts of the gateway that the handlers use.
+pub struct AppState {
+    pub store: String,
+    pub currency: Currency,
+    /// Errors in the present configuration, if the gateway runs with the last one that started instead.
+    pub settings_problems: Vec<ConfigError>,
+    /// Whether somebody has to sign in.
+    pub access: Access,
+    /// Host names under which browsers may use the pages, in addition to addresses and private names.
+    pub hosts: Vec<String>,
+    pub journal: Journal,
+    pub projection: Projection,
+    pub decoder: Decoder,
+    pub presence: Arc<Presence>,
+    pub positions: Positions,
+    pub mqtt: Peer,
+    pub kafka: Peer,
+    pub bridge: Peer,
+    /// The consumer of the Kafka topic `commands`.
+    pub commands: Peer,
+    pub clock: Clock,
+    /// `None` if the port speaks plain HTTP.
+    pub tls: Option<Arc<TlsStatus>>,
+    /// `kafka.follow`
+    pub follow: Follow,
+    /// The consumer group of the read-back; `None` without Kafka, and with `kafka.follow = "own"`.
+    pub consumer_group: Option<String>,
+    /// Switches the demonstration's Kafka off and on; `None` outside `gateway demo`.
+    pub demo: Option<Switch>,
+    pub audience: Audience,
+    pub live: LiveConnections,
+    pub backlog: Backlog,
+    pub metrics: Arc<Metrics>,
+    /// The open connections of the HTTP port.
+    pub connections: Arc<Connections>,
+    pub request_rates: RequestRates,
+    pub failure_log: FailureLog,
+    /// The memory of answers.
+    pub answers: ByteBudget,
+}
+
+/// All routes, and the handle that closes the live connections.
+pub fn router(app: &Arc<AppState>) -> (Router, SocketIo) {
+    router_with_timeouts(app, Timeouts::default())
+}
+
+fn router_with_timeouts(app: &Arc<AppState>, timeouts: Timeouts) -> (Router, SocketIo) {
+    let (socket_io, io) = live::layer(app);
+    let (api, document) = api::openapi::api();
+    let gate = Arc::new(Gate {
+        app: Arc::clone(app),
+        permissions: Permissions::of(&document),
+    });
+    let router = api
+        .merge(pages::pages())
+        .merge(trust::routes())
+        .fallback(pages::static_file_or_not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), answers::reserve))
+        .layer(middleware::from_fn_with_state(timeouts, body::buffer))
+        .with_state(Arc::clone(app))
+        // Outside the timeouts, because live connections last.
+        .layer(socket_io)
+        .layer(middleware::from_fn(live::check_input))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), live::measure))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(app),
+            live::check_limits,
+        ))
+        .layer(middleware::from_fn(upgrade::check))
+        .layer(middleware::from_fn_with_state(gate, access::check))
+        // Before the credentials are looked at: a page of another site must not use them.
+        .layer(middleware::from_fn_with_state(Arc::clone(app), same_site::check))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), rate::check))
+        .layer(middleware::from_fn(headers::add))
+        .layer(middleware::from_fn(request_span::enter));
+    (router, io)
+}
+
+/// Serves until `stop`, then waits for the requests in progress. Uses TLS if `tls` is given.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<ServerConfig>,
+    (router, io): (Router, SocketIo),
+    connections: Arc<Connections>,
+    stop: CancellationToken,
+) {
+    let router = match tls {
+        Some(_) => router.layer(middleware::from_fn(listener::require_tls)),
+        None => router,
+    };
+    let serving = listener::serve(listener, tls, router, connections, stop.clone());
+    let closing_live_connections = async {
+        stop.cancelled().await;
+        io.close().await;
+    };
+    tokio::join!(serving, closing_live_connections);
+}

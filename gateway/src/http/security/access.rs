@@ -1,0 +1,363 @@
+//! Who may do what: authenticates each request and compares the caller's role with the one that the route needs.
+//!
+//! The least role of each operation stands in its `security` in the OpenAPI document, from which [`Permissions`] is built.
+//! An operation without one is refused, so that a new route cannot be open by mistake.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use comptoir_core::Secret;
+use comptoir_core::sale::draft::FieldError;
+use comptoir_identity::{Accounts, Error, Role};
+use headers::authorization::{Basic, Bearer};
+use headers::{Authorization, Cookie, HeaderMapExt as _};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use tracing::debug;
+use utoipa::openapi::OpenApi;
+
+use super::caller::{Caller, Origin};
+use crate::http::listener::Transport;
+use crate::http::{AppState, Problem, ProblemType, pages, trust};
+
+/// The cookie of a session or a wall screen.
+pub const COOKIE: &str = "comptoir_session";
+/// The page of set-up, and that of sign-in.
+const SETUP_PAGE: &str = "/setup";
+const LOGIN_PAGE: &str = "/login";
+const METRICS: &str = "/metrics";
+
+/// Whether somebody has to sign in.
+pub enum Access {
+    /// Nobody has to: everybody who reaches the port may do everything.
+    Open,
+    Accounts {
+        accounts: Accounts,
+        /// Accepts passwords and sessions over plain HTTP from the network.
+        plain_sign_in: bool,
+    },
+}
+
+impl Access {
+    pub fn accounts(&self) -> Option<&Accounts> {
+        match self {
+            Self::Open => None,
+            Self::Accounts { accounts, .. } => Some(accounts),
+        }
+    }
+
+    /// Whether credentials would cross the network unencrypted although the owner has not allowed that.
+    pub fn refuses_credentials(&self, transport: Transport) -> bool {
+        match self {
+            Self::Open => false,
+            Self::Accounts { plain_sign_in, .. } => transport == Transport::RemotePlaintext && !plain_sign_in,
+        }
+    }
+
+    /// Who a session's or token's secret belongs to.
+    ///
+    /// # Errors
+    /// The accounts cannot be read.
+    pub async fn caller_of(&self, origin: &Origin, secret: Option<&str>) -> Result<Caller, Problem> {
+        let (Self::Accounts { accounts, .. }, Some(secret)) = (self, secret) else {
+            return Ok(Caller::Nobody);
+        };
+        let principal = accounts.authenticate(origin.attempt(), secret).await?;
+        Ok(principal.map_or(Caller::Nobody, Caller::User))
+    }
+}
+
+impl AppState {
+    /// Who makes a request with these headers.
+    ///
+    /// # Errors
+    /// A wrong password, too many guesses, a refused transport, or the accounts cannot be read.
+    async fn identify(&self, origin: &Origin, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let Some(accounts) = self.access.accounts() else {
+            return Ok(Caller::Anybody);
+        };
+        let is_refused = self.access.refuses_credentials(origin.transport);
+        if headers.contains_key(header::AUTHORIZATION) && is_refused {
+            return Err(plain_sign_in_refused());
+        }
+        if let Some(basic) = headers.typed_get::<Authorization<Basic>>() {
+            let (name, password) = (basic.username(), Secret::new(basic.password()));
+            let verified = accounts.verify_basic(origin.attempt(), name, &password).await;
+            return self.checked(origin, name, verified).await.map(Caller::User);
+        }
+        let bearer = headers.typed_get::<Authorization<Bearer>>();
+        let secret = match &bearer {
+            Some(bearer) => Some(bearer.token().to_owned()),
+            None if is_refused => None,
+            None => cookie(headers),
+        };
+        self.access.caller_of(origin, secret.as_deref()).await
+    }
+}
+
+/// The secret in the session's cookie.
+fn cookie(headers: &HeaderMap) -> Option<String> {
+    let cookies = headers.typed_get::<Cookie>()?;
+    cookies.get(COOKIE).map(str::to_owned)
+}
+
+pub fn plain_sign_in_refused() -> Problem {
+    Problem::new(
+        ProblemType::PlainSignInRefused,
+        "This connection is not encrypted, and anyone on the network could read the password. Use https://, or allow it \
+         with `http.plain_sign_in = true`.",
+    )
+}
+
+/// What an operation needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requirement {
+    Public,
+    Role(Role),
+}
+
+/// The requirement of each operation, by method and path template.
+#[derive(Debug)]
+pub struct Permissions(BTreeMap<(String, String), Requirement>);
+
+impl Permissions {
+    /// The requirements in the `security` of a document's operations. An operation whose `security` cannot be understood
+    /// has none, and is refused.
+    pub fn of(document: &OpenApi) -> Self {
+        let document = serde_json::to_value(document).unwrap_or_default();
+        let paths = document["paths"].as_object().into_iter().flatten();
+        let operations = paths.flat_map(|(path, item)| {
+            let methods = item.as_object().into_iter().flatten();
+            methods.filter_map(move |(method, operation)| {
+                let requirement = requirement(&operation["security"])?;
+                Some(((method.to_uppercase(), path.clone()), requirement))
+            })
+        });
+        Self(operations.collect())
+    }
+
+    fn get(&self, method: &Method, path: &str) -> Option<Requirement> {
+        // axum answers HEAD with the handler of GET.
+        let method = match *method {
+            Method::HEAD => "GET",
+            _ => method.as_str(),
+        };
+        self.0.get(&(method.to_owned(), path.to_owned())).copied()
+    }
+}
+
+/// `[{}]` is public, `[{"scheme": ["role"]}, …]` needs the role.
+fn requirement(security: &Value) -> Option<Requirement> {
+    let alternatives = security.as_array()?;
+    let first = alternatives.first()?.as_object()?;
+    match first.values().next() {
+        None => Some(Requirement::Public),
+        Some(roles) => {
+            let role = roles.as_array()?.first()?.as_str()?;
+            role.parse().ok().map(Requirement::Role)
+        }
+    }
+}
+
+/// What the check of access uses.
+pub struct Gate {
+    pub app: Arc<AppState>,
+    pub permissions: Permissions,
+}
+
+/// Middleware: identifies the caller, and rejects requests that the caller may not make.
+pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let (mut head, body) = request.into_parts();
+    match admit(&gate, &head).await {
+        Ok(caller) => {
+            head.extensions.insert(caller);
+            next.run(Request::from_parts(head, body)).await
+        }
+        Err(response) => response,
+    }
+}
+
+async fn admit(gate: &Gate, request: &Parts) -> Result<Caller, Response> {
+    let access = &gate.app.access;
+    let Some(accounts) = access.accounts() else {
+        return Ok(Caller::Anybody);
+    };
+    let target = Target::of(gate, request);
+    let origin = Origin::of(&request.extensions, &request.headers);
+    if let Target::Public = target {
+        // The handler decides what is wrong with credentials: sign-in must work with an old cookie.
+        let caller = gate.app.identify(&origin, &request.headers).await;
+        return Ok(caller.unwrap_or(Caller::Nobody));
+    }
+    if let Target::Metrics = target
+        && is_of_this_machine(&origin, &request.headers)
+    {
+        return Ok(Caller::Nobody);
+    }
+    if !accounts
+        .is_set_up()
+        .await
+        .map_err(|error| Problem::from(error).into_response())?
+    {
+        return Err(match target {
+            Target::Page => see_other(SETUP_PAGE.to_owned()),
+            _ => setup_required().into_response(),
+        });
+    }
+    let caller = gate
+        .app
+        .identify(&origin, &request.headers)
+        .await
+        .map_err(IntoResponse::into_response)?;
+    let needed = match target {
+        Target::Public | Target::Live => return Ok(caller),
+        Target::Metrics | Target::Page => Role::Viewer,
+        Target::Operation(role) => role,
+    };
+    match caller.role() {
+        Some(role) if role >= needed => Ok(caller),
+        Some(role) => {
+            debug!(path = request.uri.path(), %role, %needed, "rejected: the role may not do this");
+            let problem = format!("This needs the role {needed}; you are signed in as {role}.");
+            Err(Problem::new(ProblemType::Forbidden, problem).into_response())
+        }
+        None => {
+            debug!(path = request.uri.path(), "rejected: nobody is signed in");
+            match target {
+                Target::Page => Err(login_page(request)),
+                _ if access.refuses_credentials(origin.transport) && cookie(&request.headers).is_some() => {
+                    Err(plain_sign_in_refused().into_response())
+                }
+                _ => Err(sign_in_required()),
+            }
+        }
+    }
+}
+
+/// What a request is for.
+enum Target {
+    Public,
+    /// Socket.IO, which authenticates when the client connects: a client may send its token only then.
+    Live,
+    Metrics,
+    Page,
+    Operation(Role),
+}
+
+impl Target {
+    fn of(gate: &Gate, request: &Parts) -> Self {
+        let path = request.uri.path();
+        if path.starts_with("/socket.io") {
+            return Self::Live;
+        }
+        let matched = request.extensions.get::<MatchedPath>();
+        match matched.map(MatchedPath::as_str) {
+            Some(METRICS) => Self::Metrics,
+            Some(SETUP_PAGE | LOGIN_PAGE) => Self::Public,
+            // Devices that need them do not trust the certificate yet.
+            Some(path) if trust::PATHS.contains(&path) => Self::Public,
+            Some(page) if pages::is_page(page) => Self::Page,
+            Some(operation) => match gate.permissions.get(&request.method, operation) {
+                Some(Requirement::Public) => Self::Public,
+                Some(Requirement::Role(role)) => Self::Operation(role),
+                // A method that the route does not have.
+                None => Self::Operation(Role::Viewer),
+            },
+            // The pages' files contain nothing of the shop, and `/setup` and `/login` need them.
+            None if pages::is_file(path) => Self::Public,
+            None => Self::Operation(Role::Viewer),
+        }
+    }
+}
+
+/// Whether a program on this machine asks for itself. A reverse proxy says for whom it asks.
+fn is_of_this_machine(origin: &Origin, headers: &HeaderMap) -> bool {
+    let is_forwarded = headers.contains_key(header::FORWARDED) || headers.contains_key("x-forwarded-for");
+    origin
+        .address
+        .is_none_or(|address| address.to_canonical().is_loopback())
+        && !is_forwarded
+}
+
+pub fn setup_required() -> Problem {
+    Problem::new(
+        ProblemType::SetupRequired,
+        "This gateway has no administrator yet. Open its page /setup, or run `gateway users add NAME --role administrator \
+         --password-stdin` on its machine.",
+    )
+}
+
+/// Redirects to the page of sign-in, which comes back to the requested page.
+fn login_page(request: &Parts) -> Response {
+    let wanted = request.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
+    see_other(match wanted {
+        "/" => LOGIN_PAGE.to_owned(),
+        _ => format!(
+            "{LOGIN_PAGE}?next={}",
+            utf8_percent_encode(wanted, NON_ALPHANUMERIC)
+        ),
+    })
+}
+
+fn see_other(location: String) -> Response {
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+fn sign_in_required() -> Response {
+    // Not Basic: browsers would ask for a password by themselves, beside the page of sign-in.
+    const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"Comptoir\"");
+    let problem = Problem::new(
+        ProblemType::SignInRequired,
+        "Nobody is signed in. Sign in on the page /login, or send a token: `Authorization: Bearer TOKEN`.",
+    );
+    ([(header::WWW_AUTHENTICATE, CHALLENGE)], problem).into_response()
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::WrongPassword => ProblemType::SignInFailed,
+            Error::WrongSetupCode => ProblemType::SetupCodeWrong,
+            Error::AlreadySetUp => ProblemType::AlreadySetUp,
+            Error::TooManyAttempts { after } => {
+                let seconds = u32::try_from(after.as_secs())
+                    .unwrap_or(u32::MAX)
+                    .saturating_add(1);
+                return Self::new(
+                    ProblemType::TooManyAttempts,
+                    format!("There were too many attempts. Try again in {seconds} s."),
+                )
+                .retry_after(seconds);
+            }
+            Error::InvalidName(problem) => return FieldError::new("name", problem).into(),
+            Error::InvalidPassword(problem) => return FieldError::new("password", problem).into(),
+            Error::UserExists => ProblemType::UserExists,
+            Error::NoSuchUser => ProblemType::UserNotFound,
+            Error::NoSuchCredential => ProblemType::SessionNotFound,
+            Error::LastAdministrator => ProblemType::LastAdministrator,
+            Error::TooMany(_) => ProblemType::TooManyAccounts,
+            Error::NoSuchPairing => ProblemType::PairingNotFound,
+            Error::Storage(_) | Error::Hash(_) => {
+                tracing::error!(%error, "the accounts could not be read or written");
+                ProblemType::AccountsUnavailable
+            }
+        };
+        let mut detail = error.to_string();
+        if let Some(first) = detail.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        Self::new(kind, format!("{detail}."))
+    }
+}

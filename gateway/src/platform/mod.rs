@@ -1,0 +1,15 @@
+//! The gateway's surroundings: network addresses, clock, heap, panics, TLS certificate, systemd, metrics, the shop's
+//! secret, the built-in MQTT broker, and the status of its peers.
+
+pub mod address;
+pub mod clock;
+pub mod descriptors;
+pub mod embedded_broker;
+pub mod heap;
+pub mod last_exit;
+pub mod metrics;
+pub mod panics;
+pub mod peer;
+pub mod shop_secret;
+pub mod systemd;
+pub mod tls;

@@ -1,0 +1,176 @@
+//! What a gateway costs on its uplink to Kafka, counted by a proxy, beside no other shops and beside busy ones.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use comptoir_harness::{Gateway, MeteredKafka, within};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord};
+use serde_json::json;
+
+use crate::shop::{SOON, Shop};
+
+/// Number of windows, whose median counts: what happens once, such as a broker's late answer to something at the start, says
+/// nothing about a day.
+const WINDOWS: usize = 3;
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+/// What is rarer than the window, in bytes a day: an inspection of the topics of 25 kB every quarter of an hour.
+const RARE: u64 = 96 * 25_000;
+/// With a metered uplink: an inspection every two hours, a poll every two minutes, a description of the topics every five.
+const RARE_METERED: u64 = 12 * 25_000 + 720 * 500 + 288 * 800;
+
+/// Other shops that write into the same topics until they are dropped.
+struct OtherShops {
+    stop: Arc<AtomicBool>,
+}
+
+impl OtherShops {
+    /// 1,000 events a second.
+    fn open(brokers: &str, topic: &str) -> Result<Self> {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("compression.type", "lz4")
+            .create()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, topic) = (Arc::clone(&stop), topic.to_owned());
+        std::thread::spawn(move || {
+            let begun = Instant::now();
+            let mut sent = 0_u64;
+            while !stopped.load(Ordering::Relaxed) {
+                while sent < begun.elapsed().as_millis() as u64 {
+                    let order = order(sent);
+                    // A full queue is tried again in the next round.
+                    if producer
+                        .send(BaseRecord::to(&topic).key(&order.0).payload(&order.1))
+                        .is_err()
+                    {
+                        break;
+                    }
+                    sent += 1;
+                }
+                producer.poll(Duration::from_millis(10));
+            }
+        });
+        Ok(Self { stop })
+    }
+}
+
+impl Drop for OtherShops {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// An order of another shop: its key and its JSON.
+fn order(number: u64) -> (String, String) {
+    let id = format!("lyon-{number}");
+    let json = json!({"order_id": id, "customer_name": "Camille", "product": "Pain", "amount": 2.5, "currency": "EUR",
+        "status": "Pending", "timestamp": "2026-11-30T10:00:00Z", "store": "lyon-2", "device": "till-1"});
+    (id, json.to_string())
+}
+
+async fn sell(gateway: &Gateway, number: usize) -> Result<()> {
+    let sale = json!({"payment_id": format!("p-{number}"), "order_id": format!("o-{number}"), "amount": 12.5,
+        "method": "Cash", "status": "SUCCESS"});
+    let (status, _, answer) = gateway.post_json("/api/payments", &sale).await?;
+    ensure!(status == 201, "{answer}");
+    Ok(())
+}
+
+/// Waits until nothing more is sent for the connection's start.
+async fn settled(kafka: &MeteredKafka) -> Result<()> {
+    let mut before = kafka.traffic();
+    within("the uplink to be quiet", SOON, async || {
+        // The length of what is counted.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let now = kafka.traffic();
+        let bytes = now.since(std::mem::replace(&mut before, now)).total();
+        ensure!(bytes < 2_000, "{bytes} bytes in 3 s");
+        Ok(())
+    })
+    .await
+}
+
+/// The traffic of a window without sales.
+async fn idle(kafka: &MeteredKafka, window: Duration) -> u64 {
+    let mut totals = [0; WINDOWS];
+    for total in &mut totals {
+        let before = kafka.traffic();
+        // The length of what is counted.
+        tokio::time::sleep(window).await;
+        *total = kafka.traffic().since(before).total();
+    }
+    median(totals)
+}
+
+/// The traffic of a window with one sale a second, for each sale.
+async fn selling(kafka: &MeteredKafka, shop: &Shop, sold: &mut usize, window: Duration) -> Result<f64> {
+    let count = window.as_secs() as usize;
+    let mut totals = [0; WINDOWS];
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    for total in &mut totals {
+        let before = kafka.traffic();
+        for number in *sold..*sold + count {
+            seconds.tick().await;
+            sell(&shop.gateway, number).await?;
+        }
+        *sold += count;
+        shop.drained(*sold as u64, SOON).await?;
+        *total = kafka.traffic().since(before).total();
+    }
+    Ok(median(totals) as f64 / count as f64)
+}
+
+fn median(mut totals: [u64; WINDOWS]) -> u64 {
+    totals.sort_unstable();
+    totals[WINDOWS / 2]
+}
+
+/// With what is counted in `window` at a time: bytes of a day without sales, `rare` included, and bytes of an event alone and
+/// beside other shops. The window is a multiple of the interval of the polls, or of the delay of a metered uplink.
+async fn measured(uplink: &str, rare: u64, window: Duration) -> Result<(u64, f64, f64)> {
+    let kafka = MeteredKafka::start().await?;
+    let shop = Shop::open_with(kafka.brokers(), |mut config| {
+        config.extra = format!("kafka.uplink = \"{uplink}\"");
+        config
+    })
+    .await?;
+    let mut sold = 1;
+    sell(&shop.gateway, 0).await?;
+    shop.drained(1, SOON).await?;
+    settled(&kafka).await?;
+    let idle = idle(&kafka, window).await * DAY.as_secs() / window.as_secs() + rare;
+    let alone = selling(&kafka, &shop, &mut sold, window).await?;
+    let _others = OtherShops::open(kafka.uncounted().brokers(), &shop.topic("payments"))?;
+    let beside = selling(&kafka, &shop, &mut sold, window).await?;
+    eprintln!("{uplink}: idle {idle} bytes a day, {alone:.0} and {beside:.0} bytes an event");
+    Ok((idle, alone, beside))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_pays_for_its_own_events_and_not_for_those_of_others() -> Result<()> {
+    let (idle, alone, beside) = measured("normal", RARE, Duration::from_secs(15)).await?;
+    ensure!(idle <= 10_000_000, "{idle} bytes a day without a sale");
+    ensure!(
+        alone <= 2_000.0 && beside <= 2_000.0,
+        "{alone} {beside} bytes an event"
+    );
+    ensure!(
+        (beside / alone - 1.0).abs() <= 0.05,
+        "{alone} {beside} bytes an event"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_metered_shop_sends_its_events_together() -> Result<()> {
+    let (idle, alone, beside) = measured("metered", RARE_METERED, Duration::from_secs(20)).await?;
+    ensure!(idle <= 2_000_000, "{idle} bytes a day without a sale");
+    ensure!(
+        alone <= 500.0 && beside <= 500.0,
+        "{alone} {beside} bytes an event"
+    );
+    Ok(())
+}

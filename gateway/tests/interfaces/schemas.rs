@@ -1,0 +1,392 @@
+//! The JSON Schemas, made from the schemas of the OpenAPI document, from the bounds of the code, and from the messages that
+//! only MQTT and Kafka have.
+
+use comptoir_core::sale::{MAX_LINES, MAX_TEXT};
+use comptoir_gateway::http::LOCATION_FIELDS;
+use comptoir_gateway::http::api::openapi;
+use comptoir_wire::{MAX_MESSAGE, MAX_PRICES, MAX_PRODUCT};
+use serde_json::{Map, Value, json};
+
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// A store's or device's name.
+pub const NAME: &str = "^[a-z0-9][a-z0-9-]{0,31}$";
+/// A message authentication code.
+pub const MAC: &str = "^v1\\.[A-Za-z0-9_-]{22}$";
+
+/// Every schema with the name of its file.
+pub fn all() -> Vec<(&'static str, Value)> {
+    vec![
+        ("order", kafka("Order", "An order in Kafka")),
+        ("payment", kafka("Payment", "A payment in Kafka")),
+        ("delivery", kafka("Delivery", "A delivery in Kafka")),
+        ("mqtt-order", mqtt_order()),
+        (
+            "mqtt-payment",
+            mqtt(
+                "NewPayment",
+                "A payment from a JSON device",
+                &["payment_id", "order_id", "amount", "method", "status"],
+            ),
+        ),
+        (
+            "mqtt-delivery",
+            mqtt(
+                "NewDelivery",
+                "A delivery from a JSON device",
+                &["delivery_id", "order_id", "address", "estimated_date"],
+            ),
+        ),
+        ("ack", ack()),
+        ("command", command()),
+        ("watermark", watermark()),
+        ("audit", audit()),
+        ("gateway-state", gateway_state()),
+    ]
+}
+
+/// The schemas of the OpenAPI document by name.
+pub fn components() -> Map<String, Value> {
+    let document = serde_json::to_value(openapi::document()).unwrap();
+    document["components"]["schemas"].as_object().unwrap().clone()
+}
+
+/// An item of the API without the location of its event: that is what the journal stores and Kafka receives.
+fn kafka(name: &str, title: &str) -> Value {
+    let components = components();
+    let parts = components[name]["allOf"].as_array().unwrap();
+    let own = parts
+        .iter()
+        .find(|part| part.get("properties").is_some())
+        .unwrap();
+    let mut schema = inlined(own, &components);
+    for property in schema["properties"].as_object_mut().unwrap().values_mut() {
+        *property = without_null(property);
+        // In Kafka nobody's personal data is hidden.
+        if property["description"]
+            .as_str()
+            .is_some_and(|text| text.contains("personal data"))
+        {
+            property.as_object_mut().unwrap().remove("description");
+        }
+    }
+    close(&mut schema);
+    headed(schema, title)
+}
+
+/// What a JSON device may send: the fields of a `POST`, with those that number an event, and without the rules that only a
+/// client of the API must keep.
+fn mqtt(name: &str, title: &str, required: &[&str]) -> Value {
+    let components = components();
+    let mut schema = inlined(&components[name], &components);
+    let fields = schema.as_object_mut().unwrap();
+    fields.remove("additionalProperties");
+    fields.remove("description");
+    let properties = fields["properties"].as_object_mut().unwrap();
+    for field in LOCATION_FIELDS {
+        properties.remove(field);
+    }
+    for (field, property) in properties.iter_mut() {
+        *property = without_null(property);
+        if !field.ends_with("_id") {
+            relax(property);
+        }
+        if field == "amount" {
+            // The API may take the sum of the lines instead.
+            property["description"] =
+                json!("An exact decimal number with at most as many decimals as the currency has.");
+        }
+    }
+    let number = |minimum: u32| json!({"type": "integer", "minimum": minimum, "maximum": u32::MAX});
+    for (field, property) in [
+        ("store", json!({"type": "string", "pattern": NAME})),
+        ("device", json!({"type": "string", "pattern": NAME})),
+        ("epoch", number(1)),
+        ("seq", number(1)),
+        ("oldest", number(0)),
+    ] {
+        properties.insert(field.to_owned(), property);
+    }
+    fields.insert("required".to_owned(), json!(required));
+    fields.insert("dependentRequired".to_owned(), json!({"seq": ["epoch"]}));
+    headed(schema, title)
+}
+
+fn mqtt_order() -> Value {
+    let mut schema = mqtt("NewOrder", "An order from a JSON device", &["order_id", "amount"]);
+    schema["anyOf"] = json!([
+        {"required": ["product"]},
+        {"required": ["lines"], "properties": {"lines": {"minItems": 1}}},
+    ]);
+    let lines = &mut schema["properties"]["lines"];
+    assert_eq!(
+        lines["maxItems"], MAX_LINES,
+        "the OpenAPI document and the decoder agree"
+    );
+    let line = lines["items"].as_object_mut().unwrap();
+    line.remove("additionalProperties");
+    line.remove("description");
+    for property in line["properties"].as_object_mut().unwrap().values_mut() {
+        *property = without_null(property);
+        relax(property);
+    }
+    // Goods that are sold by weight have lines without a quantity.
+    line["properties"]["quantity"]["minimum"] = json!(0);
+    schema
+}
+
+/// A till's text may be empty, and control characters in it are replaced.
+fn relax(property: &mut Value) {
+    if property["maxLength"] == MAX_TEXT {
+        let text = property.as_object_mut().unwrap();
+        text.remove("minLength");
+        text.remove("pattern");
+    }
+}
+
+fn ack() -> Value {
+    let number = json!({"type": "integer", "minimum": 0, "maximum": u32::MAX});
+    headed(
+        json!({
+            "type": "object",
+            "description": "Every event of the epoch up to and including seq is committed and fsynced by the gateway.",
+            "properties": {"epoch": number, "seq": number},
+            "required": ["epoch", "seq"],
+        }),
+        "An ack to a JSON device",
+    )
+}
+
+fn command() -> Value {
+    let text = |bytes: usize| json!({"type": "string", "maxLength": bytes});
+    let components = components();
+    let status = inlined(&components["OrderStatus"], &components);
+    let price = json!({
+        "type": "object",
+        "properties": {
+            "product": text(MAX_PRODUCT),
+            "unit_price": {"type": "number", "minimum": 0},
+        },
+        "required": ["product", "unit_price"],
+    });
+    headed(
+        json!({
+            "description": "Lengths are in bytes of UTF-8. Devices that send JSON receive any other JSON unchanged.",
+            "oneOf": [
+                variant("message", "A text for the till's screen.", &json!({"text": text(MAX_MESSAGE)})),
+                variant("price_list", "New prices. Products that are not named keep theirs.", &json!({
+                    "currency": {"type": "string", "description": "ISO 4217.", "pattern": "^[A-Z]{3}$"},
+                    "prices": {"type": "array", "maxItems": MAX_PRICES, "items": price},
+                })),
+                variant("order_status", "The new status of an order.", &json!({
+                    "order_id": {"type": "string", "minLength": 1, "maxLength": comptoir_wire::MAX_ID},
+                    "status": status,
+                })),
+            ],
+        }),
+        "A command from head office",
+    )
+}
+
+fn variant(name: &str, description: &str, properties: &Value) -> Value {
+    let mut properties = properties.as_object().unwrap().clone();
+    let required: Vec<String> = ["type".to_owned()]
+        .into_iter()
+        .chain(properties.keys().cloned())
+        .collect();
+    properties.insert("type".to_owned(), json!({"const": name}));
+    json!({"type": "object", "description": description, "properties": properties, "required": required})
+}
+
+fn watermark() -> Value {
+    headed(
+        json!({
+            "type": "object",
+            "properties": {
+                "offset": {"type": "integer", "minimum": 0, "description": "Every entry of the journal up to this offset is in Kafka."},
+                "event": {"type": "string", "description": "The ce_id of the entry at that offset."},
+                "run": {
+                    "type": ["string", "null"],
+                    "description": "The run of the journal in which that entry was stored. It distinguishes a journal from a copy that has diverged.",
+                },
+                "mac": {
+                    "type": "string",
+                    "pattern": MAC,
+                    "description": "The message authentication code of the record's key and the other fields. Only a gateway with the shop's secret can verify it.",
+                },
+            },
+            "required": ["offset", "event"],
+        }),
+        "A watermark in Kafka",
+    )
+}
+
+fn gateway_state() -> Value {
+    let time =
+        |description: &str| json!({"type": "string", "format": "date-time", "description": description});
+    let number = |description: &str| json!({"type": "integer", "minimum": 0, "description": description});
+    headed(
+        json!({
+            "type": "object",
+            "properties": {
+                "time": time("When the gateway looked at itself, by its own clock."),
+                "version": {"type": "string", "description": "The version of Comptoir."},
+                "started": time("When this run of the gateway began."),
+                "last_exit": {
+                    "enum": ["unknown", "stopped", "crashed", "power"],
+                    "description": "How the run before ended: stopped in order, by a crash of the program, or because the power was cut or the system restarted without stopping the gateway.",
+                },
+                "problems": {
+                    "type": "array",
+                    "items": {"enum": [
+                        "mqtt-down", "bridge-down", "commands-down", "warnings", "journal-refusing", "events-lost",
+                        "devices-refused", "clock-unsynchronised",
+                    ]},
+                    "description": "Absent if there are none. Later versions may name others.",
+                },
+                "journal": {
+                    "type": "object",
+                    "properties": {
+                        "bytes": number("Bytes in use."),
+                        "max_bytes": number("The limit of `bytes`."),
+                        "pending": number("Events that are not in Kafka yet. Absent means 0."),
+                        "oldest_pending": time("The time of the oldest pending event."),
+                    },
+                    "required": ["bytes", "max_bytes"],
+                },
+                "disk_free": number("Free bytes of the journal's file system. Absent if unknown."),
+                "dead_letters": number("Dead letters in the journal. Absent means 0."),
+                "devices": {
+                    "type": "array",
+                    "maxItems": 50,
+                    "items": {
+                        "type": "object",
+                        "properties": {
+                            "device": {"type": "string", "description": "Preceded by its store and a slash if that is not the gateway's."},
+                            "online": {"type": "boolean", "description": "What the till's `status` topic says. Absent if unknown."},
+                            "received": number("The highest numbers that arrived, summed over the epochs."),
+                            "stored": number("Events that the journal has taken in. Absent means `received`."),
+                            "in_kafka": number("Events that are in Kafka. Absent means as many as are stored."),
+                            "missing": number("Numbers whose events never arrived. Absent means 0."),
+                        },
+                        "required": ["device", "received"],
+                    },
+                    "description": "Those with missing numbers first.",
+                },
+                "more_devices": number("Number of devices that are not listed. Absent means 0."),
+                "every": number("Seconds until the next state at the latest. Absent means 300."),
+            },
+            "required": ["time", "version", "started", "last_exit", "journal", "devices"],
+        }),
+        "The state of a gateway in Kafka",
+    )
+}
+
+/// An entry of the API, as the journal stores it.
+fn audit() -> Value {
+    let components = components();
+    let mut schema = inlined(&components["AuditEntry"], &components);
+    let properties = schema["properties"].as_object_mut().unwrap();
+    for property in properties.values_mut() {
+        *property = without_null(property);
+    }
+    for field in ["before", "after"] {
+        properties[field] =
+            json!({"type": "object", "description": "What was changed. Its text is part of the hash."});
+    }
+    let hash = |description: &str| json!({"type": "string", "pattern": "^[0-9a-f]{64}$", "description": description});
+    for (field, property) in [
+        (
+            "id",
+            json!({"type": "integer", "minimum": 1, "description": "Counts 1, 2, 3 … in the accounts file of a gateway."}),
+        ),
+        ("store", json!({"type": "string", "pattern": NAME})),
+        (
+            "previous",
+            hash("The hash of the entry before; zeros before the first."),
+        ),
+        (
+            "hash",
+            hash("SHA-256 of the entry and of the one before. topics.md describes it."),
+        ),
+    ] {
+        properties.insert(field.to_owned(), property);
+    }
+    schema["required"] = json!([
+        "id",
+        "time",
+        "store",
+        "actor",
+        "actor_kind",
+        "action",
+        "previous",
+        "hash"
+    ]);
+    schema["additionalProperties"] = json!(false);
+    headed(schema, "An audit entry in Kafka")
+}
+
+fn headed(schema: Value, title: &str) -> Value {
+    let mut schema = schema;
+    schema["$schema"] = json!(DIALECT);
+    schema["title"] = json!(title);
+    schema
+}
+
+/// Forbids unknown fields, in nested objects too.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.contains_key("properties") {
+                fields.insert("additionalProperties".to_owned(), json!(false));
+            }
+            fields.values_mut().for_each(close);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+/// The schema with every reference replaced by the schema that it names, so that it needs no other file.
+fn inlined(schema: &Value, components: &Map<String, Value>) -> Value {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(name) = fields.get("$ref").and_then(Value::as_str) {
+                let name = name.trim_start_matches("#/components/schemas/");
+                let mut target = inlined(&components[name], components);
+                if let Some(description) = fields.get("description") {
+                    target["description"] = description.clone();
+                }
+                return target;
+            }
+            let fields = fields.iter();
+            fields
+                .map(|(name, value)| (name.clone(), inlined(value, components)))
+                .collect::<Map<_, _>>()
+                .into()
+        }
+        Value::Array(items) => items.iter().map(|item| inlined(item, components)).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The schema of an optional field without null: to leave a field out is the documented way.
+fn without_null(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(alternatives) = schema.get("oneOf").and_then(Value::as_array) {
+        let other: Vec<_> = alternatives.iter().filter(|one| one["type"] != "null").collect();
+        if let [other] = other[..] {
+            return other.clone();
+        }
+    }
+    if let Some(types) = schema.get("type").and_then(Value::as_array) {
+        let other: Vec<_> = types.iter().filter(|one| *one != "null").cloned().collect();
+        schema["type"] = match &other[..] {
+            [one] => one.clone(),
+            _ => other.into(),
+        };
+    }
+    if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+        values.retain(|value| !value.is_null());
+    }
+    schema
+}

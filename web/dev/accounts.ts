@@ -1,0 +1,168 @@
+/** The simulated gateway's users, sessions and tokens. Passwords are in clear: nobody's are real. */
+import { randomUUID } from 'node:crypto';
+import {
+  ROLES,
+  type ActiveSession,
+  type CreatedToken,
+  type Role,
+  type CurrentUser,
+  type Token,
+  type User,
+  type UserKind,
+} from '../src/lib/api/identity';
+
+type Account = { name: string; role: Role; password: string; created_at: string; last_sign_in_at: string | null };
+export type StoredSession = Omit<ActiveSession, 'is_current'> & { secret: string };
+type StoredToken = CreatedToken & Token;
+
+/** One person of each role. The browser tests sign in with these. */
+export const STAFF: readonly { name: string; role: Role; password: string }[] = [
+  { name: 'Camille', role: 'administrator', password: 'tiroir-caisse-bleu' },
+  { name: 'Margaux', role: 'manager', password: 'comptoir-en-zinc' },
+  { name: 'Hugo', role: 'cashier', password: 'ticket-de-midi' },
+  { name: 'Inès', role: 'viewer', password: 'vitrine-du-matin' },
+];
+
+export class Accounts {
+  readonly #users = new Map<string, Account>();
+  readonly #sessions = new Map<string, StoredSession>();
+  readonly #tokens = new Map<string, StoredToken>();
+  readonly #clock: () => number;
+  readonly #closeConnections: (id: string) => void;
+
+  constructor(clock: () => number, closeConnections: (id: string) => void) {
+    this.#clock = clock;
+    this.#closeConnections = closeConnections;
+  }
+
+  get isEmpty(): boolean {
+    return this.#users.size === 0;
+  }
+
+  find(name: string): Account | undefined {
+    return this.#users.get(name.toLowerCase());
+  }
+
+  users(): User[] {
+    return [...this.#users.values()].map(({ name, role, created_at, last_sign_in_at }) => {
+      const sessions = [...this.#sessions.values()].filter((s) => s.kind === 'person' && s.user === name).length;
+      return { name, role, created_at, last_sign_in_at, sessions };
+    });
+  }
+
+  user(name: string): User | undefined {
+    return this.users().find((user) => user.name === name);
+  }
+
+  add(name: string, role: Role, password: string): void {
+    this.#users.set(name.toLowerCase(), { name, role, password, created_at: this.#now(), last_sign_in_at: null });
+  }
+
+  /**
+   * A new password ends the user's sessions, except the one with the id `kept`. A new role applies to them at once, and
+   * closes their live connections, which may have shown more.
+   */
+  change(account: Account, { role, password }: { role?: Role; password?: string }, kept: string | null): void {
+    if (role) account.role = role;
+    if (password) account.password = password;
+    for (const session of this.#sessions.values()) {
+      if (session.kind !== 'person' || session.user !== account.name) continue;
+      session.role = account.role;
+      if (password && session.id !== kept) this.end(session.id);
+      else this.#closeConnections(session.id);
+    }
+  }
+
+  remove(account: Account): void {
+    this.#users.delete(account.name.toLowerCase());
+    this.endAllOf(account.name);
+  }
+
+  isLastAdministrator({ name }: Account): boolean {
+    return [...this.#users.values()].every((user) => user.role !== 'administrator' || user.name === name);
+  }
+
+  open(user: CurrentUser, address: string, agent: string): StoredSession {
+    const now = this.#now();
+    const account = user.kind === 'person' ? this.find(user.name) : undefined;
+    if (account) account.last_sign_in_at = now;
+    const session: StoredSession = {
+      id: randomUUID(),
+      secret: randomUUID(),
+      user: user.name,
+      role: user.role,
+      kind: user.kind,
+      created_at: now,
+      last_seen_at: now,
+      address,
+      agent,
+    };
+    this.#sessions.set(session.id, session);
+    return session;
+  }
+
+  /** The session of a cookie. */
+  session(secret: string | undefined): StoredSession | null {
+    const session = [...this.#sessions.values()].find((known) => known.secret === secret);
+    if (session) session.last_seen_at = this.#now();
+    return session ?? null;
+  }
+
+  sessions(viewer: StoredSession): ActiveSession[] {
+    return [...this.#sessions.values()]
+      .filter((s) => viewer.role === 'administrator' || (s.user === viewer.user && s.kind === viewer.kind))
+      .map(({ secret, ...session }) => ({ ...session, is_current: secret === viewer.secret }))
+      .reverse();
+  }
+
+  end(id: string): void {
+    this.#sessions.delete(id);
+    this.#closeConnections(id);
+  }
+
+  endAllOf(name: string): void {
+    for (const { id, user } of this.#sessions.values()) if (user === name) this.end(id);
+  }
+
+  /** The next name of a kind of session that has no name of its own. */
+  nextName(kind: UserKind): string {
+    const count = [...this.#sessions.values()].filter((session) => session.kind === kind).length;
+    return `${kind}-${count + 1}`;
+  }
+
+  tokens(): Token[] {
+    return [...this.#tokens.values()].map(({ id, name, role, created_at, last_used_at }) => ({
+      id,
+      name,
+      role,
+      created_at,
+      last_used_at,
+    }));
+  }
+
+  addToken(name: string, role: Role): CreatedToken {
+    const now = this.#now();
+    const token = {
+      id: randomUUID(),
+      name,
+      role,
+      created_at: now,
+      last_used_at: now,
+      token: `comptoir_${randomUUID().replaceAll('-', '')}`,
+    };
+    this.#tokens.set(token.id, token);
+    return token;
+  }
+
+  removeToken(id: string): Token | null {
+    const token = this.#tokens.get(id) ?? null;
+    this.#tokens.delete(id);
+    return token;
+  }
+
+  #now(): string {
+    return new Date(this.#clock()).toISOString();
+  }
+}
+
+export const isRole = (value: unknown): value is Role => ROLES.includes(value as Role);

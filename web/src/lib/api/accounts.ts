@@ -1,0 +1,42 @@
+/** Requests of the pages of identity. Those of every page are in `session.svelte.ts`. */
+import { get, post, request } from './http';
+import type {
+  ActiveSession,
+  AuditPage,
+  CreatedToken,
+  Pairing,
+  PairingStatus,
+  Role,
+  Session,
+  Token,
+  User,
+} from './identity';
+
+const segment = encodeURIComponent;
+
+export const accounts = {
+  signIn: (name: string, password: string) => post<Session>('/api/session', { name, password }),
+  setUp: (code: string, name: string, password: string) => post<Session>('/api/setup', { code, name, password }),
+  changePassword: (current: string, password: string) => request('PUT', '/api/session/password', { current, password }),
+
+  users: () => get<User[]>('/api/users'),
+  addUser: (user: { name: string; role: Role; password: string }) => post<User>('/api/users', user),
+  changeUser: (name: string, changes: { role?: Role; password?: string }) =>
+    request('PATCH', `/api/users/${segment(name)}`, changes),
+  removeUser: (name: string) => request('DELETE', `/api/users/${segment(name)}`),
+
+  sessions: () => get<ActiveSession[]>('/api/sessions'),
+  endSession: (id: string) => request('DELETE', `/api/sessions/${segment(id)}`),
+
+  tokens: () => get<Token[]>('/api/tokens'),
+  addToken: (name: string, role: Role) => post<CreatedToken>('/api/tokens', { name, role }),
+  removeToken: (id: string) => request('DELETE', `/api/tokens/${segment(id)}`),
+
+  startPairing: () => post<Pairing>('/api/pairings', {}),
+  pairingState: ({ id, secret }: Pairing) =>
+    get<PairingStatus>(`/api/pairings/${segment(id)}?secret=${segment(secret)}`),
+  approvePairing: (code: string) => request('POST', '/api/pairings/approve', { code }),
+
+  audit: (cursor: string | null, limit: number) =>
+    get<AuditPage>(`/api/audit?limit=${limit}${cursor === null ? '' : `&cursor=${segment(cursor)}`}`),
+};

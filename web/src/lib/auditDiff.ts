@@ -1,0 +1,21 @@
+/** The fields in which an audit entry's `before` and `after` differ, as flat paths such as `lines[0].product`. */
+export type FieldChange = { path: string; before: unknown; after: unknown };
+
+type Fields = Record<string, unknown> | null;
+
+export function diffFields(before: Fields, after: Fields): FieldChange[] {
+  const [old, current] = [flatten(before ?? {}), flatten(after ?? {})];
+  return [...new Set([...old.keys(), ...current.keys()])]
+    .map((path) => ({ path, before: old.get(path), after: current.get(path) }))
+    .filter((change) => change.before !== change.after);
+}
+
+function flatten(value: object, prefix = ''): Map<string, unknown> {
+  const fields = new Map<string, unknown>();
+  for (const [key, child] of Object.entries(value) as [string, unknown][]) {
+    const path = Array.isArray(value) ? `${prefix}[${key}]` : prefix === '' ? key : `${prefix}.${key}`;
+    if (typeof child === 'object' && child !== null) flatten(child, path).forEach((leaf, p) => fields.set(p, leaf));
+    else fields.set(path, child);
+  }
+  return fields;
+}

@@ -1,0 +1,87 @@
+const KEY = 'comptoir.drafts';
+
+type Stored = { owner: string; values: Record<string, unknown> };
+type DraftStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
+
+/**
+ * What somebody has typed and not sent, or sent without an answer. It outlives the form, the session and a reload of
+ * this tab, for the same person only: another person who signs in next at this browser must not see it. No form may save
+ * personal data of customers, or passwords.
+ */
+export class Drafts {
+  /** Nobody's, until somebody is signed in: without sign-in, everybody is the same person. */
+  #owner = '';
+  /** Somebody has signed out: forms that are still open save nothing. */
+  #isClosed = false;
+  #values = new Map<string, unknown>();
+  readonly #storage: DraftStorage | null;
+
+  constructor(storage: DraftStorage | null) {
+    this.#storage = storage;
+    this.#load();
+  }
+
+  /** The name of the person who is signed in, or empty without sign-in. Forgets the drafts of anybody else. */
+  claim(owner: string): void {
+    this.#isClosed = false;
+    if (owner === this.#owner) return;
+    this.#owner = owner;
+    this.#load();
+    this.#store();
+  }
+
+  save(form: string, value: unknown): void {
+    if (this.#isClosed) return;
+    this.#values.set(form, value);
+    this.#store();
+  }
+
+  get<T>(form: string): T | undefined {
+    return this.#values.get(form) as T | undefined;
+  }
+
+  /** Somebody signed out: nothing is kept. */
+  clear(): void {
+    this.#isClosed = true;
+    this.#values.clear();
+    this.#store();
+  }
+
+  #load(): void {
+    const { owner, values } = this.#stored();
+    this.#values = new Map(owner === this.#owner ? Object.entries(values) : []);
+  }
+
+  #stored(): Stored {
+    const nothing: Stored = { owner: '', values: {} };
+    try {
+      const text = this.#storage?.getItem(KEY);
+      return text ? (JSON.parse(text) as Stored) : nothing;
+    } catch {
+      return nothing;
+    }
+  }
+
+  #store(): void {
+    try {
+      if (this.#values.size === 0) this.#storage?.removeItem(KEY);
+      else {
+        const stored: Stored = { owner: this.#owner, values: Object.fromEntries(this.#values) };
+        this.#storage?.setItem(KEY, JSON.stringify(stored));
+      }
+    } catch {
+      // Without storage, a draft lasts until the next reload.
+    }
+  }
+}
+
+/** The storage of this tab, unless the browser forbids it. */
+function tabStorage(): DraftStorage | null {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
+export const drafts = new Drafts(tabStorage());

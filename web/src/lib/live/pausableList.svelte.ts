@@ -1,0 +1,77 @@
+/**
+ * A list that stands still while somebody reads it: while a row is open, or the list is scrolled away from its top, new
+ * items wait until the reader asks for them. Rows that are shown still change in place.
+ */
+import { untrack } from 'svelte';
+import { keyOf, replaceItems, updateItems, type Item } from './reducer';
+import { live } from './store.svelte';
+
+type Options<T> = {
+  all: () => readonly T[];
+  /** Another reason to pause the list besides scrolling, such as an open row. */
+  isBusy?: () => boolean;
+  /** The items are another shop's, read from time to time: no live update is for them. */
+  isPolled?: boolean;
+};
+
+export function pausableList<T extends Item>({ all, isBusy = () => false, isPolled = false }: Options<T>) {
+  let kept = $state.raw<readonly T[] | null>(null);
+  let isScrolled = $state(false);
+  const isReady = $derived(isPolled ? all().length > 0 : live.view.isReady);
+  const mustPause = $derived(isReady && (isScrolled || isBusy()));
+  const items = $derived(kept ?? all());
+  const newItems = $derived.by(() => {
+    if (!kept) return [];
+    const known = kept.map(keyOf);
+    return all().filter((item) => !known.includes(keyOf(item)));
+  });
+
+  $effect(() => {
+    kept = mustPause ? untrack(() => kept ?? all()) : null;
+  });
+  $effect(() => {
+    if (isPolled) {
+      const latest = all();
+      untrack(() => {
+        if (kept) kept = replaceItems(kept, latest);
+      });
+      return;
+    }
+    return live.onUpdate((update) => {
+      if (kept) kept = updateItems(kept, update);
+    });
+  });
+
+  return {
+    get items() {
+      return items;
+    },
+    get newItems() {
+      return newItems;
+    },
+    get isPaused() {
+      return kept !== null;
+    },
+    /** Adds the new items. A `pinned` item stays even if it no longer belongs to the newest. */
+    showNew(pinned: (item: T) => boolean = () => false) {
+      const now = all();
+      const known = now.map(keyOf);
+      kept = [...now, ...items.filter((item) => pinned(item) && !known.includes(keyOf(item)))];
+    },
+    /** An attachment for the list's element, whether it scrolls itself or moves with the page. */
+    trackScroll(element: HTMLElement) {
+      const update = () => {
+        const headerBottom = document.querySelector('header.top')?.getBoundingClientRect().bottom ?? 0;
+        isScrolled = element.scrollTop > 4 || element.getBoundingClientRect().top < headerBottom - 4;
+      };
+      element.addEventListener('scroll', update, { passive: true });
+      addEventListener('scroll', update, { passive: true });
+      addEventListener('resize', update);
+      return () => {
+        element.removeEventListener('scroll', update);
+        removeEventListener('scroll', update);
+        removeEventListener('resize', update);
+      };
+    },
+  };
+}
