@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run pages check test lint types fmt bench soak firmware firmware-demo flash-board clean kafka
+.PHONY: help run run-office pages check test lint types fmt bench soak firmware firmware-demo flash-board clean kafka
 
 # rustup's folder, last. A shell that is not a login shell may lack it on its PATH.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -22,7 +22,7 @@ BOARD ?= qemu-riscv
 PORT ?=
 
 # What the pages are built from.
-PAGE_SOURCES := $(shell find web/public web/scripts web/src -type f) $(wildcard web/*.html web/*.json web/*.ts web/*.js)
+PAGE_SOURCES := $(shell find web/office web/public web/scripts web/src -type f) $(wildcard web/*.html web/*.json web/*.ts web/*.js)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,12 @@ run: ## install what is missing, build and start the demo: MQTT broker, in-memor
 		OPENSSL_NO_VENDOR=$$no_vendor cargo build --profile demo $(LOCKED) -p comptoir-gateway --bin gateway
 	"$${CARGO_TARGET_DIR:-target}/demo/gateway" demo $(ARGS)
 
-pages: web/dist/index.html ## build the web pages, where builds of the gateway find them
+run-office: kafka pages ## start head office to look at: Kafka, PostgreSQL, twenty simulated shops, two of them in trouble
+	deploy/install-dependencies.sh test
+	cargo build $(LOCKED) -p comptoir-office --bin office --example chain
+	"$${CARGO_TARGET_DIR:-target}/debug/examples/chain"
+
+pages: web/dist/index.html web/dist-office/index.html ## build the web pages, where builds of the gateway and the office find them
 
 test: kafka operations firmware pages ## run all tests, on a real Mosquitto, Kafka and browser, and an emulated till
 	cargo build --workspace --bins $(LOCKED)
@@ -63,6 +68,7 @@ check: ## the quick loop: does it compile, do the unit tests and the pages' test
 
 types: ## write the pages' types and the documents of gateway/docs/interfaces from the code
 	COMPTOIR_WRITE_TYPES=1 cargo test -p comptoir-gateway --lib -- http::api::dto
+	COMPTOIR_WRITE_TYPES=1 cargo test -p comptoir-office --lib -- typescript_tests
 	COMPTOIR_WRITE_INTERFACES=1 cargo test -p comptoir-gateway --test interfaces
 
 web/node_modules: web/package-lock.json
@@ -72,6 +78,9 @@ web/node_modules: web/package-lock.json
 
 web/dist/index.html: web/node_modules $(PAGE_SOURCES)
 	cd web && npm run build
+
+web/dist-office/index.html: web/node_modules $(PAGE_SOURCES)
+	cd web && npm run build:office
 
 fmt: web/node_modules ## format the code
 	deploy/install-dependencies.sh lint

@@ -9,7 +9,9 @@ export default ts.config(
   {
     ignores: [
       'src/lib/api/types.ts',
+      'office/lib/types.ts',
       'dist/',
+      'dist-office/',
       'screenshots/',
       'test-results/',
       'playwright-report/',

@@ -3,11 +3,13 @@ import { defineConfig } from '@playwright/test';
 /** 16:40 on a Monday in Paris: a busy shop, so that curves have a shape. Fixed, so that screenshots can be compared. */
 export const CLOCK = '2026-03-16T15:40:00Z';
 const PORT = 4317;
+const OFFICE_PORT = 4321;
 
 const SERVER = { reuseExistingServer: false, env: { COMPTOIR_SIM_CLOCK: CLOCK, TZ: 'Europe/Paris' } };
 
 /**
- * The tests of `e2e/ui` and the screenshots, on the built pages and the simulated gateway.
+ * The tests of `e2e/ui` and the screenshots, on the built pages and the simulated gateway, and those of `e2e/office`, on
+ * the office's page and the simulated office.
  */
 export default defineConfig({
   testDir: 'e2e',
@@ -44,9 +46,15 @@ export default defineConfig({
   },
   projects: [
     { name: 'ui', testMatch: 'ui/**/*.spec.ts' },
+    { name: 'office', testMatch: 'office/**/*.spec.ts', use: { baseURL: `http://localhost:${OFFICE_PORT}` } },
     { name: 'screenshots', testMatch: 'screenshots.spec.ts' },
   ],
   webServer: [
     { ...SERVER, command: `npx vite preview --port ${PORT} --strictPort`, port: PORT },
+    {
+      ...SERVER,
+      command: `npx vite preview --config vite.office.config.ts --port ${OFFICE_PORT} --strictPort`,
+      port: OFFICE_PORT,
+    },
   ],
 });

@@ -9,7 +9,7 @@ import { finishBuild } from './scripts/finish';
 const gatewayUrl = process.env.COMPTOIR_GATEWAY_URL;
 const proxy = gatewayUrl ? { '/api': gatewayUrl, '/socket.io': { target: gatewayUrl, ws: true } } : undefined;
 
-/** The pages of the gateway. */
+/** The pages of the gateway. `vite.office.config.ts` builds the office's. */
 export default defineConfig({
   plugins: [
     svelte(),
@@ -20,5 +20,5 @@ export default defineConfig({
   server: { proxy },
   // Not for the development server: Vite's client needs inline scripts.
   preview: { proxy, headers: { 'content-security-policy': CSP } },
-  test: { include: ['src/**/*.test.ts', 'dev/**/*.test.ts'] },
+  test: { include: ['src/**/*.test.ts', 'office/**/*.test.ts', 'dev/**/*.test.ts'] },
 });

@@ -41,18 +41,25 @@ apt_install() { # packages
 }
 
 install_packages() { # installs all of $packages
-    local package new_mosquitto=
+    local package index new_mosquitto= new_postgresql=
     local -a absent=()
     update_lists "${packages[@]}"
+    for index in "${!packages[@]}"; do
+        [[ "${packages[index]}" == postgresql ]] || continue
+        packages[index]="$(postgresql_package)"
+        new_postgresql=yes
+    done
     for package in "${packages[@]}"; do
         candidate "$package" >/dev/null || absent+=("$package")
         [[ "$package" != mosquitto ]] || new_mosquitto=yes
     done
     ((${#absent[@]} == 0)) || fail "this system's package sources lack: ${absent[*]}"
     [[ -z "$new_mosquitto" ]] || forbid_mosquitto_start
+    [[ -z "$new_postgresql" ]] || forbid_main_cluster
     add_backports_for_qemu "${packages[@]}"
     apt_install "${packages[@]}"
     remove_backports_list
+    allow_main_cluster
     if [[ -n "$new_mosquitto" ]]; then
         disable_mosquitto
         say "Mosquitto is installed and its service is off; to turn it on: systemctl enable --now mosquitto"

@@ -33,6 +33,7 @@ look_for_test_tools() {
     has kcat || missing kcat kcat
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing "Python's venv" python3-venv
     has chromium || missing Chromium chromium
+    has_postgresql || missing "PostgreSQL $least_postgresql or later" postgresql
 }
 
 look_for_operations_tools() {

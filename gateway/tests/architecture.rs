@@ -10,13 +10,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The crates of the gateway, each with the crates of this workspace that it may depend on.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("comptoir-core", &["comptoir-wire"]),
     ("comptoir-identity", &["comptoir-core"]),
     ("comptoir-invent", &["comptoir-wire"]),
     ("comptoir-journal", &["comptoir-core"]),
     ("comptoir-kafka", &["comptoir-core"]),
     ("comptoir-mqtt", &[]),
+    ("comptoir-office", &["comptoir-core", "comptoir-kafka"]),
     (
         "comptoir-gateway",
         &[

@@ -1,4 +1,4 @@
-//! The environment of integration tests, soak tests and benchmarks: Apache Kafka, Mosquitto, gateways and
+//! The environment of integration tests, soak tests and benchmarks: Apache Kafka, Mosquitto, PostgreSQL, gateways and
 //! simulated tills as child processes on free ports of the loopback interface.
 //!
 //! * A child process ends when its value is dropped. If the test process dies in another way, the kernel kills its children
@@ -9,6 +9,7 @@
 
 mod audit;
 mod cache;
+pub mod chain;
 mod emulated_till;
 mod eventually;
 mod gateway;
@@ -18,6 +19,7 @@ mod mosquitto;
 mod mqtt_probe;
 mod nginx;
 mod pos_sim;
+mod postgres;
 pub mod process;
 mod python;
 mod reader;
@@ -39,6 +41,7 @@ pub use mosquitto::Mosquitto;
 pub use mqtt_probe::{MqttMessage, MqttProbe};
 pub use nginx::Nginx;
 pub use pos_sim::{PosSim, sibling_binary};
+pub use postgres::Postgres;
 pub use python::{Listener, SocketIoEvent, python};
 pub use reader::{Reader, Tail};
 pub use record::Record;

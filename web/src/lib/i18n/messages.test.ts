@@ -7,6 +7,8 @@ import { en as identityEn } from './identity/en';
 import { fr as identityFr } from './identity/fr';
 import { en as commonEn } from './common/en';
 import { fr as commonFr } from './common/fr';
+import { en as officeEn } from '../../../office/lib/i18n/en';
+import { fr as officeFr } from '../../../office/lib/i18n/fr';
 
 type Message = string | ((...values: never[]) => string);
 
@@ -20,8 +22,8 @@ function flatten(value: object, prefix = ''): Map<string, Message> {
   );
 }
 
-const english = flatten({ ...en, identity: identityEn, common: commonEn });
-const french = flatten({ ...fr, identity: identityFr, common: commonFr });
+const english = flatten({ ...en, identity: identityEn, common: commonEn, office: officeEn });
+const french = flatten({ ...fr, identity: identityFr, common: commonFr, office: officeFr });
 
 /** Distinct values for the placeholders. As numbers they also fit plurals; each is easy to find in a text. */
 const PLACEHOLDERS = [41, 52, 63];
@@ -87,7 +89,7 @@ describe('French typography', () => {
   });
 
   it('is visible in the source: no-break spaces are escapes', () => {
-    const folders = ['.', './identity', './common'];
+    const folders = ['.', './identity', './common', '../../../office/lib/i18n'];
     for (const file of folders.flatMap((folder) => [`${folder}/fr.ts`, `${folder}/en.ts`])) {
       const source = readFileSync(new URL(file, import.meta.url), 'utf8');
       expect(source.split('\n').filter((line) => /[\u00a0\u202f]/.test(line))).toEqual([]);

@@ -1,0 +1,227 @@
+//! A chain of shops that writes to Kafka as gateways do: signed events in transactions, and signed states.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use comptoir_core::mac::SignedRecord;
+use comptoir_core::shop_secret::ShopSecret;
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What an outside audit expects of a shop.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    pub orders: i64,
+    pub payments: i64,
+    /// Successful payments, in minor units.
+    pub takings: i64,
+    pub events: i64,
+}
+
+/// A record as a shop writes it.
+#[derive(Debug, Clone)]
+pub struct SignedEvent {
+    pub topic: &'static str,
+    pub name: String,
+    pub kind: &'static str,
+    pub key: String,
+    pub value: String,
+    pub code: String,
+}
+
+impl SignedEvent {
+    pub fn new(store: &str, topic: &'static str, seq: u32, key: &str, value: String) -> Self {
+        let name = format!("{store}/till-1/7/{seq}");
+        let kind = match topic {
+            "orders" => "comptoir.order",
+            "payments" => "comptoir.payment",
+            _ => "comptoir.delivery",
+        };
+        let record = SignedRecord {
+            ce_id: name.as_bytes(),
+            ce_type: kind.as_bytes(),
+            key: key.as_bytes(),
+            value: value.as_bytes(),
+        };
+        let code = record.sign(&Chain::secret(store).record_key());
+        Self {
+            topic,
+            name,
+            kind,
+            key: key.to_owned(),
+            value,
+            code,
+        }
+    }
+}
+
+/// The shops of a chain, and what they have sold.
+pub struct Chain {
+    producer: ThreadedProducer<DefaultProducerContext>,
+    prefix: String,
+    /// Of the sales.
+    time: String,
+    sold: BTreeMap<String, Account>,
+}
+
+impl Chain {
+    /// The secret of a shop, derived from its name.
+    pub fn secret(store: &str) -> ShopSecret {
+        let mut bytes = [7; 32];
+        for (at, byte) in store.bytes().enumerate() {
+            bytes[at % 32] ^= byte;
+        }
+        ShopSecret::new(bytes)
+    }
+
+    /// Connects to Kafka.
+    ///
+    /// # Errors
+    /// Kafka does not reply.
+    pub fn new(brokers: &str, prefix: &str) -> Result<Self> {
+        let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("transactional.id", format!("{prefix}chain"))
+            .set("linger.ms", "1")
+            .create()?;
+        producer.init_transactions(TIMEOUT)?;
+        Ok(Self {
+            producer,
+            prefix: prefix.to_owned(),
+            time: "2026-01-30T10:00:00Z".to_owned(),
+            sold: BTreeMap::new(),
+        })
+    }
+
+    /// Sets the time of the sales that follow (RFC 3339).
+    pub fn set_time(&mut self, time: String) {
+        self.time = time;
+    }
+
+    /// What the shops have sold so far.
+    pub fn sold(&self) -> &BTreeMap<String, Account> {
+        &self.sold
+    }
+
+    /// One transaction, in which each of the shops sells once. `round` numbers the sales of a shop from 0.
+    ///
+    /// # Errors
+    /// Kafka does not take the records.
+    pub fn sell(&mut self, stores: &[String], round: u32) -> Result<()> {
+        self.producer.begin_transaction()?;
+        for store in stores {
+            for event in sale(store, round, &self.time) {
+                self.send(&event)?;
+            }
+        }
+        self.producer.commit_transaction(TIMEOUT)?;
+        for store in stores {
+            let account = self.sold.entry(store.clone()).or_default();
+            account.orders += 1;
+            account.payments += 1;
+            account.takings += amount(round);
+            account.events += 3;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::sell`], but the transaction is aborted, as that of a gateway that dies.
+    ///
+    /// # Errors
+    /// As [`Self::sell`].
+    pub fn sell_and_abort(&mut self, stores: &[String], round: u32) -> Result<()> {
+        self.producer.begin_transaction()?;
+        for store in stores {
+            for event in sale(store, round, &self.time) {
+                self.send(&event)?;
+            }
+        }
+        self.producer.flush(TIMEOUT)?;
+        self.producer.abort_transaction(TIMEOUT)?;
+        Ok(())
+    }
+
+    /// Writes records as they are.
+    ///
+    /// # Errors
+    /// As [`Self::sell`].
+    pub fn write(&self, events: &[SignedEvent]) -> Result<()> {
+        self.producer.begin_transaction()?;
+        for event in events {
+            self.send(event)?;
+        }
+        self.producer.commit_transaction(TIMEOUT)?;
+        Ok(())
+    }
+
+    /// Writes the state of a gateway, a JSON text.
+    ///
+    /// # Errors
+    /// As [`Self::sell`].
+    pub fn publish(&self, store: &str, value: &str) -> Result<()> {
+        let record = SignedRecord {
+            ce_id: store.as_bytes(),
+            ce_type: b"comptoir.gateway",
+            key: store.as_bytes(),
+            value: value.as_bytes(),
+        };
+        let code = record.sign(&Self::secret(store).record_key());
+        self.producer.begin_transaction()?;
+        self.queue("gateways", store, value, &[("ce_comptoirmac", &code)])?;
+        self.producer.commit_transaction(TIMEOUT)?;
+        Ok(())
+    }
+
+    fn send(&self, event: &SignedEvent) -> Result<()> {
+        let headers = [
+            ("ce_id", event.name.as_str()),
+            ("ce_type", event.kind),
+            ("ce_comptoirmac", event.code.as_str()),
+        ];
+        self.queue(event.topic, &event.key, &event.value, &headers)
+    }
+
+    fn queue(&self, topic: &str, key: &str, value: &str, headers: &[(&str, &str)]) -> Result<()> {
+        let topic = format!("{}{topic}", self.prefix);
+        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header {
+                key,
+                value: Some(*value),
+            })
+        });
+        let record = BaseRecord::to(&topic).key(key).payload(value).headers(headers);
+        self.producer
+            .send(record)
+            .map_err(|(error, _)| error)
+            .context("the producer's queue is full")
+    }
+}
+
+/// The amount of a shop's sale, in cents: three more each time.
+fn amount(round: u32) -> i64 {
+    1_250 + 3 * i64::from(round)
+}
+
+/// A shop's sale of this number: an order, its payment, and its completion, at this time (RFC 3339).
+pub fn sale(store: &str, round: u32, time: &str) -> [SignedEvent; 3] {
+    let (order, seq, minor) = (format!("o-{round}"), 3 * round, amount(round));
+    let amount = format!("{}.{:02}", minor / 100, minor % 100);
+    let of_order = |status: &str| {
+        format!(
+            r#"{{"order_id":"{order}","customer_name":"Ada","product":"Pain","lines":[],"amount":{amount},"currency":"EUR","status":"{status}","timestamp":"{time}","store":"{store}","device":"till-1"}}"#
+        )
+    };
+    let payment = format!(
+        r#"{{"payment_id":"p-{round}","order_id":"{order}","amount":{amount},"currency":"EUR","method":"Cash","status":"SUCCESS","timestamp":"{time}","store":"{store}","device":"till-1"}}"#
+    );
+    [
+        SignedEvent::new(store, "orders", seq + 1, &order, of_order("Pending")),
+        SignedEvent::new(store, "payments", seq + 2, &order, payment),
+        SignedEvent::new(store, "orders", seq + 3, &order, of_order("Completed")),
+    ]
+}

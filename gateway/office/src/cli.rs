@@ -1,0 +1,330 @@
+//! The command line of `office`.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use comptoir_core::sale;
+use sqlx::{ConnectOptions as _, PgPool};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::alerts::Alerts;
+use crate::config::{Config, ConfigError, Http, Log};
+use crate::database;
+use crate::health::Health;
+use crate::http::{AppState, router};
+use crate::ingest::Ingest;
+use crate::keys::ShopKeys;
+use crate::metrics::Metrics;
+use crate::record::{Checker, topics};
+
+/// Exit code for an invalid configuration. clap uses the same code for an invalid command line.
+const INVALID_CONFIGURATION: u8 = 2;
+/// CSV files that are written at the same time.
+const EXPORTS: usize = 2;
+/// Within this time after a signal everything has ended, or is left behind.
+const SHUTDOWN: Duration = Duration::from_secs(8);
+/// Interval at which the tables are maintained.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+/// Kafka's time to reply to `office check`.
+const KAFKA_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between attempts to prepare the database.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The head office of a chain: reads the sales and the states of all shops from Kafka into PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(
+    name = "office",
+    version,
+    after_help = "Examples:\n  office check\n  office run --config office.toml\n  \
+        COMPTOIR_POSTGRES__URL=postgres://office@db-1/comptoir office run"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read Kafka, write PostgreSQL and answer requests until a signal arrives
+    ///
+    /// Any number of replicas may run. They divide the partitions of the topics among themselves.
+    Run(ConfigArguments),
+    /// Say whether the configuration is valid, and what can be reached
+    Check(ConfigArguments),
+    /// Read all topics again from their beginning, for example because the key of a shop was missing
+    ///
+    /// Add the key to the file of `shops.keys`, run this command, and restart all replicas. Events that are there already
+    /// are recognised, and nothing is counted twice.
+    Reread(ConfigArguments),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArguments {
+    /// The configuration file [default: /etc/comptoir/office.toml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Parses the command line and runs the subcommand to its end.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("office: the async runtime cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match arguments.command {
+            Command::Run(config) => run(&config).await,
+            Command::Check(config) => check(&config).await,
+            Command::Reread(config) => reread(&config).await,
+        }
+    });
+    // A thread that is blocked in a call to an unresponsive Kafka must not delay the exit.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(error) if error.is::<ConfigError>() => {
+            eprintln!("office: the configuration does not work: {error}");
+            ExitCode::from(INVALID_CONFIGURATION)
+        }
+        Err(error) => {
+            eprintln!("office: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The configuration, with what it names.
+struct Loaded {
+    config: Config,
+    keys: ShopKeys,
+    pool: PgPool,
+}
+
+fn load(arguments: &ConfigArguments) -> Result<Loaded, ConfigError> {
+    let config = Config::load(arguments.config.as_deref())?;
+    let file = &config.shops.keys;
+    let keys = ShopKeys::read(file)
+        .map_err(|error| ConfigError(format!("shops.keys: {}: {error}", file.display())))?;
+    // The error does not show the URL, which may contain a password.
+    let pool = config
+        .postgres
+        .url
+        .as_ref()
+        .and_then(|url| database::pool(url).ok());
+    let pool = pool.ok_or_else(|| {
+        let text =
+            "postgres.url: not an address of PostgreSQL; for example \"postgres://office@db-1/comptoir\"";
+        ConfigError(text.to_owned())
+    })?;
+    Ok(Loaded { config, keys, pool })
+}
+
+async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
+    let Loaded { config, keys, pool } = load(arguments)?;
+    start_log(&config.log)?;
+    // Registered before the start, so that a signal during the start is not lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let (metrics, health) = (Arc::new(Metrics::new()?), Arc::new(Health::default()));
+    let listener = listen(&config.http).await?;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        kafka = config.kafka.brokers,
+        shops = keys.len(),
+        http = %listener.local_addr()?,
+        "started"
+    );
+    let state = AppState {
+        pool: pool.clone(),
+        prefix: config.kafka.topic_prefix.clone(),
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+        exports: Arc::new(Semaphore::new(EXPORTS)),
+    };
+    let shutdown = stop.clone();
+    let server = axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.cancelled_owned());
+    let mut server = tokio::spawn(server.into_future());
+    if let Some(webhook) = config.alerts.url()? {
+        let alerts = Alerts::new(
+            pool.clone(),
+            &config.kafka.topic_prefix,
+            webhook,
+            Arc::clone(&metrics),
+        )?;
+        tokio::spawn(alerts.run(stop.clone()));
+    }
+    let ingest = Ingest {
+        kafka: config.kafka_settings(),
+        group: format!("{}{}", config.kafka.topic_prefix, config.kafka.group),
+        pool: pool.clone(),
+        checker: Checker {
+            keys,
+            unsigned_before: config.shops.unsigned_before,
+            prefix: config.kafka.topic_prefix.clone(),
+        },
+        metrics,
+        health: Arc::clone(&health),
+        runtime: Handle::current(),
+        stop: stop.clone(),
+    };
+    let mut reading = tokio::spawn(prepare_and_read(ingest));
+    let failure = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        result = &mut reading => Some(result.map_err(Into::into).and_then(|result| result)),
+        result = &mut server => Some(result.map_err(Into::into).and_then(|result| Ok(result?))),
+    };
+    stop.cancel();
+    if let Some(result) = failure {
+        result.context("the office has stopped")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    info!("stopping");
+    let ended = tokio::time::timeout(SHUTDOWN, async {
+        // Both have been told to stop; how they end changes nothing any more.
+        let _ = reading.await;
+        let _ = server.await;
+    });
+    if ended.await.is_err() {
+        warn!("Kafka or a client does not reply: the office ends without it");
+    }
+    info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_log(log: &Log) -> Result<(), ConfigError> {
+    let filter = EnvFilter::try_new(&log.filter)
+        .map_err(|error| ConfigError(format!("log.filter: {:?}: {error}", log.filter)))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    Ok(())
+}
+
+async fn listen(http: &Http) -> Result<TcpListener, ConfigError> {
+    let failed = |error| ConfigError(format!("http.listen: {}: {error}", http.listen));
+    let listener = TcpListener::bind(http.listen).await.map_err(failed)?;
+    if let Some(file) = &http.port_file {
+        let port = listener.local_addr().map_err(failed)?.port();
+        std::fs::write(file, port.to_string())
+            .map_err(|error| ConfigError(format!("http.port_file: {}: {error}", file.display())))?;
+    }
+    Ok(listener)
+}
+
+/// Prepares the database, and reads until the stop.
+async fn prepare_and_read(ingest: Ingest) -> Result<()> {
+    while let Err(error) = prepare(&ingest.pool).await {
+        if let sqlx::Error::Migrate(error) = error {
+            bail!("the tables in PostgreSQL are not those of this version: {error}");
+        }
+        ingest.health.database_failed(&error);
+        tokio::select! {
+            () = ingest.stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+    ingest.health.database_works();
+    let (pool, stop) = (ingest.pool.clone(), ingest.stop.clone());
+    let maintenance = async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(MAINTAIN_EVERY) => {}
+            }
+            if let Err(error) = database::maintain(&pool, sale::now()).await {
+                error!(%error, "the tables were not maintained");
+            }
+        }
+    };
+    tokio::spawn(maintenance);
+    tokio::task::spawn_blocking(|| ingest.run()).await??;
+    Ok(())
+}
+
+/// Creates the tables, or brings them to this version.
+async fn prepare(pool: &PgPool) -> Result<(), sqlx::Error> {
+    database::MIGRATIONS
+        .run(pool)
+        .await
+        .map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(error)
+            | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => error,
+            error => sqlx::Error::Migrate(Box::new(error)),
+        })?;
+    database::maintain(pool, sale::now()).await
+}
+
+async fn check(arguments: &ConfigArguments) -> Result<ExitCode> {
+    let Loaded { config, keys, pool } = load(arguments)?;
+    println!("configuration  ok: {} shop keys", keys.len());
+    // Not through the pool, which would say only that it got no connection.
+    let database = pool.connect_options().connect().await;
+    match &database {
+        Ok(_) => println!("postgres       ok"),
+        Err(error) => println!("postgres       {error}"),
+    }
+    let kafka = config.kafka_settings();
+    let checked = tokio::task::spawn_blocking(move || {
+        let names = topics(&kafka.prefix);
+        names
+            .iter()
+            .map(|name| {
+                comptoir_kafka::topic_exists(&kafka, name, KAFKA_TIMEOUT).map(|exists| (name.clone(), exists))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| error.explained(&kafka))
+    });
+    let is_reached = match checked.await? {
+        Ok(topics) => {
+            let absent: Vec<_> = topics.iter().filter(|(_, exists)| !exists).collect();
+            match absent.is_empty() {
+                true => println!("kafka          ok"),
+                false => println!(
+                    "kafka          ok; the gateways have not created these topics yet: {}",
+                    absent
+                        .iter()
+                        .map(|(name, _)| name.as_str())
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            }
+            true
+        }
+        Err(error) => {
+            println!("kafka          {error}");
+            false
+        }
+    };
+    match database.is_ok() && is_reached {
+        true => Ok(ExitCode::SUCCESS),
+        false => Ok(ExitCode::FAILURE),
+    }
+}
+
+async fn reread(arguments: &ConfigArguments) -> Result<ExitCode> {
+    let Loaded { pool, .. } = load(arguments)?;
+    database::reread(&pool)
+        .await
+        .context("the positions cannot be removed")?;
+    println!("the topics are read again from their beginning; events that are there are recognised");
+    Ok(ExitCode::SUCCESS)
+}

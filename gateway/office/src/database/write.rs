@@ -1,0 +1,425 @@
+//! One batch of records, in one transaction with the positions behind it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use comptoir_core::event::Kind;
+use comptoir_core::sale::Currency;
+use comptoir_kafka::{Position, TopicPartition};
+use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, PgPool, Row as _};
+
+use crate::fold::{Sale, SaleKey, fold, key_of, kind_name};
+use crate::record::{ApartRecord, CheckedRecord, EventRecord, Reason, StateRecord};
+
+/// For one batch.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How far a gateway's clock may be ahead of Kafka's.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
+/// Why a batch was not written. Nothing of it was.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Another replica has read this partition since.
+    #[error("another replica has read {0:?} since")]
+    Overtaken(TopicPartition),
+    /// PostgreSQL does not accept these values, and never will.
+    #[error("PostgreSQL cannot store a record: {0}")]
+    Unstorable(sqlx::Error),
+    #[error("PostgreSQL has not replied for {} s", TIMEOUT.as_secs())]
+    TimedOut,
+    #[error(transparent)]
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for WriteError {
+    fn from(error: sqlx::Error) -> Self {
+        // The classes of errors that depend on the values alone: data exception, integrity constraint violation, program
+        // limit exceeded.
+        const OF_VALUES: [&str; 3] = ["22", "23", "54"];
+        let code = error.as_database_error().and_then(|error| error.code());
+        match code {
+            Some(code) if OF_VALUES.iter().any(|class| code.starts_with(class)) => Self::Unstorable(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// What a batch has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Events that were not there before.
+    pub events: usize,
+    /// Events that were there before.
+    pub repeated: usize,
+    pub states: usize,
+    pub apart: BTreeMap<Reason, usize>,
+}
+
+/// Where reading a partition was, and where it is behind the batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advance {
+    /// `None` if it was never read.
+    pub from: Option<i64>,
+    pub to: Position,
+    /// When Kafka appended the last record.
+    pub as_of: Timestamp,
+}
+
+/// Writes the records and advances the positions, all or nothing. The records of a partition are in order.
+///
+/// # Errors
+/// See [`WriteError`]. If PostgreSQL does not reply in time, perhaps everything was written.
+pub async fn write(
+    pool: &PgPool,
+    records: &[CheckedRecord],
+    positions: &BTreeMap<TopicPartition, Advance>,
+) -> Result<Written, WriteError> {
+    // A server that has vanished says nothing at all.
+    let write = write_batch(pool, records, positions);
+    tokio::time::timeout(TIMEOUT, write)
+        .await
+        .unwrap_or(Err(WriteError::TimedOut))
+}
+
+async fn write_batch(
+    pool: &PgPool,
+    records: &[CheckedRecord],
+    positions: &BTreeMap<TopicPartition, Advance>,
+) -> Result<Written, WriteError> {
+    let mut transaction = pool.begin().await?;
+    let connection = &mut *transaction;
+    // First, so that a replica that was overtaken does no more.
+    for (partition, advance) in positions {
+        advance_position(connection, partition, advance).await?;
+    }
+    let (mut events, mut states, mut apart) = (Vec::new(), Vec::new(), Vec::new());
+    for record in records {
+        match record {
+            CheckedRecord::Event(event) => events.push(&**event),
+            CheckedRecord::State(state) => states.push(state),
+            CheckedRecord::Apart(record) => apart.push(record),
+        }
+    }
+    let fresh = insert_events(connection, &events).await?;
+    let mut written = Written {
+        events: fresh.len(),
+        repeated: events.len() - fresh.len(),
+        states: states.len(),
+        ..Written::default()
+    };
+    fold_sales(connection, &fresh).await?;
+    lock_shops(connection, &fresh, &states).await?;
+    note_sales(connection, &fresh).await?;
+    keep_states(connection, &states).await?;
+    for record in &apart {
+        *written.apart.entry(record.reason).or_default() += 1;
+    }
+    keep_apart(connection, &apart).await?;
+    transaction.commit().await?;
+    Ok(written)
+}
+
+async fn advance_position(
+    connection: &mut PgConnection,
+    (topic, partition): &TopicPartition,
+    advance: &Advance,
+) -> Result<(), WriteError> {
+    let query = match advance.from {
+        Some(_) => sqlx::query(
+            "UPDATE position SET next = $3, topic_id = coalesce($5, topic_id), as_of = greatest(as_of, $6) \
+             WHERE topic = $1 AND partition = $2 AND next = $4",
+        ),
+        None => sqlx::query(
+            "INSERT INTO position (topic, partition, next, topic_id, as_of) SELECT $1, $2, $3, $5, $6 WHERE $4::bigint IS NULL \
+             ON CONFLICT DO NOTHING",
+        ),
+    };
+    let changed = query
+        .bind(topic)
+        .bind(partition)
+        .bind(advance.to.next)
+        .bind(advance.from)
+        .bind(advance.to.topic_id.map(|id| id.to_bytes().to_vec()))
+        .bind(advance.as_of.to_sqlx())
+        .execute(connection)
+        .await?;
+    match changed.rows_affected() {
+        1 => Ok(()),
+        _ => Err(WriteError::Overtaken((topic.clone(), *partition))),
+    }
+}
+
+type EventKey = (String, String, i64, i64, i64);
+
+fn event_key(event: &EventRecord) -> EventKey {
+    let name = &event.name;
+    let (store, device) = (name.device.store().to_owned(), name.device.device().to_owned());
+    let (epoch, seq) = (i64::from(name.epoch), i64::from(name.seq));
+    (store, device, epoch, seq, event.time.as_millisecond())
+}
+
+/// Inserts the events. Returns those that were not there before, in their order.
+async fn insert_events<'a>(
+    connection: &mut PgConnection,
+    events: &[&'a EventRecord],
+) -> Result<Vec<&'a EventRecord>, sqlx::Error> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let column = |of: fn(&EventRecord) -> String| events.iter().map(|event| of(event)).collect::<Vec<_>>();
+    let rows = sqlx::query(
+        "INSERT INTO event (store, device, epoch, seq, time, kind, id, partition, record_offset, value) \
+         SELECT store, device, epoch, seq, time, kind, id, partition, record_offset, value::json FROM unnest(\
+         $1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::text[], $7::text[], $8::int[], \
+         $9::bigint[], $10::text[]) \
+         AS new (store, device, epoch, seq, time, kind, id, partition, record_offset, value) \
+         ON CONFLICT DO NOTHING \
+         RETURNING store, device, epoch, seq, time",
+    )
+    .bind(column(|event| event.name.device.store().to_owned()))
+    .bind(column(|event| event.name.device.device().to_owned()))
+    .bind(events.iter().map(|event| i64::from(event.name.epoch)).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| i64::from(event.name.seq)).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.time.to_sqlx()).collect::<Vec<_>>())
+    .bind(column(|event| kind_name(event.kind).to_owned()))
+    .bind(column(|event| event.id.clone()))
+    .bind(events.iter().map(|event| event.place.partition).collect::<Vec<_>>())
+    .bind(events.iter().map(|event| event.place.offset).collect::<Vec<_>>())
+    .bind(column(|event| event.value.clone()))
+    .fetch_all(connection)
+    .await?;
+    let mut inserted = BTreeSet::new();
+    for row in &rows {
+        let time: SqlTimestamp = row.try_get("time")?;
+        let key: EventKey = (
+            row.try_get("store")?,
+            row.try_get("device")?,
+            row.try_get("epoch")?,
+            row.try_get("seq")?,
+            time.to_jiff().as_millisecond(),
+        );
+        inserted.insert(key);
+    }
+    // An event that is in the batch twice counts the first time.
+    let fresh = events.iter().filter(|event| inserted.remove(&event_key(event)));
+    Ok(fresh.copied().collect())
+}
+
+/// Folds the events into the sales.
+async fn fold_sales(connection: &mut PgConnection, events: &[&EventRecord]) -> Result<(), sqlx::Error> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    // In one order for all replicas, so that they do not wait for each other in a circle.
+    let keys: BTreeSet<SaleKey> = events.iter().map(|event| key_of(event)).collect();
+    let mut sales = load_sales(connection, &keys).await?;
+    for event in events {
+        let key = key_of(event);
+        let sale = fold(sales.remove(&key), event);
+        sales.insert(key, sale);
+    }
+    let mut changed: Vec<(SaleKey, Sale)> = sales.into_iter().collect();
+    changed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let column = |of: fn(&SaleKey, &Sale) -> String| {
+        changed
+            .iter()
+            .map(|(key, sale)| of(key, sale))
+            .collect::<Vec<_>>()
+    };
+    sqlx::query(
+        "INSERT INTO sale (store, kind, device, id, creator, order_id, status, time, amount, currency, corrections, value, \
+         creator_epoch, creator_seq) \
+         SELECT store, kind, device, id, creator, order_id, status, time, amount, currency, corrections, value::json, \
+         creator_epoch, creator_seq FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
+         $7::text[], $8::timestamptz[], $9::bigint[], $10::text[], $11::int[], $12::text[], $13::bigint[], $14::bigint[]) \
+         AS new (store, kind, device, id, creator, order_id, status, time, amount, currency, corrections, value, \
+         creator_epoch, creator_seq) \
+         ON CONFLICT (store, kind, device, id) DO UPDATE SET creator = excluded.creator, order_id = excluded.order_id, \
+         status = excluded.status, time = excluded.time, amount = excluded.amount, currency = excluded.currency, \
+         corrections = excluded.corrections, value = excluded.value, creator_epoch = excluded.creator_epoch, \
+         creator_seq = excluded.creator_seq",
+    )
+    .bind(column(|key, _| key.store.clone()))
+    .bind(column(|key, _| kind_name(key.kind).to_owned()))
+    .bind(column(|key, _| key.device.clone()))
+    .bind(column(|key, _| key.id.clone()))
+    .bind(column(|_, sale| sale.creator.clone()))
+    .bind(column(|_, sale| sale.order_id.clone()))
+    .bind(column(|_, sale| sale.status.clone()))
+    .bind(changed.iter().map(|(_, sale)| sale.time.to_sqlx()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, sale)| sale.amount.map(|(minor, _)| minor)).collect::<Vec<_>>())
+    .bind(
+        changed
+            .iter()
+            .map(|(_, sale)| sale.amount.map(|(_, currency)| currency.code()))
+            .collect::<Vec<_>>(),
+    )
+    .bind(changed.iter().map(|(_, sale)| sale.corrections).collect::<Vec<_>>())
+    .bind(column(|_, sale| sale.value.clone()))
+    .bind(changed.iter().map(|(_, sale)| i64::from(sale.newest.0)).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, sale)| i64::from(sale.newest.1)).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn load_sales(
+    connection: &mut PgConnection,
+    keys: &BTreeSet<SaleKey>,
+) -> Result<HashMap<SaleKey, Sale>, sqlx::Error> {
+    let column = |of: fn(&SaleKey) -> &str| keys.iter().map(of).collect::<Vec<_>>();
+    let rows = sqlx::query(
+        "SELECT store, kind, device, id, creator, order_id, status, time, amount, currency, corrections, \
+         creator_epoch, creator_seq, value::text AS value FROM sale JOIN unnest($1::text[], $2::text[], $3::text[], $4::text[]) \
+         AS wanted (store, kind, device, id) USING (store, kind, device, id) \
+         ORDER BY store, kind, device, id FOR UPDATE OF sale",
+    )
+    .bind(column(|key| &key.store))
+    .bind(column(|key| kind_name(key.kind)))
+    .bind(column(|key| &key.device))
+    .bind(column(|key| &key.id))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(read_sale).collect()
+}
+
+fn read_sale(row: &PgRow) -> Result<(SaleKey, Sale), sqlx::Error> {
+    let kind: String = row.try_get("kind")?;
+    let invalid = |column: &str, value: &str| sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: format!("{value:?} is not a {column}").into(),
+    };
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|known| kind_name(*known) == kind)
+        .ok_or_else(|| invalid("kind", &kind))?;
+    let currency: Option<String> = row.try_get("currency")?;
+    let currency: Option<Currency> = match currency {
+        Some(code) => Some(code.parse().map_err(|_| invalid("currency", &code))?),
+        None => None,
+    };
+    let time: SqlTimestamp = row.try_get("time")?;
+    let key = SaleKey {
+        store: row.try_get("store")?,
+        kind,
+        device: row.try_get("device")?,
+        id: row.try_get("id")?,
+    };
+    let sale = Sale {
+        creator: row.try_get("creator")?,
+        newest: (
+            number(row.try_get("creator_epoch")?),
+            number(row.try_get("creator_seq")?),
+        ),
+        order_id: row.try_get("order_id")?,
+        status: row.try_get("status")?,
+        time: time.to_jiff(),
+        amount: row.try_get::<Option<i64>, _>("amount")?.zip(currency),
+        corrections: row.try_get("corrections")?,
+        value: row.try_get("value")?,
+    };
+    Ok((key, sale))
+}
+
+/// An epoch or a number, which was stored from a `u32`.
+fn number(stored: i64) -> u32 {
+    u32::try_from(stored).unwrap_or_default()
+}
+
+/// Locks the rows of the shops that a batch changes, in one order, so that replicas do not wait for each other in a circle.
+async fn lock_shops(
+    connection: &mut PgConnection,
+    events: &[&EventRecord],
+    states: &[&StateRecord],
+) -> Result<(), sqlx::Error> {
+    let mut stores: Vec<&str> = events.iter().map(|event| event.name.device.store()).collect();
+    stores.extend(states.iter().map(|state| &*state.store));
+    sqlx::query("SELECT 1 FROM shop WHERE store = ANY($1) ORDER BY store FOR UPDATE")
+        .bind(stores)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Notes when the shops last sold something. Events that were there before prove nothing: anybody can write a signed record
+/// again.
+async fn note_sales(connection: &mut PgConnection, fresh: &[&EventRecord]) -> Result<(), sqlx::Error> {
+    let mut sold: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    for event in fresh {
+        let appended = event.place.appended;
+        let newest = sold.entry(event.name.device.store()).or_insert(appended);
+        *newest = appended.max(*newest);
+    }
+    let (stores, times): (Vec<&str>, Vec<SqlTimestamp>) = sold
+        .into_iter()
+        .map(|(store, time)| (store, time.to_sqlx()))
+        .unzip();
+    sqlx::query(
+        "INSERT INTO shop (store, heard, sold) SELECT store, at, at FROM unnest($1::text[], $2::timestamptz[]) \
+         AS new (store, at) ORDER BY store ON CONFLICT (store) DO UPDATE SET \
+         heard = greatest(shop.heard, excluded.heard), sold = greatest(shop.sold, excluded.sold)",
+    )
+    .bind(stores)
+    .bind(times)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Keeps the newest state of each gateway, by its own time, so that an old record that was written again changes nothing.
+/// A time in the future, of a gateway with a wrong clock, counts as the time at which Kafka had the state: otherwise no
+/// later state would count once the clock is right. Such a state counts once, or it could be written again until its time has
+/// come.
+async fn keep_states(connection: &mut PgConnection, states: &[&StateRecord]) -> Result<(), sqlx::Error> {
+    let mut states = states.to_vec();
+    states.sort_by(|a, b| (&a.store, a.place.offset).cmp(&(&b.store, b.place.offset)));
+    for state in states {
+        let is_ahead = state.time.duration_since(state.place.appended) > AHEAD;
+        sqlx::query(
+            "INSERT INTO shop (store, heard, state, state_time, future_time) VALUES ($1, $2, $3::json, $4, $5) \
+             ON CONFLICT (store) DO UPDATE SET heard = greatest(shop.heard, excluded.heard), state = excluded.state, \
+             state_time = excluded.state_time, future_time = greatest(shop.future_time, excluded.future_time) \
+             WHERE excluded.state_time > coalesce(shop.state_time, '-infinity') \
+             AND (excluded.future_time IS NULL OR excluded.future_time > coalesce(shop.future_time, '-infinity'))",
+        )
+        .bind(&state.store)
+        .bind(state.place.appended.to_sqlx())
+        .bind(&state.value)
+        .bind(state.time.min(state.place.appended).to_sqlx())
+        .bind(is_ahead.then(|| state.time.to_sqlx()))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn keep_apart(connection: &mut PgConnection, apart: &[&ApartRecord]) -> Result<(), sqlx::Error> {
+    if apart.is_empty() {
+        return Ok(());
+    }
+    let texts = |of: fn(&ApartRecord) -> &str| apart.iter().map(|record| of(record)).collect::<Vec<_>>();
+    let bytes = |of: fn(&ApartRecord) -> &[u8]| apart.iter().map(|record| of(record)).collect::<Vec<_>>();
+    let times: Vec<SqlTimestamp> = apart
+        .iter()
+        .map(|record| record.place.appended.to_sqlx())
+        .collect();
+    sqlx::query(
+        "INSERT INTO kept_apart (topic, partition, record_offset, appended, reason, name, key, value) \
+         SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], \
+         $7::bytea[], $8::bytea[]) ON CONFLICT DO NOTHING",
+    )
+    .bind(texts(|record| &record.place.topic))
+    .bind(apart.iter().map(|record| record.place.partition).collect::<Vec<_>>())
+    .bind(apart.iter().map(|record| record.place.offset).collect::<Vec<_>>())
+    .bind(times)
+    .bind(texts(|record| record.reason.as_str()))
+    .bind(texts(|record| &record.name))
+    .bind(bytes(|record| &record.key))
+    .bind(bytes(|record| &record.value))
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! The port: the page, the overview as JSON, liveness, readiness and metrics.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use comptoir_core::sale;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+use tracing::error;
+
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::overview::{overview, read_as_of};
+use crate::pages::pages;
+use crate::sales::{self, Filter, SalesQuery};
+
+/// What the requests need.
+#[derive(Clone)]
+pub struct AppState {
+    pub pool: PgPool,
+    /// Of all topics.
+    pub prefix: String,
+    pub metrics: Arc<Metrics>,
+    pub health: Arc<Health>,
+    /// Of CSV files that are written at the same time: each holds a connection to PostgreSQL.
+    pub exports: Arc<Semaphore>,
+}
+
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/api/shops", get(shops))
+        .route("/api/sales", get(sales))
+        .route("/api/sales.csv", get(sales_csv))
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .merge(pages())
+        .fallback(async || {
+            problem(
+                StatusCode::NOT_FOUND,
+                "urn:comptoir:problem:not-found",
+                "There is nothing at this address.",
+            )
+        })
+        .layer(middleware::from_fn(by_local_name))
+        .with_state(state)
+}
+
+/// Answers only requests for a name of this machine itself. Otherwise a page of another site, whose name its owner lets lead to
+/// 127.0.0.1, could read everything (DNS rebinding).
+async fn by_local_name(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST);
+    let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let is_local = authority.is_some_and(|authority| {
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    });
+    match is_local {
+        true => next.run(request).await,
+        false => problem(
+            StatusCode::MISDIRECTED_REQUEST,
+            "urn:comptoir:problem:unknown-host",
+            "The office answers under names of its own machine only: http://localhost, through an SSH tunnel for example.",
+        ),
+    }
+}
+
+/// An error as `application/problem+json`.
+#[derive(Debug, Serialize)]
+struct Problem {
+    r#type: &'static str,
+    status: u16,
+    detail: String,
+}
+
+pub(crate) fn problem(status: StatusCode, r#type: &'static str, detail: impl Into<String>) -> Response {
+    let problem = Problem {
+        r#type,
+        status: status.as_u16(),
+        detail: detail.into(),
+    };
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/problem+json")],
+        Json(problem),
+    )
+        .into_response()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OverviewQuery {
+    /// The beginning of the day for which sales are summed up. Default: midnight in UTC.
+    since: Option<Timestamp>,
+}
+
+/// `GET /api/shops`
+async fn shops(
+    State(state): State<AppState>,
+    query: Result<Query<OverviewQuery>, QueryRejection>,
+) -> Response {
+    let query = match query {
+        Ok(Query(query)) if query.since.is_none_or(sale::is_rfc3339) => query,
+        Ok(_) => {
+            return problem(
+                StatusCode::BAD_REQUEST,
+                "urn:comptoir:problem:invalid-query",
+                "since: a year from 0000 to 9999, for example since=2026-11-30T00:00:00Z",
+            );
+        }
+        Err(error) => {
+            let detail = format!("{}; for example since=2026-11-30T00:00:00Z", error.body_text());
+            return problem(
+                StatusCode::BAD_REQUEST,
+                "urn:comptoir:problem:invalid-query",
+                detail,
+            );
+        }
+    };
+    let now = sale::now();
+    let midnight = || {
+        let day = now.to_zoned(TimeZone::UTC).start_of_day();
+        day.map_or(now, |day| day.timestamp())
+    };
+    match overview(
+        &state.pool,
+        &state.prefix,
+        now,
+        query.since.unwrap_or_else(midnight),
+    )
+    .await
+    {
+        Ok(overview) => ([(header::CACHE_CONTROL, "no-store")], Json(overview)).into_response(),
+        Err(error) => database_unavailable(&error),
+    }
+}
+
+/// `GET /api/sales`
+async fn sales(State(state): State<AppState>, query: Result<Query<SalesQuery>, QueryRejection>) -> Response {
+    let filter = match filter(query) {
+        Ok(filter) => filter,
+        Err(problem) => return *problem,
+    };
+    match sales::page(&state.pool, &filter).await {
+        Ok(page) => ([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response(),
+        Err(error) => database_unavailable(&error),
+    }
+}
+
+/// `GET /api/sales.csv`
+async fn sales_csv(
+    State(state): State<AppState>,
+    query: Result<Query<SalesQuery>, QueryRejection>,
+) -> Response {
+    let filter = match filter(query) {
+        Ok(filter) => filter,
+        Err(problem) => return *problem,
+    };
+    let Ok(permit) = state.exports.clone().try_acquire_owned() else {
+        return problem(
+            StatusCode::TOO_MANY_REQUESTS,
+            "urn:comptoir:problem:too-many-requests",
+            "Other files are being written. Try again when they are done.",
+        );
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"sales.csv\""),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, sales::csv(state.pool, filter, permit)).into_response()
+}
+
+fn filter(query: Result<Query<SalesQuery>, QueryRejection>) -> Result<Filter, Box<Response>> {
+    let invalid = |detail: String| {
+        Box::new(problem(
+            StatusCode::BAD_REQUEST,
+            "urn:comptoir:problem:invalid-query",
+            detail,
+        ))
+    };
+    let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
+    query.check().map_err(|error| invalid(error.to_string()))
+}
+
+fn database_unavailable(error: &sqlx::Error) -> Response {
+    error!(%error, "PostgreSQL does not answer a request");
+    problem(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "urn:comptoir:problem:database-unavailable",
+        "PostgreSQL does not reply. Try again.",
+    )
+}
+
+/// `GET /readyz`: whether this replica can answer requests. It need not read a partition: there may be more replicas than
+/// partitions.
+async fn ready(State(state): State<AppState>) -> Response {
+    let is_connected = sqlx::query("SELECT 1").execute(&state.pool).await.is_ok();
+    match is_connected && state.health.is_database_up() {
+        true => (StatusCode::OK, "ready").into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "PostgreSQL does not reply").into_response(),
+    }
+}
+
+/// `GET /metrics`
+async fn metrics(State(state): State<AppState>) -> Response {
+    let as_of = async {
+        let mut connection = state.pool.acquire().await?;
+        read_as_of(&mut connection, &state.prefix).await
+    };
+    let read_until = match as_of.await {
+        Ok(Some(as_of)) => format!(
+            "# HELP comptoir_office_read_until_seconds Everything until this time was read, in Unix seconds\n\
+             # TYPE comptoir_office_read_until_seconds gauge\ncomptoir_office_read_until_seconds {}\n",
+            as_of.as_second()
+        ),
+        // Before the first state, and while PostgreSQL is away.
+        Ok(None) | Err(_) => String::new(),
+    };
+    let text = format!(
+        "{}{read_until}# HELP comptoir_office_partitions Partitions that this replica reads\n\
+         # TYPE comptoir_office_partitions gauge\ncomptoir_office_partitions {}\n",
+        state.metrics.text(),
+        state.health.partitions()
+    );
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}

@@ -1,0 +1,29 @@
+//! Head office: the sales of all shops from Kafka into PostgreSQL, effectively once, and an overview of the shops.
+//!
+//! The way of one record:
+//!
+//! ```text
+//! Kafka ──▶ record (whose is it?) ──▶ ingest (batches) ──▶ database::write (one transaction: events, sales, positions)
+//!                                                              │
+//!                                              overview ◀──────┘──▶ http
+//! ```
+//!
+//! `docs/adr/0017-office.md` of the gateway has the reasons.
+
+pub mod alerts;
+pub mod cli;
+pub mod config;
+pub mod database;
+pub mod fold;
+pub mod health;
+pub mod http;
+pub mod ingest;
+pub mod keys;
+pub mod metrics;
+pub mod overview;
+pub mod pages;
+pub mod record;
+pub mod sales;
+pub mod state;
+#[cfg(test)]
+mod typescript_tests;

@@ -1,0 +1,91 @@
+//! The counters of `/metrics`, with all their names.
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
+
+use crate::database::Written;
+use crate::record::Reason;
+
+pub struct Metrics {
+    registry: Registry,
+    events: IntCounter,
+    repeated: IntCounter,
+    states: IntCounter,
+    apart: IntCounterVec,
+    pub batch_seconds: Histogram,
+    pub overtaken: IntCounter,
+    pub database_failures: IntCounter,
+    pub lost_ranges: IntCounter,
+    pub alerts_sent: IntCounter,
+    pub alerts_failed: IntCounter,
+}
+
+impl Metrics {
+    /// # Errors
+    /// Two metrics have the same name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
+            let counter = IntCounter::new(format!("comptoir_office_{name}_total"), help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let apart = IntCounterVec::new(
+            Opts::new(
+                "comptoir_office_kept_apart_total",
+                "Records that do not count, by reason",
+            ),
+            &["reason"],
+        )?;
+        registry.register(Box::new(apart.clone()))?;
+        for reason in Reason::ALL {
+            apart.with_label_values(&[reason.as_str()]);
+        }
+        let batch_seconds = Histogram::with_opts(HistogramOpts::new(
+            "comptoir_office_batch_seconds",
+            "Time to write a batch to PostgreSQL",
+        ))?;
+        registry.register(Box::new(batch_seconds.clone()))?;
+        Ok(Self {
+            events: counter("events", "Events written")?,
+            repeated: counter("repeated_events", "Events that were there before")?,
+            states: counter("states", "States of gateways read")?,
+            overtaken: counter(
+                "overtaken",
+                "Batches that were not written, because another replica had the partition",
+            )?,
+            database_failures: counter("database_failures", "Batches that PostgreSQL did not write")?,
+            alerts_sent: counter("alerts_sent", "Messages that the webhook has accepted")?,
+            alerts_failed: counter(
+                "alerts_failed",
+                "Attempts to compare the troubles or to deliver a message that failed",
+            )?,
+            lost_ranges: counter(
+                "lost_ranges",
+                "Times that Kafka no longer had what was to be read",
+            )?,
+            apart,
+            batch_seconds,
+            registry,
+        })
+    }
+
+    /// Counts what a batch has changed.
+    pub fn note(&self, written: &Written) {
+        self.events.inc_by(written.events as u64);
+        self.repeated.inc_by(written.repeated as u64);
+        self.states.inc_by(written.states as u64);
+        for (reason, count) in &written.apart {
+            self.apart
+                .with_label_values(&[reason.as_str()])
+                .inc_by(*count as u64);
+        }
+    }
+
+    /// The text of `/metrics`.
+    pub fn text(&self) -> String {
+        // Names and labels are fixed, so this cannot fail.
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_default()
+    }
+}

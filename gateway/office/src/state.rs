@@ -1,0 +1,91 @@
+//! The state that a gateway publishes; `docs/interfaces/topics.md` of the gateway describes it.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+/// The `ce_type` that the signature of a state covers.
+pub const TYPE: &str = "comptoir.gateway";
+
+/// Problems of a state, and characters of a word, at most.
+const MAX_PROBLEMS: usize = 32;
+const MAX_WORD: usize = 64;
+/// A shop that publishes more rarely than once a day could be silent for days.
+const MAX_EVERY: u32 = 24 * 3_600;
+/// Seconds between two states, if the state does not say otherwise.
+const EVERY: u32 = 300;
+
+/// What the office uses of a state. Other fields are stored with it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct GatewayState {
+    pub time: Timestamp,
+    pub version: String,
+    pub started: Timestamp,
+    pub last_exit: String,
+    /// What is wrong, in the words of the gateway's interface. Later versions may know more.
+    #[serde(default)]
+    pub problems: Vec<String>,
+    pub journal: JournalLevel,
+    /// Free bytes of the journal's file system.
+    pub disk_free: Option<u64>,
+    #[serde(default)]
+    pub dead_letters: u64,
+    pub devices: Vec<DeviceState>,
+    #[serde(default)]
+    pub more_devices: u64,
+    /// Seconds until the next state at the latest.
+    #[serde(default = "every")]
+    pub every: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct JournalLevel {
+    pub bytes: u64,
+    pub max_bytes: u64,
+    /// Events that are not in Kafka.
+    #[serde(default)]
+    pub pending: u64,
+    pub oldest_pending: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct DeviceState {
+    pub device: String,
+    pub online: Option<bool>,
+    /// Numbers whose events are not there.
+    #[serde(default)]
+    pub missing: u64,
+}
+
+fn every() -> u32 {
+    EVERY
+}
+
+impl GatewayState {
+    /// Whether the words and numbers are such as a gateway writes. A shop that writes others must not disturb the page, the
+    /// alerts or other shops.
+    pub fn is_sound(&self) -> bool {
+        let is_word = |word: &String| {
+            (1..=MAX_WORD).contains(&word.len())
+                && word
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
+        self.problems.len() <= MAX_PROBLEMS
+            && self.problems.iter().all(is_word)
+            && is_word(&self.last_exit)
+            && self.version.len() <= MAX_WORD
+            && !self.version.chars().any(char::is_control)
+            && (1..=MAX_EVERY).contains(&self.every)
+    }
+
+    /// Numbers whose events are not there, of all devices that are listed.
+    pub fn missing(&self) -> u64 {
+        let devices = self.devices.iter();
+        devices.fold(0, |sum, device| sum.saturating_add(device.missing))
+    }
+
+    /// Number of devices.
+    pub fn device_count(&self) -> u64 {
+        self.more_devices.saturating_add(self.devices.len() as u64)
+    }
+}

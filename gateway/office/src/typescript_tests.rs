@@ -1,0 +1,37 @@
+//! Generates `web/office/lib/types.ts`, and fails if the file is out of date.
+
+use std::{env, fs};
+
+use ts_rs::{Config, TS as _};
+
+use crate::overview::{Amount, Gateway, Overview, Shop, Today};
+
+const TYPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/office/lib/types.ts");
+const HEADER: &str = "// Generated from gateway/office/src/overview.rs by `make types`. Do not edit.\n";
+
+fn typescript() -> String {
+    let config = Config::new().with_large_int("number");
+    let declarations = [
+        Amount::decl(&config),
+        Today::decl(&config),
+        Gateway::decl(&config),
+        Shop::decl(&config),
+        Overview::decl(&config),
+    ];
+    declarations.iter().fold(HEADER.to_owned(), |text, declaration| {
+        format!("{text}\nexport {declaration}\n")
+    })
+}
+
+#[test]
+fn the_page_has_the_types_of_the_office() {
+    if env::var_os("COMPTOIR_WRITE_TYPES").is_some() {
+        fs::write(TYPES, typescript()).unwrap();
+    }
+    let (written, generated) = (fs::read_to_string(TYPES).unwrap(), typescript());
+    let difference = written.lines().zip(generated.lines()).find(|(a, b)| a != b);
+    assert!(
+        written == generated,
+        "{TYPES} is out of date: run `make types` ({difference:?})"
+    );
+}

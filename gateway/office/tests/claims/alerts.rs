@@ -1,0 +1,95 @@
+//! What begins and ends to be wrong with a shop is sent to the webhook, once for each change.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Result, ensure};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use comptoir_harness::chain::Chain;
+use comptoir_harness::{Kafka, eventually};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::office::{DEADLINE, Site};
+
+type Received = Arc<Mutex<Vec<Value>>>;
+
+/// A webhook that refuses the first message that it gets.
+async fn webhook() -> Result<(String, Received)> {
+    let received = Received::default();
+    let receive = |State(received): State<Received>, Json(message): Json<Value>| async move {
+        let mut received = received.lock().unwrap();
+        received.push(message);
+        match received.len() {
+            1 => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::OK,
+        }
+    };
+    let router = Router::new()
+        .route("/hook", post(receive))
+        .with_state(Arc::clone(&received));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/hook", listener.local_addr()?);
+    tokio::spawn(axum::serve(listener, router).into_future());
+    Ok((url, received))
+}
+
+/// A gateway that publishes its state every second.
+fn state() -> String {
+    let now = Timestamp::now();
+    format!(
+        r#"{{"time":"{now:.0}","version":"1.0.0","started":"{now:.0}","last_exit":"stopped","journal":{{"bytes":1,"max_bytes":100000}},"devices":[],"every":1}}"#
+    )
+}
+
+async fn message(received: &Received, at: usize) -> Value {
+    eventually("the message", DEADLINE, async || {
+        let received = received.lock().unwrap();
+        ensure!(received.len() > at, "{received:?}");
+        Ok(received[at].clone())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_shop_is_reported_once_until_the_webhook_has_it() -> Result<()> {
+    let site = Site::new().await?;
+    site.create_topics(Kafka::shared().await).await?;
+    site.write_keys(["shop-1"])?;
+    let (url, received) = webhook().await?;
+    let mut replicas = [
+        site.start_with("one", &[("COMPTOIR_ALERTS__WEBHOOK", &url)])?,
+        site.start_with("two", &[("COMPTOIR_ALERTS__WEBHOOK", &url)])?,
+    ];
+    let chain = Chain::new(&site.brokers, &site.prefix)?;
+    chain.publish("shop-1", &state())?;
+    let silent = json!([{"store": "shop-1", "trouble": "silent"}]);
+    let refused = message(&received, 0).await;
+    assert_eq!(
+        (&refused["began"], &refused["ended"]),
+        (&silent, &json!([])),
+        "{refused}"
+    );
+    let accepted = message(&received, 1).await;
+    assert_eq!(accepted, refused, "the same message again, with its id");
+    chain.publish("shop-1", &state())?;
+    let ended = message(&received, 2).await;
+    assert_eq!(
+        (&ended["began"], &ended["ended"]),
+        (&json!([]), &silent),
+        "{ended}"
+    );
+    assert!(ended["id"].as_i64() > accepted["id"].as_i64());
+    for replica in &mut replicas {
+        assert!(replica.terminate().await?.success());
+        assert!(
+            !replica.log().contains("/hook"),
+            "the address may be a secret: {}",
+            replica.log()
+        );
+    }
+    Ok(())
+}

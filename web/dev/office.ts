@@ -1,0 +1,163 @@
+/** A simulated office, for `vite` and `vite preview`: the same endpoint, with shops that are made up from their numbers. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Connect, Plugin } from 'vite';
+import type { Overview, Shop } from '../office/lib/types';
+
+/** A situation that a test asks the simulator for, by `POST /__sim`. */
+export type OfficeScenario = {
+  /** How many shops have published something. */
+  shops?: number;
+  keptApart?: number;
+  lostRanges?: number;
+  /** The office does not answer at all. */
+  isUnreachable?: boolean;
+  /** The `type` of the problem with which the office answers, or `null` for the overview. */
+  problem?: string | null;
+  /** Up to how many minutes ago the office has read Kafka. */
+  readMinutesAgo?: number;
+  /** The answers are so late, in milliseconds. */
+  delayMs?: number;
+};
+
+const DEFAULTS: Required<OfficeScenario> = {
+  shops: 20,
+  keptApart: 0,
+  lostRanges: 0,
+  isUnreachable: false,
+  problem: null,
+  readMinutesAgo: 0,
+  delayMs: 0,
+};
+
+const TOWNS = ['paris', 'lyon', 'nice', 'lille', 'nantes', 'rennes', 'saint-germain-en-laye', 'metz', 'pau', 'brest'];
+/** In the order of the office: the worst first. */
+const TROUBLES: string[][] = [
+  ['silent', 'missing-numbers', 'mqtt-down', 'backlog'],
+  ['silent'],
+  ['missing-numbers'],
+  ['events-lost', 'journal-fills'],
+  ['journal-refusing', 'disk-low'],
+  ['clock-unsynchronised'],
+  ['a-later-word'],
+  ['backlog', 'dead-letters'],
+];
+const EXITS = ['stopped', 'power', 'stopped', 'crashed', 'unknown'];
+const MINUTE_MS = 60_000;
+
+/** A third of a small chain, and a few shops of a large one. */
+const countInTrouble = (shops: number) => Math.min(TROUBLES.length, Math.ceil(shops / 3));
+
+function createShop(i: number, shops: number, now: number): Shop {
+  const before = (minutes: number) => new Date(now - minutes * MINUTE_MS).toISOString();
+  const troubles = (i < countInTrouble(shops) ? TROUBLES[i] : undefined) ?? [];
+  const has = (trouble: string) => troubles.includes(trouble);
+  const silence = has('silent') ? 95 + i * 700 : (i % 9) / 2;
+  const pending = has('backlog') ? 1204 + i : i % 3;
+  const orders = (i * 37) % 211;
+  return {
+    store: `${TOWNS[i % TOWNS.length]}-${i + 1}`,
+    troubles,
+    heard: before(silence),
+    ...(orders > 0 ? { sold: before(i % 50) } : {}),
+    // A shop whose gateway has an earlier version publishes no state.
+    ...(i % 11 === 10
+      ? {}
+      : {
+          gateway: {
+            version: i % 5 === 4 ? '0.4.2' : '0.5.0',
+            started: before(silence + 60 * (5 + ((i * 13) % 400))),
+            last_exit: EXITS[i % EXITS.length] ?? 'stopped',
+            pending,
+            ...(pending > 0 ? { oldest_pending: before(has('backlog') ? 312 : silence + 0.2) } : {}),
+            missing: has('missing-numbers') ? 3 + i : 0,
+            dead_letters: has('dead-letters') ? 2 : 0,
+            journal_bytes: has('journal-fills') ? 930_000_000 : 18_423_808 + i * 1_000_000,
+            journal_max_bytes: 1_073_741_824,
+            ...(i % 7 === 6 ? {} : { disk_free: has('disk-low') ? 310_000_000 : 24_737_418_240 + i * 1e8 }),
+            devices: 1 + (i % 6),
+            devices_offline: i % 4 === 1 ? 1 : 0,
+          },
+        }),
+    today: {
+      orders,
+      payments: orders === 0 ? 0 : orders + 4,
+      deliveries: orders % 17,
+      takings:
+        orders === 0
+          ? []
+          : [
+              { amount: orders * 23.45, currency: 'EUR' },
+              ...(i % 10 === 2 ? [{ amount: orders * 3.1, currency: 'CHF' }] : []),
+            ],
+    },
+  };
+}
+
+function createOverview(
+  { shops, keptApart, lostRanges, readMinutesAgo }: Required<OfficeScenario>,
+  now: number,
+): Overview {
+  const all = Array.from({ length: shops }, (_, i) => createShop(i, shops, now));
+  return {
+    time: new Date(now).toISOString(),
+    as_of: new Date(now - readMinutesAgo * MINUTE_MS).toISOString(),
+    shops: all,
+    kept_apart: keptApart,
+    lost_ranges: lostRanges,
+  };
+}
+
+async function readScenario(request: IncomingMessage): Promise<OfficeScenario> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return JSON.parse(Buffer.concat(chunks).toString()) as OfficeScenario;
+}
+
+function send(response: ServerResponse, status: number, body: object): void {
+  response.statusCode = status;
+  response.setHeader('cache-control', 'no-store');
+  response.setHeader('content-type', status >= 400 ? 'application/problem+json' : 'application/json');
+  response.end(JSON.stringify(body));
+}
+
+function startSimulation(middlewares: Connect.Server): void {
+  const startTime = process.env.COMPTOIR_SIM_CLOCK;
+  const clockShift = startTime === undefined ? 0 : Date.parse(startTime) - Date.now();
+  let scenario = DEFAULTS;
+
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
+    if (request.url === '/__sim') {
+      scenario = { ...DEFAULTS, ...(await readScenario(request)) };
+      send(response, 200, {});
+      return true;
+    }
+    const url = new URL(request.url ?? '/', 'http://localhost');
+    if (url.pathname !== '/api/shops') return false;
+    if (scenario.isUnreachable) {
+      request.socket.destroy();
+      return true;
+    }
+    await new Promise((resolve) => setTimeout(resolve, scenario.delayMs));
+    if (Number.isNaN(Date.parse(url.searchParams.get('since') ?? ''))) {
+      send(response, 400, { type: 'urn:comptoir:problem:invalid-query', status: 400, detail: 'since: missing' });
+    } else if (scenario.problem !== null) {
+      send(response, 503, { type: scenario.problem, status: 503, detail: 'PostgreSQL does not reply. Try again.' });
+    } else {
+      send(response, 200, createOverview(scenario, Date.now() + clockShift));
+    }
+    return true;
+  };
+  middlewares.use((request, response, next) => {
+    answer(request, response).then((isAnswered) => {
+      if (!isAnswered) next();
+    }, next);
+  });
+}
+
+export function simulatedOffice(): Plugin {
+  return {
+    name: 'simulated-office',
+    configureServer: ({ middlewares }) => startSimulation(middlewares),
+    configurePreviewServer: ({ middlewares }) => startSimulation(middlewares),
+  };
+}

@@ -1,0 +1,34 @@
+/** The overview, read again every few seconds while the page is visible. */
+import { get } from '../../src/lib/api/http';
+import { Polling } from '../../src/lib/shops/polling';
+import { startOfDay } from './startOfDay';
+import type { Overview } from './types';
+
+const REFRESH_MS = 5000;
+
+export type PollState = {
+  overview: Overview | null;
+  /** When the overview was read, in Unix milliseconds. */
+  readAt: number | null;
+  /** Why the latest read failed, or `null`. */
+  error: unknown;
+};
+
+/** Call it while a component is created: it polls for as long as the component exists. */
+export function pollOverview() {
+  let state = $state.raw<PollState>({ overview: null, readAt: null, error: null });
+  const polling = new Polling<Overview>(
+    {
+      read: () => get<Overview>(`/api/shops?since=${encodeURIComponent(startOfDay(Date.now()))}`),
+      onAnswer: (overview) => (state = { overview, readAt: Date.now(), error: null }),
+      onFailure: (error) => (state = { ...state, error }),
+    },
+    REFRESH_MS,
+  );
+  $effect(() => polling.start());
+  return {
+    get state() {
+      return state;
+    },
+  };
+}
