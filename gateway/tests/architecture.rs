@@ -10,14 +10,18 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The crates of the gateway, each with the crates of this workspace that it may depend on.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("comptoir-core", &["comptoir-wire"]),
     ("comptoir-identity", &["comptoir-core"]),
     ("comptoir-invent", &["comptoir-wire"]),
     ("comptoir-journal", &["comptoir-core"]),
     ("comptoir-kafka", &["comptoir-core"]),
     ("comptoir-mqtt", &[]),
-    ("comptoir-office", &["comptoir-core", "comptoir-kafka"]),
+    (
+        "comptoir-office",
+        &["comptoir-core", "comptoir-kafka", "comptoir-pages"],
+    ),
+    ("comptoir-pages", &[]),
     (
         "comptoir-gateway",
         &[
@@ -27,6 +31,7 @@ const CRATES: [(&str, &[&str]); 8] = [
             "comptoir-journal",
             "comptoir-kafka",
             "comptoir-mqtt",
+            "comptoir-pages",
             "comptoir-sim",
             "comptoir-wire",
         ],
@@ -69,13 +74,14 @@ const MODULES: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that only these modules of the gateway may use.
-const CRATE_USERS: [(&str, &[&str]); 5] = [
+const CRATE_USERS: [(&str, &[&str]); 6] = [
     ("comptoir_identity", &["app", "audit", "cli", "http"]),
     (
         "comptoir_kafka",
         &["app", "bridge", "cli", "commands", "fleet", "http", "projection"],
     ),
     ("comptoir_mqtt", &["ingest"]),
+    ("comptoir_pages", &["http"]),
     ("comptoir_sim", &["cli"]),
     ("comptoir_invent", &["http"]),
 ];
