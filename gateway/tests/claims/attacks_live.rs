@@ -1,4 +1,4 @@
-//! Somebody on the shop's network attacks the live connections of the pages, without credentials.
+//! An attacker on the shop's network, without credentials, attacks the live connections of the pages.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,12 +12,13 @@ use tokio::time::timeout;
 
 use crate::shop::{GATEWAY, LATER, SOON, STORE};
 
-/// What the attacks may add to the gateway's memory. Each of them took more than 400 MB.
+/// Maximum growth of the gateway's memory under attack, in bytes. Without the limits, each attack took more than 400
+/// MB.
 const MAX_GROWTH: u64 = 80 << 20;
-/// Attackers at a time.
+/// Number of simultaneous attackers.
 const ATTACKERS: usize = 40;
-/// The first frame of a text message of 60 MiB that has more frames, with a mask of zeros.
-const FRAGMENT: &[u8] = &[0x01, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0];
+/// The header of a frame of 60 MiB that begins a text message of several frames, with a mask of zeros.
+const FRAGMENT: &[u8] = &[0x01, 0xff, 0, 0, 0, 0, 0x03, 0xc0, 0, 0, 0, 0, 0, 0];
 
 async fn gateway() -> Result<(Mosquitto, Gateway, SocketAddr)> {
     let mosquitto = Mosquitto::start().await?;
@@ -28,7 +29,7 @@ async fn gateway() -> Result<(Mosquitto, Gateway, SocketAddr)> {
     Ok((mosquitto, gateway, address))
 }
 
-/// Opens a session of long polling.
+/// Opens a long-polling session.
 async fn polling_session(gateway: &Gateway) -> Result<String> {
     let (status, body) = gateway.get("/socket.io/?EIO=4&transport=polling").await?;
     ensure!(status == 200, "{status}: {body}");
@@ -54,7 +55,7 @@ async fn websocket(address: SocketAddr, query: &str) -> Result<(u16, TcpStream)>
     Ok((std::str::from_utf8(&status[9..])?.parse()?, socket))
 }
 
-/// Sends bytes for as long as the gateway takes them, at most so many.
+/// Sends up to that many bytes, until the gateway closes the connection.
 async fn send_until_closed(socket: &mut TcpStream, bytes: usize) {
     let chunk = vec![b'x'; 64 << 10];
     for _ in 0..bytes / chunk.len() {
@@ -64,12 +65,12 @@ async fn send_until_closed(socket: &mut TcpStream, bytes: usize) {
     }
 }
 
-/// The memory that the gateway has used at most, beyond `before`.
+/// The gateway's peak memory in bytes, minus `before`.
 fn growth(gateway: &Gateway, before: u64) -> Result<u64> {
     Ok(usage(gateway.pid()?)?.peak_rss_bytes.saturating_sub(before))
 }
 
-/// A page is connected and gets the state.
+/// Fails unless a page can connect and receives the state.
 async fn page_is_served(gateway: &Gateway) -> Result<()> {
     let mut page = Listener::connect(&gateway.http_url()?, None)?;
     within("initial_data", SOON, async || {
@@ -111,7 +112,7 @@ async fn large_packets_of_live_clients_are_refused_before_they_take_memory() -> 
         growth(&gateway, before)?
     );
 
-    // WebSockets: fragments of a message that does not end.
+    // WebSockets: fragments of a message that never ends.
     let attacks = (0..ATTACKERS).map(async |_| {
         let (status, mut socket) = websocket(address, "").await?;
         if status == 101 {
@@ -147,7 +148,7 @@ async fn upgrades_that_are_never_finished_keep_nobody_out() -> Result<()> {
     gateway.wait_ready().await?;
     let url = gateway.http_url()?;
     let address: SocketAddr = url.strip_prefix("http://").context("url")?.parse()?;
-    // The port has 512 places. Three in four are not for live connections.
+    // The port accepts 512 connections, of which live connections may take a quarter.
     let mut silent = Vec::new();
     let mut refused = 0;
     for _ in 0..200 {
@@ -173,11 +174,11 @@ async fn upgrades_that_are_never_finished_keep_nobody_out() -> Result<()> {
     );
     let (status, _) = gateway.get("/healthz").await?;
     ensure!(status == 200, "{status}");
-    // Nobody has taken their sessions over, so they are closed.
+    // No session was upgraded to them, so the gateway closes them.
     let mut closed = 0;
     for socket in &mut silent {
         let mut rest = Vec::new();
-        // An error is a reset, which is an end too.
+        // An error is a reset, which also ends the connection.
         let _ = timeout(LATER, socket.read_to_end(&mut rest)).await?;
         closed += 1;
     }

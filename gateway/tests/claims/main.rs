@@ -4,8 +4,10 @@
 //! test that stops Kafka starts its own.
 
 mod api;
+mod attackers;
 mod attacks_http;
 mod attacks_live;
+mod attacks_memory;
 mod audit;
 mod authors;
 mod bare_metal;

@@ -1,17 +1,17 @@
-//! Who is at the other end of a connection.
+//! The client at the other end of a connection.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The address of a client. An IPv4 address mapped into IPv6 is the IPv4 address.
+/// A client's address. An IPv4-mapped IPv6 address counts as the IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientAddress(IpAddr);
 
-/// What counts as one sender: an IPv4 address, or the /64 of an IPv6 address, of which one machine can have all addresses.
+/// The unit of a limit: an IPv4 address, or the /64 of an IPv6 address, because one machine can use a whole /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sender {
-    /// This machine: a reverse proxy, behind which there are many people, a script or a benchmark. Limits per sender do
-    /// not apply to it; limits in all do.
+    /// This machine: a reverse proxy with many people behind it, a script or a benchmark. Exempt from limits per
+    /// sender, but not from total limits.
     Loopback,
     V4(Ipv4Addr),
     V6([u8; 8]),

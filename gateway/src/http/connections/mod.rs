@@ -1,11 +1,11 @@
-//! The open connections of the HTTP port: how many there may be, and which of them are closed in favour of others.
+//! The open connections of the HTTP port: their limits, and which of them are closed to make room.
 //!
-//! A connection that asks nothing costs a descriptor and some memory. Without a limit, anybody on the network could take
-//! all descriptors, and the gateway could no longer reach MQTT, SQLite and Kafka. So HTTP has at most half of them. If that
-//! limit is reached, a connection that waits for a request is closed in favour of the new one: of the sender with the most
-//! connections, the one that waits the longest. So a flood displaces itself: one connection more, from
-//! however many addresses, is not refused because of those that only hold connections open. Connections that are answered,
-//! and live connections, are not closed. A WebSocket whose client does not join, or sends more than a page does, is.
+//! An idle connection costs a descriptor and some memory. Without a limit, anyone on the network could take all
+//! descriptors, and the gateway could no longer reach MQTT, SQLite and Kafka. So HTTP gets at most half of them. At the
+//! limit, a new connection displaces one that waits for a request: among those of the sender with the most connections,
+//! the one that has waited longest. So a flood displaces itself, and connections that are merely held open, from
+//! however many addresses, do not keep a new one out. Connections with a request in progress and live connections are
+//! not displaced. A WebSocket is closed if its client does not join or sends more than a page does.
 
 mod client;
 mod stream;
@@ -22,31 +22,31 @@ use crate::platform::metrics::{HttpLimit, Metrics};
 pub use client::{ClientAddress, Sender};
 pub use stream::ClientStream;
 
-/// Connections in all, if there are descriptors for them. A shop has a few dozen; the memory of this many idle ones is a
-/// tenth of the unit's limit.
+/// Most connections in total, if there are enough descriptors. A shop has a few dozen; when idle, this many take a
+/// tenth of the unit's memory limit.
 const MAX_CONNECTIONS: usize = 4_096;
-/// Connections of one sender: a proxy on another machine has this many visitors, a browser has six connections.
+/// Most connections of one sender. A proxy on another machine has as many visitors; a browser opens six.
 const MAX_PER_SENDER: usize = 256;
-/// From the beginning of a request, or of the connection, to the end of the request's head. Long enough for a phone at the
-/// edge of the shop's Wi-Fi.
+/// Time from the start of a request, or of the connection, to the end of the request's head. Long enough for a phone at
+/// the edge of the shop's Wi-Fi.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may wait for its next request. Longer than nginx keeps idle connections (60 s), because a request
-/// that crosses with the close of its connection fails.
+/// How long a connection may wait for its next request. Longer than nginx's idle timeout (60 s), because a request
+/// fails if it crosses with the close of its connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a WebSocket may take to become a live connection.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client may take no byte of what is being sent to it.
+/// How long a client may go without reading any byte of its pending data.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes that a client may send over its WebSocket, besides [`WEBSOCKET_BYTES_PER_SECOND`]. What it sends is kept until a message
-/// is complete. A page sends a few hundred bytes when it joins, and answers pings.
+/// Bytes that a client may send over its WebSocket, in addition to [`WEBSOCKET_BYTES_PER_SECOND`]. Input is buffered
+/// until a message is complete. A page sends a few hundred bytes when it joins, and then only pongs.
 const WEBSOCKET_BYTES: u64 = 64 << 10;
-/// Three times what the answers to pings need.
+/// Three times the rate of the pongs.
 const WEBSOCKET_BYTES_PER_SECOND: u64 = 1;
-/// Bytes that a client sends over a WebSocket before it takes the place of its polling connection: the frame `2probe`.
+/// Bytes that a client sends over a WebSocket before the WebSocket replaces its polling connection: the frame `2probe`.
 const PROBE_BYTES: u64 = 12;
-/// Closed connections whose tasks have not ended yet. If there are more, no connection is accepted for a moment.
+/// Most closed connections whose tasks have not ended yet. Above it, accepting pauses briefly.
 const MAX_CLOSING: usize = 64;
-/// If the limit is reached, one in so many connections is closed at once, so that the search for them is seldom.
+/// At the limit, one in this many connections is closed at once, so that the search for them is rare.
 const CLOSED_AT_ONCE: usize = 64;
 
 #[derive(Debug, Clone, Copy)]
@@ -56,14 +56,14 @@ pub struct ConnectionLimits {
     pub head: Duration,
     pub idle: Duration,
     pub stall: Duration,
-    /// From the upgrade to a WebSocket until its client has joined.
+    /// From the upgrade to a WebSocket until its client must have joined.
     pub join: Duration,
 }
 
 impl ConnectionLimits {
-    /// The limits of a process that may open this many files.
+    /// The limits for a process that may open this many files.
     pub fn new(descriptors: usize) -> Self {
-        // The other half is for ingest: MQTT, the journal, Kafka.
+        // The other half is reserved for ingest: MQTT, the journal, Kafka.
         let total = (descriptors / 2).clamp(1, MAX_CONNECTIONS);
         Self {
             total,
@@ -76,16 +76,16 @@ impl ConnectionLimits {
     }
 }
 
-/// What a connection does.
+/// The phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The handshake, or the head of a request, is being received.
+    /// Receiving the TLS handshake or the head of a request.
     Head,
-    /// A request is being answered.
+    /// A request is in progress.
     Answering,
-    /// Waits for the next request.
+    /// Waiting for the next request.
     Idle,
-    /// A WebSocket.
+    /// Upgraded to a WebSocket.
     Upgraded,
 }
 
@@ -93,14 +93,14 @@ enum Phase {
 #[derive(Debug)]
 pub struct OpenConnection {
     client: ClientAddress,
-    /// With the time since when.
+    /// The phase, and when it began.
     phase: Mutex<(Phase, Instant)>,
     close: CancellationToken,
-    /// Bytes that were written to the client.
+    /// Bytes written to the client.
     written: AtomicU64,
-    /// Bytes that were read since the connection has become a WebSocket.
+    /// Bytes read since the upgrade to a WebSocket.
     received: AtomicU64,
-    /// Whether the WebSocket belongs to a client that has joined.
+    /// Whether the client of the WebSocket has joined.
     has_joined: AtomicBool,
 }
 
@@ -117,22 +117,22 @@ impl OpenConnection {
         self.client
     }
 
-    /// Cancelled when the connection is to be closed.
+    /// Cancelled to close the connection.
     pub fn closing(&self) -> &CancellationToken {
         &self.close
     }
 
-    /// Bytes that were written to the client, as far as the kernel has taken them.
+    /// Bytes written to the client that the kernel has accepted.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// The handshake is complete: the head of the first request has its own time.
+    /// Called after the handshake: the head of the first request has its own timeout.
     pub fn await_request(&self) {
         self.enter(Phase::Head);
     }
 
-    /// Whether no request is complete, so that the connection can be dropped without an answer.
+    /// Whether no request is complete, so that the connection can be dropped without a response.
     pub fn is_receiving_head(&self) -> bool {
         self.phase().0 == Phase::Head
     }
@@ -142,23 +142,23 @@ impl OpenConnection {
         self.phase().0 == Phase::Upgraded
     }
 
-    /// A request has arrived. The returned value is dropped when it is answered.
+    /// Called when a request has arrived. Drop the returned value when the response is sent.
     pub fn begin_request(self: &Arc<Self>) -> RequestInProgress {
         self.enter(Phase::Answering);
         RequestInProgress(Arc::clone(self))
     }
 
-    /// The WebSocket belongs to a client that has joined.
+    /// Called when the client of the WebSocket has joined.
     pub fn note_joined(&self) {
         self.has_joined.store(true, Ordering::Relaxed);
     }
 
-    /// Whether this is a WebSocket that nobody uses, or not yet.
+    /// Whether this WebSocket is not in use, or not in use yet.
     fn is_unused(&self) -> bool {
         !self.has_joined.load(Ordering::Relaxed) || self.received.load(Ordering::Relaxed) < PROBE_BYTES
     }
 
-    /// Notes bytes that were read.
+    /// Counts bytes read from the client.
     ///
     /// # Errors
     /// A WebSocket has sent too much.
@@ -183,16 +183,16 @@ impl OpenConnection {
     }
 }
 
-/// A client has sent more over its WebSocket than any has to.
+/// A client has sent more over its WebSocket than it needs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct TooMuchInput;
 
-/// A request that is being answered.
+/// Marks a request as in progress until it is dropped.
 #[derive(Debug)]
 pub struct RequestInProgress(Arc<OpenConnection>);
 
 impl RequestInProgress {
-    /// The connection has become a WebSocket.
+    /// Called when the connection becomes a WebSocket.
     pub fn upgrade(&self) {
         self.0.enter(Phase::Upgraded);
     }
@@ -212,10 +212,10 @@ pub struct Connections {
     limits: ConnectionLimits,
     metrics: Arc<Metrics>,
     table: Mutex<Table>,
-    /// Connections whose sockets exist, including those that are being closed.
+    /// Connections with an open socket, including those being closed.
     sockets: AtomicUsize,
     socket_closed: Notify,
-    /// Counts the turns of the loop that accepts connections.
+    /// Counts the turns of the accept loop.
     turns: AtomicU64,
 }
 
@@ -251,8 +251,8 @@ impl Table {
         Some(connection)
     }
 
-    /// Closes at most `count` connections that wait for a request, of `of` or of the sender with the most connections,
-    /// those first that wait the longest. Returns how many.
+    /// Closes at most `count` connections that wait for a request, the longest-waiting first: those of the sender `of`,
+    /// or of the sender with the most connections. Returns how many were closed.
     fn displace(&mut self, of: Option<Sender>, count: usize) -> usize {
         let mut waiting: Vec<_> = self
             .open
@@ -281,7 +281,7 @@ impl Table {
     }
 }
 
-/// A connection's place among those that are allowed. Dropping it frees the place.
+/// A connection's slot within the limits. Dropping the last clone frees it.
 #[derive(Clone)]
 pub struct Slot(Arc<Place>);
 
@@ -326,7 +326,7 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        // A panic in another thread leaves the table consistent: no change above can panic half way.
+        // A panic in another thread leaves the table consistent: no change above can panic halfway.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -370,7 +370,7 @@ impl Connections {
         }
     }
 
-    /// Gives a new connection a place; `None` if there is none, and the connection must be dropped.
+    /// Gives a new connection a slot; `None` if there is none, and the connection must be dropped.
     pub fn admit(self: &Arc<Self>, client: ClientAddress) -> Option<Slot> {
         let sender = client.sender();
         let mut table = self.lock();
@@ -403,7 +403,7 @@ impl Connections {
         })))
     }
 
-    /// Closes the connections that have waited for too long. Called twice a second, by the loop that accepts connections.
+    /// Closes the connections that have waited too long. The accept loop calls this twice a second.
     pub fn close_expired(&self) {
         self.turns.fetch_add(1, Ordering::Relaxed);
         let mut table = self.lock();
@@ -427,172 +427,18 @@ impl Connections {
         }
     }
 
-    /// Closes all connections: those that wait for a request at once, the others when they are answered.
+    /// Closes all connections: those that wait for a request at once, the others when their response is sent.
     pub fn close_all(&self) {
         for connection in self.lock().open.values() {
             connection.close.cancel();
         }
     }
 
-    /// How often the loop that accepts connections has turned, about twice a second.
+    /// Number of turns of the accept loop, about two per second.
     pub fn turns(&self) -> u64 {
         self.turns.load(Ordering::Relaxed)
     }
 }
 
 #[cfg(test)]
-pub(in crate::http) mod tests {
-    use super::*;
-
-    const LIMITS: ConnectionLimits = ConnectionLimits {
-        total: 4,
-        per_sender: 3,
-        head: Duration::ZERO,
-        idle: Duration::from_secs(3_600),
-        stall: Duration::from_secs(3_600),
-        join: Duration::ZERO,
-    };
-
-    pub fn connections() -> Arc<Connections> {
-        Connections::new(LIMITS, Arc::new(Metrics::new().unwrap()))
-    }
-
-    fn client(address: &str) -> ClientAddress {
-        ClientAddress::new(address.parse().unwrap())
-    }
-
-    fn is_closed(slot: &Slot) -> bool {
-        slot.connection().closing().is_cancelled()
-    }
-
-    #[test]
-    fn http_has_at_most_half_of_the_descriptors() {
-        for (descriptors, total, per_sender) in [
-            (1, 1, 1),
-            (1_024, 512, 128),
-            (8_192, 4_096, 256),
-            (1 << 20, 4_096, 256),
-        ] {
-            let limits = ConnectionLimits::new(descriptors);
-            assert_eq!(
-                (limits.total, limits.per_sender),
-                (total, per_sender),
-                "{descriptors}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_flood_from_one_address_displaces_its_own_oldest_connection() {
-        let connections = connections();
-        let other = connections.admit(client("192.168.1.1")).unwrap();
-        let flood: Vec<_> = (0..3)
-            .map(|_| connections.admit(client("10.0.0.1")).unwrap())
-            .collect();
-        let more = connections.admit(client("10.0.0.1")).unwrap();
-        let closed: Vec<bool> = flood.iter().map(is_closed).collect();
-        assert_eq!(closed, [true, false, false]);
-        assert!(!is_closed(&other) && !is_closed(&more));
-        assert_eq!(connections.count(), 4);
-    }
-
-    #[test]
-    fn if_all_places_are_taken_the_sender_with_the_most_waiting_connections_gives_one_up() {
-        let connections = connections();
-        let first = connections.admit(client("192.168.1.1")).unwrap();
-        let flood: Vec<_> = (0..3)
-            .map(|_| connections.admit(client("127.0.0.1")).unwrap())
-            .collect();
-        let newcomer = connections.admit(client("192.168.1.2")).unwrap();
-        assert!(
-            !is_closed(&first),
-            "the oldest connection, but of a sender that has only this one"
-        );
-        let closed: Vec<bool> = flood.iter().map(is_closed).collect();
-        assert_eq!(closed, [true, false, false]);
-        assert!(!is_closed(&newcomer));
-    }
-
-    #[test]
-    fn a_connection_that_is_answered_or_live_is_not_closed() {
-        let connections = connections();
-        let slots: Vec<_> = (0..4)
-            .map(|_| connections.admit(client("127.0.0.1")).unwrap())
-            .collect();
-        let requests: Vec<_> = slots
-            .iter()
-            .map(|slot| slot.connection().begin_request())
-            .collect();
-        requests[0].upgrade();
-        assert!(
-            connections.admit(client("192.168.1.2")).is_none(),
-            "there is nothing to close"
-        );
-        drop(requests);
-        assert!(connections.admit(client("192.168.1.2")).is_some());
-        assert!(!is_closed(&slots[0]), "a WebSocket");
-        assert!(is_closed(&slots[1]), "idle");
-    }
-
-    #[test]
-    fn half_a_head_expires_and_an_idle_connection_has_longer() {
-        let connections = connections();
-        let half = connections.admit(client("192.168.1.1")).unwrap();
-        let idle = connections.admit(client("192.168.1.1")).unwrap();
-        drop(idle.connection().begin_request());
-        let answering = connections.admit(client("192.168.1.1")).unwrap();
-        let _request = answering.connection().begin_request();
-        connections.close_expired();
-        assert!(is_closed(&half) && !is_closed(&idle) && !is_closed(&answering));
-        assert_eq!(idle.connection().note_read(1), Ok(()));
-        connections.close_expired();
-        assert!(
-            is_closed(&idle),
-            "a byte of the next request has arrived, and no more in time"
-        );
-    }
-
-    #[test]
-    fn a_websocket_whose_client_does_not_join_or_never_speaks_is_closed() {
-        let connections = connections();
-        let websocket = || {
-            let slot = connections.admit(client("192.168.1.1")).unwrap();
-            let request = slot.connection().begin_request();
-            request.upgrade();
-            slot
-        };
-        let (silent, stranger, page) = (websocket(), websocket(), websocket());
-        // Its session has joined by polling, but it never takes the session over.
-        silent.connection().note_joined();
-        assert_eq!(stranger.connection().note_read(100), Ok(()));
-        page.connection().note_joined();
-        assert_eq!(page.connection().note_read(100), Ok(()));
-        connections.close_expired();
-        assert!(is_closed(&silent) && is_closed(&stranger) && !is_closed(&page));
-    }
-
-    #[test]
-    fn a_websocket_that_sends_more_than_a_page_does_fails() {
-        let connections = connections();
-        let slot = connections.admit(client("192.168.1.1")).unwrap();
-        let connection = slot.connection();
-        assert_eq!(connection.note_read(1 << 20), Ok(()), "the body of a request");
-        connection.begin_request().upgrade();
-        assert_eq!(connection.note_read(WEBSOCKET_BYTES as usize), Ok(()));
-        assert_eq!(connection.note_read(100), Err(TooMuchInput));
-    }
-
-    #[tokio::test]
-    async fn nothing_is_accepted_while_closed_connections_keep_their_sockets() {
-        let connections = connections();
-        let slots: Vec<_> = (0..LIMITS.total + MAX_CLOSING)
-            .map(|_| connections.admit(client("127.0.0.1")).unwrap())
-            .collect();
-        let short = Duration::from_millis(20);
-        let waiting = tokio::time::timeout(short, connections.wait_for_descriptors()).await;
-        assert!(waiting.is_err());
-        drop(slots);
-        connections.wait_for_descriptors().await;
-        assert_eq!(connections.count(), 0);
-    }
-}
+pub(in crate::http) mod tests;

@@ -1,4 +1,5 @@
-//! The bytes of a connection: counts them, and ends a connection whose client takes none, sends too much, or is to be closed.
+//! The byte stream of a connection: counts bytes, and ends a connection whose client stops reading, sends too much, or
+//! is to be closed.
 
 use std::io;
 use std::pin::Pin;
@@ -11,16 +12,17 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::Slot;
 use crate::platform::metrics::HttpLimit;
 
-/// A connection to a client, with its place among the open connections.
+/// A connection to a client, with its slot among the open connections.
 pub struct ClientStream<S> {
     stream: S,
     slot: Slot,
-    /// Runs while the client takes nothing.
+    /// Runs while the client reads nothing.
     stall: Option<Pin<Box<Sleep>>>,
     has_stalled: bool,
-    /// Ends when the connection is to be closed. The task that serves HTTP sees that by itself, a WebSocket's does not.
+    /// Completes when the connection is to be closed. The HTTP task notices that by itself; a WebSocket's task does
+    /// not.
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Of the task that reads. A WebSocket that can no longer be written is noticed only there.
+    /// Wakes the reading task. Only that task notices that a WebSocket can no longer be written to.
     reader: Option<Waker>,
 }
 
@@ -36,7 +38,7 @@ impl<S> ClientStream<S> {
         }
     }
 
-    /// Watches the result of a write: an error if the client has taken nothing for too long.
+    /// Checks the result of a write: an error if the client has read nothing for too long.
     fn watch<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stall = None;
@@ -157,7 +159,7 @@ mod tests {
                 }
             }
         });
-        // Taken in time.
+        // Read in time.
         writer.write_all(&[0; 100]).await.unwrap();
         assert_eq!(connection.written(), 100);
         let taken = tokio::spawn(async move {

@@ -1,19 +1,19 @@
 //! Checks the packets of clients before rumqttd parses them.
 //!
-//! rumqttd trusts its clients: a topic that begins with a character beyond ASCII, or a second CONNECT with a client id that
-//! it refuses, makes one of its threads panic. So only packets whose framing, strings and properties are valid reach it, and
-//! only those parts of MQTT that Comptoir's clients use: QoS 0 and 1, no shared subscriptions, no AUTH.
-//! (MQTT 3.1.1 and MQTT 5, sections 2 and 3.)
+//! rumqttd trusts its clients: a topic that begins with a non-ASCII character, or a second CONNECT with a client id
+//! that it refuses, makes one of its threads panic. So only packets with valid framing, strings and properties reach
+//! it, and only the parts of MQTT that Comptoir's clients use: QoS 0 and 1, no shared subscriptions, no AUTH. (MQTT
+//! 3.1.1 and MQTT 5, sections 2 and 3.)
 
 use bytes::{BufMut, BytesMut};
 
-/// The largest packet other than PUBLISH, in bytes: a SUBSCRIBE with a few filters, a CONNECT with its last will.
+/// Largest packet other than PUBLISH, in bytes: a SUBSCRIBE with a few filters, or a CONNECT with its last will.
 pub const MAX_CONTROL: usize = 8 << 10;
-/// Bytes of a PUBLISH that its topic and properties may take.
+/// Most bytes for the topic and properties of a PUBLISH.
 pub const MAX_PUBLISH_HEAD: usize = 8 << 10;
-/// The longest client id, topic and filter, in bytes. A till's are below 100.
+/// Longest client id, topic and filter, in bytes. A till's are below 100.
 const MAX_NAME: usize = 256;
-/// Filters in one SUBSCRIBE or UNSUBSCRIBE.
+/// Most filters in one SUBSCRIBE or UNSUBSCRIBE.
 const MAX_FILTERS: usize = 32;
 
 pub const CONNECT: u8 = 1;
@@ -26,14 +26,14 @@ const CONNACK_FIRST: u8 = 0x20;
 const PINGREQ: u8 = 12;
 pub const DISCONNECT: u8 = 14;
 
-/// The version that a client's CONNECT names.
+/// The MQTT version in a client's CONNECT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     V3,
     V5,
 }
 
-/// Why a packet is refused: MQTT 5's reason codes.
+/// Why a packet is refused, as an MQTT 5 reason code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     Malformed = 0x81,
@@ -43,7 +43,7 @@ pub enum Refusal {
     FilterInvalid = 0x8F,
     TopicInvalid = 0x90,
     TooLarge = 0x95,
-    /// The client was silent for too long, or has not used its connection.
+    /// The client was silent for too long, or did not use its connection.
     Silent = 0x8D,
     QuotaExceeded = 0x97,
     QosNotSupported = 0x9B,
@@ -60,7 +60,7 @@ impl Refusal {
         }
     }
 
-    /// The CONNACK with which a CONNECT is refused.
+    /// The CONNACK that refuses a CONNECT.
     pub fn connack(self, version: Version) -> Vec<u8> {
         match version {
             Version::V3 => vec![0x20, 2, 0, self.connack_3()],
@@ -68,7 +68,7 @@ impl Refusal {
         }
     }
 
-    /// The DISCONNECT with which a connection is ended. MQTT 3.1.1 has none.
+    /// The DISCONNECT that ends a connection; empty for MQTT 3.1.1, which has none.
     pub fn disconnect(self, version: Version) -> Vec<u8> {
         match version {
             Version::V3 => Vec::new(),
@@ -76,7 +76,7 @@ impl Refusal {
         }
     }
 
-    /// The label in the metric.
+    /// The label value in the metric.
     pub fn label(self) -> &'static str {
         match self {
             Refusal::Malformed | Refusal::Protocol | Refusal::Version => "packet",
@@ -91,11 +91,11 @@ impl Refusal {
     }
 }
 
-/// A CONNECT, as far as the broker's door decides by it.
+/// The fields of a CONNECT that the door needs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Connect {
     pub version: Version,
-    /// Seconds; 0 means that the client promises no packets.
+    /// In seconds; 0 disables the keep-alive.
     pub keep_alive: u16,
     pub client_id: String,
     pub credentials: Option<(String, Vec<u8>)>,
@@ -142,7 +142,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A variable byte integer: at most four bytes, of which only the last has no high bit.
+    /// A variable byte integer: at most four bytes; every byte but the last has its high bit set.
     fn varint(&mut self) -> Result<usize, Refusal> {
         let mut value = 0;
         for shift in [0, 7, 14, 21] {
@@ -155,7 +155,7 @@ impl<'a> Fields<'a> {
         Err(Refusal::Malformed)
     }
 
-    /// Checks the properties of MQTT 5. True if there is a topic alias among them.
+    /// Validates MQTT 5 properties. Returns whether they include a topic alias.
     fn properties(&mut self, version: Version) -> Result<bool, Refusal> {
         if version == Version::V3 {
             return Ok(false);
@@ -194,10 +194,11 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Reads a fixed header: the packet's length after it, and the header's own length. `None`: more bytes are needed.
+/// Reads a fixed header. Returns the length of the rest of the packet and of the header itself; `None` if more bytes
+/// are needed.
 ///
 /// # Errors
-/// The length has more than four bytes.
+/// The length field has more than four bytes.
 pub fn fixed_header(bytes: &[u8]) -> Result<Option<(usize, usize)>, Refusal> {
     let mut fields = Fields(bytes.get(1..).unwrap_or_default());
     match fields.varint() {
@@ -207,11 +208,11 @@ pub fn fixed_header(bytes: &[u8]) -> Result<Option<(usize, usize)>, Refusal> {
     }
 }
 
-/// Checks the body of a CONNECT. For rumqttd the keep-alive becomes the longest one: the door sees a client's silence, and
-/// rumqttd would take the door's waiting for it.
+/// Validates the body of a CONNECT. Sets the keep-alive that rumqttd sees to the longest one: the door itself detects
+/// silent clients, and rumqttd would mistake the door's waiting for silence.
 ///
 /// # Errors
-/// The packet is malformed, of another version, or names a client id that rumqttd does not accept.
+/// The packet is malformed, has another version, or names a client id that rumqttd does not accept.
 pub fn connect(body: &mut [u8]) -> Result<Connect, (Refusal, Version)> {
     let level = body.get(6).copied().unwrap_or_default();
     let version = match level {
@@ -228,7 +229,7 @@ pub fn connect(body: &mut [u8]) -> Result<Connect, (Refusal, Version)> {
     parsed.map_err(|refusal| (refusal, version))
 }
 
-/// Adds the Server Keep Alive to a CONNACK of MQTT 5, as rumqttd writes it: all lengths in one byte.
+/// Adds the Server Keep Alive to an MQTT 5 CONNACK in rumqttd's encoding, where every length is one byte.
 pub fn set_server_keep_alive(connack: &mut BytesMut, seconds: u16) {
     const PROPERTY_BYTES: u8 = 3;
     let [CONNACK_FIRST, length @ ..0x70, _, _, properties @ ..0x70, ..] = connack[..] else {
@@ -280,11 +281,11 @@ fn connect_fields(mut fields: Fields<'_>, version: Version) -> Result<Connect, R
     })
 }
 
-/// Reads the head of a PUBLISH: its topic and properties. `first` is the packet's first byte. Returns the topic, which is
-/// empty if a topic alias stands for it.
+/// Reads the head of a PUBLISH: its topic and properties. `first` is the packet's first byte. Returns the topic, which
+/// is empty if the packet uses a topic alias.
 ///
 /// # Errors
-/// The head is malformed, longer than `head`, or of QoS 2.
+/// The head is malformed, exceeds `head`, or requests QoS 2.
 pub fn publish_topic(first: u8, head: &[u8], version: Version) -> Result<&str, Refusal> {
     let mut fields = Fields(head);
     let qos = first >> 1 & 3;
@@ -305,8 +306,8 @@ pub fn publish_topic(first: u8, head: &[u8], version: Version) -> Result<&str, R
     }
 }
 
-/// Whether a client other than the gateway may publish to the topic: a till's events and its status. Everything else is of
-/// no use here, and acks and commands come from the gateway only.
+/// Whether clients other than the gateway may publish to the topic. They may publish a till's events and its status;
+/// only the gateway publishes acks and commands, and other topics have no use here.
 pub fn is_till_topic(topic: &str) -> bool {
     const LEAVES: [&str; 4] = ["orders", "payments", "deliveries", "status"];
     let levels: Vec<&str> = topic.split('/').collect();
@@ -317,7 +318,7 @@ pub fn is_till_topic(topic: &str) -> bool {
             if !store.is_empty() && !device.is_empty() && LEAVES.contains(&leaf))
 }
 
-/// Whether rumqttd may get the filter.
+/// Checks that rumqttd may get the filter.
 fn check_filter(filter: &str) -> Result<(), Refusal> {
     if filter.starts_with("$share/") {
         return Err(Refusal::SharedSubscriptions);
@@ -338,11 +339,11 @@ fn check_filter(filter: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Checks the body of any packet after the CONNECT, except PUBLISH. Returns the filters of a SUBSCRIBE. A subscription of
-/// QoS 2 becomes one of QoS 1.
+/// Validates the body of any packet after the CONNECT, except PUBLISH. Returns the filters of a SUBSCRIBE. Downgrades
+/// QoS 2 subscriptions to QoS 1.
 ///
 /// # Errors
-/// The packet is malformed, or of a kind that a client does not send here.
+/// The packet is malformed, or of a kind that clients must not send here.
 pub fn control(first: u8, body: &mut [u8], version: Version) -> Result<Vec<String>, Refusal> {
     let (kind, flags) = (first >> 4, first & 0x0F);
     let wanted_flags = match kind {
@@ -379,7 +380,7 @@ pub fn control(first: u8, body: &mut [u8], version: Version) -> Result<Vec<Strin
     }
 }
 
-/// MQTT 5: nothing, or a reason code, or a reason code and properties.
+/// MQTT 5: empty, a reason code, or a reason code and properties.
 fn optional_reason(mut fields: Fields<'_>, version: Version) -> Result<Vec<String>, Refusal> {
     if version == Version::V5 && !fields.0.is_empty() {
         fields.byte()?;
@@ -423,174 +424,4 @@ fn subscribe(body: &mut [u8], version: Version) -> Result<Vec<String>, Refusal> 
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn text(text: &str) -> Vec<u8> {
-        [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
-    }
-
-    fn connect_body(level: u8, flags: u8, client_id: &str, rest: &[u8]) -> Vec<u8> {
-        let properties: &[u8] = if level == 5 { &[0] } else { &[] };
-        let head = [&text("MQTT")[..], &[level, flags, 0, 30]].concat();
-        [&head, properties, &text(client_id), rest].concat()
-    }
-
-    #[test]
-    fn a_connect_is_read_with_its_client_id_will_and_credentials() {
-        for (level, version) in [(4, Version::V3), (5, Version::V5)] {
-            let properties: &[u8] = if level == 5 { &[0] } else { &[] };
-            let will = [
-                properties,
-                &text("pos/paris-1/till-1/status"),
-                &text("offline"),
-                &text("user"),
-                &text("secret"),
-            ]
-            .concat();
-            let parsed = connect(&mut connect_body(level, 0xC6, "till-1", &will)).unwrap();
-            assert_eq!(
-                parsed,
-                Connect {
-                    version,
-                    keep_alive: 30,
-                    client_id: "till-1".to_owned(),
-                    credentials: Some(("user".to_owned(), b"secret".to_vec())),
-                    will_topic: Some("pos/paris-1/till-1/status".to_owned()),
-                }
-            );
-        }
-    }
-
-    #[test]
-    fn odd_client_ids_are_refused_with_the_reason_of_each_version() {
-        for id in ["é", "a/b", "a b", "+", "#", "$x", &"x".repeat(300)] {
-            let (refusal, version) = connect(&mut connect_body(4, 2, id, &[])).unwrap_err();
-            assert_eq!(refusal.connack(version), [0x20, 2, 0, 2], "{id}");
-            let (refusal, version) = connect(&mut connect_body(5, 2, id, &[])).unwrap_err();
-            assert_eq!(refusal.connack(version), [0x20, 3, 0, 0x85, 0], "{id}");
-        }
-        let (refusal, version) = connect(&mut connect_body(3, 2, "till", &[])).unwrap_err();
-        assert_eq!(refusal.connack(version), [0x20, 2, 0, 1]);
-    }
-
-    #[test]
-    fn rumqttd_gets_the_longest_keep_alive() {
-        for keep_alive in [0, 30] {
-            let mut body = connect_body(4, 2, "till", &[]);
-            body[9] = keep_alive;
-            let parsed = connect(&mut body).unwrap();
-            assert_eq!(parsed.keep_alive, u16::from(keep_alive));
-            assert_eq!(body[8..10], [0xFF, 0xFF]);
-        }
-    }
-
-    #[test]
-    fn the_server_keep_alive_becomes_a_property_of_the_connack() {
-        let mut connack = bytes::BytesMut::from(&[0x20, 6, 0, 0, 3, 0x22, 0x0F, 0xFF, 0xD0, 0][..]);
-        set_server_keep_alive(&mut connack, 1_200);
-        let expected = [0x20, 9, 0, 0, 6, 0x13, 0x04, 0xB0, 0x22, 0x0F, 0xFF, 0xD0, 0];
-        assert_eq!(connack[..], expected);
-        let mut unknown = bytes::BytesMut::from(&[0x20, 2, 0, 0][..]);
-        set_server_keep_alive(&mut unknown, 1_200);
-        assert_eq!(unknown[..], [0x20, 2, 0, 0]);
-    }
-
-    #[test]
-    fn only_the_topics_of_tills_may_be_published() {
-        for topic in [
-            "pos/paris-1/till-1/orders",
-            "pos/Paris_1/till é/payments",
-            "pos/p/t/status",
-        ] {
-            assert!(is_till_topic(topic), "{topic}");
-        }
-        for topic in [
-            "",
-            "é",
-            "é/x",
-            "pos/p/t/ack",
-            "pos/p/t/commands",
-            "pos//t/orders",
-            "pos/p/t/orders/",
-            "pos/+/t/orders",
-            "pos/p/\u{7}/orders",
-            "$SYS/x",
-        ] {
-            assert!(!is_till_topic(topic), "{topic}");
-        }
-    }
-
-    #[test]
-    fn a_subscription_of_qos_2_becomes_one_of_qos_1() {
-        for (version, properties) in [(Version::V3, &[][..]), (Version::V5, &[0][..])] {
-            let mut body = [
-                &[0, 7],
-                properties,
-                &text("pos/p/t/ack"),
-                &[2],
-                &text("a/#"),
-                &[1],
-            ]
-            .concat();
-            let filters = control(0x82, &mut body, version).unwrap();
-            assert_eq!(filters, ["pos/p/t/ack", "a/#"]);
-            let expected = [
-                &[0, 7],
-                properties,
-                &text("pos/p/t/ack"),
-                &[1],
-                &text("a/#"),
-                &[1],
-            ]
-            .concat();
-            assert_eq!(body, expected);
-        }
-    }
-
-    #[test]
-    fn odd_filters_and_kinds_of_packets_are_refused() {
-        let with = |filter: &str| {
-            control(
-                0x82,
-                &mut [&[0, 7][..], &text(filter), &[1]].concat(),
-                Version::V3,
-            )
-        };
-        for filter in ["", "é", "a#", "#/a", "a+/b", "$SYS/#", "a\u{1}", &"x".repeat(300)] {
-            assert_eq!(with(filter), Err(Refusal::FilterInvalid), "{filter}");
-        }
-        assert_eq!(with("$share/g/a"), Err(Refusal::SharedSubscriptions));
-        let none = control(0x82, &mut [0, 7], Version::V3);
-        assert_eq!(none, Err(Refusal::Protocol));
-        // A second CONNECT, packets of the server, QoS 2, AUTH, and wrong flags.
-        for first in [0x10, 0x20, 0x50, 0x60, 0x70, 0x90, 0xB0, 0xD0, 0xF0, 0x00] {
-            assert_eq!(
-                control(first, &mut [0, 1], Version::V5),
-                Err(Refusal::Protocol),
-                "{first:x}"
-            );
-        }
-        assert_eq!(control(0x80, &mut [0, 1], Version::V3), Err(Refusal::Malformed));
-        assert_eq!(
-            publish_topic(0x34, &text("pos/p/t/orders"), Version::V3),
-            Err(Refusal::QosNotSupported)
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80), first in any::<u8>()) {
-            let _ = fixed_header(&bytes);
-            for version in [Version::V3, Version::V5] {
-                let _ = control(first, &mut bytes.clone(), version);
-                let _ = publish_topic(first, &bytes, version);
-            }
-            for level in [4, 5] {
-                let _ = connect(&mut [&text("MQTT")[..], &[level], &bytes].concat());
-            }
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! The shop's own certificate authority: made at the first start, kept beside the journal, and restricted to names that
-//! nobody on the internet can own.
+//! The shop's own certificate authority: created at the first start, stored next to the journal, and restricted to
+//! names that nobody on the internet can own.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -26,17 +26,17 @@ use tracing::{info, warn};
 
 use super::{beside, names};
 
-/// The beginning of the authority's validity, whatever the clock says: a machine without a battery-backed clock may be
-/// years off when it makes its authority, and the phones that are to trust it know the right time. 2025-01-01.
+/// Start of the authority's validity, whatever the clock says: without a battery-backed clock a machine may be years
+/// off when it creates its authority, but the phones that should trust it know the right time. 2025-01-01.
 const VALID_FROM: i64 = 1_735_689_600;
-/// A clock that shows an earlier time is wrong: there was no gateway with an authority then. 2026-01-01.
+/// A clock that shows an earlier time is wrong: no gateway had an authority before. 2026-01-01.
 const EARLIEST_NOW: i64 = 1_767_225_600;
-/// How long people can rely on having trusted it once.
+/// How long people can rely on having trusted the authority once.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
-/// An authority that expires so soon is replaced at the next start: certificates may not outlive it.
+/// An authority that expires within this time is replaced at the next start, because certificates must not outlive it.
 const REPLACE_BEFORE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-/// The addresses for which the authority may issue certificates: those that nobody has on the internet.
+/// The networks for which the authority may issue certificates: only addresses that are not public.
 const PERMITTED_NETWORKS: [(&str, u8); 8] = [
     // Private networks (RFC 1918).
     ("10.0.0.0", 8),
@@ -52,7 +52,7 @@ const PERMITTED_NETWORKS: [(&str, u8); 8] = [
     ("::1", 128),
 ];
 
-/// Why no certificate can be issued.
+/// Why a certificate could not be issued.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     #[error("the gateway's certificate could not be issued: {0}")]
@@ -61,11 +61,11 @@ pub enum AuthorityError {
     Unusable(String),
 }
 
-/// The part of the authority that is to be shown and trusted.
+/// The public part of the authority, for people to view and trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorityCertificate {
     pub der: CertificateDer<'static>,
-    /// The SHA-256 of `der`, as browsers show it: `3F:9A:…`.
+    /// The SHA-256 of `der`, in the format of browsers: `3F:9A:…`.
     pub fingerprint: String,
 }
 
@@ -82,7 +82,7 @@ impl AuthorityCertificate {
     }
 }
 
-/// The beginning and the end of a certificate's validity.
+/// Start and end of a certificate's validity.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Validity {
     pub not_before: Timestamp,
@@ -100,12 +100,12 @@ impl Validity {
     }
 }
 
-/// A certificate that the authority has issued, with its key.
+/// A certificate issued by the authority, with its key.
 pub(super) struct IssuedCertificate {
     pub der: CertificateDer<'static>,
     pub key: PrivatePkcs8KeyDer<'static>,
     pub validity: Validity,
-    /// Key and certificate, as they are kept in a file.
+    /// Key and certificate in file format.
     pem: String,
 }
 
@@ -132,55 +132,55 @@ pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub certificate: AuthorityCertificate,
     not_after: Timestamp,
-    /// Verifies as a client that trusts this authority does.
+    /// Verifies certificates like a client that trusts this authority.
     verifier: Arc<WebPkiServerVerifier>,
     storage: Storage,
 }
 
-/// Whether the authority survives a restart.
+/// Whether the authority will survive a restart.
 enum Storage {
     Kept,
-    /// The files are still to be written.
+    /// The files still have to be written.
     Unsaved {
         files: Files,
-        /// Whether the log says so already.
+        /// Whether this has been logged.
         is_reported: bool,
     },
-    /// There are files that cannot be read.
+    /// The existing files cannot be read.
     InMemory,
 }
 
 struct Files {
     /// Key and certificate.
     private: (PathBuf, String),
-    /// The certificate alone, for programs that are to trust it.
+    /// Only the certificate, for programs that should trust it.
     public: (PathBuf, String),
 }
 
 const BEGIN_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
 
-/// Key and certificate of the authority.
+/// The file with the authority's key and certificate.
 fn private_file(journal: &Path) -> PathBuf {
     beside(journal, "authority.pem")
 }
 
-/// The certificate in an authority's file.
+/// Reads the certificate from an authority's file.
 pub(super) fn read_certificate(journal: &Path) -> Option<AuthorityCertificate> {
-    // This file is for everybody; the other is for the gateway's user only.
+    // This file is world-readable; only the gateway's user can read the other one.
     CertificateDer::from_pem_file(beside(journal, "authority.crt"))
         .ok()
         .map(AuthorityCertificate::new)
 }
 
 impl Authority {
-    /// Opens the authority of a journal. Makes one if there is none, if it is damaged, or if it expires and the clock is
-    /// known to be right (`may_replace`).
+    /// Opens the authority of a journal. Creates one if there is none, if it is damaged, or if it is about to expire
+    /// and the clock is known to be right (`may_replace`).
     ///
-    /// If files cannot be read or written, the gateway works with an authority in memory: selling goes on, and browsers
-    /// warn until the disk is repaired. [`Self::save`] tries again.
+    /// If files cannot be read or written, the gateway works with an authority in memory: sales continue, and browsers
+    /// warn until the disk is repaired. [`Self::save`] retries.
     ///
     /// # Errors
-    /// No key can be made.
+    /// The key cannot be generated.
     pub(super) fn open(
         journal: &Path,
         store: &str,
@@ -239,7 +239,8 @@ impl Authority {
 
     fn make(store: &str, domains: &[String], now: Timestamp) -> Result<(Self, String), AuthorityError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        // Two shops, and two authorities of one shop, must be told apart in a list of trusted certificates.
+        // People must be able to tell apart two shops, or two authorities of one shop, in a list of trusted
+        // certificates.
         let digest = ::ring::digest::digest(&::ring::digest::SHA256, key.public_key_raw());
         let mark: String = digest.as_ref()[..4]
             .iter()
@@ -264,7 +265,7 @@ impl Authority {
         params.distinguished_name = name;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        // Not for e-mail or programs.
+        // Not valid for e-mail or code signing.
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.name_constraints = Some(NameConstraints {
             permitted_subtrees: domains.chain(networks).collect(),
@@ -278,7 +279,7 @@ impl Authority {
         Ok((authority, pem))
     }
 
-    /// `None` if the text is not an authority.
+    /// `None` if the text does not contain an authority.
     fn parse(pem: &str) -> Option<Self> {
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
         let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).ok()?;
@@ -299,12 +300,12 @@ impl Authority {
         })
     }
 
-    /// Writes the files, if that has not worked yet.
+    /// Writes the files, unless they have been written already.
     pub(super) fn save(&mut self) {
         if let Storage::Unsaved { files, is_reported } = &mut self.storage {
             match files.write() {
                 Ok(()) => self.storage = Storage::Kept,
-                // The next attempt follows in a few seconds.
+                // The next attempt follows within seconds.
                 Err(error) if !std::mem::replace(is_reported, true) => warn!(
                     %error,
                     file = %files.private.0.display(),
@@ -315,7 +316,7 @@ impl Authority {
         }
     }
 
-    /// Whether it survives a restart. If not, nobody should trust it.
+    /// Whether the authority survives a restart. If not, nobody should trust it.
     pub(super) fn is_kept(&self) -> bool {
         matches!(self.storage, Storage::Kept)
     }
@@ -323,7 +324,7 @@ impl Authority {
     /// Issues a certificate with a new key. It does not outlive the authority.
     ///
     /// # Errors
-    /// No key can be made.
+    /// The key cannot be generated.
     pub(super) fn issue(
         &self,
         names: &[ServerName<'_>],
@@ -363,7 +364,7 @@ impl Authority {
     /// Whether the authority may issue a certificate for this name.
     ///
     /// # Errors
-    /// No key can be made.
+    /// The key cannot be generated.
     pub(super) fn permits(&self, name: &ServerName<'_>, now: Timestamp) -> Result<bool, AuthorityError> {
         let hour = SignedDuration::from_hours(1);
         let sample = self.issue(
@@ -402,7 +403,7 @@ impl Files {
     }
 }
 
-/// Sets when a certificate is valid. Times before 1970 do not occur.
+/// Sets the validity of a certificate. Times before 1970 do not occur.
 fn set_validity(params: &mut CertificateParams, validity: Validity) {
     let since_1970 = |at: Timestamp| Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0));
     params.not_before = date_time_ymd(1970, 1, 1) + since_1970(validity.not_before);
@@ -413,12 +414,12 @@ fn set_validity(params: &mut CertificateParams, validity: Validity) {
 const PRIVATE: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 
-/// Writes a file under another name first, so that a complete one exists at any time.
+/// Writes a temporary file first and renames it, so that a complete file exists at any time.
 fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);
-    // What a power cut has left may have another mode.
+    // A file left behind by a power cut may have another mode.
     match std::fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -436,217 +437,4 @@ fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use rustls::CertificateError;
-
-    use super::*;
-
-    const STORE: &str = "paris-1";
-
-    fn now() -> Timestamp {
-        "2026-11-30T12:00:00Z".parse().unwrap()
-    }
-
-    fn domains() -> Vec<String> {
-        ["local", "localhost", "kasse.example"]
-            .map(str::to_owned)
-            .to_vec()
-    }
-
-    fn day() -> Validity {
-        Validity {
-            not_before: now() - SignedDuration::from_hours(24),
-            not_after: now() + SignedDuration::from_hours(24),
-        }
-    }
-
-    fn name(text: &str) -> ServerName<'static> {
-        ServerName::try_from(text.to_owned()).unwrap()
-    }
-
-    fn open(journal: &Path) -> Authority {
-        Authority::open(journal, STORE, &domains(), now(), true).unwrap()
-    }
-
-    #[test]
-    fn a_client_that_trusts_the_authority_accepts_it_for_the_shop_only() {
-        let (authority, _) = Authority::make(STORE, &domains(), now()).unwrap();
-        let at = UnixTime::since_unix_epoch(Duration::from_secs(now().as_second() as u64));
-        for (text, is_permitted) in [
-            ("comptoir.local", true),
-            ("localhost", true),
-            ("kasse.example", true),
-            ("192.168.1.20", true),
-            ("10.1.2.3", true),
-            ("172.31.0.1", true),
-            ("169.254.7.7", true),
-            ("127.0.0.1", true),
-            ("::1", true),
-            ("fd00::20", true),
-            ("fe80::1", true),
-            ("example.com", false),
-            ("comptoir.local.example.com", false),
-            ("bank.example", false),
-            ("notlocal", false),
-            ("172.32.0.1", false),
-            ("192.169.0.1", false),
-            ("8.8.8.8", false),
-            ("2001:db8::1", false),
-            ("fec0::1", false),
-        ] {
-            let name = name(text);
-            let issued = authority.issue(std::slice::from_ref(&name), day()).unwrap();
-            let verified = authority
-                .verifier
-                .verify_server_cert(&issued.der, &[], &name, &[], at);
-            match verified {
-                Ok(_) => assert!(is_permitted, "{text} was accepted"),
-                Err(error) => {
-                    assert!(!is_permitted, "{text}: {error}");
-                    // Refused for its name, and for no other reason.
-                    let words = format!("{error:?}");
-                    assert!(words.contains("NameConstraintViolation"), "{text}: {words}");
-                }
-            }
-            assert_eq!(authority.permits(&name, now()).unwrap(), is_permitted, "{text}");
-        }
-        // A name that is not permitted spoils the whole certificate.
-        let names = [name("comptoir.local"), name("example.com")];
-        let issued = authority.issue(&names, day()).unwrap();
-        assert!(!authority.verifies(&issued.der, &names[0], now()));
-    }
-
-    #[test]
-    fn a_certificate_is_accepted_for_its_own_names_while_it_is_valid() {
-        let (authority, _) = Authority::make(STORE, &domains(), now()).unwrap();
-        let names = [name("comptoir.local"), name("192.168.1.20")];
-        let issued = authority.issue(&names, day()).unwrap();
-        let days = |days: i64| now() + SignedDuration::from_hours(24 * days);
-        for (text, at, is_accepted) in [
-            ("comptoir.local", now(), true),
-            ("192.168.1.20", now(), true),
-            ("other.local", now(), false),
-            ("192.168.1.21", now(), false),
-            ("comptoir.local", days(2), false),
-            ("comptoir.local", days(-2), false),
-        ] {
-            assert_eq!(
-                authority.verifies(&issued.der, &name(text), at),
-                is_accepted,
-                "{text} {at}"
-            );
-        }
-        let (other, _) = Authority::make(STORE, &domains(), now()).unwrap();
-        assert!(!other.verifies(&issued.der, &names[0], now()));
-    }
-
-    #[test]
-    fn an_issued_certificate_cannot_issue_others() {
-        let (authority, _) = Authority::make(STORE, &domains(), now()).unwrap();
-        let issued = authority.issue(&[name("comptoir.local")], day()).unwrap();
-        let key = KeyPair::from_pkcs8_der_and_sign_algo(&issued.key, &PKCS_ECDSA_P256_SHA256).unwrap();
-        let below = Issuer::from_ca_cert_der(&issued.der, key).unwrap();
-        let leaf = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["comptoir.local".to_owned()]).unwrap();
-        set_validity(&mut params, day());
-        let forged = params.signed_by(&leaf, &below).unwrap();
-        let at = UnixTime::since_unix_epoch(Duration::from_secs(now().as_second() as u64));
-        let refused = authority
-            .verifier
-            .verify_server_cert(forged.der(), &[issued.der], &name("comptoir.local"), &[], at)
-            .unwrap_err();
-        assert!(
-            matches!(
-                refused,
-                rustls::Error::InvalidCertificate(CertificateError::Other(_))
-            ),
-            "{refused:?}"
-        );
-    }
-
-    #[test]
-    fn the_authority_stays_the_same_and_only_its_user_reads_the_key() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = folder.path().join("journal.db");
-        let first = open(&journal);
-        assert_eq!(open(&journal).certificate, first.certificate);
-        assert_eq!(read_certificate(&journal).unwrap(), first.certificate);
-        let mode = |name: &str| {
-            let file = folder.path().join(name);
-            std::fs::metadata(file).unwrap().permissions().mode() & 0o777
-        };
-        assert_eq!(mode("journal-authority.pem"), 0o600);
-        let public = std::fs::read_to_string(folder.path().join("journal-authority.crt")).unwrap();
-        assert!(
-            public.starts_with(BEGIN_CERTIFICATE) && !public.contains("PRIVATE"),
-            "{public}"
-        );
-        // The public copy is written again if it is missing.
-        std::fs::remove_file(folder.path().join("journal-authority.crt")).unwrap();
-        assert_eq!(open(&journal).certificate, first.certificate);
-        assert_eq!(read_certificate(&journal).unwrap(), first.certificate);
-        assert_eq!(first.certificate.fingerprint.len(), 32 * 3 - 1);
-    }
-
-    #[test]
-    fn a_damaged_authority_is_set_aside_and_an_unreadable_one_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = folder.path().join("journal.db");
-        let file = folder.path().join("journal-authority.pem");
-        std::fs::write(&file, "Dear Sir").unwrap();
-        let authority = open(&journal);
-        assert_eq!(open(&journal).certificate, authority.certificate);
-        let damaged = folder.path().join("journal-authority.damaged");
-        assert_eq!(std::fs::read_to_string(damaged).unwrap(), "Dear Sir");
-        // A folder in its place cannot be read as a file.
-        std::fs::remove_file(&file).unwrap();
-        std::fs::create_dir(&file).unwrap();
-        let replacement = open(&journal);
-        assert_ne!(replacement.certificate, authority.certificate);
-        assert!(file.is_dir() && !replacement.is_kept());
-        assert_eq!(read_certificate(&journal).unwrap(), authority.certificate);
-    }
-
-    #[test]
-    fn an_authority_that_could_not_be_saved_is_saved_later() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = folder.path().join("absent/journal.db");
-        let mut authority = open(&journal);
-        assert_eq!(read_certificate(&journal), None);
-        assert!(!authority.is_kept());
-        std::fs::create_dir(folder.path().join("absent")).unwrap();
-        authority.save();
-        assert!(authority.is_kept());
-        assert_eq!(open(&journal).certificate, authority.certificate);
-    }
-
-    #[test]
-    fn a_wrong_clock_at_the_first_start_makes_an_authority_that_phones_accept() {
-        for clock in [
-            "1970-01-01T00:00:10Z",
-            "2026-11-30T12:00:00Z",
-            "2033-01-01T00:00:00Z",
-        ] {
-            let (authority, _) = Authority::make(STORE, &domains(), clock.parse().unwrap()).unwrap();
-            let validity = Validity::of(&authority.certificate.der).unwrap();
-            assert!(validity.not_before < now(), "{clock}");
-            assert!(
-                validity.not_after > now() + SignedDuration::from_hours(8 * 365 * 24),
-                "{clock}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_expiring_authority_is_replaced_only_if_the_clock_is_right() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = folder.path().join("journal.db");
-        let first = open(&journal);
-        let later = now() + LIFETIME;
-        let reopen = |may_replace| Authority::open(&journal, STORE, &domains(), later, may_replace).unwrap();
-        assert_eq!(reopen(false).certificate, first.certificate);
-        assert_ne!(reopen(true).certificate, first.certificate);
-    }
-}
+mod tests;
