@@ -1,4 +1,4 @@
-# One word for each task of a developer. `make` without a target lists them.
+# Developer tasks. `make` without a target lists them.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -6,7 +6,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .PHONY: help run run-office pages check test lint types fmt bench soak firmware firmware-demo flash-board clean kafka
 
-# rustup's folder, last. A shell that is not a login shell may lack it on its PATH.
+# Appends rustup's folder to the PATH, because a shell that is not a login shell may lack it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 # The folder in which install-dependencies.sh installs Node.js if the system's is too old.
@@ -27,8 +27,8 @@ PAGE_SOURCES := $(shell find web/office web/public web/scripts web/src -type f) 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The demo needs no TLS, so it links the system's OpenSSL (OPENSSL_NO_VENDOR) instead of compiling the bundled one. Where
-# the system has none, the bundled one is compiled.
+# The demo needs no TLS, so it links the system's OpenSSL (OPENSSL_NO_VENDOR) instead of compiling the bundled one.
+# Where the system has none, the bundled one is compiled.
 run: ## install what is missing, build and start the demo: MQTT broker, in-memory Kafka, tills, pages
 	deploy/install-dependencies.sh run
 	$(MAKE) pages
@@ -37,12 +37,12 @@ run: ## install what is missing, build and start the demo: MQTT broker, in-memor
 		OPENSSL_NO_VENDOR=$$no_vendor cargo build --profile demo $(LOCKED) -p comptoir-gateway --bin gateway
 	"$${CARGO_TARGET_DIR:-target}/demo/gateway" demo $(ARGS)
 
-run-office: kafka pages ## start head office to look at: Kafka, PostgreSQL, twenty simulated shops, two of them in trouble
+run-office: kafka pages ## start a demo of head office: Kafka, PostgreSQL, twenty simulated shops, two of them in trouble
 	deploy/install-dependencies.sh test
 	cargo build $(LOCKED) -p comptoir-office --bin office --example chain
 	"$${CARGO_TARGET_DIR:-target}/debug/examples/chain"
 
-pages: web/dist/index.html web/dist-office/index.html ## build the web pages, where builds of the gateway and the office find them
+pages: web/dist/index.html web/dist-office/index.html ## build the web pages for the gateway and the office
 
 test: kafka operations firmware pages ## run all tests, on a real Mosquitto, Kafka and browser, and an emulated till
 	cargo build --workspace --bins $(LOCKED)
@@ -61,12 +61,12 @@ lint: web/node_modules ## check formatting, Clippy, and the pages' types and lin
 	deploy/test/dependencies.sh
 	firmware/boards/lint.sh
 
-check: ## the quick loop: does it compile, do the unit tests and the pages' tests pass
+check: ## the quick check: compile, and run the unit tests and the pages' tests
 	cargo check --workspace --all-targets $(LOCKED)
 	cargo test --workspace --lib $(LOCKED)
 	cd web && npm run check && npm test
 
-types: ## write the pages' types and the documents of gateway/docs/interfaces from the code
+types: ## generate the pages' types and gateway/docs/interfaces from the code
 	COMPTOIR_WRITE_TYPES=1 cargo test -p comptoir-gateway --lib -- http::api::dto
 	COMPTOIR_WRITE_TYPES=1 cargo test -p comptoir-office --lib -- typescript_tests
 	COMPTOIR_WRITE_INTERFACES=1 cargo test -p comptoir-gateway --test interfaces
@@ -87,7 +87,7 @@ fmt: web/node_modules ## format the code
 	cargo fmt --all
 	cd web && npm run format
 
-bench: kafka firmware pages ## measure rates, latencies, CPU and memory next to a bare relay: a table, and JSON
+bench: kafka firmware pages ## compare throughput, latency, CPU and memory with a bare relay: a table, and JSON
 	cargo build --release --workspace --bins $(LOCKED)
 	cargo bench $(LOCKED) -p comptoir-gateway --bench pipeline $(if $(ARGS),-- $(ARGS))
 
@@ -100,7 +100,7 @@ firmware: ## build the till's firmware and print its sizes; BOARD=esp32c3 for th
 	deploy/install-dependencies.sh firmware $(BOARD)
 	firmware/boards/build-$(BOARD).sh
 
-firmware-demo: ## run that till in an emulator next to a gateway; its power is cut every KILL_EVERY=20 seconds
+firmware-demo: ## run the till's firmware in an emulator next to a gateway; cuts its power every KILL_EVERY=20 seconds
 	deploy/install-dependencies.sh run
 	deploy/install-dependencies.sh firmware
 	$(MAKE) pages
@@ -112,7 +112,7 @@ flash-board: ## write the firmware to a board and show its serial line: make fla
 	deploy/install-dependencies.sh firmware $(BOARD)
 	firmware/boards/flash-$(BOARD).sh $(PORT)
 
-# Kafka and the Python clients for the tests. They are downloaded the first time only.
+# Downloads Kafka and the Python clients for the tests, the first time only.
 kafka:
 	deploy/install-dependencies.sh test
 	gateway/harness/kafka/fetch.sh

@@ -19,8 +19,8 @@
 #   firmware [BOARD]  Rust for bare metal (rustup's target, or Debian's rustc-web with its source) and a linker; for the
 #                     board qemu-riscv, which is the default, also QEMU for RISC-V and Mosquitto
 #
-# On Debian 12 or later and Raspberry Pi OS it installs with apt-get, through sudo unless it runs as root. On other systems
-# it lists the missing tools.
+# On Debian 12 or later and Raspberry Pi OS it installs with apt-get, through sudo unless it runs as root. On other
+# systems it lists the missing tools.
 set -euo pipefail
 
 here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"

@@ -4,7 +4,7 @@
     deploy/sbom.py package TRIPLE      of the gateway and pos-sim: Rust crates, the C libraries in them, the pages' packages
     deploy/sbom.py image ROOT          of the Raspberry Pi image: the Debian packages installed in that root
 
-The same input gives the same bytes. SOURCE_DATE_EPOCH, in seconds, is the time that it states; without it, it states none.
+The same input gives the same bytes. SOURCE_DATE_EPOCH, in seconds, sets the timestamp; without it there is none.
 `package` needs cargo, and the crates of Cargo.lock in Cargo's cache.
 """
 

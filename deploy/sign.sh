@@ -29,7 +29,7 @@ command -v minisign >/dev/null || fail "minisign is missing; run: apt-get instal
 for file; do
     [[ -r "$file" ]] || fail "$file: no such file"
     minisign -S -s "$key" -m "$file" -t "${file##*/}" >/dev/null
-    # With the key that the machines have.
+    # Verifies with the public key that the machines have.
     minisign -V -q -p "$public" -m "$file" >/dev/null || fail "$file: $public is not the public key of $key"
     printf '%s\n' "$file.minisig"
 done

@@ -31,7 +31,8 @@ flash: ## write the image to a card: make flash DEVICE=/dev/sdX
 	deploy/install-dependencies.sh flash
 	deploy/image/flash.sh $(if $(DEVICE),"$(DEVICE)")
 
-# Builds the image from the working tree, because an existing one may be old. Not compressed, which would double the time.
+# Builds the image from the working tree, because an existing one may be old. It stays uncompressed, because compression
+# would double the time.
 test-image: export COMPTOIR_IMAGE_PACK := no
 test-image: kafka pages ## boot the image in QEMU as a Pi 3, a Pi 4 and in a shop: sell, update, cut the power, audit Kafka
 	deploy/install-dependencies.sh image

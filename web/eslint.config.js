@@ -36,7 +36,7 @@ export default ts.config(
     rules: { 'no-undef': 'off', 'prefer-const': 'off' },
   },
   { files: ['**/*.ts'], rules: { 'no-undef': 'off' } },
-  // In a test, a missing value fails it anyway.
+  // A missing value makes a test fail anyway.
   { files: ['e2e/**/*.ts'], rules: { '@typescript-eslint/no-non-null-assertion': 'off' } },
   { files: ['src/service-worker.js'], languageOptions: { globals: globals.serviceworker } },
 );

@@ -29,7 +29,7 @@ export default defineConfig({
     locale: 'fr-FR',
     viewport: { width: 1440, height: 900 },
     trace: 'retain-on-failure',
-    // Its requests bypass routes, and so do some of the page's while it takes over. Its own tests allow it.
+    // A service worker's requests bypass routes, as do some of the page's while it takes over. Its own tests allow it.
     serviceWorkers: 'block',
     launchOptions: {
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',

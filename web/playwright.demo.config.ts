@@ -5,7 +5,7 @@ const GATEWAY_PORT = 4318;
 const MQTT_PORT = 4319;
 const PAGES_PORT = 4320;
 const gateway = process.env.COMPTOIR_GATEWAY ?? '../target/debug/gateway';
-// The fixtures read it, too.
+// The test fixtures read this variable, too.
 process.env.COMPTOIR_GATEWAY_URL = `http://127.0.0.1:${GATEWAY_PORT}`;
 
 /**

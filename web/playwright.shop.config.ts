@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { defineConfig } from '@playwright/test';
 import ui from './playwright.config';
 
-/** The browser trusts this certificate and resolves its name to this machine, like a phone that was set up for the shop. */
+/** The browser trusts this certificate and resolves its name to this machine, like a phone set up for the shop. */
 const certificate = process.env.COMPTOIR_CERTIFICATE;
 const trustArguments = (file: string) => {
   const key = new X509Certificate(readFileSync(file)).publicKey.export({ type: 'spki', format: 'der' });

@@ -12,7 +12,7 @@ const proxy = officeUrl ? { '/api': officeUrl } : undefined;
 /** The page of the office. `vite.config.ts` builds those of the gateway. */
 export default defineConfig({
   root: 'office',
-  // Its files are the gateway's. The page imports what it needs of them.
+  // The public files belong to the gateway's pages. This page imports those that it needs.
   publicDir: false,
   plugins: [
     svelte({ configFile: '../svelte.config.js' }),

@@ -53,8 +53,8 @@ done
 cd "$top"
 for architecture in "${architectures[@]}"; do
     set_names "$architecture"
-    # One folder per architecture: Debian's compiler has another version than rustup's, and the build for armv7 includes the
-    # standard library, so in a shared folder each would rebuild the others' work.
+    # One folder per architecture: Debian's compiler has another version than rustup's, and the build for armv7 includes
+    # the standard library, so in a shared folder each build would discard the other's work.
     export CARGO_TARGET_DIR="${given_target:-$top/target/$debian}"
     toolchain="$(choose "$architecture")"
     say "$triple with the toolchain $toolchain, profile $profile"

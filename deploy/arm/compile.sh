@@ -5,11 +5,11 @@
 readonly -a binaries=(comptoir-gateway:gateway comptoir-sim:pos-sim)
 
 # librdkafka's configure ignores Rust's target and reads CC, CXX and AR. With these set, build-time code (sqlx's macros,
-# which contain SQLite) needs HOST_CC, HOST_CXX and HOST_AR. RUSTFLAGS in the environment, even empty, would override the
-# target's flags.
+# which contain SQLite) needs HOST_CC, HOST_CXX and HOST_AR. RUSTFLAGS in the environment, even empty, would override
+# the target's flags.
 #
-# C is compiled without unwind tables: no panic passes through C, because the callbacks catch it. Each function has its own
-# section, so that the linker can drop unused ones.
+# C is compiled without unwind tables: no panic unwinds through C, because the callbacks catch it. Each function has its
+# own section, so that the linker can drop unused ones.
 cross_environment() {
     unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
     export CC="$gnu-gcc" CXX="$gnu-g++" AR="$gnu-ar" HOST_CC=gcc HOST_CXX=g++ HOST_AR=ar
@@ -17,8 +17,8 @@ cross_environment() {
     export "CARGO_TARGET_${capitals}_LINKER=$gnu-gcc"
 }
 
-# lld packs the relocations of a position-independent program to a thirtieth (glibc 2.36 or later reads that format), and
-# merges identical functions. Debian 12's GNU ld does neither on ARM, and its lld 14 cannot pack.
+# lld packs the relocations of a position-independent executable to a thirtieth of their size (glibc 2.36 or later reads
+# that format), and merges identical functions. Debian 12's GNU ld does neither on ARM, and its lld 14 cannot pack.
 readonly least_lld=15
 
 # Prints the folder of a suitable ld.lld, for -B: a cross compiler does not look for it on the PATH.
@@ -83,8 +83,8 @@ build_debian() (
         export "CARGO_TARGET_${capitals}_RUSTFLAGS=--sysroot=$sysroot"
         build_each "" /usr/bin/cargo
     else
-        # There is no suitable package for armhf, but the source of the standard library. A stable compiler builds it only
-        # with RUSTC_BOOTSTRAP.
+        # Without a matching package (Debian has none for armhf), the standard library is built from its source. A
+        # stable compiler does this only with RUSTC_BOOTSTRAP.
         say "also building the standard library, from $(debian_source)"
         export RUSTC_BOOTSTRAP=1
         build_each "" /usr/bin/cargo -Zbuild-std=std,panic_abort

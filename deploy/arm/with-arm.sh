@@ -4,8 +4,8 @@
 #   with-arm.sh COMMAND [ARGUMENT...]
 #
 # The command runs in its own mount namespace, so its mounts end with it and do not affect the machine. If the kernel
-# already starts ARM programs (Debian's qemu-user-static with systemd, or an ARM machine), this is all. Otherwise it also
-# runs in a user namespace with its own binfmt_misc, which requires Linux 6.7 or later. Requires root rights.
+# already starts ARM programs (Debian's qemu-user-static with systemd, or an ARM machine), this is all. Otherwise it
+# also runs in a user namespace with its own binfmt_misc, which requires Linux 6.7 or later. Requires root rights.
 set -euo pipefail
 
 fail() {

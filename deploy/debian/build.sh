@@ -3,7 +3,7 @@
 #
 #   deploy/debian/build.sh [amd64|arm64|armhf]     default: this machine's architecture
 #
-# For this machine's architecture it compiles the binaries first. For others, run deploy/arm/build.sh arm64|armv7 before.
+# For this machine's architecture it compiles the binaries first. For others, run deploy/arm/build.sh arm64|armv7 first.
 #
 # COMPTOIR_PROFILE    Cargo's profile (dist)
 # COMPTOIR_REVISION   the package's revision, after the gateway's version (1)
@@ -30,7 +30,7 @@ arm64) triple=aarch64-unknown-linux-gnu gnu=aarch64-linux-gnu qemu=aarch64 ;;
 armhf) triple=armv7-unknown-linux-gnueabihf gnu=arm-linux-gnueabihf qemu=arm ;;
 *) fail "\"$architecture\" is not an architecture; write amd64, arm64 or armhf" ;;
 esac
-# The folder of `cargo install`, last.
+# The folder of `cargo install` comes last on the PATH.
 PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 command -v cargo-deb >/dev/null || fail "cargo-deb is missing; run: deploy/install-dependencies.sh package"
 
@@ -54,7 +54,7 @@ for binary in gateway pos-sim; do
     [[ -x "$folder/$binary" ]] || fail "$folder/$binary is missing; run deploy/arm/build.sh first"
 done
 
-# Generated parts are where the package's metadata in gateway/Cargo.toml expects them, whatever the target folder is.
+# Generated files go where the package's metadata in gateway/Cargo.toml expects them, whatever the target folder is.
 readonly parts=target/package
 rm -rf "$parts"
 mkdir -p "$parts/scripts" "$parts/man"

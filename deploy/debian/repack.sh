@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Copies a package under another version, for tests of upgrades and downgrades.
+# Repackages a package with another version number, for tests of upgrades and downgrades.
 #
 #   deploy/debian/repack.sh PACKAGE.deb VERSION OUT.deb [SCHEMA]     SCHEMA: the journal schema that it claims to support
 set -euo pipefail
@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 dpkg-deb --raw-extract "$1" "$work"
 sed -i "s/^Version: .*/Version: $2/" "$work/DEBIAN/control"
 [[ -z "${4:-}" ]] || sed -i "s/^schema_of_this=.*/schema_of_this=$4/" "$work/DEBIAN/preinst"
-# Another default configuration: dpkg must ask, or keep the shop's changes.
+# Changes the default configuration, so that dpkg must ask, or keep the shop's changes.
 echo "# of version $2" >>"$work/etc/comptoir/gateway.toml"
 (cd "$work" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | xargs -0 md5sum >DEBIAN/md5sums)
 chmod 755 "$work"

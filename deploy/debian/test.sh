@@ -76,7 +76,7 @@ done
 for file in usr/share/bash-completion/completions/gateway usr/lib/comptoir/backoff usr/sbin/comptoir-check; do
     [[ -e "$root/$file" ]] || fail "$file"
 done
-# As in the service: with the password from secrets.env, against the installed Mosquitto.
+# Runs as the service does: with the password from secrets.env, against the installed Mosquitto.
 # exec throughout, so that a later signal reaches the program itself.
 in_root sh -c 'mkdir -p /run/mosquitto; chown mosquitto /var/lib/mosquitto /run/mosquitto'
 (exec "${inside[@]}" mosquitto -c /etc/mosquitto/mosquitto.conf) >/dev/null 2>&1 &

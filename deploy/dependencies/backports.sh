@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# QEMU from Debian's backports. Debian 12's own QEMU does not emulate a Raspberry Pi 4. All of QEMU's packages must have the
-# same version, so those that are installed later come from the backports, too. The machine's own package sources are not
-# changed.
+# QEMU from Debian's backports. Debian 12's own QEMU does not emulate a Raspberry Pi 4. All of QEMU's packages must have
+# the same version, so those that are installed later come from the backports, too. The machine's own package sources
+# are not changed.
 
 readonly least_qemu=1:9
 

@@ -13,7 +13,7 @@ has() { # all of these commands
         command -v "$command" >/dev/null 2>&1 || return 1
     done
 }
-# Debian installs daemons where only root's PATH leads.
+# Debian installs daemons into folders that are only on root's PATH.
 has_service() { has "$1" || [[ -x "/usr/sbin/$1" || -x "/usr/local/sbin/$1" ]]; }
 
 at_least() { [[ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" == "$2" ]]; } # version, minimum
@@ -26,7 +26,7 @@ as_root() {
     fi
 }
 
-# What is missing: names for people, and Debian's packages. Equal indices belong together.
+# The missing tools: their names for messages, and their Debian packages, at equal indices.
 declare -a tools=() packages=()
 missing() { # name, package
     tools+=("$1")

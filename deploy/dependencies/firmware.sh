@@ -28,7 +28,7 @@ look_for_firmware_tools() {
         has_service mosquitto || missing "Mosquitto 2" mosquitto
     fi
     ! has_bare_metal_target || return 0
-    # Debian's Rust builds the core library from its source. It is installed beside rustup's, which stays first on the PATH.
+    # Debian's Rust builds the core library from source. It is installed beside rustup's, which stays first on the PATH.
     local -a debian=()
     if ! is_installed rustc-web || ! is_installed cargo-web || ! is_installed rust-web-src; then
         # All three, so that they have the same version.

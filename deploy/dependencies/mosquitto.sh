@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# Mosquitto without its service. Debian's package starts the service at once and at every boot, on the port that a shop's
-# own broker may need. The tests start Mosquitto themselves on free ports, so a Mosquitto that is installed for them stays
-# off.
+# Mosquitto without its service. Debian's package starts the service at once and at every boot, on the port that a
+# shop's own broker may need. The tests start Mosquitto themselves on free ports, so the service is disabled if
+# Mosquitto is installed for them.
 
 readonly policy=/usr/sbin/policy-rc.d
 
 forbid_mosquitto_start() {
-    # An existing policy stays; what it lets start is stopped afterwards.
+    # An existing policy stays. If it lets Mosquitto start, disable_mosquitto stops it afterwards.
     [[ ! -e "$policy" ]] || return 0
     trap 'remove_policy' EXIT
     # shellcheck disable=SC2016 # $1 is the policy's

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Node.js for the pages' build tools. If the system's is too old, a newer one from npm's registry goes into the cache, where
-# the Makefile finds it.
+# Node.js for the pages' build tools. If the system's is too old, a newer one from npm's registry goes into the cache,
+# where the Makefile finds it.
 
 readonly least_node=20.19
 readonly newer_node=22

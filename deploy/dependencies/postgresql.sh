@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# PostgreSQL without a system cluster. Debian's package creates the cluster `main` and starts it at once and at every boot.
-# The tests make their own clusters on free ports, so a PostgreSQL that is installed for them gets none.
+# PostgreSQL without a system cluster. Debian's package creates the cluster `main` and starts it at once and at every
+# boot. The tests make their own clusters on free ports, so a PostgreSQL that is installed for them gets none.
 #
-# It is installed, and not unpacked into the cache like nginx, for two reasons: its programs need many libraries, and tests
-# that run as root start it as another user, who has no access to root's cache.
+# It is installed, and not unpacked into the cache like nginx, for two reasons: its programs need many libraries, and
+# tests that run as root start it as another user, who has no access to root's cache.
 
 readonly least_postgresql=15
 readonly cluster_settings=/etc/postgresql-common/createcluster.d
@@ -22,8 +22,8 @@ has_postgresql() { # a server of any sufficient version, with psql
     has initdb postgres psql && read -r _ _ version _ < <(postgres --version) && at_least "$version" "$least_postgresql"
 }
 
-# Prints the server's package, for example postgresql-15. The package "postgresql" depends on it, but with an upgrade to the
-# next Debian it would also install that release's server, with a cluster.
+# Prints the server's package, for example postgresql-15. The package "postgresql" depends on it, but with an upgrade to
+# the next Debian it would also install that release's server, with a cluster.
 postgresql_package() {
     local package
     package="$(LC_ALL=C apt-cache depends --important postgresql 2>/dev/null |

@@ -3,7 +3,7 @@
 
 wanted_rust() { sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$top/Cargo.toml"; }
 
-# Prints the version on the PATH. Fails if it does not run, as rustup's commands without a toolchain.
+# Prints the version on the PATH. Fails if it does not run, for example because rustup has no toolchain.
 rust_version() {
     local version
     has cargo && cargo --version >/dev/null 2>&1 && has rustc && version="$(rustc --version 2>/dev/null)" || return 1
@@ -49,14 +49,14 @@ look_for_rust_linters() {
         rustup component add "${components[@]}" </dev/null >&2
     elif is_debian && is_installed rustc-web; then
         update_lists "${debian[@]}"
-        # Rust and Cargo are named again so that all move to the same version if a newer one is out.
+        # Rust and Cargo are named again, so that all packages move to the same version if a newer one is out.
         apt_install rustc-web cargo-web "${debian[@]}"
     else
         fail "this Rust lacks ${components[*]}; please install them"
     fi
 }
 
-# Pinned: its treatment of the package's metadata and scripts is tested with this version.
+# Pinned, because this version's treatment of the package's metadata and scripts is tested.
 readonly cargo_deb=3.8.0
 
 look_for_cargo_deb() {
@@ -67,7 +67,7 @@ look_for_cargo_deb() {
     cargo install --quiet --locked --version "$cargo_deb" cargo-deb </dev/null >&2
 }
 
-# A debug build: it takes half as long to compile, and checks the dependencies in a second all the same.
+# cargo-deny is built in debug mode, which compiles twice as fast and still checks the dependencies in a second.
 readonly cargo_deny=0.20.2
 
 look_for_cargo_deny() {

@@ -68,11 +68,11 @@ in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND
 for hook in kernel/postinst.d kernel/postrm.d initramfs/post-update.d; do
     in_root dpkg-divert --quiet --local --rename --add "/etc/$hook/z50-raspi-firmware"
 done
-# The installation of raspi-firmware overwrites start4.elf in place, so a power cut would leave a Pi that does not start.
-# New boot firmware comes with a new image.
+# The installation of raspi-firmware overwrites start4.elf in place, so a power cut would leave a Pi that does not
+# start. New boot firmware comes with a new image.
 in_root apt-mark hold raspi-firmware
 cp -rT "$files" "$root"
-# cp has used this machine's owner and umask.
+# cp created the files with this machine's owner and umask.
 find "$files" -mindepth 1 -printf '/%P\0' | (cd "$root" && xargs -0 -I{} sh -c 'chown root:root "$1/$2"' _ "$root" {})
 in_root dpkg --install /package.deb </dev/null
 in_root systemctl --quiet enable comptoir-first-boot comptoir-settings systemd-networkd systemd-resolved \
@@ -80,7 +80,7 @@ in_root systemctl --quiet enable comptoir-first-boot comptoir-settings systemd-n
     comptoir-certificate.timer comptoir-firewall comptoir-setup-code.path comptoir-setup-code.service \
     comptoir-forget-passwords.timer
 in_root systemctl --quiet disable wpa_supplicant
-# Nothing in the image needs to wait until the network is online.
+# Nothing in the image has to wait for the network to be online.
 in_root systemctl --quiet mask systemd-networkd-wait-online
 in_root passwd --quiet --lock root
 # Mosquitto logs to the system journal, which has a size limit; no log rotation is installed.
@@ -88,7 +88,7 @@ sed -i 's/^log_dest file .*/log_dest stderr/' "$root/etc/mosquitto/mosquitto.con
 grep -q '^log_dest stderr' "$root/etc/mosquitto/mosquitto.conf"
 # The first start generates everything that must be unique: keys, passwords, the machine id.
 rm -f "$root"/etc/ssh/ssh_host_*_key* "$root/etc/comptoir/secrets.env" "$root/etc/mosquitto/comptoir.passwords"
-# With the listener, because Mosquitto does not start without the certificate.
+# Also removes the TLS listener, because Mosquitto does not start without its certificate.
 rm -rf "$root/etc/mosquitto/comptoir-tls" "$root/etc/mosquitto/conf.d/comptoir-tls.conf"
 rm -f "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" "$root/var/lib/systemd/random-seed"
 : >"$root/etc/machine-id"
@@ -107,7 +107,7 @@ rm -rf "$root/package.deb" "$root/usr/sbin/policy-rc.d" "$root"/var/cache/apt/* 
 # The mount point of the journal's file system, which the first start creates.
 rm -rf "$root/var/lib/comptoir"
 install -d -m 0755 "$root/var/lib/comptoir"
-# DNS servers from the network's DHCP.
+# The DNS servers come from DHCP.
 ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 END
 dtc -q -@ -I dts -O dtb -o "$work/bcm2712d0.dtbo" "$here/bcm2712d0.dts"
@@ -124,7 +124,7 @@ install -m 0644 "$sbom" "$root/usr/share/doc/comptoir-gateway/image.cdx.json"
 
 # ---- the file systems ----
 
-# mke2fs would copy the files of a mount, and rm would delete them.
+# mke2fs would copy the files below a mount point, and rm would delete them.
 ! grep -qF " $work/" /proc/self/mountinfo || fail "something is mounted below $work"
 say "creating the file systems"
 truncate -s "${boot_mib}M" "$work/boot.img"
@@ -132,7 +132,7 @@ mkfs.vfat -n COMPTOIR "$work/boot.img" >/dev/null
 mcopy -s -i "$work/boot.img" "$root"/boot/firmware/* ::
 rm -rf "$root"/boot/firmware/*
 
-# An ext4 journal of full size also on a small file system, because pulling the plug is the normal way to turn the Pi off.
+# A full-size ext4 journal even on a small file system, because people normally turn the Pi off by pulling the plug.
 root_mib=$(($(du -sxm --apparent-size "$root" | cut -f 1) * 115 / 100 + spare_mib))
 mke2fs -q -t ext4 -L comptoir-root -J size=32 -E resize=33554432 -d "$root" "$work/root.img" "${root_mib}M"
 

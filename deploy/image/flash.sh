@@ -3,10 +3,10 @@
 #
 #   deploy/image/flash.sh [--yes] [--unsigned] DEVICE [IMAGE.img.xz]     DEVICE: for example /dev/sdX or /dev/mmcblk0
 #
-# --yes: do not ask. A device with a mounted file system is refused all the same.
+# --yes: do not ask. A device with a mounted file system is still refused.
 #
-# An image that was not built here (IMAGE.img.xz) must have a signature, IMAGE.img.xz.minisig, that fits
-# deploy/release.pub or $COMPTOIR_RELEASE_KEY. --unsigned: it need not.
+# An image that was not built here (IMAGE.img.xz) needs a signature, IMAGE.img.xz.minisig, that matches the key in
+# deploy/release.pub or $COMPTOIR_RELEASE_KEY. --unsigned: accept an image without a signature.
 set -euo pipefail
 
 top="$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)"
@@ -52,7 +52,7 @@ fi
 as_root() { if ((EUID == 0)) || [[ -f "$device" ]]; then "$@"; else sudo "$@"; fi; }
 # A progress bar with percentage, rate and remaining time, if pv is installed.
 meter() { if command -v pv >/dev/null; then pv --size "$bytes" --name "$1"; else cat; fi; }
-# Bypass the page cache, or the bar would show what is cached and not what is written.
+# Bypasses the page cache; otherwise the bar would show cached data, not written data.
 direct=()
 # A regular file is accepted for tests of this script.
 if [[ -b "$device" ]]; then

@@ -4,7 +4,7 @@
 #
 #   root.sh image [--fresh]      the base of the image: Debian 13 with the kernel of its backports, which is Debian's first
 #                                with a driver for RP1 (a Pi 5's Ethernet and USB are behind it), and with Debian 14's boot
-#                                firmware, because Debian 13's is of April 2024 and newer Pi 4s refuse it
+#                                firmware, because newer Pi 4s refuse Debian 13's, of April 2024
 #   root.sh package [--fresh]    the base for tests of the package: Debian 12, its oldest supported release; no kernel
 #
 # --fresh                 rebuild the archive, with today's security updates
@@ -52,8 +52,8 @@ suites() { # mirror, suffixes
     for suffix; do printf 'deb %s %s%s main non-free-firmware\n' "$mirror" "$suite" "$suffix"; done
     [[ -n "$kernels" && "$1" == "" ]] || return 0
     printf 'deb %s %s main\n' "$mirror" "$kernels"
-    # Only this component of that suite. Mirrors of testing may lag behind its expiry date, so it is not checked; the
-    # signature is, and deploy/image/test checks the firmware's own date.
+    # Only this component of that suite. Mirrors of testing may lag behind its expiry date, so the date is not checked.
+    # The signature is, and deploy/image/test checks the firmware's own date.
     printf 'deb [check-valid-until=no] %s %s non-free-firmware\n' "$mirror" "$firmware"
 }
 if [[ -n "${COMPTOIR_MIRROR:-}" ]]; then
@@ -78,7 +78,7 @@ fi
 packages=(
     # the system
     systemd-sysv systemd-timesyncd systemd-resolved libpam-systemd dbus udev kmod iproute2 ca-certificates tzdata
-    # security updates by themselves, and signatures of the gateway's own package
+    # automatic security updates, and verification of the gateway's own packages
     unattended-upgrades minisign
     # growing and checking file systems
     e2fsprogs dosfstools fdisk
@@ -95,8 +95,8 @@ include="$(IFS=,; printf '%s' "${packages[*]}")"
 
 # MODULES=list and gzip -1, because the default scans every module and compresses with zstd, which takes more than ten
 # minutes under emulation. The list contains every driver between a board's processor and a root on its SD card or a USB
-# disk, beginning with the regulators of the card slot, and the same for QEMU's "virt". deploy/image/test checks it against
-# the kernel's own device trees.
+# disk, beginning with the regulators of the card slot, and the same for QEMU's "virt". deploy/image/test checks it
+# against the kernel's own device trees.
 read -r -d '' prepare <<'END' || true
 mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/boot/firmware" "$1/etc/apt/preferences.d"
 printf 'Package: %s\nPin: release n=%s\nPin-Priority: %s\n\n' \

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Gives the shops of a chain their rights in Kafka: each one what its gateway needs and nothing else, and head office alone
-# the right to send commands. Uses the tools of Apache Kafka. Every subcommand can be repeated.
+# Sets the Kafka ACLs of a chain of shops: each shop gets only the rights that its gateway needs, and only head office
+# may send commands. Uses the tools of Apache Kafka. Every subcommand can be repeated.
 #
-#   acls.sh office          creates the topics, and gives head office its rights; password from standard input
-#   acls.sh shop STORE      makes the user shop-STORE with its rights; password from standard input
+#   acls.sh office          creates the topics, and head office's user with its rights; password from standard input
+#   acls.sh shop STORE      creates the user shop-STORE with its rights; password from standard input
 #   acls.sh remove STORE    removes the user shop-STORE and its rights
 #   acls.sh list            prints all rights
 #
@@ -19,8 +19,8 @@
 # REPLICATION      replicas of the topics; the brokers' default if it is empty
 # SCRAM_MECHANISM  SCRAM-SHA-512 or SCRAM-SHA-256 (SCRAM-SHA-512)
 #
-# The brokers need a listener with SASL/SCRAM over TLS, authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-# and allow.everyone.if.no.acl.found=false.
+# The brokers need a listener with SASL/SCRAM over TLS, allow.everyone.if.no.acl.found=false, and
+# authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer.
 set -euo pipefail
 
 readonly here="${BASH_SOURCE[0]}"
@@ -51,7 +51,8 @@ esac
 [[ -n "${BOOTSTRAP:-}" ]] || fail "BOOTSTRAP is not set; write the address of a Kafka broker, for example BOOTSTRAP=kafka-1:9093"
 readonly prefix="${TOPIC_PREFIX:-}" office="${OFFICE_USER:-head-office}" mechanism="${SCRAM_MECHANISM:-SCRAM-SHA-512}"
 readonly events=(orders payments deliveries) dead_letters=dead-letters audit=audit commands=commands gateways=gateways
-# The topics of one shop. The shared one without a store is of earlier versions: a gateway reads it once, after its upgrade.
+# The topics of one shop. Gateways of earlier versions shared one watermark topic, which a gateway reads once after its
+# upgrade.
 readonly shared_watermarks=comptoir-watermarks own_commands="commands.$store" own_watermarks="comptoir-watermarks.$store"
 [[ "$office" != shop-* ]] || fail "OFFICE_USER=$office could be the user of a shop; choose a name that does not begin with shop-"
 
@@ -70,7 +71,7 @@ allow() { # user, arguments...
     shift
     tool kafka-acls.sh --add --allow-principal "User:$user" "$@" >/dev/null
 }
-# The rights to several topics at once, because each call of a tool takes seconds.
+# Grants the rights to several topics in one call, because each call of a tool takes seconds.
 allow_topics() { # user, operations (comma-separated), topics...
     local user="$1" item
     local -a operations arguments=()
@@ -85,7 +86,7 @@ set_password() { # user
     IFS= read -r password || true
     [[ "$password" =~ ^[A-Za-z0-9._~-]{16,}$ ]] ||
         fail "standard input has no valid password: at least 16 characters out of A-Z a-z 0-9 . _ ~ -"
-    # In a file, because the list of processes shows arguments to everybody.
+    # The password goes through a file, because the process list shows arguments to everybody.
     (umask 077 && printf '%s=iterations=8192,password=%s\n' "$mechanism" "$password" >"$work/credentials")
     tool kafka-configs.sh --alter --entity-type users --entity-name "$1" --add-config-file "$work/credentials" >/dev/null
 }
@@ -98,7 +99,7 @@ create_topic() { # name, partitions, settings...
     tool kafka-topics.sh "${arguments[@]}" >/dev/null
 }
 
-# The settings with which the gateway would create the topics.
+# The same settings as when the gateway creates the topics.
 create_topics() {
     local partitions="${PARTITIONS:-3}" append=message.timestamp.type=LogAppendTime topic
     for topic in "${events[@]}"; do
@@ -130,7 +131,7 @@ shop)
     id="${prefix}comptoir-$store"
     set_password "$user"
     create_shop_topics
-    # Reading: a gateway whose watermark is lost searches for its own last record.
+    # Read, because a gateway that has lost its watermark searches for its own last record.
     allow_topics "$user" Write,Read,Describe,DescribeConfigs "${events[@]}" "$dead_letters" "$audit" "$own_watermarks"
     allow_topics "$user" Write,Describe,DescribeConfigs "$gateways"
     allow_topics "$user" Read,Describe,DescribeConfigs "$commands" "$own_commands"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Upgrades the kernel of a simulated card with deploy/image/files/usr/lib/comptoir/boot-files, and cuts the power at each
-# command that writes: the folder that config.txt selects must be complete, and a second run must finish the work.
+# Upgrades the kernel of a simulated card with deploy/image/files/usr/lib/comptoir/boot-files, and cuts the power at
+# each command that writes: the folder that config.txt selects must be complete, and a second run must finish the work.
 #
 #   deploy/test/boot-files.sh
 #
@@ -71,7 +71,7 @@ make_card() {
     run || fail "the first kernel was not put onto the card"
 }
 folder_in_use() { sed -n 's#^os_prefix=\(.*\)/$#\1#p' "$boot/config.txt"; }
-version_in() { # folder; fails unless all that the firmware loads is there and of one version
+version_in() { # folder; fails unless it has all files that the firmware loads, of one version
     local version name
     version="$(sed -n 's/^kernel //p' "$boot/$1/vmlinuz")"
     for name in vmlinuz initrd.img; do
@@ -86,7 +86,7 @@ version_in() { # folder; fails unless all that the firmware loads is there and o
     done
     printf '%s' "$version"
 }
-starts() { # version that the Pi would start, at any of these
+starts() { # versions; fails unless the Pi would start one of them
     local found
     found="$(version_in "$(folder_in_use)")" || fail "the folder in config.txt is incomplete ($cut): $(cat "$boot/config.txt")"
     [[ " $* " == *" $found "* ]] || fail "the Pi would start $found ($cut)"

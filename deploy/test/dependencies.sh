@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Checks the dependencies of the gateway and of the pages: licences, sources, known vulnerabilities. `make lint` runs it.
+# Checks the dependencies of the gateway and the pages: licences, sources, known vulnerabilities. `make lint` runs it.
 #
-# The lists of known vulnerabilities need the network: where one cannot be fetched, the script says
-# so and does not fail.
+# The lists of known vulnerabilities need the network. If one cannot be fetched, the script says so and does not fail.
 set -euo pipefail
 
 top="$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)"

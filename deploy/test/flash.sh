@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests deploy/image/flash.sh with files in place of cards: a valid, a damaged and a too large image, and a card that loses
-# data.
+# Tests deploy/image/flash.sh with files in place of cards: a valid, a damaged and a too large image, and a card that
+# loses data.
 #
 #   deploy/test/flash.sh
 set -euo pipefail

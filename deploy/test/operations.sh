@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Checks the parts for operators that no compiler checks: scripts, units, alert rules, manifests, the image's scripts and
-# Mosquitto's configuration. Needs neither a build nor the network.
+# Checks the parts for operators that no compiler checks: scripts, units, alert rules, manifests, the image's scripts
+# and Mosquitto's configuration. Needs neither a build nor the network.
 #
 #   deploy/test/operations.sh
 #
-# A check whose tool is missing is skipped, and reported. With CI=true it fails, unless Debian has no package of the tool.
+# A check whose tool is missing is skipped, and reported. With CI=true it fails, unless Debian has no package of it.
 set -euo pipefail
 
 top="$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)"

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds the Debian package of the last commit twice, from two clones with their own target folders, and compares the bytes.
+# Builds the Debian package of the last commit twice, from two clones with their own target folders, and compares them.
 #
 #   deploy/test/reproducible.sh [ARCHITECTURE]      default: this machine's
 #
-# Compiled C libraries contain the path of their build folder. So each clone is mounted at /usr/src/comptoir for its build, and
-# Cargo's home at /usr/src/cargo: a repeated build with the same toolchain gives the same bytes, wherever its files
-# are. Requires namespaces (root, or unprivileged user namespaces) and, for another architecture, deploy/arm/build.sh's tools.
+# Compiled C libraries contain the path of their build folder. Therefore each clone is mounted at /usr/src/comptoir for
+# its build, and Cargo's home at /usr/src/cargo: a repeated build with the same toolchain gives the same bytes, wherever
+# its files are. Requires namespaces (root, or unprivileged user namespaces) and, for another architecture, the tools of
+# deploy/arm/build.sh.
 set -euo pipefail
 
 top="$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)"

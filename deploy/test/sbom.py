@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Tests deploy/sbom.py: on this workspace, and on a small root with Debian packages. Needs cargo and the crates of Cargo.lock."""
+"""Tests deploy/sbom.py: on this workspace, and on a small root with Debian packages.
+
+Needs cargo and the crates of Cargo.lock.
+"""
 
 import json
 import os

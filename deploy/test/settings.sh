@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Applies a series of comptoir.txt files with the image's `settings` script and a real gateway, in a root directory of its
-# own. A stub of comptoir-terminal records the MQTT users.
+# Applies a series of comptoir.txt files with the image's `settings` script and a real gateway, in a root directory of
+# its own. A stub of comptoir-terminal records the MQTT users.
 #
 #   deploy/test/settings.sh [GATEWAY]     default: the newest gateway in the target directory
 #
@@ -82,9 +82,9 @@ state() { (cd "$root" && find etc root -type f -exec sha256sum {} + | sort && re
 password_of() { sed -n "s|^$1 ||p" "$work/users"; }
 users() { cut -d ' ' -f 1 "$work/users" | sort | xargs; }
 
-# ---- a full file, as Windows' Notepad writes it: byte-order mark, CR LF, no end of the last line ----
+# ---- a full file, as Windows' Notepad writes it: byte-order mark, CR LF, no newline at the end ----
 
-# The second name shows what a card reader finds where the file was.
+# The hard link shows what a card reader would find in the file's old clusters.
 : >"$boot/comptoir.txt"
 ln "$boot/comptoir.txt" "$work/clusters"
 apply "\xef\xbb\xbf# a comment\r\nSTORE=007\r\n HOSTNAME = counter \r\nWIFI_COUNTRY=FR\r\nWIFI_SSID=Zoé\r\n\
@@ -264,8 +264,8 @@ equal "users" "$(users)" "008/till-3 by-hand/till-1"
 apply 'STORE=008\nTERMINALS=till-3:another-one\n'
 equal "the new password" "$(password_of 008/till-3)" another-one
 [[ ! -e "$passwords" ]] || fail "comptoir-passwords.txt is still there: $(cat "$passwords")"
-# Revoked by comptoir-terminal, which empties the mark: the marker does not bring the old password back, and the old
-# password counts again only if the owner writes it.
+# comptoir-terminal revoke empties the mark. Then (stored) does not bring the old password back; it counts again only if
+# the owner writes it again.
 sed -i 's/another-one/revoked/' "$work/users"
 : >"$root/etc/comptoir/terminals/008_till-3"
 run || fail "the script failed"

@@ -1,6 +1,6 @@
 //! Comptoir, the edge gateway of a shop.
 //!
-//! The way of one event, and the module or crate that carries it at each step:
+//! The path of one event, and the module or crate that handles each step:
 //!
 //! ```text
 //! till ──MQTT──▶ ingest ──▶ journal ──▶ bridge ──▶ kafka ──▶ bridge ──▶ projection ──▶ http
@@ -8,9 +8,9 @@
 //!                  └──── ack ◀────────────┘   events + watermark)
 //! ```
 //!
-//! [`ingest`] and [`bridge`] do not know each other: they meet in the journal ([`comptoir_journal`]). [`bridge`] and
-//! [`projection`] meet in [`comptoir_core::record`]. [`app`] builds every part, and [`cli`] is the command line.
-//! `docs/architecture.md` is the whole map; `tests/architecture.rs` keeps its arrows.
+//! [`ingest`] and [`bridge`] do not depend on each other: they meet in the journal ([`comptoir_journal`]). [`bridge`]
+//! and [`projection`] meet in [`comptoir_core::record`]. [`app`] builds every part, and [`cli`] is the command line.
+//! `docs/architecture.md` has the complete map; `tests/architecture.rs` enforces its arrows.
 
 pub mod app;
 pub mod audit;

@@ -1,4 +1,4 @@
-//! The `gateway` binary. [`comptoir_gateway::cli`] has the commands.
+//! The `gateway` binary. The commands are in [`comptoir_gateway::cli`].
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-/** The simulated gateway's users, sessions and tokens. Passwords are in clear: nobody's are real. */
+/** The simulated gateway's users, sessions and tokens. Passwords are in plaintext, because none of them is real. */
 import { randomUUID } from 'node:crypto';
 import {
   ROLES,
@@ -59,8 +59,8 @@ export class Accounts {
   }
 
   /**
-   * A new password ends the user's sessions, except the one with the id `kept`. A new role applies to them at once, and
-   * closes their live connections, which may have shown more.
+   * A new password ends the user's sessions, except the session with the id `kept`. A new role applies to them at once
+   * and closes their live connections, which may have shown more than the new role may see.
    */
   change(account: Account, { role, password }: { role?: Role; password?: string }, kept: string | null): void {
     if (role) account.role = role;
@@ -101,7 +101,7 @@ export class Accounts {
     return session;
   }
 
-  /** The session of a cookie. */
+  /** Finds the session by its cookie, and updates when it was last seen. */
   session(secret: string | undefined): StoredSession | null {
     const session = [...this.#sessions.values()].find((known) => known.secret === secret);
     if (session) session.last_seen_at = this.#now();
@@ -124,7 +124,7 @@ export class Accounts {
     for (const { id, user } of this.#sessions.values()) if (user === name) this.end(id);
   }
 
-  /** The next name of a kind of session that has no name of its own. */
+  /** The next numbered name, such as `screen-2`, for a session without a user name. */
   nextName(kind: UserKind): string {
     const count = [...this.#sessions.values()].filter((session) => session.kind === kind).length;
     return `${kind}-${count + 1}`;

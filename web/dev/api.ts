@@ -1,4 +1,4 @@
-/** The HTTP API of the simulated gateway, as far as the pages use it. */
+/** The simulated gateway's HTTP API, limited to the part that the pages use. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Follow, SettingsProblem, Whereabouts } from '../src/lib/api/types';
 import { problem, type Answer, type Body } from './answer';
@@ -9,15 +9,15 @@ import { noSales, type Sales } from './otherShop';
 import { hideInAnswer } from './personalData';
 import { STORE } from './shop';
 
-/** A situation that a test asks the simulator for, by `POST /__sim`. */
+/** A situation that a test sets up with `POST /__sim`. */
 export type Scenario = {
-  /** Starts again with the shop of the first start. */
+  /** Restarts with the initial shop. */
   reset?: boolean;
-  /** Starts again with a shop that has not sold anything. */
+  /** Restarts with a shop that has no sales. */
   empty?: boolean;
   /** Orders per second that the tills create. */
   rate?: number;
-  /** The gateway is unreachable for so many seconds. */
+  /** How long the gateway is unreachable. */
   unreachableSeconds?: number;
   /** The gateway refuses every event: its journal is full. */
   refusing?: boolean;
@@ -26,22 +26,22 @@ export type Scenario = {
   /** The MQTT broker is up. */
   mqtt?: boolean;
   version?: string;
-  /** Starts again with these accounts. */
+  /** Restarts with these accounts. */
   identity?: IdentityMode;
   /** The connection is plain HTTP from the network. */
   plain?: boolean;
   /** Ends all sessions of this user or screen. */
   endSessionsOf?: string;
-  /** The codes that screens show have expired. */
+  /** Expires the pairing codes that screens show. */
   expirePairings?: boolean;
-  /** The gateway says that it is the demo. */
+  /** Whether the gateway reports that it is the demo. */
   demo?: boolean;
   settingsProblems?: SettingsProblem[];
-  /** Whose events the gateway reads from Kafka. */
+  /** Which shops' events the gateway reads from Kafka. */
   follow?: Follow;
   /** The other shops whose sales the gateway knows. */
   otherShops?: string[];
-  /** This other shop sells something. */
+  /** Makes a sale at this other shop. */
   sellAt?: string;
 };
 
@@ -52,7 +52,7 @@ async function readBody(request: IncomingMessage): Promise<Body> {
   return text === '' ? {} : (JSON.parse(text) as Body);
 }
 
-/** Answers a request. Returns false if the request is not for the API. */
+/** Answers an API request. Returns false for any other request. */
 export async function handleRequest(
   { gateway, identity }: { gateway: SimulatedGateway; identity: Identity },
   applyScenario: (scenario: Scenario) => void,
@@ -126,7 +126,7 @@ function post(gateway: SimulatedGateway, url: URL, body: Body): Answer {
   }
 }
 
-/** A repeated payment is answered with the first one. */
+/** Idempotent: a repeated payment returns the stored one. */
 function takePayment(gateway: SimulatedGateway, body: Body) {
   return gateway.payments.find(({ payment_id }) => payment_id === body.payment_id) ?? gateway.createPayment(body);
 }
@@ -177,7 +177,7 @@ function get(gateway: SimulatedGateway, url: URL): Answer {
 function listPage(all: readonly (Whereabouts & { status: string })[], url: URL): Answer {
   const limit = limitOf(url);
   const status = url.searchParams.get('status');
-  // The row of the last item on the page before, so that new items do not shift the pages.
+  // The cursor is the row of the previous page's last item, so that new items do not shift the pages.
   const before = Number(url.searchParams.get('cursor') ?? Infinity);
   const rest = all.filter((item) => (item.row ?? 0) < before && (status === null || item.status === status));
   const items = rest.slice(0, limit);

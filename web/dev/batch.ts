@@ -1,4 +1,4 @@
-/** What has changed since the last tick, for the browsers. */
+/** Collects the changes since the last tick, for the browsers. */
 import type { Batch, Kind, Stats, GatewayStatus, Confirmed } from '../src/lib/api/types';
 import type { Item } from '../src/lib/live/reducer';
 
@@ -14,7 +14,7 @@ const emptyBatch = (): Batch => ({
   gateway: null,
 });
 
-/** Like the real gateway, a batch has no items that are older than the latest 50. */
+/** Keeps only items among the latest 50, as the real gateway does. */
 function onlyListed<T extends Item>(changed: T[], all: readonly T[]): T[] {
   const oldest = all[LIST_LENGTH - 1]?.row ?? 0;
   return changed.filter(({ row }) => (row ?? 0) >= oldest).slice(-LIST_LENGTH);

@@ -53,7 +53,9 @@ export class SimulatedGateway {
   readonly payments: Payment[] = [];
   readonly deliveries: Delivery[] = [];
   deadLetters: DeadLetter[] = [];
-  /** Dead letters that a later version of the gateway can decode: the one with the unknown format version. */
+  /**
+   * Offsets of the dead letters that a retry can decode: the one with the unknown format version, as after an upgrade.
+   */
   readonly decodableOffsets: ReadonlySet<number> = new Set([2]);
   /** Orders per second that the tills create. */
   rate = 0.6;
@@ -127,7 +129,8 @@ export class SimulatedGateway {
   /** A till sells: an order, later its payment, and for some orders a delivery. */
   sell(): void {
     const order = this.createOrder({}, pick(this.#random, TILLS));
-    // Only orders under load: thousands of payments and deliveries would keep arriving long after it.
+    // Under heavy load, tills create only orders. Otherwise thousands of payments and deliveries would keep arriving
+    // long after the load ends.
     if (this.rate > 50) return;
     this.#later(2000 + this.#random() * 5000, () => {
       const payment = this.createPayment({ order_id: order.order_id, amount: order.amount }, order.device);

@@ -1,4 +1,4 @@
-/** Three days of sales before the simulator started: in the totals, the last of them as rows. */
+/** Three days of sales before the simulator starts. All are in the totals; the latest are also rows. */
 import type { BacklogPoint, Delivery, Order, Payment, Whereabouts } from '../src/lib/api/types';
 import { address, BUSY, customer, id, lines, method, pick, summaryOf, totalOf, type Random } from './shop';
 import { TILLS, type DeviceTable } from './tills';
@@ -37,7 +37,7 @@ function countHours({ random, now, totals }: Shop): void {
     const failed = Math.round(sold * 0.08 * random() * 1.6);
     const cents = Math.round((sold - failed) * (4200 + random() * 2600));
     const delivered = Math.round(sold * 0.44);
-    // Spread evenly over the quarters, or in the current hour over those that have begun.
+    // Counts are spread evenly over the hour's quarters; in the current hour, over the quarters that have begun.
     const begun = back === 0 ? Math.floor((now - start) / (HOUR_MS / 4)) + 1 : 4;
     const spread = (count: number) =>
       [0, 1, 2, 3].map((i) =>
@@ -120,7 +120,7 @@ function createRows({ store, random, now, devices, orders, payments, deliveries,
   }
 }
 
-/** The backlog of the last hour: Kafka was unreachable for ten minutes. */
+/** The last hour's backlog, including ten minutes in which Kafka was unreachable. */
 export function createBacklog(random: Random, now: number): BacklogPoint[] {
   const points: BacklogPoint[] = [];
   for (let i = 360; i > 0; i -= 1) {

@@ -61,7 +61,7 @@ export class Identity {
     return this.isOpen || (session !== null && ROLES.indexOf(session.role) >= ROLES.indexOf(role));
   }
 
-  /** The roles that see e-mails and addresses. */
+  /** Whether the session's role may see e-mail addresses and postal addresses. */
   seesPersonalData(session: StoredSession | null): boolean {
     return this.allows(session, 'manager');
   }

@@ -1,4 +1,4 @@
-/** The part of the simulated gateway's API that is about identity. */
+/** The identity endpoints of the simulated gateway's API. */
 import type { IncomingMessage } from 'node:http';
 import { MIN_PASSWORD_LENGTH, type Role, type CurrentUser } from '../src/lib/api/identity';
 import { isRole, type StoredSession } from './accounts';
@@ -22,7 +22,7 @@ const NO_CONTENT: Answer = { status: 204 };
 const setCookie = (value: string) => `${COOKIE}=${value}; Path=/; HttpOnly; SameSite=Strict`;
 const clearedCookie = `${COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0`;
 
-/** Who may call what. Everything else needs a viewer. */
+/** The role that an operation requires. Operations that are not listed require a viewer. */
 const NEEDED_ROLES: [RegExp, Role][] = [
   [/^POST \/api\/(orders|payments|deliveries)$/, 'cashier'],
   [/^(GET|POST) \/api\/dead-letters/, 'manager'],
@@ -47,7 +47,7 @@ export function checkAccess(identity: Identity, { session }: Caller, method: str
   return identity.allows(session, role) ? null : problem('forbidden', `${call} needs the role ${role}.`);
 }
 
-/** Answers a request about identity, or returns `null` if it is about something else. */
+/** Answers an identity request. Returns `null` for any other request. */
 export function answerIdentity(
   identity: Identity,
   caller: Caller,
@@ -299,7 +299,7 @@ function pollPairing(identity: Identity, caller: Caller, id: string, secret: str
   return { ...open(identity, caller, user, 200), body: { state } };
 }
 
-/** What a person changes in the shop is in the audit log, too. */
+/** Records a person's change in the shop in the audit log. */
 export function auditShopChange(identity: Identity, caller: Caller, path: string, answer: Answer): void {
   if (identity.isOpen || answer.status !== 201) return;
   const kind = /^\/api\/(order|payment|deliver)/.exec(path)?.[1];

@@ -5,11 +5,11 @@ import type { Random } from './shop';
 
 type PendingEvent = { kind: Kind; item: Item };
 
-/** An event is in Kafka so long after it was stored. */
+/** The delay between storing an event and its arrival in Kafka. */
 const DELAY_MS = 350;
 /** Per tick of 100 ms: a backlog is sent at 10,000 events a second. */
 const MAX_PER_TICK = 1000;
-/** With more events than this, none waits for its delay. */
+/** Above this many pending events, the oldest are sent without the delay. */
 const BUSY_LENGTH = 20;
 
 export class SimulatedKafka {
@@ -44,7 +44,7 @@ export class SimulatedKafka {
     this.#unsent.push({ kind, item });
   }
 
-  /** Sends what is due, in order. Returns the confirmed events. */
+  /** Sends the events that are due, in order. Returns the confirmed events. */
   send(now: number): (Confirmed & { device: string })[] {
     const sent: (Confirmed & { device: string })[] = [];
     while (this.isUp && sent.length < MAX_PER_TICK) {

@@ -1,9 +1,12 @@
-/** A simulated office, for `vite` and `vite preview`: the same endpoint, with shops that are made up from their numbers. */
+/**
+ * A simulated office, for `vite` and `vite preview`: the real office's endpoint, with shops generated from their
+ * numbers.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
 import type { Overview, Shop } from '../office/lib/types';
 
-/** A situation that a test asks the simulator for, by `POST /__sim`. */
+/** A situation that a test sets up with `POST /__sim`. */
 export type OfficeScenario = {
   /** How many shops have published something. */
   shops?: number;
@@ -11,11 +14,11 @@ export type OfficeScenario = {
   lostRanges?: number;
   /** The office does not answer at all. */
   isUnreachable?: boolean;
-  /** The `type` of the problem with which the office answers, or `null` for the overview. */
+  /** The `type` of the problem that the office returns; `null` returns the overview. */
   problem?: string | null;
-  /** Up to how many minutes ago the office has read Kafka. */
+  /** How many minutes the office lags behind in reading Kafka. */
   readMinutesAgo?: number;
-  /** The answers are so late, in milliseconds. */
+  /** The delay of each response, in milliseconds. */
   delayMs?: number;
 };
 
@@ -30,7 +33,7 @@ const DEFAULTS: Required<OfficeScenario> = {
 };
 
 const TOWNS = ['paris', 'lyon', 'nice', 'lille', 'nantes', 'rennes', 'saint-germain-en-laye', 'metz', 'pau', 'brest'];
-/** In the order of the office: the worst first. */
+/** Sorted as the office sorts them: the worst first. */
 const TROUBLES: string[][] = [
   ['silent', 'missing-numbers', 'mqtt-down', 'backlog'],
   ['silent'],
@@ -44,7 +47,7 @@ const TROUBLES: string[][] = [
 const EXITS = ['stopped', 'power', 'stopped', 'crashed', 'unknown'];
 const MINUTE_MS = 60_000;
 
-/** A third of a small chain, and a few shops of a large one. */
+/** A third of the shops, but at most one shop for each entry of `TROUBLES`. */
 const countInTrouble = (shops: number) => Math.min(TROUBLES.length, Math.ceil(shops / 3));
 
 function createShop(i: number, shops: number, now: number): Shop {

@@ -5,7 +5,7 @@ import { address, createRandom, customer, id, lines, summaryOf, totalOf, type Ra
 import { DeviceTable, TILLS } from './tills';
 import { Totals } from './totals';
 
-/** What a list is made of: another shop's sales, or this one's. */
+/** The sales of one shop, which the API's lists are built from. */
 export type Sales = {
   readonly orders: readonly Order[];
   readonly payments: readonly Payment[];
@@ -48,7 +48,7 @@ export class OtherShop implements Sales {
     return this.#totals.stats();
   }
 
-  /** One of its tills sells. */
+  /** Makes a sale at one of the shop's tills. */
   sell(now: number): void {
     const device = TILLS[0] ?? '';
     const buyer = customer(this.#random);

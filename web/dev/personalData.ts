@@ -4,12 +4,12 @@ import type { Batch, Delivery, InitialData, Order } from '../src/lib/api/types';
 const hideInOrder = (order: Order) => ({ ...order, customer_email: null, address: null });
 const hideInDelivery = (delivery: Delivery) => ({ ...delivery, address: null });
 
-/** Hides them in anything that has lists of orders and deliveries. */
+/** Hides personal data in a snapshot or a batch. */
 export function hidePersonalData(view: InitialData | Batch): unknown {
   return { ...view, orders: view.orders.map(hideInOrder), deliveries: view.deliveries.map(hideInDelivery) };
 }
 
-/** Hides them in an answer of the API: a list of orders or deliveries, or an order with its deliveries. */
+/** Hides personal data in an API response: a list of orders or deliveries, or an order with its deliveries. */
 export function hideInAnswer(path: string, body: unknown): unknown {
   if (path === '/api/orders') {
     const { items, ...page } = body as { items: Order[] };

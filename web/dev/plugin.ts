@@ -19,7 +19,7 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
   const clockShift = startTime === undefined ? 0 : Date.parse(startTime) - Date.now();
   const clock = () => Date.now() + clockShift;
   const createGateway = (hasHistory: boolean) => new SimulatedGateway({ seed: SEED, clock, hasHistory });
-  /** The room of the sockets of one session. */
+  /** The Socket.IO room of one session's connections. */
   const roomOf = (sessionId: string) => `session ${sessionId}`;
   const createIdentity = (mode: IdentityMode) =>
     new Identity(mode, clock, (sessionId) => sockets.in(roomOf(sessionId)).disconnectSockets());
@@ -55,7 +55,7 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
     sockets.to('hidden').emit('batch', hidePersonalData(batch));
   }, TICK_MS);
   http.on('close', () => clearInterval(timer));
-  // Longer than any pause in a test. Otherwise a request may meet a connection that the server is closing.
+  // Longer than any pause in a test. Otherwise a request may reuse a connection that the server is just closing.
   http.keepAliveTimeout = 65_000;
 
   const applyScenario = (scenario: Scenario) => {

@@ -5,7 +5,7 @@ export type Random = () => number;
 
 export const STORE = 'paris-1';
 
-/** Mulberry32. Pages that look the same at each start can be compared. */
+/** The Mulberry32 generator. A fixed seed makes the pages look the same at each start, so that they can be compared. */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0;
   return () => {
@@ -172,7 +172,7 @@ const eight = (random: Random): string =>
   Math.floor(random() * 0xffffffff)
     .toString(16)
     .padStart(8, '0');
-/** As long as the real gateway's ids, so that a column that is too narrow for them shows here. */
+/** As long as the real gateway's ids, to reveal columns that are too narrow for them. */
 export const id = (random: Random, prefix: string): string =>
   `${prefix}-${Array.from({ length: 4 }, () => eight(random)).join('')}`;
 export const NEXT_DELIVERY: Partial<Record<DeliveryStatus, DeliveryStatus>> = {

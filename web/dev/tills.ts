@@ -17,7 +17,7 @@ export class DeviceTable {
     }
   }
 
-  /** The name of the device's next event. */
+  /** Advances the device's sequence number, and returns the `ce_id` of its next event. */
   nextEvent(device: string): string {
     const till = this.#tills.get(device) ?? { epoch: 0, seq: 0, confirmed: 0 };
     till.seq += 1;
@@ -29,7 +29,7 @@ export class DeviceTable {
     if (till) till.confirmed += 1;
   }
 
-  /** Two of them have something to show: one misses four events, one is offline. */
+  /** Two tills have a problem: till-3 is missing four events, and till-4 is offline. */
   devices(): Device[] {
     return [...this.#tills].map(([device, till]) => {
       const missing: [number, number][] = device === 'till-3' && till.seq > 60 ? [[41, 44]] : [];

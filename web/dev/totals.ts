@@ -63,7 +63,7 @@ export class Totals {
     hour.quarters.revenue[quarter] = (Math.round((hour.quarters.revenue[quarter] ?? 0) * 100) + cents) / 100;
   }
 
-  /** Adds a whole hour of the past. */
+  /** Adds a whole past hour. */
   addHour(at: number, past: Omit<Hour, 'hour'>): void {
     Object.assign(this.#hourOf(at), past);
     this.#total.orders += past.orders;

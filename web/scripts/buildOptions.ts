@@ -7,6 +7,6 @@ export const BUILD_OPTIONS = {
   assetsInlineLimit: 0,
   modulePreload: { polyfill: false },
   reportCompressedSize: false,
-  // What every visit needs is one file: split into several, it compresses worse.
+  // Code that every visit needs goes into one file, because split files compress worse.
   rolldownOptions: { output: { codeSplitting: { groups: [{ name: 'index', tags: ['$initial'] }] } } },
 } satisfies BuildEnvironmentOptions;

@@ -12,8 +12,8 @@ const COMPRESSIBLE = /\.(html|js|css|svg|json|webmanifest)$/;
 /** Browsers request these only when somebody installs or bookmarks a page. */
 const ICONS = /\.png$/;
 /**
- * Pages and the menu of sign-in, and the pages of other shops, which are downloaded when somebody opens them. They are
- * useless without the gateway, so nothing caches them.
+ * The pages and the menu of sign-in, and the pages of other shops. They are downloaded when somebody opens them, and
+ * are useless without the gateway, so the service worker does not cache them.
  */
 const ON_DEMAND = /\/src\/((pages|components)\/identity|pages\/otherShop)\//;
 
@@ -28,7 +28,7 @@ async function listFiles(folder: string): Promise<string[]> {
     .sort();
 }
 
-/** The files of a build that only pages on demand need. */
+/** The files that only on-demand pages need. */
 function findOnDemand(bundle: Rolldown.OutputBundle): Set<string> {
   const firstVisit = new Set<string>();
   const visit = (name: string) => {
@@ -61,7 +61,7 @@ async function writeServiceWorker(dist: string, source: string, files: string[],
   await writeFile(join(dist, 'sw.js'), code);
 }
 
-/** Writes the compressed siblings of a file. Returns the bytes that a browser downloads. */
+/** Writes compressed copies of a file beside it. Returns the number of bytes that a browser downloads. */
 async function compress(file: string): Promise<number> {
   const raw = await readFile(file);
   if (!COMPRESSIBLE.test(file)) return raw.length;

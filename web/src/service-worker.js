@@ -1,5 +1,5 @@
-// Caches the app shell, so that a page opens while the gateway is unreachable, and says so. Data is never cached: old
-// figures that look current are worse than none.
+// Caches the app shell, so that a page still opens while the gateway is unreachable, and says so. Data is never cached:
+// old figures that look current are worse than none.
 const CACHE = 'comptoir-__VERSION__';
 const SHELL = ['__SHELL__'];
 

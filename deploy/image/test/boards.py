@@ -8,7 +8,7 @@ from card import Card
 from common import Failed, say
 from qemu import Machine
 
-# QEMU requires a power of two. A small one, because its card is slow.
+# QEMU requires a power of two. The card is small, because QEMU's card is slow.
 CARD_BYTES = 4 << 30
 # Per step. A whole first start takes a minute or two; a busy machine needs more.
 SECONDS = 600
@@ -65,8 +65,8 @@ def raspi3b(image, work):
 
 
 def raspi4b(image, work):
-    """Starts up to systemd. The card slot's host controller starts, with the regulators that power it. QEMU puts the card into
-    the other controller, which a board uses for its Wi-Fi chip."""
+    """Boots up to systemd. The card slot's host controller starts, with the regulators that power it. QEMU attaches the
+    card to the other controller, which a board uses for its Wi-Fi chip."""
     card = copy_card(image, work / "raspi4b.img", CARD_BYTES)
     tree = work / "raspi4b.dtb"
     tree.write_bytes(card.read_boot(f"{card.config()['os_prefix']}bcm2711-rpi-4-b.dtb"))
@@ -85,8 +85,8 @@ def raspi4b(image, work):
 
 
 def without_what_qemu_lacks(tree):
-    """Disables the display, whose registers QEMU lacks. QEMU also lacks the firmware's GPIO expander, so the slot's regulators
-    use lines of the processor's own GPIO controller, and the Wi-Fi chip's slot has no reset line."""
+    """Disables the display, whose registers QEMU lacks. QEMU also lacks the firmware's GPIO expander, so the slot's
+    regulators use lines of the processor's own GPIO controller, and the Wi-Fi chip's slot has no reset line."""
     paths = {node.path: node for node in fdt.Tree(tree.read_bytes()).root.walk()}
 
     def put(*words):

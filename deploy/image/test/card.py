@@ -38,7 +38,7 @@ class Card:
         subprocess.run(["mcopy", "-o", "-n", "-i", self.boot, file, f"::{name}"], check=True)
 
     def config(self):
-        """config.txt as the firmware reads it: KEY=value, of which the last counts. The key initramfs has no "="."""
+        """config.txt as the firmware reads it: KEY=value, where the last value counts. The key initramfs has no "="."""
         text = (self.read_boot("config.txt") or b"").decode()
         lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("#", "["))]
         return dict(re.split(r"[= ]", line, maxsplit=1) for line in lines)

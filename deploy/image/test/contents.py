@@ -10,7 +10,7 @@ import fdt
 from common import Failed, say
 from drivers import BOARDS, kernel_version
 
-# Debian 13's own start4.elf is of April 2024. There is no published list of the boards that refuse it.
+# Debian 13's own start4.elf dates from April 2024. There is no published list of the boards that refuse it.
 OLDEST_FIRMWARE = 2025
 FEATURES_OFF = {"SAE_EXT", "DUMP_OBSS", "SAE", "FWSUP"}
 MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
@@ -54,7 +54,7 @@ def firmware(card):
 
 
 def boot_folder(card):
-    """All files that config.txt makes the firmware load are in one folder, and equal those of the root."""
+    """All files that the firmware loads are in the folder that config.txt selects, and equal those of the root."""
     prefix, version = card.config()["os_prefix"], kernel_version(card)
     trees = [f"{board}.dtb" for board in BOARDS]
     # Without README the firmware looks for overlays outside the folder.
@@ -105,7 +105,7 @@ def package_sources(card):
     texts = [card.read_root("/etc/apt/sources.list.d/debian.sources").decode()]
     for folder in ["apt.conf.d", "preferences.d", "auth.conf.d"]:
         texts += [(card.read_root(f"/etc/apt/{folder}/{name}") or b"").decode() for name in card.list_root(f"/etc/apt/{folder}")]
-    # Comments name the documentation of other projects.
+    # Comments are ignored: they name the documentation of other projects.
     lines = [line for text in texts for line in text.splitlines() if not re.match(r"\s*(//|#)", line)]
     hosts = set(re.findall(r"\w+://([^/\s;\"]+)", "\n".join(lines)))
     check(hosts == {"deb.debian.org"}, f"apt's settings name {hosts}")

@@ -1,7 +1,7 @@
 """Checks that every supported board has the drivers for its card, its USB disk and its network.
 
-By the kernel's own device trees, each device between the processor and the SD card, USB, Ethernet and Wi-Fi has a driver.
-It is built in, or in the initramfs if the root may depend on it, or else in the root.
+According to the kernel's own device trees, each device between the processor and the SD card, USB, Ethernet and Wi-Fi
+has a driver. The driver is built in, in the initramfs if the root may depend on it, or otherwise in the root.
 """
 
 import re

@@ -12,7 +12,7 @@ TOPICS = ["orders", "payments", "deliveries"]
 
 
 class Kafka:
-    """A real Kafka with one node. It has two listeners, because the guest reaches this machine's loopback as 10.0.2.2."""
+    """A real single-node Kafka. It has two listeners, because the guest reaches this machine's loopback as 10.0.2.2."""
 
     def __init__(self, work):
         self.folder = work / "kafka"

@@ -51,8 +51,8 @@ class Kernel:
         self.in_initramfs = {module_name(name) for name in read_cpio(initramfs) if ".ko" in name}
 
     def has_table_entry(self, compatible):
-        """Whether the kernel's image contains a struct of_device_id (name[32], type[32], compatible[128]). Some built-in
-        drivers have no alias, but all have such an entry."""
+        """Whether the kernel's image contains a struct of_device_id (name[32], type[32], compatible[128]) for it. Some
+        built-in drivers have no alias, but all have such an entry."""
         name, at = compatible.encode() + b"\0", -1
         while (at := self.image.find(name, at + 1)) >= 0:
             if self.image[at - 64 : at] == bytes(64) and not any(self.image[at + len(name) : at + 128]):

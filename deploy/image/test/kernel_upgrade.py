@@ -1,6 +1,6 @@
 """A kernel upgrade on a real FAT file system: the Pi starts after a power cut at any moment.
 
-During the upgrade, QEMU is stopped repeatedly to copy the boot partition in its present state. In each copy, the files that
+During the upgrade, the test pauses QEMU repeatedly and copies the boot partition. In each copy, the files that
 config.txt selects must be complete and of the same version.
 """
 
@@ -12,7 +12,7 @@ import time
 from card import Card
 from common import Failed, say
 
-# Limits the disk space; each copy is sparse.
+# Limits the disk usage; each copy is sparse.
 COPIES = 200
 
 

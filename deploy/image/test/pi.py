@@ -16,7 +16,7 @@ from qemu import Machine
 STORE = "paris-1"
 SIMULATOR = "simulator:only-for-this-test"
 PASSWORD = "0042 for the test"
-# Of the tills that pos-sim simulates.
+# The password of the tills that pos-sim simulates.
 TILLS_PASSWORD = "chosen-by-hand"
 
 
@@ -65,13 +65,13 @@ class Pi:
             return answer.read().decode()
 
     def trust(self):
-        """The TLS settings of a client that trusts the authority that the gateway offers. The machine reaches the gateway
-        from outside, as a phone does, so plain HTTP offers nothing else."""
+        """The TLS settings of a client that trusts the gateway's own authority. This machine reaches the gateway from
+        outside, as a phone does, so plain HTTP offers nothing but the authority's certificate."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/authority.crt", timeout=5) as answer:
             return ssl.create_default_context(cadata=answer.read())
 
     def asks_to_sign_in(self, path):
-        """Whether a page leads to that of sign-in."""
+        """Whether a page redirects to the sign-in page."""
         with urllib.request.urlopen(f"https://127.0.0.1:{self.http}{path}", timeout=5, context=self.trust()) as answer:
             return urllib.parse.urlsplit(answer.url).path == "/login"
 

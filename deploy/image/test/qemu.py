@@ -11,8 +11,8 @@ from common import Failed, within
 
 
 class Machine:
-    """One run of a machine. `cut` is a power cut: with cache=writethrough, the disk of a killed QEMU contains exactly what the
-    guest has written."""
+    """One run of a machine. `cut` is a power cut: with cache=writethrough, the disk of a killed QEMU contains exactly
+    what the guest has written."""
 
     def __init__(self, work, name, arguments):
         self.console, self.socket = work / f"console-{name}.log", work / f"qmp-{name}"

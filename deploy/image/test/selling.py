@@ -78,7 +78,8 @@ def idle(pi, seconds):
 
 
 def measure(pi, pos_sim, work, rate, seconds, for_nothing):
-    """Measures writes to the card per event at a rate, gross and without those of an idle gateway, and the gateway's memory."""
+    """Measures writes to the card per event at a given rate, with and without those of an idle gateway, and the
+    gateway's memory."""
     name = f"rate-{rate}"
     pid = service(pi)["MainPID"]
     # Resets the kernel's high-water mark of the resident memory.

@@ -61,7 +61,7 @@ def secrets_are_erased(pi):
 
 
 def setup_code(pi):
-    """As long as the gateway has a setup code, it is beside comptoir.txt."""
+    """While the gateway has a setup code, the code is beside comptoir.txt."""
     pi.ssh("echo 1234-5678 >/var/lib/comptoir/setup-code")
     within("the setup code on the boot partition", 60, lambda: pi.file("comptoir-setup-code.txt") == "1234-5678\n")
     pi.ssh("rm /var/lib/comptoir/setup-code")

@@ -22,9 +22,9 @@ for port in (1883, 8883):
         raise SystemExit(f"connection {LIMIT + 1} of one address to port {port} was accepted")
     except ConnectionRefusedError:
         pass
-# Others, and the gateway, are not affected.
+# Other addresses and the gateway are not affected.
 kept += [connect("10.9.0.2", 1883), connect("10.9.0.2", 8883), connect("10.9.0.1", 1884)]
-# A connection that has ended counts no more.
+# A closed connection no longer counts.
 servers[0].accept()[0].close()
 kept.pop(0).close()
 kept.append(connect("10.9.0.1", 1883))

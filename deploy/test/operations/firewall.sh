@@ -6,7 +6,7 @@ per_address() {
         ip link set lo up
         ip address add 10.9.0.1/32 dev lo
         ip address add 10.9.0.2/32 dev lo
-        # A second time replaces the first.
+        # Loading the rules again replaces them.
         nft -f deploy/mosquitto/firewall.nft
         nft -f deploy/mosquitto/firewall.nft
         exec python3 -B deploy/test/operations/connections.py'

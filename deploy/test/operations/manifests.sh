@@ -30,7 +30,7 @@ else
     skip "docker-compose.yml: docker compose is not installed"
 fi
 
-# A tag of an action can be moved to other code, a commit cannot.
+# The tag of an action can be moved to other code; a commit cannot.
 actions_are_pinned() {
     local unpinned
     unpinned="$(grep -nE '^ *(- )?uses:' .github/workflows/*.yml | grep -vE 'uses: [A-Za-z0-9_./-]+@[0-9a-f]{40} # [a-z0-9.]+$')" || true

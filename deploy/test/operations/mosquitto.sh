@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The packaged Mosquitto configuration: who may do what, the limits, TLS, and the scripts that manage users and certificate.
+# The packaged Mosquitto configuration: permissions, limits, TLS, and the scripts that manage users and certificate.
 
 readonly tills_port=18831 gateway_port=18841 tls_port=18832
 readonly installed="$work/installed"
@@ -17,7 +17,7 @@ install_files() {
     cp deploy/mosquitto/comptoir-tls.conf "$installed/usr/share/comptoir/mosquitto-tls.conf"
     cp deploy/mosquitto/comptoir.acl "$installed/usr/share/comptoir/mosquitto.acl"
     cp deploy/mosquitto/mqtt-certificate "$installed/usr/lib/comptoir"
-    # Mosquitto gives up root rights.
+    # Mosquitto drops root privileges.
     chmod a+rx "$work" "$installed" "$installed/etc"
 }
 set_up() {
@@ -35,7 +35,7 @@ modes() {
         [[ "$(stat -c %U:%a "$folder/comptoir-tls/authority-key.pem")" == root:600 ]] &&
         [[ "$(stat -c %U:%a "$secrets")" == root:600 ]]
 }
-# As versions before the listener on port 1884 have written it.
+# The secrets.env of versions that had no listener on port 1884.
 upgrade_of_secrets() {
     local password
     password="$(sed -nE 's#^COMPTOIR_MQTT__URL=mqtt://gateway:([a-z2-7]{24})@127.0.0.1:1884$#\1#p' "$secrets")"
@@ -60,7 +60,7 @@ start_mosquitto() {
     } >"$work/mosquitto.conf"
     mkdir -p "$work/data"
     chown mosquitto "$work/data"
-    # As mosquitto.service.d/comptoir.conf.
+    # The same limit as in mosquitto.service.d/comptoir.conf.
     (ulimit -n 16384 && exec mosquitto -c "$work/mosquitto.conf") >"$work/mosquitto.log" 2>&1 &
     mosquitto=$!
     for _ in {1..50}; do
@@ -127,7 +127,7 @@ a_till_with_another_till_s_id() {
     as_gateway pub -t pos/paris-1/till-2/ack -m x && wait "$other" &&
         ! new_log | grep -q 'Client paris-1/till-2 already connected'
 }
-# What the two above would find in the log if an id could be taken.
+# A positive control: what the two tests above would find in the log if an id could be taken over.
 a_second_connection_of_a_till_closes_its_first() {
     from_here
     as_till till-1 sub -t pos/paris-1/till-1/commands -C 1 -W 20 >/dev/null 2>&1 &
@@ -135,7 +135,7 @@ a_second_connection_of_a_till_closes_its_first() {
     logged "as paris-1/till-1 (" && may till-1 pos/paris-1/till-1/status &&
         logged 'Client paris-1/till-1 already connected, closing old connection'
     local result=$?
-    # mosquitto_sub itself, which would connect again.
+    # Kills mosquitto_sub itself, which would otherwise reconnect.
     pkill -P "$first"
     return "$result"
 }
@@ -216,7 +216,7 @@ revoke() {
     done
     may till-1 pos/paris-1/till-1/status && as_gateway pub -t pos/paris-1/till-1/ack -m x &&
         over_tls localhost "$folder/comptoir-tls/authority.pem" && ! over_tls localhost "$work/stolen.pem" || return 1
-    # With what the thief has.
+    # The stolen credentials no longer work.
     ! mosquitto_pub -V 5 -h 127.0.0.1 -p "$tills_port" -u paris-1/till-1 -P "$(sed -n 's|^paris-1/till-1 ||p' "$work/stolen")" \
         -q 1 -t pos/paris-1/till-1/status -m x &&
         ! as_stolen_gateway

@@ -100,14 +100,14 @@ def is_refused(sock):
 
 
 def connections(till, gateway):
-    """Idle sockets fill the tills' listener. The gateway still connects, and tills do when the sockets are gone."""
+    """Idle sockets fill the tills' listener. The gateway can still connect; tills can once the sockets are closed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, CONNECTIONS + 1000)), hard))
     port = int(sys.argv[1])
-    # More than the default limit of open files, less than the limit of connections: tills still get in.
+    # More than the default limit of open files, but less than the limit of connections: tills can still connect.
     idle = [socket.create_connection(("127.0.0.1", port), TIMEOUT) for _ in range(1100)]
     till().close()
-    # Mosquitto 2.0.11 subtracts a client that leaves twice, so the limit rises by one with each of the tests before.
+    # Mosquitto 2.0.11 counts each client's disconnection twice, so each test before has raised the limit by one.
     idle += [socket.create_connection(("127.0.0.1", port), TIMEOUT) for _ in range(CONNECTIONS + 500 - len(idle))]
     end = time.monotonic() + TIMEOUT
     while not any(is_refused(each) for each in idle):
@@ -155,7 +155,7 @@ def queue(till, gateway):
                 back.socket.sendall(packet(0x40, body[2 + topic : 4 + topic]))
     except TimeoutError:
         pass
-    # The messages in flight are not in the queue.
+    # Messages in flight do not count towards the queue.
     assert QUEUED <= received <= QUEUED + 1000, f"{received} messages were queued"
 
 

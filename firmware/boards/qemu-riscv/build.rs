@@ -5,7 +5,7 @@ fn main() {
     println!("cargo:rustc-link-search={here}");
     println!("cargo:rustc-link-arg=-Tmemory.x");
     println!("cargo:rustc-link-arg=-Tlink.x");
-    // By alignment, so that the network card's pages come first. In the middle they would waste most of a page.
+    // Sorting by alignment puts the network card's pages first. In the middle they would waste most of a page.
     println!("cargo:rustc-link-arg=--sort-section=alignment");
     println!("cargo:rerun-if-changed=memory.x");
 }

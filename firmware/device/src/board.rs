@@ -1,4 +1,4 @@
-//! What the main loop needs from a board.
+//! The interface between the main loop and a board.
 
 use core::fmt;
 
@@ -25,10 +25,10 @@ pub trait Board {
     /// Writes a line for people and tests.
     fn log(&self, line: fmt::Arguments<'_>);
 
-    /// Does a bit of the board's own background work; called at each turn of the network.
+    /// Does some of the board's own background work. Called at each turn of the network.
     fn poll(&self) {}
 
-    /// Feeds the hardware watchdog: the till makes progress. The calls stop when the link is stuck.
+    /// Feeds the hardware watchdog, because the till makes progress. The calls stop when the link is stuck.
     fn feed_watchdog(&self) {}
 
     /// Shows the state, which may be the same as before.
@@ -40,7 +40,7 @@ pub trait Board {
     }
 }
 
-/// Whether the status light is on at that moment. Each state has a rhythm of its own, so that no colours are needed.
+/// Whether the status light is on at that moment. Each state has its own rhythm, so that no colours are needed.
 ///
 /// Offline: half a second on, half a second off. Waiting: five short flashes a second. Idle: one short flash every two
 /// seconds. Full: on.

@@ -1,4 +1,4 @@
-//! One connection to the MQTT broker, from CONNECT to its end: publishes events, deletes acked ones, goes on selling.
+//! One connection to the MQTT broker, from CONNECT to its end: publishes events, deletes acked ones, and keeps selling.
 
 use comptoir_link::{InboundMessage, LinkError, Millis, SendOutcome};
 use comptoir_queue::block_on;

@@ -47,8 +47,8 @@ pub struct Device<'b, B, P, F: MultiwriteNorFlash, const PAGES: usize> {
 }
 
 impl<'b, B: Board, P: Operator, F: MultiwriteNorFlash, const PAGES: usize> Device<'b, B, P, F, PAGES> {
-    // The functions of this type that are never inlined give their stack back to the main loop: the depth is that of one
-    // step, not of all steps together.
+    // `#[inline(never)]` on this type's functions returns their stack space to the main loop: the maximum depth is that
+    // of one step, not of all steps together.
     #[inline(never)]
     pub fn new(
         board: &'b B,
@@ -144,8 +144,8 @@ impl<'b, B: Board, P: Operator, F: MultiwriteNorFlash, const PAGES: usize> Devic
         }
     }
 
-    /// Shows the state, and feeds the hardware watchdog unless nothing was acked for [`RESET_TIMEOUT`] and a reset would
-    /// lose nothing. Returns whether to reconnect; that timeout then starts again, the board's does not.
+    /// Shows the state, and feeds the hardware watchdog unless nothing was acked for [`RESET_TIMEOUT`] and a reset
+    /// would lose nothing. Returns whether to reconnect; this restarts the reconnect timeout, but not the board's.
     pub fn check_watchdogs(&self, state: State) -> bool {
         let (now, unacked) = (self.board.millis(), self.queue.len());
         self.board.show_state(state);

@@ -57,7 +57,7 @@ impl Memory {
             receive: [0; RECEIVE],
             transmit: [0; TRANSMIT],
             tcp: [[0; TCP]; 2],
-            // With a catalogue in it, whose currency is not zero, the whole static would be stored in flash.
+            // A catalogue contains a currency, which is not zero, so the whole static would be stored in flash.
             catalogue: None,
         }
     }
@@ -142,7 +142,7 @@ pub fn open<B: Board, F: MultiwriteNorFlash, const PAGES: usize>(
     Ok((queue, opened))
 }
 
-/// Makes the catalogue in its place. Not inlined, because a moved catalogue is on the stack twice.
+/// Constructs the catalogue in place. Not inlined, because a moved catalogue would be on the stack twice.
 #[inline(never)]
 fn fill_catalogue(place: &mut Option<Catalogue<PRODUCTS>>) -> &mut Catalogue<PRODUCTS> {
     let catalogue = place.insert(Catalogue::new(Currency::EUR));
@@ -174,7 +174,7 @@ fn session<'m>(
 /// Runs until no more sales will come and everything is acked; for ever if sales never end.
 ///
 /// # Errors
-/// The flash fails, or the epoch has no numbers left. Somebody has to look at the till.
+/// The flash fails, or the epoch has no numbers left. A person has to look at the till.
 pub fn run<B, D, P, F, const PAGES: usize>(
     board: &B,
     card: D,

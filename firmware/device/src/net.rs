@@ -229,7 +229,7 @@ impl<B, D> embedded_io_async::Write for Connection<'_, '_, B, D> {
     }
 
     async fn flush(&mut self) -> Result<(), NetError> {
-        // The next polls send what was written. Waiting for the peer's ACK would only cost time.
+        // The next polls send the written bytes. Waiting for the peer's ACK would only cost time.
         Ok(())
     }
 }

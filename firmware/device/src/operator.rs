@@ -1,4 +1,4 @@
-//! Who works at the till.
+//! The operator of a till: an autopilot or a button.
 
 use comptoir_link::Millis;
 use comptoir_terminal::{Autopilot, Catalogue, Till};
@@ -108,8 +108,8 @@ pub struct ButtonOperator<P> {
 }
 
 impl<P: FnMut() -> bool> ButtonOperator<P> {
-    /// `was_pressed` tells whether there was a press since it was last called. The main loop may be busy with the network
-    /// for seconds, so the board samples the pin in [`Board::poll`](crate::Board::poll).
+    /// `was_pressed` returns whether the button was pressed since the previous call. The main loop may be busy with the
+    /// network for seconds, so the board samples the pin in [`Board::poll`](crate::Board::poll).
     pub const fn new(autopilot: Autopilot, was_pressed: P) -> Self {
         Self {
             autopilot,

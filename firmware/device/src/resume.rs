@@ -1,13 +1,13 @@
 //! Resumes the MQTT session after a reset of the board.
 //!
-//! While a till is away the MQTT broker keeps its session, and with it the commands for the till. minimq always sets Clean
-//! Start in the first CONNECT after a reset and has no option for it, so this transport clears the bit in the bytes. The
-//! till itself needs nothing from the old session: it resends unacked events from flash, and a client keeps no state
-//! for what it receives at QoS 1.
+//! The MQTT broker keeps the session of a disconnected till, and with it the commands for the till. minimq always sets
+//! Clean Start in the first CONNECT after a reset and has no option for it, so this transport clears the bit in the
+//! bytes. The till itself needs nothing from the old session: it resends unacked events from flash, and a client keeps
+//! no state for messages that it receives at QoS 1.
 
 use embedded_io_async::{ErrorType, Read, Write};
 
-/// Session expiry in seconds: how long the MQTT broker keeps the session of a till that is away.
+/// Session expiry in seconds: how long the MQTT broker keeps the session of a disconnected till.
 pub const SESSION_EXPIRY: u32 = 24 * 60 * 60;
 
 /// The first byte of a CONNECT packet, the beginning of its variable header, and the Clean Start bit of the flags after it.

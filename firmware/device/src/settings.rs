@@ -66,7 +66,7 @@ impl<'a> Settings<'a> {
     /// Parses the flash's contents.
     ///
     /// # Errors
-    /// The first invalid pair.
+    /// The bytes are not UTF-8, or a pair is invalid. The error names the first one.
     pub fn read(bytes: &'a [u8]) -> Result<Self, SettingsError<'a>> {
         let end = bytes.iter().position(|&byte| matches!(byte, 0 | 0xff));
         let text = core::str::from_utf8(&bytes[..end.unwrap_or(bytes.len())]);
@@ -76,7 +76,7 @@ impl<'a> Settings<'a> {
     /// Parses `key=value` pairs separated by semicolons.
     ///
     /// # Errors
-    /// The first invalid pair.
+    /// A pair is invalid. The error names the first one.
     pub fn parse(text: &'a str) -> Result<Self, SettingsError<'a>> {
         let mut settings = Self {
             store: name("store", "paris-1")?,

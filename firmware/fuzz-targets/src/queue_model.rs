@@ -51,7 +51,7 @@ fn operations(mut bytes: &[u8]) -> impl Iterator<Item = Operation> {
     .take(MAX_OPERATIONS)
 }
 
-/// What the queue must hold.
+/// The expected contents of the queue.
 #[derive(Clone, Debug)]
 struct Model {
     epoch: u32,
@@ -135,7 +135,7 @@ fn apply(flash: &mut Flash, operation: Operation, count: u32, model: &mut Model)
     Ok(())
 }
 
-/// What the queue holds after a power cut during `operation`, which must be one of the permitted results.
+/// Returns the contents of the queue after a power cut during `operation`, and checks that they are permitted.
 fn recover(flash: &mut Flash, operation: Operation, count: u32, before: Model) -> Model {
     let (mut queue, outcome) = open(flash, before.epoch + 1).expect("the queue opens after a power cut");
     let (epoch, newest, events) = (queue.epoch(), queue.newest(), contents(&mut queue));
@@ -152,7 +152,7 @@ fn recover(flash: &mut Flash, operation: Operation, count: u32, before: Model) -
             let deleted = events.first().map_or(through, |&(seq, _)| seq - 1);
             model.events.retain(|&(seq, _)| seq > deleted.min(through));
         }
-        // The old epoch, possibly without its events, or a new and empty one.
+        // Either the old epoch, possibly without its events, or a new and empty one.
         Operation::Format if epoch == model.epoch => {
             assert!(events.iter().all(|event| model.events.contains(event)));
             model.events.clone_from(&events);

@@ -1,4 +1,4 @@
-//! Decoding any bytes: never a panic, and whatever decodes also encodes, to an equal value.
+//! Decoding arbitrary bytes never panics, and every decoded value can be encoded and decoded again to an equal value.
 
 use comptoir_wire::{Ack, Command, Event, Frame, Header, MAX_FRAME, decode, encode, peek_header, set_oldest};
 
@@ -34,7 +34,7 @@ fn event(bytes: &[u8]) {
         Ok(frame) => frame,
         Err(error) => {
             assert!(!error.to_string().is_empty());
-            // The header may be readable even so.
+            // The header may still be readable.
             let _ = peek_header(bytes);
             return;
         }

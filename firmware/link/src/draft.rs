@@ -1,4 +1,4 @@
-//! The one way for a sale to get from a till into its queue, and from there to the gateway.
+//! The only path of a sale from a till into its queue, and from there to the gateway.
 //!
 //! A till confirms a sale to the customer because the event survives a power cut. That holds only if every event goes
 //! through the same steps in the same order, so each step is a type that the next one consumes:
@@ -10,16 +10,16 @@
 //!
 //! 1. [`Draft::new`] takes the number from the queue and `oldest` from the uplink, so that the frame carries the name
 //!    under which the queue will accept it.
-//! 2. [`Draft::encode`] checks the wire's bounds before anything is written: an event that no gateway would accept
+//! 2. [`Draft::encode`] checks the wire's bounds before anything is written. An event that no gateway would accept
 //!    never takes a number.
-//! 3. [`EncodedEvent::push`] writes to flash and reads back. Only its success makes a [`StoredEvent`], which has no other
-//!    constructor and cannot be cloned.
-//! 4. [`Uplink::release`] demands that `StoredEvent`: nothing is published that a power cut could take back, because the
-//!    gateway would then hold an event under a number that the till gives to another sale.
+//! 3. [`EncodedEvent::push`] writes to flash and reads back. Only its success makes a [`StoredEvent`], which has no
+//!    other constructor and cannot be cloned.
+//! 4. [`Uplink::release`] requires that `StoredEvent`, so nothing is published that a power cut could undo. Otherwise
+//!    the gateway would hold an event under a number that the till then gives to another sale.
 //!
-//! The till takes the event off its own list in the same call: `Till::store_next` passes the event to a closure that does
-//! steps 2 and 3, and removes it only if the closure succeeds. A flash that is not durable when `push` returns (a
-//! simulator's file) wraps the `StoredEvent` in a type of its own and gives it out after the sync.
+//! The till takes the event off its own list in the same call: `Till::store_next` passes the event to a closure that
+//! performs steps 2 and 3, and removes it only if the closure succeeds. A flash that is not durable when `push` returns
+//! (a simulator's file) wraps the `StoredEvent` in a type of its own and releases it after the sync.
 //!
 //! ```
 //! use comptoir_link::{Draft, Settings, Uplink};
@@ -71,7 +71,7 @@ use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 
 use crate::Uplink;
 
-/// The name of the next event, before there is an event.
+/// The epoch and the number of an event that is not encoded yet.
 #[derive(Debug)]
 #[must_use = "nothing is stored until the draft is encoded and pushed"]
 pub struct Draft {
@@ -135,10 +135,10 @@ impl<'b> EncodedEvent<'b> {
         self.frame
     }
 
-    /// Writes the event to the queue. The future must be driven to its end.
+    /// Writes the event to the queue. The future must be polled to completion.
     ///
     /// # Errors
-    /// As [`SaleQueue::push`]: the event is not stored, and its number is still free.
+    /// Same as [`SaleQueue::push`]. The event is then not stored, and its number is still free.
     pub async fn push<F: MultiwriteNorFlash, const PAGES: usize>(
         self,
         queue: &mut SaleQueue<F, PAGES>,
@@ -148,7 +148,7 @@ impl<'b> EncodedEvent<'b> {
     }
 }
 
-/// Proof that an event is on flash: what [`Uplink::release`] demands.
+/// Proof that an event is on flash. [`Uplink::release`] requires it.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the event is not sent until the uplink gets this"]
 pub struct StoredEvent {

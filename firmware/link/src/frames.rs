@@ -1,11 +1,11 @@
-//! Where the uplink reads the frames that it publishes.
+//! The source of the frames that the uplink publishes.
 
 use comptoir_queue::{QueueError, SaleQueue};
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 
 /// Unacked frames by number.
 ///
-/// The flash queue implements this by a walk over everything that it holds. A caller with memory to spare caches the
+/// The flash queue implements this by scanning everything that it holds. A caller with memory to spare caches the
 /// frames of the window and asks the flash only for others.
 pub trait Frames {
     /// The flash's error.

@@ -104,7 +104,7 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// The uplink of a till with that queue, as after a restart.
+    /// Creates the uplink of a till that has started, or restarted, with this queue.
     pub fn new<F: MultiwriteNorFlash, const PAGES: usize>(
         store: Name<'_>,
         device: Name<'_>,
@@ -141,7 +141,7 @@ impl Uplink {
         debug_assert_eq!(seq, Some(event.seq()), "released out of order");
     }
 
-    /// Subscribes after a connection was made, which brings the retained ack, and publishes that the till is online.
+    /// Call it after each connect. Subscribes, which delivers the retained ack, and publishes that the till is online.
     ///
     /// # Errors
     /// The client failed.
@@ -166,11 +166,11 @@ impl Uplink {
 
     /// Publishes the next event that may be published now. Call it until it returns [`SendOutcome::Idle`].
     ///
-    /// `random` is uniform over all of `u32`; `buffer` is scratch space for the frame. `is_busy` tells a client error that
-    /// passes by itself (nothing was published for lack of room) from the end of the connection.
+    /// `random` is uniform over all of `u32`; `buffer` is scratch space for the frame. `is_busy` tells a temporary
+    /// error of the client (it had no room, and published nothing) from a lost connection.
     ///
-    /// Under a new epoch one event goes ahead and the others wait for its ack. If another run used the epoch before,
-    /// the gateway's ack lies beyond that one event, and no unsent event is mistaken for a safe one.
+    /// Under a new epoch the first event is sent alone, and the others wait for its ack. If another run used the epoch
+    /// before, the gateway's ack lies beyond that event, so no unsent event is mistaken for a safe one.
     ///
     /// # Errors
     /// The client or the queue failed.

@@ -4,10 +4,10 @@ use crate::Millis;
 
 /// Expires when events wait and none is acked for too long.
 ///
-/// Only the gateway's ack feeds it. Connecting, pinging, publishing and receiving PUBACKs do not, because a stuck link can
-/// do all of that. So whatever hangs, the till ends up restarting its network, or itself. An unreachable gateway looks the
-/// same. Then a new connection costs nothing, since the events are on flash; but a restart of the board costs what is at
-/// the till (cart, order being paid, deliveries), so it has to wait until the till is idle.
+/// Only the gateway's ack feeds it. Connecting, pinging, publishing and receiving PUBACKs do not, because a stuck link
+/// can do all of that. So whatever hangs, the till ends up restarting its network, or itself. An unreachable gateway
+/// looks the same. Then a new connection costs nothing, since the events are on flash. A restart of the board loses the
+/// state of the till (cart, order being paid, deliveries), so it has to wait until the till is idle.
 #[derive(Clone, Copy, Debug)]
 pub struct Watchdog {
     timeout: Millis,

@@ -16,7 +16,7 @@ use crate::{Backoff, Millis};
 pub struct Settings {
     /// Maximum number of events in flight; at least 1.
     pub window: u32,
-    /// Milliseconds without progress until sending goes back to the oldest event. Doubles each time.
+    /// Milliseconds without progress until sending goes back to the oldest event. The timeout doubles each time.
     pub resend: Millis,
     /// Upper limit of the doubling, in milliseconds.
     pub resend_max: Millis,
@@ -71,9 +71,9 @@ impl Window {
 
     /// An epoch found in the queue after a restart: `acked` and `newest` are the queue's.
     ///
-    /// Any event in between may have been sent before the restart, so acks for them count. While no event of an epoch is
-    /// acked, only its first one is ever sent ([`Uplink::send_next`](crate::Uplink::send_next)), so then only an ack for
-    /// that one counts.
+    /// Any event in between may have been sent before the restart, so acks for all of them count. Until an event of an
+    /// epoch is acked, only its first event is ever sent ([`Uplink::send_next`](crate::Uplink::send_next)), so only an
+    /// ack for that one counts.
     pub fn resume(epoch: u32, acked: u32, newest: u32, settings: Settings) -> Self {
         // As in `next_seq`: no event has the last number.
         let newest = newest.min(u32::MAX - 1);
@@ -138,7 +138,7 @@ impl Window {
         let safe = ack.seq - self.acked;
         self.acked = ack.seq;
         self.limit = self.limit.saturating_add(safe).min(self.settings.window);
-        // An ack may arrive during a resend: what it covers need not be sent again.
+        // An ack may arrive during a resend: the events that it covers need not be sent again.
         self.next = self.next.max(self.oldest());
         self.backoff.reset();
         self.deadline =
@@ -146,7 +146,7 @@ impl Window {
         safe
     }
 
-    /// Takes back the last [`send`](Self::send), whose event was not published after all.
+    /// Undoes the last [`send`](Self::send), because its event was not published.
     pub fn retract(&mut self, send: Transmission) {
         if send.seq + 1 == self.next && send.seq > self.acked {
             self.next = send.seq;
@@ -171,7 +171,7 @@ impl Window {
     }
 
     /// Goes back to the oldest unacked event if the resend timeout has passed; the others follow after its ack. Returns
-    /// whether it has.
+    /// whether the timeout has passed.
     pub fn check_timeout(&mut self, now: Millis) -> bool {
         match self.deadline {
             Some(deadline) if deadline <= now => {
@@ -188,7 +188,7 @@ impl Window {
         self.go_back();
     }
 
-    /// When [`check_timeout`](Self::check_timeout) has something to do.
+    /// The time at which to call [`check_timeout`](Self::check_timeout).
     pub fn deadline(&self) -> Option<Millis> {
         self.deadline
     }

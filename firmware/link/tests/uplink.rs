@@ -1,4 +1,4 @@
-//! The uplink against an MQTT broker that drops, duplicates and refuses, and a gateway that accepts events in order.
+//! The uplink with an MQTT broker that drops, duplicates and refuses, and a gateway that accepts events in order.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -281,7 +281,7 @@ fn an_event_damaged_on_flash_does_not_hold_up_the_others() {
     );
 }
 
-/// The retained ack of the earlier use arrives before the first event is sent, or after it.
+/// The retained ack from the earlier use arrives before or after the first event is sent.
 #[test]
 fn acks_from_an_earlier_use_of_the_epoch_delete_nothing() {
     let cases = [(40, false), (40, true), (100, false), (100, true), (300, true)];

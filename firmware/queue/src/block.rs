@@ -1,10 +1,10 @@
-//! Running futures over flash whose operations block.
+//! A minimal executor for flash whose operations block.
 
 use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
-/// Polls a future to its end. Meant for flash whose operations block, so that each poll makes progress.
+/// Polls a future to completion. Meant for flash whose operations block, so that each poll makes progress.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());

@@ -7,8 +7,8 @@
 //! sequential-storage uses its checksums only to detect errors; this module corrects errors with them. It needs no extra
 //! bytes, so it also corrects items of earlier builds.
 //!
-//! * The data and its CRC-32C form a codeword. The Hamming distance is 4, and 6 up to [`PAIRS`] bits of data. So one flipped
-//!   bit can be located, or two in the shorter codewords.
+//! * The data and its CRC-32C form a codeword with a Hamming distance of 4, or 6 up to [`PAIRS`] bits of data. So one
+//!   flipped bit can be located, or two in the shorter codewords.
 //! * The length and its CRC-16 form a codeword with a Hamming distance of 3, so one flipped bit can be located.
 //! * The CRC of a deleted item is 0. One or two flipped bits do not bring the item back.
 //!
@@ -23,7 +23,7 @@ use crate::part::LONGEST;
 
 /// Bytes of an item's header.
 pub const HEADER: usize = 8;
-/// Maximum number of data bits for which two flipped bits can be located: up to here CRC-32C has Hamming distance 6.
+/// Maximum number of data bits for which two flipped bits can be located: the limit of CRC-32C's Hamming distance of 6.
 pub const PAIRS: usize = 5243;
 
 const POLY: u32 = 0x82f6_3b78;
@@ -57,7 +57,7 @@ pub fn length(read: u32) -> Option<u32> {
         return Some(read);
     }
     (0..u32::BITS).map(|bit| read ^ (1 << bit)).find(|&length| {
-        // Nothing longer is ever written, which keeps erased flash far from any valid length.
+        // Longer items are never written. Rejecting them keeps erased flash far from any valid length.
         is_length(length) && (1..=LONGEST).contains(&((length & 0xffff) as usize))
     })
 }
@@ -76,7 +76,7 @@ fn length_crc(length: [u8; 2]) -> u16 {
     !crc - u16::from(crc == 0)
 }
 
-/// What sequential-storage stores for that checksum: its lowest byte must not look erased or deleted.
+/// The value that sequential-storage stores for a checksum: its lowest byte must not look erased or deleted.
 fn adapted(sum: u32) -> u32 {
     sum ^ u32::from(matches!(sum & 0xff, 0 | 0xff))
 }
@@ -126,7 +126,7 @@ fn syndromes(bits: usize) -> impl Iterator<Item = u32> {
     successors(Some(0x8000_0000), next).take(bits)
 }
 
-/// Number of bits searched together, and slots of their hash table, which never fills and fits on any stack.
+/// Number of bits searched at a time, and of slots in their hash table. The table never fills, and fits on any stack.
 const BLOCK: usize = 128;
 const SLOTS: usize = 2 * BLOCK;
 
@@ -213,7 +213,7 @@ mod tests {
         for (len, seed) in [(9, 0), (15, 1), (640, 2), (LONGEST, 3)] {
             (0..8 * len + 32).for_each(|bit| assert_corrects(len, seed, &[bit]));
         }
-        // Also if the stored value differs from the checksum.
+        // The same for a stored value that differs from the checksum.
         let changed = (0..=255).filter(|&seed| {
             let sum = sum(&data(40, seed));
             adapted(sum) != sum

@@ -9,18 +9,19 @@ use crate::read_back::ReadBackError;
 /// Why an operation of the queue failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueError<E> {
-    /// There is no room, and nothing was stored. [`SaleQueue::has_room_for`](crate::SaleQueue::has_room_for) tells beforehand.
+    /// There is no room, and nothing was stored. Check [`SaleQueue::has_room_for`](crate::SaleQueue::has_room_for)
+    /// beforehand.
     Full,
     /// The number is not the next one.
     NotNext,
     /// The frame is empty, or larger than [`MAX_FRAME`](comptoir_wire::MAX_FRAME).
     TooLarge,
-    /// The range is unsuitable: it must be aligned to pages, and have at least four pages and at most the type's `PAGES` and
-    /// two for the notes.
+    /// The range is unsuitable. It must be aligned to pages, with at least four pages and at most the type's `PAGES`
+    /// plus two for the notes.
     Range,
     /// The contents of the flash are damaged beyond repair, and nothing was stored. Format the queue once its events are acked.
     Corrupted,
-    /// Several writes did not read back, and nothing was stored.
+    /// No attempt to write read back correctly, and nothing was stored.
     Worn,
     /// The flash failed.
     Flash(E),

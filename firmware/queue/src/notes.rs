@@ -38,7 +38,7 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Notes on these pages of the flash.
+    /// Notes in this range of the flash.
     pub fn new(range: Range<u32>) -> Self {
         Self {
             range,
@@ -46,7 +46,8 @@ impl Notes {
         }
     }
 
-    /// The map, which takes the cache. [`MapStorage::destroy`] returns it; an empty cache is correct too, only slower.
+    /// Opens the map, which takes the cache. [`MapStorage::destroy`] returns the cache; an empty one is correct too,
+    /// only slower.
     fn open<'f, F: MultiwriteNorFlash>(
         &mut self,
         flash: &'f mut ReadBack<F>,

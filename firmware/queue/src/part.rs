@@ -13,7 +13,7 @@ pub const LONGEST: usize = 992;
 /// Maximum number of frame bytes in one item.
 pub const PART: usize = ITEM - HEADER;
 
-// Without a table the image is smaller. At most 20 KiB are summed per sale.
+// Without a table the image is smaller. At most 20 KiB are checksummed per sale.
 static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// The header of an item.
@@ -21,7 +21,7 @@ static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 pub struct PartHeader {
     pub epoch: u32,
     pub seq: u32,
-    /// Checksum of the whole frame. Parts belong together only if it is the same.
+    /// Checksum of the whole frame. Only parts with the same checksum belong together.
     pub crc: u32,
     pub index: u8,
     pub count: u8,
@@ -99,7 +99,7 @@ impl Assembly {
         put: impl FnOnce(usize, &[u8]) -> bool,
     ) -> Option<usize> {
         let mut partial = match self.partial.take() {
-            // A duplicate: the first write did not read back, was repeated, and can be read now after all.
+            // A duplicate: the first write failed its read-back and was repeated, but can be read now.
             Some(partial) if partial.last == header => {
                 self.partial = Some(partial);
                 return None;
@@ -125,7 +125,7 @@ impl Assembly {
         (partial.sum.finalize() == header.crc).then_some(partial.len)
     }
 
-    /// As [`add`](Self::add), and copies the parts to `buffer`.
+    /// Like [`add`](Self::add), and copies the parts to `buffer`.
     pub fn add_into(&mut self, header: PartHeader, part: &[u8], buffer: &mut [u8]) -> Option<usize> {
         self.add(header, part, |at, part| {
             let room = buffer.get_mut(at..at + part.len());
@@ -133,7 +133,7 @@ impl Assembly {
         })
     }
 
-    /// As [`add`](Self::add), but only checks whether the frame is complete.
+    /// Like [`add`](Self::add), but only checks whether the frame is complete.
     pub fn completes(&mut self, header: PartHeader, part: &[u8]) -> bool {
         self.add(header, part, |_, _| true).is_some()
     }
@@ -182,7 +182,7 @@ mod tests {
                 .filter_map(|(header, part)| assembly.add_into(*header, part, buffer))
                 .last()
         };
-        // A power cut after the first part; then the first part of the successor is damaged.
+        // A power cut came after the first part, and then the first part of the next attempt is damaged.
         assert_eq!(whole(&mut assembly, &[old[0], new[1], new[2]], &mut buffer), None);
         assert_eq!(
             whole(
@@ -193,7 +193,7 @@ mod tests {
             Some(3 * PART)
         );
         assert_eq!(buffer[..3 * PART], [2; 3 * PART]);
-        // Duplicates of a write that did not read back.
+        // Duplicates from writes that failed their read-back.
         let again = [new[0], new[0], new[1], new[2], new[2]];
         assert_eq!(whole(&mut assembly, &again, &mut buffer), Some(3 * PART));
     }

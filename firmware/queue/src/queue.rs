@@ -68,14 +68,15 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         }
     }
 
-    /// Deletes everything and begins a new epoch. `epoch` is a random number; 0 is not a till's epoch and counts as 1.
+    /// Deletes everything and begins a new epoch. `epoch` is a random number; 0 is the gateway's own epoch and counts
+    /// as 1.
     ///
     /// # Errors
     /// The range is unsuitable, or the flash fails.
     pub async fn format(flash: F, range: Range<u32>, epoch: u32) -> Result<Self, QueueError<F::Error>> {
         let mut queue = Self::assume_empty(flash, range, epoch)?;
-        // A power cut anywhere in here must leave the old epoch complete, or the new one, or nothing, and never the old epoch
-        // with lower numbers. So the new note comes first, and older notes are removed last, oldest first.
+        // A power cut at any point here must leave the complete old epoch, the new epoch, or nothing, but never the old
+        // epoch with lower numbers. So the new note comes first, and older notes are removed last, oldest first.
         queue.note().await?;
         queue.events.erase_all().await?;
         queue.notes.clear(queue.events.flash()).await?;
@@ -86,8 +87,8 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
     /// Stores an event's frame, which is durable when this returns.
     ///
     /// # Errors
-    /// `seq` is not [`next_seq`](Self::next_seq), the frame is too large, there is no room, or the flash failed. Only in the
-    /// last case may a restart find the event.
+    /// `seq` is not [`next_seq`](Self::next_seq), the frame is too large, there is no room, or the flash failed. Only
+    /// after a failure of the flash may a restart find the event.
     pub async fn push(&mut self, seq: u32, frame: &[u8]) -> Result<(), QueueError<F::Error>> {
         if self.next_seq() != Some(seq) {
             return Err(QueueError::NotNext);
@@ -116,8 +117,8 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         }
         self.acked = seq;
         if self.is_empty() {
-            // Once the queue is empty, the number is only in the notes. A second, identical note protects it: if the last
-            // one were damaged, the one before would bring back a lower number, which would be given twice.
+            // Once the queue is empty, only the notes have the number. A second, identical note protects it: if the
+            // last note were damaged, the one before it would restore a lower number, which would then be reused.
             self.note().await?;
         }
         self.sweep().await?;

@@ -41,13 +41,13 @@ pub trait Memory {
     /// Replaces the bytes from `at` on.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// Same as [`load`](Self::load).
     fn store(&mut self, at: usize, bytes: &[u8]) -> Result<(), RamError>;
 
     /// Sets `len` bytes to 0xFF.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// Same as [`load`](Self::load).
     fn clear(&mut self, at: usize, len: usize) -> Result<(), RamError> {
         for start in (at..at + len).step_by(STEP) {
             self.store(start, &[0xff; STEP][..STEP.min(at + len - start)])?;

@@ -8,7 +8,8 @@
 //! since the header may need the correction. Data that cannot be corrected is returned as it is, and sequential-storage
 //! skips the item.
 //!
-//! The wrapper also records where writes went. From that the queue concludes that readers will find a new item: see `Trace`.
+//! The wrapper also records where writes went, from which the queue concludes that readers will find a new item: see
+//! `Trace`.
 
 use core::ops::Range;
 
@@ -21,7 +22,7 @@ use crate::ecc::{self, Correction, HEADER};
 /// Bytes read at a time: a multiple of all word sizes up to 32 bytes.
 const STEP: usize = 64;
 
-/// A checksum with at most this many one bits counts as that of a deleted item, which is 0, with bit flips. Only one valid
+/// A checksum with at most this many one bits is taken for that of a deleted item (0) with bit flips. Only one valid
 /// checksum in ten million has so few.
 const DELETED: u32 = 2;
 
@@ -32,8 +33,8 @@ pub struct ReadBack<F> {
     /// Whether something failed since the caller last reset this. After a failure sequential-storage examines the flash
     /// again, and may repair it.
     pub has_failed: bool,
-    /// Set by the caller if it reads only headers: then their data is not verified. Otherwise counting the free space would
-    /// have to read all data.
+    /// The caller sets this if it reads only headers, whose data is then not verified. Otherwise counting the free
+    /// space would have to read all data.
     pub headers_only: bool,
     /// The offset of the data that belongs to the last header, and the correction of that data.
     item: Option<(u32, Correction)>,
@@ -106,7 +107,7 @@ impl<F: NorFlash> ReadBack<F> {
         F::READ_SIZE
     };
 
-    /// Whether a read may be that of a header: it has a header's length and lies between the words that mark a page.
+    /// Whether a read may be for a header: it has a header's length and lies between the words that mark a page.
     fn may_be_header(offset: u32, len: usize) -> bool {
         let place = offset as usize % F::ERASE_SIZE;
         let end = F::ERASE_SIZE - Self::WORD;
@@ -131,7 +132,7 @@ impl<F: NorFlash> ReadBack<F> {
             return Ok(());
         };
         let mut correction = Correction::default();
-        // Whether the item is deleted matters in any case, because its space may be reused.
+        // Deleted items are checked in any case, because their space may be reused.
         let nearly_deleted = stored.count_ones() <= DELETED;
         if stored != 0 && (nearly_deleted || !self.headers_only) {
             let most = if nearly_deleted { 1 } else { 2 };

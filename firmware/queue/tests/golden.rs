@@ -7,8 +7,8 @@ mod common;
 use common::{EPOCH, Flash, PAGE, Queue, frame, held};
 use comptoir_queue::{OpenOutcome, RamFlash, SaleQueue, block_on};
 
-/// Parts of up to 992 bytes on six pages, of which the file has only the beginning. Five events were sold, and the first was
-/// acked.
+/// A queue on six pages with parts of up to 992 bytes. The file has only the beginning of the flash. Five events were
+/// sold, and the first was acked.
 const PARTS_OF_992: &[u8] = include_bytes!("golden/parts_of_992.bin");
 const LEN: usize = 6 * PAGE;
 const HELD: [(u32, usize); 4] = [(2, 30), (3, 900), (4, 3_000), (5, 140)];

@@ -1,4 +1,4 @@
-//! The queue against a plain `VecDeque`, and under bit flips.
+//! The queue compared with a plain `VecDeque`, and under bit flips.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -78,7 +78,7 @@ proptest! {
         prop_assert_eq!(held(&mut queue).unwrap(), Vec::from(model));
     }
 
-    /// Anywhere on flash except two bits in the length of one item. No number is given twice either.
+    /// The bits are anywhere on flash, except two in the length of one item. No number is reused either.
     #[test]
     fn two_bit_flips_lose_nothing(steps in 1..100usize, bits in any::<[u64; 2]>()) {
         let mut flash = blank();
@@ -103,7 +103,7 @@ proptest! {
         prop_assert_eq!(seqs, expected);
     }
 
-    /// After any number of bit flips and random writes.
+    /// The damage is any number of bit flips and random writes.
     #[test]
     fn a_queue_on_damaged_flash_opens_and_works(
         steps in 0..100usize,
@@ -185,7 +185,7 @@ fn every_single_bit_flip_loses_nothing() {
             "{bit}"
         );
         assert!(held(&mut queue).unwrap() == before, "{bit}");
-        // Restores the bit, and whatever the opening deleted.
+        // Restores the bit, and everything that the opening deleted.
         memory.clone_into(flash.memory_mut());
     }
 }

@@ -40,7 +40,7 @@ fn restart(flash: &mut Flash, step: Step, before: &Expected) -> Expected {
     let held = held(&mut queue).unwrap();
     let mut expected = before.clone();
     match step {
-        // The event was not confirmed. It may be there anyway, but only complete.
+        // The event was not confirmed. It may be there anyway, but only completely.
         Step::Sell(len) => {
             if held.len() > before.confirmed.len() {
                 expected.newest += 1;
@@ -123,7 +123,7 @@ fn a_power_cut_at_any_write_or_erase_of_a_format_leaves_the_old_epoch_or_a_new_o
         }
         let (mut queue, _) = open(&mut flash, 8).unwrap();
         if queue.epoch() == EPOCH {
-            // With a lower number, a name would be given to two events.
+            // A lower number would give two events the same name.
             assert_eq!(queue.newest(), expected.newest);
             old += 1;
         } else {

@@ -84,7 +84,7 @@ fn erases(sales: u32, acked_each: u32) -> (Vec<u64>, Vec<u64>) {
     (notes, events)
 }
 
-/// Also for a till whose every sale is acked before the next one, which is the usual case.
+/// This includes a till whose every sale is acked before the next one, which is the usual case.
 #[test]
 fn wear_is_level_across_pages() {
     const SALES: u32 = 20_000;

@@ -19,8 +19,8 @@ use comptoir_invent as invent;
 
 /// Maximum number of payment attempts for one order.
 const MAX_ATTEMPTS: u8 = 3;
-/// Probability that a payment is declined, unless it is in cash, which always succeeds. A quarter of the payments is in
-/// cash, so that in all [`invent::SUCCESS_RATE`] succeed.
+/// Probability that a payment is declined, unless it is in cash, which always succeeds. A quarter of the payments are
+/// in cash, so that [`invent::SUCCESS_RATE`] of all payments succeed.
 const DECLINED: f64 = (1.0 - invent::SUCCESS_RATE) / 0.76;
 /// Cash is paid in whole notes of this many cents.
 const NOTE: u64 = 500;

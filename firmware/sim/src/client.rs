@@ -1,5 +1,4 @@
-//! The MQTT client through which a simulated till's link speaks: a session, the till's encoding, and the faults that
-//! are injected between the two.
+//! The MQTT client of a simulated till: the session, the till's encoding, and the faults injected between the two.
 
 use bytes::Bytes;
 use comptoir_link::Millis;
@@ -18,7 +17,7 @@ use crate::tally::Tally;
 const MAX_DELAY_MS: u64 = 100;
 /// Longest duration of most hangs of the link, in milliseconds.
 const SHORT_HANG_MS: u64 = 500;
-/// Shortest duration of the other hangs, in milliseconds: longer than either side waits for a sign of life.
+/// Shortest duration of the other hangs, in milliseconds. Both sides give up the connection before that.
 const LONG_HANG_MS: u64 = DEAD + 5_000;
 
 /// A publish that an injected fault holds back.
@@ -54,7 +53,7 @@ impl<'t> Client<'t> {
         }
     }
 
-    /// Sets the time, and publishes what was delayed until then.
+    /// Sets the time, and sends the publishes that were delayed until then.
     ///
     /// # Errors
     /// A packet is larger than the broker accepts.
@@ -78,7 +77,7 @@ impl<'t> Client<'t> {
         self.now < self.hangs_until
     }
 
-    /// When [`turn`](Self::turn) has something to do.
+    /// The time at which [`turn`](Self::turn) has something to do.
     pub fn deadline(&self) -> Option<Millis> {
         let delayed = self.delayed.iter().map(|publish| publish.until);
         delayed
@@ -100,7 +99,7 @@ impl<'t> Client<'t> {
         self.session
     }
 
-    /// Writes as many bytes as the socket takes. `false`: there were none, it took none, or the link hangs.
+    /// Writes as many bytes as the socket takes. Returns `false` if there were none, it took none, or the link hangs.
     ///
     /// # Errors
     /// The connection is lost.
@@ -111,11 +110,11 @@ impl<'t> Client<'t> {
         Ok(self.session.write()?)
     }
 
-    /// Passes the next message to `then`, with its payload in postcard, which the link expects. `None`: there is no
-    /// message.
+    /// Passes the next message to `then`. Its payload is in postcard, which the link expects. Returns `None` if there
+    /// is no message.
     ///
     /// # Errors
-    /// As [`Session::next_publish`].
+    /// Same as [`Session::next_publish`].
     pub fn received<T>(&mut self, then: impl FnOnce(&str, &[u8]) -> T) -> Result<Option<T>, SessionError> {
         while !self.is_hung()
             && let Some(publish) = self.session.next_publish()?
@@ -126,7 +125,7 @@ impl<'t> Client<'t> {
             }
             let mut buffer = [0; Ack::MAX_BYTES];
             let payload = self.dialect.incoming(&publish.payload, &mut buffer);
-            // A topic that is not UTF-8 is none of the till's.
+            // All topics of a till are UTF-8; the uplink ignores an empty one.
             let topic = std::str::from_utf8(&publish.topic).unwrap_or_default();
             return Ok(Some(then(topic, payload)));
         }

@@ -209,7 +209,7 @@ impl Dice {
         })
     }
 
-    /// Dice with the same rates and other results.
+    /// Dice with the same rates and different results.
     pub fn fork(&mut self) -> Self {
         Self::new(self.faults, self.draw())
     }

@@ -1,6 +1,6 @@
 //! `pos-sim till`: a till for a person at a keyboard, with the same till, queue and uplink as the simulated ones.
 //!
-//! One key pulls the network's plug, another cuts the power: every confirmed sale is on the flash.
+//! One key pulls the network's plug, another cuts the power. The flash keeps every confirmed sale.
 
 mod connection;
 mod desk;

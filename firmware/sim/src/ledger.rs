@@ -1,10 +1,10 @@
 //! The ledger: one JSON line per event, to audit what arrived in Kafka.
 //!
-//! An event's line is written when the event is acked end to end. Lines with `"acked":null` follow for events that the
-//! flash lost, and, when a run is stopped, for unacked events. An event with `acked` must be in Kafka; one without it may
-//! be there or not.
+//! The line of an event is written when the event is acked end to end. Lines with `"acked":null` follow for events that
+//! the flash lost and, when a run is stopped, for unacked events. An event with `acked` must be in Kafka; one without
+//! it may or may not be.
 //!
-//! The run keeps the contents of a line from the sale on, because the till forgets them in a power cut.
+//! The run keeps the contents of a line from the sale on, because a power cut makes the till forget them.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};

@@ -8,7 +8,7 @@ use crate::session::KEEP_ALIVE;
 const SILENCE: Millis = KEEP_ALIVE as Millis * 1000;
 /// Milliseconds of silence after which a connection counts as lost.
 pub const DEAD: Millis = 2 * SILENCE;
-/// Lower limit of that, however short the MQTT broker's keep-alive is.
+/// Lower limit for that silence, however short the MQTT broker's keep-alive is.
 const MIN_DEAD: Millis = 5_000;
 
 /// The state of a connection.

@@ -30,7 +30,7 @@ pub enum QueueError {
         /// What is wrong.
         reason: String,
     },
-    /// The file was written and could not be synced; nothing is sold then.
+    /// The file was written but could not be synced. Nothing is sold then.
     #[error("{till}: sync the queue: {source}")]
     Sync {
         /// `{store}/{device}`.
@@ -47,16 +47,16 @@ pub struct Queue {
     scratch: BytesMut,
 }
 
-/// An event that was pushed and that a power cut of this machine may still take back: [`Queue::sync`] turns it into a
+/// An event that was pushed, but that a power cut of this machine may still undo. [`Queue::sync`] turns it into a
 /// [`StoredEvent`].
 #[derive(Debug)]
 #[must_use = "the event is not sent until the queue is synced"]
 pub struct UnsyncedEvent(StoredEvent);
 
-/// Consecutive frames: those that the uplink is about to send.
+/// Consecutive frames, which the uplink is about to send.
 ///
-/// A real till has as much memory, or reads its flash. Frames that are not cached are read from the flash, many at a time,
-/// so that the walk through the flash costs each of them little.
+/// A real till has as much memory, or reads its flash. Frames that are not cached are read from the flash, many at a
+/// time, so that the scan of the flash costs little per frame.
 struct FrameCache {
     first: u32,
     frames: VecDeque<Bytes>,
@@ -169,7 +169,7 @@ impl Queue {
     /// Writes an event to the queue.
     ///
     /// # Errors
-    /// As [`SaleQueue::push`].
+    /// Same as [`SaleQueue::push`].
     pub fn push(&mut self, event: EncodedEvent<'_>) -> Result<UnsyncedEvent, FlashError> {
         let frame = event.frame();
         let stored = block_on(event.push(&mut self.flash))?;
@@ -178,8 +178,8 @@ impl Queue {
         Ok(UnsyncedEvent(stored))
     }
 
-    /// Makes everything written so far durable, and only then lets the uplink send `events`, which are part of it. `till` is
-    /// `{store}/{device}`, for the error.
+    /// Makes everything written so far durable, including `events`, and only then lets the uplink send these events.
+    /// `till` is `{store}/{device}`, for the error.
     ///
     /// # Errors
     /// The file cannot be synced: none of the events is durable, and none is sent.

@@ -205,7 +205,7 @@ async fn start_invented(
         };
         let closing = shared.closing.clone();
         tasks.spawn(async move {
-            // After the closing no till takes permits.
+            // Once selling has ended, no till takes permits.
             closing.run_until_cancelled(pacer.run()).await;
             Ok(())
         });
@@ -254,7 +254,7 @@ async fn queue(
     device: Name<'_>,
 ) -> Result<(Queue, Xoshiro256PlusPlus), SimError> {
     let epoch = generator(shared.plan.seed, store, device, 0).random_range(1..=u32::MAX);
-    // Two windows, because a source without a rate sells that far ahead.
+    // Two windows, because a source without a rate sells that many events ahead.
     let capacity = (2 * shared.plan.link.window as usize).min(shared.plan.queue_limit);
     let queue = match shared.plan.queue.clone() {
         None => Queue::open(None, store, device, epoch, capacity)?.0,

@@ -1,7 +1,7 @@
-//! A till's MQTT session: what a till asks of the broker, and why its session ends.
+//! A till's MQTT session: its settings, and the reasons for its end.
 //!
-//! The session itself is `comptoir-mqtt`'s. It does not resend publishes over a new connection, and a till does
-//! not need that: its window sends everything again that has no end-to-end ack.
+//! `comptoir-mqtt` implements the session. It does not resend publishes over a new connection, and a till does not need
+//! that: its window resends every event without an end-to-end ack.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use comptoir_link::{Identity, OFFLINE};
 use crate::json::JsonError;
 use crate::plan::Broker;
 
-/// Seconds between pings on a silent connection; a silence of twice as long ends it.
+/// Seconds between pings on a silent connection. A silence twice as long ends the connection.
 pub const KEEP_ALIVE: u16 = 30;
-/// Seconds for which the MQTT broker keeps a till's session while the till is away.
+/// Seconds for which the MQTT broker keeps the session of a disconnected till.
 const SESSION_EXPIRY_S: u32 = 24 * 60 * 60;
-/// Publishes without a PUBACK, at most. The MQTT broker may allow fewer.
+/// Maximum number of publishes without a PUBACK. The MQTT broker may allow fewer.
 const WINDOW: u16 = 128;
 /// Bytes of the largest packet that a till accepts: a command is one frame.
 const MAX_PACKET: u32 = 64 * 1024;
-/// Bytes that are made free for each read. Small, because there are thousands of tills in a process.
+/// Bytes reserved for each read. Small, because a process has thousands of tills.
 const READ_SIZE: u32 = 1024;
-/// For everything up to the CONNACK.
+/// Covers everything up to the CONNACK.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a session could not be established, or ended.
@@ -38,7 +38,7 @@ pub enum SessionError {
     /// An injected fault cut the connection.
     #[error("an injected fault cut the connection")]
     Cut,
-    /// As many publishes are in flight as may be.
+    /// The maximum number of publishes is in flight.
     #[error("no room for another publish now")]
     Busy,
     /// An event cannot be translated to JSON.
@@ -58,7 +58,7 @@ impl SessionError {
     }
 }
 
-/// Connects. The MQTT broker's session goes on, if it still has one.
+/// Connects, and resumes the session if the MQTT broker still has one.
 ///
 /// # Errors
 /// The MQTT broker cannot be reached, or refuses.

@@ -80,8 +80,8 @@ impl Source {
         Some(stored)
     }
 
-    /// Removes the next event, which a restart found in the queue under the number `seq`: a power cut came after it was
-    /// stored and before it was confirmed.
+    /// Removes the next event, which a restart found in the queue under the number `seq`: a power cut struck after the
+    /// event was stored and before it was confirmed.
     pub fn skip_stored(&mut self, seq: u32) {
         let _ = self.store_next(seq, 0, |_, _| Ok::<_, Infallible>(()));
     }

@@ -81,7 +81,7 @@ pub struct Progress {
     pub total: Option<u64>,
     /// Time since the start.
     pub elapsed: Duration,
-    /// The last problem of a till, while some are neither connected nor finished.
+    /// The last problem of a till, as long as a till is neither connected nor finished.
     pub trouble: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! One simulated till: the firmware's till, queue and uplink, driven by a task.
 //!
-//! The task waits only in its `select!`: it goes on selling while it connects and while it is disconnected. A sale is in
+//! The task waits only in its `select!`: it keeps selling while it connects and while it is disconnected. A sale is in
 //! the queue before it is sent, and leaves the queue only after an end-to-end ack.
 
 mod connection;
@@ -30,7 +30,7 @@ use crate::session::SessionError;
 use crate::source::Source;
 use crate::tally::{Clock, Tally};
 
-/// Why a simulated till cannot go on. A lost connection is not a reason.
+/// Why a simulated till cannot go on. A lost connection is not among the reasons: the till reconnects.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatedTillError {
     /// Its queue failed.
@@ -49,7 +49,7 @@ pub enum SimulatedTillError {
     },
 }
 
-/// What all tills of a run share.
+/// The state that all tills of a run share.
 pub struct Shared {
     pub plan: Plan,
     pub clock: Clock,
@@ -252,7 +252,7 @@ impl SimulatedTill {
         }
     }
 
-    /// The interruption that an error of the flash means.
+    /// Converts an error of the flash to an interruption.
     fn flash_failed(&mut self, error: FlashError) -> Interruption {
         match error {
             FlashQueueError::Flash(RamError::NoPower) => Interruption::PowerCut,

@@ -22,9 +22,9 @@ const SETTINGS: Settings = Settings {
     resend: 50,
     resend_max: 400,
 };
-/// A connection without an ack for this long, while events wait, is given up.
+/// A connection is given up after this long without an ack while events wait.
 const ACK_TIMEOUT: u64 = 1_000;
-/// How long a connection usually hangs, and how long it sometimes hangs, which exceeds the timeout.
+/// The usual duration of a hang, and the occasional one, which exceeds the timeout.
 const HANG: u64 = 60;
 const LONG_HANG: u64 = 2 * ACK_TIMEOUT;
 

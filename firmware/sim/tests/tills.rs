@@ -120,8 +120,8 @@ async fn events_that_the_gateway_missed_are_resent() {
     assert!(summary.resent > 0);
 }
 
-/// Of 105 events the 53rd is dropped, and by then the 52 after it are in flight. If those 53 were resent as a whole, the run
-/// would have the period of the loss, and its first event would be dropped each time.
+/// The 53rd of 105 events is dropped, and by then the 52 after it are in flight. If those 53 were resent as a whole,
+/// the run would have the same period as the loss, and its first event would be dropped each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn periodic_loss_in_step_with_the_resends_does_not_stall_a_till() {
     let mosquitto = Mosquitto::start();
@@ -332,7 +332,7 @@ async fn acks_of_an_earlier_run_delete_no_events_of_the_same_run_repeated() {
     }
 }
 
-/// Only a few tills: most of the time goes into the search for bit flips in writes that a cut has torn.
+/// Uses only a few tills: most of the time goes into the search for bit flips in writes that a power cut has torn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_with_the_same_seed_loses_nothing_under_power_cuts() {
     let mosquitto = Mosquitto::start();

@@ -19,7 +19,7 @@ pub enum CatalogueError {
     Full,
     /// The name is empty or too long, or the price exceeds [`MAX_AMOUNT`].
     InvalidProduct,
-    /// The prices are in another currency than the till's.
+    /// The prices are not in the till's currency.
     WrongCurrency,
 }
 

@@ -1,10 +1,10 @@
 //! The till, sans I/O: the acts of a shop assistant, and the events that they produce.
 //!
-//! Nothing here waits, sends or stores. An act (check out, pay, cancel, refund, advance a delivery) produces one to three
-//! events. [`Till::store_next`] passes the first of them to the caller, under the number that the queue gives it, and
-//! takes it off once it is stored. Until all are stored the till refuses other acts, so a failing queue stops the till
-//! where it is, and nothing is half done. A full queue is noticed before an order begins, by
-//! [`Till::max_frame_sizes`]. The network plays no part: a till works through any outage.
+//! Nothing here waits, sends or stores. An act (check out, pay, cancel, refund, advance a delivery) produces one to
+//! three events. [`Till::store_next`] passes the first of them to the caller, under the number that the queue gives it,
+//! and removes it once it is stored. Until all are stored the till refuses other acts, so a failing queue stops the
+//! till where it is, and no act is half done. [`Till::max_frame_sizes`] lets the caller detect a full queue before an
+//! order begins. The network plays no part: a till works through any outage.
 //!
 //! ```text
 //! selling ── check_out: order Pending ──→ paying ── pay: payment FAILED ─────────────────────────→ paying

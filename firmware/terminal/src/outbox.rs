@@ -47,10 +47,10 @@ impl Till {
         !self.outbox.is_empty()
     }
 
-    /// Passes the next event to `store`, under the number `seq`, and takes it off the till if `store` succeeds. If `store`
-    /// fails, the same event is next again. Returns `None` if there is no event.
+    /// Passes the next event to `store`, under the number `seq`, and removes it from the till if `store` succeeds. If
+    /// `store` fails, the same event is next again. Returns `None` if there is no event.
     ///
-    /// This is the only way to take an event off the till: one that is not stored cannot get lost here.
+    /// Only this function removes events from the till, so an event that is not stored cannot get lost here.
     ///
     /// # Errors
     /// The error of `store`.
@@ -137,7 +137,7 @@ impl Till {
             }
             (Subject::Current, StatusChange::Delivery(status)) => {
                 if let Some(sale) = self.current.take() {
-                    // The check-out made sure that there is room, and nothing else adds parcels.
+                    // `check_out` made sure that there is room, and nothing else adds parcels.
                     let _ = self.parcels.push(Parcel { sale, status });
                 }
                 self.cart.clear();

@@ -1,6 +1,6 @@
 //! How much queue space an order can take, at most.
 //!
-//! A till notices a full queue before an order begins. A half-paid order could neither be stored nor forgotten.
+//! A till detects a full queue before an order begins. A half-paid order could neither be stored nor forgotten.
 
 use core::iter::{Chain, RepeatN, repeat_n};
 
@@ -24,8 +24,8 @@ const SMALL_PER_PARCEL: usize = 3;
 /// The sizes returned by [`max_frame_sizes`].
 pub type FrameSizes = Chain<RepeatN<usize>, RepeatN<usize>>;
 
-/// Sizes in bytes of all the frames that another order and the given number of deliveries in progress can produce, each at
-/// its maximum.
+/// Maximum sizes in bytes of all the frames that another order and the given number of deliveries in progress can
+/// produce.
 pub fn max_frame_sizes(parcels: usize) -> FrameSizes {
     let small = SMALL_PER_ORDER + SMALL_PER_PARCEL * parcels;
     repeat_n(MAX_FRAME, LARGE_PER_ORDER).chain(repeat_n(SMALL, small))

@@ -1,4 +1,4 @@
-//! What the till knows of an order, and what an act at the till takes as input.
+//! The till's view of an order, and the inputs of acts at the till.
 
 use comptoir_wire::{Date, DeliveryStatus, MAX_ADDRESS, MAX_EMAIL, MAX_NAME, MAX_PRODUCT, PaymentMethod};
 use heapless::String;

@@ -8,7 +8,7 @@ use crate::{DecodeError, EncodeError, Fault, Version};
 pub struct Ack {
     /// The till's epoch; never 0.
     pub epoch: u32,
-    /// The highest safe number; 0: none yet.
+    /// All events up to this number are safe; 0 if none is yet.
     pub seq: u32,
 }
 
@@ -24,10 +24,10 @@ impl Ack {
         self.encode_as(Version::CURRENT, buffer)
     }
 
-    /// As [`encode`](Self::encode), in the given version.
+    /// Like [`encode`](Self::encode), in the given version.
     ///
     /// # Errors
-    /// As [`encode`](Self::encode).
+    /// Same as [`encode`](Self::encode).
     pub fn encode_as<'b>(&self, version: Version, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
         if self.epoch == 0 {
             return Err(EncodeError::Field {
@@ -44,7 +44,7 @@ impl Ack {
     /// Decodes the whole payload of an `ack` topic.
     ///
     /// # Errors
-    /// The first invalid field, by name.
+    /// A field is invalid. The error names the first one.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::frame(bytes)?;
         let ack = Self {

@@ -66,10 +66,10 @@ impl<'a> Command<'a> {
         self.encode_as(Version::CURRENT, buffer)
     }
 
-    /// As [`encode`](Self::encode), in the given version.
+    /// Like [`encode`](Self::encode), in the given version.
     ///
     /// # Errors
-    /// As [`encode`](Self::encode).
+    /// Same as [`encode`](Self::encode).
     pub fn encode_as<'b>(&self, version: Version, buffer: &'b mut [u8]) -> Result<&'b [u8], EncodeError> {
         let mut w = Writer::version(buffer, version.byte())?;
         match self {
@@ -94,7 +94,7 @@ impl<'a> Command<'a> {
     /// Decodes the whole payload of a `commands` topic.
     ///
     /// # Errors
-    /// The first invalid field, by name.
+    /// A field is invalid. The error names the first one.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::frame(bytes)?;
         let command = match r.u32("command")? {

@@ -10,8 +10,8 @@ pub struct Header {
     pub epoch: u32,
     /// Counts 1, 2, 3 … without gaps within the epoch.
     pub seq: u32,
-    /// The lowest unacked `seq` on the till, at most this event's. Some gateway has acked everything below it, so a gateway
-    /// with an empty journal does not wait for those events for ever.
+    /// The lowest unacked `seq` on the till, at most this event's. A gateway has acked everything below it, so a
+    /// gateway with an empty journal does not wait for those events.
     pub oldest: u32,
     /// Unix time in milliseconds; 0 if the till has no clock. Any value is valid, because a wrong clock must not lose a sale.
     pub time_ms: u64,
@@ -105,7 +105,7 @@ pub fn set_oldest(buffer: &mut [u8], len: usize, oldest: u32) -> Result<&[u8], R
 /// Decodes the whole payload of an `orders`, `payments` or `deliveries` topic.
 ///
 /// # Errors
-/// The first invalid field, by name.
+/// A field is invalid. The error names the first one.
 pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
     let mut reader = Reader::frame(bytes)?;
     let header = Header::read(&mut reader)?;
@@ -118,7 +118,7 @@ pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
 /// under its name.
 ///
 /// # Errors
-/// As [`decode`], for the header's fields.
+/// Same as [`decode`], for the header's fields.
 pub fn peek_header(bytes: &[u8]) -> Result<Header, DecodeError> {
     Header::read(&mut Reader::head(bytes)?)
 }

@@ -10,14 +10,14 @@
 //! command  version  kind(0 message, 1 price list, 2 order status)  fields of the kind
 //! ```
 //!
-//! Integers are postcard varints (LEB128). A text is its length in bytes and its UTF-8. An option is a byte 0 or 1 before
-//! the value. An enum is the number of its variant. A list is the number of its elements before them. The MQTT topic
-//! tells which of the three frames a payload is; the frames carry no such tag.
+//! Integers are postcard varints (LEB128). A text is its length in bytes, then its UTF-8. An option is a byte, 0 or 1,
+//! then the value if there is one. An enum is the number of its variant. A list is the number of its elements, then the
+//! elements. The MQTT topic tells which of the three frames a payload is; the frames carry no tag of their own.
 //!
 //! # Bounds
 //!
-//! The `MAX_…` constants bound every text, list and amount, and [`MAX_FRAME`] the whole frame. They are checked by the
-//! encoder and by the decoder, so that a till cannot store an event that the gateway would refuse. The largest frame that
+//! The `MAX_…` constants bound every text, list and amount, and [`MAX_FRAME`] bounds the whole frame. The encoder and
+//! the decoder both check them, so a till cannot store an event that the gateway would refuse. The largest frame that
 //! the other bounds allow is smaller than [`MAX_FRAME`], which a test verifies.
 //!
 //! # Versions
@@ -107,5 +107,5 @@ pub const MAX_LINES: usize = 256;
 pub const MAX_PRICES: usize = 256;
 /// Maximum length of a message to a till's screen, in bytes.
 pub const MAX_MESSAGE: usize = 256;
-/// Maximum amount of money in minor units: ten thousand million euros. The sum of nine million such amounts fits an `i64`.
+/// Maximum amount of money in minor units: ten billion euros. The sum of nine million such amounts fits an `i64`.
 pub const MAX_AMOUNT: u64 = 1_000_000_000_000;

@@ -5,8 +5,8 @@ use core::{fmt, marker::PhantomData};
 use crate::codec::{Reader, Record, Writer, bad};
 use crate::{DecodeError, EncodeError, Fault, Line};
 
-/// An order's lines in another representation, which are converted one by one because there is no memory for a slice of
-/// [`Line`]s.
+/// An order's lines in another representation. They are converted one at a time, because a till has no memory for a
+/// slice of [`Line`]s.
 pub trait LineSource: Sync {
     /// Number of lines.
     fn count(&self) -> usize;
@@ -175,7 +175,7 @@ impl<'a, T: Record<'a>> Iterator for SeqIter<'a, T> {
             Source::Frame { count, bytes } => {
                 *count = count.checked_sub(1)?;
                 let mut reader = Reader::within(bytes);
-                // It was decoded before without an error, so this does not fail.
+                // These bytes were decoded once without an error, so this does not fail.
                 let element = T::read(&mut reader).ok()?;
                 *bytes = reader.rest();
                 Some(element)

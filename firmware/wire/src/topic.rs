@@ -15,7 +15,7 @@ impl<'a> Name<'a> {
     /// Validates a name.
     ///
     /// # Errors
-    /// What is wrong with the name.
+    /// The name is empty, too long, begins with a dash, or contains an invalid character.
     pub fn new(name: &'a str) -> Result<Self, NameError> {
         let bytes = name.as_bytes();
         match bytes {
@@ -164,7 +164,7 @@ impl<'a> Topic<'a> {
     /// Parses a topic.
     ///
     /// # Errors
-    /// The first invalid part of the topic.
+    /// A part of the topic is invalid. The error names the first one.
     pub fn parse(topic: &'a str) -> Result<Self, TopicError> {
         let mut parts = topic.split('/');
         if parts.next() != Some("pos") {

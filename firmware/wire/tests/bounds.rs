@@ -1,4 +1,4 @@
-//! The bounds of the fields, and the errors, which name the field.
+//! Every field has a bound, and each error names the field.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 

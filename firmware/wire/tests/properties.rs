@@ -1,4 +1,4 @@
-//! Properties of every valid frame, and of every other payload.
+//! Properties that hold for every valid frame, and for any other payload.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -35,7 +35,7 @@ impl LineSource for Parts {
     }
 }
 
-/// Decodes `bytes` in every way, and iterates over the lazily decoded lists, so that a panic would show.
+/// Decodes `bytes` in every way, and iterates over the lazily decoded lists. A panic fails the test.
 fn decode_all(bytes: &[u8]) {
     let _ = peek_header(bytes);
     let _ = set_oldest(&mut bytes.to_vec(), bytes.len(), 1);

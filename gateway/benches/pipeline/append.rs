@@ -1,4 +1,4 @@
-//! Does appending to a long journal cost more than appending to an empty one?
+//! Appending to a long journal, compared with appending to an empty one.
 
 use anyhow::Result;
 use comptoir_harness::Scratch;

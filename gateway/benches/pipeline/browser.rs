@@ -20,7 +20,7 @@ use crate::report::{Report, Target, percentile};
 use crate::stage::Stage;
 
 const WEB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../web");
-/// For every response of the browser.
+/// Timeout for each response of the browser.
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// Connections of other pages, beside the browser.
 const OTHERS: usize = 19;

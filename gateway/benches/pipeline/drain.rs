@@ -1,4 +1,4 @@
-//! A backlog: its memory, its effect on the start time, and how fast it drains while the shop goes on selling.
+//! A backlog: its memory, its effect on the start time, and how fast it drains while the shop keeps selling.
 //!
 //! The backlog is created once, by a gateway without Kafka. Each round starts a gateway with Kafka on a copy of that journal
 //! with new topics, so that all rounds are equal. Kafka runs throughout, so that its virtual machine is warm for both sides
@@ -26,17 +26,17 @@ const LIVE_EVENTS: u32 = 60_000;
 /// The journal and its projection.
 const FILES: [&str; 2] = ["journal.db", "journal-dashboard.db"];
 
-/// One value per round; the acks of all rounds together.
+/// One value per round; for the acks, the values of all rounds together.
 #[derive(Default)]
 struct Drains {
-    /// Of the gateway, events per second.
+    /// The gateway's rate, events per second.
     rate: Vec<f64>,
-    /// Of a transactional producer alone, events per second.
+    /// The rate of a transactional producer alone, events per second.
     producer: Vec<f64>,
     /// Largest resident memory, MB.
     memory: Vec<f64>,
     ack_ms: Vec<f64>,
-    /// Of an idle gateway while the producer runs beside it.
+    /// Ack latencies of an idle gateway while the producer runs beside it, in milliseconds.
     beside_ms: Vec<f64>,
 }
 
@@ -162,7 +162,7 @@ async fn sell(shop: &Shop, name: &str, seconds: u32) -> Result<Vec<PublishLog>> 
 struct BacklogBaseline {
     /// Number of events in the journal.
     events: f64,
-    /// From the start of the process to its readiness, seconds.
+    /// Time from the start of the process to its readiness, seconds.
     ready_s: f64,
     resident_mb: f64,
     ack_ms: Vec<f64>,

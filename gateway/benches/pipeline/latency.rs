@@ -20,7 +20,7 @@ use crate::till::{Connection, PublishLog};
 
 /// Number of fsyncs and of round trips.
 const SAMPLES: usize = 500;
-/// Between two samples: the events' own period.
+/// Time between two samples, as between two events.
 const PERIOD: Duration = Duration::from_millis(10);
 /// Bytes that a commit of one event appends to the write-ahead log: a few pages of 4 KiB.
 const COMMIT_BYTES: usize = 12 << 10;
@@ -70,7 +70,7 @@ fn ms(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }
 
-/// Appends as many bytes as a commit and syncs them. In milliseconds.
+/// Appends as many bytes as a commit and syncs them. Returns the durations in milliseconds.
 async fn fsyncs() -> Result<Vec<f64>> {
     let folder = Scratch::new("fsync")?;
     let mut file = File::create(folder.join("log"))?;
@@ -91,7 +91,7 @@ async fn fsyncs() -> Result<Vec<f64>> {
     Ok(all.split_off(100))
 }
 
-/// From a client through the MQTT broker back to the client, QoS 1. In milliseconds.
+/// Latency from a client through the MQTT broker back to the client, QoS 1, in milliseconds.
 async fn round_trips() -> Result<Vec<f64>> {
     let mosquitto = stage::mosquitto().await?;
     let mut connection = Connection::open(mosquitto.port(), "echo").await?;
@@ -121,7 +121,7 @@ async fn round_trips() -> Result<Vec<f64>> {
     Ok(all)
 }
 
-/// Publish to end-to-end ack, and publish to visible in Kafka. In milliseconds.
+/// Latency from the publish to the end-to-end ack, and from the publish until visible in Kafka, in milliseconds.
 async fn events(stage: &Stage, seconds: u32) -> Result<(Vec<f64>, Vec<f64>)> {
     let mut shop = stage.shop(true).await?;
     let topics = ["orders", "payments", "deliveries"].map(|name| format!("{}{name}", shop.prefix));

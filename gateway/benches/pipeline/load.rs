@@ -109,7 +109,7 @@ impl RunningLoad {
     }
 }
 
-/// Publish to end-to-end ack of all tills. In milliseconds.
+/// Latency from the publish to the end-to-end ack, over all tills, in milliseconds.
 pub fn ack_ms(sent: &[PublishLog]) -> Vec<f64> {
     sent.iter().flat_map(|sent| sent.ack_ms.iter().copied()).collect()
 }

@@ -29,7 +29,7 @@ const CROWD: usize = 1_000;
 const CROWD_RATE: u32 = 100;
 /// Orders per second for a single page.
 pub const COUNTER_RATE: u32 = 50;
-/// Between two new connections.
+/// Time between two new connections.
 const CONNECT_PERIOD: Duration = Duration::from_millis(2);
 /// Requests per list.
 const REQUESTS: usize = 500;

@@ -1,4 +1,4 @@
-//! The events of the load: the ones that `pos-sim` would invent, prepared before the measurement.
+//! The events of the load: those that `pos-sim` would invent, prepared before the measurement.
 
 use anyhow::{Context, Result, anyhow};
 use bytes::{Bytes, BytesMut};

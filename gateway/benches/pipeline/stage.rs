@@ -85,13 +85,13 @@ pub struct Shop {
     pub gateway: Gateway,
     pub mosquitto: Mosquitto,
     pub prefix: String,
-    /// From the start of the process to the first 200 of `/readyz`.
+    /// Time from the start of the process to the first 200 of `/readyz`.
     pub ready: Duration,
     pub tills: u32,
 }
 
 impl Shop {
-    /// The present values of `/metrics`.
+    /// The current values of `/metrics`.
     pub async fn counters(&self) -> Result<Counters> {
         let (status, text) = self.gateway.get("/metrics").await?;
         ensure!(status == 200, "/metrics answers {status}");

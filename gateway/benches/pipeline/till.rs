@@ -131,7 +131,7 @@ pub enum Pace {
 pub struct PublishLog {
     pub device: String,
     pub published: Vec<Instant>,
-    /// Publish to end-to-end ack of the acked events, in milliseconds.
+    /// Latency from the publish to the end-to-end ack, for the acked events, in milliseconds.
     pub ack_ms: Vec<f64>,
 }
 

@@ -1,6 +1,6 @@
-//! The names of devices and events, and the kinds of event.
+//! Names of devices and events, and the kinds of event.
 //!
-//! `(store, device, epoch, seq)` identifies an event. The journal stores each name once and Kafka receives it as
+//! `(store, device, epoch, seq)` identifies an event. The journal stores each name once, and Kafka receives it as
 //! `ce_id`.
 
 use std::fmt;
@@ -22,8 +22,8 @@ pub struct DeviceId {
 
 /// The device of events that arrive by `POST`; the gateway numbers them.
 pub const COUNTER: &str = "counter";
-/// The device of what the gateway itself records, such as its audit log. No till can have this name, because `_` is not
-/// allowed in one; see [`DeviceId::gateway`].
+/// The device name of the gateway's own records, such as its audit log. No till can use it, because names may not
+/// contain `_`; see [`DeviceId::gateway`].
 const GATEWAY: &str = "_gateway";
 /// The device of dead letters whose topic names no valid device.
 pub const UNKNOWN_DEVICE: &str = "unknown";
@@ -41,7 +41,7 @@ pub struct InvalidName {
 impl DeviceId {
     /// # Errors
     ///
-    /// Names the part that is not valid.
+    /// Names the invalid part.
     pub fn new(store: &str, device: &str) -> Result<Self, InvalidName> {
         let check = |what, name: &str| {
             Name::new(name).map(|_| ()).map_err(|_| InvalidName {
@@ -54,20 +54,20 @@ impl DeviceId {
         Ok(Self::of_checked(store, device))
     }
 
-    /// The gateway itself, as the sender of what it records.
+    /// The device that stands for the gateway itself, as the sender of its own records.
     ///
     /// # Errors
     ///
-    /// The store's name is not valid.
+    /// The store's name is invalid.
     pub fn gateway(store: &str) -> Result<Self, InvalidName> {
         Self::new(store, COUNTER).map(|device| Self::of_checked(device.store(), GATEWAY))
     }
 
-    /// A device that the journal has stored: a till, or the gateway itself.
+    /// A device from the journal: a till, or the gateway itself.
     ///
     /// # Errors
     ///
-    /// Names the part that is not valid.
+    /// Names the invalid part.
     pub fn stored(store: &str, device: &str) -> Result<Self, InvalidName> {
         match device {
             GATEWAY => Self::gateway(store),
@@ -75,11 +75,11 @@ impl DeviceId {
         }
     }
 
-    /// As [`DeviceId::stored`], from `{store}/{device}`.
+    /// Like [`DeviceId::stored`], from `{store}/{device}`.
     ///
     /// # Errors
     ///
-    /// Names the part that is not valid.
+    /// Names the invalid part.
     pub fn parse_stored(text: &str) -> Result<Self, InvalidName> {
         match text.split_once('/') {
             Some((store, GATEWAY)) => Self::gateway(store),
@@ -87,12 +87,12 @@ impl DeviceId {
         }
     }
 
-    /// Whether this is the gateway itself, and not a till.
+    /// Whether this is the gateway itself rather than a till.
     pub fn is_gateway(&self) -> bool {
         self.device() == GATEWAY
     }
 
-    /// Both names are ASCII and at most 32 bytes long, as the caller has checked.
+    /// Requires that both names are ASCII and at most 32 bytes long.
     fn of_checked(store: &str, device: &str) -> Self {
         let mut text = [b'/'; 65];
         let len = store.len() + 1 + device.len();
@@ -141,12 +141,12 @@ impl FromStr for DeviceId {
     }
 }
 
-/// The name of an event. It is displayed as `{store}/{device}/{epoch}/{seq}`, which is the `ce_id` in Kafka.
+/// The name of an event, displayed as `{store}/{device}/{epoch}/{seq}`, which is the `ce_id` in Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EventName {
     pub device: DeviceId,
     pub epoch: u32,
-    /// 1, 2, 3 … within the epoch.
+    /// Counts 1, 2, 3 … within the epoch.
     pub seq: u32,
 }
 
@@ -182,7 +182,7 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Kind; 3] = [Kind::Order, Kind::Payment, Kind::Delivery];
 
-    /// The name of the Kafka topic without its prefix, of the last level of the MQTT topic, and of the HTTP path.
+    /// The name of the Kafka topic (without its prefix), the last level of the MQTT topic, and the HTTP path.
     pub const fn topic(self) -> &'static str {
         match self {
             Kind::Order => "orders",

@@ -2,11 +2,10 @@
 //! [`sale::now`].
 //!
 //! * [`event`]: the names of devices and events.
-//! * [`sale`]: orders, payments and deliveries. A value of these types is valid.
-//! * [`record`], [`position`]: the types in which the Kafka consumers and the read model of the pages talk to each
-//!   other.
+//! * [`sale`]: orders, payments and deliveries. Values of these types are always valid.
+//! * [`record`], [`position`]: the types that the Kafka consumers and the pages' read model exchange.
 //! * [`shop_secret`], [`mac`]: the shop's secret, and the codes that distinguish its records in Kafka from forged ones.
-//! * [`secret`]: values that no log may show.
+//! * [`secret`]: values that must not appear in logs.
 
 pub mod event;
 pub mod mac;
@@ -18,6 +17,6 @@ pub mod shop_secret;
 
 pub use secret::Secret;
 
-/// A position in the journal: 1, 2, 3 … without holes. 0 stands before the first entry. Not a Kafka offset.
+/// A position in the journal: 1, 2, 3 … without gaps. 0 is the position before the first entry. Not a Kafka offset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(pub u64);

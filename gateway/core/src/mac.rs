@@ -1,8 +1,8 @@
-//! Message authentication codes: who holds a key of the shop can tell the shop's records from forged ones.
+//! Message authentication codes: with a key of the shop, the shop's records can be told from forged ones.
 //!
-//! The message is a sequence of fields. Each is preceded by its length, a big-endian `u32`, so that no two sequences give
-//! the same bytes. The code is HMAC-SHA-256, truncated to its first 16 bytes (HMAC-SHA-256-128), and is written as `v1.` and
-//! base64url without padding. `gateway/docs/interfaces/topics.md` describes it for other programs.
+//! The message is a sequence of fields. Each is preceded by its length, a big-endian `u32`, so that different sequences
+//! never give the same bytes. The code is HMAC-SHA-256, truncated to its first 16 bytes (HMAC-SHA-256-128), and is
+//! written as `v1.` and base64url without padding. `gateway/docs/interfaces/topics.md` describes it for other programs.
 
 use std::fmt;
 
@@ -11,16 +11,16 @@ use hmac::digest::common::Output;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The header of a record in Kafka that contains its code.
+/// The header of a Kafka record that contains its code.
 pub const MAC_HEADER: &str = "ce_comptoirmac";
-/// Length of a code in bytes. Nobody can try 2^127 codes, and each record carries one.
+/// Length of a code in bytes. Short, because each record carries one; nobody can try 2^127 codes.
 const MAC_BYTES: usize = 16;
-/// Names the format. A later one would be read beside it.
+/// Identifies the format, so that a later one could be accepted next to it.
 const VERSION: &str = "v1.";
 /// The block size of SHA-256.
 const BLOCK_BYTES: usize = 64;
 
-/// A key. Its `Debug` does not show it.
+/// A key. Its `Debug` output does not show it.
 #[derive(Clone)]
 pub struct MacKey(Hmac<Sha256>);
 
@@ -32,13 +32,13 @@ impl MacKey {
         Self(Hmac::new(&block.into()))
     }
 
-    /// Reads the key that [`crate::shop_secret::ShopSecret::exported_record_key`] has written. `None` if it is not one.
+    /// Reads a key written by [`crate::shop_secret::ShopSecret::exported_record_key`]. `None` if the text is not a key.
     pub fn import(text: &str) -> Option<Self> {
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
         Some(Self::new(&bytes.try_into().ok()?))
     }
 
-    /// The code of these fields.
+    /// Signs these fields.
     pub fn sign(&self, fields: &[&[u8]]) -> String {
         let full: Output<Hmac<Sha256>> = self.digest(fields).finalize().into_bytes();
         let mut text = String::with_capacity(VERSION.len() + 22);
@@ -47,7 +47,7 @@ impl MacKey {
         text
     }
 
-    /// Whether `code` is the code of these fields. Takes the same time wherever they differ.
+    /// Whether `code` matches these fields. Takes constant time, wherever they differ.
     pub fn verify(&self, fields: &[&[u8]], code: &[u8]) -> bool {
         let Some(encoded) = code.strip_prefix(VERSION.as_bytes()) else {
             return false;
@@ -77,7 +77,7 @@ impl fmt::Debug for MacKey {
     }
 }
 
-/// The fields of a record in an event topic, in the order in which its code covers them.
+/// The fields of a record in an event topic, in the order in which the code covers them.
 #[derive(Debug, Clone, Copy)]
 pub struct SignedRecord<'a> {
     pub ce_id: &'a [u8],
@@ -119,7 +119,7 @@ mod tests {
         }
     }
 
-    /// A golden value: the records of a shop stay in Kafka for years.
+    /// A golden value: a shop's records stay in Kafka for years.
     #[test]
     fn the_code_of_a_record_does_not_change() {
         assert_eq!(record().sign(&key()), "v1.CvdWNYq0tipJZZ5kcC5h-A");
@@ -159,7 +159,7 @@ mod tests {
                 value: br#"{"payment_id":"p-2"}"#,
                 ..record
             },
-            // The same bytes, split in another place.
+            // The same bytes, split at another place.
             SignedRecord {
                 ce_id: b"paris-1/till-1/7/42c",
                 ce_type: b"omptoir.payment",

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-/// Kafka's id of a topic. A topic that is deleted and created again under the same name gets another id.
+/// Kafka's id of a topic. A topic that is deleted and recreated under the same name gets a different id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TopicId(u128);
 
 impl TopicId {
-    /// `None` for 0, the id that Kafka brokers without topic ids (before 2.8) report.
+    /// `None` for 0, which Kafka brokers without topic ids (before 2.8) report.
     pub fn new(id: u128) -> Option<Self> {
         (id != 0).then_some(Self(id))
     }
@@ -22,12 +22,12 @@ impl TopicId {
     }
 }
 
-/// Where a consumer continues in a partition.
+/// The position at which a consumer continues in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Offset of the next record to read.
     pub next: i64,
-    /// Id of the topic that `next` refers to. `None` if the brokers have no topic ids, or if an earlier version of the
+    /// Id of the topic that `next` refers to. `None` if the brokers have no topic ids, or an earlier version of the
     /// gateway stored this position.
     pub topic_id: Option<TopicId>,
 }

@@ -1,4 +1,4 @@
-//! What the bridge learns from Kafka about records of the event topics. The projection stores it.
+//! The bridge's reports to the projection about records in the event topics.
 
 use crate::Offset;
 use crate::event::Kind;
@@ -14,19 +14,19 @@ pub struct RecordPlace {
     pub topic_id: Option<TopicId>,
 }
 
-/// Where a record lies within its topic.
+/// The location of a record within its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionOffset {
     pub partition: i32,
     pub offset: i64,
 }
 
-/// What the bridge passes to the projection.
+/// A report from the bridge to the projection.
 #[derive(Debug)]
 pub enum BridgeReport {
     /// Events of this gateway that Kafka has committed.
     Delivered(Vec<DeliveredEvent>),
-    /// Records that were read from the topics.
+    /// Records read back from the topics.
     ReadBack(Vec<ConsumedRecord>),
 }
 
@@ -49,10 +49,10 @@ pub struct ConsumedRecord {
     pub content: RecordContent,
 }
 
-/// The part of a record that the projection needs. It depends on who produced the record.
+/// The part of a record that the projection needs, depending on the record's producer.
 #[derive(Debug)]
 pub enum RecordContent {
-    /// Produced by this gateway from an entry of its journal.
+    /// Produced by this gateway from an entry in its journal.
     ///
     /// `name` is the record's `ce_id`, `order_id` its key.
     Own {
@@ -66,9 +66,9 @@ pub enum RecordContent {
         name: Box<str>,
         /// Unix milliseconds.
         time: i64,
-        /// As this gateway would have written it.
+        /// The JSON in this gateway's own form.
         payload: Box<str>,
     },
-    /// Of no use: forged, or not a valid sale. Only its place counts, as read.
+    /// Forged, or not a valid sale. Only its position counts, as read.
     LeftOut,
 }

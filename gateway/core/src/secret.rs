@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A password or another value that no log may show: its `Debug` prints an ellipsis.
+/// A password or another value that must not appear in logs: its `Debug` prints an ellipsis.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -26,7 +26,7 @@ impl fmt::Debug for Secret {
 }
 
 /// The name of the newtype struct that [`Secret`] requests from a deserializer. A configuration reader that recognises
-/// the name passes the text on exactly as it is written, because a password may end with a space.
+/// the name passes the text on verbatim, because a password may end with a space.
 pub const SECRET: &str = "Secret";
 
 impl<'de> Deserialize<'de> for Secret {

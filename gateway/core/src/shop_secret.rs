@@ -1,7 +1,7 @@
-//! The shop's secret: 32 random bytes, made once, from which every key of the shop is derived.
+//! The shop's secret: 32 random bytes, generated once, from which every key of the shop is derived.
 //!
-//! A key serves one purpose, because it is derived with a label of its own (HKDF-SHA-256). People write the secret down as
-//! the shop's recovery code. `gateway/docs/adr/0011-kafka-is-not-trusted.md` has the reasons.
+//! Each key is derived with its own label (HKDF-SHA-256), so it serves only one purpose. People keep the secret as the
+//! shop's recovery code. `gateway/docs/adr/0011-kafka-is-not-trusted.md` has the reasons.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -16,18 +16,18 @@ use crate::mac::MacKey;
 const SECRET_BYTES: usize = 32;
 /// Length of a recovery code's checksum in bytes: a mistyped code passes once in 16 million times.
 const CHECKSUM_BYTES: usize = 3;
-/// Characters of a group in a recovery code.
+/// Characters per group in a recovery code.
 const GROUP: usize = 4;
 
-/// The label of the key of records in the event topics (see [`crate::mac::SignedRecord`]). Head office holds this key.
+/// Label of the key for records in the event topics (see [`crate::mac::SignedRecord`]). Head office holds this key.
 const RECORD_LABEL: &str = "comptoir v1 record";
-/// The label of the key of watermarks. No other program needs it.
+/// Label of the key for watermarks. No other program needs it.
 const WATERMARK_LABEL: &str = "comptoir v1 watermark";
-/// The label of the public name of a secret.
+/// Label of a secret's public name.
 const ID_LABEL: &str = "comptoir v1 id";
 const CHECKSUM_LABEL: &str = "comptoir v1 recovery code";
 
-/// Crockford's Base32: no letter looks like a digit, and what people write instead is read as what they mean.
+/// Crockford's Base32: no letter looks like a digit, and common misreadings are decoded as the intended character.
 static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
     specification.symbols.push_str("0123456789ABCDEFGHJKMNPQRSTVWXYZ");
@@ -57,7 +57,7 @@ pub enum CodeError {
     Checksum,
 }
 
-/// The shop's secret. Its `Debug` does not show it.
+/// The shop's secret. Its `Debug` output does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ShopSecret([u8; SECRET_BYTES]);
 
@@ -67,11 +67,11 @@ impl ShopSecret {
         Self(bytes)
     }
 
-    /// Reads a recovery code. Spaces, hyphens, line breaks and the case of letters do not matter.
+    /// Reads a recovery code. Ignores spaces, hyphens, line breaks and the case of letters.
     ///
     /// # Errors
     ///
-    /// The text is not a complete code, or a character of it is wrong.
+    /// The text is not a complete code, or contains a wrong character.
     pub fn from_code(code: &str) -> Result<Self, CodeError> {
         let length = code.chars().filter(|c| !c.is_whitespace() && *c != '-').count();
         if length != (SECRET_BYTES + CHECKSUM_BYTES) * 8 / 5 {
@@ -99,12 +99,12 @@ impl ShopSecret {
         groups.join("-")
     }
 
-    /// A public name by which two secrets can be compared. It reveals nothing about the secret.
+    /// A public name for comparing two secrets. It reveals nothing about the secret.
     pub fn id(&self) -> String {
         BASE64URL_NOPAD.encode(&self.derive(ID_LABEL)[..9])
     }
 
-    /// The key of the records in the event topics, the _shop key_ that head office holds.
+    /// The key for records in the event topics: the _shop key_ that head office holds.
     pub fn record_key(&self) -> MacKey {
         MacKey::new(&self.derive(RECORD_LABEL))
     }
@@ -114,7 +114,7 @@ impl ShopSecret {
         BASE64URL_NOPAD.encode(&self.derive(RECORD_LABEL))
     }
 
-    /// The key of the watermarks.
+    /// The key for watermarks.
     pub fn watermark_key(&self) -> MacKey {
         MacKey::new(&self.derive(WATERMARK_LABEL))
     }

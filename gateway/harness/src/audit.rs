@@ -24,7 +24,7 @@ pub struct Audit {
     pub unexpected: Vec<String>,
     /// In another topic or with another key than in the ledger.
     pub misplaced: Vec<String>,
-    /// In the same partition behind a later event of the same till and order.
+    /// In the same partition after a later event of the same till and order.
     pub out_of_order: Vec<String>,
 }
 

@@ -63,7 +63,7 @@ impl EmulatedTill {
     /// The firmware image that all emulated tills run.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Same as [`new`](Self::new).
     pub fn image() -> Result<Image> {
         Image::read()
     }
@@ -97,7 +97,7 @@ impl EmulatedTill {
     /// Cuts the power (SIGKILL). Returns the content of the queue's flash after the cut.
     ///
     /// # Errors
-    /// The till had switched itself off before, or the flash cannot be read.
+    /// The till had already switched itself off, or the flash cannot be read.
     pub fn pull_the_plug(&mut self) -> Result<Vec<u8>> {
         let mut machine = self.machine.take().context("the till is off")?;
         machine.still_running()?;
@@ -133,7 +133,7 @@ impl EmulatedTill {
     /// Waits until the till has confirmed the sale with sequence number `seq` or a later one.
     ///
     /// # Errors
-    /// It has not at the deadline.
+    /// The till has not confirmed it by the deadline.
     pub async fn sold(&self, seq: u32, deadline: Duration) -> Result<()> {
         within("the till's sale", deadline, async || {
             let newest = self.newest();
@@ -143,10 +143,10 @@ impl EmulatedTill {
         .await
     }
 
-    /// Waits until the queue's flash differs from `before`: until the till writes to it.
+    /// Waits until the till writes to the queue's flash, so that it differs from `before`.
     ///
     /// # Errors
-    /// It has not changed at the deadline, or cannot be read.
+    /// The flash has not changed by the deadline, or cannot be read.
     pub async fn writes(&self, before: &[u8], deadline: Duration) -> Result<()> {
         let end = Instant::now() + deadline;
         // No pause between two reads, unlike `within`: writing a sale takes only a few milliseconds.

@@ -30,7 +30,7 @@ pub fn eventually<T>(
     }
 }
 
-/// As [`eventually`], but returns an error.
+/// Like [`eventually`], but returns an error.
 ///
 /// # Errors
 /// The deadline has passed. The error says `what` was awaited and what was observed last.

@@ -53,7 +53,7 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// Starts it again with the present [`Self::config`], and does not wait until it is ready.
+    /// Starts it again with the current [`Self::config`], and does not wait until it is ready.
     ///
     /// # Errors
     /// It still runs, or cannot be started.
@@ -63,7 +63,7 @@ impl Gateway {
         }
         let file = self.config_file();
         fs::write(&file, self.config.toml(&self.scratch))?;
-        // Otherwise the port of the previous start would be taken for the new one.
+        // Otherwise the port of the previous start would be mistaken for the new one.
         let _ = fs::remove_file(port_file(&self.scratch));
         let mut command = self.command(&self.config.wrapper);
         command
@@ -82,10 +82,10 @@ impl Gateway {
         self.run_with_input(args, "", deadline).await
     }
 
-    /// As [`Self::run`], with this standard input.
+    /// Like [`Self::run`], with this standard input.
     ///
     /// # Errors
-    /// As [`Self::run`].
+    /// Same as [`Self::run`].
     pub async fn run_with_input(
         &self,
         args: &[&str],
@@ -158,7 +158,7 @@ impl Gateway {
         serde_json::from_str(&text).with_context(|| format!("GET {path} does not answer JSON: {text}"))
     }
 
-    /// Sends a POST request and returns status, headers and body (null if it is empty), whatever the status is.
+    /// Sends a POST request and returns status, headers and body (null if it is empty). Any status is accepted.
     ///
     /// # Errors
     /// There is no response within 10 s, or its body is not JSON.
@@ -246,7 +246,7 @@ impl Gateway {
             }
         };
         for (name, _) in std::env::vars_os() {
-            // Variables of the person who runs the tests would override the configuration file.
+            // The developer's own variables would override the configuration file.
             if name.as_encoded_bytes().starts_with(b"COMPTOIR_") {
                 command.env_remove(name);
             }
@@ -272,7 +272,7 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        // A process that still runs prints its log when it is dropped. This is for one that is gone.
+        // A process that still runs prints its log when it is dropped. This covers one that has ended.
         if self.process.is_none() && thread::panicking() {
             eprintln!("{}", self.log_tail());
         }

@@ -3,8 +3,8 @@
 //!
 //! * A child process ends when its value is dropped. If the test process dies in another way, the kernel kills its children
 //!   (see [`process`]). Static values such as [`Kafka::shared`] are never dropped and rely on the kernel.
-//! * Files are in `$TMPDIR/comptoir-harness/<pid>-…` and are removed with their value. The files of a failed test, and of a
-//!   process that was killed, stay until the next test process starts.
+//! * Files are in `$TMPDIR/comptoir-harness/<pid>-…` and are removed when their value is dropped. The files of a failed
+//!   test, and of a process that was killed, stay until the next test process starts.
 //! * No test sleeps for a fixed time: [`eventually()`] awaits a condition with a deadline.
 
 mod audit;

@@ -20,7 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Mosquitto {
     process: Option<Process>,
     port: u16,
-    /// The listener for programs on the same machine; of the packaged configuration only.
+    /// The listener for programs on the same machine. Only the packaged configuration has one.
     local_port: Option<u16>,
     config: PathBuf,
     scratch: Scratch,
@@ -38,7 +38,7 @@ impl Mosquitto {
     /// Starts with additional lines in `mosquitto.conf`.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// Same as [`Self::start`].
     pub async fn start_with(extra: &str) -> Result<Self> {
         let scratch = Scratch::new("mosquitto")?;
         let port = free_port()?;
@@ -59,7 +59,7 @@ impl Mosquitto {
     /// its own name.
     ///
     /// # Errors
-    /// As [`Self::start`], or `mosquitto_passwd` is not installed.
+    /// Same as [`Self::start`], or `mosquitto_passwd` is not installed.
     pub async fn start_as_packaged(users: &[(&str, &str)]) -> Result<Self> {
         let packaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/mosquitto");
         let scratch = Scratch::new("mosquitto")?;
@@ -90,8 +90,8 @@ impl Mosquitto {
         Ok(mosquitto)
     }
 
-    /// The address for the user `gateway` with this password: the listener for programs on the same machine, if there is
-    /// one.
+    /// The URL for the user `gateway` with this password. It leads to the listener for programs on the same machine, if
+    /// there is one.
     pub fn gateway_url(&self, password: &str) -> String {
         let port = self.local_port.unwrap_or(self.port);
         format!("mqtt://gateway:{password}@127.0.0.1:{port}")
@@ -109,7 +109,7 @@ impl Mosquitto {
     /// Starts it on the same port with the same data. Does nothing if it runs.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// Same as [`Self::start`].
     pub async fn start_again(&mut self) -> Result<()> {
         let process = match &mut self.process {
             Some(process) => process,
@@ -164,8 +164,8 @@ impl Mosquitto {
         self.running()?.signal(Signal::CONT)
     }
 
-    /// The log since the first start; empty while it does not run. Errors and warnings, and whatever else the additional
-    /// lines of `mosquitto.conf` enable.
+    /// The log since the first start; empty while it does not run. It has errors and warnings, and the messages that
+    /// the additional lines of `mosquitto.conf` enable.
     pub fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }

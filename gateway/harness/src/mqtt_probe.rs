@@ -13,13 +13,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, timeout};
 use url::Url;
 
-/// For each step that a broker has to answer.
+/// Timeout for each step that needs an answer from the broker.
 const DEADLINE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_S: u16 = 30;
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_PACKET: u32 = 8 << 20;
 const READ_SIZE: u32 = 16 << 10;
-/// Publishes and subscriptions that wait to be written.
+/// Maximum number of publishes and subscriptions that wait to be written.
 const QUEUED_COMMANDS: usize = 1_000;
 
 /// A message from the MQTT broker.
@@ -27,11 +27,11 @@ const QUEUED_COMMANDS: usize = 1_000;
 pub struct MqttMessage {
     pub topic: String,
     pub payload: Bytes,
-    /// Whether the MQTT broker had retained the message, so that it is not new.
+    /// Whether this is a retained message, so not a new one.
     pub retain: bool,
 }
 
-/// What the connection task has achieved.
+/// The progress of the connection task.
 #[derive(Debug, Clone, Default)]
 struct Progress {
     /// Publishes with a PUBACK.
@@ -52,13 +52,13 @@ enum Command {
     Subscribe(String),
 }
 
-/// What the reading half tells the writing half.
+/// Packets that the reading half reports to the writing half.
 enum Received {
     Publish { packet_id: u16 },
     PubAck { packet_id: u16 },
 }
 
-/// One connection, QoS 1 throughout. It does not reconnect: after the MQTT broker was away, make another probe.
+/// One connection, QoS 1 throughout. It does not reconnect: make another probe after an outage of the MQTT broker.
 #[derive(Debug)]
 pub struct MqttProbe {
     commands: mpsc::Sender<Command>,
@@ -81,7 +81,7 @@ impl MqttProbe {
     /// A client that resumes its session, which the MQTT broker keeps for an hour.
     ///
     /// # Errors
-    /// As [`Self::connect`].
+    /// Same as [`Self::connect`].
     pub async fn connect_persistent(url: &str, client_id: &str) -> Result<Self> {
         Self::open(url, client_id, Some(3600), None).await
     }
@@ -89,7 +89,7 @@ impl MqttProbe {
     /// A client with this id, user and password, and a session that ends with the connection.
     ///
     /// # Errors
-    /// As [`Self::connect`].
+    /// Same as [`Self::connect`].
     pub async fn connect_as(url: &str, client_id: &str, user: &str, password: &str) -> Result<Self> {
         let credentials = Credentials {
             user_name: user.to_owned(),
@@ -148,7 +148,7 @@ impl MqttProbe {
     /// Publishes a message that the broker retains, and awaits the PUBACK.
     ///
     /// # Errors
-    /// As [`Self::publish`].
+    /// Same as [`Self::publish`].
     pub async fn publish_retained(&mut self, topic: &str, payload: impl Into<Bytes>) -> Result<()> {
         self.publish_all([(topic.to_owned(), payload.into(), true)]).await
     }
@@ -156,7 +156,7 @@ impl MqttProbe {
     /// Publishes `(topic, payload, retain)` one after the other and awaits all PUBACKs at the end.
     ///
     /// # Errors
-    /// As [`Self::publish`].
+    /// Same as [`Self::publish`].
     pub async fn publish_all(
         &mut self,
         messages: impl IntoIterator<Item = (String, Bytes, bool)>,
@@ -201,7 +201,7 @@ impl MqttProbe {
     /// The next message that `wanted` accepts. Messages before it are dropped.
     ///
     /// # Errors
-    /// As [`Self::next`].
+    /// Same as [`Self::next`].
     pub async fn next_where(
         &mut self,
         deadline: Duration,
@@ -233,7 +233,7 @@ impl MqttProbe {
         let waited = self
             .progress
             .wait_for(|progress| is_reached(progress) || progress.failure.is_some());
-        // An error inside means that the connection task is gone.
+        // An inner error means that the connection task is gone.
         let Ok(waited) = timeout(DEADLINE, waited).await.map(|waited| waited.map(drop)) else {
             bail!("no {packet} came within {DEADLINE:?}");
         };
@@ -252,7 +252,7 @@ impl MqttProbe {
 
 impl Drop for MqttProbe {
     fn drop(&mut self) {
-        // Without DISCONNECT, as a till whose power fails: a persistent session stays.
+        // Sends no DISCONNECT, like a till that loses power: a persistent session stays.
         self.connection.abort();
     }
 }
@@ -315,7 +315,8 @@ async fn read(
     }
 }
 
-/// The writing half. It never waits for the reading half, so a broker that stops reading until it is read cannot block both.
+/// The writing half. It never waits for the reading half. Otherwise both would block if the broker stopped reading
+/// until its own output is read.
 struct Writer {
     output: Output,
     in_flight: InFlight<()>,

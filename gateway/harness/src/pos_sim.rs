@@ -31,10 +31,10 @@ impl PosSim {
         Self::start(command, scratch)
     }
 
-    /// As [`spawn`](Self::spawn), but without a ledger: writing it costs time.
+    /// Like [`spawn`](Self::spawn), but without a ledger: writing it costs time.
     ///
     /// # Errors
-    /// As [`spawn`](Self::spawn).
+    /// Same as [`spawn`](Self::spawn).
     pub fn without_ledger<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Result<Self> {
         let mut command = Command::new(sibling_binary("pos-sim")?);
         command.args(args);
@@ -87,7 +87,7 @@ impl PosSim {
     /// The ledger's lines so far. An event has a line once it is acked.
     ///
     /// # Errors
-    /// As [`read_ledger`].
+    /// Same as [`read_ledger`].
     pub fn ledger(&self) -> Result<Vec<LedgerLine>> {
         read_ledger(&ledger(&self.scratch))
     }

@@ -26,11 +26,11 @@ use crate::eventually::within;
 use crate::process::{Process, Signal};
 use crate::scratch::{Scratch, free_port};
 
-/// For `initdb`, a start with crash recovery, and a query. A busy machine needs a few seconds.
+/// Timeout for `initdb`, a start with crash recovery, and a query. A busy machine needs a few seconds.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// For a shutdown, in which the server syncs everything to the disk.
+/// Timeout for a shutdown, in which the server syncs everything to the disk.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
-/// For processes that got SIGKILL or SIGQUIT.
+/// Timeout for processes that got SIGKILL or SIGQUIT.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -39,8 +39,8 @@ const SUPERUSER: &str = "postgres";
 const LEAST_VERSION: u32 = 15;
 const NOT_INSTALLED: &str = "PostgreSQL 15 or later is needed; run: deploy/install-dependencies.sh test";
 
-/// A PostgreSQL server on a free port of the loopback interface. Every local user may connect as the superuser `postgres`
-/// without a password. Its data are removed with this value.
+/// A PostgreSQL server on a free port of the loopback interface. Every local user may connect as the superuser
+/// `postgres` without a password. Its data is removed when this value is dropped.
 ///
 /// Encoding and locale of its databases are UTF-8 and `C`, and the time zone is UTC.
 #[derive(Debug)]
@@ -135,8 +135,8 @@ impl Postgres {
     /// Kills all processes of the server (SIGKILL) and waits for their end. Does nothing if it does not run.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
-            // A backend that computes does not notice that the postmaster has died, and while it runs, the server cannot
-            // start again.
+            // A backend that is computing does not notice that the postmaster has died, and while it runs, the server
+            // cannot start again.
             kill_backends(&mut process);
             process.kill();
         }
@@ -145,7 +145,7 @@ impl Postgres {
     /// Starts it on the same port with the same data, and waits until it answers queries. Does nothing else if it runs.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// Same as [`Self::start`].
     pub async fn restart(&mut self) -> Result<()> {
         if self.process.is_none() {
             self.process = Some(self.launch()?);
@@ -215,7 +215,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Starts the server, which is not ready for some time yet.
+    /// Starts the server, and does not wait until it is ready.
     fn launch(&self) -> Result<Process> {
         // setpriv replaces itself with the server, after it has replaced the parent-death signal (see the module header).
         let mut command = self.command("setpriv".into());
@@ -378,7 +378,7 @@ impl Home {
             .file_name()
             .context("the scratch folder has no name")?;
         for root in ["/tmp", "/var/tmp"] {
-            // A failure in one of them is no reason not to try the other.
+            // If one folder fails, the other may still work.
             if let Ok(folder) = PublicFolder::create(Path::new(root), name)
                 && account.may_enter(&folder.0)
             {
@@ -400,8 +400,8 @@ impl Home {
     }
 }
 
-/// As [`Scratch`], in another folder than `$TMPDIR`. If this process is killed, the folder stays until a test process whose
-/// `$TMPDIR` is that folder starts.
+/// Like [`Scratch`], but in another folder than `$TMPDIR`. If this process is killed, the folder stays until a test
+/// process starts whose `$TMPDIR` is that folder.
 #[derive(Debug)]
 struct PublicFolder(PathBuf);
 
@@ -468,7 +468,7 @@ async fn query(programs: &Programs, url: &str, sql: &str) -> Result<String> {
     Ok(printed.trim_end().to_owned())
 }
 
-/// Variables such as `PGPORT` and `PGOPTIONS`, with which a developer sets the defaults of all of PostgreSQL's programs.
+/// Variables such as `PGPORT` and `PGOPTIONS`, which set a developer's defaults for all PostgreSQL programs.
 fn postgres_variables() -> impl Iterator<Item = OsString> {
     env::vars_os()
         .map(|(name, _)| name)
@@ -489,7 +489,7 @@ fn kill_backends(postmaster: &mut Process) {
         return;
     }
     for backend in running_children(pid) {
-        // It fails if the backend has ended since.
+        // This fails if the backend has ended in the meantime.
         let _ = kill_process(backend, Signal::KILL);
     }
     wait_until(|| running_children(pid).is_empty());

@@ -125,7 +125,7 @@ impl Process {
             .with_context(|| format!("wait for {}", self.name))
     }
 
-    /// Fails if the process has ended. For loops that wait for something that the process does.
+    /// Returns an error if the process has ended. For loops that wait for an action of the process.
     ///
     /// # Errors
     /// It has ended. The message contains the last lines of its log.
@@ -154,7 +154,7 @@ impl Process {
     /// Kills it (SIGKILL) and waits for its end. Does nothing if it has ended.
     pub fn kill(&mut self) {
         self.is_end_expected = true;
-        // Both fail only if it has been waited for already.
+        // Both calls fail only if the process was already waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

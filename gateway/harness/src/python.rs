@@ -53,7 +53,7 @@ impl Listener {
         Self::spawn(command)
     }
 
-    /// As [`Self::connect`], with an HTTP header.
+    /// Like [`Self::connect`], with an HTTP header.
     ///
     /// # Errors
     /// It cannot be started.
@@ -66,7 +66,7 @@ impl Listener {
         Self::spawn(command)
     }
 
-    /// As [`Self::connect`], over `https://`. Trusts only this certificate (a PEM file).
+    /// Like [`Self::connect`], over `https://`. Trusts only this certificate (a PEM file).
     ///
     /// # Errors
     /// It cannot be started.

@@ -1,4 +1,4 @@
-//! Reads topics with `isolation.level=read_committed`, the view for which exactly-once is promised.
+//! Reads topics with `isolation.level=read_committed`. The promise of exactly-once holds for such readers.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -47,10 +47,10 @@ impl Reader {
         .await
     }
 
-    /// As [`Self::read`], for more records than fit in memory: passes each to `take`.
+    /// Like [`Self::read`], for more records than fit in memory: passes each to `take`.
     ///
     /// # Errors
-    /// As [`Self::read`].
+    /// Same as [`Self::read`].
     pub async fn fold<T: AsRef<str>, S: Send + 'static>(
         &self,
         topics: &[T],
@@ -140,7 +140,7 @@ impl Tail {
     /// Reads until the records so far satisfy `enough`.
     ///
     /// # Errors
-    /// They do not satisfy it at the deadline. The error says `what` was awaited and how many records came.
+    /// They do not satisfy it by the deadline. The error says `what` was awaited and how many records came.
     pub async fn until(
         &mut self,
         what: &str,
@@ -239,8 +239,8 @@ fn left(end: Instant) -> Duration {
 
 /// Repeats a blocking request until it succeeds.
 ///
-/// At the deadline it fails with the last error that is not a timeout, if there was one: the last attempts may have only a
-/// millisecond each, too little for an answer, and must not hide why the others failed.
+/// At the deadline it returns the last error that is not a timeout, if there was one. The last attempts may have only a
+/// millisecond each, too little for an answer, and their timeouts must not hide why the others failed.
 fn retry<T>(end: Instant, mut request: impl FnMut() -> Result<T>) -> Result<T> {
     let mut last_error = None;
     loop {

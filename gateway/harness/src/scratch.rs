@@ -52,7 +52,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes the folders of dead processes. Statics are never dropped, and after a SIGKILL nothing is.
+/// Removes the folders of dead processes: statics are never dropped, and a SIGKILL drops nothing.
 fn sweep(root: &Path) {
     let Ok(entries) = fs::read_dir(root) else { return };
     for entry in entries.flatten() {
@@ -74,7 +74,7 @@ fn sweep(root: &Path) {
 pub fn free_port() -> Result<u16> {
     static RETURNED: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
     for _ in 0..1000 {
-        // Below Linux's range for outgoing connections. Otherwise a client could take the port of a server while the server
+        // Below Linux's range for outgoing connections. Otherwise a client could take a server's port while the server
         // restarts.
         let port = rand::rng().random_range(10_000..32_000);
         if TcpListener::bind(("127.0.0.1", port)).is_ok()

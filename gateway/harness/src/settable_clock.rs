@@ -57,7 +57,7 @@ impl SettableClock {
         Ok(())
     }
 
-    /// The environment variables that give a process this clock.
+    /// The environment variables that make a process use this clock.
     pub fn env(&self) -> Vec<(String, String)> {
         let variable = |name: &str, path: PathBuf| (name.to_owned(), path.display().to_string());
         vec![

@@ -8,16 +8,16 @@ use crate::Role;
 
 /// A session ends after this time without a request.
 const SESSION_IDLE: SignedDuration = SignedDuration::from_hours(12);
-/// A session ends after this time, however much it is used.
+/// A session ends after this time in any case.
 const SESSION_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// A wall screen may be switched off during long holidays.
+/// Allows a wall screen to be switched off during long holidays.
 const SCREEN_IDLE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {
     /// A person's browser.
     Session,
-    /// A wall screen, which only shows.
+    /// A wall screen, which only displays.
     Screen,
     /// A program.
     Token,
@@ -38,7 +38,7 @@ impl CredentialKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// When a credential of this kind ends.
+    /// When a credential of this kind expires.
     pub(crate) fn end(self, created_at: Timestamp, used_at: Timestamp) -> Option<Timestamp> {
         let after = |time: Timestamp, life| time.saturating_add(life).unwrap_or(Timestamp::MAX);
         match self {
@@ -49,40 +49,40 @@ impl CredentialKind {
     }
 }
 
-/// Who makes a request.
+/// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// The credential's name; `None` with HTTP Basic, which has none.
+    /// The credential's id; `None` with HTTP Basic, which has no credential.
     pub id: Option<String>,
-    /// With HTTP Basic: the name under which [`Accounts::roles`](crate::Accounts::roles) lists the user while the password
-    /// is the same.
+    /// With HTTP Basic: the name under which [`Accounts::roles`](crate::Accounts::roles) lists the user until the
+    /// password changes.
     pub password_id: Option<String>,
     pub kind: CredentialKind,
-    /// The user's name, or that of the screen or token.
+    /// The name of the user, screen or token.
     pub name: String,
     pub role: Role,
 }
 
 impl Principal {
-    /// Whether it is a user with a password.
+    /// Whether this is a user with a password.
     pub fn is_person(&self) -> bool {
         self.kind == CredentialKind::Session
     }
 }
 
-/// A credential as it is listed: without its secret.
+/// A credential as listed, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
     pub id: String,
     pub kind: CredentialKind,
-    /// The user's name, or that of the screen or token.
+    /// The name of the user, screen or token.
     pub name: String,
     pub role: Role,
     pub created_at: Timestamp,
     pub used_at: Timestamp,
-    /// Only of credentials that were made for a limited time.
+    /// Only for credentials with a limited lifetime.
     pub expires_at: Option<Timestamp>,
-    /// Where it was last used.
+    /// The address of the last use.
     pub address: Option<IpAddr>,
     pub agent: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Why something could not be done.
+//! Errors of the accounts.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Who may use the gateway: users with roles, their sessions, wall screens and programs' tokens.
 //!
-//! [`Accounts`] is the handle. It keeps everything in a SQLite file of its own, which the command line may change while the
+//! [`Accounts`] is the handle. It stores everything in its own SQLite file, which the command line may change while the
 //! gateway runs; see `docs/adr/0009-identity.md`.
 
 mod accounts;

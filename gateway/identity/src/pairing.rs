@@ -9,28 +9,28 @@ use comptoir_core::Secret;
 use crate::rate::Network;
 use crate::secret::{digest, new_code, new_id, new_secret, normalise_code};
 
-/// How long a code may be typed.
+/// How long a code is valid.
 pub const LIFE: Duration = Duration::from_secs(10 * 60);
-/// Screens that wait at once. A further one replaces the oldest of the address with the most.
+/// Most waiting screens. A further one replaces the oldest of the address that has the most.
 const MAX_WAITING: usize = 100;
-/// Screens of one address that wait at once. A further one replaces the oldest of them.
+/// Most waiting screens of one address. A further one replaces the oldest of them.
 const MAX_PER_NETWORK: usize = 5;
 const CODE_CHARACTERS: usize = 6;
 
-/// A screen that asks to be paired.
+/// A screen that waits to be paired.
 #[derive(Debug, Clone)]
 pub struct Pairing {
     pub id: String,
-    /// What the screen shows: `4F7-K2M`.
+    /// The code that the screen shows: `4F7-K2M`.
     pub code: String,
-    /// What the screen asks with.
+    /// The secret with which the screen asks for its state.
     pub secret: Secret,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PairingState {
     Waiting,
-    /// Somebody has typed the code. It is reported once, because the screen then gets its session.
+    /// Somebody has typed the code. Reported only once, because the screen then gets its session.
     Approved,
     Expired,
 }
@@ -49,7 +49,7 @@ impl Entry {
     }
 }
 
-/// The screens that wait. They are kept in memory: after a restart a screen shows a new code.
+/// The waiting screens, in memory: after a restart a screen shows a new code.
 #[derive(Default)]
 pub struct Pairings(Mutex<HashMap<String, Entry>>);
 
@@ -85,7 +85,7 @@ impl Pairings {
         Pairing { id, code, secret }
     }
 
-    /// The state of the screen that knows `secret`. An approved one is forgotten with the answer.
+    /// The state of the screen with this `secret`. Returning `Approved` removes the screen.
     pub fn state(&self, id: &str, secret: &str) -> PairingState {
         self.with(|waiting| match waiting.get(id) {
             Some(entry) if entry.is_alive() && entry.secret == digest(secret) => match entry.is_approved {
@@ -99,7 +99,7 @@ impl Pairings {
         })
     }
 
-    /// Approves the screen that shows `code`. Returns false if none does.
+    /// Approves the screen that shows `code`. Returns false if no screen does.
     pub fn approve(&self, code: &str) -> bool {
         let code = normalise_code(code);
         self.with(|waiting| {
@@ -115,7 +115,7 @@ impl Pairings {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, Entry>) -> T) -> T {
-        // The map is valid even if a thread has panicked while it held the lock.
+        // The map stays valid even if a thread panics while it holds the lock.
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

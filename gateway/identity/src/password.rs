@@ -1,4 +1,4 @@
-//! Argon2id, one password at a time.
+//! Argon2id hashing, one password at a time.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::Error;
 use crate::queue::Queue;
 use crate::rate::Network;
 
-/// When a request that found the queue full should come again.
+/// When a request should be retried that found the queue full.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Hashes and verifies passwords. Cheap to clone.
@@ -20,9 +20,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 pub struct Hasher(Arc<Shared>);
 
 struct Shared {
-    /// Each hash takes 19 MiB of memory and most of a core.
+    /// A queue, because each hash takes 19 MiB of memory and most of a core.
     queue: Arc<Queue>,
-    /// The hash of no password: verifying a user who does not exist takes as long as verifying one who does.
+    /// A dummy hash, so that verifying takes as long for an unknown user as for an existing one.
     nobody: OnceLock<String>,
 }
 
@@ -37,16 +37,16 @@ impl Hasher {
     /// The hash of a password, in the PHC string format.
     ///
     /// # Errors
-    /// Too many requests wait.
+    /// Too many requests are waiting.
     pub async fn hash(&self, network: Network, password: &Secret) -> Result<String, Error> {
         let password = password.clone();
         self.alone(network, move || hash(password.reveal())).await?
     }
 
-    /// Whether `password` is the one of `expected`. Without `expected` it is not, which takes as long to find out.
+    /// Whether `password` matches `expected`. Without `expected` it never does, but verifying takes as long.
     ///
     /// # Errors
-    /// Too many requests wait, or `expected` is not a hash.
+    /// Too many requests are waiting, or `expected` is not a hash.
     pub async fn verify(
         &self,
         network: Network,
@@ -61,7 +61,7 @@ impl Hasher {
         self.alone(network, work).await?
     }
 
-    /// Runs on a thread for blocking work, when no other does.
+    /// Runs work on a blocking thread, one at a time.
     async fn alone<T: Send + 'static>(
         &self,
         network: Network,
@@ -70,7 +70,7 @@ impl Hasher {
         let Some(turn) = self.0.queue.turn(network).await else {
             return Err(Error::TooManyAttempts { after: RETRY_AFTER });
         };
-        // The turn ends with the work, also if the request has gone away by then.
+        // The turn ends with the work, even if the request has gone away by then.
         let work = move || {
             let _turn = turn;
             work()
@@ -148,7 +148,7 @@ mod tests {
                 Err(error) => panic!("{error}"),
             }
         }
-        // The first ones may have ended before the last ones began.
+        // The first ones may have ended before the last ones started.
         assert!((1..=11).contains(&rejected), "{rejected}");
         assert!(!hasher.verify(network, &password, None).await.unwrap());
     }

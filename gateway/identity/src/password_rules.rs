@@ -1,20 +1,20 @@
-//! Which passwords a person may choose: long ones, and none that attackers try first (NIST SP 800-63B, 5.1.1.2).
+//! Password rules: passwords must be long, and not among those that attackers try first (NIST SP 800-63B, 5.1.1.2).
 
 use crate::Error;
 
 /// Shortest password, in characters.
 pub const MIN_PASSWORD: usize = 8;
-/// Longest password, in bytes. Argon2 would take more; a limit keeps a request cheap.
+/// Longest password, in bytes. Argon2 would accept more; the limit keeps a request cheap.
 const MAX_PASSWORD: usize = 1_024;
-/// A password that has no more characters than this beside known words is guessed with the words.
+/// If a password has no more characters than this besides known words, the words give it away.
 const MAX_REST: usize = 4;
-/// A password that repeats no more characters than this is guessed as early as those.
+/// A password that repeats at most this many characters is guessed as early.
 const MAX_PERIOD: usize = 4;
-/// A name of a user or shop that is shorter is part of many words.
+/// Shorter names of users or shops are ignored, because they are part of many words.
 const MIN_NAME: usize = 3;
 
-/// Words of the most frequent passwords, in English, French and German, and of this program. Digits that only count up or
-/// repeat need no entry. Longer words stand before those that they contain.
+/// The words of the most frequent passwords in English, French and German, and those of this program. Digits that only
+/// count up or repeat need no entry. Longer words precede those that they contain.
 const WORDS: &[&str] = &[
     "administrateur",
     "administrator",
@@ -128,8 +128,10 @@ const WORDS: &[&str] = &[
     "guest",
 ];
 
+/// Checks a new password.
+///
 /// # Errors
-/// The password of the user `name` of the shop `store` is too short, too long, or guessed early.
+/// The password of the user `name` of the shop `store` is too short, too long, or easy to guess.
 pub fn check(password: &str, name: &str, store: &str) -> Result<(), Error> {
     let refuse = |why: String| Err(Error::InvalidPassword(why));
     if password.chars().count() < MIN_PASSWORD {
@@ -155,8 +157,8 @@ pub fn check(password: &str, name: &str, store: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether it consists of one or two characters, of a few characters again and again, or of one or two sequences such as
-/// `abcd` and `4321`.
+/// Whether the password consists of one or two characters, of a few repeated characters, or of one or two sequences
+/// such as `abcd` and `4321`.
 fn is_pattern(password: &str) -> bool {
     let characters: Vec<char> = password.chars().collect();
     let is_periodic = |period: &usize| {
@@ -171,7 +173,7 @@ fn is_pattern(password: &str) -> bool {
     has_two || (1..=MAX_PERIOD).any(|period| is_periodic(&period)) || breaks.count() <= 1
 }
 
-/// Whether hardly anything is left without frequent passwords and the names of the user and the shop.
+/// Whether hardly anything is left after removing frequent passwords and the names of the user and the shop.
 fn is_known(password: &str, name: &str, store: &str) -> bool {
     let names = [name, store].map(str::to_lowercase);
     // `paris-1` is also written `paris1`.

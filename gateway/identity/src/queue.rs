@@ -1,7 +1,7 @@
-//! The order in which requests that cost much get their turn: one at a time, and each address its share.
+//! A fair queue for expensive requests: one runs at a time, and each address gets its share.
 //!
-//! Somebody who sends without pause waits behind those who have not had a turn lately. If no place is left, a request of the
-//! address with the most waiting requests gives up its place.
+//! Somebody who sends without pause waits behind those who have not had a turn recently. If the queue is full, a
+//! request of the address with the most waiting requests is dropped.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,9 +10,9 @@ use tokio::sync::oneshot;
 
 use crate::rate::Network;
 
-/// Requests that wait for the one that has its turn.
+/// Most requests that wait while another has its turn.
 pub const MAX_WAITING: usize = 8;
-/// Addresses whose last turn is remembered.
+/// Most addresses whose last turn is remembered.
 const MAX_SERVED: usize = 256;
 
 #[derive(Default)]
@@ -21,9 +21,9 @@ pub struct Queue(Mutex<State>);
 #[derive(Default)]
 struct State {
     is_running: bool,
-    /// In the order of their arrival.
+    /// In order of arrival.
     waiting: Vec<Waiter>,
-    /// The addresses that had the last turns, the last one at the end.
+    /// The addresses that had the last turns, most recent last.
     served: VecDeque<Network>,
 }
 
@@ -32,21 +32,21 @@ struct Waiter {
     turn: oneshot::Sender<Turn>,
 }
 
-/// Gives the turn to the next request when it is dropped.
+/// A turn; dropping it gives the turn to the next request.
 pub struct Turn(Arc<Queue>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
         let next = self.0.lock().next();
         if let Some(next) = next {
-            // If that request has gone away, its turn is dropped here, and goes to the next one.
+            // If that request has gone away, its turn is dropped here and passes to the next one.
             let _ = next.send(Self(Arc::clone(&self.0)));
         }
     }
 }
 
 impl Queue {
-    /// Waits for the turn of this address. `None` if there is no place to wait, or another address needed it.
+    /// Waits for this address's turn. `None` if there is no room to wait, or another address took the place.
     pub async fn turn(self: &Arc<Self>, network: Network) -> Option<Turn> {
         let turn = {
             let mut state = self.lock();
@@ -70,13 +70,13 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic in another thread leaves the state consistent: no change below can panic half way.
+        // A panic in another thread leaves the state consistent: no change below can panic halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// How lately the address has had a turn: 0 if it is not remembered.
+    /// How recently the address has had a turn: higher is more recent, 0 if it is not remembered.
     fn recency(&self, network: Network) -> usize {
         self.served
             .iter()
@@ -99,7 +99,7 @@ impl State {
             .count()
     }
 
-    /// The request of the address that has not had a turn for the longest time.
+    /// Takes the next request: one of the address whose last turn is the longest ago.
     fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
         let waiting = self.waiting.iter().enumerate();
         let next = waiting.min_by_key(|(_, waiter)| self.recency(waiter.network));
@@ -112,7 +112,8 @@ impl State {
         Some(waiter.turn)
     }
 
-    /// Takes the place of an address that has more of them than `network` would have, or as many and had a turn more lately.
+    /// Takes a place from an address that has more of them than `network` would have, or as many but a more recent
+    /// turn.
     fn make_room(&mut self, network: Network) -> bool {
         let claim = |of: Network| (self.waiting_of(of), self.recency(of));
         let (own, own_recency) = claim(network);
@@ -141,7 +142,7 @@ mod tests {
         distinct(&networks).map(|address| networks.of(Some(address)))
     }
 
-    /// Begins to wait. The request has its place when this returns.
+    /// Starts waiting. The request has its place when this returns.
     async fn wait(queue: &Arc<Queue>, network: Network) -> tokio::task::JoinHandle<Option<Turn>> {
         let queue = Arc::clone(queue);
         let task = tokio::spawn(async move { queue.turn(network).await });
@@ -160,7 +161,7 @@ mod tests {
         }
         assert!(queue.turn(flood).await.is_none(), "all places are taken");
         let (one, other) = (wait(&queue, one).await, wait(&queue, other).await);
-        // The newest requests of the flood have given up their places.
+        // The flood's newest requests have lost their places.
         for _ in 0..2 {
             assert!(floods.pop().unwrap().await.unwrap().is_none());
         }

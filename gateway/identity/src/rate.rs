@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-/// Addresses are counted in so many buckets, chosen by a hash that differs in each process: so the memory is bounded,
-/// whatever addresses somebody uses, and nobody can choose whose bucket to share.
+/// Number of buckets in which addresses are counted. A hash that differs in each process assigns them. So memory is
+/// bounded, whatever addresses somebody uses, and nobody can choose whose bucket to share.
 const BUCKETS: u16 = 1 << 14;
-/// Senders that are remembered. More than there are buckets of addresses, or accounts.
+/// Most senders remembered: more than there are buckets of addresses, or accounts.
 const MAX_KEYS: usize = BUCKETS as usize;
-/// After this time the first guesses of all addresses are forgotten.
+/// After this time the first guesses of all addresses are reset.
 const FIRST_GUESSES_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Wrong set-up codes at once in all, of addresses that have made their first guesses, and the time after which another is
-/// allowed.
+/// How many wrong set-up codes are allowed at once in total, from addresses that have used up their first guesses, and
+/// the time until another is allowed.
 const SETUP_BURST: NonZeroU32 = NonZeroU32::new(5).unwrap();
 const SETUP_PERIOD: Duration = Duration::from_secs(60);
 
@@ -26,28 +26,28 @@ const SETUP_PERIOD: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network(u16);
 
-/// Chooses the bucket of each address.
+/// Assigns addresses to buckets.
 #[derive(Default)]
 pub struct Networks(RandomState);
 
 impl Networks {
-    /// `None` stands for this machine's own programs.
+    /// The bucket of an address; `None` stands for this machine's own programs.
     pub fn of(&self, address: Option<IpAddr>) -> Network {
         Network((self.0.hash_one(address.map(network_of)) % u64::from(BUCKETS)) as u16)
     }
 }
 
-/// Allows each sender a number of attempts. Which ones are counted, the caller decides: only wrong guesses, for example.
+/// Limits the attempts of each sender. The caller decides which attempts count, for example only wrong guesses.
 pub struct AttemptLimit<K: Hash + Eq + Clone> {
     counted: DefaultKeyedRateLimiter<K>,
-    /// Senders with too many attempts, and until when they must wait.
+    /// Senders with too many attempts, and how long they must wait.
     blocked: Mutex<HashMap<K, Instant>>,
 }
 
 impl<K: Hash + Eq + Clone> AttemptLimit<K> {
-    /// `burst` attempts at once, and one more after each `period`.
+    /// Allows `burst` attempts at once, and one more per `period`.
     pub fn new(burst: NonZeroU32, period: Duration) -> Self {
-        // Only a period of zero is no quota.
+        // `with_period` fails only for a period of zero.
         let quota = Quota::with_period(period).unwrap_or(Quota::per_minute(burst));
         Self {
             counted: RateLimiter::keyed(quota.allow_burst(burst)),
@@ -56,12 +56,14 @@ impl<K: Hash + Eq + Clone> AttemptLimit<K> {
     }
 
     fn blocked(&self) -> MutexGuard<'_, HashMap<K, Instant>> {
-        // The map is valid even if a thread has panicked while it held the lock.
+        // The map stays valid even if a thread panics while it holds the lock.
         self.blocked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Checks whether the sender may make another attempt.
+    ///
     /// # Errors
-    /// The sender has made too many attempts: how long it must wait.
+    /// The sender has made too many attempts; the error is how long it must wait.
     pub fn check(&self, key: &K) -> Result<(), Duration> {
         let mut blocked = self.blocked();
         let now = Instant::now();
@@ -87,16 +89,16 @@ impl<K: Hash + Eq + Clone> AttemptLimit<K> {
     }
 }
 
-/// The first wrong guesses of each address, to which no limit in all applies: so the guesses of other addresses keep nobody
-/// out, and somebody with many addresses gains only a few guesses with each.
+/// The first wrong guesses of each address, which are exempt from the total limit. So guesses from other addresses lock
+/// nobody out, and an attacker with many addresses gains only a few guesses with each.
 pub struct FirstGuesses {
     per_network: u8,
-    /// The wrong guesses of each bucket, and since when they are counted.
+    /// When counting started, and the number of wrong guesses of each bucket since.
     made: Mutex<(Instant, Vec<u8>)>,
 }
 
 impl FirstGuesses {
-    /// `per_network` guesses a day.
+    /// Allows `per_network` guesses a day.
     pub fn new(per_network: u8) -> Self {
         Self {
             per_network,
@@ -105,7 +107,7 @@ impl FirstGuesses {
     }
 
     fn made(&self) -> MutexGuard<'_, (Instant, Vec<u8>)> {
-        // The counts are valid even if a thread has panicked while it held the lock.
+        // The counts stay valid even if a thread panics while it holds the lock.
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if made.0.elapsed() >= FIRST_GUESSES_LIFE {
             made.0 = Instant::now();
@@ -127,16 +129,16 @@ impl FirstGuesses {
     }
 }
 
-/// Guesses of the set-up code. ADR 9 has the arithmetic.
+/// Limits guesses of the set-up code. ADR 9 has the arithmetic.
 pub struct SetupGuesses {
     first: FirstGuesses,
     in_all: AttemptLimit<()>,
-    /// Held while a code is compared, so that guesses at the same moment are all counted.
+    /// Held while a code is compared, so that simultaneous guesses are all counted.
     turn: Mutex<()>,
 }
 
 impl SetupGuesses {
-    /// Wrong codes of each address, to which the limit in all does not apply.
+    /// Wrong codes per address that are exempt from the total limit.
     pub const FIRST: u8 = 5;
 
     pub fn new() -> Self {
@@ -147,10 +149,10 @@ impl SetupGuesses {
         }
     }
 
-    /// Compares a code, if the address may guess. Only wrong codes are counted.
+    /// Compares a code if the address may guess. Only wrong codes count.
     ///
     /// # Errors
-    /// The address must wait: how long.
+    /// The address must wait; the error is how long.
     pub fn guess(&self, network: Network, is_right: impl FnOnce() -> bool) -> Result<bool, Duration> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = self.first.has_left(network);
@@ -168,7 +170,7 @@ impl SetupGuesses {
     }
 }
 
-/// What counts as one address: with IPv6, everybody has a whole /64.
+/// The network that counts as one address: for IPv6 the whole /64, which anyone can have.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -183,7 +185,7 @@ pub fn network_of(address: IpAddr) -> IpAddr {
 pub mod tests {
     use super::*;
 
-    /// Addresses in distinct buckets.
+    /// Addresses in different buckets.
     pub fn distinct<const N: usize>(networks: &Networks) -> [IpAddr; N] {
         let mut found: Vec<(Network, IpAddr)> = Vec::new();
         let addresses = (1..u32::MAX).map(|number| IpAddr::from(number.to_be_bytes()));
@@ -248,7 +250,7 @@ pub mod tests {
         let others: Vec<Network> = (0..250)
             .map(|last| networks.of(address(&format!("192.0.2.{last}"))))
             .collect();
-        // A fifth of the buckets is taken.
+        // A fifth of the buckets is used up.
         let allowed = others
             .iter()
             .filter(|&&network| first.has_left(network) && limit.check(&network).is_ok());
@@ -264,7 +266,7 @@ pub mod tests {
         assert_eq!(compared.count(), first + burst + 1);
         let wait = guesses.guess(attacker, || true).unwrap_err();
         assert!(wait <= SETUP_PERIOD, "{wait:?}");
-        // The owner mistypes it, too.
+        // The owner mistypes it too.
         assert_eq!(guesses.guess(owner, || false), Ok(false));
         assert_eq!(guesses.guess(owner, || true), Ok(true));
     }

@@ -4,27 +4,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use comptoir_core::Secret;
 
-/// Bytes of a credential's secret.
+/// Length of a credential's secret in bytes.
 const SECRET_BYTES: usize = 32;
-/// Letters and digits without I, L, O and U, which are easily taken for others (Crockford's base 32).
+/// Letters and digits without I, L, O and U, which are easily confused with others (Crockford's base 32).
 const CODE_ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// A new secret, in the characters of URLs and headers.
+/// A new secret, encoded for URLs and headers.
 pub fn new_secret() -> Secret {
     Secret::new(URL_SAFE_NO_PAD.encode(rand::random::<[u8; SECRET_BYTES]>()))
 }
 
-/// A new name of a credential, which is no secret.
+/// A new id of a credential, which is not secret.
 pub fn new_id() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 9]>())
 }
 
-/// What the file keeps of a secret. The secret is random, so it needs no slow hash.
+/// The digest of a secret for the file. The secret is random, so it needs no slow hash.
 pub fn digest(secret: &str) -> [u8; 32] {
     *blake3::hash(secret.as_bytes()).as_bytes()
 }
 
-/// A new code that a person types: `N` characters.
+/// A new code of `N` characters for a person to type.
 pub fn new_code<const N: usize>() -> String {
     let bytes = rand::random::<[u8; N]>();
     let characters = bytes
@@ -33,7 +33,7 @@ pub fn new_code<const N: usize>() -> String {
     characters.collect()
 }
 
-/// A typed code as [`new_code`] wrote it: without separators, and with the characters that were meant.
+/// Converts a typed code to [`new_code`]'s form: removes separators and replaces misread characters.
 pub fn normalise_code(typed: &str) -> String {
     typed
         .chars()

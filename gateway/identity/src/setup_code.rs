@@ -1,4 +1,4 @@
-//! The set-up code: proves that the first administrator has access to the gateway's log or card.
+//! The set-up code, which proves that the first administrator has access to the gateway's log or card.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -14,7 +14,7 @@ pub fn generate() -> String {
     secret::new_code::<CHARACTERS>()
 }
 
-/// The code as people read it: `4F7K-2M9Q`.
+/// The code as shown to people: `4F7K-2M9Q`.
 pub fn grouped(code: &str) -> String {
     match code.split_at_checked(CHARACTERS / 2) {
         Some((first, second)) => format!("{first}-{second}"),
@@ -27,7 +27,7 @@ pub fn matches(typed: &str, code: &str) -> bool {
     blake3::hash(secret::normalise_code(typed).as_bytes()) == blake3::hash(code.as_bytes())
 }
 
-/// Writes the code for the scripts that show it on the card. The file is for the gateway's user only.
+/// Writes the code for the scripts that show it on the card. Only the gateway's user can read the file.
 pub fn write(file: &Path, code: &str) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
@@ -36,7 +36,7 @@ pub fn write(file: &Path, code: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Removes the file, if there is one.
+/// Removes the file, if it exists.
 pub fn remove(file: &Path) -> io::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -1,4 +1,4 @@
-//! The file of users and credentials. Each change is one statement or transaction, so none can be half done.
+//! The file with users and credentials. Each change is one statement or transaction, so none is applied only in part.
 
 use std::fs;
 use std::net::IpAddr;
@@ -21,25 +21,25 @@ use crate::{Error, Role};
 
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// Waits for the command line, which may be writing.
+/// How long to wait for the command line, which may be writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
-/// Requests only read, so two of them may.
+/// Two, because requests mostly read.
 const CONNECTIONS: u32 = 2;
 
 const MAX_USERS: i64 = 500;
 const MAX_TOKENS: i64 = 500;
-/// Sessions of one user. A further one ends the one that has been idle longest.
+/// Most sessions of one user. A further one ends the session that has been idle longest.
 const MAX_SESSIONS: i64 = 20;
 const MAX_SCREENS: i64 = 100;
 
 pub struct Store(SqlitePool);
 
-/// A user with the hash of its password.
+/// A user's password hash.
 pub struct StoredPassword {
     pub name: UserName,
     pub role: Role,
-    /// Argon2id, in the PHC string format.
+    /// Argon2id in PHC string format.
     pub hash: String,
 }
 
@@ -56,21 +56,21 @@ pub struct NewCredential<'a> {
 
 pub enum Owner<'a> {
     User(&'a UserName),
-    /// A screen or token with this name and role.
+    /// A screen or token, with its name and role.
     Label(&'a str, Role),
 }
 
 const USERS: &str = "SELECT name, role, created_at, signed_in_at, \
      (SELECT count(*) FROM credentials WHERE user_name = users.name) AS sessions FROM users";
 
-/// A credential with its user's name and role, or its own.
+/// Credentials with the name and role of their user, or their own.
 const CREDENTIALS: &str = "SELECT c.id, c.kind, coalesce(u.name, c.label) AS name, coalesce(u.role, c.role) AS role, \
      c.created_at, c.used_at, c.expires_at, c.address, c.agent \
      FROM credentials c LEFT JOIN users u ON u.name = c.user_name";
 
 impl Store {
     pub async fn open(path: &Path) -> Result<Self, Error> {
-        // SQLite gives its other files the mode of this one.
+        // SQLite gives its other files the same mode as this one.
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
         options.open(path).map_err(sqlx::Error::Io)?;
@@ -81,7 +81,8 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
         let pool = connect(options).await?;
-        // One transaction, so that the gateway and a command that open a new file at once do not both migrate it.
+        // One transaction, so that the gateway and a command that open a new file at the same time do not both migrate
+        // it.
         let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
         // Not `run`, whose future is not `Send` for a borrowed connection.
         MIGRATIONS
@@ -105,7 +106,7 @@ impl Store {
         Ok(query.fetch_one(&self.0).await?)
     }
 
-    /// The value of a setting; `value` if it has none yet.
+    /// The value of a setting, which is first set to `value` if it is missing.
     pub async fn setting(&self, name: &str, value: &str) -> Result<String, Error> {
         sqlx::query("INSERT OR IGNORE INTO settings (name, value) VALUES (?, ?)")
             .bind(name)
@@ -122,7 +123,7 @@ impl Store {
         Ok(())
     }
 
-    /// Adds the first administrator. Returns false if there is one.
+    /// Adds the first administrator. Returns false if one exists.
     pub async fn add_first(&self, name: &UserName, password: &str) -> Result<bool, Error> {
         let name = &self.stored_name(name).await?;
         let query = sqlx::query(
@@ -134,8 +135,8 @@ impl Store {
         Ok(query.execute(&self.0).await?.rows_affected() == 1)
     }
 
-    /// A user's name as it is stored, whatever the case of its letters; `name` itself if there is no such user. SQLite ignores
-    /// the case of ASCII letters only, and phones write the first letter of É in capitals too.
+    /// The stored spelling of a user's name, regardless of case; `name` itself if there is no such user. SQLite ignores
+    /// case only for ASCII letters, but phones also capitalise a first letter such as É.
     pub async fn stored_name(&self, name: &UserName) -> Result<UserName, Error> {
         if name.as_str().is_ascii() {
             return Ok(name.clone());
@@ -144,7 +145,7 @@ impl Store {
             .fetch_all(&self.0)
             .await?;
         let folded = name.as_str().to_lowercase();
-        // Earlier versions let two users have names that differ in the case of such a letter only.
+        // Earlier versions allowed two users whose names differ only in the case of such a letter.
         let exact = names.iter().find(|stored| *stored == name.as_str());
         let found = exact.or_else(|| names.iter().find(|stored| stored.to_lowercase() == folded));
         Ok(found
@@ -257,7 +258,8 @@ impl Store {
             CredentialKind::Screen => (MAX_SCREENS, "100 screens"),
             CredentialKind::Token => (MAX_TOKENS, "500 tokens"),
         };
-        // One transaction, so that sessions that begin at the same moment do not take the place that one of them has made.
+        // One transaction, so that sessions that start at the same moment do not take the place that one of them has
+        // freed.
         let mut transaction = self.0.begin_with("BEGIN IMMEDIATE").await?;
         if new.kind == CredentialKind::Session {
             end_idle_sessions(&mut transaction, user, limit - 1).await?;
@@ -295,7 +297,7 @@ impl Store {
         row.as_ref().map(credential).transpose()
     }
 
-    /// Credentials, those that were used last first.
+    /// Credentials, most recently used first.
     pub async fn credentials(&self) -> Result<Vec<Credential>, Error> {
         let sql = format!("{CREDENTIALS} ORDER BY c.used_at DESC");
         let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.0).await?;
@@ -318,7 +320,7 @@ impl Store {
         }
     }
 
-    /// Ends the sessions of a user but `except`.
+    /// Ends all sessions of a user except `except`.
     pub async fn end_sessions(&self, user: &UserName, except: Option<&str>) -> Result<(), Error> {
         let query = sqlx::query("DELETE FROM credentials WHERE user_name = ? AND id IS NOT ?");
         query.bind(user.as_str()).bind(except).execute(&self.0).await?;
@@ -326,7 +328,8 @@ impl Store {
     }
 }
 
-/// Opens connections to the file. While another process switches a new file to WAL, SQLite does not wait, so this does.
+/// Opens connections to the file. SQLite does not wait while another process switches a new file to WAL, so this
+/// function does.
 async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
     let end = Instant::now() + BUSY_TIMEOUT;
     loop {
@@ -345,7 +348,7 @@ fn is_busy(error: &dyn DatabaseError) -> bool {
     error.code().is_some_and(|code| code == BUSY)
 }
 
-/// Ends the sessions of a user that have been idle longest, so that `keep` are left.
+/// Ends the user's sessions that have been idle longest, keeping `keep` of them.
 async fn end_idle_sessions(
     connection: &mut SqliteConnection,
     user: Option<&str>,
@@ -359,7 +362,7 @@ async fn end_idle_sessions(
     Ok(())
 }
 
-/// The time as the file has it: milliseconds since 1970.
+/// The current time in the file's format: milliseconds since 1970.
 pub fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
@@ -416,7 +419,7 @@ fn credential(row: &SqliteRow) -> Result<Credential, Error> {
     })
 }
 
-/// Whether SQLite says that the file is not one of its own, or damaged.
+/// Whether SQLite reports that the file is damaged or not a database.
 pub fn is_damage(error: &Error) -> bool {
     const CORRUPT: &str = "11";
     const NOT_A_DATABASE: &str = "26";

@@ -16,23 +16,25 @@ pub struct User {
     pub role: Role,
     pub created_at: Timestamp,
     pub signed_in_at: Option<Timestamp>,
-    /// Open sessions.
+    /// Number of open sessions.
     pub sessions: u64,
 }
 
-/// A name that can be shown on one line: 1 to 64 characters, without control characters and surrounding spaces.
+/// A name that can be displayed on one line: 1 to 64 characters, without control characters and surrounding spaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserName(String);
 
 impl UserName {
+    /// Validates a name.
+    ///
     /// # Errors
-    /// The text is no such name.
+    /// The text is not a valid name.
     pub fn new(text: &str) -> Result<Self, Error> {
         let name = text.trim();
         if name.is_empty() || name.chars().count() > MAX_NAME {
             return Err(Error::InvalidName("a name has 1 to 64 characters"));
         }
-        // A colon ends the name in HTTP Basic authentication.
+        // In HTTP Basic authentication a colon ends the name.
         if name.contains(|c: char| c.is_control() || c == ':') {
             return Err(Error::InvalidName(
                 "a name has neither colons nor control characters",

@@ -31,9 +31,9 @@ const _: () = assert!(MAX_INVENTED_LINES <= MAX_LINES);
 pub struct Order {
     /// First and last name.
     pub customer_name: String,
-    /// At a domain that is reserved for examples, so that no real person can get mail.
+    /// The domain is reserved for examples, so that no real person can get mail.
     pub customer_email: Option<String>,
-    /// Delivery address; `None` if the customer takes the goods along.
+    /// Delivery address; `None` if the customer takes the goods away.
     pub address: Option<String>,
     /// The [`summary`] of the lines.
     pub product: String,

@@ -1,8 +1,8 @@
-//! A record of how far events have been acked, in a file beside the journal and its WAL.
+//! A record of how far events have been acked, in a file next to the journal and its WAL.
 //!
-//! SQLite silently ignores whatever follows a damaged frame in a WAL, and a WAL that is missing: it takes them for
-//! transactions that never completed. This file knows that they did. A task writes it at most once a second, and no ack
-//! waits for it, so the record may be up to a second old; it is never ahead of the journal.
+//! SQLite silently ignores everything after a damaged frame in a WAL, and a missing WAL: it treats the lost
+//! transactions as never completed. This file records that they were. A task writes it at most once a second, and no
+//! ack waits for it. So the record may be up to a second old, but it is never ahead of the journal.
 //!
 //! # Format
 //!
@@ -25,7 +25,7 @@ use tracing::warn;
 use super::ack_snapshot::AckSnapshot;
 use super::{Command, Offset, State};
 
-/// Bytes of a slot, enough for a few hundred devices. A multiple of the block size of every common file system.
+/// Bytes per slot, enough for a few hundred devices. A multiple of the block size of every common file system.
 const SLOT: usize = 16 << 10;
 /// Minimum time between two writes.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -33,13 +33,13 @@ const MAGIC: &str = "comptoir-acked 1";
 
 pub(super) struct AckFile {
     path: PathBuf,
-    /// `None` until the file is created, and after a write failed.
+    /// `None` until the file is created, and after a failed write.
     open: Option<File>,
     count: u64,
 }
 
 impl AckFile {
-    /// The file of the journal `journal.db` is `journal.db-acked`.
+    /// For the journal `journal.db`, the file `journal.db-acked`.
     pub fn beside(journal: &Path) -> Self {
         let mut path = journal.as_os_str().to_owned();
         path.push("-acked");
@@ -50,7 +50,7 @@ impl AckFile {
         }
     }
 
-    /// Reads the newest valid slot. `None` if there is none: then it is not known how far events were acked.
+    /// Reads the newest valid slot. `None` if there is none; then it is unknown how far events were acked.
     pub fn read(&mut self) -> Option<AckSnapshot> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
@@ -90,7 +90,7 @@ impl AckFile {
         written
     }
 
-    /// Creates the file under another name first, so that a complete file exists at any time.
+    /// Creates the file under a temporary name first, so that a complete file exists at any time.
     fn create(&mut self, text: &str) -> io::Result<()> {
         let mut new = self.path.as_os_str().to_owned();
         new.push(".new");
@@ -99,7 +99,7 @@ impl AckFile {
             .truncate(true)
             .write(true)
             .open(&new)?;
-        // Written zeros, not a sparse file: later writes must find their blocks allocated.
+        // Writes zeros instead of making a sparse file, so that later writes find their blocks allocated.
         file.write_all(&[0; 2 * SLOT])?;
         file.write_all_at(text.as_bytes(), offset(self.count))?;
         file.sync_all()?;
@@ -147,7 +147,7 @@ fn slot(bytes: &[u8]) -> Option<(u64, AckSnapshot)> {
     Some((count, serde_json::from_str(json).ok()?))
 }
 
-/// Writes a snapshot whenever events have been committed, until `stop`.
+/// Writes a snapshot after commits, until `stop`.
 pub(super) async fn keep_current(
     file: Arc<Mutex<AckFile>>,
     mut state: watch::Receiver<State>,
@@ -182,7 +182,7 @@ pub(super) async fn keep_current(
 }
 
 pub(super) fn lock(file: &Mutex<AckFile>) -> MutexGuard<'_, AckFile> {
-    // After a panic during a write the checksum tells whether the slot is valid.
+    // After a panic during a write, the checksum shows whether the slot is valid.
     file.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

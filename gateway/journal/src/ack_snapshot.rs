@@ -1,13 +1,13 @@
-//! How far events are acked at one moment: the content of the ack file.
+//! A snapshot of how far events are acked: the content of the ack file.
 
 use serde::{Deserialize, Serialize};
 
 use super::stream::{SeqRange, Stream};
 use comptoir_core::event::{DeviceId, GATEWAY_EPOCH};
 
-/// Maximum number of streams in a snapshot.
+/// Most streams in a snapshot.
 pub(super) const MAX_STREAMS: usize = 256;
-/// Maximum number of ranges of each stream; the newest are kept.
+/// Most ranges per stream; the newest are kept.
 const MAX_RANGES: usize = 16;
 type Ranges = Vec<SeqRange>;
 
@@ -16,9 +16,9 @@ type Ranges = Vec<SeqRange>;
 pub(super) struct AckSnapshot {
     /// The journal's uuid.
     pub journal: String,
-    /// The id of its current run.
+    /// The id of the journal's current run.
     pub run: String,
-    /// Offset of the last entry that was committed.
+    /// Offset of the last committed entry.
     pub last: u64,
     /// The streams of the newest events, newest first.
     pub streams: Vec<AckedStream>,
@@ -34,7 +34,7 @@ pub(super) struct AckedStream {
     pub epoch: u32,
     /// The numbers that are settled.
     pub settled: Ranges,
-    /// The ones of `settled` that the journal never had.
+    /// The part of `settled` that the journal never had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Ranges,
 }
@@ -43,7 +43,7 @@ impl AckedStream {
     pub fn new(device: &DeviceId, encoding: i64, epoch: u32, stream: &Stream) -> Self {
         let newest = |mut ranges: Ranges| ranges.split_off(ranges.len().saturating_sub(MAX_RANGES));
         let mut settled: Ranges = stream.ranges().collect();
-        // The first range says which numbers are acked, so it is always kept, with the newest of the others.
+        // The first range determines the ack, so it is always kept, with the newest of the other ranges.
         let first = match settled.len() > MAX_RANGES {
             true => Some(settled.remove(0)),
             false => None,
@@ -51,7 +51,7 @@ impl AckedStream {
         let mut absent: Ranges = stream.gone().iter().chain(stream.lost()).copied().collect();
         absent.sort_unstable();
         let listed: u64 = absent.iter().map(|(from, to)| u64::from(to - from) + 1).sum();
-        // Numbers that the till had settled elsewhere before it came to this journal are its lowest.
+        // The lowest numbers are those that the till had settled elsewhere before it came to this journal.
         let before = u32::try_from(stream.elsewhere.saturating_sub(listed)).unwrap_or(u32::MAX);
         let before = (before > 0).then_some((1, before));
         Self {
@@ -63,8 +63,8 @@ impl AckedStream {
         }
     }
 
-    /// The numbers that were acked and that `here`, the journal's stream, does not have. The gateway's own numbers
-    /// begin above `own_floor`.
+    /// The acked numbers that `here`, the journal's stream, does not have. The gateway's own numbers begin above
+    /// `own_floor`.
     pub fn missing(&self, here: Option<&Stream>, own_floor: u32) -> Ranges {
         let mut missing = self.settled.clone();
         for &range in &self.absent {

@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::{Journal, OpenError, ReadError, schema};
 
-/// Why a journal could not be copied or read by a command beside the running gateway.
+/// Why a command could not copy or read a journal beside the running gateway.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     #[error(transparent)]
@@ -58,7 +58,8 @@ impl Journal {
     }
 }
 
-/// Marks the file, so that a gateway that opens it branches off instead of continuing the original's numbering.
+/// Marks the file as a copy, so that a gateway that opens it branches off instead of continuing the original's
+/// numbering.
 async fn mark_as_copy(copy: &Path) -> Result<(), sqlx::Error> {
     let mut connection = SqliteConnectOptions::new().filename(copy).connect().await?;
     schema::mark(&mut connection, schema::COPY).await?;

@@ -1,5 +1,5 @@
-//! SQL statements over many rows. Each statement crosses into SQLite's thread and back, so a batch takes a few large
-//! statements instead of one for each row.
+//! SQL statements for many rows. Each statement makes a round trip to SQLite's thread, so a batch uses a few large
+//! statements instead of one per row.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, Sqlite};
 
-/// Numbers of rows in a statement. There are few, so that each statement is prepared once and cached.
+/// Rows per statement. There are only a few sizes, so that each statement is prepared once and cached.
 const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
-/// A statement in each of the sizes.
+/// One statement in each of the sizes.
 pub struct BatchStatement {
     columns: usize,
     statements: [Arc<str>; SIZES.len()],
 }
 
 impl BatchStatement {
-    /// The statement consists of `before`, one `(?, ?, …)` with `columns` placeholders for each row, and `after`.
+    /// The statement consists of `before`, one `(?, ?, …)` with `columns` placeholders per row, and `after`.
     pub fn new(before: &str, columns: usize, after: &str) -> Self {
         let row = format!("({})", vec!["?"; columns].join(", "));
         let statement = |rows| format!("{before} {} {after}", vec![row.as_str(); rows].join(", "));

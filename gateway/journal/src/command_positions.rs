@@ -1,4 +1,4 @@
-//! The positions of the consumer of commands. The journal stores them because Kafka's own committed offsets expire.
+//! The positions of the commands consumer. The journal stores them because Kafka's own committed offsets expire.
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row as _};

@@ -13,7 +13,7 @@ use super::writer::Reply;
 use super::{AppendError, Offset, Receipt, State, Submission, Writer, dormant, fingerprints, reused};
 
 impl Writer {
-    /// Commits the batches and answers each of them.
+    /// Commits the batches and answers each one.
     pub(super) async fn commit(&mut self, batches: Vec<(Vec<Submission>, Reply)>) {
         let (batches, replies): (Vec<_>, Vec<_>) = batches.into_iter().unzip();
         let result = self.try_commit(batches).await;
@@ -29,7 +29,7 @@ impl Writer {
         match result {
             Ok(receipts) => {
                 for (reply, receipt) in replies.into_iter().zip(receipts) {
-                    // The caller may have stopped waiting. Its events are stored in any case.
+                    // The caller may have stopped waiting; its events are stored in any case.
                     let _ = reply.send(Ok(receipt));
                 }
             }
@@ -120,7 +120,7 @@ impl Writer {
         }
     }
 
-    /// Takes over the committed group and publishes the new state.
+    /// Applies the committed group to memory and publishes the new state.
     fn adopt(&mut self, mut group: Group, watermark: Offset, bytes: u64) -> Vec<Receipt> {
         self.recent.note_commit(group.streams.keys().copied());
         self.streams.adopt(&mut group);
@@ -144,13 +144,13 @@ impl Writer {
         group.receipts
     }
 
-    /// Makes the bridge's reports durable when no event's commit carries them.
+    /// Makes the bridge's reports durable when no event's commit does.
     pub(super) async fn commit_report(&mut self) {
         if self.report.is_none() || self.outage.is_some() {
             return;
         }
         match self.try_commit(Vec::new()).await {
-            // If the journal had refused because of the disk, the disk works again.
+            // The disk works again if it was the reason for refusing events.
             Ok(_) => self.accept_if_room(),
             Err(error) => warn!(%error, "the watermark could not be written; Kafka has it too"),
         }

@@ -9,39 +9,39 @@ use super::read::{COLUMNS, entry};
 use super::{BackupError, Entry, Journal, Offset, ReadError, schema};
 use comptoir_core::event::{DeviceId, EventName};
 
-/// Bytes of a payload that a summary contains: most messages are shorter, and a list of hundreds stays small.
+/// Bytes of the payload in a summary: most messages are shorter, and a list of hundreds stays small.
 pub const SUMMARY_BYTES: usize = 512;
-/// Characters of a topic and of a reason that a summary contains. A topic may have 65,535 bytes.
+/// Characters of the topic and of the reason in a summary. A topic may have 65,535 bytes.
 const SUMMARY_CHARACTERS: i64 = 512;
 
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
     pub entry: Entry,
-    /// When it was stored as an event after all, in Unix milliseconds.
+    /// When a retry stored it as an event, in Unix milliseconds.
     pub retried: Option<i64>,
 }
 
-/// A dead letter in a list, without most of its payload: one may have megabytes.
+/// A dead letter in a list, without most of its payload, which may be megabytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterSummary {
     pub offset: Offset,
     pub name: EventName,
-    /// Its beginning.
+    /// The beginning of the topic.
     pub topic: String,
-    /// Its beginning.
+    /// The beginning of the reason.
     pub reason: String,
     /// When it arrived, in Unix milliseconds.
     pub time: i64,
-    /// When it was stored as an event after all, in Unix milliseconds.
+    /// When a retry stored it as an event, in Unix milliseconds.
     pub retried: Option<i64>,
     /// The length of the whole payload.
     pub bytes: u64,
-    /// At most [`SUMMARY_BYTES`].
+    /// The beginning of the payload: at most [`SUMMARY_BYTES`].
     pub beginning: Vec<u8>,
 }
 
 impl Journal {
-    /// At most `limit` dead letters, newest first; only those before `before`, if that is given.
+    /// At most `limit` dead letters, newest first; only those before `before`, if given.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ pub async fn dead_letter_of(path: &Path, offset: Offset) -> Result<Option<DeadLe
 }
 
 async fn whole(journal: &SqlitePool, offset: Offset) -> Result<Option<SqliteRow>, sqlx::Error> {
-    // SQLite has no larger numbers, so it has no such entry.
+    // SQLite has no larger numbers, so there is no such entry.
     let offset = i64::try_from(offset.0).unwrap_or(i64::MAX);
     let sql = format!(
         "SELECT {COLUMNS}, retried.at AS retried_at FROM entry

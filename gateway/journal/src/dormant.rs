@@ -1,8 +1,8 @@
-//! Dormant streams and forgotten devices: what only the file has, so that it takes no room among the live ones.
+//! Dormant streams and forgotten devices: they are only in the file, so they take no room among the live ones.
 //!
-//! A stream that has stored events keeps its settled numbers for ever, because an event that is sent again must not be
-//! stored twice. But most devices use only their latest epoch. The others become dormant, and are read again when an event
-//! of them arrives. The same goes for devices that were forgotten with `gateway forget`.
+//! A stream that has stored events keeps its settled numbers forever, because an event that is sent again must not be
+//! stored twice. But most devices use only their latest epoch. The others become dormant, and are read again when an
+//! event of theirs arrives. The same applies to devices forgotten with `gateway forget`.
 
 use std::collections::HashSet;
 
@@ -16,18 +16,18 @@ use super::streams::{Device, StreamKey, StreamTable};
 use super::{AppendError, Encoding, Numbering, Submission, Writer};
 use comptoir_core::event::{DeviceId, GATEWAY_EPOCH};
 
-/// What [`Journal::forget`](super::Journal::forget) has done.
+/// The result of [`Journal::forget`](super::Journal::forget).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Forgotten {
-    /// Epochs that had stored nothing, and are gone.
+    /// Epochs that had stored nothing and were removed.
     pub removed: u64,
-    /// Epochs that keep their settled numbers, in the file only.
+    /// Epochs whose settled numbers are now only in the file.
     pub dormant: u64,
-    /// Epochs that stay as they were, because events of them are not in Kafka yet.
+    /// Epochs left unchanged, because some of their events are not in Kafka yet.
     pub pending: u64,
 }
 
-/// Reads the forgotten devices and dormant streams that the batches need into the table.
+/// Loads the forgotten devices and dormant streams that the batches need.
 pub(super) async fn revive(
     connection: &mut SqliteConnection,
     table: &mut StreamTable,
@@ -52,7 +52,7 @@ pub(super) async fn revive(
         if !table.with_dormant.contains(&device.row) {
             continue;
         }
-        // An event under a number that was used before gets one of the gateway's own.
+        // An event under a reused number gets one of the gateway's own numbers.
         let epochs = match submission.numbering {
             Numbering::Till { epoch, .. } => [epoch, GATEWAY_EPOCH],
             Numbering::Gateway { .. } => [GATEWAY_EPOCH; 2],
@@ -69,7 +69,7 @@ pub(super) async fn revive(
     Ok(())
 }
 
-/// Reads the dormant streams that the ack file lists: their numbers are no sign of a loss.
+/// Loads the dormant streams that the ack file lists, so that their numbers do not count as lost.
 pub(super) async fn revive_acked(
     connection: &mut SqliteConnection,
     table: &mut StreamTable,
@@ -162,7 +162,7 @@ async fn dormant(
 }
 
 impl Writer {
-    /// Frees what a device has left: see [`Journal::forget`](super::Journal::forget).
+    /// Frees a device's room in the journal: see [`Journal::forget`](super::Journal::forget).
     pub(super) async fn forget(&mut self, id: &DeviceId) -> Result<Option<Forgotten>, AppendError> {
         let Some(device) = self.streams.devices.get(id).copied() else {
             self.streams.refusals.forget(id);
@@ -206,7 +206,8 @@ impl Writer {
         Ok(Some(forgotten))
     }
 
-    /// Nothing to do for a device that was forgotten before. `None` if the journal does not know the device.
+    /// The result for a device that is already forgotten: nothing to do. `None` if the journal does not know the
+    /// device.
     async fn was_forgotten(&mut self, id: &DeviceId) -> Result<Option<Forgotten>, AppendError> {
         let found = match self.connection.get().await {
             Ok(connection) => forgotten(connection, std::iter::once(id)).await,

@@ -1,4 +1,4 @@
-//! Entries of the journal, and the codes by which its tables represent their kinds and encodings.
+//! Entries of the journal, and the codes for their kinds and encodings in its tables.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use comptoir_core::event::{EventName, Kind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     Event(Kind),
-    /// A message that could not be decoded, unchanged.
+    /// A message that could not be decoded, stored unchanged.
     DeadLetter,
     /// An entry of the gateway's audit log.
     Audit(AuditClass),
 }
 
-/// Entries of the audit log with a limit of their own. See [`Pending`](super::Pending).
+/// The classes of audit entries, each with its own limit. See [`Pending`](super::Pending).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditClass {
     Act,
-    /// Anybody on the network can cause one.
+    /// Anyone on the network can cause one.
     FailedSignIn,
 }
 
@@ -53,8 +53,8 @@ impl EntryKind {
     }
 }
 
-/// The statements that use the indexes `entry_dead_letter` and `entry_audit` contain the codes as literals, as the indexes
-/// do.
+/// The statements that use the indexes `entry_dead_letter` and `entry_audit` contain the codes as literals, as the
+/// indexes do.
 const DEAD_LETTER: i64 = 3;
 
 /// One committed event, dead letter or audit entry.
@@ -65,8 +65,7 @@ pub struct Entry {
     pub name: EventName,
     /// When the event happened, in Unix milliseconds.
     pub time: i64,
-    /// The key in Kafka: the order's id. For a dead letter, the MQTT topic on which it arrived; for an audit entry, the
-    /// store.
+    /// The key in Kafka: the order's id. For a dead letter, its MQTT topic; for an audit entry, the store.
     pub key: Arc<str>,
     /// The value in Kafka.
     pub payload: Payload,
@@ -75,8 +74,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether the value of a record in Kafka is this entry's: the same bytes, or the event as it was before its personal
-    /// data was erased here.
+    /// Whether a record in Kafka has this entry's value: the same bytes, or the event before its personal data was
+    /// erased here.
     pub fn has_value(&self, value: &[u8]) -> bool {
         value == &self.payload[..]
             || (matches!(self.kind, EntryKind::Event(_))
@@ -95,7 +94,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The code in the table `device`. JSON has 1 because it existed before version 2 of the wire format.
+    /// The code in the table `device`. JSON has code 1, because it existed before version 2 of the wire format.
     pub(crate) fn code(self) -> i64 {
         match self {
             Encoding::Postcard { version: 1 } => 0,

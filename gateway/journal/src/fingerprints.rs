@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{Numbering, Offset, Submission};
 
-/// The fingerprints of the submissions that the file has, with the offsets of their entries.
+/// The submissions' fingerprints that the file has, with the offsets of their entries.
 pub(super) async fn of_submissions(
     connection: &mut SqliteConnection,
     batches: &[Vec<Submission>],
@@ -22,7 +22,7 @@ pub(super) async fn of_submissions(
     find(connection, hashes).await
 }
 
-/// The ones of `hashes` that the file has, with the offsets of their entries.
+/// Those of `hashes` that the file has, with the offsets of their entries.
 pub(super) async fn find(
     connection: &mut SqliteConnection,
     hashes: impl Iterator<Item = [u8; 16]>,

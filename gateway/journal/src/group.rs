@@ -1,4 +1,4 @@
-//! The contents of the next group commit: admission and numbering of events, all in memory.
+//! The contents of the next group commit: admits and numbers events, all in memory.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -13,30 +13,30 @@ use super::{
 };
 use comptoir_core::event::{DeviceId, EventName, GATEWAY_EPOCH};
 
-/// What a group commit is about to write. The [`StreamTable`] changes only after the commit.
+/// The contents of a group commit. The [`StreamTable`] changes only after the commit.
 #[derive(Default)]
 pub(super) struct Group {
     /// The journal's last offset before this group.
     pub after: Offset,
     pub entries: Vec<Arc<Entry>>,
-    /// The row of each entry's device.
+    /// The row id of each entry's device.
     pub rows: Vec<i64>,
-    /// Streams that change.
+    /// Streams changed by the group.
     pub streams: HashMap<StreamKey, Stream>,
     /// Live streams that become dormant.
     pub demoted: Vec<StreamKey>,
     /// Number of new epochs, by device.
     pub new_epochs: HashMap<i64, usize>,
-    /// What the group's events take, by device.
+    /// Pending room taken by the group's events, by device.
     pub pending: HashMap<i64, Pending>,
     pub quota: Quota,
     /// Devices that are new or have changed their encoding.
     pub devices: HashMap<DeviceId, Device>,
-    /// Fingerprints of new entries, and those of earlier entries that this group's submissions may repeat.
+    /// Fingerprints of new entries, and of earlier entries that this group's submissions may repeat.
     pub fingerprints: HashMap<[u8; 16], Offset>,
     /// The gateway's own numbers begin above this one.
     pub own_floor: u32,
-    /// Digests of new events that JSON devices have numbered.
+    /// Digests of new events numbered by JSON devices.
     pub digests: Digests,
     /// Events that arrived under used numbers. See [`super::reused`].
     pub suspects: Vec<Suspect>,
@@ -44,7 +44,7 @@ pub(super) struct Group {
     pub reused: u64,
     pub dead_letters: u64,
     pub audit: u64,
-    /// One for each admitted batch.
+    /// One per admitted batch.
     pub receipts: Vec<Receipt>,
 }
 
@@ -74,9 +74,9 @@ impl StreamTable {
                     truncate(&mut submission);
                     receipt.truncated += 1;
                 }
-                // An event that is stored already is acked, because the ack covers all numbers of its stream.
+                // Acked if it is stored already, because the ack covers all numbers of its stream.
                 Err(refusal) => {
-                    // The audit log keeps its entries and says so itself: no till has to wait.
+                    // The audit log keeps its entries and reports this itself; no till has to wait.
                     if !submission.kind.is_audit() {
                         self.refusals.note(&submission.device, refusal);
                     }
@@ -110,7 +110,7 @@ impl StreamTable {
             group.duplicates += u64::from(outcome == Outcome::Duplicate && !is_audit);
             receipt.outcomes.push(outcome);
         }
-        // The MQTT broker retains the last ack of a device: that must be one of the device's own epochs.
+        // The MQTT broker retains a device's last ack, which must be for one of the device's own epochs.
         acked.sort_by_key(|(key, ..)| key.epoch != GATEWAY_EPOCH);
         receipt.acks = acked
             .into_iter()
@@ -129,9 +129,9 @@ impl StreamTable {
 
     /// Whether the device may have another event pending, and how much of a dead letter is kept.
     ///
-    /// A device whose message has a number keeps it until the ack, so nothing is lost if it is refused. A message without a
-    /// number would be gone. The MQTT broker must get its PUBACK anyway: the gateway has one session for all tills, and
-    /// unacknowledged messages of one would fill its window for the others.
+    /// A device keeps a numbered message until the ack, so refusing it loses nothing. A message without a number would
+    /// be lost. The MQTT broker must get its PUBACK anyway: the gateway has one session for all tills, and
+    /// unacknowledged messages of one till would fill its window for the others.
     fn check_quota(&self, key: StreamKey, submission: &Submission, group: &Group) -> Result<Kept, Refusal> {
         let pending = self.pending_of(key.device, group);
         let size = Pending::of_parts(submission.kind, &submission.key, &submission.payload);
@@ -155,7 +155,7 @@ impl StreamTable {
         }
     }
 
-    /// Moves the waiting events whose turn has come into the group. Returns their number.
+    /// Moves buffered events whose turn has come into the group. Returns their number.
     fn close_gap(&mut self, key: StreamKey, group: &mut Group) -> u64 {
         let mut moved = 0;
         while let Some(next) = group
@@ -177,7 +177,7 @@ impl Group {
         Offset(self.after.0 + self.entries.len() as u64 + 1)
     }
 
-    /// The event's number, or the outcome if it is not stored.
+    /// The event's number, or the outcome if the event is not stored.
     pub fn number(&mut self, key: StreamKey, numbering: Numbering) -> Result<u32, Outcome> {
         let offset = self.next();
         let stream = self.streams.entry(key).or_default();
@@ -249,10 +249,10 @@ impl Group {
     }
 }
 
-/// Bytes of a dead letter that are kept if there is no room for all of it.
+/// Bytes kept of a dead letter if there is no room for the whole.
 const DIGEST_BYTES: usize = 1_024;
 
-/// Keeps the beginning of a dead letter. Its reason says how long it was, and its hash.
+/// Keeps only the beginning of a dead letter. Its reason records the original length and hash.
 fn truncate(submission: &mut Submission) {
     let hash = blake3::hash(&submission.payload).to_hex();
     let length = submission.payload.len();

@@ -1,4 +1,4 @@
-//! The handle through which the rest of the gateway uses the journal.
+//! The journal's handle for the rest of the gateway.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -25,23 +25,23 @@ pub(crate) enum Command {
         reply: oneshot::Sender<Result<Receipt, AppendError>>,
     },
     ReportRelayed(RelayReport),
-    /// Asks whether the writer still works.
+    /// Checks that the writer still works.
     Ping(oneshot::Sender<()>),
     /// Makes all earlier reports durable.
     SettleReports(oneshot::Sender<()>),
-    /// Gives the journal a new identity, because it is a copy or has diverged from what Kafka has.
+    /// Gives the journal a new identity, because it is a copy or has diverged from the records in Kafka.
     BranchOff(Offset, oneshot::Sender<Result<Identity, AppendError>>),
     MarkRetried(Offset),
-    /// Frees what a device has left.
+    /// Frees a device's room in the journal.
     Forget(DeviceId, oneshot::Sender<Result<Option<Forgotten>, AppendError>>),
     /// Replaces the content of entries that are in Kafka.
     Rewrite(
         HashMap<Offset, Rewrite>,
         oneshot::Sender<Result<u64, AppendError>>,
     ),
-    /// Asks how far events are acked.
+    /// Requests a snapshot of how far events are acked.
     SnapshotAcks(oneshot::Sender<AckSnapshot>),
-    /// Replaces the positions of the consumer of commands.
+    /// Replaces the positions of the commands consumer.
     KeepPositions(PositionTable),
     Close(oneshot::Sender<()>),
 }
@@ -75,8 +75,8 @@ impl Journal {
         &self.path
     }
 
-    /// Whether a journal exists at `path`; false if [`Journal::open`] would create one. Only reads, and may run beside
-    /// a gateway that uses the journal.
+    /// Whether a journal exists at `path`; if not, [`Journal::open`] would create one. Only reads, and may run beside a
+    /// gateway that uses the journal.
     ///
     /// # Errors
     ///
@@ -90,14 +90,14 @@ impl Journal {
         self.identity.borrow().uuid.clone()
     }
 
-    /// The uuid of the journal that this one branched off, and the last entry that both have in common.
+    /// The uuid of the journal that this one branched off, and the last entry that both share.
     pub fn parent(&self) -> Option<(String, Offset)> {
         let identity = self.identity.borrow();
         let parent = identity.parent.as_ref()?;
         Some((parent.uuid.clone(), parent.upto))
     }
 
-    /// What may be in Kafka without a valid signature.
+    /// Which records in Kafka may lack a valid signature.
     pub fn signing(&self) -> Signing {
         Signing {
             accepts_unsigned_watermark: self.accepts_unsigned.load(Ordering::Relaxed),
@@ -105,7 +105,8 @@ impl Journal {
         }
     }
 
-    /// The public name of the secret that the journal at `path` was used with. Only reads, even beside a running gateway.
+    /// The public name of the secret that the journal at `path` was used with. Only reads, and may run beside a running
+    /// gateway.
     ///
     /// # Errors
     ///
@@ -114,7 +115,7 @@ impl Journal {
         schema::secret(path).await
     }
 
-    /// The last entry when the journal was opened. Entries after it are of this run.
+    /// The last entry when the journal was opened. Later entries belong to this run.
     pub fn opened_at(&self) -> Offset {
         self.opened_at
     }
@@ -171,14 +172,14 @@ impl Journal {
         Ok(receipt)
     }
 
-    /// Advances the watermark. The next commit makes it durable; until then the record in Kafka counts.
+    /// Advances the watermark. The next commit makes it durable; until then the record in Kafka is the evidence.
     pub async fn report_relayed(&self, report: RelayReport) {
         let audit = report
             .counts
             .iter()
             .filter(|((device, _), _)| device.is_gateway());
         let audit = audit.map(|(_, relayed)| relayed.events).sum();
-        // Before the watermark, so that no event looks as if it were in Kafka.
+        // Counted before the watermark moves; otherwise a pending event would briefly count as being in Kafka.
         self.audit_in_kafka.fetch_add(audit, Ordering::Relaxed);
         self.reported.fetch_max(report.upto.0, Ordering::Release);
         self.read_from.store(report.read_from, Ordering::Relaxed);
@@ -187,8 +188,8 @@ impl Journal {
         let _ = self.commands.send(Command::ReportRelayed(report)).await;
     }
 
-    /// Waits until the writer has worked through its queue as far as this call. A failing disk does not delay that for
-    /// ever: the writer answers between its attempts. Never returns if the writer has ended.
+    /// Waits until the writer has processed its queue up to this call. A failing disk does not delay this forever: the
+    /// writer answers between its attempts. Never returns if the writer has ended.
     pub async fn ping(&self) {
         let (reply, answered) = oneshot::channel();
         if self.commands.send(Command::Ping(reply)).await.is_err() || answered.await.is_err() {
@@ -205,8 +206,8 @@ impl Journal {
         }
     }
 
-    /// Gives the journal a new identity, for which Kafka has no watermark yet. Up to and including `upto` its entries
-    /// are those of its former identity.
+    /// Gives the journal a new identity, for which Kafka has no watermark yet. Its entries up to and including `upto`
+    /// are shared with its former identity.
     ///
     /// # Errors
     ///
@@ -220,15 +221,15 @@ impl Journal {
         done.await.unwrap_or(Err(AppendError::Closed)).map(|_| ())
     }
 
-    /// Records that a dead letter has been stored as an event after all.
+    /// Records that a retry has stored a dead letter as an event.
     pub async fn mark_retried(&self, offset: Offset) {
-        // If the writer is gone, the dead letter stays in the list, and a second retry is a duplicate.
+        // If the writer is gone, the dead letter stays in the list, and a second retry becomes a duplicate.
         let _ = self.commands.send(Command::MarkRetried(offset)).await;
     }
 
-    /// Frees what a device has left: removes the epochs that stored nothing, and makes the others dormant, unless their
-    /// events are not in Kafka yet. Dormant epochs take no room and keep their numbers, so an event that is sent again is
-    /// still a duplicate. `None` if the journal does not know the device.
+    /// Frees a device's room: removes epochs that stored nothing, and makes the others dormant, unless some of their
+    /// events are not in Kafka yet. Dormant epochs take no room and keep their numbers, so a resent event is still a
+    /// duplicate. `None` if the journal does not know the device.
     ///
     /// # Errors
     ///
@@ -255,7 +256,7 @@ impl Journal {
 
     /// Waits until the journal accepts events again.
     pub async fn wait_until_accepting(&self) {
-        // If the writer is gone, the caller's next append says so.
+        // If the writer is gone, the caller's next append reports it.
         let _ = self
             .state
             .clone()

@@ -14,14 +14,14 @@
 //!
 //! # Write
 //!
-//! [`Journal::append`] hands a batch to the writer and waits. The writer takes everything that has arrived in the
+//! [`Journal::append`] passes a batch to the writer and waits. The writer collects everything that has arrived in the
 //! meantime into one transaction (group commit): under load many events share an fsync, and a single event is not
 //! delayed. An event whose name the journal already has is not written again.
 //!
 //! # Read
 //!
 //! [`Journal::read`] returns the entries after an offset. The newest come from memory (`tail`, bounded), so that the
-//! bridge and the projection do not read from disk what was written a moment ago.
+//! bridge and the projection do not read recent writes from disk.
 //!
 //! # Disk errors
 //!
@@ -31,7 +31,7 @@
 //!
 //! # Erasure
 //!
-//! An entry changes only to take personal data out of it (`rewrite`), and only after it is in Kafka.
+//! An entry changes only to erase personal data from it (`rewrite`), and only after it is in Kafka.
 //!
 //! # Deletion
 //!

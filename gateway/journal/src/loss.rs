@@ -1,4 +1,4 @@
-//! Events that were acked and are missing from the journal's files: detected at the start, logged, and recorded.
+//! Detects events that were acked but are missing from the journal's files: at start, with a log line and a record.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use super::transaction;
 use super::{Encoding, Identity};
 use comptoir_core::event::{DeviceId, GATEWAY_EPOCH};
 
-/// Maximum number of streams that one log line names.
+/// Most streams named in one log line.
 const MAX_NAMED: usize = 100;
 
 type Ranges = Vec<SeqRange>;
@@ -26,7 +26,7 @@ type Ranges = Vec<SeqRange>;
 struct MissingNumbers(BTreeMap<(DeviceId, u32), Ranges>);
 
 impl MissingNumbers {
-    /// The numbers that were acked according to `acks` and that the journal does not have.
+    /// The numbers that were acked according to `acks` but are not in the journal.
     fn find(acks: &AckSnapshot, stored: &StoredState, own_floor: u32) -> Self {
         let mut missing = Self::default();
         for acked in &acks.streams {
@@ -74,11 +74,11 @@ impl MissingNumbers {
     }
 }
 
-/// Compares the journal with what was acked before this start.
+/// Compares the journal with the acks recorded before this start.
 ///
-/// If events are missing, this settles their numbers as lost and branches the journal off, because
-/// offsets and numbers of the lost events are assigned again: in a branch they cannot be confused. `is_copy` says that `gateway backup` made the
-/// file: then the newest events are expected to be missing.
+/// If events are missing, settles their numbers as lost and branches the journal off: the offsets and numbers of the
+/// lost events will be assigned again, and a branch keeps the two apart. `is_copy` says that `gateway backup` made the
+/// file, which is expected to lack the newest events.
 pub(super) async fn detect(
     connection: &mut SqliteConnection,
     acks: &AckSnapshot,
@@ -87,7 +87,7 @@ pub(super) async fn detect(
     is_copy: bool,
 ) -> Result<(), sqlx::Error> {
     if acks.journal != identity.uuid {
-        // The ack file belongs to the journal that was here before.
+        // The ack file belongs to another journal, which was here before.
         return Ok(());
     }
     let missing = MissingNumbers::find(acks, stored, identity.own_floor);
@@ -107,7 +107,7 @@ pub(super) async fn detect(
     if acks.last <= last.0 && has_run && missing.0.is_empty() {
         return Ok(());
     }
-    // If the last run is missing, so are its entries, and the offset at which they began is unknown.
+    // If the last run is missing, its entries are too, and it is unknown at which offset they began.
     let shared = match has_run {
         true => last,
         false => last.min(stored.state.watermark),

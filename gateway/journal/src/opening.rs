@@ -1,4 +1,4 @@
-//! Opening the journal: reads the state from the file and compares it with what was acked.
+//! Opens the journal: reads its state from the file and compares it with the recorded acks.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
@@ -18,7 +18,7 @@ use super::{
     Identity, Journal, OpenError, Signing, State, Writer, command_positions, dormant, loss, schema, wal,
 };
 
-/// Maximum number of commands in the writer's queue; a sender waits when it is full.
+/// Most commands in the writer's queue; senders wait when it is full.
 const QUEUE: usize = 16;
 
 /// The journal's state after the checks of a start.
@@ -31,7 +31,7 @@ struct Startup {
 }
 
 impl Journal {
-    /// Opens or creates the journal, with its writer, which does nothing until [`Writer::run`].
+    /// Opens or creates the journal. Its writer does nothing until [`Writer::run`].
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ async fn start(
         );
     }
     let runs = Runs::begin(connection, last).await?;
-    // The identity must not be lost with the WAL.
+    // Checkpoints, so that the identity cannot be lost with the WAL.
     if let Err(error) = wal::checkpoint(connection).await {
         warn!(%error, "the checkpoint of the journal's WAL failed; a later commit repeats it");
     }

@@ -1,8 +1,9 @@
-//! Disk outages: after an error nothing is written until the disk is seen to work, and then the file's content counts.
+//! Disk outages: after an error nothing is written until the disk works again, and then the file's content is
+//! authoritative.
 //!
-//! A COMMIT that failed is in doubt: its frames may be in the WAL, and the next recovery may bring them to life. So the
-//! writer opens a new connection, writes a transaction after the last one that SQLite knows (over whatever the failed
-//! one has left there), and rebuilds its memory from the file.
+//! A failed COMMIT is in doubt: its frames may be in the WAL, and the next recovery may apply them. So the writer opens
+//! a new connection, writes a transaction after the last one that SQLite knows (overwriting any frames of the failed
+//! one), and rebuilds its memory from the file.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,11 +18,11 @@ use super::{Identity, Writer, schema, wal};
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
-/// The time from a disk error until the disk works again.
+/// A period from a disk error until the disk works again.
 pub(super) struct Outage {
     /// The most recent error.
     pub error: Arc<sqlx::Error>,
-    /// Whether there was an error other than a full disk. Then data that was synced before may not be on the disk.
+    /// Whether there was an error other than a full disk. If so, data synced earlier may not be on the disk.
     is_disk_suspect: bool,
     next_attempt: Instant,
     backoff: Duration,
@@ -34,7 +35,7 @@ impl Outage {
     }
 }
 
-/// The file's content, read after the disk has failed.
+/// The file's content, reread after a disk error.
 struct RereadFile {
     identity: Identity,
     stored: StoredState,
@@ -43,11 +44,11 @@ struct RereadFile {
 
 impl Writer {
     /// Handles an error of the connection: the journal accepts nothing until [`Writer::recover_if_due`] succeeds.
-    /// Returns the error, to be shared among the waiting senders.
+    /// Returns the error in a form that waiting senders can share.
     pub(super) async fn begin_outage(&mut self, error: sqlx::Error) -> Arc<sqlx::Error> {
         let is_disk_suspect = !is_full(&error);
         let error = Arc::new(error);
-        // A second error while closing adds nothing.
+        // A second error while closing adds no information.
         let _ = self.connection.close().await;
         drop(tokio::spawn(self.readers.replace()));
         if !self.state.borrow().refusing {
@@ -73,8 +74,8 @@ impl Writer {
         error
     }
 
-    /// Tries the disk again when the backoff is over. False if the file lacks entries that this process has acked; only
-    /// a restart can deal with that.
+    /// Tries the disk again when the backoff has expired. False if the file lacks entries that this process has acked,
+    /// which only a restart can handle.
     pub(super) async fn recover_if_due(&mut self) -> bool {
         let Some(outage) = &self.outage else {
             return true;
@@ -91,12 +92,12 @@ impl Writer {
         }
     }
 
-    /// Opens the file again, checks that it can be written, and reads it.
+    /// Reopens the file, checks that it can be written, and reads it.
     async fn reread_file(&mut self, is_disk_suspect: bool) -> Result<RereadFile, sqlx::Error> {
         let path = Arc::clone(&self.path);
         let connection = self.connection.get().await?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        // Changes nothing, but takes a page and a sync.
+        // Writes an unchanged value, to test a page write and a sync.
         schema::mark(&mut transaction, schema::JOURNAL).await?;
         transaction.commit().await?;
         if is_disk_suspect {
@@ -125,7 +126,7 @@ impl Writer {
             );
             return false;
         }
-        // Drops the reorder buffer: its events were not acked and are sent again, and the rows of their devices may
+        // Drops the reorder buffer: its events were not acked and will be sent again, and the rows of their devices may
         // have changed.
         let before = std::mem::replace(&mut self.streams, stored.streams);
         self.streams.continue_from(before);
@@ -142,7 +143,7 @@ impl Writer {
             state.last = stored.state.last;
             state.watermark = stored.state.watermark;
             state.dead_letters = stored.state.dead_letters;
-            // Nothing was pruned meanwhile: the difference is a commit that was in doubt.
+            // Nothing was pruned meanwhile, so the difference comes from a commit in doubt.
             state.audit_stored += stored.state.audit.saturating_sub(state.audit);
             state.audit = stored.state.audit;
             state.lost = stored.state.lost;

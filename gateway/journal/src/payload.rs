@@ -1,4 +1,4 @@
-//! The content of an entry, shared instead of copied.
+//! The content of an entry, shared without copying.
 
 use std::ops::Deref;
 use std::sync::Arc;

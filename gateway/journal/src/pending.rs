@@ -1,28 +1,28 @@
-//! What the events that are not in Kafka yet take of the journal, by device: so that one sender cannot fill it.
+//! Accounts for the room that pending events (not in Kafka yet) take in the journal, by device, so that one sender
+//! cannot fill it.
 
 use std::ops::{AddAssign, SubAssign};
 
 use super::{AuditClass, Entry, EntryKind};
 
-/// A device may use this share of `max_bytes` (a half) for entries that are not in Kafka. The rest is for the others.
+/// A device may use half of `max_bytes` for entries that are not in Kafka. The rest is reserved for other devices.
 const DEVICE_SHARE: u64 = 2;
-/// Bytes of an entry beside its payload and key: its row, its number, and its fingerprint with their indexes.
+/// Bytes of an entry in addition to its payload and key: its row, its number, and its fingerprint with their indexes.
 const ENTRY_OVERHEAD: usize = 128;
-/// Pending dead letters of one device that are kept whole, by number. They cost a row each, however small they are.
+/// Most pending dead letters of one device that are stored whole. Each costs a row, however small it is.
 const MAX_DEAD_LETTERS: u64 = 65_536;
-/// The same by size, as a share of `max_bytes`: a sixteenth for one device, a quarter for all.
+/// Limits by size, as a fraction of `max_bytes`: a sixteenth for one device, a quarter for all.
 const DEAD_LETTERS_OF_DEVICE: u64 = 16;
 const DEAD_LETTERS_OF_ALL: u64 = 4;
-/// Pending audit entries may use this share of `max_bytes` (a sixteenth), and the failed sign-ins among them, which anybody
-/// on the network can cause, a smaller one (a sixty-fourth). The audit log keeps what does not fit, and never takes the
-/// tills' room.
+/// Pending audit entries may use a sixteenth of `max_bytes`; the failed sign-ins among them, which anyone on the
+/// network can cause, a sixty-fourth. The audit log keeps entries beyond that, and never takes the tills' room.
 const AUDIT_SHARE: u64 = 16;
 const FAILED_SIGN_IN_SHARE: u64 = 64;
 
-/// Entries that are not in Kafka yet.
+/// Room taken by entries that are not in Kafka yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pending {
-    /// Including the dead letters and the failed sign-ins.
+    /// Includes the dead letters and the failed sign-ins.
     pub bytes: u64,
     pub dead_letters: u64,
     pub dead_letter_bytes: u64,
@@ -30,7 +30,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// What one entry takes.
+    /// The room that one entry takes.
     pub(super) fn of_parts(kind: EntryKind, key: &str, payload: &[u8]) -> Self {
         let bytes = (payload.len() + key.len() + ENTRY_OVERHEAD) as u64;
         let dead_letters = u64::from(kind == EntryKind::DeadLetter);
@@ -58,7 +58,7 @@ impl AddAssign for Pending {
     }
 }
 
-/// Never below zero: entries of earlier versions were not counted.
+/// Saturates at zero, because entries of earlier versions were not counted.
 impl SubAssign for Pending {
     fn sub_assign(&mut self, other: Self) {
         self.bytes = self.bytes.saturating_sub(other.bytes);
@@ -74,12 +74,12 @@ impl SubAssign for Pending {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kept {
     Whole,
-    /// Its first bytes, its size and its hash.
+    /// Only its first bytes, its size and its hash.
     Digest,
     Nothing,
 }
 
-/// The limits of a journal of a certain size.
+/// The limits for a journal of a given size.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Quota {
     pub max_bytes: u64,
@@ -91,7 +91,7 @@ impl Quota {
         self.max_bytes / DEVICE_SHARE
     }
 
-    /// Whether an audit entry of the size `new` fits, beside what the gateway itself has pending.
+    /// Whether an audit entry of size `new` fits in addition to the gateway's own pending entries.
     pub fn has_room_for_audit(self, pending: Pending, new: Pending) -> bool {
         pending.bytes + new.bytes <= self.max_bytes / AUDIT_SHARE
             && (new.failed_sign_in_bytes == 0
@@ -99,7 +99,7 @@ impl Quota {
                     <= self.max_bytes / FAILED_SIGN_IN_SHARE)
     }
 
-    /// How much of another dead letter is kept, if the device has `device` pending, and all together `all`.
+    /// How much of another dead letter is kept, if the device has `device` pending and all devices together have `all`.
     ///
     /// Digests may take as much again as whole dead letters. Beyond that a dead letter is only counted.
     pub fn dead_letter(self, device: Pending, all: Pending) -> Kept {

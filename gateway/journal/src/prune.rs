@@ -1,4 +1,4 @@
-//! Pruning: deletes the oldest entries, those that are in Kafka and in the projection.
+//! Pruning: deletes the oldest entries that are in Kafka and in the projection.
 
 use std::sync::atomic::Ordering;
 
@@ -8,15 +8,15 @@ use tracing::info;
 use super::stored_state::{count_audit, count_dead_letters, used_bytes};
 use super::{Offset, Writer};
 
-/// Maximum number of entries deleted in one transaction, so that events do not wait long for it.
+/// Most entries deleted in one transaction, so that events do not wait long for it.
 const MAX_ENTRIES: u64 = 4_096;
 
-/// The journal keeps the fingerprint of one pruned entry for every so many bytes of its limit. They take at most a
+/// One fingerprint of a pruned entry is kept per this many bytes of the journal's limit. Together they take at most a
 /// twentieth of it.
 const BYTES_PER_FINGERPRINT: u64 = 2_048;
 
 impl Writer {
-    /// Whether the journal is four fifths full.
+    /// Whether the journal is at least four fifths full.
     pub(super) fn wants_room(&self) -> bool {
         let state = self.state.borrow();
         state.bytes >= state.max_bytes / 5 * 4

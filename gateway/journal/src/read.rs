@@ -1,4 +1,4 @@
-//! Reading entries in their sequence.
+//! Reads entries in journal order.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use comptoir_core::event::{DeviceId, EventName};
 /// The columns that [`entry`] reads.
 pub(super) const COLUMNS: &str = "entry.offset, entry.kind, device.store, device.device, entry.epoch, entry.seq, entry.time, entry.key, entry.payload, entry.reason";
 
-/// Entries, and about so many bytes, that [`Journal::oldest_pending`] reads at a time: usually the first is an event.
+/// How many entries, and about how many bytes, [`Journal::oldest_pending`] reads at a time. Usually the first entry is
+/// an event.
 const PENDING_ENTRIES: usize = 64;
 const PENDING_BYTES: usize = 1 << 14;
 
@@ -110,7 +111,7 @@ impl Journal {
         Ok(found)
     }
 
-    /// The lengths of the payloads at `offsets`, in bytes, without reading them, and without those that have been pruned.
+    /// The lengths of the payloads at `offsets`, in bytes, without reading them. Omits pruned entries.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The streams of the newest events. The ack file lists these, because the newest events are the ones that can be lost.
+//! The streams of the newest events. The ack file lists these, because only the newest events can be lost.
 
 use std::collections::HashMap;
 
@@ -6,16 +6,16 @@ use super::ack_snapshot::{AckSnapshot, AckedStream, MAX_STREAMS};
 use super::streams::{StreamKey, StreamTable};
 use comptoir_core::event::DeviceId;
 
-/// Bounded, and cheap: a group commit touches few streams.
+/// Bounded and cheap: a group commit touches few streams.
 #[derive(Debug, Default)]
 pub(super) struct RecentStreams {
-    /// Each with the last commit that changed it.
+    /// The last commit that changed each stream.
     streams: HashMap<StreamKey, u64>,
     commits: u64,
 }
 
 impl RecentStreams {
-    /// Begins with the streams of the previous run, then adds any others.
+    /// Starts with the streams of the previous run, then adds others.
     pub fn new(previous: AckSnapshot, table: &StreamTable) -> Self {
         let previous = previous.streams.iter().filter_map(|stream| {
             let device = table.devices.get(&DeviceId::parse_stored(&stream.device).ok()?)?;

@@ -1,4 +1,4 @@
-//! What the journal refused, by device, so that people see it: a refused event is not acked, and its till keeps it.
+//! Records refusals by device, to show them to people: a refused event is not acked, so its till keeps it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,21 +8,21 @@ use tracing::warn;
 
 use comptoir_core::event::DeviceId;
 
-/// Devices that are remembered. The one that was refused longest ago gives way.
+/// Most devices remembered. Beyond that, the one with the oldest refusal is dropped.
 const MAX_DEVICES: usize = 256;
-/// A refusal is shown for so long after the last refused event, in seconds, and after that is logged again.
+/// How long a refusal is shown after the last refused event, in seconds. A later one is logged again.
 const SHOWN_FOR_S: i64 = 3_600;
 
 /// Why the events of one device are refused while others are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// The journal knows as many device names as it can.
+    /// There are already as many device names as the journal can manage.
     Devices,
     /// The device draws new epochs faster than a till ever does.
     Epochs,
-    /// The device's events that are not in Kafka take its share of the journal.
+    /// The device's events that are not in Kafka use up its share of the journal.
     PendingBytes,
-    /// The device's dead letters take their share of the journal.
+    /// The device's dead letters use up their share of the journal.
     DeadLetters,
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Refusals(Arc<Mutex<HashMap<DeviceId, RefusalReport>>>);
 
 impl Refusals {
     fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, RefusalReport>> {
-        // A panic elsewhere leaves the map whole.
+        // A panic elsewhere leaves the map consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,19 +1,19 @@
-//! A reorder buffer: holds events of binary tills that arrived before an earlier one, until the gap closes.
+//! A reorder buffer: holds events of binary tills that arrived ahead of a gap, until the gap closes.
 //!
-//! MQTT keeps the order within a topic, and a till publishes on three. A broker that alternates between topics (rumqttd
-//! does) would make nearly every event arrive too early, so that the till would send it again. Nothing in the buffer is
-//! acked, so nothing is lost with it: tills send again whatever is not acked.
+//! MQTT keeps the order within a topic, but a till publishes on three. With a broker that alternates between topics, as
+//! rumqttd does, nearly every event would arrive too early, and the till would have to send it again. Nothing in the
+//! buffer is acked, so losing it loses nothing: tills resend everything that is not acked.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::Submission;
 use super::streams::StreamKey;
 
-/// Maximum number of events of one stream: more than a till has in flight.
+/// Most events of one stream: more than a till has in flight.
 const MAX_OF_STREAM: usize = 256;
-/// Maximum number of events of all streams.
+/// Most events of all streams.
 const MAX_EVENTS: usize = 16_384;
-/// Maximum size of all payloads.
+/// Most bytes of all payloads.
 const MAX_BYTES: usize = 8 << 20;
 
 #[derive(Default)]
@@ -24,10 +24,10 @@ pub(super) struct ReorderBuffer {
 }
 
 impl ReorderBuffer {
-    /// Keeps an event until its turn, or drops it if its stream has too many.
+    /// Buffers an event until its turn, or drops it if its stream has too many.
     pub fn put(&mut self, key: StreamKey, seq: u32, submission: Submission) {
         if self.events >= MAX_EVENTS || self.bytes >= MAX_BYTES {
-            // The events before these will never arrive. Whatever is still wanted will be sent again.
+            // The gaps before these events will never close. Events that are still wanted will be sent again.
             *self = Self::default();
         }
         let stream = self.streams.entry(key).or_default();
@@ -54,7 +54,7 @@ impl ReorderBuffer {
         });
     }
 
-    /// Removes the event `seq`, whose turn has come. Drops the events of the stream before it.
+    /// Removes the event `seq`, whose turn has come. Drops earlier events of the stream.
     pub fn take(&mut self, key: StreamKey, seq: u32) -> Option<Submission> {
         let stream = self.streams.get_mut(&key)?;
         let mut found = None;

@@ -1,4 +1,4 @@
-//! What the journal knows of each device: its encoding, its acks, its numbers.
+//! Reports on each device: its encoding, its acks and its numbers.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
@@ -16,20 +16,20 @@ pub struct StreamReport {
     pub received: u32,
     pub stored: u64,
     pub in_kafka: u64,
-    /// Numbers that were settled without this journal: the till says that it no longer holds them.
+    /// Numbers settled without this journal: the till reports that it no longer holds them.
     pub elsewhere: u64,
-    /// Events that arrived under the number of another sale and were stored under a new one.
+    /// Events that arrived under another sale's number and were stored under a new one.
     pub reused: u64,
     /// Numbers up to `received` whose events are not here, as inclusive ranges.
     pub missing: Vec<SeqRange>,
-    /// The ones of `missing` that were acked and then lost with a part of the journal's files.
+    /// The part of `missing` that was acked and then lost with a part of the journal's files.
     pub lost: Vec<SeqRange>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceReport {
     pub device: DeviceId,
-    /// Bytes of its events that are not in Kafka yet.
+    /// Bytes of the device's events that are not in Kafka yet.
     pub pending_bytes: u64,
     /// The latest epochs, newest last.
     pub streams: Vec<StreamReport>,

@@ -1,12 +1,12 @@
-//! Sequence numbers that a till uses a second time, for another sale.
+//! Sequence numbers that a till reuses for another sale.
 //!
-//! A till that loses its memory but keeps its epoch counts from 1 again, and a copied flash card makes two tills with
-//! one epoch. If their sales were taken for redeliveries, they would be acked and lost. So the content decides: this
-//! module compares a duplicate with the event that is stored under its number. A different sale is stored as an event
-//! that the gateway numbers itself.
+//! A till that loses its memory but keeps its epoch counts from 1 again, and a copied flash card gives two tills the
+//! same epoch. If their sales counted as redeliveries, they would be acked and lost. So the content decides: this
+//! module compares a duplicate with the event stored under its number. A different sale is stored as an event that the
+//! gateway numbers itself.
 //!
-//! For events that JSON devices have numbered, the file stores a digest. Binary tills draw a random epoch, so for them
-//! the newest entries, in memory, are enough.
+//! For numbered events of JSON devices, the file stores a digest. Binary tills draw a random epoch, so for them the
+//! newest entries, in memory, are enough.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ use super::{Numbering, Offset, Outcome, Payload, Submission, fingerprints};
 use comptoir_core::event::{EventName, GATEWAY_EPOCH};
 use comptoir_core::sale::personal::PersonalData;
 
-/// Identifies a number that a till has given to an event.
+/// Identifies a number that a till assigned to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SeqKey {
     pub stream: StreamKey,
@@ -37,7 +37,7 @@ pub(super) struct StoredDigest {
 
 pub(super) type Digests = HashMap<SeqKey, StoredDigest>;
 
-/// A submission whose number has been used before, and the position of its outcome.
+/// A submission with a used number, and the position of its outcome.
 pub(super) struct Suspect {
     /// Index in [`Group::receipts`].
     pub receipt: usize,
@@ -99,7 +99,7 @@ pub(super) async fn admit_other_sales(
     Ok(())
 }
 
-/// Stores a suspect under a number of the gateway's own, unless the journal has its fingerprint.
+/// Stores a suspect under one of the gateway's own numbers, unless the journal has its fingerprint.
 fn admit(streams: &StreamTable, group: &mut Group, hash: [u8; 16], suspect: Suspect) {
     let SeqKey { stream, seq: number } = suspect.key;
     let own = StreamKey {
@@ -161,9 +161,9 @@ fn binary_name(suspect: &Suspect) -> Option<EventName> {
     })
 }
 
-/// Compares two payloads. An event whose personal data was erased is compared without personal data. Dead letters are never
-/// other sales, because their bytes contain the oldest number that the till holds, which changes between deliveries. Times
-/// are ignored, because the gateway gives one to an event that has none.
+/// Compares two payloads. If the stored event's personal data was erased, compares without personal data. Dead letters
+/// never count as other sales, because their bytes contain the till's oldest number, which changes between deliveries.
+/// Times are ignored, because the gateway assigns one to an event without a time.
 fn is_other_sale(before: &Payload, now: &Payload) -> bool {
     let (Payload::Json(before), Payload::Json(now)) = (before, now) else {
         return false;
@@ -175,11 +175,11 @@ fn is_other_sale(before: &Payload, now: &Payload) -> bool {
     !is_erased || without_person(before) != without_person(now)
 }
 
-/// What [`Journal::rewrite`](super::Journal::rewrite) may erase.
+/// The fields that [`Journal::rewrite`](super::Journal::rewrite) may erase.
 const PERSON: [&str; 3] = ["customer_name", "customer_email", "address"];
 
-/// The sale without what [`Journal::rewrite`](super::Journal::rewrite) may have erased. The fields, not only their values,
-/// because an erased address may be empty or absent.
+/// The sale without the fields that [`Journal::rewrite`](super::Journal::rewrite) may have erased. Whole fields are
+/// removed, not only their values, because an erased address may be empty or absent.
 fn without_person(json: &str) -> Option<serde_json::Value> {
     let [name, email, address] = PERSON;
     without(json, &["timestamp", name, email, address])
@@ -198,18 +198,18 @@ fn without(json: &str, fields: &[&str]) -> Option<serde_json::Value> {
     Some(value)
 }
 
-/// Whether an event is another one without its personal data.
+/// Whether `event` equals `whole` without its personal data.
 pub(crate) fn is_erased(event: &str, whole: &str) -> bool {
     PersonalData::read(event).is_none()
         && PersonalData::read(whole).is_some()
         && without(event, &PERSON) == without(whole, &PERSON)
 }
 
-/// The fingerprint by which a redelivery of another sale is recognised.
+/// The fingerprint that identifies a redelivery of another sale.
 fn fingerprint(suspect: &Suspect) -> [u8; 16] {
     let submission = &suspect.submission;
     let mut hasher = blake3::Hasher::new();
-    // The fingerprint of an event without a number begins with the length of its topic, which is never this large.
+    // An event without a number has a fingerprint that begins with its topic's length, which is never this large.
     hasher.update(&u64::MAX.to_be_bytes());
     hasher.update(submission.device.as_str().as_bytes());
     hasher.update(&suspect.key.stream.epoch.to_be_bytes());
@@ -228,7 +228,7 @@ fn fingerprint(suspect: &Suspect) -> [u8; 16] {
     fingerprint
 }
 
-/// The digests that the file has for the suspects.
+/// The digests stored for the suspects.
 async fn stored_digests(
     connection: &mut SqliteConnection,
     suspects: &[Suspect],

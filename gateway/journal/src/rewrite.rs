@@ -1,8 +1,8 @@
-//! Rewriting entries: the only change of an entry after its commit. It takes personal data out of entries that are in
-//! Kafka; see `docs/adr/0013-personal-data.md`.
+//! Rewriting: the only way to change an entry after its commit. It erases personal data from entries that are in Kafka;
+//! see `docs/adr/0013-personal-data.md`.
 //!
-//! An entry that is not in Kafka yet is never rewritten: Kafka must receive what the till sent. Numbers and fingerprints
-//! are kept apart from the entries, so a rewritten event is still recognised when it is sent again.
+//! An entry that is not in Kafka yet is never rewritten: Kafka must receive what the till sent. Numbers and
+//! fingerprints are stored separately, so a rewritten event is still recognised when it is sent again.
 
 use std::collections::HashMap;
 
@@ -12,20 +12,20 @@ use tokio::sync::oneshot;
 
 use super::{AppendError, Command, Journal, Offset, Payload, Writer};
 
-/// Most entries of one [`Journal::rewrite`]: events wait for its transaction.
+/// Most entries in one [`Journal::rewrite`]: events wait for its transaction.
 pub const MAX_REWRITES: usize = 256;
 
 /// The new content of an entry.
 #[derive(Debug, Clone)]
 pub struct Rewrite {
     pub payload: Payload,
-    /// Of a dead letter.
+    /// Only for a dead letter.
     pub reason: Option<Box<str>>,
 }
 
 impl Journal {
-    /// Replaces the content of at most [`MAX_REWRITES`] entries, and overwrites the old content in the file. Entries that
-    /// are not in Kafka yet, or no longer in the journal, stay as they are. Returns how many were replaced.
+    /// Replaces the content of at most [`MAX_REWRITES`] entries, and overwrites the old content in the file. Entries
+    /// that are not in Kafka yet, or no longer in the journal, stay as they are. Returns how many were replaced.
     ///
     /// # Errors
     ///
@@ -88,7 +88,8 @@ async fn write(
     Ok(count)
 }
 
-/// Whether SQLite overwrites deleted content with zeros. Not always on: pruning would write every page twice.
+/// Sets whether SQLite overwrites deleted content with zeros. It is not always on, because pruning would then write
+/// every page twice.
 ///
 /// # Errors
 ///
@@ -155,7 +156,7 @@ mod tests {
         journal.report_relayed(report).await;
         journal.settle_reports().await;
         assert_eq!(journal.rewrite(rewrites(&[1, 2, 3, 9])).await.unwrap(), 2);
-        // From memory, and from the file.
+        // From memory and from the file.
         assert_eq!(payloads(&journal).await, ["{}", "{}", &secret(3)]);
         let stored = journal.entries(&[Offset(1), Offset(3)]).await.unwrap();
         assert_eq!(stored[&Offset(1)].payload.json(), "{}");

@@ -1,33 +1,33 @@
 //! The runs of the journal: the entries that were written between one opening and the next.
 //!
-//! Two copies of a journal share their history up to the moment of the copy. Afterwards each has its own, with the same
-//! offsets. The random id of a run tells them apart, because only one of the copies continued that run.
+//! Two copies of a journal share their history up to the copy. Afterwards each has its own entries under the same
+//! offsets. The random id of a run tells the copies apart, because only one of them continued that run.
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row};
 
 use super::Offset;
 
-/// Maximum number of runs that are remembered.
+/// Most runs that are remembered.
 const MAX_RUNS: i64 = 10_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Run {
     id: String,
-    /// Its first entry.
+    /// The run's first entry.
     first: Offset,
 }
 
-/// In their sequence. The last one is the current run.
+/// In order; the last one is the current run.
 #[derive(Debug, Clone, Default)]
 pub struct Runs(Vec<Run>);
 
 impl Runs {
-    /// Begins a run, whose first entry will be the one after `last`.
+    /// Starts a run whose first entry will be the one after `last`.
     pub(super) async fn begin(connection: &mut SqliteConnection, last: Offset) -> Result<Self, sqlx::Error> {
         let first = last.0 as i64 + 1;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        // A run without entries tells nothing.
+        // Runs without entries carry no information.
         sqlx::query("DELETE FROM run WHERE first >= ?")
             .bind(first)
             .execute(&mut *transaction)
@@ -67,13 +67,13 @@ impl Runs {
             .await
     }
 
-    /// The id of the run that wrote an entry. `None` for an entry before the first run that is remembered.
+    /// The id of the run that wrote an entry. `None` for an entry before the first remembered run.
     pub fn of(&self, entry: Offset) -> Option<&str> {
         let after = self.0.partition_point(|run| run.first <= entry);
         Some(&self.0[after.checked_sub(1)?].id)
     }
 
-    /// The last entry that a run can have in this journal. `None` if the run is not part of its history.
+    /// The last entry of a run in this journal. `None` if the run is not part of its history.
     pub fn last_of(&self, id: &str) -> Option<Offset> {
         let at = self.0.iter().position(|run| run.id == id)?;
         Some(match self.0.get(at + 1) {

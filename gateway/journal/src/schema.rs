@@ -1,6 +1,6 @@
-//! Opening the file, after checking that it is a journal, undamaged, and not of a newer version.
+//! Opens the file, after checking that it is a journal, undamaged, and not of a newer version.
 //!
-//! A file that fails a check is left as it is: the checks only read.
+//! The checks only read, so a file that fails one stays unchanged.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
@@ -19,7 +19,7 @@ use crate::sqlite::{Readers, WriteConnection, is_disk_error};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// The version of the newest schema that this gateway knows. It rejects journals with a later one.
+/// The newest schema version that this gateway knows. It rejects journals with a later one.
 pub fn schema_version() -> i64 {
     MIGRATIONS
         .iter()
@@ -31,7 +31,7 @@ pub fn schema_version() -> i64 {
 /// "Cmpt", the application id in the SQLite header of a journal.
 const APPLICATION_ID: u32 = 0x436d_7074;
 
-/// Values of `user_version` in the SQLite header: a journal in use.
+/// A value of `user_version` in the SQLite header: a journal in use.
 pub(super) const JOURNAL: u32 = 1;
 /// A copy that no gateway has opened yet.
 pub(super) const COPY: u32 = 2;
@@ -52,8 +52,8 @@ pub(super) async fn is_copy(connection: &mut SqliteConnection) -> Result<bool, s
     Ok(version == i64::from(COPY))
 }
 
-/// Number of pages in the WAL after which a commit starts a checkpoint. Larger than SQLite's default of 1,000, so that
-/// the pages that every commit touches are written back once for many commits.
+/// Pages in the WAL after which a commit starts a checkpoint. Larger than SQLite's default of 1,000, so that the pages
+/// that every commit touches are written back only once for many commits.
 const CHECKPOINT_PAGES: &str = "4000";
 
 /// Why the journal cannot be opened. The file has not been changed.
@@ -80,7 +80,7 @@ pub enum OpenError {
     },
 }
 
-/// The open file, with the lock that keeps a second gateway away.
+/// The open file, with the lock that excludes a second gateway.
 pub(super) struct OpenFile {
     pub writer: WriteConnection,
     pub readers: Readers,
@@ -171,8 +171,8 @@ pub(super) async fn open_for_reading(path: &Path) -> Result<SqlitePool, OpenErro
         })
 }
 
-/// Whether a journal exists that a gateway would continue; false if it would create one. Only reads, even beside a
-/// running gateway. Does not look for damage, because that would read the whole file.
+/// Whether a journal exists that a gateway would continue instead of creating one. Only reads, and may run beside a
+/// running gateway. Does not check for damage, because that would read the whole file.
 pub(super) async fn exists(path: &Path) -> Result<bool, OpenError> {
     if is_new(path)? {
         return Ok(false);
@@ -223,7 +223,7 @@ pub(super) async fn secret(path: &Path) -> Result<Option<String>, OpenError> {
     secret.map_err(storage)
 }
 
-/// Locks the journal: two gateways on one journal would give out the same offsets twice.
+/// Locks the journal: two gateways on one journal would assign the same offsets twice.
 fn lock(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -248,14 +248,14 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Whether the file is absent or empty. Otherwise its header must name SQLite and our application id (offsets 0 and 68
-/// of the file format, <https://www.sqlite.org/fileformat.html>).
+/// Whether the file is absent or empty. If not, its header must name SQLite and our application id (offsets 0 and 68 of
+/// the file format, <https://www.sqlite.org/fileformat.html>).
 fn is_new(path: &Path) -> Result<bool, OpenError> {
     let unreadable = |problem| OpenError::Unreadable {
         path: path.to_owned(),
         problem,
     };
-    // Opening a pipe would wait for its writer, and an empty device would be replaced by a new journal.
+    // Opening a pipe would wait for its writer, and a new journal would replace an empty device.
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => {
             return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
@@ -303,15 +303,15 @@ fn is_new(path: &Path) -> Result<bool, OpenError> {
     Ok(false)
 }
 
-/// Creates an empty journal in WAL mode. It has another name at first, so that a power cut leaves a complete file or
-/// none, never one that [`is_new`] and [`check`] would have to reject.
+/// Creates an empty journal in WAL mode. It is created under a temporary name, so that a power cut leaves either a
+/// complete file or none, never one that [`is_new`] and [`check`] would have to reject.
 async fn create(path: &Path) -> Result<(), sqlx::Error> {
     let beside = |ending: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
         PathBuf::from(name)
     };
-    // Remains of a start that was interrupted; usually there are none.
+    // Leftovers of an interrupted start; usually there are none.
     for ending in [".new", ".new-journal", ".new-wal", ".new-shm"] {
         let _ = std::fs::remove_file(beside(ending));
     }
@@ -324,7 +324,7 @@ async fn create(path: &Path) -> Result<(), sqlx::Error> {
         .connect()
         .await?;
     mark(&mut connection, JOURNAL).await?;
-    // Last, because the application id must be in the file itself: `is_new` reads that, and not the WAL.
+    // Last, because the application id must be in the main file: `is_new` reads that and not the WAL.
     sqlx::query("PRAGMA journal_mode = WAL")
         .execute(&mut connection)
         .await?;
@@ -358,12 +358,12 @@ async fn check_once(path: &Path) -> Result<(), OpenError> {
     let verdict: Result<String, _> = sqlx::query_scalar("PRAGMA quick_check(1)")
         .fetch_one(&mut connection)
         .await;
-    // Nothing was written, so an error while closing does not matter.
+    // Nothing was written, so an error while closing is harmless.
     let _ = connection.close().await;
     match verdict {
         Ok(verdict) if verdict == "ok" => Ok(()),
         Ok(problem) => Err(damaged(problem)),
-        // Not damage: the next attempt may succeed.
+        // Not necessarily damage: the next attempt may succeed.
         Err(problem) if is_disk_error(&problem) => Err(OpenError::Storage {
             path: path.to_owned(),
             problem,

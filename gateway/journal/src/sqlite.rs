@@ -1,8 +1,8 @@
 //! SQLite connections that live as long as the gateway and survive disk errors.
 //!
 //! After an error a connection cannot be trusted: SQLite may have rolled back while sqlx still counts an open
-//! transaction, and the file descriptor may belong to a disk that is gone. So the connection is closed after any error,
-//! and the next use opens another.
+//! transaction, and the file descriptor may belong to a disk that is gone. So any error closes the connection, and the
+//! next use opens another.
 
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,8 +28,7 @@ impl WriteConnection {
         Ok(Self { options, open })
     }
 
-    /// The connection, or a new one if the last one has failed. Pass the result of using it to
-    /// [`WriteConnection::settle`].
+    /// The connection, or a new one if the last one failed. Pass the result of using it to [`WriteConnection::settle`].
     ///
     /// # Errors
     ///
@@ -76,7 +75,7 @@ struct Shared {
 }
 
 impl Readers {
-    /// Opens a pool of at most `max` connections, and the first of them at once, to check that the file can be opened.
+    /// Opens a pool of at most `max` connections. Opens the first one at once, to check that the file can be opened.
     ///
     /// # Errors
     ///
@@ -88,7 +87,7 @@ impl Readers {
     }
 
     fn pool(&self) -> SqlitePool {
-        // The pool is valid even if a thread has panicked while it held the lock.
+        // The pool stays valid even if a thread panics while it holds the lock.
         let open = self.0.open.read().unwrap_or_else(PoisonError::into_inner);
         open.clone()
     }
@@ -104,7 +103,7 @@ impl Readers {
     {
         let read = query(self.pool()).await;
         if read.is_err() {
-            // In a task, because closing the old pool waits for its last reader, which may be this one.
+            // In a task, because closing the old pool waits for its last reader, which may be the caller.
             drop(tokio::spawn(self.replace()));
         }
         read
@@ -122,7 +121,7 @@ impl Readers {
         self.read(async move |pool| query.fetch_all(&pool).await).await
     }
 
-    /// Replaces the pool: new connections open when they are needed. The returned future closes the old ones.
+    /// Replaces the pool; new connections open on demand. The returned future closes the old ones.
     pub fn replace(&self) -> impl Future<Output = ()> + Send + 'static {
         let anew = self.0.pool.clone().connect_lazy_with(self.0.options.clone());
         let mut open = self.0.open.write().unwrap_or_else(PoisonError::into_inner);
@@ -140,7 +139,7 @@ impl Readers {
 pub fn is_damage(error: &sqlx::Error) -> bool {
     // SQLITE_CORRUPT and SQLITE_NOTADB.
     matches!(result_code(error), Some(11 | 26))
-        // The schema rules such a value out.
+        // The schema excludes such a value.
         || matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_))
 }
 
@@ -152,7 +151,7 @@ pub async fn is_damaged(connection: &mut SqliteConnection) -> bool {
     verdict.is_ok_and(|verdict: String| verdict != "ok" && !names_disk_error(&verdict))
 }
 
-/// Whether the verdict of `quick_check` is a read error, such as "unable to get the page. error code=8458".
+/// Whether the result of `quick_check` is a read error, such as "unable to get the page. error code=8458".
 fn names_disk_error(verdict: &str) -> bool {
     let code = verdict
         .rsplit_once("error code=")
@@ -165,8 +164,8 @@ pub fn is_disk_error(error: &sqlx::Error) -> bool {
     result_code(error) == Some(DISK_ERROR)
 }
 
-/// Whether the error is a failed write. Then the transaction has certainly failed, because the frame that completes it
-/// is the last one in the WAL.
+/// Whether the error is a failed write. Then the transaction has certainly failed, because its last frame in the WAL
+/// completes it.
 pub fn is_failed_write(error: &sqlx::Error) -> bool {
     /// SQLITE_IOERR_WRITE
     const WRITE: i32 = 778;
@@ -200,7 +199,7 @@ mod tests {
             .create_if_missing(true)
     }
 
-    /// Imitates a disk error: SQLite rolls back, and sqlx does not know.
+    /// Simulates a disk error: SQLite rolls back, and sqlx does not notice.
     async fn fail(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("INSERT INTO t VALUES (1)")

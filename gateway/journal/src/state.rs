@@ -1,4 +1,4 @@
-//! What the journal's handles and its writer share: its fill level, its identity, and the bridge's reports.
+//! State shared by the journal's handles and its writer: its fill level, its identity, and the bridge's reports.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use super::pending::Pending;
 use super::{Entry, Offset};
 use comptoir_core::event::DeviceId;
 
-/// How full the journal is, and how far its entries have got.
+/// How full the journal is, and how far its entries have been processed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct State {
     pub first: Offset,
@@ -22,21 +22,21 @@ pub struct State {
     pub dead_letters: u64,
     /// Entries of the audit log in the journal.
     pub audit: u64,
-    /// Audit entries that were stored since the start, or not in Kafka at the start.
+    /// Audit entries that were stored since the start, or not yet in Kafka at the start.
     pub(crate) audit_stored: u64,
-    /// The ones of them that are in Kafka. Set by [`Journal::state`](super::Journal::state).
+    /// How many of these are in Kafka. Set by [`Journal::state`](super::Journal::state).
     pub(crate) audit_in_kafka: u64,
     /// Since the start.
     pub duplicates: u64,
     /// Events that were acked and then lost with a part of the journal's files.
     pub lost: u64,
-    /// Since the start: events that arrived under the number of another sale and were stored under a new one.
+    /// Since the start: events that arrived under another sale's number and were stored under a new one.
     pub reused: u64,
     /// Group commits since the start.
     pub commits: u64,
     /// Entries in those group commits.
     pub committed: u64,
-    /// Whether events of new devices of this store are refused, because there are too many names.
+    /// Whether events of new devices of this store are refused, because there are too many device names.
     pub names_used_up: bool,
 }
 
@@ -54,7 +54,7 @@ impl State {
     }
 }
 
-/// Which journal this is.
+/// Identifies the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub uuid: String,
@@ -64,26 +64,26 @@ pub(crate) struct Identity {
     pub own_floor: u32,
 }
 
-/// The journal from which another one branched off.
+/// The journal that another one branched off from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parent {
     pub uuid: String,
-    /// The last entry that both have in common.
+    /// The last entry that both share.
     pub upto: Offset,
 }
 
-/// What of this journal may be in Kafka without a valid signature: an earlier version wrote it, or the secret with which it
-/// was signed is lost.
+/// Which of this journal's records in Kafka may lack a valid signature: an earlier version wrote them, or the secret
+/// that signed them is lost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signing {
     /// The public name of the shop's secret. `None` until the first start with one.
     pub secret: Option<String>,
     /// Entries up to and including this one may be in Kafka without a valid signature.
     pub unsigned_upto: Offset,
-    /// Unix milliseconds. Every record that this shop has written since then is signed.
+    /// In Unix milliseconds. Every record that this shop has written since then is signed.
     pub since: i64,
-    /// Whether a watermark without a valid signature may count. False once the bridge has reported, because from then on
-    /// Kafka has a signed one.
+    /// Whether a watermark without a valid signature may count. False once the bridge has reported, because Kafka has a
+    /// signed one from then on.
     pub accepts_unsigned_watermark: bool,
 }
 
@@ -92,20 +92,20 @@ pub struct Signing {
 pub struct RelayReport {
     /// Every entry up to and including this one is in Kafka.
     pub upto: Offset,
-    /// An offset of Kafka's watermark topic. This journal's records before it name no entry after `upto`.
+    /// An offset in Kafka's watermark topic. This journal's records before it name no entry after `upto`.
     pub read_from: i64,
-    /// Number of entries that got into Kafka since the previous report, by device and epoch.
+    /// Number of entries sent to Kafka since the previous report, by device and epoch.
     pub counts: RelayedCounts,
 }
 
 /// By device and epoch.
 pub type RelayedCounts = HashMap<(DeviceId, u32), Relayed>;
 
-/// Entries of one stream that got into Kafka.
+/// Entries of one stream that were sent to Kafka.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Relayed {
     pub events: u64,
-    /// What they took of the journal while they were pending.
+    /// The room that they took in the journal while they were pending.
     pub pending: Pending,
 }
 

@@ -1,4 +1,4 @@
-//! What the journal's file says of itself: its identity, its state, its devices and streams.
+//! The state stored in the journal's file: its identity, its fill level, its devices and streams.
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, Row};
@@ -10,18 +10,18 @@ use super::streams::{Device, StreamKey, StreamTable};
 use super::{Encoding, Identity, Offset, Signing, State, schema};
 use comptoir_core::event::DeviceId;
 
-/// How many of the gateway's own numbers a branch leaves to its parent, which may go on numbering: far more than a
-/// gateway gives out between a copy and the end of the original.
+/// How many of the gateway's own numbers a branch skips, because its parent may still assign them: far more than a
+/// gateway assigns between a copy and the end of the original.
 const OWN_NUMBERS_APART: u32 = 1 << 24;
 
-/// The journal's state, as far as the file knows it.
+/// The journal's state according to the file.
 pub(super) struct StoredState {
     pub state: State,
     pub read_from: i64,
     pub streams: StreamTable,
 }
 
-/// Reads the identity. A new journal gets one.
+/// Reads the identity; assigns one to a new journal.
 pub(super) async fn identity(connection: &mut SqliteConnection) -> Result<Identity, sqlx::Error> {
     sqlx::query("INSERT OR IGNORE INTO journal (id, uuid, created) VALUES (1, ?, ?)")
         .bind(uuid::Uuid::new_v4().to_string())
@@ -42,7 +42,7 @@ pub(super) async fn identity(connection: &mut SqliteConnection) -> Result<Identi
     })
 }
 
-/// What may be in Kafka without a valid signature.
+/// Which records in Kafka may lack a valid signature.
 pub(super) async fn signing(connection: &mut SqliteConnection) -> Result<Signing, sqlx::Error> {
     let row = sqlx::query(
         "SELECT secret, unsigned_upto, coalesce(signed_since, created) AS since,
@@ -60,7 +60,7 @@ pub(super) async fn signing(connection: &mut SqliteConnection) -> Result<Signing
     })
 }
 
-/// Records the secret with which the journal's records are signed from now on.
+/// Records the secret that signs the journal's records from now on.
 pub(super) async fn bind_secret(connection: &mut SqliteConnection, secret: &str) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE journal SET secret = ?")
         .bind(secret)
@@ -69,7 +69,7 @@ pub(super) async fn bind_secret(connection: &mut SqliteConnection, secret: &str)
         .map(|_| ())
 }
 
-/// As [`bind_secret`], in place of a secret that is lost: what was signed with that one is unsigned now. `last` is the
+/// Like [`bind_secret`], replacing a lost secret: records that it signed count as unsigned from now on. `last` is the
 /// journal's last entry.
 pub(super) async fn replace_secret(
     connection: &mut SqliteConnection,
@@ -89,8 +89,8 @@ pub(super) async fn replace_secret(
     transaction.commit().await
 }
 
-/// Gives the journal a new identity. `upto` is the last entry that it has in common with its former identity, `own` the
-/// highest of the gateway's own numbers.
+/// Gives the journal a new identity. `upto` is the last entry shared with its former identity, `own` the highest of the
+/// gateway's own numbers.
 pub(super) async fn branch_off(
     connection: &mut SqliteConnection,
     upto: Offset,
@@ -129,7 +129,7 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<StoredStat
     let dead_letters = count_dead_letters(connection).await?;
     let audit = count_audit(connection, Offset(0)).await?;
     let audit_stored = count_audit(connection, Offset(watermark as u64)).await?;
-    // Only entries that are in Kafka are pruned. So if the last ones are gone, the watermark says how far they went.
+    // Only entries that are in Kafka are pruned. So if the last entries are gone, the watermark shows where they ended.
     let last = last.unwrap_or(0).max(watermark) as u64;
     let first = first.map_or(last + 1, |first| first as u64);
     let streams = load_streams(connection).await?;
@@ -198,7 +198,7 @@ pub(super) const STREAM_COLUMNS: &str = "upto, ahead, stored, elsewhere, in_kafk
      pending_bytes, pending_dead_letters, pending_dead_letter_bytes, pending_failed_sign_in_bytes";
 
 impl Stream {
-    /// Reads a row of the table `stream`, except for its key.
+    /// Reads a row of the table `stream`, without its key.
     pub(super) fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
         let ranges =
             |column| serde_json::from_str(row.get(column)).map_err(|error| sqlx::Error::Decode(error.into()));
@@ -241,7 +241,7 @@ pub(super) async fn count_audit(
     Ok(count as u64)
 }
 
-/// Bytes of the pages in use. Free pages do not count, because SQLite uses them again before the file grows.
+/// Bytes of the pages in use. Free pages do not count, because SQLite reuses them before the file grows.
 pub(super) async fn used_bytes(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
     let bytes: i64 = sqlx::query_scalar(
         "SELECT (pages.page_count - free.freelist_count) * size.page_size

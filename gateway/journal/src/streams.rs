@@ -1,8 +1,8 @@
-//! The devices and streams that the journal knows, in memory.
+//! The devices and streams in the journal's memory.
 //!
-//! Both are bounded, and no sender can use up the room of another. A device has a window of live epochs: the one that it
-//! used longest ago becomes _dormant_, which means that only the file has it ([`super::dormant`]). New epochs are rationed. The
-//! epoch of the gateway's own numbers, and the devices that the gateway itself uses, always have room.
+//! Both are bounded, and no sender can use up the room of another. A device has a window of live epochs: the least
+//! recently used one becomes _dormant_, which means that it is only in the file ([`super::dormant`]). New epochs are
+//! rationed. The epoch of the gateway's own numbers, and the devices that the gateway itself uses, always have room.
 
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
@@ -16,16 +16,16 @@ use super::stream::Stream;
 use super::{Encoding, Numbering, RelayReport, Submission};
 use comptoir_core::event::{COUNTER, DeviceId, GATEWAY_EPOCH, UNKNOWN_DEVICE};
 
-/// Device names of the gateway's own store: far more than a shop has tills.
+/// Most device names of the gateway's own store: far more than a shop has tills.
 const MAX_HOME_DEVICES: usize = 4_096;
-/// Device names of all other stores. A client that may publish for any store cannot use up the own store's names.
+/// Most device names of all other stores. A client that may publish for any store cannot use up the own store's names.
 const MAX_OTHER_DEVICES: usize = 4_096;
-/// Epochs of a device that are kept in memory. A till has one, and a device that draws one at each start uses the latest.
+/// Epochs of a device kept in memory. A till has one; a device that draws one at each start uses only the latest.
 const LIVE_EPOCHS: usize = 64;
-/// As many may be live while none of them can become dormant, because their events are not in Kafka.
+/// The limit while no epoch can become dormant, because some of its events are not in Kafka.
 const MAX_LIVE_EPOCHS: usize = 1_024;
-/// Epochs that a device may draw at once, and how long it takes until it may draw another one: so a device that draws one
-/// whenever it is switched on is never refused, and a flood leaves less than a thousand rows a month.
+/// How many epochs a device may draw at once, and how long until it may draw another. So a device that draws one at
+/// each power-on is never refused, and a flood leaves fewer than a thousand rows a month.
 const EPOCH_BURST: u32 = 64;
 const EPOCH_INTERVAL: Duration = Duration::from_secs(3_600);
 
@@ -44,7 +44,7 @@ pub(super) struct Device {
     pub encoding: Encoding,
 }
 
-/// The limit that a device name counts towards.
+/// The limit that applies to a device name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Names {
     Home,
@@ -53,7 +53,7 @@ enum Names {
     Unlimited,
 }
 
-/// The new epochs that a device may draw.
+/// How many new epochs a device may still draw.
 #[derive(Debug, Clone, Copy)]
 struct EpochRation {
     left: u32,
@@ -68,7 +68,7 @@ impl EpochRation {
         }
     }
 
-    /// Takes one. False if none is left.
+    /// Takes one epoch. False if none is left.
     fn take(&mut self, now: Instant) -> bool {
         let intervals = now.saturating_duration_since(self.refilled).as_secs() / EPOCH_INTERVAL.as_secs();
         let intervals = u32::try_from(intervals).unwrap_or(u32::MAX);
@@ -84,8 +84,8 @@ impl EpochRation {
     }
 }
 
-/// The committed state that admission needs, and the events that are ahead of a gap. A [`Group`] copies the streams
-/// that it changes; they come back with [`StreamTable::adopt`] once the group is committed.
+/// The committed state for admission, and the events that are ahead of a gap. A [`Group`] copies the streams that it
+/// changes; [`StreamTable::adopt`] writes them back once the group is committed.
 #[derive(Default)]
 pub(super) struct StreamTable {
     pub devices: HashMap<DeviceId, Device>,
@@ -98,7 +98,7 @@ pub(super) struct StreamTable {
     other_devices: usize,
     /// The highest row of a device, live or forgotten.
     pub(super) highest_row: i64,
-    /// The live epochs of each device, without the gateway's.
+    /// The live epochs of each device, without the gateway's own epoch.
     epochs: HashMap<i64, HashSet<u32>>,
     rations: HashMap<i64, EpochRation>,
     /// By device.
@@ -117,7 +117,7 @@ pub(super) struct StreamTable {
 }
 
 impl StreamTable {
-    /// Sets the gateway's own store, whose devices have room of their own.
+    /// Sets the gateway's own store, whose devices have their own limit.
     pub fn set_home(&mut self, store: &str) {
         store.clone_into(&mut self.home);
         let names = |names| {
@@ -130,7 +130,7 @@ impl StreamTable {
         (self.home_devices, self.other_devices) = (home, other);
     }
 
-    /// Which limit the name of a device counts towards.
+    /// Which limit applies to the device's name.
     fn names_of(&self, id: &DeviceId) -> Names {
         if id.is_gateway() {
             return Names::Unlimited;
@@ -150,7 +150,7 @@ impl StreamTable {
         }
     }
 
-    /// Takes over what the file does not have, from the table before a disk error.
+    /// Carries over state that is not in the file, from the table before a disk error.
     pub fn continue_from(&mut self, before: StreamTable) {
         self.set_home(&before.home);
         self.refusals = before.refusals;
@@ -225,7 +225,7 @@ impl StreamTable {
         }
     }
 
-    /// Gives a device its whole ration of new epochs again.
+    /// Refills a device's ration of new epochs.
     pub fn reset_ration(&mut self, device: i64) {
         self.rations.remove(&device);
     }
@@ -239,7 +239,7 @@ impl StreamTable {
         keys.filter(|key| self.streams.contains_key(key)).collect()
     }
 
-    /// The highest number that the gateway has given out itself.
+    /// The highest number that the gateway itself has assigned.
     pub fn highest_own(&self) -> u32 {
         let own = self.streams.iter().filter(|(key, _)| key.epoch == GATEWAY_EPOCH);
         own.map(|(_, stream)| stream.highest())
@@ -254,14 +254,14 @@ impl StreamTable {
         ranges.map(|(from, to)| u64::from(to - from) + 1).sum()
     }
 
-    /// What a device has pending, including the group's events.
+    /// The pending room of a device, including the group's events.
     pub fn pending_of(&self, device: i64, group: &Group) -> Pending {
         let mut pending = self.pending.get(&device).copied().unwrap_or_default();
         pending += group.pending.get(&device).copied().unwrap_or_default();
         pending
     }
 
-    /// What all devices have pending, including the group's events.
+    /// The pending room of all devices, including the group's events.
     pub fn pending_of_all(&self, group: &Group) -> Pending {
         let mut pending = self.pending_of_all;
         for of_device in group.pending.values() {
@@ -275,7 +275,7 @@ impl StreamTable {
         self.home_devices >= MAX_HOME_DEVICES
     }
 
-    /// Adds the events that the bridge has sent to Kafka to the counts of their streams.
+    /// Adds the events that the bridge has sent to Kafka to their streams' counts.
     pub fn count_relayed(&self, report: &RelayReport, group: &mut Group) {
         for ((device, epoch), relayed) in &report.counts {
             let Some(device) = self.devices.get(device) else {
@@ -335,7 +335,7 @@ impl StreamTable {
         Ok(key)
     }
 
-    /// Copies a stream into the group, unless it is there.
+    /// Copies a stream into the group, unless it is already there.
     pub fn copy_into(&self, key: StreamKey, group: &mut Group) {
         if let Slot::Vacant(slot) = group.streams.entry(key) {
             slot.insert(self.streams.get(&key).cloned().unwrap_or_default());
@@ -401,7 +401,7 @@ impl StreamTable {
         Ok(device.row)
     }
 
-    /// Whether there is room for the name of a new device.
+    /// Checks that there is room for the name of a new device.
     fn check_name(&self, id: &DeviceId, group: &Group) -> Result<(), Refusal> {
         let names = self.names_of(id);
         let (known, max) = match names {
@@ -419,12 +419,12 @@ impl StreamTable {
         }
     }
 
-    /// The device, as the group has it if the group has changed it.
+    /// The device, in the group's version if the group has changed it.
     pub fn device(&self, id: &DeviceId, group: &Group) -> Option<Device> {
         group.devices.get(id).or_else(|| self.devices.get(id)).copied()
     }
 
-    /// The row of the next new device. Rows count 1, 2, 3 …, and are never used again.
+    /// The row id of the next new device. Row ids count 1, 2, 3 … and are never reused.
     pub fn next_row(&self, group: &Group) -> i64 {
         let of_group = group.devices.values().map(|device| device.row);
         of_group.max().unwrap_or(0).max(self.highest_row) + 1

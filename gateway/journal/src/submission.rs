@@ -8,14 +8,14 @@ use comptoir_core::event::{DeviceId, EventName};
 /// Who numbers an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Numbering {
-    /// The till. `oldest` is the lowest number that it still holds, or 0 if it does not say.
+    /// The till. `oldest` is the lowest number that it still holds, or 0 if unknown.
     Till {
         epoch: u32,
         seq: u32,
         oldest: u32,
         discipline: Discipline,
-        /// The hash of a JSON event without its number and its oldest number. It tells a redelivery from another sale
-        /// under a number that was used before. `None` for the event of a binary till.
+        /// The hash of a JSON event without its number and its oldest number. It distinguishes a redelivery from
+        /// another sale under a reused number. `None` for an event of a binary till.
         digest: Option<i64>,
     },
     /// The gateway, because the event arrived without a number. A second event with the same fingerprint is a
@@ -45,9 +45,9 @@ pub enum Outcome {
     Stored(Offset, EventName),
     /// The journal already had an event with this name or fingerprint.
     Duplicate,
-    /// Not stored yet, because numbers before it are missing. The event waits for them in memory and is not acked.
+    /// Not stored yet, because earlier numbers are missing. The event is buffered in memory and not acked.
     AheadOfGap,
-    /// Not stored, because the device has used up its share. It is not acked. Events of other devices are stored.
+    /// Not stored and not acked, because the device has used up its share. Events of other devices are stored.
     Refused(Refusal),
 }
 
@@ -65,15 +65,15 @@ pub struct DeviceAck {
 pub struct Receipt {
     /// In the order of the batch.
     pub outcomes: Vec<Outcome>,
-    /// Number of events of earlier batches that were waiting for one of this batch and are now stored.
+    /// Number of buffered events of earlier batches that are now stored because this batch closed their gap.
     pub after_gap: u64,
-    /// Number of dead letters of which only the beginning is stored.
+    /// Number of dead letters that were truncated.
     pub truncated: u64,
-    /// One for each device and epoch of the batch whose till expects an ack.
+    /// One per device and epoch of the batch whose till expects an ack.
     pub acks: Vec<DeviceAck>,
 }
 
-/// Why a batch was not stored. None of it is in the journal, unless the variant says that it may be.
+/// Why a batch was not stored. None of it is in the journal, unless the variant says otherwise.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
     #[error(
@@ -82,7 +82,7 @@ pub enum AppendError {
     Full { bytes: u64, max_bytes: u64 },
     #[error("the journal could not be written: {0}")]
     Storage(Arc<sqlx::Error>),
-    /// COMMIT itself failed: the batch may turn out to be in the journal when that is opened again.
+    /// COMMIT itself failed: the batch may turn out to be in the journal when it is opened again.
     #[error("the journal did not confirm the write: {0}; the events may have been stored")]
     InDoubt(Arc<sqlx::Error>),
     #[error("the journal is closed")]

@@ -1,4 +1,4 @@
-//! The newest entries, in memory. The bridge and the projection find nearly everything that they read next here.
+//! The newest entries, in memory. The bridge and the projection find nearly every entry that they read next here.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::{Entry, Offset, Rewrite};
 use comptoir_core::event::EventName;
 
-/// Maximum size of fresh entries: some tenths of a second at full load. A reader that falls behind them reads from
-/// disk, which costs several times as much, so that it falls further behind.
+/// Most bytes of fresh entries: some tenths of a second at full load. A reader that falls behind must read from disk,
+/// which costs several times as much, so it falls further behind.
 const MAX_BYTES: usize = 8 << 20;
-/// Maximum size of the entries once the oldest is not fresh any more: readers that keep up have read it.
+/// Most bytes once the oldest entry is no longer fresh: readers that keep up have read it by then.
 const SETTLED_BYTES: usize = 1 << 20;
 /// How long an entry is fresh.
 const FRESH: Duration = Duration::from_secs(1);
@@ -32,11 +32,11 @@ pub(super) struct Tail(Mutex<TailBuffer>);
 
 impl Tail {
     fn lock(&self) -> MutexGuard<'_, TailBuffer> {
-        // A panic elsewhere leaves the buffer consistent, because none of the changes below can panic half-way.
+        // A panic elsewhere leaves the buffer consistent: no change below can panic halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the entries that were committed at `now`. If their offsets do not continue the tail's, it starts over.
+    /// Adds the entries that were committed at `now`. Starts over if their offsets do not continue the tail's.
     pub fn push(&self, entries: impl IntoIterator<Item = Arc<Entry>>, now: Instant) {
         let mut buffer = self.lock();
         for entry in entries {

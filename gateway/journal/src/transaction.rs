@@ -30,7 +30,7 @@ static PUT_DIGEST: LazyLock<BatchStatement> = LazyLock::new(|| {
 
 /// Why a transaction failed.
 pub(super) struct CommitError {
-    /// COMMIT itself failed: the whole transaction may be in the WAL, and appear after the next recovery.
+    /// COMMIT itself failed: the whole transaction may be in the WAL and reappear after the next recovery.
     pub is_in_doubt: bool,
     pub error: sqlx::Error,
 }
@@ -175,7 +175,7 @@ async fn write_fingerprints(transaction: &mut SqliteConnection, group: &Group) -
 
 async fn write_digests(transaction: &mut SqliteConnection, group: &Group) -> Result<(), sqlx::Error> {
     let mut digests: Vec<_> = group.digests.iter().collect();
-    // In the order of the table, so that its pages are touched once.
+    // In table order, so that each page is touched only once.
     digests.sort_unstable_by_key(|(key, _)| **key);
     for (range, mut query) in PUT_DIGEST.queries(digests.len()) {
         for (key, stored) in &digests[range] {

@@ -1,4 +1,4 @@
-//! The WAL in the page cache and the WAL on the disk.
+//! Makes sure that the WAL in the page cache is also on the disk.
 //!
 //! After a failed fsync Linux marks the pages as clean: they can be read, may not be on the disk, and the next fsync
 //! succeeds ("Can Applications Recover from fsync Failures?", USENIX ATC 2020). SQLite reads such frames when it
@@ -16,8 +16,8 @@ use sqlx::sqlite::SqliteConnection;
 const CHUNK: usize = 1 << 20;
 const BLOCK: usize = 4 << 10;
 
-/// Overwrites the WAL of the journal at `path` with its own content and syncs it. Meanwhile the connection holds the
-/// write lock.
+/// Overwrites the WAL of the journal at `path` with its own content and syncs it. The connection holds the write lock
+/// meanwhile.
 pub(super) async fn rewrite(connection: &mut SqliteConnection, path: &Path) -> Result<(), sqlx::Error> {
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");

@@ -1,5 +1,5 @@
-//! The writer task: the only one that writes to the journal's file. It collects the commands that have arrived, commits
-//! their events ([`super::commit`]), and does its other work in between.
+//! The writer task, which alone writes to the journal's file. It collects the commands that have arrived, commits their
+//! events ([`super::commit`]), and does its other work in between.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -26,10 +26,10 @@ use super::{
 };
 use comptoir_core::position::PositionTable;
 
-/// A group commit that has this many events or bytes takes no further batch.
+/// A group commit with this many events or bytes takes no further batch.
 const GROUP_EVENTS: usize = 4_096;
 const GROUP_BYTES: usize = 4 << 20;
-/// How long a watermark waits for events whose commit can carry it.
+/// How long a watermark waits for an event whose commit can make it durable.
 const REPORT_DELAY: Duration = Duration::from_millis(500);
 
 pub(super) type Reply = oneshot::Sender<Result<Receipt, AppendError>>;
@@ -54,11 +54,11 @@ pub struct Writer {
     pub(super) streams: StreamTable,
     pub(super) recent: RecentStreams,
     pub(super) ack_file: Arc<Mutex<AckFile>>,
-    /// The bridge's reports that no commit has carried yet, and when the first of them arrived.
+    /// The bridge's reports that no commit has made durable yet, and when the first of them arrived.
     pub(super) report: Option<(RelayReport, Instant)>,
-    /// Positions of the consumer of commands that are not on disk yet.
+    /// Positions of the commands consumer that are not on disk yet.
     pub(super) command_positions: Option<PositionTable>,
-    /// Set while the disk fails. Nothing is written until it is seen to work.
+    /// Set while the disk fails. Nothing is written until it works again.
     pub(super) outage: Option<Outage>,
     pub(super) _lock: File,
 }
@@ -79,7 +79,7 @@ impl Round {
 }
 
 impl Writer {
-    /// Sets the gateway's own store, whose devices have room of their own in the journal.
+    /// Sets the gateway's own store, whose devices have their own limit in the journal.
     #[must_use]
     pub fn of_store(mut self, store: &str) -> Self {
         self.streams.set_home(store);
@@ -89,8 +89,8 @@ impl Writer {
         self
     }
 
-    /// Records the secret with which records are signed from now on. With `in_place_of_lost`, the secret that was used
-    /// before is lost, and what it signed counts as unsigned.
+    /// Records the secret that signs records from now on. With `in_place_of_lost`, the previous secret is lost, and
+    /// records that it signed count as unsigned.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl Writer {
             self.prune().await;
         }
         stop.cancel();
-        // If that task has panicked, the ack file is a little older.
+        // If that task has panicked, the ack file is slightly older.
         let _ = ack_keeper.await;
         if let Err(error) = self.connection.close().await {
             warn!(%error, "the journal's last checkpoint failed; the next start repeats it");
@@ -190,7 +190,7 @@ impl Writer {
                 round.bytes += batch.iter().map(|s| s.payload.len()).sum::<usize>();
                 round.batches.push((batch, reply));
             }
-            // If the reply is dropped, the caller has stopped waiting.
+            // The caller may have stopped waiting.
             Command::Ping(reply) => drop(reply.send(())),
             Command::ReportRelayed(later) => match &mut self.report {
                 Some((report, _)) => report.merge(later),
@@ -206,19 +206,19 @@ impl Writer {
                 let names_used_up = self.streams.are_names_used_up();
                 self.state
                     .send_modify(|state| state.names_used_up = names_used_up);
-                // If the reply is dropped, the caller has stopped waiting.
+                // The caller may have stopped waiting.
                 let _ = reply.send(forgotten);
             }
-            // If the reply is dropped, the requester has gone away.
+            // The caller may have stopped waiting.
             Command::Rewrite(entries, reply) => drop(reply.send(self.rewrite(entries).await)),
-            // If the reply is dropped, the ack file's task has ended.
+            // Fails if the ack file's task has ended.
             Command::SnapshotAcks(reply) => drop(reply.send(self.ack_snapshot())),
             Command::KeepPositions(positions) => self.command_positions = Some(positions),
             Command::Close(done) => *closing = Some(done),
         }
     }
 
-    /// How long to wait for a command: not for ever while there is something to write, to prune or to recover.
+    /// How long to wait for a command: not forever while there is something to write, to prune or to recover.
     fn wait_limit(&self) -> Duration {
         let has_unwritten = self.report.is_some() || self.command_positions.is_some();
         if let Some(outage) = &self.outage {
@@ -230,15 +230,15 @@ impl Writer {
         }
     }
 
-    /// Whether the report needs a commit of its own. Usually the commit of an event carries it. But pruning can only
-    /// make room below a watermark that is durable.
+    /// Whether the report needs its own commit. Usually an event's commit makes it durable. But pruning can only make
+    /// room below a durable watermark.
     fn report_is_due(&self) -> bool {
         self.report.as_ref().is_some_and(|(_, since)| {
             since.elapsed() >= REPORT_DELAY || self.wants_room() || self.state.borrow().refusing
         })
     }
 
-    /// Lets the next batch try again, if the disk works and there is room.
+    /// Accepts events again if the disk works and there is room.
     pub(super) fn accept_if_room(&mut self) {
         if self.outage.is_some() {
             return;

@@ -1,5 +1,5 @@
-//! Admin requests that do not block, and that the Rust binding of librdkafka lacks: DescribeTopics, and DescribeConfigs of
-//! one broker.
+//! Non-blocking admin requests that the Rust binding of librdkafka lacks: DescribeTopics, and DescribeConfigs of a
+//! single broker.
 
 #![expect(unsafe_code, reason = "the binding exposes these functions only as C")]
 
@@ -53,11 +53,11 @@ pub struct AdminRequest<C: ConsumerContext> {
 unsafe impl<C: ConsumerContext> Send for AdminRequest<C> {}
 
 impl<C: ConsumerContext> AdminRequest<C> {
-    /// Asks a Kafka broker to describe these topics, by their full names. After the timeout `within`, the result is an error.
+    /// Asks a Kafka broker to describe these topics (full names). After the timeout `within`, the result is an error.
     ///
-    /// By default librdkafka asks the controller, which may be the broker that is away.
+    /// By default librdkafka asks the controller, which may be the unreachable broker.
     pub fn topics(consumer: &Arc<BaseConsumer<C>>, broker: i32, names: &[String], within: Duration) -> Self {
-        // Topic names were validated. One with a NUL would be left out.
+        // Topic names were validated; a name with a NUL would be skipped.
         let names: Vec<CString> = names
             .iter()
             .filter_map(|name| CString::new(name.as_str()).ok())
@@ -82,7 +82,7 @@ impl<C: ConsumerContext> AdminRequest<C> {
         })
     }
 
-    /// Asks one Kafka broker for its settings. librdkafka connects to the address that the broker advertises.
+    /// Asks one Kafka broker for its settings. librdkafka connects to the broker's advertised address.
     pub fn broker(consumer: &Arc<BaseConsumer<C>>, id: i32, within: Duration) -> Self {
         let kind = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS;
         Self::ask(consumer, kind, within, |client, options, queue| {
@@ -106,11 +106,12 @@ impl<C: ConsumerContext> AdminRequest<C> {
     ) -> Self {
         let client = consumer.client().native_ptr();
         let within = c_int::try_from(within.as_millis()).unwrap_or(c_int::MAX);
-        // SAFETY: the client is alive; the options are ours until they are destroyed here, after the request has copied them.
+        // SAFETY: the client is alive; the options are ours until they are destroyed here, after the request has copied
+        // them.
         unsafe {
             let queue = c::rd_kafka_queue_new(client);
             let options = c::rd_kafka_AdminOptions_new(client, kind);
-            // Fails only out of its range, which ends far above our timeouts.
+            // Fails only for a value out of range, far above our timeouts.
             c::rd_kafka_AdminOptions_set_request_timeout(options, within, ptr::null_mut(), 0);
             send(client, options, queue);
             c::rd_kafka_AdminOptions_destroy(options);
@@ -143,12 +144,12 @@ impl<C: ConsumerContext> AdminRequest<C> {
 
 impl<C: ConsumerContext> Drop for AdminRequest<C> {
     fn drop(&mut self) {
-        // SAFETY: the queue is ours. An outstanding reply holds its own reference to what it needs.
+        // SAFETY: the queue is ours. An outstanding reply holds its own reference to everything that it needs.
         unsafe { c::rd_kafka_queue_destroy(self.queue) };
     }
 }
 
-/// A reply that librdkafka has put into the queue.
+/// A reply in librdkafka's queue.
 struct Reply(*mut c::rd_kafka_event_t);
 
 impl Reply {

@@ -1,4 +1,4 @@
-//! `gateway check` for Kafka: tries what the gateway needs, without changing anything.
+//! `gateway check` for Kafka: tests everything that the gateway needs, without changing anything.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use super::topics::summarise;
 use super::{AUDIT, COMMANDS, DEAD_LETTERS, Error, Resource, Settings, WATERMARKS};
 use comptoir_core::event::Kind;
 
-/// How soon a reply is noticed.
+/// How often replies are polled for.
 const POLL: Duration = Duration::from_millis(20);
-/// More lines than librdkafka writes to its log during one request.
+/// More lines than librdkafka logs during one request.
 const MAX_LOG_LINES: usize = 200;
 const ACT: &str = "answer";
 
-/// Connects to every Kafka broker under the address that it advertises, and checks that the gateway has the rights that it
-/// needs on its topics. Returns the findings in one sentence. Blocks: call it on a blocking thread of a Tokio runtime.
+/// Connects to every Kafka broker at its advertised address, and checks that the gateway has the rights that it needs
+/// on its topics. Returns the findings in one sentence. Blocks: call it on a blocking thread of a Tokio runtime.
 ///
 /// # Errors
 /// Kafka or one of its brokers is unreachable (with the newest error that librdkafka logged), or a right is missing.
@@ -54,7 +54,7 @@ fn names(settings: &Settings) -> Vec<String> {
     shared.map(|name| settings.topic(name)).chain(of_shop).collect()
 }
 
-/// Waits for a reply, and serves the client's log meanwhile, which names the connection errors.
+/// Waits for a reply, and meanwhile serves the client's log, which names connection errors.
 fn wait<T>(
     consumer: &BaseConsumer<Context>,
     within: Duration,
@@ -73,7 +73,7 @@ fn wait<T>(
     }
 }
 
-/// The ids of all brokers, once each has replied under the address that it advertises.
+/// The ids of all brokers, once each has replied at its advertised address.
 fn brokers(
     settings: &Settings,
     consumer: &Arc<BaseConsumer<Context>>,
@@ -108,7 +108,7 @@ fn brokers(
     Ok(brokers)
 }
 
-/// Serves the queued lines of librdkafka's log, so that their connection errors are noted.
+/// Serves the queued lines of librdkafka's log, so that connection errors are recorded.
 fn serve_log(consumer: &BaseConsumer<Context>) {
     for _ in 0..MAX_LOG_LINES {
         let _ = consumer.poll(Duration::ZERO);

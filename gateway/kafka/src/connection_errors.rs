@@ -1,14 +1,14 @@
 //! Why a Kafka broker is unreachable, taken from librdkafka's log.
 //!
-//! librdkafka reconnects by itself, and a call that fails returns only a timeout. The cause is in its log: a name that does
-//! not resolve, a refused connection, a failed TLS handshake, a wrong password.
+//! librdkafka reconnects by itself, and a failed call returns only a timeout. The cause is in librdkafka's log: a name
+//! that does not resolve, a refused connection, a failed TLS handshake, a wrong password.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long an error counts as current. librdkafka logs a repeated error only once in 30 s.
+/// How long an error counts as current. librdkafka logs a repeated error at most once in 30 s.
 const MAX_AGE: Duration = Duration::from_secs(90);
 
 /// The newest connection error of each Kafka broker. Clones share them.
@@ -34,16 +34,16 @@ impl fmt::Debug for ConnectionErrors {
     }
 }
 
-/// A broker, as librdkafka names it in its log.
+/// A broker, as named in librdkafka's log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct BrokerEndpoint {
     address: String,
-    /// The broker's id, if the broker advertises this address. `None`: the address is from `kafka.brokers`.
+    /// The broker's id, if this is its advertised address. `None` for an address from `kafka.brokers`.
     id: Option<i32>,
 }
 
 impl ConnectionErrors {
-    /// Takes a line of librdkafka's log or error callback. Ignores lines that are not about a broker.
+    /// Records a line from librdkafka's log or error callback. Ignores lines that are not about a broker.
     pub fn note(&self, line: &str) {
         let Some((endpoint, failure)) = split(line) else {
             return;
@@ -51,7 +51,7 @@ impl ConnectionErrors {
         let message = explain(&endpoint, failure);
         let mut errors = self.lock();
         errors.retain(|_, error| error.is_current());
-        // A closed connection says less than the error before it.
+        // A closed connection is less informative than the error before it.
         if message.is_none() && errors.contains_key(&endpoint) {
             return;
         }
@@ -60,7 +60,7 @@ impl ConnectionErrors {
         errors.insert(endpoint, ConnectionError { at, message });
     }
 
-    /// Forgets the errors of the addresses in `kafka.brokers`: Kafka has replied.
+    /// Clears the errors of the addresses in `kafka.brokers`, because Kafka has replied.
     pub fn clear_bootstrap(&self) {
         self.lock().retain(|endpoint, _| endpoint.id.is_some());
     }
@@ -181,7 +181,7 @@ mod tests {
         ] {
             let errors = ConnectionErrors::default();
             errors.note(line);
-            // The connection is closed once more, which adds nothing.
+            // The connection is closed once more, which adds no information.
             let (name, _) = line.trim_start_matches("[thrd:").split_once([']', ' ']).unwrap();
             let name = name.trim_end_matches(':');
             errors.note(&format!("{name}: Disconnected (after 1ms in state UP)"));

@@ -1,9 +1,8 @@
-//! Consuming Kafka, always `read_committed`.
+//! Consumes Kafka, always as `read_committed`.
 //!
-//! A consumer assigns its own partitions and continues at its own positions; see [`assignment`]. It is not a member of a
-//! consumer group: Kafka deletes a group's offsets after a while, and a group's protocol, sessions and coordinator would
-//! stand between the consumer and the records. The positions are still committed under the group's name, for monitoring
-//! tools.
+//! A consumer assigns its own partitions and continues at its own positions; see [`assignment`]. It is not a member of
+//! a consumer group: Kafka deletes a group's offsets after a while, and records would depend on the group's protocol,
+//! sessions and coordinator. The positions are still committed under the group's name, for monitoring tools.
 
 mod assignment;
 mod record;
@@ -31,22 +30,22 @@ use super::{Error, Settings};
 use assignment::{AssignedTopic, PendingRequest};
 pub use record::{BorrowedRecord, OwnedRecord};
 
-/// Longest wait for a record while a reply is outstanding, so that the reply is noticed soon.
+/// Longest wait for a record while a reply is outstanding, so that the reply is noticed quickly.
 const POLL_WHILE_PENDING: Duration = Duration::from_millis(20);
-/// Interval between looks for a reply in [`Consumer::confirm`].
+/// How often [`Consumer::confirm`] polls for a reply.
 const CONFIRM_EVERY: Duration = Duration::from_millis(2);
-/// How long closing may take. A client that hangs is left behind.
+/// How long closing may take. A client that hangs is abandoned.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where to start in a partition of which the consumer has no position.
+/// Where to start in a partition without a stored position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitialPosition {
     Beginning,
-    /// At the first record since this time (Unix ms). A topic or partition that is created while the consumer runs is read
-    /// from its beginning.
+    /// At the first record since this time (Unix ms). Topics and partitions created while the consumer runs are read
+    /// from their beginning.
     Since(i64),
-    /// At the group's committed offset, else at the first record since this time (Unix ms). New topics and partitions as with
-    /// [`InitialPosition::Since`].
+    /// At the group's committed offset, or else at the first record since this time (Unix ms). New topics and
+    /// partitions are treated as with [`InitialPosition::Since`].
     GroupOrSince(i64),
 }
 
@@ -59,7 +58,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// For a client that reads no records.
+    /// A context for a client that reads no records.
     pub fn of(settings: &Settings) -> Self {
         Self {
             positions: Positions::default(),
@@ -97,7 +96,8 @@ impl ConsumerContext for Context {
 /// Consumes topics from the consumer's own positions.
 pub struct Consumer {
     consumer: Arc<BaseConsumer<Context>>,
-    /// Asks about the topics. On the connections of `consumer` a request would wait behind a long poll for records.
+    /// Requests about the topics use this client. On the connections of `consumer` they would wait behind a long poll
+    /// for records.
     admin: Arc<BaseConsumer<Context>>,
     has_connection_failed: Arc<AtomicBool>,
     settings: Settings,
@@ -110,19 +110,19 @@ pub struct Consumer {
     /// How long Kafka may wait for records before it replies.
     longest_poll: Duration,
     pending: Option<PendingRequest>,
-    /// When the topics are next due to be described.
+    /// When the next description of the topics is due.
     refresh_at: Cell<Instant>,
-    /// Brokers that can describe the topics; they are asked in turn. Empty: ask for the brokers first.
+    /// Brokers that can describe the topics, asked in turn. If empty, the brokers are requested first.
     brokers: Vec<i32>,
-    /// Failed requests since the last description of the topics.
+    /// Failed requests since the topics were last described.
     unanswered: usize,
     /// By topic.
     assigned: HashMap<String, AssignedTopic>,
-    /// Topics that were absent at some time while this consumer ran.
+    /// Topics that were absent at some time since this consumer started.
     absent: HashSet<String>,
-    /// How often in a row a topic was found absent.
+    /// How many times in a row a topic was found absent.
     incomplete: u32,
-    /// Kafka has no record at one of the positions.
+    /// Whether Kafka has no record at one of the positions.
     out_of_range: Cell<bool>,
     /// Number of assignments so far.
     assignments: u64,
@@ -155,7 +155,7 @@ fn client(
     create(settings, group, longest_poll, context).map_err(Error::of("accept the consumer"))
 }
 
-/// The client of a [`Consumer`]. `group` is the suffix of the group's name.
+/// Creates the client of a [`Consumer`]. `group` is the suffix of the group's name.
 pub(super) fn create<C: ConsumerContext>(
     settings: &Settings,
     group: &str,
@@ -165,30 +165,30 @@ pub(super) fn create<C: ConsumerContext>(
     config(settings, group, longest_poll).create_with_context(context)
 }
 
-/// The settings of a client of a consumer that runs as long as the program. `group` is the suffix of the group's name.
+/// The configuration of a long-running consumer's client. `group` is the suffix of the group's name.
 pub(super) fn config(settings: &Settings, group: &str, longest_poll: Duration) -> ClientConfig {
     let mut config = settings.client();
     config
         .set("group.id", settings.group(group))
         .set("isolation.level", "read_committed")
-        // The consumer itself decides what to do where Kafka has no record at a position.
+        // The consumer handles positions without a record itself.
         .set("auto.offset.reset", "error")
         .set("enable.auto.commit", "true")
         .set("enable.auto.offset.store", "false")
         .set("auto.commit.interval.ms", "1000")
         .set("statistics.interval.ms", "2000")
-        // Kafka replies as soon as there is a record; the wait only limits how often an idle consumer asks.
+        // Kafka replies as soon as there is a record; the wait only limits how often an idle consumer polls.
         .set("fetch.wait.max.ms", longest_poll.as_millis().to_string())
         .set("fetch.error.backoff.ms", "50")
-        // Bounds the memory of the prefetch buffer. Records are consumed as fast as they arrive.
+        // Bounds the memory of the prefetch buffer. Records are consumed as they arrive.
         .set("queued.max.messages.kbytes", "2048")
         .set("fetch.max.bytes", "262144");
     finish(settings, &mut config);
     config
 }
 
-/// Applies the owner's properties, except `message.max.bytes`: it is meant for the records that the gateway sends. A
-/// consumer only takes it for a lower bound of the fetch size, and fetches larger records anyway.
+/// Applies the owner's properties, except `message.max.bytes`, which is meant for records that the gateway sends. A
+/// consumer only uses it as a lower bound of the fetch size, and fetches larger records anyway.
 fn finish(settings: &Settings, config: &mut ClientConfig) {
     settings.finish(config);
     config.set("message.max.bytes", "262144");
@@ -196,7 +196,8 @@ fn finish(settings: &Settings, config: &mut ClientConfig) {
 }
 
 impl Consumer {
-    /// A consumer of these topics (full names). Connects later: see [`Consumer::refresh_assignment`]. `group` is the suffix of the group's name.
+    /// Creates a consumer of these topics (full names). It connects later: see [`Consumer::refresh_assignment`].
+    /// `group` is the suffix of the group's name.
     ///
     /// # Errors
     /// librdkafka rejects the settings.
@@ -242,7 +243,7 @@ impl Consumer {
     /// The next record, if one arrives within the timeout.
     pub fn poll(&self, within: Duration) -> Option<BorrowedRecord<'_>> {
         if self.has_connection_failed.swap(false, Ordering::Relaxed) {
-            // Whether Kafka is away is known soon, and not only at the next interval.
+            // Finds out soon whether Kafka is unreachable, instead of at the next interval.
             self.refresh_at.set(Instant::now().min(self.refresh_at.get()));
         }
         // Serves the log of the other client, which names connection errors.
@@ -271,7 +272,7 @@ impl Consumer {
         None
     }
 
-    /// Marks the records of a partition up to `offset` as processed. Returns the position behind them.
+    /// Marks the records of a partition up to `offset` as processed. Returns the position after them.
     pub fn done(&self, topic: &str, partition: i32, offset: i64) -> Position {
         let position = Position {
             next: offset + 1,
@@ -294,7 +295,7 @@ impl Consumer {
         self.assigned.get(topic)?.id
     }
 
-    /// Waits for one record, and returns it with those that are buffered behind it, at most `most`.
+    /// Waits for one record, and returns it with the buffered ones that follow it, at most `most` in total.
     pub fn batch(&self, most: usize, within: Duration) -> Vec<OwnedRecord> {
         let mut batch = Vec::new();
         let mut wait = within;
@@ -307,16 +308,16 @@ impl Consumer {
         batch
     }
 
-    /// Asks Kafka whether the records read so far belong to the topics that exist now: a recreated topic may have a record
-    /// at the old topic's position. `Some(false)`: the topics have changed, and the records must be read again. `None`:
-    /// stopped before Kafka replied. `report` gets each result of [`Consumer::refresh_assignment`].
+    /// Asks Kafka whether the records read so far belong to the present topics: a recreated topic may have a record at
+    /// the old topic's position. `Some(false)` if the topics have changed, so the records must be read again. `None` if
+    /// the stop came before Kafka replied. `report` gets each result of [`Consumer::refresh_assignment`].
     pub fn confirm(
         &mut self,
         stop: &CancellationToken,
         mut report: impl FnMut(&Result<(), Error>),
     ) -> Option<bool> {
         let assignments = self.assignments;
-        // The reply to an older request proves nothing about records that were read since.
+        // The reply to an older request proves nothing about records read since.
         self.pending = None;
         self.refresh_at.set(Instant::now());
         while !stop.is_cancelled() {
@@ -331,7 +332,7 @@ impl Consumer {
         None
     }
 
-    /// Closes the client, which commits the group's offsets, and waits for it for at most a second.
+    /// Closes the client, which commits the group's offsets. Waits at most one second for that.
     pub fn close(self) {
         let (closed, done) = mpsc::channel::<()>();
         let thread = std::thread::Builder::new().name("kafka-close".to_owned());
@@ -340,29 +341,30 @@ impl Consumer {
             drop(closed);
         });
         if spawned.is_ok() {
-            // An error means that it is closed.
+            // Fails once the client is closed.
             let _ = done.recv_timeout(CLOSE_TIMEOUT);
         }
     }
 }
 
-/// Drops a client on a thread of its own: dropping blocks for as long as Kafka hangs.
+/// Drops a client on its own thread, because dropping blocks as long as Kafka hangs.
 fn drop_in_background(consumer: Arc<BaseConsumer<Context>>) {
     let thread = std::thread::Builder::new().name("kafka-close".to_owned());
     // If the thread cannot start, the client is dropped here.
     let _ = thread.spawn(move || drop(consumer));
 }
 
-/// What Kafka sends of a partition at a time.
+/// How much a client fetches from a partition at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FetchSize {
-    /// What the client has room for.
+    /// As much as the client has room for.
     Default,
-    /// As little as possible, which is one batch, and no more ahead.
+    /// As little as possible: one batch, without prefetching more.
     OneBatch,
 }
 
-/// A client for bounded reads: it is assigned by hand, commits nothing, and reports the end of a partition.
+/// A client for bounded reads: its partitions are assigned manually, it commits nothing, and it reports the end of a
+/// partition.
 pub(super) fn reader(
     settings: &Settings,
     isolation: &str,

@@ -1,19 +1,20 @@
-//! How long a blocking call may take.
+//! Deadlines of blocking calls.
 
 use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-/// Timeout of one librdkafka transaction call. Such a call may be repeated after a timeout and then continues, so long
-/// waits are made of short calls.
+/// Timeout of one librdkafka transaction call. After a timeout the same call can be repeated and then continues, so a
+/// long wait consists of short calls.
 const STEP: Duration = Duration::from_millis(500);
-/// How long a call may still run after the stop. A healthy Kafka replies within it; a hanging one must not delay the exit.
+/// How long a call may continue after the stop. A healthy Kafka replies within it; a hanging one must not delay the
+/// exit.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A deadline, which moves to one second from now when the gateway begins to stop.
+/// A deadline that moves to one second from now when the gateway begins to stop.
 pub struct Deadline<'a> {
-    /// The whole time allowed, for error messages.
+    /// The total time allowed, for error messages.
     pub within: Duration,
     at: Instant,
     stop: &'a CancellationToken,
@@ -41,7 +42,7 @@ impl<'a> Deadline<'a> {
     /// Timeout of the next call.
     pub fn step(&self) -> Duration {
         let left = self.at.saturating_duration_since(Instant::now());
-        // librdkafka takes 0 for "no timeout" in some calls and for "do not wait" in others.
+        // librdkafka reads 0 as "no timeout" in some calls and as "do not wait" in others.
         left.clamp(Duration::from_millis(1), STEP)
     }
 }

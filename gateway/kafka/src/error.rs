@@ -1,4 +1,4 @@
-//! Why a Kafka operation failed.
+//! Errors of Kafka operations.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub enum Error {
          for example paris-2"
     )]
     Fenced,
-    /// No `read_committed` consumer gets past that offset, and our newest watermark may lie behind it.
+    /// `read_committed` consumers cannot get past that offset, and our newest watermark may lie behind it.
     #[error(
         "a transaction stays open on {topic} at offset {stable}: if this lasts, find it with \
          `kafka-transactions.sh find-hanging` and end it with `kafka-transactions.sh abort`"
@@ -28,7 +28,7 @@ pub enum Error {
     /// The clocks of this machine and of the Kafka broker differ too much.
     #[error("{0}")]
     WrongTime(Box<RejectedRecord>),
-    /// A topic's settings would let the bridge send events twice.
+    /// A topic's settings would make the bridge send events twice.
     #[error("{0}")]
     Topic(Box<Deviation>),
     #[error(
@@ -48,11 +48,11 @@ pub enum Error {
     Failed { act: &'static str, problem: String },
 }
 
-/// What a Kafka ACL applies to.
+/// The resource that a Kafka ACL applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resource {
     Topic(String),
-    /// One of this gateway's topics; Kafka does not say which.
+    /// One of this gateway's topics; Kafka does not name it.
     SomeTopic,
     Group(Option<String>),
     TransactionalId(Option<String>),
@@ -74,7 +74,7 @@ impl fmt::Display for Resource {
 }
 
 impl Resource {
-    /// The option of `kafka-acls.sh` that selects it.
+    /// The option of `kafka-acls.sh` that selects this resource.
     fn option(&self) -> String {
         let named = |name: &Option<String>| name.clone().unwrap_or_else(|| "NAME".to_owned());
         match self {
@@ -88,8 +88,7 @@ impl Resource {
 }
 
 impl Error {
-    /// Adds what the gateway knows beyond the failed call: why Kafka is unreachable, and the name of the resource that
-    /// Kafka denies.
+    /// Adds information that the failed call lacks: why Kafka is unreachable, and the name of the denied resource.
     pub fn explained(self, settings: &Settings) -> Self {
         match self {
             Error::TimedOut { act, within } => match settings.connection_errors.last() {
@@ -119,7 +118,7 @@ impl Error {
         )
     }
 
-    /// Converts librdkafka's error; `act` says what Kafka did not do.
+    /// Converts librdkafka's error; `act` names the operation that failed.
     pub(super) fn of(act: &'static str) -> impl Fn(KafkaError) -> Error {
         move |error| {
             let code = match &error {
@@ -157,10 +156,10 @@ impl Error {
     }
 }
 
-/// The right whose absence Kafka reports with this code.
+/// The missing right that Kafka reports with this error code.
 fn missing_right(code: RDKafkaErrorCode) -> Option<(&'static str, Resource)> {
     Some(match code {
-        // WRITE: a consumer that lacks READ names its topic itself.
+        // WRITE, because a consumer without READ names its topic itself.
         RDKafkaErrorCode::TopicAuthorizationFailed => ("WRITE", Resource::SomeTopic),
         RDKafkaErrorCode::GroupAuthorizationFailed => ("READ", Resource::Group(None)),
         RDKafkaErrorCode::TransactionalIdAuthorizationFailed => ("WRITE", Resource::TransactionalId(None)),

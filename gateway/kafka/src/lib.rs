@@ -1,6 +1,7 @@
-//! Kafka for the gateway: a transactional producer, consumers, and the topics. The only crate that names `rdkafka`.
+//! Kafka for the gateway: a transactional producer, consumers, and the topics. The only crate that depends on
+//! `rdkafka`.
 //!
-//! librdkafka's calls block. Everything here is synchronous and belongs on a thread of its own.
+//! librdkafka's calls block. Everything here is synchronous and must run on its own thread.
 
 mod admin_request;
 mod cluster_check;
@@ -45,9 +46,9 @@ pub const DEAD_LETTERS: &str = "dead-letters";
 pub const AUDIT: &str = "audit";
 /// The newest state of each gateway, by store; see `gateway/docs/interfaces/topics.md`. Compacted.
 pub const GATEWAYS: &str = "gateways";
-/// What head office sends to tills. Each shop has a topic of this name with its store, `commands.paris-1`, beside the one that
-/// all shops read.
+/// Head office's commands to tills. In addition to the topic that all shops read, each shop has a topic with its
+/// store's name: `commands.paris-1`.
 pub const COMMANDS: &str = "commands";
-/// The bridge's own progress; see the bridge's module `watermark`. Compacted, one partition. Each shop has a topic of this
-/// name with its store, `comptoir-watermarks.paris-1`; earlier versions shared the topic without a store.
+/// The bridge's own progress; see the bridge's module `watermark`. Compacted, one partition. Each shop has a topic with
+/// its store's name, `comptoir-watermarks.paris-1`; earlier versions shared the topic without a store.
 pub const WATERMARKS: &str = "comptoir-watermarks";

@@ -1,7 +1,7 @@
 //! An in-memory Kafka for `gateway demo`: librdkafka's mock cluster.
 //!
-//! It fakes transactions (records of an aborted one are visible) and forgets everything when the process ends. The
-//! gateway's guarantees are tested on Apache Kafka.
+//! The mock only imitates transactions (records of an aborted one are visible) and forgets everything when the process
+//! ends. The gateway's guarantees are tested on Apache Kafka.
 
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -9,17 +9,17 @@ use rdkafka::producer::DefaultProducerContext;
 use super::{AUDIT, COMMANDS, DEAD_LETTERS, Error, GATEWAYS, WATERMARKS};
 use comptoir_core::event::Kind;
 
-/// Tells the owner of an [`InMemoryKafka`] to take it down (`false`) or up (`true`).
+/// Tells the owner of an [`InMemoryKafka`] to take it down (`false`) or bring it up (`true`).
 pub type Switch = tokio::sync::mpsc::Sender<bool>;
 
 /// The mock cluster's only broker.
 const BROKER: i32 = 1;
 
-/// A running in-memory Kafka. Dropping it ends it.
+/// A running in-memory Kafka; dropping it stops it.
 pub struct InMemoryKafka(MockCluster<'static, DefaultProducerContext>);
 
 impl InMemoryKafka {
-    /// Starts it with the topics of the gateway of `store`: the mock answers no CreateTopics request.
+    /// Starts it with the topics for the gateway of `store`, because the mock does not answer CreateTopics requests.
     ///
     /// # Errors
     /// librdkafka cannot start its mock cluster.
@@ -39,10 +39,10 @@ impl InMemoryKafka {
         Ok(Self(cluster))
     }
 
-    /// Takes it down, or up again with all of its records.
+    /// Takes it down, or brings it up again with all of its records.
     ///
     /// # Errors
-    /// librdkafka's mock cluster does not obey.
+    /// librdkafka's mock cluster rejects the request.
     pub fn set_up(&self, up: bool) -> Result<(), Error> {
         let (act, done) = match up {
             true => ("restart in memory", self.0.broker_up(BROKER)),

@@ -1,9 +1,10 @@
-//! librdkafka's timed waits, on the monotonic clock.
+//! Puts librdkafka's timed waits on the monotonic clock.
 //!
-//! librdkafka adds a timeout to the wall clock and waits for that time with C11's `cnd_timedwait` (its issue 2145). If the
-//! clock is set back by an hour during the wait, the wait lasts an hour longer: nothing is read, committed or closed. All of
-//! librdkafka's timed waits go through this one function, and librdkafka is linked statically. The program therefore
-//! defines `cnd_timedwait` itself: it computes the remaining timeout and waits for that long on the monotonic clock.
+//! librdkafka adds a timeout to the wall clock and waits until that time with C11's `cnd_timedwait` (its issue 2145).
+//! If the clock is set back by an hour during the wait, the wait lasts an hour longer: nothing is read, committed or
+//! closed. All of librdkafka's timed waits go through this one function, and librdkafka is linked statically. So the
+//! program defines `cnd_timedwait` itself: it computes the remaining timeout and waits for that long on the monotonic
+//! clock.
 
 #![expect(unsafe_code, reason = "it replaces a function of the C library")]
 #![allow(
@@ -43,7 +44,7 @@ pub struct TimeSpec {
 /// C11's `cnd_timedwait`, except that setting the wall clock back does not prolong the wait.
 ///
 /// # Safety
-/// As for C's function: valid pointers to a condition, to a mutex that this thread has locked, and to a time.
+/// The same as for C's function: valid pointers to a condition, to a mutex that this thread has locked, and to a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cnd_timedwait(
     condition: *mut libc::pthread_cond_t,
@@ -73,7 +74,7 @@ mod time64 {
     }
 
     /// # Safety
-    /// As for C's function.
+    /// The same as for C's function.
     #[unsafe(no_mangle)]
     pub unsafe extern "C" fn __cnd_timedwait64(
         condition: *mut libc::pthread_cond_t,
@@ -88,7 +89,7 @@ mod time64 {
     }
 }
 
-/// The time from now until that time of the wall clock.
+/// The time left until that moment of the wall clock.
 fn remaining(seconds: i64, nanoseconds: i64) -> Duration {
     let until = u64::try_from(seconds).unwrap_or(0);
     let until = Duration::new(until, u32::try_from(nanoseconds).unwrap_or(0));
@@ -97,7 +98,7 @@ fn remaining(seconds: i64, nanoseconds: i64) -> Duration {
 }
 
 /// # Safety
-/// As for [`cnd_timedwait`].
+/// The same as for [`cnd_timedwait`].
 unsafe fn wait(
     condition: *mut libc::pthread_cond_t,
     mutex: *mut libc::pthread_mutex_t,

@@ -1,4 +1,4 @@
-//! How far a consumer is in each partition.
+//! A consumer's progress in each partition.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ pub(super) struct PartitionPosition {
 #[derive(Default)]
 struct ProgressTable {
     positions: PositionTable,
-    /// By topic and partition.
+    /// Keyed by topic and partition.
     ends: HashMap<(String, i32), PartitionEnd>,
 }
 
@@ -37,8 +37,8 @@ struct ProgressTable {
 #[derive(Clone, Copy)]
 struct PartitionEnd {
     end: i64,
-    /// One past the last record that librdkafka delivered, including the transaction markers behind it. A marker takes an
-    /// offset but is never delivered, so the position alone would never reach the end.
+    /// One past the last record that librdkafka delivered, including the transaction markers after it. A marker takes
+    /// an offset but is never delivered, so the position alone would never reach the end.
     delivered: i64,
 }
 
@@ -91,7 +91,7 @@ impl Positions {
         self.lock().positions.get(&(topic.to_owned(), partition)).copied()
     }
 
-    /// Whether there is a position in any partition of the topic with this id.
+    /// Whether any partition of the topic with this id has a position.
     pub(super) fn has_topic(&self, topic: &str, id: Option<TopicId>) -> bool {
         let table = self.lock();
         let mut positions = table.positions.iter();
@@ -104,12 +104,12 @@ impl Positions {
             .insert((topic.to_owned(), partition), position);
     }
 
-    /// Records that this gateway has written a record at an offset. For a gateway that does not read the topic: the position
-    /// is then one past its newest record.
+    /// Records that this gateway has written a record at an offset, for a gateway that does not read the topic. Its
+    /// position is then one past its newest record.
     pub fn note_written(&self, topic: &str, partition: i32, offset: i64) {
         let mut table = self.lock();
         match table.positions.get_mut(&(topic.to_owned(), partition)) {
-            // Partitions of a recreated topic begin at 0 again.
+            // Partitions of a recreated topic start at 0 again.
             Some(position) => position.next = offset + 1,
             None => {
                 let position = Position {
@@ -128,7 +128,7 @@ impl Positions {
         table.positions.retain(|(name, _), _| name != topic);
         for &PartitionPosition { partition, position } in positions {
             let key = (topic.to_owned(), partition);
-            // The known end may be of the topic's predecessor.
+            // The known end may belong to a former topic of this name.
             if before.get(&key) != Some(&position) {
                 table.ends.remove(&key);
             }
@@ -166,7 +166,7 @@ mod tests {
         for (end, delivered, shown) in [
             // The position is newer than the statistics.
             (16, 16, (17, 17, 0)),
-            // A transaction marker, which is never delivered, lies behind the last record.
+            // A transaction marker, which is never delivered, follows the last record.
             (18, 18, (17, 18, 0)),
             (30, 17, (17, 30, 13)),
         ] {

@@ -1,4 +1,4 @@
-//! A transactional producer: either all records of a transaction are in Kafka, or none is.
+//! A transactional producer: either all records of a transaction get into Kafka, or none.
 
 mod context;
 mod rejection;
@@ -17,30 +17,30 @@ pub use rejection::{RejectedRecord, Rejection};
 
 /// A record to send. Borrowed, because librdkafka copies it.
 ///
-/// It has no timestamp: Kafka rejects a time in the future, which a till's wrong clock may produce, and soon deletes records
-/// with a time long past. The event's time is in its headers.
+/// It has no timestamp: Kafka rejects times in the future, which a till's wrong clock may produce, and soon deletes
+/// records with times long past. The event's time is in its headers.
 pub struct Record<'a> {
     /// Full name.
     pub topic: &'a str,
-    /// `None`: chosen by the key.
+    /// If `None`, the key determines the partition.
     pub partition: Option<i32>,
     pub key: &'a [u8],
     pub payload: &'a [u8],
     pub headers: &'a [(&'a str, &'a [u8])],
-    /// The caller's own number for it, which its [`Delivery`] has too.
+    /// The caller's number for this record, returned in its [`Delivery`].
     pub id: usize,
 }
 
-/// Which records of a transaction Kafka's replies are kept for.
+/// For which records of a transaction Kafka's replies are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryReports {
-    /// Only rejected ones, which costs less.
+    /// Only for rejected ones, which costs less.
     Rejected,
-    /// All: [`TransactionalProducer::commit`] returns where each record is.
+    /// For all: [`TransactionalProducer::commit`] returns the place of each record.
     All,
 }
 
-/// Where a record of a committed transaction is.
+/// The place of a record in a committed transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery {
     /// [`Record::id`].
@@ -49,17 +49,17 @@ pub struct Delivery {
     pub offset: i64,
 }
 
-/// A producer that is registered under the store's transactional id. After any error, drop it and connect a new one.
+/// A producer registered under the store's transactional id. After any error, drop it and connect a new one.
 pub struct TransactionalProducer {
     producer: BaseProducer<Context>,
 }
 
-/// Kafka aborts the open transaction of a producer that died after this time.
+/// If a producer dies, Kafka aborts its open transaction after this time.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl TransactionalProducer {
-    /// Connects and fences: afterwards, an open transaction of an earlier producer with this transactional id is resolved,
-    /// committed or aborted.
+    /// Connects and fences: afterwards, any open transaction of an earlier producer with this transactional id is
+    /// resolved, either committed or aborted.
     ///
     /// # Errors
     /// Kafka does not reply before the deadline, or rejects the producer.
@@ -121,16 +121,16 @@ impl TransactionalProducer {
         }
     }
 
-    /// Commits what was sent since [`TransactionalProducer::begin`]. Returns where the records are, if the producer asks for
-    /// all [`DeliveryReports`]. A record whose place Kafka has not said is missing there.
+    /// Commits the records sent since [`TransactionalProducer::begin`]. Returns their places, if the producer requests
+    /// all [`DeliveryReports`]. A record whose place Kafka did not report is absent.
     ///
     /// # Errors
-    /// A record was rejected, or Kafka does not reply before the deadline. It is then unknown whether the transaction is
-    /// committed: connect a new producer, which resolves it, and read the watermark.
+    /// A record was rejected, or Kafka does not reply before the deadline. It is then unknown whether the transaction
+    /// is committed: connect a new producer, which resolves it, and read the watermark.
     pub fn commit(&self, deadline: &Deadline<'_>) -> Result<Vec<Delivery>, Error> {
         let act = "commit a transaction";
-        // Not the binding's own flush: it polls in steps of 100 ms, which would become the length of every transaction,
-        // and its poll spins through the last millisecond of every wait.
+        // The binding's own flush does not fit: it polls in steps of 100 ms, which would become the length of every
+        // transaction, and its poll spins through the last millisecond of every wait.
         let begun = Instant::now();
         while self.producer.in_flight_count() > 0 {
             if deadline.is_over() {
@@ -151,8 +151,8 @@ impl TransactionalProducer {
         }
     }
 
-    /// The rejected record of this transaction as an error, if there is one, else `error`. A rejected record fails its
-    /// transaction, and with it every later record. Only the first cause tells the relay what to do differently.
+    /// The rejected record of this transaction as an error, if there is one; otherwise `error`. A rejected record fails
+    /// its transaction, and so every later record. Only the first cause tells the relay how to proceed.
     fn rejection_or(&self, error: Error) -> Error {
         self.producer.poll(Duration::ZERO);
         match self.producer.context().take_rejected() {
@@ -161,8 +161,8 @@ impl TransactionalProducer {
         }
     }
 
-    /// Serves callbacks, then sleeps so that librdkafka's threads can work: for an eighth of the time since `begun`, from
-    /// 0.25 to 5 ms. A long wait is then not polled hundreds of times.
+    /// Serves callbacks, then sleeps so that librdkafka's threads can work: for an eighth of the time since `begun`,
+    /// but 0.25 to 5 ms. So a long wait does not poll hundreds of times.
     fn pause(&self, begun: Instant) {
         self.producer.poll(Duration::ZERO);
         let wait = (begun.elapsed() / 8).clamp(Duration::from_micros(250), Duration::from_millis(5));
@@ -175,7 +175,7 @@ impl TransactionalProducer {
     }
 }
 
-/// A record's headers as librdkafka takes them.
+/// Converts a record's headers for librdkafka.
 pub(super) fn owned_headers(headers: &[(&str, &[u8])]) -> OwnedHeaders {
     headers.iter().fold(
         OwnedHeaders::new_with_capacity(headers.len()),
@@ -188,7 +188,7 @@ pub(super) fn owned_headers(headers: &[(&str, &[u8])]) -> OwnedHeaders {
     )
 }
 
-/// The client. Does not wait for a connection.
+/// Creates the client without waiting for a connection.
 pub(super) fn create(settings: &Settings) -> Result<BaseProducer<Context>, KafkaError> {
     create_for(settings, RecordSizeLimits::default(), DeliveryReports::Rejected)
 }
@@ -202,7 +202,7 @@ fn create_for(
     if reports == DeliveryReports::All {
         config.set("delivery.report.only.error", "false");
     }
-    // Otherwise Kafka could reject a batch of small records that is larger than a topic's limit.
+    // Otherwise Kafka could reject a batch of small records because the batch exceeds a topic's limit.
     if let Some(smallest) = limits.smallest() {
         lower(&mut config, "batch.size", smallest);
     }
@@ -218,20 +218,20 @@ pub(super) fn config(settings: &Settings) -> ClientConfig {
             TRANSACTION_TIMEOUT.as_millis().to_string(),
         )
         .set("compression.type", settings.uplink.compression())
-        // A single event leaves at once. A backlog fills batches faster than this.
+        // A single event leaves at once; a backlog fills batches faster than this.
         .set("linger.ms", "1")
         .set("batch.size", "262144")
         .set("queue.buffering.max.kbytes", "16384")
-        // The gateway itself recreates a deleted topic, with its own settings. Kafka brokers would use their defaults.
+        // The gateway recreates a deleted topic itself, with its own settings. Kafka brokers would use their defaults.
         .set("allow.auto.create.topics", "false")
-        // The partitioner of Java producers: the same key goes to the same partition.
+        // The Java producers' partitioner, so that the same key goes to the same partition.
         .set("partitioner", "murmur2_random")
         .set("delivery.report.only.error", "true")
         // The topics' own limits apply; see `topics`.
         .set("message.max.bytes", "8388608");
     settings.finish(&mut config);
-    // librdkafka rejects a request or record timeout that is longer than the transaction timeout. Common values (its own
-    // defaults are 60 s and 300 s) are longer than ours.
+    // librdkafka rejects a request or record timeout above the transaction timeout. Common values (its own defaults are
+    // 60 s and 300 s) exceed ours.
     for name in ["socket.timeout.ms", "message.timeout.ms"] {
         at_most(&mut config, name, "transaction.timeout.ms");
     }

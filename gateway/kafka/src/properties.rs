@@ -12,18 +12,18 @@ use comptoir_core::Secret;
 /// Why a property cannot be used. Never quotes a value, which may be a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PropertyError {
-    /// As the owner wrote it. `None` if librdkafka does not say which property it is.
+    /// As written by the owner. `None` if librdkafka does not name the property.
     pub property: Option<String>,
     pub why: String,
 }
 
-/// Checks the properties by our rules, then creates every kind of client with them. The clients have no broker address, so
-/// they connect to nothing.
+/// Checks the properties by our rules, then creates every kind of client with them. The clients have no broker address,
+/// so they do not connect.
 ///
 /// # Errors
 /// The first property that the gateway or librdkafka rejects.
 pub fn check_properties(properties: &BTreeMap<String, Secret>) -> Result<(), PropertyError> {
-    // Our own properties are valid.
+    // Our own properties are known to be valid.
     if properties.is_empty() {
         return Ok(());
     }
@@ -58,7 +58,7 @@ fn settings(properties: &BTreeMap<String, Secret>) -> Settings {
 }
 
 fn rejection(error: KafkaError, properties: &BTreeMap<String, Secret>) -> PropertyError {
-    // The owner may have used an alias.
+    // The owner may have written an alias.
     let written = |property: String| {
         let written = properties.keys().find(|name| canonical(name) == property);
         Some(written.cloned().unwrap_or(property))

@@ -1,25 +1,25 @@
-//! Which of librdkafka's properties the owner may set: all except those that the gateway itself relies on.
+//! Which librdkafka properties the owner may set: all except those that the gateway itself relies on.
 //!
-//! Every property in librdkafka's `CONFIGURATION.md` was reviewed, under each of its names. A property without a rule is safe:
-//! it changes how Kafka is reached (TLS, SASL, addresses), how fast, or nothing.
+//! Every property in librdkafka's `CONFIGURATION.md` was reviewed, under each of its names. A property without a rule
+//! is safe: it changes how Kafka is reached (TLS, SASL, addresses), how fast, or nothing.
 
 mod table;
 
 use table::RULES;
 
-/// What restricts a property.
+/// The restriction on a property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PropertyRule {
-    /// The gateway sets it itself.
+    /// The gateway sets the property itself.
     Reserved { reason: &'static str },
-    /// Its value is a pointer or a callback, which only programs can set.
+    /// The value is a pointer or a callback, which only programs can set.
     NotText,
     /// A number from `min` to `max`.
     Range {
         min: u64,
         max: u64,
         is_zero_allowed: bool,
-        /// Why not less, or not more.
+        /// Why values outside the range are refused.
         reason: &'static str,
     },
     /// Any value but this one.
@@ -133,7 +133,7 @@ mod tests {
         }
     }
 
-    /// Guards against typing errors: a rule for a name that librdkafka does not know would never apply.
+    /// Guards against misspelt names: a rule for a property that librdkafka does not know would never apply.
     #[test]
     fn librdkafka_knows_each_property_that_has_a_rule() {
         for (name, _) in RULES {

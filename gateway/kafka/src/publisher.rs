@@ -1,4 +1,4 @@
-//! A producer of single records, outside of transactions.
+//! A producer of single records, without transactions.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::producer::{Record, owned_headers};
 use super::{Deadline, Error, Settings, settings};
 
 const ACT: &str = "accept a record";
-/// How often Kafka's reply is looked for.
+/// How often Kafka's reply is polled for.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Sends records one at a time.
@@ -22,20 +22,20 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Does not wait for a connection.
+    /// Creates the producer without waiting for a connection.
     ///
     /// # Errors
-    /// librdkafka refuses the configuration.
+    /// librdkafka rejects the configuration.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         let mut config = settings.client();
-        // A record that arrives twice does no harm: only the newest of a key counts.
+        // A duplicate record does no harm: only the newest record of a key counts.
         config
             .set("linger.ms", "0")
             .set("message.timeout.ms", "15000")
             .set("allow.auto.create.topics", "false")
             .set("partitioner", "murmur2_random")
-            // Of a single record of JSON, lz4 saves next to nothing. Not at a higher level than the default one: zstd would
-            // take 47 MB for a moment.
+            // lz4 saves next to nothing on a single JSON record. The level stays at the default: a higher one would
+            // make zstd take 47 MB for a moment.
             .set("compression.type", "zstd");
         settings.finish(&mut config);
         let producer = config
@@ -47,7 +47,7 @@ impl Publisher {
     /// Sends a record and waits until Kafka has it.
     ///
     /// # Errors
-    /// Kafka rejects it, or does not reply before the deadline. It may then still get into Kafka.
+    /// Kafka rejects the record, or does not reply before the deadline; then the record may still get into Kafka.
     pub fn publish(&self, record: &Record<'_>, deadline: &Deadline<'_>) -> Result<(), Error> {
         let context = self.producer.context();
         context.take();
@@ -73,7 +73,7 @@ impl Publisher {
     }
 }
 
-/// Callbacks of the client: keeps Kafka's reply to the record.
+/// Callbacks of the client: keep Kafka's reply to the record.
 #[derive(Default)]
 struct Context(Mutex<Option<Result<(), KafkaError>>>);
 

@@ -1,4 +1,4 @@
-//! Bounded reads: a whole topic once, without a group.
+//! Bounded reads: reads a whole topic once, without a group.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
@@ -19,23 +19,23 @@ const ACT: &str = "return the records of a topic";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// The end of each partition: one past its last record, committed or not.
+/// One past the last record of each partition, committed or not.
 type EndOffsets = BTreeMap<i32, i64>;
 
-/// Where to begin in a partition.
+/// Where to start in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadFrom {
     Beginning,
-    /// An offset. One beyond the end, as after the topic was recreated, means the beginning.
+    /// An offset. An offset beyond the end, as after the topic was recreated, means the beginning.
     Offset(i64),
     /// This many offsets before the end. Transaction markers count too.
     Last(i64),
 }
 
-/// Reads the committed records of every partition of a topic (full name), up to where its end was at the call. `from` says
-/// where to begin in a partition.
+/// Reads the committed records of every partition of a topic (full name), up to its end at the time of the call. `from`
+/// says where to start in a partition.
 ///
-/// Waits for other producers' open transactions on a partition, because they may hide our own records behind them.
+/// Waits for other producers' open transactions on a partition, because our own records may be behind them.
 ///
 /// # Errors
 /// Kafka is silent for the duration `within`, a transaction stays open for that long, or `stop` is cancelled.
@@ -66,7 +66,7 @@ pub fn read_to_end(
         return Ok(());
     }
     consumer.assign(&assignment).map_err(Error::of(ACT))?;
-    // A long topic may take long. Only silence is an error.
+    // A long topic may take a long time; only silence is an error.
     let mut last_record = Instant::now();
     while !unread.is_empty() {
         match consumer.poll(Duration::from_millis(500)) {
@@ -87,7 +87,7 @@ pub fn read_to_end(
     Ok(())
 }
 
-/// Where to start in each partition, and where each one ends.
+/// Start and end of the read in each partition.
 fn bounds(
     settings: &Settings,
     topic: &str,
@@ -111,7 +111,7 @@ fn bounds(
     Ok((starts, ends))
 }
 
-/// Waits until no transaction is open before `end`: until the last stable offset has reached it.
+/// Waits until no transaction is open before `end`: until the last stable offset reaches it.
 fn wait_stable(
     committed: &BaseConsumer<LogOnlyContext>,
     topic: &str,
@@ -154,7 +154,7 @@ fn partitions(
     })
 }
 
-/// Retries: not every Kafka broker knows a topic that was just created, and it may not have a leader yet.
+/// Retries, because brokers may not know a newly created topic yet, and it may not have a leader.
 pub(super) fn with_retries<T>(
     deadline: Instant,
     act: &'static str,
@@ -183,7 +183,7 @@ fn is_transient(error: &KafkaError) -> bool {
     )
 }
 
-/// Whether a topic exists, as far as this client may see.
+/// Whether a topic exists, as far as this client can see.
 ///
 /// # Errors
 /// Kafka does not reply in time.
@@ -195,8 +195,8 @@ pub fn topic_exists(settings: &Settings, topic: &str, within: Duration) -> Resul
     Ok(found.is_some_and(|found| found.error().is_none()))
 }
 
-/// Reads committed records of a topic (full name) that Kafka appended since a time (Unix ms), about `most` bytes at most.
-/// `each` may end the reading earlier.
+/// Reads committed records of a topic (full name) that Kafka appended since a time (Unix ms), up to about `most` bytes.
+/// `each` may stop earlier.
 ///
 /// # Errors
 /// Kafka does not reply in time.
@@ -254,14 +254,14 @@ pub fn read_since(
     Ok(())
 }
 
-/// What Kafka has at an offset.
+/// The result of reading one offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordAt {
     /// A committed record with this `ce_id`.
     Found { ce_id: Option<String>, payload: Vec<u8> },
-    /// A later record, or none: the offset has no committed record.
+    /// The offset has no committed record; the next one, if any, is at a later offset.
     Absent,
-    /// Kafka has deleted it, as the topic's retention says.
+    /// Kafka has deleted the record, because its retention time has passed.
     Expired,
 }
 

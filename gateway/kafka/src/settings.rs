@@ -11,7 +11,7 @@ use tracing::debug;
 use super::{ConnectionErrors, Uplink};
 use comptoir_core::Secret;
 
-/// How to reach Kafka, and under which names.
+/// How to reach Kafka, and the names to use there.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `bootstrap.servers`, for example `kafka-1:9092,kafka-2:9092`.
@@ -20,15 +20,15 @@ pub struct Settings {
     pub prefix: String,
     /// The store. Part of the transactional id, the group names and the client ids.
     pub identity: String,
-    /// Of topics that the gateway creates. `None`: the brokers' default.
+    /// For topics that the gateway creates. `None`: the brokers' default.
     pub replication_factor: Option<i32>,
-    /// Of topics that the gateway creates. `None`: 3.
+    /// For topics that the gateway creates. `None`: 3.
     pub partitions: Option<i32>,
     /// `kafka.uplink`
     pub uplink: Uplink,
-    /// The owner's librdkafka properties. They override ours.
+    /// The owner's librdkafka properties, which override ours.
     pub properties: BTreeMap<String, Secret>,
-    /// Where all clients note why they cannot connect.
+    /// All clients record here why they cannot connect.
     pub connection_errors: ConnectionErrors,
 }
 
@@ -38,7 +38,7 @@ impl Settings {
         format!("{}{name}", self.prefix)
     }
 
-    /// The full name of a topic that is this store's alone.
+    /// The full name of a topic that belongs to this store alone.
     pub fn shop_topic(&self, name: &str) -> String {
         format!("{}{name}.{}", self.prefix, self.identity)
     }
@@ -77,7 +77,7 @@ impl Settings {
     }
 }
 
-/// librdkafka's aliases of properties that we set too. If both names of a property are set, either may win.
+/// librdkafka's aliases of properties that we set too. If both names of a property were set, either could win.
 const ALIASES: &[(&str, &str)] = &[
     ("queue.buffering.max.ms", "linger.ms"),
     ("compression.codec", "compression.type"),
@@ -104,7 +104,7 @@ pub(super) fn at_most(config: &mut ClientConfig, name: &str, most: &str) {
     }
 }
 
-/// Lowers a number to `most`.
+/// Limits a number to at most `most`.
 pub(super) fn lower(config: &mut ClientConfig, name: &str, most: u64) {
     if let Some(value) = number(config, name) {
         config.set(name, value.min(most).to_string());
@@ -115,7 +115,7 @@ fn number(config: &ClientConfig, name: &str) -> Option<u64> {
     config.get(name)?.trim().parse().ok()
 }
 
-/// Context of clients whose calls return every error. librdkafka's own messages go to the debug log.
+/// Context for clients whose calls return every error. librdkafka's own messages go to the debug log.
 pub(super) struct LogOnlyContext;
 
 impl ClientContext for LogOnlyContext {

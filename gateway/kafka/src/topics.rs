@@ -1,4 +1,5 @@
-//! The topics: created if absent, inspected, and repaired as far as the gateway's rights allow. [`spec`] says what each must be.
+//! The topics: created if absent, inspected, and repaired as far as the gateway's rights allow. [`spec`] defines their
+//! required settings.
 
 mod admin;
 mod report;
@@ -18,16 +19,16 @@ pub use report::{Deviation, RecordSizeLimits, RepairOutcome, TopicReport};
 use spec::{APPEND_TIME, MAX_BYTES, TIMESTAMP_TYPE, TOPICS, TopicSpec};
 use violation::TopicSettings;
 
-/// Pause after Kafka did not change a topic. A Kafka broker logs each denied attempt.
+/// Pause before retrying a change that Kafka has not made. A Kafka broker logs each denied attempt.
 const RETRY_REPAIR_AFTER: Duration = Duration::from_secs(5);
-/// A Kafka broker reports a change that it has made within this time.
+/// Within this time a Kafka broker reports a change that it has made.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(2);
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// What an inspection may do.
+/// What an inspection may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InspectionMode {
-    /// Create absent topics, and repair.
+    /// Create absent topics and repair settings.
     Repair,
     /// Change nothing.
     ReadOnly,
@@ -38,7 +39,7 @@ pub enum InspectionMode {
 pub struct TopicInspector {
     settings: Settings,
     mode: InspectionMode,
-    /// When Kafka last did not change a topic as asked, by full name.
+    /// When Kafka last failed to change a topic, by full name.
     denied: Mutex<HashMap<String, Instant>>,
 }
 
@@ -51,12 +52,12 @@ impl TopicInspector {
         }
     }
 
-    /// Compares the topics with the table in `spec.rs`, and creates and repairs them if the mode allows it. Blocks: call it on a blocking
-    /// thread of a Tokio runtime.
+    /// Compares the topics with the table in `spec.rs`, and creates and repairs them if the mode allows it. Blocks:
+    /// call it on a blocking thread of a Tokio runtime.
     ///
     /// # Errors
-    /// Kafka does not reply in time, or a topic is absent and cannot be created, unless the bridge works without it. A wrong setting is not an error here: see
-    /// [`TopicReport::blocking_deviation`].
+    /// Kafka does not reply in time, or a topic that the bridge needs is absent and cannot be created. A wrong setting
+    /// is not an error here: see [`TopicReport::blocking_deviation`].
     pub fn inspect(&self, within: Duration) -> Result<TopicReport, Error> {
         let admin = Admin::connect(&self.settings, within)?;
         let mut report = TopicReport::default();
@@ -175,7 +176,7 @@ impl TopicInspector {
     }
 }
 
-/// Asks Kafka for changes. Returns the settings that the topic has afterwards.
+/// Asks Kafka for changes. Returns the topic's settings afterwards.
 fn change(
     admin: &Admin<'_>,
     topic: &str,
@@ -208,10 +209,10 @@ fn change(
     }
 }
 
-/// Summarises the brokers and topics in one sentence. Blocks as [`TopicInspector::inspect`] does, and changes nothing.
+/// Summarises the brokers and topics in one sentence. Blocks like [`TopicInspector::inspect`], but changes nothing.
 ///
 /// # Errors
-/// Kafka does not reply, or the gateway may not see a topic.
+/// Kafka does not reply, or the gateway lacks the right to see a topic.
 pub(super) fn summarise(settings: &Settings, within: Duration) -> Result<String, Error> {
     let report = TopicInspector::new(settings.clone(), InspectionMode::ReadOnly).inspect(within)?;
     let brokers = report.brokers;

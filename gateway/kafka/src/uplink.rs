@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-/// What matters on the connection to Kafka.
+/// The kind of connection to Kafka.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Uplink {
-    /// Latency: events leave at once.
+    /// Minimises latency: events leave at once.
     #[default]
     Normal,
-    /// Bytes, which cost money: events gather for `delay` and leave together, and what watches Kafka asks rarely.
+    /// Minimises bytes, which cost money: events are gathered for `delay` and leave together, and monitoring requests
+    /// are rare.
     Metered { delay: Duration },
 }
 
 impl Uplink {
-    /// How long a consumer of few records lets Kafka wait for them before it asks again.
+    /// How long Kafka may hold the poll of a consumer that gets few records.
     pub fn longest_poll(self) -> Duration {
         match self {
             Self::Normal => Duration::from_secs(15),
@@ -21,7 +22,7 @@ impl Uplink {
         }
     }
 
-    /// Interval at which a consumer asks whether its topics are still the same.
+    /// How often a consumer checks whether its topics are still the same.
     pub(super) fn describe_every(self) -> Duration {
         match self {
             Self::Normal => Duration::from_secs(15),
@@ -29,7 +30,7 @@ impl Uplink {
         }
     }
 
-    /// Interval at which the settings of the topics are inspected, which transfers some 20 KB.
+    /// How often the settings of the topics are inspected, which transfers some 20 KB.
     pub fn inspect_every(self) -> Duration {
         match self {
             Self::Normal => Duration::from_secs(900),
@@ -37,7 +38,7 @@ impl Uplink {
         }
     }
 
-    /// Interval at which a few of the gateway's own events are read back, some 30 KB.
+    /// How often a few of the gateway's own events are read back, some 30 KB.
     pub fn spot_check_every(self) -> Duration {
         match self {
             Self::Normal => Duration::from_secs(3_600),
@@ -45,7 +46,7 @@ impl Uplink {
         }
     }
 
-    /// Interval at which the gateway publishes its state, if nothing changes. Some 500 bytes each time.
+    /// How often the gateway publishes its state if nothing changes. Some 500 bytes each time.
     pub fn state_every(self) -> Duration {
         match self {
             Self::Normal => Duration::from_secs(300),
@@ -53,7 +54,7 @@ impl Uplink {
         }
     }
 
-    /// Interval at which the gateway looks for changes of its state that are worth a record.
+    /// How often the gateway checks its state for changes to publish.
     pub fn state_changes_every(self) -> Duration {
         match self {
             Self::Normal => Duration::from_secs(30),
@@ -69,7 +70,7 @@ impl Uplink {
         }
     }
 
-    /// How long events gather; `None` if they leave at once.
+    /// How long events are gathered; `None` if they leave at once.
     pub fn delay(self) -> Option<Duration> {
         match self {
             Self::Normal => None,

@@ -1,4 +1,4 @@
-//! A connection in two halves that never wait for one another.
+//! A connection in two halves that never wait for each other.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::packet::BrokerPacket;
 use crate::reader::PacketReader;
 use crate::writer::PacketWriter;
 
-/// Silence that is borne until the caller sets its own limit.
+/// Longest silence until the caller sets its own limit.
 const DEFAULT_SILENCE: Duration = Duration::from_secs(25);
 
 /// A connection whose CONNECT was accepted.
 pub struct Connection {
     pub input: Input,
     pub output: Output,
-    /// Whether the broker kept the session, and the messages that wait in it.
+    /// Whether the broker kept the session and its queued messages.
     pub session_present: bool,
     pub limits: BrokerLimits,
 }
@@ -29,21 +29,21 @@ pub struct Connection {
 pub struct Input {
     stream: Box<dyn AsyncRead + Send + Unpin>,
     packets: PacketReader,
-    /// Silence after which the broker counts as gone.
+    /// Silence after which the broker is considered gone.
     max_silence: Duration,
 }
 
-/// The half that sends packets. They are collected, and leave together in [`Output::flush`].
+/// The half that sends packets. It collects them, and [`Output::flush`] sends them together.
 pub struct Output {
     stream: Box<dyn AsyncWrite + Send + Unpin>,
     packets: PacketWriter,
 }
 
 impl Connection {
-    /// Connects over TCP, or over TLS where `tls` is set. Sets no deadline.
+    /// Connects over TCP, or over TLS if `tls` is set. Sets no deadline.
     ///
     /// # Errors
-    /// The broker cannot be reached, refuses, or allows QoS 0 only.
+    /// The broker is unreachable, refuses the connection, or allows QoS 0 only.
     pub async fn open(address: BrokerAddress<'_>, tls: bool, options: ConnectOptions) -> Result<Self, Error> {
         match tls {
             false => {
@@ -83,8 +83,8 @@ impl Connection {
 }
 
 impl Input {
-    /// The broker counts as gone after a silence of `max`. Only time spent in [`Input::next`] is silence: the
-    /// broker is not to blame while its packets are not read.
+    /// The broker is considered gone after `max` of silence. Only time spent in [`Input::next`] counts, because the
+    /// broker is not to blame while its packets are not being read.
     pub fn set_max_silence(&mut self, max: Duration) {
         self.max_silence = max;
     }
@@ -111,12 +111,12 @@ impl Input {
 }
 
 impl Output {
-    /// Where packets are put before [`Output::flush`].
+    /// The writer that collects packets for [`Output::flush`].
     pub fn packets(&mut self) -> &mut PacketWriter {
         &mut self.packets
     }
 
-    /// Sends all packets that were put. Not cancel-safe: a dropped future may have sent half of a packet.
+    /// Sends all collected packets. Not cancel-safe: a dropped future may have sent half a packet.
     ///
     /// # Errors
     /// The connection is lost.

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{ClientConfig, Error as TlsError, InvalidMessage, Root
 
 use crate::error::Error;
 
-/// Where an MQTT broker listens.
+/// The address of an MQTT broker.
 #[derive(Debug, Clone, Copy)]
 pub struct BrokerAddress<'a> {
     /// A host name or an IP address, without brackets.
@@ -26,7 +26,8 @@ impl Display for BrokerAddress<'_> {
     }
 }
 
-/// Connects over TCP. Small packets leave at once: an ack must not wait for the next one.
+/// Connects over TCP. Disables Nagle's algorithm, so that small packets leave at once: an ack must not wait for the
+/// next one.
 pub async fn dial(address: BrokerAddress<'_>) -> Result<TcpStream, Error> {
     let stream = TcpStream::connect((address.host, address.port))
         .await
@@ -53,8 +54,8 @@ pub async fn dial_tls(address: BrokerAddress<'_>) -> Result<TlsStream<TcpStream>
         })
 }
 
-/// Trusts the certificate authorities of the operating system, or those in the file that `SSL_CERT_FILE`
-/// names. They are read for each connection, because they are renewed while the program runs.
+/// Trusts the operating system's certificate authorities, or those in the file named by `SSL_CERT_FILE`. They are read
+/// for each connection, because they may be renewed while the program runs.
 fn client_config() -> Result<Arc<ClientConfig>, Error> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -70,7 +71,7 @@ fn client_config() -> Result<Arc<ClientConfig>, Error> {
     Ok(Arc::new(config))
 }
 
-/// Whether a TLS handshake failed because the peer answered with something that is not TLS.
+/// Whether a TLS handshake failed because the peer does not speak TLS.
 fn is_not_tls(error: &io::Error) -> bool {
     let cause = error.get_ref().and_then(|error| error.downcast_ref());
     matches!(

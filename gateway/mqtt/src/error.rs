@@ -1,4 +1,4 @@
-//! Why a session cannot be established, or ends.
+//! Errors of establishing or keeping a session.
 
 use std::io;
 
@@ -7,8 +7,8 @@ use tokio_rustls::rustls::pki_types::InvalidDnsNameError;
 
 use crate::reason::Reason;
 
-/// What failed, as a fact about the broker or the network. The caller adds what to do about it, because
-/// only the caller knows the setting in question.
+/// The failure, as a fact about the broker or the network. The caller adds advice, because only the caller knows the
+/// relevant setting.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("no connection to the MQTT broker at {address}: {problem}")]
@@ -34,7 +34,7 @@ pub enum Error {
     Closed,
     #[error("the MQTT broker does not answer")]
     Timeout,
-    /// The CONNACK has a reason code that means failure.
+    /// The reason code of the CONNACK means failure.
     #[error("the MQTT broker refuses the connection: {0}")]
     Refused(Reason),
     #[error("the MQTT broker wants a user name and a password")]
@@ -49,7 +49,7 @@ pub enum Error {
     /// The CONNACK has a property with a value that MQTT 5 forbids.
     #[error("the MQTT broker's CONNACK contains a value that MQTT 5 forbids: {0}")]
     ForbiddenLimit(&'static str),
-    /// The SUBACK has a reason code that means failure.
+    /// A reason code of the SUBACK means failure.
     #[error("the MQTT broker refuses the subscription: {0}")]
     SubscriptionRefused(Reason),
     /// The broker sent DISCONNECT.
@@ -59,7 +59,7 @@ pub enum Error {
     Malformed(#[from] PacketError),
     #[error("the MQTT broker sent a packet that it must not send to a client")]
     UnexpectedPacket,
-    /// Nothing of the packet was written.
+    /// No part of the packet was written.
     #[error("a packet is larger than the {max_bytes} bytes that the MQTT broker accepts")]
     PacketTooLarge { max_bytes: u32 },
 }

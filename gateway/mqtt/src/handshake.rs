@@ -12,23 +12,22 @@ use crate::reader::PacketReader;
 use crate::reason::{Reason, ReasonCode};
 use crate::writer::PacketWriter;
 
-/// What a client says in its CONNECT.
+/// The contents of a client's CONNECT.
 pub struct ConnectOptions {
     /// Two clients with the same client id disconnect each other.
     pub client_id: String,
     pub credentials: Option<Credentials>,
     /// Whether the broker discards an earlier session of this client id.
     pub clean_start: bool,
-    /// Seconds for which the broker keeps the session, and what arrives for it, while the client is away.
+    /// Session expiry: how many seconds the broker keeps the session and its messages while the client is away.
     pub session_expiry_s: u32,
-    /// Seconds without a packet from this client after which the broker may consider it gone. It waits half as
-    /// long again.
+    /// Keep-alive in seconds: the broker may consider the client gone after one and a half times this without a packet.
     pub keep_alive_s: u16,
-    /// Publishes that the broker may have unacknowledged at a time. `None`: as many as there are packet ids.
+    /// Most publishes that the broker may have unacknowledged. `None`: as many as there are packet ids.
     pub receive_maximum: Option<u16>,
-    /// Bytes of the largest packet that this client accepts. The broker does not deliver a larger one.
+    /// Largest packet that this client accepts, in bytes. The broker does not deliver a larger one.
     pub max_packet: u32,
-    /// Bytes that are made free for each read.
+    /// Buffer space reserved for each read, in bytes.
     pub read_size: u32,
     pub last_will: Option<LastWill>,
 }
@@ -39,7 +38,7 @@ pub struct Credentials {
     pub password: String,
 }
 
-/// What the broker publishes at QoS 1 when the connection is lost.
+/// Published by the broker at QoS 1 when the connection is lost.
 pub struct LastWill {
     pub topic: Bytes,
     pub payload: Bytes,
@@ -131,7 +130,7 @@ async fn await_connack(
     stream: &mut (impl AsyncRead + Unpin),
     reader: &mut PacketReader,
 ) -> Result<ConnAck, Error> {
-    // Other protocols are recognised by their first two bytes. The reader would wait for the rest of a packet.
+    // Recognises other protocols by their first two bytes; the reader would wait for the rest of a packet.
     reader.next_packet()?;
     while reader.buffer().len() < 2 {
         match stream.read_buf(reader.buffer()).await {
@@ -205,7 +204,7 @@ mod tests {
         handshake(&mut client, options(credentials)).await
     }
 
-    /// Sessions at brokers outlive an update of the gateway: what a broker sees must not change.
+    /// Sessions at brokers outlive an update of the gateway, so the bytes that a broker sees must not change.
     #[test]
     fn a_connect_has_the_same_bytes_as_ever() {
         let mut writer = PacketWriter::default();
@@ -226,7 +225,7 @@ mod tests {
         let expected = [
             &[0x10, 42, 0, 4][..],
             b"MQTT",
-            // Version; user name, password, retained will at QoS 1, no clean start; keep-alive.
+            // Version; flags (user name, password, retained will at QoS 1, no clean start); keep-alive.
             &[5, 0b1110_1100, 0, 30],
             // Session Expiry Interval, Receive Maximum, Maximum Packet Size.
             &[13, 0x11, 1, 2, 3, 4, 0x21, 3, 0xE8, 0x27, 0, 0x20, 0, 0],

@@ -2,23 +2,22 @@
 
 use std::collections::VecDeque;
 
-/// Highest packet id of a publish. The ids above are free for a SUBSCRIBE and an UNSUBSCRIBE of a caller that
-/// numbers these itself.
+/// Highest packet id of a publish. The ids above it are reserved for a SUBSCRIBE and an UNSUBSCRIBE that the caller
+/// numbers itself.
 pub const MAX_PUBLISH_ID: u16 = u16::MAX - 2;
 
-/// The publishes without a PUBACK, each with what the caller wants back when the PUBACK comes.
+/// The publishes without a PUBACK, each with a value to return to the caller when the PUBACK arrives.
 #[derive(Debug)]
 pub struct InFlight<T> {
-    /// In the order in which they were published. Brokers mostly acknowledge in the same order, so a PUBACK is
-    /// found at the front.
+    /// In order of publishing. Brokers mostly acknowledge in the same order, so a PUBACK usually matches the front.
     publishes: VecDeque<(u16, T)>,
-    /// Publishes that may be in flight at a time.
+    /// Most publishes in flight.
     window: u16,
     last_id: u16,
 }
 
 impl<T> Default for InFlight<T> {
-    /// A window of 0: nothing may be published before there is a connection.
+    /// A window of 0, because nothing may be published before there is a connection.
     fn default() -> Self {
         Self::new(0)
     }
@@ -45,7 +44,7 @@ impl<T> InFlight<T> {
         self.publishes.is_empty()
     }
 
-    /// A packet id that no publish in flight has. There always is one: the window is smaller than the number of
+    /// A packet id that no publish in flight has. One always exists, because the window is smaller than the number of
     /// ids.
     pub fn next_id(&mut self) -> u16 {
         loop {
@@ -63,7 +62,7 @@ impl<T> InFlight<T> {
         id
     }
 
-    /// Removes the publish with this packet id. `None`: no publish in flight has it.
+    /// Removes the publish with this packet id; `None` if no publish in flight has it.
     pub fn remove(&mut self, id: u16) -> Option<T> {
         let at = self.publishes.iter().position(|(other, _)| *other == id)?;
         self.publishes.remove(at).map(|(_, publish)| publish)
@@ -79,8 +78,8 @@ impl<T> InFlight<T> {
         self.publishes.iter().map(|(_, publish)| publish)
     }
 
-    /// Removes all publishes, because their connection is lost. Packet ids go on from where they were, so that a
-    /// late PUBACK of a kept session hits nothing new.
+    /// Removes all publishes, because their connection is lost. Packet ids continue from where they were, so that a
+    /// late PUBACK in a kept session does not match a new publish.
     pub fn take_all(&mut self) -> impl Iterator<Item = T> + use<T> {
         std::mem::take(&mut self.publishes)
             .into_iter()

@@ -1,10 +1,10 @@
 //! An MQTT 5 client session for the gateway and for `pos-sim`.
 //!
-//! The packets are rumqttc's (`v5::mqttbytes`); its event loop is not used. ADR 5
+//! The packet types are rumqttc's (`v5::mqttbytes`); its event loop is not used. ADR 5
 //! (`gateway/docs/adr/0005-mqtt-connection.md`) gives the reasons.
 //!
-//! The protocol does no I/O. It consists of parts that share nothing, so that each of them can belong to
-//! another task:
+//! The protocol part does no I/O. It consists of components that share nothing, so that each can belong to another
+//! task:
 //!
 //! - [`PacketReader`]: bytes in, [`BrokerPacket`]s out.
 //! - [`PacketWriter`]: packets in, bytes out; never a packet that is larger than the broker accepts.
@@ -17,9 +17,9 @@
 //! - [`Session`] never waits, reads and writes what the socket takes, and needs little memory. `pos-sim`
 //!   runs thousands of them in one process.
 //!
-//! Both begin with the same handshake, which turns the broker's CONNACK into [`BrokerLimits`]. This crate
-//! refuses only what no client here can use: limits that MQTT 5 forbids, and a broker without QoS 1. Which
-//! other limits matter is decided by the caller, and so is what a person should do about an [`Error`].
+//! Both start with the same handshake, which turns the broker's CONNACK into [`BrokerLimits`]. This crate refuses only
+//! limits that MQTT 5 forbids, and brokers without QoS 1, which no client here can use. The caller decides which other
+//! limits matter, and what advice to give about an [`Error`].
 
 mod connection;
 mod dial;

@@ -1,27 +1,29 @@
-//! What a broker allows.
+//! The limits of a broker.
 
 use rumqttc::v5::mqttbytes::v5::ConnAckProperties;
 
 use crate::error::Error;
 
-/// What the broker allows on this connection, from its CONNACK.
+/// The broker's limits for this connection, from its CONNACK.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerLimits {
-    /// Publishes that this client may have unacknowledged at a time.
+    /// Most publishes that this client may have unacknowledged.
     pub receive_maximum: u16,
-    /// Bytes of the largest packet that the broker accepts. `None`: it names no limit.
+    /// Largest packet that the broker accepts, in bytes; `None` if it names no limit.
     pub max_packet: Option<u32>,
     pub keeps_retained_messages: bool,
     pub allows_wildcards: bool,
-    /// Seconds for which the broker keeps the session, if it does not agree to the client's.
+    /// Session expiry in seconds, if it differs from the client's.
     pub session_expiry_s: Option<u32>,
-    /// Seconds that replace the client's keep-alive. 0 turns the broker's check off.
+    /// Keep-alive in seconds that replaces the client's; 0 disables the broker's check.
     pub keep_alive_s: Option<u16>,
     /// A client id that replaces the client's.
     pub assigned_client_id: Option<String>,
 }
 
 impl BrokerLimits {
+    /// Reads the limits from the properties of a CONNACK.
+    ///
     /// # Errors
     /// The broker allows QoS 0 only, or MQTT 5 forbids the value of a property.
     pub(crate) fn read(connack: Option<ConnAckProperties>) -> Result<Self, Error> {
@@ -64,7 +66,7 @@ impl BrokerLimits {
     }
 }
 
-/// A property that MQTT 5 writes as 0 or 1. Its absence means 1.
+/// A property that MQTT 5 encodes as 0 or 1; if absent, it is 1.
 fn flag(property: Option<u8>, forbidden: &'static str) -> Result<bool, Error> {
     match property {
         Some(0) => Ok(false),

@@ -1,8 +1,8 @@
-//! Decoding of the packets that an MQTT broker sends.
+//! Decodes the packets of an MQTT broker.
 //!
-//! Packets that carry a reason code are decoded here, and only their properties by rumqttc. Its own decoder
-//! fails on reason codes that it does not list, on a DISCONNECT without properties (with which Mosquitto says
-//! that a session was taken over), and on the two-byte CONNACK of a broker that knows only MQTT 3.1.1.
+//! Packets with a reason code are decoded here; only their properties are decoded by rumqttc. Its own decoder fails on
+//! reason codes that it does not list, on a DISCONNECT without properties (which Mosquitto sends when a session is
+//! taken over), and on the two-byte CONNACK of a broker that knows only MQTT 3.1.1.
 
 use bytes::{Buf, Bytes, BytesMut};
 use rumqttc::v5::mqttbytes::v5::{
@@ -29,7 +29,7 @@ pub enum BrokerPacket {
 #[derive(Debug, Default, PartialEq)]
 pub struct ConnAck {
     pub session_present: bool,
-    /// The reason code of MQTT 5, also where the broker answered with a return code of MQTT 3.1.1.
+    /// The MQTT 5 reason code, even if the broker answered with a return code of MQTT 3.1.1.
     pub code: ReasonCode,
     pub(crate) properties: Option<ConnAckProperties>,
 }
@@ -38,9 +38,9 @@ pub struct ConnAck {
 pub struct InboundPublish {
     pub topic: Bytes,
     pub payload: Bytes,
-    /// Names the publish in its PUBACK. `None` at QoS 0, which has none.
+    /// Identifies the publish in its PUBACK. `None` at QoS 0, which has no PUBACK.
     pub packet_id: Option<u16>,
-    /// The broker kept the message for new subscribers. It is not new.
+    /// Whether the broker had retained the message, so that it is not new.
     pub is_retained: bool,
 }
 
@@ -53,7 +53,7 @@ pub struct PubAck {
 
 #[derive(Debug, PartialEq)]
 pub struct SubAck {
-    /// One for each filter of the SUBSCRIBE, in its order.
+    /// One per filter of the SUBSCRIBE, in the same order.
     pub codes: Vec<ReasonCode>,
     pub reason_text: Option<String>,
 }
@@ -63,11 +63,11 @@ pub struct Disconnect {
     pub reason: Reason,
 }
 
-/// Takes the next packet from the front of `buffer`.
+/// Removes the next packet from the front of `buffer`.
 ///
 /// # Errors
-/// [`Error::InsufficientBytes`] with the number of bytes to wait for, while the packet is incomplete. Any other error is
-/// final: the bytes are not MQTT 5, or the packet is larger than `max_size`.
+/// [`Error::InsufficientBytes`] with the number of bytes to wait for, while the packet is incomplete. Any other error
+/// is final: the bytes are not MQTT 5, or the packet is larger than `max_size`.
 pub fn decode(buffer: &mut BytesMut, max_size: u32) -> Result<BrokerPacket, Error> {
     let body: fn(Bytes) -> Result<BrokerPacket, Error> = match buffer.first().map(|byte| byte >> 4) {
         Some(2) => connack,
@@ -100,7 +100,7 @@ fn other(buffer: &mut BytesMut, max_size: u32) -> Result<BrokerPacket, Error> {
     }
 }
 
-/// The error of a packet that has arrived in full: no further bytes would complete it.
+/// Converts an error in a packet that has arrived completely: no further bytes can complete it.
 fn of_complete_packet(error: Error) -> Error {
     match error {
         Error::InsufficientBytes(_) => Error::MalformedPacket,
@@ -118,7 +118,7 @@ fn u16(packet: &mut Bytes) -> Result<u16, Error> {
 
 fn connack(mut packet: Bytes) -> Result<BrokerPacket, Error> {
     let session_present = u8(&mut packet)? & 1 == 1;
-    // The lowest codes are return codes of MQTT 3.1.1, which MQTT 5 does not use.
+    // The lowest codes are MQTT 3.1.1 return codes, which MQTT 5 does not use.
     let code = match u8(&mut packet)? {
         1 => 0x84,
         2 => 0x85,
@@ -156,7 +156,7 @@ fn puback(mut packet: Bytes) -> Result<BrokerPacket, Error> {
 }
 
 fn suback(mut packet: Bytes) -> Result<BrokerPacket, Error> {
-    // Skips the packet id: no client here distinguishes its SUBSCRIBEs.
+    // Skips the packet id, because no client here distinguishes its SUBSCRIBEs.
     u16(&mut packet)?;
     let properties = SubAckProperties::read(&mut packet)?;
     Ok(BrokerPacket::SubAck(SubAck {
@@ -241,7 +241,7 @@ mod tests {
                 "{packet:?}: {error}"
             );
         }
-        // All bytes that the length announces are there, but the property length exceeds them, or a field is missing.
+        // All announced bytes are there, but the property length exceeds them, or a field is missing.
         for packet in [
             &[0xE0, 2, 0x8E, 0x80][..],
             &[0x20, 1, 0],

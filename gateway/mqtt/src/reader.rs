@@ -1,4 +1,4 @@
-//! From received bytes to packets.
+//! Splits received bytes into packets.
 
 use bytes::BytesMut;
 use rumqttc::v5::mqttbytes::Error as PacketError;
@@ -6,12 +6,12 @@ use rumqttc::v5::mqttbytes::Error as PacketError;
 use crate::error::Error;
 use crate::packet::{self, BrokerPacket};
 
-/// Collects received bytes and cuts them into packets.
+/// Collects received bytes and splits them into packets.
 pub struct PacketReader {
     buffer: BytesMut,
-    /// Bytes of the largest packet that is accepted.
+    /// Largest accepted packet, in bytes.
     max_packet: u32,
-    /// Bytes that are made free for a read.
+    /// Buffer space reserved for a read, in bytes.
     read_size: u32,
 }
 
@@ -24,8 +24,7 @@ impl PacketReader {
         }
     }
 
-    /// Takes the next packet out of the buffer. `None`: it is not complete, and the buffer has room for more
-    /// bytes.
+    /// Removes the next packet from the buffer. `None` if it is incomplete; the buffer then has room for more bytes.
     ///
     /// # Errors
     /// The bytes are not MQTT 5, or the packet is larger than this client accepts.
@@ -40,7 +39,7 @@ impl PacketReader {
         }
     }
 
-    /// Where received bytes are appended.
+    /// The buffer to append received bytes to.
     pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }

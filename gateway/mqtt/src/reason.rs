@@ -1,8 +1,8 @@
-//! Reason codes, and the texts that a broker adds to them.
+//! Reason codes, and the broker's texts about them.
 
 use std::fmt::{self, Display};
 
-/// Characters of a broker's text that are shown.
+/// Most characters of a broker's text that are shown.
 const MAX_TEXT_CHARS: usize = 200;
 
 /// An MQTT 5 reason code. Displayed with name and number, for example `quota exceeded (0x97)`.
@@ -112,7 +112,7 @@ impl Display for Reason {
     }
 }
 
-/// Displays the broker's reason string as a clause to be appended, or nothing if it has none.
+/// Displays the broker's reason string as a clause to append, or nothing if there is none.
 pub struct ReasonText<'a>(pub Option<&'a str>);
 
 impl Display for ReasonText<'_> {
@@ -124,8 +124,8 @@ impl Display for ReasonText<'_> {
     }
 }
 
-/// Makes text from the network safe to show: one line of bounded length, without control characters and
-/// without invisible characters that change how the rest is displayed.
+/// Makes text from the network safe to display: one line of bounded length, without control characters and invisible
+/// characters that change how the rest is displayed.
 pub fn printable(text: &str) -> String {
     let invisible = |c: char| {
         c.is_control()

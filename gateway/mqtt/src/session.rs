@@ -18,27 +18,26 @@ use crate::reader::PacketReader;
 use crate::reason::Reason;
 use crate::writer::{OutboundPublish, PacketWriter};
 
-/// How long [`Session::close`] tries to send what is left.
+/// How long [`Session::close`] tries to send the remaining packets.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// An established session over TCP, QoS 1 throughout. A lost one is dropped, with all that was in flight.
+/// An established session over TCP, with QoS 1 throughout. A lost session is dropped with everything in flight.
 pub struct Session {
     stream: TcpStream,
     reader: PacketReader,
     writer: PacketWriter,
     in_flight: InFlight<()>,
-    /// Whether the broker keeps retained messages.
+    /// Whether the broker accepts retained messages.
     may_retain: bool,
-    /// Seconds without a packet from this client that the broker accepts.
+    /// Longest time, in seconds, that the broker accepts without a packet from this client.
     keep_alive_s: u16,
 }
 
 impl Session {
-    /// Connects, with at most `window` publishes in flight, or fewer where the broker allows fewer. Sets no
-    /// deadline.
+    /// Connects, with at most `window` publishes in flight, or fewer if the broker's limit is lower. Sets no deadline.
     ///
     /// # Errors
-    /// The broker cannot be reached, refuses, or allows QoS 0 only.
+    /// The broker is unreachable, refuses the connection, or allows QoS 0 only.
     pub async fn connect(
         address: BrokerAddress<'_>,
         options: ConnectOptions,
@@ -58,7 +57,7 @@ impl Session {
             writer: session.writer,
             in_flight: InFlight::new(window.min(receive_maximum)),
             may_retain: keeps_retained_messages,
-            // A broker that says 0 accepts any silence. This client still wants to notice a broker that is gone.
+            // 0 means that the broker accepts any silence. This client still needs to detect a broker that is gone.
             keep_alive_s: session
                 .limits
                 .keep_alive_s
@@ -67,17 +66,17 @@ impl Session {
         })
     }
 
-    /// Seconds without a packet from this client that the broker accepts.
+    /// Longest time, in seconds, that the broker accepts without a packet from this client.
     pub fn keep_alive_s(&self) -> u16 {
         self.keep_alive_s
     }
 
-    /// Publishes without the retain flag from now on, because the broker refuses it although its CONNACK allows it.
+    /// Stops using the retain flag, because the broker refuses it although its CONNACK allows it.
     pub fn disable_retain(&mut self) {
         self.may_retain = false;
     }
 
-    /// Adds a subscription at QoS 1, and returns its packet id.
+    /// Queues a subscription at QoS 1, and returns its packet id.
     ///
     /// # Errors
     /// The packet is larger than the broker accepts.
@@ -87,7 +86,7 @@ impl Session {
         Ok(packet_id)
     }
 
-    /// Ends a subscription, and returns the packet id.
+    /// Queues the end of a subscription, and returns the packet id.
     ///
     /// # Errors
     /// The packet is larger than the broker accepts.
@@ -97,12 +96,12 @@ impl Session {
         Ok(packet_id)
     }
 
-    /// Whether another publish may be added now.
+    /// Whether the window has room for another publish.
     pub fn has_room(&self) -> bool {
         self.in_flight.has_room() && !self.writer.is_full()
     }
 
-    /// Adds a publish at QoS 1, and returns its packet id. It is retained only where the broker does that.
+    /// Queues a publish at QoS 1, and returns its packet id. The retain flag is set only if the broker accepts it.
     ///
     /// # Errors
     /// The packet is larger than the broker accepts.
@@ -120,7 +119,7 @@ impl Session {
         put.map(|()| packet_id)
     }
 
-    /// Adds a ping.
+    /// Queues a ping.
     ///
     /// # Errors
     /// None at present; see [`PacketWriter`].
@@ -128,8 +127,7 @@ impl Session {
         self.writer.ping()
     }
 
-    /// The next publish among the received packets, with its PUBACK added to the packets to be written. All
-    /// other packets before it are dealt with.
+    /// The next publish among the received packets. Queues its PUBACK, and handles all other packets before it.
     ///
     /// # Errors
     /// The broker ended the connection, refused a subscription, or sent bytes that are not MQTT 5.
@@ -142,7 +140,7 @@ impl Session {
                     }
                     return Ok(Some(publish));
                 }
-                // The reason code does not matter: only the end-to-end ack says that an event is safe.
+                // The reason code is ignored, because only the end-to-end ack confirms that an event is safe.
                 BrokerPacket::PubAck(ack) => _ = self.in_flight.remove(ack.packet_id),
                 BrokerPacket::SubAck(ack) => {
                     if let Some(&code) = ack.codes.iter().find(|code| code.is_failure()) {
@@ -161,8 +159,8 @@ impl Session {
         Ok(None)
     }
 
-    /// Waits until the socket can be read, or until it can be written if there is something to write.
-    /// Cancel-safe: dropping the future loses nothing.
+    /// Waits until the socket is readable or, if there are bytes to write, writable. Cancel-safe: dropping the future
+    /// loses nothing.
     ///
     /// # Errors
     /// The connection is lost.
@@ -174,7 +172,7 @@ impl Session {
         Ok(self.stream.ready(interest).await?)
     }
 
-    /// Reads the bytes that have arrived. `false`: there were none.
+    /// Reads the bytes that have arrived. Returns `false` if there are none.
     ///
     /// # Errors
     /// The connection is lost.
@@ -187,7 +185,7 @@ impl Session {
         }
     }
 
-    /// Writes as many bytes as the socket takes. `false`: there were none, or it took none.
+    /// Writes as many bytes as the socket accepts. Returns `false` if there are none, or it accepts none.
     ///
     /// # Errors
     /// The connection is lost.
@@ -204,10 +202,10 @@ impl Session {
         Ok(wrote)
     }
 
-    /// Writes what is left and ends the connection; the broker keeps the session.
+    /// Writes the remaining bytes and ends the connection; the broker keeps the session.
     ///
     /// # Errors
-    /// The connection is lost, or does not take the bytes within a second.
+    /// The connection is lost, or does not accept the bytes within a second.
     pub async fn close(mut self) -> Result<(), Error> {
         self.writer.disconnect()?;
         let sent = async {
@@ -226,7 +224,7 @@ mod tests {
 
     use super::*;
 
-    /// A session, and the broker's end of it after the CONNACK.
+    /// A session, and the broker's end of its connection after the CONNACK.
     async fn connected(connack: &[u8]) -> (Session, TcpStream) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = BrokerAddress {

@@ -1,4 +1,4 @@
-//! From packets to bytes to be sent.
+//! Encodes packets into bytes to send.
 
 use bytes::{Buf, Bytes, BytesMut};
 use rumqttc::v5::mqttbytes::v5::{
@@ -9,7 +9,7 @@ use rumqttc::v5::mqttbytes::{Error as PacketError, QoS};
 
 use crate::error::Error;
 
-/// Bytes that are worth a write of their own.
+/// From this size, in bytes, the buffer is worth writing.
 const WRITE_SIZE: usize = 16 << 10;
 
 /// A publish at QoS 1.
@@ -21,18 +21,18 @@ pub struct OutboundPublish {
     pub retain: bool,
 }
 
-/// Encodes packets into a buffer, so that any number of them leave in one write.
+/// Encodes packets into a buffer, so that many of them leave in one write.
 #[derive(Default)]
 pub struct PacketWriter {
     buffer: BytesMut,
-    /// Bytes of the largest packet that the broker accepts, if it names a limit. It would end the connection
-    /// after a larger one.
+    /// Largest packet that the broker accepts, in bytes, if it names a limit. It would end the connection after a
+    /// larger one.
     max_packet: Option<u32>,
 }
 
 /// # Errors
-/// Each of these methods fails with [`Error::PacketTooLarge`] if the packet is larger than the broker accepts,
-/// and with [`Error::Malformed`] if it is larger than MQTT can express. Nothing of it is in the buffer then.
+/// Each of these methods fails with [`Error::PacketTooLarge`] if the packet is larger than the broker accepts, and with
+/// [`Error::Malformed`] if it is larger than MQTT can express. In both cases the buffer is unchanged.
 impl PacketWriter {
     pub(crate) fn connect(
         &mut self,
@@ -55,7 +55,7 @@ impl PacketWriter {
         }))
     }
 
-    /// Acknowledges a publish of the broker's.
+    /// Acknowledges a publish from the broker.
     pub fn puback(&mut self, packet_id: u16) -> Result<(), Error> {
         self.put(&Packet::PubAck(PubAck::new(packet_id, None)))
     }
@@ -122,7 +122,7 @@ impl PacketWriter {
         self.max_packet = max_packet;
     }
 
-    /// The bytes to be sent.
+    /// The bytes to send.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer
     }
@@ -131,17 +131,17 @@ impl PacketWriter {
         self.buffer.is_empty()
     }
 
-    /// Whether the buffer should be sent before more is added.
+    /// Whether the buffer should be sent before more is added to it.
     pub fn is_full(&self) -> bool {
         self.buffer.len() >= WRITE_SIZE
     }
 
-    /// Removes the first `count` bytes, which were sent.
+    /// Removes the first `count` bytes after they were sent.
     pub fn advance(&mut self, count: usize) {
         self.buffer.advance(count);
     }
 
-    /// Removes all bytes, which were sent, and keeps the buffer's memory for the next packets.
+    /// Removes all bytes after they were sent, and keeps the buffer's memory for the next packets.
     pub fn clear(&mut self) {
         self.buffer.clear();
     }
@@ -174,7 +174,8 @@ mod tests {
         assert!(sent.is_empty());
     }
 
-    /// Brokers have the till's and the gateway's sessions from earlier versions: what they see must not change.
+    /// Brokers hold the till's and the gateway's sessions from earlier versions, so the bytes that they see must not
+    /// change.
     #[test]
     fn packets_have_the_same_bytes_as_ever() {
         type Put = fn(&mut PacketWriter) -> Result<(), Error>;

@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use reqwest::Url;
 use serde::Deserialize;
 
-/// Read if no other file is named and it exists.
+/// The default configuration file, read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/comptoir/office.toml";
 
 const ENVIRONMENT: &str = "COMPTOIR_";
-/// Names the clients.
+/// The name of the clients.
 const IDENTITY: &str = "office";
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -35,9 +35,9 @@ pub struct Config {
 pub struct Kafka {
     /// `host:port,…`
     pub brokers: String,
-    /// Prefix of every topic and of the consumer group, as the gateways have it.
+    /// Prefix of every topic and of the consumer group, the same as in the gateways.
     pub topic_prefix: String,
-    /// The consumer group, behind the prefix.
+    /// The consumer group, without the prefix.
     pub group: String,
     /// librdkafka properties: TLS, SASL.
     #[serde(deserialize_with = "properties")]
@@ -54,7 +54,7 @@ pub struct Postgres {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shops {
-    /// File with one `STORE KEY` a line; see [`crate::keys::ShopKeys`].
+    /// File with one `STORE KEY` per line; see [`crate::keys::ShopKeys`].
     pub keys: PathBuf,
     /// Events that Kafka appended before this time count without a signature.
     pub unsigned_before: Option<Timestamp>,
@@ -63,15 +63,15 @@ pub struct Shops {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlertsConfig {
-    /// Gets a `POST` when a trouble of a shop begins or ends. Its address may contain a secret.
+    /// Receives a `POST` when a trouble of a shop begins or ends. The address may contain a secret.
     pub webhook: Option<Secret>,
 }
 
 impl AlertsConfig {
-    /// The address, if there is one.
+    /// The parsed address, if there is one.
     ///
     /// # Errors
-    /// It is not an `http` or `https` address.
+    /// It is not a valid `http` or `https` address.
     pub fn url(&self) -> Result<Option<Url>, ConfigError> {
         let Some(webhook) = &self.webhook else {
             return Ok(None);
@@ -87,14 +87,14 @@ impl AlertsConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     pub listen: SocketAddr,
-    /// The office writes its bound port to this file. For programs that start it on port 0.
+    /// File to which the office writes its bound port, for programs that start it on port 0.
     pub port_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// The syntax of `RUST_LOG`: `info`, `comptoir_office=debug`.
+    /// In `RUST_LOG` syntax: `info`, `comptoir_office=debug`.
     pub filter: String,
 }
 
@@ -103,7 +103,7 @@ impl Default for Kafka {
         Self {
             brokers: String::new(),
             topic_prefix: String::new(),
-            // The user of `deploy/kafka/acls.sh office` may use groups that begin so.
+            // The user of `deploy/kafka/acls.sh office` may use groups with this prefix.
             group: "head-office".to_owned(),
             properties: BTreeMap::new(),
         }
@@ -127,7 +127,7 @@ impl Default for Log {
     }
 }
 
-/// `"sasl.password" = "…"`, `sasl.password = "…"` or `sasl_password`, as the environment writes it.
+/// Accepts `"sasl.password" = "…"`, `sasl.password = "…"`, and the environment's form `sasl_password`.
 fn properties<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, Secret>, D::Error> {
@@ -164,10 +164,10 @@ fn flatten(into: &mut BTreeMap<String, Secret>, name: &str, value: figment::valu
 pub struct ConfigError(pub String);
 
 impl Config {
-    /// Reads `file`, or [`DEFAULT_FILE`] if it exists, and the environment.
+    /// Reads the environment and `file`, or [`DEFAULT_FILE`] if it exists.
     ///
     /// # Errors
-    /// The file is absent, or a key or a value is not valid.
+    /// The file is absent, or a key or a value is invalid.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         if let Some(file) = file.filter(|file| !file.is_file()) {
             return Err(ConfigError(format!("{}: no such file", file.display())));

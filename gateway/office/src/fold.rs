@@ -1,4 +1,4 @@
-//! The fold: events change the present state of sales, by the gateway's own rules.
+//! The fold: applies events to the present state of sales, by the gateway's own rules.
 
 use comptoir_core::event::Kind;
 use comptoir_core::sale::Currency;
@@ -7,12 +7,12 @@ use jiff::Timestamp;
 
 use crate::record::EventRecord;
 
-/// What identifies a sale: orders and deliveries within a store, payments within a store and a device.
+/// Identifies a sale: orders and deliveries within a store, payments within a store and a device.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SaleKey {
     pub store: String,
     pub kind: Kind,
-    /// Of payments; empty otherwise.
+    /// Only for payments; empty otherwise.
     pub device: String,
     pub id: String,
 }
@@ -20,15 +20,15 @@ pub struct SaleKey {
 /// The present state of a sale.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sale {
-    /// The device that made it.
+    /// The device that created the sale.
     pub creator: String,
-    /// Epoch and number of its newest event of this sale.
+    /// Epoch and number of the creator's newest event for this sale.
     pub newest: (u32, u32),
     pub order_id: String,
     pub status: String,
     pub time: Timestamp,
     pub amount: Option<(i64, Currency)>,
-    /// Changes by other devices that were not taken over.
+    /// Number of changes by other devices that were rejected.
     pub corrections: i32,
     pub value: String,
 }
@@ -55,9 +55,9 @@ pub fn key_of(event: &EventRecord) -> SaleKey {
     }
 }
 
-/// The sale after the event. A device's events may arrive in another order than they were made: an order's key may lead to another
-/// partition once a topic has more of them, and anybody can write a signed record again elsewhere. So an older event of the
-/// device that made the sale changes nothing.
+/// The sale after the event. A device's events may arrive out of order: an order's key may map to another partition
+/// once a topic has more of them, and anyone can write a copy of a signed record elsewhere. So an older event of the
+/// sale's creator changes nothing.
 pub fn fold(before: Option<Sale>, event: &EventRecord) -> Sale {
     let author = event.name.device.device();
     let number = (event.name.epoch, event.name.seq);
@@ -74,7 +74,7 @@ pub fn fold(before: Option<Sale>, event: &EventRecord) -> Sale {
                 None => author.to_owned(),
             },
             newest: match &before {
-                // Another device changes the sale: the counter.
+                // Another device, the counter, changes the sale.
                 Some(before) if *before.creator != *author => before.newest,
                 _ => number,
             },
@@ -88,7 +88,7 @@ pub fn fold(before: Option<Sale>, event: &EventRecord) -> Sale {
     }
 }
 
-/// The sale after an event of another device: its status may have moved forwards, and nothing else has changed.
+/// The sale after an event of another device. Only its status may have moved forwards.
 fn correct(mut sale: Sale, event: &EventRecord) -> Sale {
     let is_other_status = sale.status != event.status;
     let moved = (is_other_status && is_forward(event.kind, &sale.status, &event.status))

@@ -9,12 +9,12 @@ use tracing::{info, warn};
 pub struct Health {
     partitions: AtomicUsize,
     is_database_down: AtomicBool,
-    /// The tables are there.
+    /// Whether the tables exist.
     is_prepared: AtomicBool,
 }
 
 impl Health {
-    /// The replica reads this number of partitions.
+    /// Records that the replica reads this number of partitions.
     pub fn reading(&self, partitions: usize) {
         let before = self.partitions.swap(partitions, Ordering::Relaxed);
         if before != partitions {
@@ -26,7 +26,7 @@ impl Health {
         self.partitions.load(Ordering::Relaxed)
     }
 
-    /// Logs the first failure only.
+    /// Records a failure. Logs only the first one.
     pub fn database_failed(&self, error: &dyn std::error::Error) {
         if !self.is_database_down.swap(true, Ordering::Relaxed) {
             warn!(%error, "PostgreSQL does not store what was read; the office tries again");
@@ -40,7 +40,7 @@ impl Health {
         }
     }
 
-    /// Whether the tables are there and what was read could be stored.
+    /// Whether the tables exist and the last write succeeded.
     pub fn is_database_up(&self) -> bool {
         self.is_prepared.load(Ordering::Relaxed) && !self.is_database_down.load(Ordering::Relaxed)
     }

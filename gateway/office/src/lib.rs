@@ -1,6 +1,6 @@
 //! Head office: the sales of all shops from Kafka into PostgreSQL, effectively once, and an overview of the shops.
 //!
-//! The way of one record:
+//! The path of one record:
 //!
 //! ```text
 //! Kafka ──▶ record (whose is it?) ──▶ ingest (batches) ──▶ database::write (one transaction: events, sales, positions)

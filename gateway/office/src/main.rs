@@ -1,4 +1,4 @@
-//! The `office` binary. [`comptoir_office::cli`] has the commands.
+//! The `office` binary. The commands are in [`comptoir_office::cli`].
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The state that a gateway publishes; `docs/interfaces/topics.md` of the gateway describes it.
+//! The published state of a gateway; the gateway's `docs/interfaces/topics.md` describes it.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -6,22 +6,22 @@ use serde::Deserialize;
 /// The `ce_type` that the signature of a state covers.
 pub const TYPE: &str = "comptoir.gateway";
 
-/// Problems of a state, and characters of a word, at most.
+/// Most problems in a state, and most characters of a problem word.
 const MAX_PROBLEMS: usize = 32;
 const MAX_WORD: usize = 64;
-/// A shop that publishes more rarely than once a day could be silent for days.
+/// Longest accepted interval between states. If it were longer than a day, a shop could be silent for days unnoticed.
 const MAX_EVERY: u32 = 24 * 3_600;
-/// Seconds between two states, if the state does not say otherwise.
+/// Default number of seconds between two states.
 const EVERY: u32 = 300;
 
-/// What the office uses of a state. Other fields are stored with it.
+/// The fields of a state that the office uses. Other fields are stored with it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct GatewayState {
     pub time: Timestamp,
     pub version: String,
     pub started: Timestamp,
     pub last_exit: String,
-    /// What is wrong, in the words of the gateway's interface. Later versions may know more.
+    /// The problem words of the gateway's interface. Later versions may have more.
     #[serde(default)]
     pub problems: Vec<String>,
     pub journal: JournalLevel,
@@ -32,7 +32,7 @@ pub struct GatewayState {
     pub devices: Vec<DeviceState>,
     #[serde(default)]
     pub more_devices: u64,
-    /// Seconds until the next state at the latest.
+    /// The longest time until the next state, in seconds.
     #[serde(default = "every")]
     pub every: u32,
 }
@@ -51,7 +51,7 @@ pub struct JournalLevel {
 pub struct DeviceState {
     pub device: String,
     pub online: Option<bool>,
-    /// Numbers whose events are not there.
+    /// How many numbers have no stored event.
     #[serde(default)]
     pub missing: u64,
 }
@@ -61,8 +61,8 @@ fn every() -> u32 {
 }
 
 impl GatewayState {
-    /// Whether the words and numbers are such as a gateway writes. A shop that writes others must not disturb the page, the
-    /// alerts or other shops.
+    /// Whether words and numbers are plausible for a gateway. Implausible ones from one shop must not disrupt the page,
+    /// the alerts or other shops.
     pub fn is_sound(&self) -> bool {
         let is_word = |word: &String| {
             (1..=MAX_WORD).contains(&word.len())
@@ -78,7 +78,7 @@ impl GatewayState {
             && (1..=MAX_EVERY).contains(&self.every)
     }
 
-    /// Numbers whose events are not there, of all devices that are listed.
+    /// How many numbers have no stored event, over all listed devices.
     pub fn missing(&self) -> u64 {
         let devices = self.devices.iter();
         devices.fold(0, |sum, device| sum.saturating_add(device.missing))

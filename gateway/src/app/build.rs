@@ -43,7 +43,7 @@ use comptoir_identity::Accounts;
 use comptoir_journal::{Journal, OpenError, Writer};
 use comptoir_kafka as kafka;
 
-/// Batches of the bridge's reports that the projection may be behind. A small number bounds memory.
+/// How many batches of bridge reports may wait for the projection. A small number bounds memory.
 const BRIDGE_REPORTS: usize = 4;
 
 /// How much Kafka's clock may be behind this machine's.
@@ -52,7 +52,7 @@ const CLOCK_DIFFERENCE: Duration = Duration::from_secs(300);
 impl App {
     /// Opens files and ports. Nothing runs yet, except the built-in MQTT broker's own threads.
     ///
-    /// `problems` are the errors of another configuration, in whose place `config` is used; the gateway page shows them.
+    /// `problems` are the errors of the present configuration if `config` is the fallback; the gateway page shows them.
     ///
     /// # Errors
     /// A file or port cannot be opened. If a configured value is the cause, the error is a [`ConfigError`].
@@ -60,23 +60,23 @@ impl App {
         Self::build_with(config, problems, None).await
     }
 
-    /// As [`App::build`], for the demo: the pages can switch its in-memory Kafka with `demo`.
+    /// Like [`App::build`], for the demo: the pages can switch its in-memory Kafka with `demo`.
     ///
     /// # Errors
-    /// As [`App::build`].
+    /// See [`App::build`].
     pub async fn build_with(
         config: &Config,
         problems: Vec<ConfigError>,
         demo: Option<kafka::Switch>,
     ) -> anyhow::Result<App> {
-        // An error means that a provider is installed already.
+        // Fails if a provider is already installed, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let limits = ConnectionLimits::new(descriptors::raise_limit());
         let metrics = Arc::new(Metrics::new().context("register the metrics")?);
         let clock = Clock::new();
         let (journal, mut writer) = open_journal(config).await?;
         let (run_marker, last_exit) = RunMarker::begin(&config.journal.path);
-        // After the journal, which creates the folder of both.
+        // Opened after the journal, which creates their common folder.
         let certificate = Certificate::open(config, &clock)?;
         let secret = shop_secret(config, &journal, &mut writer).await?;
         let keys = secret.as_ref().map(ShopKeys::from).map_err(SecretProblem::clone);
@@ -261,11 +261,11 @@ impl App {
     }
 }
 
-/// Where a gateway that reads all shops' events begins: when it was set up, unless `kafka.follow_since` says otherwise.
+/// Where a gateway that reads all shops' events starts: at the time of its set-up, unless `kafka.follow_since` is set.
 fn follow_from(config: &Config, journal: &Journal, clock: &Clock) -> kafka::InitialPosition {
     let since = match config.kafka.follow_since {
         Some(since) => since.as_millisecond(),
-        // A clock that is not set may have been years ahead.
+        // An unsynchronised clock may have been years ahead at set-up.
         None if clock.status().synchronisation == Synchronisation::Unsynchronised => 0,
         None => journal
             .signing()
@@ -290,7 +290,7 @@ async fn open_journal(config: &Config) -> anyhow::Result<(Journal, Writer)> {
     }
 }
 
-/// The shop's secret, which the journal records under its public name. Without one the gateway sells and buffers.
+/// Opens the shop's secret. The journal records its public name. Without a secret the gateway sells and buffers.
 async fn shop_secret(
     config: &Config,
     journal: &Journal,
@@ -315,12 +315,12 @@ async fn shop_secret(
     Ok(Ok(secret))
 }
 
-/// The projection's database is beside the journal: `journal.db` has `journal-dashboard.db`.
+/// The projection's database, next to the journal: `journal.db` has `journal-dashboard.db`.
 fn projection_path(config: &Config) -> PathBuf {
     beside_journal(config, "dashboard")
 }
 
-/// The users and their sessions: `journal.db` has `journal-accounts.db`.
+/// The database of users and sessions: `journal.db` has `journal-accounts.db`.
 pub fn accounts_path(config: &Config) -> PathBuf {
     beside_journal(config, "accounts")
 }
@@ -331,7 +331,8 @@ fn beside_journal(config: &Config, name: &str) -> PathBuf {
     path.with_file_name(format!("{stem}-{name}.db"))
 }
 
-/// Whether somebody has to sign in. An error of the accounts is no reason not to start: sales do not wait for it.
+/// Opens the accounts, unless `http.open` is set. If `http.password` cannot be stored, the gateway starts anyway: sales
+/// do not depend on it.
 async fn open_access(config: &Config) -> anyhow::Result<Access> {
     if config.http.open {
         return Ok(Access::Open);

@@ -1,7 +1,7 @@
-//! Whether the parts of the gateway still work, for systemd's watchdog.
+//! Health checks of the gateway's parts, for systemd's watchdog.
 //!
-//! The parts are asked inside the process. A request to the gateway's own port would fail when somebody on the network has
-//! taken all its connections, and systemd would kill a gateway that works.
+//! The checks run inside the process. A request to the gateway's own port would fail if somebody on the network had
+//! taken all its connections, and systemd would kill a working gateway.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::http::connections::Connections;
 use crate::projection::Projection;
 use comptoir_journal::Journal;
 
-/// How often it is looked whether the loop that accepts connections has turned.
+/// How often the check tests whether the accept loop has made a turn.
 const TURN_POLL: Duration = Duration::from_millis(50);
 
-/// The parts that are asked.
+/// The parts to check.
 #[derive(Clone)]
 pub struct Health {
     pub(super) journal: Journal,
@@ -36,7 +36,7 @@ pub enum Unresponsive {
 }
 
 impl Health {
-    /// Asks every part, at the same time.
+    /// Checks all parts concurrently.
     ///
     /// # Errors
     /// A part did not answer within `deadline`.
@@ -50,7 +50,7 @@ impl Health {
         );
         match answers {
             (false, ..) => Err(Unresponsive::Runtime),
-            // While the disk fails, the writer waits for it. `/readyz` says so, and a restart would not mend it.
+            // While the disk fails, the writer waits for it. `/readyz` reports that, and a restart would not help.
             (_, false, ..) if !self.journal.state().refusing => Err(Unresponsive::Journal),
             (_, _, false, _) => Err(Unresponsive::Projection),
             (.., false) => Err(Unresponsive::Http),

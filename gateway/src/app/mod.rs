@@ -35,15 +35,15 @@ pub use health::{Health, Unresponsive};
 pub use running::RunningApp;
 pub use section_checks::SECTION_CHECKS;
 
-/// Every part, built and not yet started.
+/// Every part, built but not started.
 pub struct App {
-    /// What the HTTP handlers share.
+    /// Shared by the HTTP handlers.
     pub state: Arc<AppState>,
-    /// The bound address of the pages; the port is known even if the configuration says 0.
+    /// The address that the pages are bound to, with the actual port if the configured port is 0.
     pub http: SocketAddr,
     /// The MQTT broker that ingest connects to: the configured one or the built-in one.
     pub mqtt: MqttUrl,
-    /// `http.mdns`; empty to announce no name.
+    /// `http.mdns`; empty disables the announcement.
     mdns: String,
     /// `retention.personal_data_days`
     personal_data_days: u32,
@@ -61,7 +61,7 @@ pub struct App {
     run_marker: RunMarker,
 }
 
-/// The parts that talk to Kafka. Each blocks in the Kafka client, so each gets a thread.
+/// The parts that talk to Kafka. Each blocks in the Kafka client, so each has its own thread.
 struct KafkaParts {
     relay: Relay,
     /// `None` with `kafka.follow = "own"`.

@@ -16,10 +16,10 @@ use crate::platform::heap;
 use crate::platform::last_exit::RunMarker;
 use comptoir_journal::Journal;
 
-/// Longest time from the request to stop to the end. A part that is blocked by an unresponsive Kafka is left behind; the
-/// next start aborts its open transaction.
+/// Longest time from the request to stop until the process ends. A part that is still blocked by an unresponsive Kafka
+/// is abandoned; the next start aborts its open transaction.
 const SHUTDOWN: Duration = Duration::from_secs(8);
-/// The part of [`SHUTDOWN`] that closing the journal waits for an unresponsive Kafka.
+/// How long closing the journal waits for an unresponsive Kafka, as part of [`SHUTDOWN`].
 const KAFKA_GRACE: Duration = Duration::from_secs(1);
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -143,8 +143,8 @@ impl RunningApp {
         self.health.clone()
     }
 
-    /// Waits until a part ends although it was not told to, and returns its name. The gateway cannot work without it, so
-    /// the caller ends the process.
+    /// Waits until a part ends without having been stopped, and returns its name. The gateway cannot work without it,
+    /// so the caller ends the process.
     pub async fn wait_for_failure(&mut self) -> &'static str {
         let part = self.supervisor.wait_for_failure().await;
         error!(
@@ -163,10 +163,10 @@ impl RunningApp {
             .await
             .is_ok();
         // Usually the threads have ended by now and the journal has recorded the bridge's last transaction. The journal
-        // does not wait for an unresponsive Kafka: at the next start Kafka says how that transaction ended.
+        // does not wait for an unresponsive Kafka: the next start asks Kafka how that transaction ended.
         let kafka = deadline.min(Instant::now() + KAFKA_GRACE);
         let _ = tokio::time::timeout_at(kafka.into(), self.supervisor.join_threads()).await;
-        // Closing the journal waits for nothing else, so it happens even after the deadline.
+        // Closing the journal depends on nothing else, so it happens even after the deadline.
         self.journal.close().await;
         self.supervisor.join_writer().await;
         in_time &= tokio::time::timeout_at(deadline.into(), self.supervisor.join_threads())
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    /// Of what takes a second or two on an idle machine.
+    /// For operations that take a second or two on an idle machine.
     const DEADLINE: Duration = Duration::from_secs(40);
 
     fn config(folder: &tempfile::TempDir) -> Config {
@@ -237,7 +237,7 @@ mod tests {
             .await
             .expect("a sample");
         assert_eq!(state.metrics.samples_failed.get(), 0);
-        // An event that Kafka does not have where the gateway believes it to be.
+        // An event whose recorded place in Kafka holds something else.
         let elsewhere = PartitionOffset {
             partition: 0,
             offset: 1_000,

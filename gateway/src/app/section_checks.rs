@@ -1,4 +1,4 @@
-//! Checks of configuration sections that only the configured part can perform. `config` does not know certificates or
+//! Checks of configuration sections that need knowledge of the configured part. `config` knows neither certificates nor
 //! Kafka properties; these functions are passed to [`Config::load`].
 
 use crate::config::{Config, ConfigError, SectionCheck};

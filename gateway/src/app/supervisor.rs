@@ -1,7 +1,8 @@
 //! Runs the gateway's parts as named tasks and threads, and notices when one ends by itself.
 //!
-//! Every part runs until the gateway stops. If one ends earlier, because it panicked or gave up, the gateway looks alive
-//! but is not. [`Supervisor::wait_for_failure`] reports which part ended, so that the process can exit and be restarted.
+//! Every part runs until the gateway stops. If one ends earlier, because it panicked or gave up, the gateway looks
+//! alive but is not. [`Supervisor::wait_for_failure`] reports which part ended, so that the process can exit and be
+//! restarted.
 
 use std::future::Future;
 use std::thread::JoinHandle;
@@ -15,9 +16,9 @@ use tracing::debug;
 
 use crate::platform::panics;
 
-/// How long a request that has begun may take to finish after the gateway begins to stop.
+/// How long a request in progress may take to finish after the gateway begins to stop.
 const INTAKE_GRACE: Duration = Duration::from_secs(2);
-/// How often [`Supervisor::join_threads`] looks; a thread cannot be awaited.
+/// Poll interval of [`Supervisor::join_threads`]; a thread cannot be awaited.
 const THREAD_POLL: Duration = Duration::from_millis(10);
 
 /// The tasks and threads of a running gateway.
@@ -31,11 +32,11 @@ pub struct Supervisor {
     threads: Vec<JoinHandle<()>>,
     /// Ends by itself once the journal is closed.
     pub(super) writer: JoinSet<()>,
-    /// The name of the first part that ended. Later ends are usually consequences, so there is room for one.
+    /// The name of the first part that ended. Later ends are usually consequences, so the channel has room for one.
     ended: (mpsc::Sender<&'static str>, mpsc::Receiver<&'static str>),
 }
 
-/// Reports the end of the part that owns it. Dropping does that, so a panic is reported too.
+/// Reports the end of its part when dropped, so a panic is reported too.
 struct EndNotice {
     part: &'static str,
     ended: mpsc::Sender<&'static str>,
@@ -68,25 +69,25 @@ impl Supervisor {
         }
     }
 
-    /// Runs a part that accepts events. These stop first.
+    /// Runs a part that accepts events. These parts stop first.
     pub fn spawn_intake(&mut self, part: &'static str, run: impl Future<Output = ()> + Send + 'static) {
         let notice = self.end_notice(part);
         self.intake.spawn(run_with_notice(notice, run));
     }
 
-    /// Runs a part that works on accepted events.
+    /// Runs a part that processes accepted events.
     pub fn spawn_task(&mut self, part: &'static str, run: impl Future<Output = ()> + Send + 'static) {
         let notice = self.end_notice(part);
         self.tasks.spawn(run_with_notice(notice, run));
     }
 
-    /// Runs the journal's writer. It stops last.
+    /// Runs the journal's writer, which stops last.
     pub fn spawn_writer(&mut self, part: &'static str, run: impl Future<Output = ()> + Send + 'static) {
         let notice = self.end_notice(part);
         self.writer.spawn(run_with_notice(notice, run));
     }
 
-    /// Runs a part that blocks, on a thread of its own.
+    /// Runs a blocking part on its own thread.
     ///
     /// # Errors
     /// The operating system cannot start another thread.
@@ -107,19 +108,19 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Waits until a part ends although it was not told to, and returns its name.
+    /// Waits until a part ends without having been stopped, and returns its name.
     pub async fn wait_for_failure(&mut self) -> &'static str {
         match self.ended.1.recv().await {
             Some(part) => part,
-            // Cannot happen: this value holds a sender.
+            // Unreachable: this value holds a sender.
             None => std::future::pending().await,
         }
     }
 
-    /// Stops accepting events, lets those that were accepted be committed, then stops the other tasks.
+    /// Stops accepting events, lets the accepted ones be committed, then stops the other tasks.
     ///
-    /// HTTP waits for requests that have begun. A client that sends half a request must not hold up the rest, so that wait
-    /// is limited.
+    /// HTTP waits for requests in progress. The wait is limited, so that a client that sends half a request cannot
+    /// block the stop.
     pub async fn stop(&mut self) {
         self.stop_intake.cancel();
         let intake_ended = async { while self.intake.join_next().await.is_some() {} };
@@ -160,7 +161,7 @@ mod tests {
         panic!("the test wants this part to panic");
     }
 
-    /// Adds a part beside others that go on, and returns the name of the part that failed.
+    /// Adds a part to others that keep running, and returns the name of the part that failed.
     async fn failed(add: impl FnOnce(&mut Supervisor)) -> &'static str {
         let mut supervisor = Supervisor::new();
         let stop = supervisor.stop.clone();

@@ -1,9 +1,9 @@
-//! Copies the audit log from the accounts file into the journal, from where the bridge sends it to Kafka.
+//! Copies the audit log from the accounts file into the journal. The bridge sends it to Kafka from there.
 //!
-//! The log in the accounts file is an outbox: an act and its entry are written there even if the journal is full. The journal
-//! keeps each name once, and an entry's name derives from its id in the log, so a crash between the copy and the note of it
-//! doubles nothing. Audit entries have a share of the journal of their own; what does not fit stays in the outbox.
-//! `docs/adr/0014-audit.md` has the reasons.
+//! The log in the accounts file is an outbox: an act and its entry are written there even if the journal is full. The
+//! name of an entry derives from its id in the log, and the journal stores each name once. So a crash between copying
+//! an entry and recording the copy duplicates nothing. Audit entries have their own share of the journal; entries
+//! beyond it stay in the outbox. `docs/adr/0014-audit.md` has the reasons.
 
 pub mod record;
 
@@ -18,11 +18,11 @@ use comptoir_journal::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// Entries of each class that are copied at once.
+/// Most entries of each class that are copied at once.
 const BATCH: u32 = 64;
-/// How often the log is read for entries that another process has added, such as `gateway users add`.
+/// How often the log is polled for entries of other processes, such as `gateway users add`.
 const POLL: Duration = Duration::from_secs(2);
-/// Pause after an error of the accounts file or the journal.
+/// Pause after an error in the accounts file or the journal.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Copies the audit log into the journal.
@@ -30,8 +30,8 @@ pub struct AuditCopier {
     accounts: Accounts,
     journal: Journal,
     device: DeviceId,
-    /// The classes that the journal has no room for, with the committed watermark before the attempt: there is no more room
-    /// until it moves.
+    /// The classes that have no room in the journal, with the committed watermark at the last attempt: room appears
+    /// only when the watermark moves.
     full: [Option<Offset>; 2],
 }
 
@@ -50,7 +50,7 @@ enum CopyError {
 }
 
 impl AuditCopier {
-    /// Copies the log of `accounts` as that of the gateway whose device is `device`.
+    /// Copies the log of `accounts`. `device` is this gateway's device name.
     pub fn new(accounts: Accounts, journal: Journal, device: DeviceId) -> Self {
         Self {
             accounts,
@@ -62,7 +62,7 @@ impl AuditCopier {
 
     /// Runs until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        // If it is dropped at the stop, the next start copies the batch again, and the journal drops it as a duplicate.
+        // If the stop interrupts a copy, the next start repeats the batch and the journal drops the duplicates.
         stop.run_until_cancelled(self.copy_all()).await;
     }
 
@@ -96,7 +96,7 @@ impl AuditCopier {
                     RETRY
                 }
             };
-            // A new entry ends the pause, unless something failed.
+            // A new entry ends the pause early, except after an error.
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.accounts.wait_for_audit(), if !has_failed => {}
@@ -104,7 +104,7 @@ impl AuditCopier {
         }
     }
 
-    /// Copies entries again that the journal has lost with a part of its files.
+    /// Schedules entries for another copy if the journal has lost them with a part of its files.
     async fn resend_lost(&mut self) -> Result<(), CopyError> {
         let outbox = self.accounts.audit_outbox(0).await?;
         let lost = self.journal.lost_numbers(&self.device, outbox.epoch).await?;
@@ -120,7 +120,7 @@ impl AuditCopier {
 
     /// Copies the oldest entries that the journal does not have. Returns whether there may be more.
     async fn copy(&mut self) -> Result<bool, CopyError> {
-        // As committed, and not as reported: only the commit of a report makes room.
+        // Uses the committed state, not the reported one: a report makes room only when it is committed.
         let state = *self.journal.watch().borrow();
         if state.refusing || state.bytes >= state.max_bytes {
             return Ok(false);
@@ -177,9 +177,9 @@ impl AuditCopier {
                 epoch,
                 seq: u32::try_from(entry.row.id).map_err(|_| CopyError::Number)?,
                 oldest: 0,
-                // Failed sign-ins may have to wait while other entries are copied.
+                // Failed sign-ins may wait while other entries are copied.
                 discipline: Discipline::AnyOrder,
-                // An accounts file that was restored from an older copy has other entries under the same ids.
+                // An accounts file restored from an older copy has different entries under the same ids.
                 digest: Some(i64::from_be_bytes(digest)),
             },
             kind: EntryKind::Audit(match class {

@@ -1,11 +1,11 @@
-//! An entry of the audit log as the journal and Kafka have it. `docs/interfaces/topics.md` describes it.
+//! An audit entry in the format of the journal and Kafka. `docs/interfaces/topics.md` describes it.
 
 use comptoir_identity::ChainedRow;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// The order of the fields is that of the hash, except for `store`.
+/// Except for `store`, the fields are in the order in which the hash covers them.
 #[derive(Serialize)]
 struct AuditRecord<'a> {
     id: u64,
@@ -44,13 +44,13 @@ pub fn json(store: &str, entry: &ChainedRow) -> String {
         previous: entry.previous.to_string(),
         hash: entry.hash.to_string(),
     };
-    // Strings and numbers only: this cannot fail.
+    // Cannot fail: the record has only strings and numbers.
     serde_json::to_string(&record).unwrap_or_default()
 }
 
 /// The JSON text byte for byte, because the hash covers it.
 fn raw(text: Option<&str>) -> Option<Box<RawValue>> {
     let raw = RawValue::from_string(text?.to_owned());
-    // Only if somebody has edited the file. The reader then sees a text, which does not fit the hash.
+    // Not JSON: somebody has edited the file. The reader gets a string, which does not match the hash.
     raw.ok().or_else(|| serde_json::value::to_raw_value(&text).ok())
 }

@@ -45,7 +45,7 @@ impl Rig {
         }
     }
 
-    /// Opens the journal again, after `change` to its folder.
+    /// Reopens the journal after applying `change` to its folder.
     async fn reopen(&mut self, change: impl FnOnce(&Path)) {
         self.journal.close().await;
         change(self.folder.path());
@@ -92,7 +92,7 @@ impl Rig {
         (subjects, guesses)
     }
 
-    /// Reports everything as sent to Kafka.
+    /// Reports all entries as sent to Kafka.
     async fn relay(&self) {
         let entries = self.entries().await;
         let mut counts = RelayedCounts::new();
@@ -119,7 +119,7 @@ async fn each_entry_is_in_the_journal_once_and_in_order_even_if_the_copy_was_not
     rig.act("zoe").await;
     rig.act("ali").await;
     rig.copy().await;
-    // As after a crash between the journal's commit and the note of it.
+    // As after a crash between the journal's commit and recording the copy.
     rig.accounts.rewind_outbox(0).await.unwrap();
     rig.act("eva").await;
     rig.copy().await;
@@ -194,7 +194,7 @@ fn till_event(seq: u32) -> Submission {
 
 #[tokio::test]
 async fn a_flood_of_failed_sign_ins_waits_in_the_log_while_acts_and_tills_get_through() {
-    // Failed sign-ins may take a sixty-fourth: 16 KiB.
+    // Failed sign-ins may use one sixty-fourth: 16 KiB.
     let mut rig = Rig::new(1 << 20).await;
     for number in 0..100 {
         rig.guess(number).await;
@@ -207,7 +207,7 @@ async fn a_flood_of_failed_sign_ins_waits_in_the_log_while_acts_and_tills_get_th
     assert!(rig.journal.refusals().is_empty(), "no till is affected");
     let receipt = rig.journal.append(vec![till_event(1)]).await.unwrap();
     assert!(matches!(receipt.outcomes[..], [Outcome::Stored(..)]));
-    // Nothing is tried again before Kafka has taken something.
+    // No new attempt before Kafka has confirmed something.
     let commits = rig.journal.state().commits;
     rig.copy().await;
     assert_eq!(rig.journal.state().commits, commits);
@@ -219,7 +219,7 @@ async fn a_flood_of_failed_sign_ins_waits_in_the_log_while_acts_and_tills_get_th
     );
     for _ in 0..10 {
         rig.relay().await;
-        // The report makes room only with its commit, and this comes too early.
+        // The report makes room only when it is committed; this attempt comes too early.
         rig.copy().await;
         rig.journal.settle_reports().await;
         rig.copy().await;
@@ -279,7 +279,7 @@ async fn entries_that_the_journal_has_lost_are_copied_again() {
     rig.act("ali").await;
     rig.act("eva").await;
     rig.copy().await;
-    // As after a damaged WAL: the newest entries are gone, and the file beside the journal knows that they were there.
+    // As after a damaged WAL: the newest entries are gone, and the file next to the journal records that they existed.
     rig.reopen(|folder| {
         std::fs::rename(folder.join("earlier.db"), folder.join("journal.db")).unwrap();
     })

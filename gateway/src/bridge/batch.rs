@@ -1,19 +1,21 @@
 //! The size of a transaction: as much as the uplink carries before the timeout.
 //!
-//! One shop's uplink may be a thousand times slower than another's. A transaction that misses the timeout fails, and a retry
-//! of the same size would fail again. So transactions shrink after a failure, and grow while they are fast. Slow ones do not
-//! shrink: where every commit is slow whatever its size, smaller transactions would only be more of them.
+//! One shop's uplink may be a thousand times slower than another's. A transaction that misses the timeout fails, and a
+//! retry of the same size would fail again. So the size shrinks after a failure and grows while transactions are fast.
+//! A slow but successful transaction does not shrink it: if every commit is slow regardless of size, smaller
+//! transactions only mean more of them.
 
 use std::time::Duration;
 
-/// Most entries of one transaction. Larger transactions are not faster and take more memory.
+/// Most entries in one transaction. Larger transactions are no faster and take more memory.
 pub const MAX_ENTRIES: usize = 3_000;
-/// Most payload bytes of one transaction, apart from a single larger entry.
+/// Most payload bytes in one transaction. A single larger entry is still sent.
 pub const MAX_BYTES: usize = 3 << 20;
-/// A transaction faster than this may double: it then takes at most twice as long, well within the timeout (20 s).
+/// If a transaction is faster than this, the size may double: the next one takes at most twice as long, well within the
+/// timeout (20 s).
 const FAST: Duration = Duration::from_secs(3);
 
-/// The size of the next transaction. Outlives sessions, because every failure ends one.
+/// The size of the next transaction. Kept across sessions, because every failure ends a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionSize {
     entries: usize,
@@ -43,7 +45,7 @@ impl TransactionSize {
 
     /// Grows after a committed transaction if it was full and fast.
     pub fn record_success(&mut self, entries: usize, bytes: usize, time: Duration) {
-        // A transaction of a few events, because there were no more, says nothing about the speed of a large one.
+        // A small transaction that sent everything there was says nothing about the speed of a large one.
         let is_full = 2 * entries >= self.entries() || 2 * bytes >= self.bytes();
         if is_full && time < FAST {
             self.entries = (self.entries * 2).min(MAX_ENTRIES);
@@ -69,7 +71,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Sends a backlog of equal entries, until all are sent or there is no progress. Returns the number sent and the seconds.
+    /// Sends a backlog of equal entries until all are sent or there is no progress. Returns the number sent and the
+    /// seconds.
     fn drain(backlog: usize, of_bytes: usize, seconds: impl Fn(usize) -> f64) -> (usize, f64) {
         let (mut size, mut sent, mut spent) = (TransactionSize::default(), 0, 0.0);
         for _ in 0..100_000 {

@@ -1,12 +1,12 @@
-//! Evidence of how far Kafka is with this journal, read at the start of a session.
+//! Evidence of how much of this journal is in Kafka, read at the start of a session.
 //!
-//! Usually the watermark is the evidence. If it is gone (the topic was deleted or recreated), the events themselves are: each
-//! carries its journal's uuid and its journal offset, and transactions are in order, so the watermark was at the furthest
-//! event that is in Kafka.
+//! Usually the watermark is the evidence. If it is gone (the topic was deleted or recreated), the events themselves
+//! serve: each carries its journal's uuid and its journal offset. Transactions are in order, so the lost watermark was
+//! at the furthest event that is in Kafka.
 //!
-//! Others may write to these topics, so only what is signed with the shop's keys counts. What earlier versions wrote is not
-//! signed; it counts once, after the upgrade, if it matches the journal. `docs/adr/0011-kafka-is-not-trusted.md` has the
-//! rules; [`reconcile`](super::relay) applies them, because they need the journal's entries.
+//! Others may write to these topics, so only records signed with the shop's keys count. Records of earlier versions are
+//! unsigned; they count once, after the upgrade, if they match the journal. `docs/adr/0011-kafka-is-not-trusted.md` has
+//! the rules; [`reconcile`](super::relay) applies them, because they need the journal's entries.
 
 use std::time::Duration;
 
@@ -20,39 +20,39 @@ use comptoir_core::mac::{MAC_HEADER, SignedRecord};
 use comptoir_journal::{Offset, Signing};
 use comptoir_kafka::{self as kafka, AUDIT, BorrowedRecord, DEAD_LETTERS, ReadFrom, Settings};
 
-/// The state of the journal to compare Kafka with.
+/// The journal's state that Kafka is compared with.
 #[derive(Debug, Clone)]
 pub struct JournalSnapshot {
     pub uuid: String,
-    /// The uuid of the journal that it branched from; empty if there is none.
+    /// The uuid of the journal that this one branched from; empty if there is none.
     pub parent: String,
-    /// The last entry that it shares with its parent.
+    /// The last entry that this journal shares with its parent.
     pub shared: Offset,
     /// The journal's own watermark. Kafka may be ahead of it.
     pub local: Offset,
-    /// The last entry that may have been handed to a producer, in this life of the journal or in an earlier one.
+    /// The last entry that a producer may have received, in this run or an earlier one.
     pub produced: Offset,
-    /// An offset in the shared watermark topic of earlier versions. Our newest watermark there is not before it.
+    /// An offset in the watermark topic that earlier versions shared. Our newest watermark there is at or after it.
     pub read_from: i64,
     pub signing: Signing,
 }
 
-/// An entry that is in Kafka, according to a record in an event topic.
+/// A record in an event topic that shows an entry to be in Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventEvidence {
     pub offset: Offset,
     /// The record's `ce_id`.
     pub name: String,
-    /// Of a record without a valid signature: the signature that its content would have. The journal's entry must have the
-    /// same.
+    /// For a record without a valid signature: the signature that its content would have. The journal's entry must have
+    /// the same one.
     pub unsigned: Option<String>,
 }
 
-/// Offsets at the end of the watermark topic that are read first: some 20 KB. The topic is this store's alone, so the newest
-/// watermark is among them, unless another copy of the journal has written since.
+/// How many offsets at the end of the watermark topic are read first: some 20 KB. Only this store writes to the topic,
+/// so the newest watermark is among them, unless another copy of the journal has written since.
 const TAIL: i64 = 100;
 
-/// What the watermark topics hold about this journal, unjudged.
+/// The watermarks that the topics hold for this journal, before they are judged.
 #[derive(Debug, Default)]
 pub struct WatermarkEvidence {
     pub own: JournalWatermarks,
@@ -60,17 +60,17 @@ pub struct WatermarkEvidence {
 }
 
 impl JournalSnapshot {
-    /// Whether Kafka may have anything of this journal. What was written since a journal was made, and was not handed to a
-    /// producer, cannot be there.
+    /// Whether Kafka may have any record of this journal. Entries of a new journal that no producer has received cannot
+    /// be there.
     pub fn may_be_in_kafka(&self) -> bool {
         self.produced > Offset(0) || !self.parent.is_empty()
     }
 
-    /// Reads the watermarks: the end of the store's topic, the whole of it if no signed one there covers what the journal
-    /// knows, and, if that is not enough either, the topic that earlier versions shared.
+    /// Reads the watermarks in up to three steps: the end of the store's topic; the whole topic, if no signed watermark
+    /// at its end covers the journal's own; and the topic that earlier versions shared, if that is still not enough.
     ///
     /// # Errors
-    /// As [`kafka::read_to_end`].
+    /// See [`kafka::read_to_end`].
     pub fn watermarks(
         &self,
         settings: &Settings,
@@ -127,13 +127,13 @@ impl JournalSnapshot {
         Ok(WatermarkEvidence { own, parent })
     }
 
-    /// The entries beyond `local` that are in Kafka, furthest first. A copy that has diverged has other events at the same
-    /// offsets, so the caller must compare the names.
+    /// The entries beyond `local` that are in Kafka, furthest first. A copy that has diverged has other events at the
+    /// same offsets, so the caller must compare the names.
     ///
-    /// Reads the event topics from their beginning. Needed only if the watermark is lost.
+    /// Reads the event topics from their beginning; needed only if the watermark is lost.
     ///
     /// # Errors
-    /// As [`kafka::read_to_end`].
+    /// See [`kafka::read_to_end`].
     pub fn events_beyond(
         &self,
         settings: &Settings,
@@ -159,7 +159,7 @@ impl JournalSnapshot {
         Ok(found)
     }
 
-    /// The entry of this journal that a record is, if it is signed, or may be if an earlier version wrote it.
+    /// The entry of this journal that a signed record holds, or that an unsigned one of an earlier version may hold.
     fn entry(&self, record: &BorrowedRecord<'_>, keys: &ShopKeys) -> Option<EventEvidence> {
         let (mut is_own, mut is_inherited, mut offset) = (false, false, None);
         let (mut ce_id, mut ce_type, mut code) = (&[][..], &[][..], &[][..]);
@@ -198,7 +198,7 @@ impl JournalSnapshot {
 }
 
 impl WatermarkEvidence {
-    /// The furthest signed watermark, with the parent's limited to `shared`, the last entry that both have.
+    /// The furthest signed watermark. The parent's counts only up to `shared`, the last entry that both journals have.
     pub fn signed(&self, shared: Offset) -> Offset {
         let offset = |watermarks: &JournalWatermarks| {
             let signed = watermarks.signed.as_ref();

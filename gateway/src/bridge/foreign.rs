@@ -1,7 +1,7 @@
-//! The check of records that another gateway or program wrote: the same as that of a till's JSON.
+//! Validates records that other gateways or programs wrote, with the rules for a till's JSON.
 //!
-//! What passes is written anew, so that the pages see the fields, the order and the forms of this gateway's own records and
-//! nothing else.
+//! A valid record is rewritten in this gateway's own form, so that the pages see its field names, field order and
+//! formats and nothing else.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use comptoir_core::event::{DeviceId, EventName, Kind};
 use comptoir_core::sale::draft::{Draft, FieldError, from_json};
 use comptoir_core::sale::{Currency, is_rfc3339, to_the_millisecond};
 
-/// Longest JSON that is read, in bytes: twice that of a till, because the forms of a gateway are longer.
+/// Longest accepted JSON, in bytes: twice a till's limit, because a gateway's form is longer.
 const MAX_JSON: usize = 512 << 10;
 
 /// A valid sale of another gateway.
 #[derive(Debug)]
 pub struct ForeignSale {
     pub device: DeviceId,
-    /// As this gateway would have written it.
+    /// The sale in this gateway's own form.
     pub json: Arc<str>,
 }
 
-/// Checks the value of a record. `time` is Kafka's, in Unix milliseconds, for a sale that names none; `currency` is the
-/// shop's, for the same purpose. The store and the device may come from `ce_id`.
+/// Validates the value of a record. `time` (Kafka's, in Unix milliseconds) and `currency` (the shop's) are defaults for
+/// a sale without its own. The store and the device may come from `ce_id`.
 ///
 /// # Errors
-/// Names the field that is missing or not valid.
+/// Names the missing or invalid field.
 pub fn check(
     kind: Kind,
     ce_id: Option<&str>,

@@ -10,21 +10,21 @@ use crate::platform::peer::WarningLimiter;
 use comptoir_core::record::{RecordContent, RecordPlace};
 use comptoir_core::sale::draft::FieldError;
 
-/// Most characters of a record's `ce_id` that are shown. Others choose it.
+/// Most characters of a record's `ce_id` that are shown. Its writer chooses them.
 const SHOWN: usize = 100;
 
-/// What was left out since the start.
+/// Counts of the records left out since the start.
 pub(super) struct LeftOut {
     forged: Reason,
     invalid: Reason,
     metrics: Arc<Metrics>,
 }
 
-/// The records that were left out for one reason.
+/// The records left out for one reason.
 #[derive(Default)]
 struct Reason {
     count: u64,
-    /// The last one, in words.
+    /// The last one, described for people.
     last: String,
     limiter: WarningLimiter,
 }
@@ -46,7 +46,7 @@ impl LeftOut {
         }
     }
 
-    /// A record that claims to be this shop's and is not.
+    /// Counts a forged record: one that falsely claims to be this shop's.
     pub fn forged(&mut self, place: &RecordPlace, ce_id: &str) -> RecordContent {
         self.metrics.forged_records.inc();
         let shown: String = ce_id.chars().take(SHOWN).collect();
@@ -59,8 +59,8 @@ impl LeftOut {
         RecordContent::LeftOut
     }
 
-    /// A record of another gateway or program that is not a valid sale. Only the field is shown, because its value may be
-    /// personal.
+    /// Counts a record of another gateway or program that is not a valid sale. Shows only the name of the field,
+    /// because its value may be personal.
     pub fn invalid(&mut self, place: &RecordPlace, error: &FieldError) -> RecordContent {
         self.metrics.invalid_records.inc();
         let field: String = error.field.chars().take(SHOWN).collect();
@@ -70,7 +70,7 @@ impl LeftOut {
         RecordContent::LeftOut
     }
 
-    /// For the gateway page, one sentence for each reason.
+    /// Warnings for the gateway page, one sentence per reason.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let forged = (self.forged.count > 0).then(|| self.forged_warning());
         let invalid = (self.invalid.count > 0).then(|| self.invalid_warning());

@@ -1,14 +1,14 @@
 //! Journal → Kafka exactly once, and back.
 //!
-//! [`relay`] sends the journal's entries in transactions. Each transaction includes the [`watermark`], the journal offset of
-//! its last entry. Kafka commits both or neither, so after a crash Kafka itself proves where to continue ([`evidence`]).
-//! [`topic_watch`] inspects the topics that this depends on. [`read_back`] consumes the topics like any other
-//! `read_committed` consumer, and so shows what has really arrived.
+//! [`relay`] sends the journal's entries in transactions. Each transaction includes the [`watermark`], the journal
+//! offset of its last entry. Kafka commits both or neither, so after a crash Kafka itself proves where to continue
+//! ([`evidence`]). [`topic_watch`] inspects the topics that this depends on. [`read_back`] consumes the topics like any
+//! other `read_committed` consumer, and so shows which events have really arrived.
 //!
-//! [`spot_check`] reads samples of the gateway's own events back, if nothing else does.
+//! Without a read-back, [`spot_check`] reads samples of the gateway's own events back.
 //!
-//! Others may write to the topics too. What the gateway writes is signed with [`ShopKeys`], and what it reads is checked:
-//! [`provenance`] decides whose a record is, and [`foreign`] checks the records of others like a till's.
+//! Others may write to the topics too. The gateway signs its records with [`ShopKeys`] and checks every record that it
+//! reads: [`provenance`] decides whose a record is, and [`foreign`] validates the records of others like a till's.
 
 mod batch;
 pub mod evidence;
@@ -26,7 +26,7 @@ use comptoir_core::shop_secret::ShopSecret;
 
 pub use batch::{MAX_BYTES, MAX_ENTRIES};
 
-/// The keys with which the bridge signs what it writes.
+/// The keys that sign the bridge's records.
 #[derive(Debug, Clone)]
 pub struct ShopKeys {
     pub records: MacKey,

@@ -1,18 +1,18 @@
-//! Whose a record of an event topic is: this gateway's, another's, or a forged one that claims to be this shop's.
+//! Decides whose a record in an event topic is: this gateway's, another's, or forged in this shop's name.
 //!
 //! Kafka cannot restrict who writes which key or header into a shared topic, so headers prove nothing. A record is this
-//! gateway's own if its signature is valid _and_ the journal has that entry. What earlier versions wrote has no signature; it
-//! is own if it is identical with the journal's entry.
+//! gateway's own if its signature is valid _and_ the journal has that entry. Records of earlier versions are unsigned;
+//! such a record is own if it is identical to the journal's entry.
 
 use comptoir_core::Offset;
 use comptoir_core::event::Kind;
 use comptoir_core::mac::{MacKey, SignedRecord};
 use comptoir_journal::{Entry, EntryKind, Journal, Signing};
 
-/// The parts of a record that decide whose it is.
+/// The parts of a record that decide its provenance.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordHeaders<'a> {
-    /// The kind of the topic in which it is.
+    /// The kind of event that the record's topic holds.
     pub kind: Kind,
     pub ce_id: Option<&'a str>,
     pub ce_type: &'a [u8],
@@ -20,38 +20,39 @@ pub struct RecordHeaders<'a> {
     pub journal: Option<&'a [u8]>,
     /// `ce_journaloffset`.
     pub offset: Option<Offset>,
-    /// `ce_comptoirmac`; empty if there is none.
+    /// `ce_comptoirmac`; empty if the header is absent.
     pub code: &'a [u8],
     pub key: &'a [u8],
     pub value: &'a [u8],
-    /// When Kafka appended it, in Unix milliseconds. `None` if the record has its producer's time, which proves nothing.
+    /// When Kafka appended the record, in Unix milliseconds. `None` if its timestamp is the producer's, which proves
+    /// nothing.
     pub appended: Option<i64>,
 }
 
-/// Whose a record is, as far as it says itself.
+/// Whose a record is, judged by its own content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provenance {
-    /// It claims to be this entry of the journal. [`confirm`] compares them.
+    /// Claims to be this entry of the journal. [`confirm`] compares the two.
     Entry { offset: Offset, is_signed: bool },
-    /// Another gateway or program wrote it, or this shop in another journal: then it `is_signed`.
+    /// Written by another gateway or program, or by this shop with another journal (then `is_signed`).
     Foreign { is_signed: bool },
-    /// It claims to be this journal's and is not.
+    /// Claims to be this journal's but is not.
     Forged,
 }
 
-/// What the journal says about a record that claims to be one of its entries.
+/// The result of comparing a record with the journal entry that it claims to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmation {
     Own,
-    /// The entry is pruned, and only its signature could have identified it.
+    /// The entry is pruned; only a signature could have identified the record.
     Unknown,
     Forged,
 }
 
-/// Which records are this gateway's.
+/// Identifies this gateway's records.
 pub struct GatewayIdentity {
     pub uuid: String,
-    /// The journal that it branched from, and the last entry that they share.
+    /// The journal that this one branched from, and the last entry that they share.
     pub parent: Option<(String, Offset)>,
     pub store: String,
     pub signing: Signing,
@@ -69,7 +70,7 @@ impl GatewayIdentity {
         }
     }
 
-    /// Whose the record is. The caller compares an entry with the journal, and checks the content of a foreign record.
+    /// Decides whose the record is. The caller compares an `Entry` with the journal and validates a `Foreign` record.
     pub fn judge(&self, record: &RecordHeaders<'_>) -> Provenance {
         let is_signed = record.is_signed(&self.key);
         let is_own = record.journal == Some(self.uuid.as_bytes());
@@ -91,8 +92,8 @@ impl GatewayIdentity {
         }
     }
 
-    /// Whether an unsigned record that names this store is forged. Those that Kafka has had since before this shop signed
-    /// its records may be those of an earlier journal.
+    /// Whether an unsigned record that names this store is forged. A record that Kafka appended before this shop began
+    /// to sign may be of an earlier journal.
     pub fn is_impostor(&self, store: Option<&str>, appended: Option<i64>) -> bool {
         let is_old = appended.is_some_and(|appended| appended < self.signing.since);
         store == Some(&*self.store) && !is_old
@@ -110,7 +111,7 @@ impl RecordHeaders<'_> {
             key: self.key,
             value: self.value,
         };
-        // The type is signed, so a record cannot be moved to the topic of another kind.
+        // The signature covers the type, so a record cannot be moved to the topic of another kind.
         self.ce_type == self.kind.event_type().as_bytes() && signed.verify(key, self.code)
     }
 
@@ -221,11 +222,11 @@ mod tests {
         assert_eq!(judge(record("own", 9, "")), Provenance::Forged);
         assert_eq!(judge(record("own", 3, "")), entry(3, false));
         assert_eq!(judge(record("parent", 5, &code)), entry(5, true));
-        // Of the lost journal, after the copy was made.
+        // From the lost journal, after the copy was made.
         let lost = Provenance::Foreign { is_signed: true };
         assert_eq!(judge(record("parent", 6, &code)), lost);
         assert_eq!(judge(record("parent", 6, "")), Provenance::Forged);
-        // A signed record cannot be moved to another topic, or get another name.
+        // A signed record cannot be moved to another topic or renamed.
         let moved = RecordHeaders {
             kind: Kind::Order,
             ..record("own", 9, &code)

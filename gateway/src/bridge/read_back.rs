@@ -1,9 +1,9 @@
 //! The read-back: consumes the event topics like any other `read_committed` consumer.
 //!
-//! Our own events come back with their partition and offset, which proves that they are in Kafka. Events of other gateways
-//! go to the projection too, if they are valid sales. Forged records, which claim to be this shop's and are not, are counted,
-//! shown and left out ([`provenance`]). The positions are stored together with what was read (in the projection's file), so nothing
-//! counts twice. The group's offsets in Kafka are only for monitoring tools.
+//! Our own events come back with their partition and offset, which proves that they are in Kafka. Events of other
+//! gateways go to the projection too, if they are valid sales. Forged records, which falsely claim to be this shop's,
+//! are counted, shown and left out ([`provenance`]). The positions are stored in one transaction with the records (in
+//! the projection's file), so no record counts twice. The group's offsets in Kafka only serve monitoring tools.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,11 +29,11 @@ use comptoir_kafka::{
     self as kafka, BorrowedRecord, Consumer, InitialPosition, Positions, Settings, TopicId,
 };
 
-/// Most records of one batch to the projection.
+/// Most records in one batch for the projection.
 const BATCH: usize = 1_000;
-/// Most payload bytes of one batch, apart from a single larger record: others may write records of a megabyte each.
+/// Most payload bytes in one batch. A single larger record still passes: others may write records of a megabyte each.
 const BATCH_BYTES: usize = 4 << 20;
-/// How long Kafka may wait for records. The topics of all shops are rarely without new ones.
+/// How long a poll waits for records. The topics of all shops almost always have new ones.
 const LONGEST_POLL: Duration = Duration::from_millis(500);
 /// Pause after the journal could not be read.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
@@ -41,12 +41,12 @@ const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 /// Consumes the event topics and passes the records to the projection.
 pub struct ReadBack {
     pub settings: Settings,
-    /// Without them forged records could not be detected, so nothing is read.
+    /// Without keys forged records could not be detected, so nothing is read.
     pub keys: Result<ShopKeys, SecretProblem>,
-    /// The shop's, for sales that name none.
+    /// The shop's currency, for sales without one.
     pub currency: Currency,
     pub journal: Journal,
-    /// Where to begin without a stored position.
+    /// Where to start without a stored position.
     pub start: InitialPosition,
     pub positions: Positions,
     pub peer: Peer,
@@ -55,7 +55,7 @@ pub struct ReadBack {
 }
 
 impl ReadBack {
-    /// Runs until `stop`, on a thread of its own.
+    /// Runs until `stop`, on its own thread.
     pub fn run(self, runtime: &Handle, stop: &CancellationToken) {
         let keys = match &self.keys {
             Ok(keys) => keys.clone(),
@@ -71,7 +71,8 @@ impl ReadBack {
         let mut consumer = match reader {
             Ok(consumer) => consumer,
             Err(error) => {
-                // Not because of a property, which was checked at start. The gateway ends, and its supervisor restarts it.
+                // Properties were checked at start, so they are not the cause. The gateway ends, and its supervisor
+                // restarts it.
                 warn!(%error, "the read-back cannot start");
                 self.peer.down(error);
                 return;
@@ -85,7 +86,7 @@ impl ReadBack {
             let ids = Kind::ALL.map(|kind| consumer.topic_id(&self.settings.topic(kind.topic())));
             let records = self.poll(&consumer, ids);
             let judged = runtime.block_on(self.judge(&records, &keys, &mut left_out, stop));
-            // librdkafka's buffers, which the projection need not wait for.
+            // Frees librdkafka's buffers before waiting for the projection.
             drop(records);
             let Some(batch) = judged else { break };
             self.show_warnings(missing.as_deref(), &left_out);
@@ -122,11 +123,12 @@ impl ReadBack {
         consumer.close();
     }
 
-    /// Shows the result of an assignment as the peer's status. Returns the right that is missing, in words.
+    /// Shows the result of an assignment as the peer's status. Returns a description of the missing right, if one is
+    /// missing.
     fn report(&self, result: Result<(), kafka::Error>) -> Option<String> {
         let missing = match result {
             Ok(()) => None,
-            // Kafka replies, and the relay may well work.
+            // Kafka replies, so the relay may work.
             Err(error @ kafka::Error::MissingRight { .. }) => Some(error.to_string()),
             Err(error) => {
                 self.peer.down(error.explained(&self.settings));
@@ -178,7 +180,7 @@ impl ReadBack {
         records
     }
 
-    /// Decides whose the records are, and checks those of others. `None` at the stop.
+    /// Decides whose the records are and validates those of others. `None` at the stop.
     async fn judge(
         &self,
         records: &[(RecordPlace, BorrowedRecord<'_>)],
@@ -202,7 +204,7 @@ impl ReadBack {
             })
             .collect();
         let entries = self.entries(&claimed, stop).await?;
-        // After the entries were read, so that none of them was pruned in between unnoticed.
+        // Read after the entries, so that no pruning in between goes unnoticed.
         let state = self.journal.state();
         let batch = judged.into_iter().map(|(place, record, headers, provenance)| {
             let ce_id = headers.ce_id.unwrap_or_default();
@@ -253,7 +255,8 @@ impl ReadBack {
         Some(batch.collect())
     }
 
-    /// The entries at these offsets, as far as the journal still has them. Waits while it cannot be read; `None` at the stop.
+    /// The entries at these offsets that the journal still has. Waits while the journal cannot be read; `None` at the
+    /// stop.
     async fn entries(
         &self,
         offsets: &[Offset],
@@ -277,7 +280,7 @@ impl ReadBack {
     }
 }
 
-/// The parts of a record that decide whose it is.
+/// The parts of a record that decide its provenance.
 fn headers_of<'a>(kind: Kind, record: &'a BorrowedRecord<'_>) -> RecordHeaders<'a> {
     let mut headers = RecordHeaders {
         kind,

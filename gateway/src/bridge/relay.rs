@@ -1,7 +1,7 @@
 //! The relay: journal → Kafka, one transaction after another.
 //!
-//! A transaction takes the entries that are there: a single event leaves at once, a backlog leaves in transactions as large
-//! as the uplink carries in time (`batch.rs`).
+//! A transaction takes the entries that are available: a single event leaves at once, a backlog leaves in transactions
+//! as large as the uplink carries in time (`batch.rs`).
 //!
 //! Any error ends the session. The next session connects a new producer, which resolves the open transaction and fences
 //! another producer with our transactional id, and then reads the watermark back from Kafka
@@ -33,26 +33,26 @@ pub use places::PlaceReports;
 use reconcile::RefusedWatermarks;
 use sender::Sender;
 
-/// Of one Kafka operation, for example a transaction. A Kafka that replies at all replies within it.
+/// Timeout of one Kafka operation, for example a transaction. A Kafka that replies at all replies within it.
 const KAFKA_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest backoff between sessions.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
-/// Mean backoff of a fenced gateway: longer, so that two gateways with one store name do not fence each other all the time.
+/// Mean backoff of a fenced gateway. It is longer, so that two gateways with one store name do not fence each other
+/// constantly.
 const FENCED_BACKOFF: Duration = Duration::from_secs(60);
 
 /// Sends the journal's entries to Kafka.
 pub struct Relay {
     pub settings: Settings,
-    /// Without them nothing is sent: the relay could not tell what is in Kafka already.
+    /// Without keys nothing is sent: the relay could not tell what is in Kafka already.
     pub keys: Result<ShopKeys, SecretProblem>,
     pub journal: Journal,
     pub peer: Peer,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
-    /// Where to report the places of the entries that Kafka has committed; `None` if the read-back reports them.
+    /// Where to report the places of committed entries; `None` if the read-back reports them.
     pub places: Option<PlaceReports>,
-    /// Whether large dead letters are truncated: Kafka has rejected a record for its size, or one was too large for the
-    /// uplink.
+    /// Whether large dead letters are truncated: Kafka rejected a record as too large, or one did not fit the uplink.
     pub is_truncating: AtomicBool,
 }
 
@@ -84,22 +84,22 @@ enum SessionEnd {
     TopicsChanged,
 }
 
-/// What outlives a session.
+/// State that is kept across sessions.
 struct RelayState {
     size: TransactionSize,
-    /// Whether it is unknown if Kafka committed the last transaction.
+    /// Whether the outcome of the last transaction is unknown.
     is_in_doubt: bool,
     keys: ShopKeys,
-    /// The last entry that this process has handed to a producer.
+    /// The last entry that this process handed to a producer.
     handed: Offset,
-    /// The last entry whose place was reported, or is searched.
+    /// The last entry whose place was reported or is being searched for.
     placed: Offset,
-    /// How many forged watermarks are counted already. Each session reads the same ones again.
+    /// Number of forged watermarks already counted. Each session reads the same ones again.
     refused: u64,
 }
 
 impl Relay {
-    /// Runs until `stop`, on a thread of its own, because librdkafka's transaction calls block.
+    /// Runs until `stop`, on its own thread, because librdkafka's transaction calls block.
     pub fn run(self, runtime: &Handle, stop: &CancellationToken) {
         let keys = match &self.keys {
             Ok(keys) => keys.clone(),
@@ -189,8 +189,8 @@ impl Relay {
         let watermarks = watermarks?;
         let watermarks = runtime.block_on(self.judge(watermarks, &journal))?;
         self.report_refused(&watermarks.refused, topics, state);
-        // A topic that was created just now had no watermark, even if the journal knows of no sent entry. The topic of
-        // earlier versions may have one.
+        // A newly created topic had no watermark, even if the journal records no sent entry. The topic of earlier
+        // versions may have one.
         let is_new = report
             .absent
             .contains(&self.settings.shop_topic(kafka::WATERMARKS));
@@ -219,13 +219,13 @@ impl Relay {
         self.peer.up();
         self.search_places(state.placed, at, runtime)?;
         state.placed = at;
-        // After `reconcile`, which may have given the journal another uuid.
+        // Must follow `reconcile`, which may give the journal another uuid.
         let mut sender = Sender::new(self, producer, state.keys.clone(), report.limits.clone());
         let watch = topics.watch(runtime, report);
         sender.run(at, watch, state, runtime, stop)
     }
 
-    /// Counts, logs and shows watermarks that somebody else wrote under this journal's name.
+    /// Counts, logs and shows watermarks forged in this journal's name.
     fn report_refused(&self, refused: &RefusedWatermarks, topics: &TopicWatch, state: &mut RelayState) {
         if let Some(warning) = refused.warning()
             && refused.count > state.refused
@@ -240,7 +240,8 @@ impl Relay {
     }
 }
 
-/// What the code of an entry's record covers. `name` is the entry's, as text; `value` is the record's value.
+/// The parts of an entry's record that its signature covers. `name` is the entry's name as text; `value` is the
+/// record's value.
 fn signed<'a>(entry: &'a Entry, name: &'a str, value: &'a [u8]) -> SignedRecord<'a> {
     SignedRecord {
         ce_id: name.as_bytes(),
@@ -259,7 +260,7 @@ fn event_type(kind: EntryKind) -> &'static str {
     }
 }
 
-/// Fails if Kafka keeps this machine's time for records, and the clock is not synchronised.
+/// Fails if Kafka stores this machine's time in records and the clock is not synchronised.
 fn check_clock(report: &TopicReport, clock: &Clock) -> Result<(), RelayError> {
     let is_wrong = clock.status().synchronisation == Synchronisation::Unsynchronised;
     match is_wrong && !report.create_time.is_empty() {
@@ -278,8 +279,8 @@ fn count(counts: &mut RelayedCounts, entries: &[Arc<Entry>]) {
     }
 }
 
-/// Runs `act` on a blocking thread, which is left behind at the stop. `None` after the stop, and after a panic in `act`,
-/// with which the gateway ends.
+/// Runs `act` on a blocking thread, which is abandoned at the stop. `None` after the stop, and after a panic in `act`,
+/// which ends the gateway.
 fn blocking<T: Send + 'static>(
     runtime: &Handle,
     stop: &CancellationToken,

@@ -1,6 +1,6 @@
 //! Spot checks: reads some of the newest own events back from Kafka, and compares them with the journal.
 //!
-//! With `kafka.follow = "own"` nothing else would notice that Kafka has lost or changed what it has confirmed.
+//! With `kafka.follow = "own"`, nothing else would notice that Kafka has lost or changed confirmed events.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,14 +17,14 @@ use tracing::{debug, error};
 use crate::platform::metrics::Metrics;
 use crate::platform::peer::Peer;
 
-/// Number of the newest events that the samples are drawn from.
+/// How many of the newest events the samples are drawn from.
 const REMEMBERED: usize = 1_024;
-/// Number of events that are read back at a time. Each costs a few kilobytes.
+/// How many events one check reads back. Each costs a few kilobytes.
 const SAMPLES: usize = 5;
 /// Timeout of reading one event.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Where Kafka says that an event is.
+/// An entry and its place in Kafka.
 #[derive(Debug, Clone, Copy)]
 struct PlacedEntry {
     entry: Offset,
@@ -58,7 +58,7 @@ pub struct SpotCheck {
     pub settings: Settings,
     pub journal: Journal,
     pub recent_places: RecentPlaces,
-    /// Kafka. A difference is a warning of it.
+    /// Kafka. A difference is shown as a warning about it.
     pub peer: Peer,
     pub metrics: Arc<Metrics>,
 }
@@ -78,7 +78,7 @@ impl SpotCheck {
     async fn check(&self, recent_places: Vec<PlacedEntry>) {
         let mut differences = Vec::new();
         for placed in recent_places {
-            // An entry that the journal has pruned meanwhile can no longer be compared.
+            // The journal has pruned the entry, so it can no longer be compared.
             let Ok(Some(entry)) = self.journal.entry(placed.entry).await else {
                 continue;
             };
@@ -97,7 +97,7 @@ impl SpotCheck {
                     error!("{said}");
                     differences.push(said);
                 }
-                // The other parts report that Kafka is away.
+                // Other parts report that Kafka is unreachable.
                 Err(error) => debug!(%error, place, "an event could not be read back"),
             }
         }
@@ -107,7 +107,7 @@ impl SpotCheck {
     }
 }
 
-/// What is wrong with the record in place of an entry; `None` if it is that entry.
+/// How the record at an entry's place differs from the entry; `None` if it is that entry.
 fn difference(found: &RecordAt, entry: &Entry) -> Option<String> {
     match found {
         RecordAt::Expired => None,
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(said(found("paris-1/till-1/7/42", b"{}")), "");
         assert_eq!(said(RecordAt::Expired), "");
         assert!(said(found("paris-1/till-1/7/42", b"{ }")).contains("another content"));
-        // Kafka keeps what the shop has erased.
+        // Kafka keeps the personal data that the shop has erased.
         let erased = Entry {
             payload: Payload::Json(r#"{"order_id":"o-1","amount":1.50}"#.into()),
             ..entry.clone()

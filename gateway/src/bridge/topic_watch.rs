@@ -1,4 +1,4 @@
-//! Inspects the topics at the start of a session and at intervals during it, and reports what is wrong with them.
+//! Inspects the topics at the start of a session and at intervals, and reports problems with them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,27 +12,27 @@ use comptoir_kafka::{self as kafka, InspectionMode, Settings, TopicInspector, To
 
 /// A transaction that takes longer than this may be waiting for a deleted topic.
 const SLOW_TRANSACTION: Duration = Duration::from_secs(2);
-/// Interval of inspections during a slow transaction.
+/// Interval between inspections during a slow transaction.
 const INSPECT_SLOW_EVERY: Duration = Duration::from_secs(10);
-/// Interval at which an inspection may become due.
+/// How often the watch checks whether an inspection is due.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Inspects the topics. Clones share their state; it outlives sessions.
+/// Inspects the topics. Clones share its state, which is kept across sessions.
 #[derive(Clone)]
 pub struct TopicWatch {
     inspector: Arc<TopicInspector>,
     peer: Peer,
-    /// The warnings that have been logged and still hold.
+    /// The logged warnings that still apply.
     logged: Arc<Mutex<Vec<String>>>,
-    /// What the relay has found in the watermark topic: forged watermarks.
+    /// The relay's warning about forged watermarks in the watermark topic.
     forged: Arc<Mutex<Option<String>>>,
     /// Timeout of an inspection.
     within: Duration,
-    /// Someone may change a topic at any time.
+    /// Interval between inspections: someone may change a topic at any time.
     inspect_every: Duration,
 }
 
-/// The watch of one session. Ends when dropped.
+/// The watch of one session. Dropping it ends the watch.
 pub struct TopicWatchHandle {
     ended: tokio::sync::watch::Receiver<Option<Verdict>>,
     transaction: OpenTransaction,
@@ -58,9 +58,9 @@ impl OpenTransaction {
 /// Why a session must end.
 #[derive(Debug, Clone)]
 pub enum Verdict {
-    /// A topic was created or a setting has changed: the next session's producer uses the topics as they are now.
+    /// A topic was created or a setting has changed; the producer of the next session uses the present topics.
     Changed,
-    /// A topic's settings would let the bridge send events twice.
+    /// A topic's settings would make the bridge send events twice.
     Refused(kafka::Error),
 }
 
@@ -77,10 +77,10 @@ impl TopicWatch {
         }
     }
 
-    /// Inspects the topics, creates and repairs them, and reports what is wrong. Blocks.
+    /// Inspects the topics, creates and repairs them, and reports problems. Blocks.
     ///
     /// # Errors
-    /// Kafka does not reply, a topic cannot be created, or a topic's settings would let the bridge send events twice.
+    /// Kafka does not reply, a topic cannot be created, or a topic's settings would make the bridge send events twice.
     pub fn inspect(&self) -> Result<TopicReport, kafka::Error> {
         let report = self.inspector.inspect(self.within)?;
         for topic in &report.absent {
@@ -98,7 +98,7 @@ impl TopicWatch {
         }
     }
 
-    /// Shows the warning about forged watermarks beside those about the topics; `None` removes it.
+    /// Shows the warning about forged watermarks next to those about the topics; `None` removes it.
     pub fn set_forged(&self, warning: Option<String>) {
         *self.forged.lock().unwrap_or_else(PoisonError::into_inner) = warning;
         let warnings = self.logged.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -111,7 +111,7 @@ impl TopicWatch {
         self.peer.warn(warnings);
     }
 
-    /// Logs each warning once, and once more when it no longer holds.
+    /// Logs each warning once, and logs again when it no longer applies.
     fn log_changes(&self, warnings: &[String]) {
         // A panic elsewhere leaves the list consistent.
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,7 +129,7 @@ impl TopicWatch {
         self.watch_every(self.inspect_every, runtime, first)
     }
 
-    /// Like [`Self::watch`], with another interval.
+    /// Like [`Self::watch`], with a custom interval.
     pub fn watch_every(&self, interval: Duration, runtime: &Handle, first: TopicReport) -> TopicWatchHandle {
         let stop = CancellationToken::new();
         let (verdict, ended) = tokio::sync::watch::channel(None);
@@ -159,14 +159,14 @@ impl TopicWatch {
                         has_changed.then_some(Verdict::Changed)
                     }
                     Err(error @ kafka::Error::Topic(_)) => Some(Verdict::Refused(error)),
-                    // The session itself notices that Kafka is away.
+                    // The session itself notices that Kafka is unreachable.
                     Err(error) => {
                         debug!(%error, "the topics could not be inspected");
                         None
                     }
                 };
                 if reason.is_some() {
-                    // Fails if the session has ended meanwhile.
+                    // Fails if the session has already ended.
                     let _ = verdict.send(reason);
                     return;
                 }
@@ -181,7 +181,7 @@ impl TopicWatch {
 }
 
 impl TopicWatchHandle {
-    /// Notes that a transaction began, or, with `None`, that it has ended.
+    /// Records that a transaction has begun, or, with `None`, that it has ended.
     pub fn transaction(&self, begun: Option<Instant>) {
         self.transaction.set(begun);
     }
@@ -194,7 +194,7 @@ impl TopicWatchHandle {
     /// Waits until the session must end.
     pub async fn ended(&mut self) {
         if self.ended.wait_for(Option::is_some).await.is_err() {
-            // The task has ended without a verdict: after a panic, or with the runtime.
+            // The task ended without a verdict: after a panic, or with the runtime.
             error!("the topics are no longer watched; restart the gateway if this lasts");
             std::future::pending().await
         }

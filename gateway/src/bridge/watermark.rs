@@ -1,11 +1,11 @@
 //! The watermark: every entry of the journal at or below it is in Kafka. Not Kafka's high watermark.
 //!
-//! It is a record in a compacted topic of the store, written in the same transaction as the events. Its key contains the
-//! store _and_ the journal's uuid. A consumer group's offset would serve the same purpose, but Kafka deletes those after a week without use:
-//! a shop that was closed for its holidays would send events twice.
+//! It is a record in a compacted topic of the store, written in the same transaction as the events. Its key contains
+//! the store _and_ the journal's uuid. A consumer group's offset would serve the same purpose, but Kafka deletes it
+//! after a week without use: a shop that was closed for its holidays would send events twice.
 //!
-//! A watermark counts only if its signature is valid: otherwise anybody who may write to the topic could make the gateway
-//! believe that its events are in Kafka. Earlier versions wrote to one topic that all stores shared.
+//! A watermark counts only if its signature is valid. Otherwise anyone who may write to the topic could make the
+//! gateway believe that its events are in Kafka. Earlier versions wrote to one topic that all stores shared.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,30 +16,30 @@ use tokio_util::sync::CancellationToken;
 use comptoir_core::mac::MacKey;
 use comptoir_kafka::{self as kafka, ReadFrom, Settings};
 
-/// The partition that watermarks are written to. In the shared topic of earlier versions, which let the partitioner choose, a
+/// The partition that watermarks are written to. In the shared topic of earlier versions the partitioner chose, so a
 /// watermark may be in any partition.
 pub const PARTITION: i32 = 0;
-/// Most unsigned watermarks of a journal that are kept in memory. A writer to the topic may write any number.
+/// Most unsigned watermarks of a journal that are kept in memory. Anyone who may write to the topic can add more.
 const MAX_UNSIGNED: usize = 1_000;
 
-/// The record's value, as JSON so that any tool can read it. Fields may be added, none may change.
+/// The record's value, as JSON so that any tool can read it. Fields may be added but never changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
     /// Journal offset.
     pub offset: u64,
     /// `ce_id` of the entry at that offset, for operators.
     pub event: String,
-    /// The run in which the journal accepted that entry. Distinguishes a journal from a copy that has diverged. Earlier
-    /// versions wrote none.
+    /// The run in which the journal accepted that entry. Distinguishes a journal from a copy that has diverged. Absent
+    /// in earlier versions.
     #[serde(default)]
     pub run: Option<String>,
-    /// The message authentication code of the record's key and the other fields. Earlier versions wrote none.
+    /// The message authentication code of the record's key and the other fields. Absent in earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
 }
 
 impl Watermark {
-    /// Signs it for the record with this key.
+    /// Signs the watermark for the record with this key.
     #[must_use]
     pub fn signed(mut self, key: &str, mac_key: &MacKey) -> Self {
         let offset = self.offset.to_string();
@@ -47,7 +47,7 @@ impl Watermark {
         self
     }
 
-    /// Whether it is signed for the record with this key.
+    /// Whether the watermark has a valid signature for the record with this key.
     pub fn is_signed(&self, key: &str, mac_key: &MacKey) -> bool {
         let offset = self.offset.to_string();
         let code = self.mac.as_deref().unwrap_or_default();
@@ -64,17 +64,18 @@ pub fn key(store: &str, journal: &str) -> String {
     format!("{store}/{journal}")
 }
 
-/// The watermarks of one journal that the topic holds.
+/// The watermarks that the topic holds for one journal.
 #[derive(Debug, Default)]
 pub struct JournalWatermarks {
-    /// The furthest one with a valid signature.
+    /// The furthest watermark with a valid signature.
     pub signed: Option<Watermark>,
-    /// Those without, the newest [`MAX_UNSIGNED`]: an earlier version wrote them, or they are forged.
+    /// Watermarks without a valid signature, the newest [`MAX_UNSIGNED`]: an earlier version wrote them, or they are
+    /// forged.
     pub unsigned: VecDeque<Watermark>,
 }
 
 impl JournalWatermarks {
-    /// Adds those of another topic.
+    /// Adds the watermarks of another topic.
     pub fn extend(&mut self, others: Self) {
         if let Some(signed) = others.signed {
             self.add(signed, true);
@@ -104,11 +105,11 @@ impl JournalWatermarks {
     }
 }
 
-/// Reads the watermarks of these journals from all partitions of a topic (full name): [`PARTITION`] from `from`, the others
-/// from their beginning.
+/// Reads the watermarks of these journals from all partitions of a topic (full name): [`PARTITION`] from `from`, the
+/// others from their beginning.
 ///
 /// # Errors
-/// As [`kafka::read_to_end`].
+/// See [`kafka::read_to_end`].
 pub fn read<const N: usize>(
     settings: &Settings,
     topic: &str,

@@ -9,8 +9,8 @@ use comptoir_journal::schema_version;
 
 use super::{audit, customer, dead_letters, demo, recovery_code, settings, users};
 
-/// Includes the journal's schema, so that an administrator can tell before a downgrade whether the older version can
-/// read the journal.
+/// Includes the journal's schema version, so that an administrator can tell before a downgrade whether the older
+/// version can read the journal.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{} (journal schema {})",

@@ -1,4 +1,4 @@
-//! `gateway audit`: lists the audit log and verifies its hash chain, without a running gateway or beside one.
+//! `gateway audit`: lists the audit log and verifies its hash chain, whether or not a gateway is running.
 
 use std::process::ExitCode;
 

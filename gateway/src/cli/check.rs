@@ -1,4 +1,4 @@
-//! `gateway check`: is the configuration valid, and can the gateway use everything that it names?
+//! `gateway check`: tests whether the configuration is valid and the gateway can use everything that it names.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,7 +27,7 @@ const KAFKA_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prints one line per check: `ok` or `FAILED`, the subject and what was found.
 ///
 /// # Errors
-/// Never; failed checks are printed and make the exit code 1.
+/// Never fails; failed checks are printed and make the exit code 1.
 pub async fn run(arguments: &ConfigArguments, offline: bool) -> anyhow::Result<ExitCode> {
     let LoadedConfig { config, problem } = match arguments.load() {
         Ok(loaded) => loaded,
@@ -90,7 +90,7 @@ async fn check(config: &Config) -> Vec<CheckResult> {
     ]
 }
 
-/// The journal can be opened for writing, or be created.
+/// Checks that the journal can be opened for writing, or created.
 async fn check_journal(path: &Path) -> Result<String, String> {
     let exists = Journal::exists_at(path)
         .await
@@ -113,13 +113,13 @@ async fn check_journal(path: &Path) -> Result<String, String> {
     })
 }
 
-/// The secret is the one that the journal was used with, or there is none of both yet.
+/// Checks that the secret is the one that the journal was used with, or that neither exists yet.
 async fn check_secret(journal: &Path) -> Result<String, String> {
     let known = match Journal::exists_at(journal).await {
         Ok(true) => Journal::secret_at(journal)
             .await
             .map_err(|error| error.to_string())?,
-        // An error is that of the journal's check.
+        // The check of the journal reports the error.
         Ok(false) | Err(_) => None,
     };
     let path = shop_secret::path_of(journal);
@@ -130,7 +130,7 @@ async fn check_secret(journal: &Path) -> Result<String, String> {
     })
 }
 
-/// The folder in which the gateway would create the journal, or the missing folders above it.
+/// The nearest existing folder above `path`. The gateway creates the missing ones.
 fn nearest_existing_folder(path: &Path) -> &Path {
     let mut folder = path;
     while let Some(parent) = folder.parent() {
@@ -152,7 +152,7 @@ async fn check_listen(listen: SocketAddr) -> Result<String, String> {
         .map_err(|error| format!("{listen}: {error} (a running gateway also occupies this port)"))
 }
 
-/// How the pages are protected, and under which URL. Files that are configured were checked with the configuration.
+/// Describes how the pages are protected and under which URL. Configured files were checked with the configuration.
 fn describe_tls(config: &Config) -> String {
     let how = match config.http.tls_mode() {
         TlsMode::Off => "off: plain HTTP, which everybody on the network can read".to_owned(),
@@ -182,10 +182,10 @@ fn describe_tls(config: &Config) -> String {
     format!("{url}, {how}")
 }
 
-/// Logs in as the gateway would, but with a client id of its own: the broker disconnects a client when another connects
-/// with the same id.
+/// Logs in as the gateway would, but with its own client id: the broker disconnects a client when another connects with
+/// the same id.
 async fn check_mqtt_broker(config: &Config) -> Result<String, String> {
-    // An error means that a provider is installed already.
+    // Fails if a provider is already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client_id = format!("comptoir-check-{}", Uuid::new_v4().simple());
     let topics = ingest::Stores::new(config.mqtt.stores.clone()).topics();

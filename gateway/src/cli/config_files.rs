@@ -1,4 +1,4 @@
-//! Loads the configuration that a subcommand is to use, falling back to the last one that started.
+//! Loads the configuration for a subcommand, falling back to the last one that started.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use super::arguments::ConfigArguments;
 /// A configuration that is ready for use.
 pub struct LoadedConfig {
     pub config: Config,
-    /// Why the present configuration is not used, and the fallback is.
+    /// Why the fallback is used instead of the present configuration.
     pub problem: Option<ConfigError>,
 }
 
@@ -19,7 +19,8 @@ impl ConfigArguments {
     /// Loads the configuration, or the fallback if the configuration is invalid.
     ///
     /// # Errors
-    /// The configuration is invalid and there is no usable fallback. The error is printed already; the exit code says so.
+    /// The configuration is invalid and there is no usable fallback. The error has already been printed; the exit code
+    /// reports it.
     pub fn load(&self) -> Result<LoadedConfig, ExitCode> {
         Config::load_with_fallback(self.config.as_deref(), self.last_good.as_deref(), SECTION_CHECKS)
             .map(|(config, problem)| LoadedConfig { config, problem })
@@ -29,10 +30,10 @@ impl ConfigArguments {
             })
     }
 
-    /// As [`Self::load`], for a subcommand that works beside a running gateway: warns when it uses the fallback.
+    /// Like [`Self::load`], for a subcommand that works beside a running gateway: warns when it uses the fallback.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// See [`Self::load`].
     pub fn load_for_command(&self) -> Result<Config, ExitCode> {
         let LoadedConfig { config, problem } = self.load()?;
         if let Some(problem) = problem {

@@ -1,4 +1,4 @@
-//! `gateway customer`: finds the sales of a customer and erases their personal data, on the running gateway.
+//! `gateway customer`: finds a customer's sales and erases their personal data, on the running gateway.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::arguments::ConfigArguments;
 use super::running_gateway::RunningGateway;
 
-/// Most events of a person that are listed. A text that finds more is not a person's.
+/// Most events listed for a customer. A text that matches more does not identify a person.
 const MAX_FOUND: usize = 500;
-/// Orders and dead letters of one request.
+/// Most orders and dead letters in one request.
 const MAX_NAMED: usize = 200;
 
 #[derive(Subcommand)]
@@ -37,7 +37,7 @@ pub enum Action {
 /// Performs `action`.
 ///
 /// # Errors
-/// The gateway does not run or refuses, or the text finds too many people.
+/// No gateway is running, it refuses, or the text matches too many events.
 pub async fn run(arguments: &ConfigArguments, action: Action) -> anyhow::Result<ExitCode> {
     let config = match arguments.load_for_command() {
         Ok(config) => config,
@@ -130,7 +130,7 @@ async fn erase(gateway: &RunningGateway<'_>, found: &[Value]) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// An event in one line.
+/// Formats an event as one line.
 fn line(event: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let data = &event["personal_data"];
@@ -143,7 +143,7 @@ fn line(event: &Value) -> String {
         true => "",
         false => "  (not in Kafka yet)",
     };
-    // Control characters of a sale must not reach the terminal.
+    // Keeps control characters of a sale away from the terminal.
     let shown: String = format!(
         "{:<11}  {}  {}  {}  {}{note}",
         text(&event["kind"]),

@@ -109,7 +109,7 @@ fn show(letter: &DeadLetter) {
     }
 }
 
-/// Asks the running gateway to retry: it is the journal's only writer.
+/// Asks the running gateway to retry, because it is the journal's only writer.
 async fn retry(config: &Config, offset: u64) -> anyhow::Result<()> {
     let path = format!("/api/dead-letters/{offset}/retry");
     let body = RunningGateway::of(config)?.post(&path, None).await?;

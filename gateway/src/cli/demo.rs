@@ -1,4 +1,4 @@
-//! `gateway demo`: everything in one process, to try it without installing anything.
+//! `gateway demo`: the whole system in one process, to try without installing anything.
 //!
 //! Runs the gateway with its built-in MQTT broker and an in-memory Kafka, and simulated tills that sell through it. The
 //! pages have a switch that takes the in-memory Kafka down and up again.
@@ -58,7 +58,7 @@ pub struct DemoArguments {
 }
 
 const STORE: &str = "demo-1";
-/// How often the status line is rewritten on a terminal, and how often a line is added to a file or pipe.
+/// How often the status line is rewritten on a terminal. To a file or pipe, a line is added at longer intervals.
 const TERMINAL_REFRESH: Duration = Duration::from_millis(250);
 const PIPE_REFRESH: Duration = Duration::from_secs(5);
 
@@ -133,9 +133,9 @@ fn configuration(arguments: &DemoArguments, folder: PathBuf, kafka: &InMemoryKaf
         },
         http: Http {
             listen: arguments.http,
-            // The demo should start without set-up.
+            // The demo starts without set-up.
             open: true,
-            // A visitor on a phone would not trust the certificate, and a temporary folder forgets its authority.
+            // A visitor's phone would not trust the certificate, and a temporary folder loses its authority.
             tls: TlsSetting::Off,
             ..Http::default()
         },
@@ -143,7 +143,7 @@ fn configuration(arguments: &DemoArguments, folder: PathBuf, kafka: &InMemoryKaf
     };
     config.mqtt.embedded = Some(arguments.mqtt);
     config.kafka.brokers = Some(kafka.brokers());
-    // Shows what a consumer sees, and what other programs write.
+    // Shows what a consumer sees, including records of other programs.
     config.kafka.follow = Follow::All;
     config.kafka.follow_since = Some(Timestamp::UNIX_EPOCH);
     config
@@ -211,7 +211,7 @@ async fn simulate_tills(
     Ok(())
 }
 
-/// Prints the totals until `ended`: on a terminal a single line that is rewritten, elsewhere a line now and then.
+/// Prints the totals until `ended`: on a terminal as one rewritten line, elsewhere as an occasional new line.
 async fn print_status(state: Arc<AppState>, sold: watch::Receiver<Progress>, ended: CancellationToken) {
     let is_terminal = std::io::stdout().is_terminal();
     let period = match is_terminal {
@@ -225,7 +225,7 @@ async fn print_status(state: Arc<AppState>, sold: watch::Receiver<Progress>, end
             () = tokio::time::sleep(period) => {}
         }
         let line = status_line(&state, &sold.borrow());
-        // If the terminal is gone, the demo goes on without it.
+        // If the terminal is gone, the demo continues without it.
         let _ = match is_terminal {
             true => write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush()),
             false => writeln!(out, "{line}"),

@@ -1,7 +1,7 @@
 //! `gateway forget`: frees the room that a device takes in the journal.
 //!
-//! The journal has a single writer. If a gateway runs on it, the command asks that one over HTTP; otherwise it opens the
-//! journal itself.
+//! The journal has a single writer. The command asks the running gateway over HTTP; if none runs, it opens the journal
+//! itself.
 
 use std::process::ExitCode;
 
@@ -16,13 +16,13 @@ use crate::config::Config;
 /// Forgets `device`.
 ///
 /// # Errors
-/// The journal does not know the device, or cannot be written; or a gateway runs and does not answer, or refuses.
+/// The journal does not know the device or cannot be written, or the running gateway refuses or does not answer.
 pub async fn run(arguments: &ConfigArguments, device: &DeviceId) -> anyhow::Result<ExitCode> {
     let config = match arguments.load_for_command() {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
-    // Opening would create a journal.
+    // Opening would create a missing journal.
     let exists = Journal::exists_at(&config.journal.path).await?;
     anyhow::ensure!(exists, "there is no journal at {}", config.journal.path.display());
     let opened = Journal::open(&config.journal.path, config.journal.max_bytes).await;

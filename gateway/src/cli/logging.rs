@@ -10,7 +10,7 @@ use crate::config::{Log, LogFormat};
 /// Installs the global log subscriber.
 ///
 /// # Errors
-/// `log.filter` is invalid. The configuration's checks catch that earlier.
+/// `log.filter` is invalid, which the configuration's checks report earlier.
 pub fn init(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter)
         .with_context(|| format!("log.filter: {:?} is not a log filter", log.filter))?;

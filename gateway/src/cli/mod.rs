@@ -1,8 +1,8 @@
 //! The command line of `gateway`: one file per subcommand.
 //!
-//! [`arguments`] declares what can be written on the command line and the text of `--help`. [`config_files`] loads the
-//! configuration for every subcommand that needs one. Messages for the person at the shell go to standard error with the
-//! prefix `gateway: `; results go to standard output.
+//! [`arguments`] declares the command-line grammar and the text of `--help`. [`config_files`] loads the configuration
+//! for every subcommand that needs one. Messages for the person at the shell go to standard error with the prefix
+//! `gateway: `; results go to standard output.
 
 mod arguments;
 mod audit;
@@ -32,7 +32,7 @@ use arguments::{Arguments, Command};
 /// Exit code for an invalid configuration. clap uses the same code for an invalid command line.
 const INVALID_CONFIGURATION: u8 = 2;
 
-/// The same number of worker threads on every machine: a small gateway is measured with two.
+/// Fixed, so that measurements on a small gateway (two threads) hold on every machine.
 const WORKER_THREADS: usize = 2;
 
 /// Parses the command line and runs the subcommand to its end.
@@ -66,7 +66,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn execute(command: Command) -> anyhow::Result<ExitCode> {
-    // The image reads the settings as another user, and man pages are for everybody.
+    // The image runs `settings` as another user, and man pages must be readable by everyone.
     if !matches!(command, Command::Settings(_) | Command::Manual { .. }) {
         keep_files_private();
     }
@@ -91,7 +91,7 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Lets only the gateway's own user read the files that it makes: the journal and its copies have customers' names.
+/// Makes the gateway's files readable only by its own user: the journal and its copies contain customers' names.
 fn keep_files_private() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
@@ -107,7 +107,7 @@ fn raise_descriptor_limit() {
             current: maximum,
             maximum,
         };
-        // If the system refuses, the gateway works with fewer simultaneous connections.
+        // If the system refuses, the gateway works with fewer concurrent connections.
         let _ = setrlimit(Resource::Nofile, raised);
     }
 }

@@ -11,7 +11,7 @@ use comptoir_journal::Journal;
 use super::arguments::ConfigArguments;
 use crate::platform::shop_secret::{self, SecretFile};
 
-/// Longest recovery code that is read from standard input, in bytes, with generous white space.
+/// Longest recovery code read from standard input, in bytes, with generous room for white space.
 const MAX_CODE: u64 = 4_096;
 
 /// What to do with the secret.
@@ -35,7 +35,7 @@ pub struct Action {
 /// Runs the subcommand. `force` overwrites another secret.
 ///
 /// # Errors
-/// There is no secret, a code is not valid or not the journal's, or the file cannot be read or written.
+/// There is no secret, a code is invalid or does not match the journal, or the file cannot be read or written.
 pub async fn run(arguments: &ConfigArguments, action: &Action, force: bool) -> anyhow::Result<ExitCode> {
     let config = match arguments.load_for_command() {
         Ok(config) => config,
@@ -63,7 +63,8 @@ pub async fn run(arguments: &ConfigArguments, action: &Action, force: bool) -> a
     Ok(ExitCode::SUCCESS)
 }
 
-/// The public name of the secret that the journal was used with; `None` if there is no journal or it was used with none.
+/// The public name of the secret that the journal was used with; `None` without a journal, or if it was used without
+/// one.
 async fn journals_secret(journal: &Path) -> anyhow::Result<Option<String>> {
     match Journal::exists_at(journal).await? {
         true => Ok(Journal::secret_at(journal).await?),
@@ -88,7 +89,7 @@ async fn restore(journal: &Path, file: &Path, force: bool) -> anyhow::Result<()>
         "this is not the recovery code of the secret that {} was used with; --force stores it nevertheless",
         journal.display()
     );
-    // A file that cannot be read is no secret to protect.
+    // A file that cannot be read holds no secret to protect.
     let present = match shop_secret::read(file) {
         Err(_) if force => None,
         present => present?,

@@ -1,9 +1,9 @@
-//! `gateway run`: builds the gateway, tells systemd, and waits for its end.
+//! `gateway run`: builds the gateway, notifies systemd, and waits for the end.
 //!
-//! A configuration can fail at two points: while it is read and checked, and while the gateway opens its files and ports
-//! with it. In both cases the gateway starts with the last configuration that worked, if there is one, and shows what is
-//! wrong with the present one: in the log, in `systemctl status` and on the gateway page. Otherwise the process ends with
-//! exit code 2 and one sentence.
+//! A configuration can fail at two points: while it is read and checked, and while the gateway opens its files and
+//! ports with it. In both cases the gateway starts with the last configuration that worked, if there is one, and shows
+//! the error of the present one in the log, in `systemctl status` and on the gateway page. Otherwise the process ends
+//! with exit code 2 and a one-sentence error.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -26,7 +26,7 @@ use super::{INVALID_CONFIGURATION, logging};
 /// Runs the gateway until a signal arrives or one of its parts fails.
 ///
 /// # Errors
-/// The gateway cannot start for a reason that is not its configuration.
+/// The gateway cannot start for a reason other than its configuration.
 pub async fn run(arguments: &ConfigArguments, settings_report: Option<&Path>) -> anyhow::Result<ExitCode> {
     let loaded = match arguments.load() {
         Ok(loaded) => loaded,
@@ -68,7 +68,7 @@ async fn run_loaded(
     let http = app.http;
     let access = app.state.clone();
     let tls = app.state.tls.clone();
-    // Only now is it known that the configuration works: its files and ports are open.
+    // The configuration is known to work only now that its files and ports are open.
     if problem.is_none() {
         save_fallback(arguments);
     }
@@ -116,7 +116,7 @@ async fn run_loaded(
     Ok(code)
 }
 
-/// Says how to set the gateway up, or that it is open.
+/// Logs how to set the gateway up, or warns that it is open.
 async fn announce_access(app: &AppState, url: Option<&String>) {
     let page = url.map_or("/setup".to_owned(), |url| format!("{url}/setup"));
     let Some(accounts) = app.access.accounts() else {
@@ -132,7 +132,7 @@ async fn announce_access(app: &AppState, url: Option<&String>) {
     }
 }
 
-/// The errors that another program found in its own settings. A report that cannot be read is no reason not to start.
+/// Reads the errors that another program found in its own settings. An unreadable report does not prevent the start.
 fn read_reported_problems(report: Option<&Path>) -> Vec<ConfigError> {
     let Some(file) = report else {
         return Vec::new();
@@ -151,18 +151,18 @@ fn save_fallback(arguments: &ConfigArguments) {
     }
 }
 
-/// A gateway that is built, with the configuration it was built from.
+/// A built gateway and the configuration it was built from.
 struct BuiltApp {
     app: App,
     config: Config,
-    /// Why it was built from the fallback.
+    /// Why the fallback was used.
     problem: Option<ConfigError>,
 }
 
-/// Builds the gateway from the loaded configuration; if that fails, from the last good one.
+/// Builds the gateway from the loaded configuration or, if that fails, from the last good one.
 ///
 /// # Errors
-/// Neither works. The error is about the present configuration: that is the one to correct.
+/// Neither works. The error is about the present configuration, because that is what must be corrected.
 async fn build(
     loaded: LoadedConfig,
     arguments: &ConfigArguments,

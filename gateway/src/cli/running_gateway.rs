@@ -1,4 +1,4 @@
-//! Requests of a subcommand to the gateway that runs on this machine: it is the only writer of its files.
+//! Requests from a subcommand to the gateway running on this machine, the only writer of its files.
 
 use anyhow::{Context, bail};
 use comptoir_core::Secret;
@@ -10,10 +10,10 @@ use crate::app::accounts_path;
 use crate::config::Config;
 use crate::platform::address::reachable;
 
-/// The life of the token of one request.
+/// Lifetime of the token for one request.
 const TOKEN_LIFE: SignedDuration = SignedDuration::from_mins(1);
 
-/// The running gateway of a configuration.
+/// Sends requests to the gateway that runs with this configuration.
 pub struct RunningGateway<'a> {
     config: &'a Config,
     client: reqwest::Client,
@@ -41,10 +41,10 @@ impl<'a> RunningGateway<'a> {
         })
     }
 
-    /// Sends a `POST` and returns the JSON of the answer. Plain HTTP: the request does not leave this machine.
+    /// Sends a `POST` and returns the JSON of the response. Plain HTTP: the request does not leave this machine.
     ///
     /// # Errors
-    /// The gateway does not answer, or refuses; then the error is its own sentence.
+    /// The gateway does not answer, or it refuses; a refusal carries its own message.
     pub async fn post(&self, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         let mut request = self.client.post(format!("http://{}{path}", self.address));
         if let Some(body) = body {
@@ -72,7 +72,7 @@ impl<'a> RunningGateway<'a> {
     }
 }
 
-/// A token for one request. The command may write the accounts' file, so it needs no password.
+/// A token for one request. The command may write the accounts file, so it needs no password.
 struct OneRequestToken {
     accounts: Accounts,
     id: String,
@@ -89,7 +89,7 @@ impl OneRequestToken {
     }
 
     async fn remove(self) {
-        // If it cannot be removed, it ends by itself.
+        // If it cannot be removed, it expires.
         let _ = self.accounts.end(&self.id).await;
         self.accounts.close().await;
     }

@@ -1,4 +1,4 @@
-//! `gateway users` and `gateway tokens`: the accounts, without a running gateway or beside one.
+//! `gateway users` and `gateway tokens`: manage accounts, whether or not a gateway is running.
 
 use std::io::{IsTerminal as _, Read as _};
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use super::arguments::ConfigArguments;
 use crate::app::accounts_path;
 use crate::config::Config;
 
-/// Longest password that is read, in bytes. Only the first line counts.
+/// Most bytes of password input that are read. Only the first line counts.
 const MAX_INPUT: u64 = 64 << 10;
 
 #[derive(Subcommand)]
@@ -75,7 +75,7 @@ pub enum TokenAction {
 }
 
 /// # Errors
-/// The accounts cannot be read or written, or what is asked for is not possible.
+/// The accounts cannot be read or written, or the request is invalid (for example, the user does not exist).
 pub async fn run(arguments: &ConfigArguments, action: Option<UserAction>) -> anyhow::Result<ExitCode> {
     let config = match arguments.load_for_command() {
         Ok(config) => config,
@@ -125,7 +125,7 @@ pub async fn run(arguments: &ConfigArguments, action: Option<UserAction>) -> any
 }
 
 /// # Errors
-/// As [`run`].
+/// See [`run`].
 pub async fn run_tokens(
     arguments: &ConfigArguments,
     action: Option<TokenAction>,

@@ -1,11 +1,11 @@
-//! Kafka → tills: forwards the commands of head office.
+//! Kafka → tills: forwards head office's commands.
 //!
-//! Delivery is at least once: a command counts as forwarded only when the MQTT broker has acknowledged it, so a command in
-//! flight during a crash is sent again. Commands of one partition keep their order.
+//! Delivery is at least once: a command counts as forwarded only when the MQTT broker has acknowledged it, so a command
+//! in flight during a crash is sent again. Commands of one partition keep their order.
 //!
-//! The journal stores the positions. A gateway whose journal has none continues at the committed offset of the store's
-//! consumer group. If Kafka has deleted that, it forwards the commands of the last 24 hours, because no till wants the price
-//! list of a year ago.
+//! The journal stores the positions. Without them a gateway continues at the committed offset of the store's consumer
+//! group. If Kafka has deleted that too, it forwards the commands of the last 24 hours, because no till wants last
+//! year's price list.
 
 mod payload;
 
@@ -32,20 +32,20 @@ use comptoir_kafka::{
     self as kafka, COMMANDS, Consumer, InitialPosition, OwnedRecord, PositionTable, Positions, Settings,
 };
 
-/// Most devices that a command for a whole store is sent to.
+/// Most devices that one command for a whole store is sent to.
 const MAX_DEVICES: usize = 10_000;
-/// Wait after a connection to the MQTT broker. By then it has sent the tills' retained `status` messages.
+/// How long to wait after connecting to the MQTT broker. By then it has sent the tills' retained `status` messages.
 const RETAINED_STATUS_WAIT: Duration = Duration::from_secs(1);
 /// Suffix of the consumer group's name.
 const GROUP: &str = "-commands";
-/// Most commands that are read before Kafka confirms that their topic is still the same.
+/// Most commands read before Kafka confirms that their topic is still the same.
 const BATCH: usize = 100;
 /// Longest wait for a command.
 const POLL: Duration = Duration::from_millis(500);
 /// Oldest command that is forwarded without a stored position.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
-/// For a device that has reported `online` but sent no event yet. Only the tills' own firmware does that, and every version
-/// of it reads the oldest wire version.
+/// For a device that has reported `online` but sent no event yet. Only the tills' own firmware reports `online`, and
+/// every version of it reads the oldest wire version.
 const DEFAULT_ENCODING: Encoding = Encoding::Postcard { version: wire::MIN };
 
 /// The accepted form of a command's key, for error messages.
@@ -63,14 +63,14 @@ pub struct CommandForwarder {
     pub mqtt: Peer,
     /// Kafka, as the source of commands.
     pub peer: Peer,
-    /// Kafka as such, if nothing else reads from it.
+    /// Kafka's overall status, if nothing else reads from it.
     pub kafka: Option<Peer>,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
 }
 
 impl CommandForwarder {
-    /// Runs until `stop`, on a thread of its own.
+    /// Runs until `stop`, on its own thread.
     pub fn run(self, runtime: &Handle, stop: &CancellationToken) {
         let Some(mut stored) = runtime.block_on(self.stored_positions(stop)) else {
             return;
@@ -87,7 +87,8 @@ impl CommandForwarder {
         let mut consumer = match reader {
             Ok(consumer) => consumer,
             Err(error) => {
-                // Not because of a property, which was checked at start. The gateway ends, and its supervisor restarts it.
+                // Properties were checked at start, so they are not the cause. The gateway ends, and its supervisor
+                // restarts it.
                 self.peer.down(error);
                 return;
             }
@@ -98,7 +99,8 @@ impl CommandForwarder {
                 runtime.block_on(self.store_positions(&consumer, &mut stored));
             }
             let batch = consumer.batch(BATCH, POLL);
-            // Unconfirmed commands may be of a recreated topic. They are read again, and must not be forwarded twice.
+            // Unconfirmed commands may come from a recreated topic. They are read again, and must not be forwarded
+            // twice.
             if batch.is_empty() || consumer.confirm(stop, |result| self.report(result)) != Some(true) {
                 continue;
             }
@@ -136,7 +138,7 @@ impl CommandForwarder {
 
     /// Where to start without a stored position.
     fn initial_position(&self) -> InitialPosition {
-        // A clock that is not set may be years behind or ahead. Old commands do less harm than lost ones.
+        // An unsynchronised clock may be years off. Old commands do less harm than lost ones.
         let since = match self.clock.status().synchronisation {
             Synchronisation::Unsynchronised => 0,
             _ => (Timestamp::now() - MAX_AGE).as_millisecond(),
@@ -153,7 +155,7 @@ impl CommandForwarder {
         if let Some(kafka) = &self.kafka {
             match result {
                 Err(error) if error.is_silence() => kafka.down(error.clone().explained(&self.settings)),
-                // It has replied.
+                // Kafka has replied.
                 _ => kafka.up(),
             }
         }
@@ -188,7 +190,7 @@ impl CommandForwarder {
             })
             .collect();
         for delivered in in_flight {
-            // An error means that the MQTT broker rejected it, which the downlink has logged.
+            // An error means that the MQTT broker rejected the command; the downlink has logged that.
             if delivered.await.is_ok() {
                 self.metrics.commands.inc();
             }
@@ -206,9 +208,9 @@ impl CommandForwarder {
         tokio::time::sleep_until((since + RETAINED_STATUS_WAIT).into()).await;
     }
 
-    /// The devices that a key addresses: `{store}/{device}`, or `{store}` for all of its devices that have sent an event or
-    /// have ever reported `online`. Another store's devices belong to another gateway, unless they were seen here and
-    /// `mqtt.stores` allows their store.
+    /// The devices that a key addresses: `{store}/{device}`, or `{store}` for all of its devices that have sent an
+    /// event or have ever reported `online`. Another store's devices belong to another gateway, unless they were seen
+    /// here and `mqtt.stores` allows their store.
     async fn addressees(&self, key: &[u8]) -> Result<Vec<(DeviceId, Encoding)>, String> {
         let key = std::str::from_utf8(key).map_err(|_| format!("its key is not UTF-8; {KEY_FORM}"))?;
         if key.contains('/') {

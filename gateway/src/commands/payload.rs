@@ -1,4 +1,4 @@
-//! A command's payload in the encoding of its till.
+//! Encodes a command's payload for its till.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use comptoir_journal::Encoding;
 
 /// A command that has a binary encoding, selected by its `type`.
 ///
-/// Not an enum tagged for serde, which would buffer numbers as floats before a price sees its digits.
+/// Not a serde-tagged enum: serde would buffer numbers as floats and lose the exact digits of a price.
 #[derive(Deserialize)]
 struct CommandJson<'a> {
     #[serde(borrow)]
@@ -33,8 +33,8 @@ struct PriceJson {
     unit_price: Amount,
 }
 
-/// The payload for a device with this encoding. A JSON device gets the JSON unchanged, and so does a binary one if the
-/// command has no binary encoding.
+/// The payload in this device's encoding. A JSON device gets the JSON unchanged; so does a binary device if the command
+/// has no binary encoding.
 pub fn encode(json: &[u8], encoding: Encoding) -> Vec<u8> {
     let binary = match encoding {
         Encoding::Postcard { version } => {

@@ -1,4 +1,4 @@
-//! Rules for values that a type alone cannot express.
+//! Rules for values that their types cannot express.
 
 use tracing_subscriber::EnvFilter;
 
@@ -13,7 +13,7 @@ const MIN_JOURNAL_BYTES: u64 = 1 << 20;
 const MAX_DNS_LABEL: usize = 63;
 
 impl Config {
-    /// Checks every value that has been read.
+    /// Checks all values.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         check_store_name("store", &self.store)?;
         if self.journal.max_bytes < MIN_JOURNAL_BYTES {
@@ -33,7 +33,7 @@ impl Config {
 impl Mqtt {
     fn check(&self) -> Result<(), ConfigError> {
         if self.client_id.as_deref() == Some("") {
-            // With an empty id the MQTT broker would assign a new one, and a new session, at each connection.
+            // With an empty id the MQTT broker would assign a new id, and so a new session, at each connection.
             return Err(ConfigError::for_key(
                 "mqtt.client_id",
                 "must not be empty; remove the key to use comptoir- and the store",
@@ -54,7 +54,7 @@ impl Mqtt {
     }
 }
 
-/// Longest `kafka.uplink_delay`, in seconds. An hour later than a sale, head office has no use for it.
+/// Longest `kafka.uplink_delay`, in seconds. Head office has no use for sales that are more than an hour late.
 const MAX_UPLINK_DELAY: u64 = 3_600;
 
 impl Kafka {
@@ -138,12 +138,13 @@ impl Http {
 }
 
 impl Http {
-    /// The keys of the certificate belong together.
+    /// The keys of a certificate are only valid together.
     fn check_certificate(&self) -> Result<(), ConfigError> {
         let missing = match (&self.tls_cert, &self.tls_key) {
             (Some(_), None) => "http.tls_key",
             (None, Some(_)) => "http.tls_cert",
-            // A configured certificate means that encryption is expected, so neither key may silently win.
+            // A configured certificate means that encryption is expected, so neither key may silently override the
+            // other.
             (Some(_), Some(_)) if self.tls == TlsSetting::Off => {
                 return Err(ConfigError::invalid_value(
                     "http.tls",
@@ -171,8 +172,8 @@ fn check_store_name(key: &str, name: &str) -> Result<(), ConfigError> {
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Level names of other programs. The filter takes a single unknown word for the name of a module, and then logs nothing
-/// from any other module: so such a word is an error here.
+/// Log level names of other programs. The filter takes a single unknown word as a module name, and then logs nothing
+/// from any other module. So these words are an error here.
 const FOREIGN_LEVELS: [(&str, &str); 9] = [
     ("warning", "warn"),
     ("err", "error"),

@@ -1,4 +1,4 @@
-//! The values of keys that are not set.
+//! Defaults for keys that are not set.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -86,8 +86,8 @@ impl Default for Http {
 impl Default for Retention {
     fn default() -> Self {
         Self {
-            // The 13 months within which a card payment can be disputed (article L133-24 of the French Code monétaire et
-            // financier), and some days.
+            // The 13 months in which a card payment can be disputed (article L133-24 of the French Code monétaire et
+            // financier), plus some days.
             personal_data_days: 400,
         }
     }

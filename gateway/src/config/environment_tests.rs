@@ -1,4 +1,4 @@
-//! How values are read from environment variables and from the file.
+//! Tests of reading values from environment variables and from the file.
 
 use figment::Figment;
 use figment::providers::{Format, Toml};
@@ -9,7 +9,7 @@ use super::{Config, ConfigError, LogFormat};
 use crate::app::SECTION_CHECKS;
 use comptoir_core::Secret;
 
-/// Reads a configuration from the text of a file and from variables, which override it.
+/// Reads a configuration from the text of a file and from variables that override it.
 pub(super) fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let variables = variables
         .iter()
@@ -51,7 +51,7 @@ fn a_list_in_a_variable_may_be_separated_by_commas_or_json() {
             (r#"[ "paris-1" ]"#, vec!["paris-1"]),
             ("[paris-1, lyon-2]", vec!["paris-1", "lyon-2"]),
             (r#""paris-1,lyon-2""#, vec!["paris-1", "lyon-2"]),
-            // A reader that guesses types would turn these into numbers and booleans.
+            // A parser that guesses types would turn these into numbers and booleans.
             ("007", vec!["007"]),
             ("1e5,0330", vec!["1e5", "0330"]),
             (r#"["007"]"#, vec!["007"]),
@@ -148,7 +148,7 @@ fn an_integer_in_the_file_is_accepted_where_a_name_is_expected() {
     let config = load("store = 330\n[mqtt]\nstores = [330, 7]\nclient_id = 7", &[]).unwrap();
     assert_eq!(config.store, "330");
     assert_eq!(config.mqtt.stores.unwrap(), ["330", "7"]);
-    // TOML parses these into other types, and the original text is lost.
+    // TOML parses these as other types, and the original text is lost.
     for store in ["1e5", "true", "2024-01-01"] {
         let error = load(&format!("store = {store}"), &[]).unwrap_err().to_string();
         assert!(

@@ -1,4 +1,4 @@
-//! The errors about unknown keys and variables, and the table of keys.
+//! Tests of errors about unknown keys and variables, and of the table of keys.
 
 use figment::Figment;
 use figment::providers::{Format, Toml};
@@ -82,7 +82,7 @@ fn an_unknown_variable_suggests_the_closest_known_variable() {
         );
         assert!(!error.contains("hunter2"), "it may be a password: {error}");
     }
-    // The build's and the tests' own variables, and those of other programs.
+    // Variables of the build, of the tests and of other programs.
     load(
         "",
         &[
@@ -98,7 +98,7 @@ fn an_unknown_variable_suggests_the_closest_known_variable() {
 #[test]
 fn the_table_of_keys_is_complete_and_its_examples_are_valid() {
     for (key, example) in KEYS.iter().filter(|(_, example)| !example.is_empty()) {
-        // The example files of a certificate do not exist here.
+        // The example certificate files do not exist here.
         let result = from_variable(&variable(key), example);
         assert!(
             result.is_ok() || key.starts_with("http.tls_"),

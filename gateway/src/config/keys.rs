@@ -1,4 +1,4 @@
-//! The table of keys, and the texts of errors about an unknown key or an invalid value.
+//! The table of keys, and the error messages for an unknown key or an invalid value.
 
 /// Every key with an example value; empty for secrets and for `kafka.properties`, whose keys are librdkafka's.
 pub const KEYS: &[(&str, &str)] = &[
@@ -37,13 +37,14 @@ pub const KEYS: &[(&str, &str)] = &[
 /// Longest value that an error quotes, in characters. Longer ones are cut, so that the error stays readable.
 const MAX_QUOTED: usize = 80;
 
-/// True if errors and logs must not show the value. Any librdkafka property may be a password.
+/// Whether errors and logs must hide the value. Any librdkafka property may be a password.
 pub fn is_secret(key: &str) -> bool {
     key == "http.password" || key.starts_with("kafka.properties")
 }
 
-/// A sentence about an invalid value, ending with an example: `"8080" is not a socket address; write ADDRESS:PORT, for
-/// example 0.0.0.0:8080`. `value` is `None` if it must not be shown; `wrong` continues the sentence after the value.
+/// The error message for an invalid value, ending with an example: `"8080" is not a socket address; write ADDRESS:PORT,
+/// for example 0.0.0.0:8080`. `value` is `None` if it must not be shown; `wrong` continues the sentence after the
+/// value.
 pub fn sentence(key: &str, value: Option<&str>, wrong: &str) -> String {
     let value = match value {
         Some(value) if value.chars().count() > MAX_QUOTED => {
@@ -54,7 +55,7 @@ pub fn sentence(key: &str, value: Option<&str>, wrong: &str) -> String {
         None => "the value".to_owned(),
     };
     let example = match KEYS.iter().find(|(name, _)| *name == key) {
-        // `wrong` ends with a suggestion, which is better than any example.
+        // `wrong` ends with a suggestion, which helps more than an example.
         _ if wrong.ends_with('?') => String::new(),
         None | Some((_, "")) => String::new(),
         Some((_, example)) if wrong.contains("; write ") => format!(", for example {example}"),
@@ -71,7 +72,7 @@ pub fn unknown_key(key: &str) -> String {
     }
 }
 
-/// The error for an environment variable that names no key.
+/// The error for an environment variable that matches no key.
 pub fn unknown_variable(key: &str) -> String {
     let name = variable(key);
     match closest_key(key) {
@@ -94,8 +95,8 @@ pub fn variable(key: &str) -> String {
     format!("COMPTOIR_{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
-/// The key or section that was probably meant: a similar one in the same section; else the same one written with too few
-/// underscores; else the same name in another section; else the most similar of all.
+/// The key or section that was probably meant. In order of preference: a similar name in the same section; the same
+/// name written with too few underscores; the same name in another section; the most similar name of all.
 fn closest_key(key: &str) -> Option<&'static str> {
     let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
     let is_sibling = |known: &&str| section_of(known) == section;
@@ -121,7 +122,7 @@ fn sections_and_keys() -> impl Iterator<Item = &'static str> + Clone {
     sections.into_iter().chain(KEYS.iter().map(|(key, _)| *key))
 }
 
-/// The keys and sections beside `key`.
+/// The keys and sections at the level of `key`.
 fn siblings(key: &str) -> Vec<&'static str> {
     let section = section_of(key);
     sections_and_keys()
@@ -129,7 +130,7 @@ fn siblings(key: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// The most similar name, if it differs by no more than a typing error: a third of its letters, at least one.
+/// The most similar name, if it differs by a typing error at most: a third of its letters, but at least one.
 pub fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let name = flat(&name.to_lowercase());
     let distance = |known: &str| strsim::damerau_levenshtein(&name, &flat(known));

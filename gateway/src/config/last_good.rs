@@ -6,8 +6,8 @@ use std::path::Path;
 use super::{Config, ConfigError, DEFAULT_FILE, SectionCheck, settings};
 
 impl Config {
-    /// As [`Config::load`]. If the file is invalid, loads the copy that [`save_as_last_good`] made, and also returns the
-    /// error.
+    /// Like [`Config::load`]. If the file is invalid, loads the copy that [`save_as_last_good`] made, and returns the
+    /// error as well.
     ///
     /// # Errors
     /// The file is invalid, and there is no copy or the copy is invalid too. The error is about the file.
@@ -20,7 +20,8 @@ impl Config {
             Ok(config) => return Ok((config, None)),
             Err(problem) => problem,
         };
-        // If the environment is wrong, the copy fails too. The error to report is that of the present configuration.
+        // If the environment is invalid, the copy fails too; the error of the present configuration is the one to
+        // report.
         match last_good
             .filter(|last_good| last_good.is_file())
             .map(|last_good| Self::load(Some(last_good), checks))
@@ -30,8 +31,8 @@ impl Config {
         }
     }
 
-    /// The fallback, if it differs from the present file. For a configuration that is valid but with which the gateway
-    /// cannot start: with the same file again, the result would be the same.
+    /// The fallback, if it differs from the present file. Used when the configuration is valid but the gateway cannot
+    /// start with it: an identical file would only fail again.
     pub fn differing_last_good(
         file: Option<&Path>,
         last_good: Option<&Path>,
@@ -47,15 +48,15 @@ impl Config {
 }
 
 impl ConfigError {
-    /// Adds the source that sets the key, to an error that was found only when the gateway started.
+    /// Adds the source of the key to an error that was only found when the gateway started.
     #[must_use]
     pub fn with_place(self, file: Option<&Path>) -> Self {
         self.located_in(&settings(file))
     }
 }
 
-/// Copies the configuration file to `last_good`, for [`Config::load_with_fallback`]. The copy is replaced atomically, and
-/// only the gateway's user can read it: it may contain passwords.
+/// Copies the configuration file to `last_good`, for [`Config::load_with_fallback`]. The copy is replaced atomically,
+/// and readable only by the gateway's user, because it may contain passwords.
 ///
 /// # Errors
 /// The file cannot be read, or the copy cannot be written.
@@ -63,7 +64,7 @@ pub fn save_as_last_good(file: Option<&Path>, last_good: &Path) -> std::io::Resu
     let file = file.unwrap_or(Path::new(DEFAULT_FILE));
     let settings = match std::fs::read(file) {
         Ok(settings) => settings,
-        // There is no file: the configuration comes from the environment alone.
+        // Without a file, the configuration comes from the environment alone.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
@@ -109,7 +110,7 @@ mod tests {
         ] {
             write(broken);
             let (config, problem) = load().unwrap();
-            // An empty file is valid: it means the defaults.
+            // An empty file is valid: it selects the defaults.
             let expected = if broken.is_empty() { "shop-1" } else { "paris-1" };
             assert_eq!(
                 (config.store.as_str(), problem.is_some()),
@@ -117,7 +118,7 @@ mod tests {
                 "{broken}"
             );
         }
-        // A valid file is used, even if it differs from the copy.
+        // A valid file is used even if it differs from the copy.
         write("store = \"paris-2\"");
         let other = || Config::differing_last_good(Some(&file), Some(&last_good), &[]);
         assert_eq!(other().map(|config| config.store).as_deref(), Some("paris-1"));

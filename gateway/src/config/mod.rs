@@ -1,11 +1,11 @@
 //! The configuration: defaults, overridden by the file, overridden by environment variables (`COMPTOIR_SECTION__KEY`).
 //!
-//! It is read and checked once, at the start. An unknown key is an error. This module knows neither Kafka nor TLS: the
-//! parts that are configured pass checks of their own sections, see [`SectionCheck`].
+//! It is read and checked once, at start. An unknown key is an error. This module knows neither Kafka nor TLS; the
+//! configured parts provide the checks of their sections, see [`SectionCheck`].
 //!
 //! * `sources`, `read`, `values`: from text to types.
-//! * `defaults`, `checks`: the values that a key has without a setting, and the rules for the others.
-//! * `keys`, `problem`: an error names the key, the value and an example.
+//! * `defaults`, `checks`: the default values, and the rules for all values.
+//! * `keys`, `problem`: error messages with the key, the value and an example.
 //! * `last_good`: the copy of the last file that worked.
 
 mod checks;
@@ -41,15 +41,16 @@ use values::{
     brokers, currency, maybe_path, maybe_socket_address, maybe_timestamp, path, properties, socket_address,
 };
 
-/// The packaged gateway's configuration file, read if no other file is named and it exists.
+/// The packaged gateway's configuration file, read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/comptoir/gateway.toml";
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Names this shop: in Kafka's transactional id and consumer group, and in the sales made on the gateway's own pages.
+    /// Names this shop: in Kafka's transactional id and consumer group, and in the sales made on the gateway's own
+    /// pages.
     pub store: String,
-    /// Currency of amounts that name none, and of the revenue. ISO 4217.
+    /// ISO 4217 currency of the revenue, and of amounts without a currency.
     #[serde(deserialize_with = "currency")]
     pub currency: Currency,
     pub mqtt: Mqtt,
@@ -65,7 +66,7 @@ pub struct Config {
 pub struct Mqtt {
     /// `mqtt://[user:password@]host[:1883]` or `mqtts://…[:8883]`.
     pub url: MqttUrl,
-    /// Listen address of the built-in MQTT broker; `None` disables it. With it, `url` is not used.
+    /// Listen address of the built-in MQTT broker; `None` disables it. If it is set, `url` is not used.
     #[serde(deserialize_with = "maybe_socket_address")]
     pub embedded: Option<SocketAddr>,
     /// MQTT client id. Two clients with the same id disconnect each other. Default: `comptoir-{store}`.
@@ -77,7 +78,7 @@ pub struct Mqtt {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Kafka {
-    /// `host:port,…`. Without brokers the gateway works and buffers.
+    /// `host:port,…`. Without brokers the gateway only buffers.
     #[serde(deserialize_with = "brokers")]
     pub brokers: Option<String>,
     /// Prefix of every topic, of the transactional id and of the consumer group.
@@ -88,12 +89,12 @@ pub struct Kafka {
     pub partitions: Option<i32>,
     /// Whose events the gateway reads from Kafka.
     pub follow: Follow,
-    /// With `follow = "all"`: the time since which events are read. Default: when this gateway was set up.
+    /// With `follow = "all"`: the time from which events are read. Default: when this gateway was set up.
     #[serde(deserialize_with = "maybe_timestamp")]
     pub follow_since: Option<Timestamp>,
-    /// What matters on the connection to Kafka.
+    /// Whether the connection to Kafka is metered.
     pub uplink: Uplink,
-    /// Seconds for which events gather if the uplink is metered.
+    /// Seconds for which events are gathered into one transaction if the uplink is metered.
     pub uplink_delay: u64,
     /// librdkafka properties, passed on unchanged: TLS, SASL, compression.
     #[serde(deserialize_with = "properties")]
@@ -104,21 +105,21 @@ pub struct Kafka {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Follow {
-    /// Nobody's. Where its own events are, the gateway knows from Kafka's replies to its producer.
+    /// Nobody's. Kafka's replies to the producer say where the gateway's own events are.
     #[default]
     Own,
     /// All shops': it consumes the event topics.
     All,
 }
 
-/// What matters on the connection to Kafka.
+/// The kind of connection to Kafka.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Uplink {
-    /// Latency: events leave at once.
+    /// Minimises latency: events leave at once.
     #[default]
     Normal,
-    /// Bytes, which cost money.
+    /// Minimises bytes, which cost money.
     Metered,
 }
 
@@ -127,7 +128,7 @@ pub enum Uplink {
 pub struct JournalConfig {
     #[serde(deserialize_with = "path")]
     pub path: PathBuf,
-    /// At this size the gateway stops accepting events until Kafka has taken some.
+    /// At this size the gateway stops accepting events until Kafka has confirmed some.
     pub max_bytes: u64,
 }
 
@@ -136,25 +137,26 @@ pub struct JournalConfig {
 pub struct Http {
     #[serde(deserialize_with = "socket_address")]
     pub listen: SocketAddr,
-    /// The gateway writes its bound port to this file. For programs that start it on port 0.
+    /// File to which the gateway writes its bound port, for programs that start it on port 0.
     #[serde(deserialize_with = "maybe_path")]
     pub port_file: Option<PathBuf>,
-    /// mDNS host name without `.local`; empty to announce none.
+    /// mDNS host name without `.local`; empty disables the announcement.
     pub mdns: String,
-    /// Host names that browsers may use besides IP addresses, `.local` names and the machine's own: a reverse proxy's. To
-    /// prevent DNS rebinding, no others are accepted.
+    /// Additional host names for browsers, such as a reverse proxy's. To prevent DNS rebinding, only these, IP
+    /// addresses, `.local` names and the machine's own names are accepted.
     pub hosts: Vec<String>,
     /// Whether the port speaks TLS. See [`Http::tls_mode`], which also considers the other keys.
     pub tls: TlsSetting,
-    /// Certificate chain (PEM), in place of the gateway's own certificate. Belongs to `tls_key`.
+    /// Certificate chain (PEM) that replaces the gateway's own certificate. Requires `tls_key`.
     #[serde(deserialize_with = "maybe_path")]
     pub tls_cert: Option<PathBuf>,
     /// Private key (PEM).
     #[serde(deserialize_with = "maybe_path")]
     pub tls_key: Option<PathBuf>,
-    /// Password of the user `admin`, who is made with it if there is no administrator. For configurations of earlier versions.
+    /// Password of the user `admin`, which is created with it if there is no administrator. For configurations of
+    /// earlier versions.
     pub password: Option<Secret>,
-    /// Nobody has to sign in: everybody who reaches the port may read and change everything.
+    /// Disables sign-in: everyone who reaches the port may read and change everything.
     pub open: bool,
     /// Accepts passwords, sessions and tokens over plain HTTP from the network, where others can read them.
     pub plain_sign_in: bool,
@@ -164,7 +166,7 @@ pub struct Http {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TlsSetting {
-    /// TLS, with the configured certificate or one of the gateway's own authority.
+    /// TLS, with the configured certificate or one that the gateway's own authority issued.
     Auto,
     Off,
 }
@@ -181,17 +183,17 @@ pub enum TlsMode<'a> {
 }
 
 impl Http {
-    /// How the port is protected, according to all keys that matter for it. Everything that depends on TLS asks this
-    /// function, so a key that turns TLS off belongs here.
+    /// How the port is protected, according to all relevant keys. Everything that depends on TLS calls this function,
+    /// so a new key that turns TLS off belongs here.
     pub fn tls_mode(&self) -> TlsMode<'_> {
         if self.open && self.tls_cert.is_none() {
-            // Nobody sends a password.
+            // An open gateway receives no passwords.
             return TlsMode::Off;
         }
         match (self.tls, &self.tls_cert, &self.tls_key) {
             (TlsSetting::Off, ..) => TlsMode::Off,
             (TlsSetting::Auto, Some(certificate), Some(key)) => TlsMode::OwnCertificate { certificate, key },
-            // A check has refused a certificate without a key.
+            // The checks have already refused a certificate without a key.
             (TlsSetting::Auto, ..) => TlsMode::LocalAuthority,
         }
     }
@@ -200,7 +202,8 @@ impl Http {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
-    /// Days after which names, e-mail addresses and addresses are erased from sales that are in Kafka; 0 keeps them.
+    /// Days after which names, e-mail addresses and addresses are erased from sales that are in Kafka; 0 disables
+    /// erasure.
     pub personal_data_days: u32,
 }
 
@@ -215,16 +218,16 @@ pub enum LogFormat {
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     pub format: LogFormat,
-    /// The syntax of `RUST_LOG`: `info`, `comptoir_gateway=debug`.
+    /// In `RUST_LOG` syntax: `info`, `comptoir_gateway=debug`.
     pub filter: String,
 }
 
-/// Checks the section that one part of the gateway is configured by. The part provides the check, so that this module does
-/// not depend on that part.
+/// Checks the configuration section of one part of the gateway. The part provides the function, so that this module
+/// does not depend on the part.
 pub type SectionCheck = fn(&Config) -> Result<(), ConfigError>;
 
 impl Config {
-    /// Reads `file`, or [`DEFAULT_FILE`] if it exists, and the environment.
+    /// Reads the environment and `file`, or [`DEFAULT_FILE`] if it exists.
     ///
     /// # Errors
     /// The file is absent or unreadable, or a key or value is invalid.

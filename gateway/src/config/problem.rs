@@ -1,4 +1,4 @@
-//! Configuration errors: what is wrong, in which key, in which source.
+//! Configuration errors: the problem, its key and its source.
 
 use std::fmt;
 use std::fs::File;
@@ -11,13 +11,13 @@ use figment::{Figment, Metadata, Source};
 use super::keys;
 use super::sources::ENVIRONMENT;
 
-/// An error in the configuration, in one sentence. Logs and the gateway page show it, so it never quotes a line of the
-/// file, which may contain a password.
+/// A configuration error in one sentence. Logs and the gateway page show it, so it never quotes a line of the file,
+/// which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
-    /// The source: a file, or "the environment". `None` if it is not known.
+    /// The source: a file, or "the environment". `None` if unknown.
     pub place: Option<String>,
-    /// For example `journal.max_bytes`; `None` if the file cannot be read at all.
+    /// The key, for example `journal.max_bytes`; `None` if the whole file is unreadable.
     pub key: Option<String>,
     pub message: String,
 }
@@ -32,7 +32,8 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigError {
-    /// An invalid value. `wrong` continues the sentence after the value, "is not …; write …"; an example is appended.
+    /// The error for an invalid value. `wrong` continues the sentence after the value, "is not …; write …"; an example
+    /// is appended.
     pub(super) fn invalid_value(key: &str, value: &str, wrong: &str) -> Self {
         let quoted = (!keys::is_secret(key)).then_some(value);
         Self::for_key(key, keys::sentence(key, quoted, wrong))
@@ -47,7 +48,7 @@ impl ConfigError {
         }
     }
 
-    /// A source that cannot be read, such as a file that is not TOML.
+    /// The error for a source that cannot be read, such as a file that is not TOML.
     pub(super) fn unreadable_source(error: &figment::Error) -> Self {
         Self {
             place: error.metadata.as_ref().and_then(place),
@@ -93,7 +94,8 @@ fn place(metadata: &Metadata) -> Option<String> {
     }
 }
 
-/// Removes the excerpt of the file from a TOML parser's error. Its lines begin with a line number or a space, and a bar.
+/// Removes the excerpt of the file from a TOML parser's error: lines that begin with a line number or a space, and a
+/// bar.
 fn without_excerpt(text: &str) -> String {
     let is_excerpt = |line: &str| {
         line.trim_start()
@@ -105,12 +107,12 @@ fn without_excerpt(text: &str) -> String {
     lines.join(": ")
 }
 
-/// Largest number of errors that are read from a report: more than a person reads at once.
+/// Most errors read from a report; more than a person reads at once.
 const MAX_PROBLEMS: usize = 20;
 const MAX_REPORT_BYTES: u64 = 16 << 10;
 
-/// Reads the errors that another program found in its own settings before it generated the gateway's configuration from
-/// them. Each line has source, key (may be empty) and message, separated by tabs. Returns at most [`MAX_PROBLEMS`] errors,
+/// Reads the errors that another program found in its own settings before it generated the gateway's configuration.
+/// Each line has source, key (may be empty) and message, separated by tabs. Returns at most [`MAX_PROBLEMS`] errors,
 /// and none if the file does not exist.
 ///
 /// # Errors

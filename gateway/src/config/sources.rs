@@ -1,7 +1,7 @@
-//! The sources of the configuration: the file, and the environment, which overrides it.
+//! The sources of the configuration: the file and the environment, which overrides the file.
 //!
-//! `kafka.properties` can be written in several ways. Each source is normalised before the merge; otherwise a property in
-//! the environment would not override the same property in the file.
+//! `kafka.properties` can be written in several ways. Each source is normalised before the merge; otherwise a property
+//! in the environment would not override the same property in the file.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,13 +13,13 @@ use figment::{Error, Figment, Metadata, Profile, Provider};
 use super::DEFAULT_FILE;
 use super::keys::variable;
 
-/// The name of the environment as a source, in errors.
+/// How errors name the environment as a source.
 pub const ENVIRONMENT: &str = "the environment";
 const PREFIX: &str = "COMPTOIR_";
-/// Variables with our prefix that the build and the tests use.
+/// Variables with our prefix that only the build and the tests use.
 const NOT_KEYS: [&str; 2] = ["web_dist", "cache"];
 
-/// The merged settings of `file`, or of [`DEFAULT_FILE`] if it exists, and of the environment.
+/// The merged settings of the environment and of `file`, or of [`DEFAULT_FILE`] if it exists.
 pub fn settings(file: Option<&Path>) -> Figment {
     let mut figment = Figment::new();
     if let Some(file) = file.or(Some(Path::new(DEFAULT_FILE)).filter(|file| file.is_file())) {
@@ -28,7 +28,7 @@ pub fn settings(file: Option<&Path>) -> Figment {
     figment.merge(NormalizedSource(Environment(std::env::vars_os().collect())))
 }
 
-/// Environment variables `COMPTOIR_SECTION__KEY`. Every value stays text; the type that it is read into parses it.
+/// Environment variables `COMPTOIR_SECTION__KEY`. Values stay text until the expected type parses them.
 pub struct Environment(pub Vec<(OsString, OsString)>);
 
 impl Environment {
@@ -44,7 +44,7 @@ impl Environment {
             };
             variables.push((key, text.to_owned()));
         }
-        // Sorting puts a section before its keys, so that a value for a whole section is found and reported.
+        // Sorting puts a section before its keys, so that a variable that sets a whole section is found and reported.
         variables.sort_unstable();
         let mut settings = Dict::new();
         for (key, text) in variables {
@@ -101,8 +101,8 @@ impl<P: Provider> Provider for NormalizedSource<P> {
     }
 }
 
-/// Gives every librdkafka property its dotted name. `security.protocol` may be written as a quoted key, as nested tables,
-/// or as `SECURITY_PROTOCOL`: no librdkafka property that matters here has an underscore.
+/// Gives every librdkafka property its dotted name. `security.protocol` may be written as a quoted key, as nested
+/// tables, or as `SECURITY_PROTOCOL`: no relevant librdkafka property has an underscore.
 pub fn flatten_properties(settings: &mut Dict) {
     fn flatten(prefix: &str, dict: Dict, out: &mut Dict) {
         for (key, value) in dict {

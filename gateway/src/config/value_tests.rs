@@ -1,4 +1,4 @@
-//! The errors about invalid values.
+//! Tests of errors about invalid values.
 
 use super::environment_tests::{from_variable, load};
 use super::keys::variable;

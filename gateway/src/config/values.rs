@@ -1,7 +1,7 @@
 //! Deserialisers of single values: strings, secrets, addresses, properties.
 //!
-//! An error text continues the sentence after the value: `is not …; write …`. The caller adds the key, the value and an
-//! example (see [`super::keys::sentence`]).
+//! An error message continues the sentence after the value: `is not …; write …`. The caller adds the key, the value and
+//! an example (see [`super::keys::sentence`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -73,7 +73,7 @@ pub fn brokers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Stri
     }
 }
 
-/// True for librdkafka's form of a broker, `[protocol://]host[:port]`.
+/// Whether this is a broker in librdkafka's form, `[protocol://]host[:port]`.
 fn is_broker(broker: &str) -> bool {
     let (protocol, address) = broker.split_once("://").unwrap_or(("", broker));
     let is_protocol = ["", "plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
@@ -88,7 +88,7 @@ fn is_broker(broker: &str) -> bool {
     is_protocol && is_port && is_host(host)
 }
 
-/// True for a host name or IP address, without scheme and port.
+/// Whether this is a host name or an IP address, without scheme and port.
 pub fn is_host(host: &str) -> bool {
     host.parse::<IpAddr>().is_ok() || (!host.contains('/') && Host::parse(host).is_ok())
 }
@@ -100,7 +100,7 @@ pub fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sock
     text.parse().map_err(|_| de::Error::custom(wrong))
 }
 
-/// As [`socket_address`], for an optional key.
+/// Like [`socket_address`], for an optional key.
 pub fn maybe_socket_address<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
@@ -116,19 +116,19 @@ pub fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Er
     }
 }
 
-/// As [`path`], for an optional key.
+/// Like [`path`], for an optional key.
 pub fn maybe_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     path(deserializer).map(Some)
 }
 
-/// A time of RFC 3339.
+/// An RFC 3339 time.
 pub fn maybe_timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let wrong = "is not a time; write YYYY-MM-DDThh:mm:ssZ";
     text.parse().map(Some).map_err(|_| de::Error::custom(wrong))
 }
 
-/// A currency's ISO 4217 code.
+/// An ISO 4217 currency code.
 pub fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Currency, D::Error> {
     let code = String::deserialize(deserializer)?;
     let wrong = "is not a currency; write its ISO 4217 code";
@@ -155,7 +155,7 @@ impl FromStr for MqttUrl {
         let (tls, port) = match url.scheme() {
             "mqtt" | "tcp" => (false, 1883),
             "mqtts" | "ssl" => (true, 8883),
-            // The URL parser takes `localhost` in `localhost:1883` for a scheme.
+            // The URL parser would read `localhost` in `localhost:1883` as a scheme.
             _ if !text.contains("://") => return Err(wrong("mqtt:// is missing")),
             other => return Err(wrong(&format!("the scheme is {other}"))),
         };
@@ -188,7 +188,7 @@ impl MqttUrl {
             .map_or(("", text), |(scheme, rest)| (scheme, rest));
         let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
         let credentials = if address.len() < rest.len() { "…@" } else { "" };
-        // Without `@`, `till:hunter2` could be credentials. Only digits after the colon make it a port.
+        // Without `@`, `till:hunter2` could be credentials. Only digits after the colon prove a port.
         let (_, port) = address.split_once(':').unwrap_or((address, ""));
         let between = if scheme.is_empty() { "" } else { "://" };
         port.trim_end_matches('/')

@@ -1,5 +1,5 @@
-//! Publishes the state of this gateway to Kafka, for those who watch over many shops. `docs/adr/0016-gateway-states.md` has
-//! the reasons.
+//! Publishes this gateway's state to Kafka, for those who monitor many shops. `docs/adr/0016-gateway-states.md` has the
+//! reasons.
 
 pub mod state;
 
@@ -23,10 +23,10 @@ use state::{Conditions, DeviceState, GatewayState, JournalLevel, Trouble};
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the first state waits for the bridge, which creates the topic.
 const BRIDGE_START: Duration = Duration::from_secs(30);
-/// As many devices as `GET /api/gateway` counts.
+/// The same limit as in `GET /api/gateway`.
 const MAX_DEVICES: u32 = 8_192;
 
-/// What a state is made of.
+/// The parts that a state is collected from.
 pub struct StateSources {
     pub store: String,
     pub journal: Journal,
@@ -47,17 +47,17 @@ pub struct StateReporter {
     pub sources: StateSources,
 }
 
-/// The newest state in Kafka.
+/// The newest state that is in Kafka.
 struct Published {
     at: Instant,
     conditions: Conditions,
 }
 
-/// How far publishing has got.
+/// The progress of publishing.
 #[derive(Default)]
 struct Progress {
     published: Option<Published>,
-    /// Kept between records, unless the uplink is metered.
+    /// Kept open between records, unless the uplink is metered.
     publisher: Option<Publisher>,
     /// Whether the last attempt failed.
     has_failed: bool,
@@ -72,20 +72,20 @@ impl StateReporter {
     async fn publish_all(&self, stop: &CancellationToken) {
         let mut bridge = self.sources.bridge.watch();
         let is_up = bridge.wait_for(|status| status.state == PeerState::Up);
-        // Where the bridge cannot start, head office should know that too.
+        // After the timeout the state is published anyway: head office should know if the bridge cannot start.
         let _ = tokio::time::timeout(BRIDGE_START, is_up).await;
         let mut progress = Progress::default();
         loop {
             match self.sources.state(self.settings.uplink.state_every()).await {
                 Ok(state) => self.publish_if_due(&state, &mut progress, stop).await,
-                // The journal's own users report it.
+                // Other users of the journal report this.
                 Err(error) => debug!(%error, "the gateway's state could not be read"),
             }
             tokio::time::sleep(self.settings.uplink.state_changes_every()).await;
         }
     }
 
-    /// Publishes a state if the newest one in Kafka is old or differs in its conditions.
+    /// Publishes a state if the newest one in Kafka is too old or has different conditions.
     async fn publish_if_due(&self, state: &GatewayState, progress: &mut Progress, stop: &CancellationToken) {
         let uplink = self.settings.uplink;
         let conditions = state.conditions();
@@ -101,11 +101,11 @@ impl StateReporter {
                     at: Instant::now(),
                     conditions,
                 });
-                // Between rare records, a connection costs more than it saves.
+                // With a metered uplink, records are so rare that an idle connection would cost more than it saves.
                 progress.publisher = uplink.delay().is_none().then_some(publisher);
                 progress.has_failed = false;
             }
-            // The bridge reports that Kafka cannot be reached.
+            // The bridge reports that Kafka is unreachable.
             Err(error) if progress.has_failed || !self.sources.bridge.is_up() => {
                 debug!(%error, "the gateway's state could not be published");
                 progress.has_failed = true;
@@ -120,7 +120,7 @@ impl StateReporter {
         }
     }
 
-    /// Publishes a state and returns the producer.
+    /// Publishes a state and returns the producer for reuse.
     async fn publish(
         &self,
         state: &GatewayState,
@@ -155,7 +155,7 @@ impl StateReporter {
 }
 
 impl StateSources {
-    /// The state of this moment. The next one follows after `every` at the latest.
+    /// The current state. `every` is the longest time until the next one.
     async fn state(&self, every: Duration) -> Result<GatewayState, ReadError> {
         let journal = self.journal.state();
         let oldest = self.journal.oldest_pending().await?;
@@ -210,7 +210,7 @@ impl StateSources {
     }
 }
 
-/// Free bytes of the journal's file system, for everybody but the administrator.
+/// Free bytes of the journal's file system that are available to unprivileged users.
 fn disk_free(journal: &Journal) -> Option<u64> {
     let status = rustix::fs::statvfs(journal.path().parent()?).ok()?;
     Some(status.f_bavail.saturating_mul(status.f_frsize))

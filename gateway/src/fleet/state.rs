@@ -1,4 +1,4 @@
-//! The state of a gateway as a record in Kafka. `docs/interfaces/topics.md` describes it.
+//! The record in Kafka that holds a gateway's state. `docs/interfaces/topics.md` describes it.
 
 use comptoir_core::mac::{MacKey, SignedRecord};
 use comptoir_journal::DeviceReport;
@@ -7,38 +7,38 @@ use serde::{Serialize, Serializer};
 
 use crate::platform::last_exit::LastExit;
 
-/// Devices that are listed. A shop may have thousands, and a state is sent often.
+/// Most devices listed in a state. A shop may have thousands, and states are sent often.
 const MAX_DEVICES: usize = 50;
 
-/// Seconds between two states of a gateway whose uplink is not metered.
+/// Seconds between two states if the uplink is not metered.
 const USUAL_INTERVAL: u64 = 300;
 
 /// The `ce_type` that the signature covers.
 const TYPE: &str = "comptoir.gateway";
 
-/// What is wrong with a gateway.
+/// A problem of a gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trouble {
-    /// The MQTT broker cannot be reached, so no till's sale arrives.
+    /// The MQTT broker is unreachable, so no till's sale arrives.
     MqttDown,
-    /// Events do not get into Kafka, although this record did.
+    /// Events do not reach Kafka, although this record did.
     BridgeDown,
-    /// Commands of head office do not arrive.
+    /// Head office's commands do not arrive.
     CommandsDown,
     /// The gateway page shows warnings about a connection.
     Warnings,
-    /// The journal accepts nothing: it is full, or its disk fails.
+    /// The journal accepts no events: it is full, or its disk fails.
     JournalRefusing,
-    /// Acknowledged events were lost with a part of the journal's files.
+    /// Acknowledged events were lost when the journal's files were damaged.
     EventsLost,
-    /// Events of a device are refused, because it has used up its share.
+    /// Events of a device are refused because the device has used up its share.
     DevicesRefused,
     /// Nothing sets the machine's clock.
     ClockUnsynchronised,
 }
 
-/// The state at one moment. Fields that are absent have nothing to tell.
+/// The state at one moment. Fields without information are absent.
 #[derive(Debug, Clone, Serialize)]
 pub struct GatewayState {
     #[serde(serialize_with = "in_seconds")]
@@ -53,14 +53,14 @@ pub struct GatewayState {
     /// Free bytes of the journal's file system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_free: Option<u64>,
-    /// In the journal.
+    /// Dead letters in the journal.
     #[serde(skip_serializing_if = "is_zero")]
     pub dead_letters: u64,
     pub devices: Vec<DeviceState>,
-    /// Number of devices that are not listed.
+    /// Number of devices beyond those listed.
     #[serde(skip_serializing_if = "is_zero")]
     pub more_devices: u64,
-    /// Seconds until the next state at the latest. Absent if that is [`USUAL_INTERVAL`].
+    /// The longest time until the next state, in seconds. Absent if it is [`USUAL_INTERVAL`].
     #[serde(skip_serializing_if = "is_usual")]
     pub every: u64,
 }
@@ -77,22 +77,22 @@ pub struct JournalLevel {
     pub oldest_pending: Option<Timestamp>,
 }
 
-/// The events of a device.
+/// Counts of a device's events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeviceState {
-    /// With its store, `lyon-2/till-1`, if that is not the gateway's.
+    /// Includes the store (`lyon-2/till-1`) if that is not the gateway's own.
     pub device: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub online: Option<bool>,
-    /// The highest numbers that arrived, of all epochs.
+    /// The sum of the highest received number of each epoch.
     pub received: u64,
-    /// Absent if as many as `received`.
+    /// Absent if equal to `received`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stored: Option<u64>,
-    /// Absent if as many as are stored.
+    /// Absent if equal to the stored count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_kafka: Option<u64>,
-    /// Numbers whose events are not here.
+    /// How many numbers have no stored event.
     #[serde(skip_serializing_if = "is_zero")]
     pub missing: u64,
 }
@@ -107,7 +107,7 @@ fn is_usual(every: &u64) -> bool {
     *every == USUAL_INTERVAL
 }
 
-/// Fractions of a second tell nothing, and cannot be compressed.
+/// Rounds to seconds: fractions carry no information and do not compress.
 fn in_seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{time:.0}"))
 }
@@ -120,7 +120,7 @@ fn some_in_seconds<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Re
 }
 
 impl DeviceState {
-    /// What the gateway of `store` knows of a device.
+    /// This gateway's view of a device. `store` is the gateway's own.
     pub fn new(report: &DeviceReport, store: &str, online: Option<bool>) -> Self {
         let device = match &report.device {
             device if device.store() == store => device.device().to_owned(),
@@ -142,17 +142,17 @@ impl DeviceState {
     }
 }
 
-/// What of a state is worth a record as soon as it changes.
+/// The parts of a state whose change is published at once.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Conditions {
     problems: Vec<Trouble>,
     dead_letters: u64,
-    /// Each with whether it is online, and how many numbers are missing.
+    /// Name, whether it is online, and how many numbers are missing.
     devices: Vec<(String, Option<bool>, u64)>,
 }
 
 impl GatewayState {
-    /// Keeps the devices that are listed: those with missing numbers first.
+    /// Keeps as many devices as can be listed, those with missing numbers first.
     pub fn set_devices(&mut self, mut devices: Vec<DeviceState>) {
         devices.sort_by(|a, b| (a.missing == 0, &a.device).cmp(&(b.missing == 0, &b.device)));
         self.more_devices = devices.len().saturating_sub(MAX_DEVICES) as u64;
@@ -173,12 +173,12 @@ impl GatewayState {
 
     /// The record's value.
     pub fn json(&self) -> String {
-        // Texts and numbers only: this cannot fail.
+        // Cannot fail: the state has only strings and numbers.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// The signature of a state's record, whose key is the store.
+/// Signs the record of a state. The record's key is the store.
 pub fn sign(store: &str, value: &[u8], key: &MacKey) -> String {
     let record = SignedRecord {
         ce_id: store.as_bytes(),

@@ -39,7 +39,7 @@ pub async fn readyz(State(app): State<Arc<AppState>>) -> Response {
         );
     }
     if reasons.is_empty() {
-        // Known tills and the counter still sell, so the gateway is ready. The answer mentions it.
+        // Known tills and the counter can still sell, so the gateway is ready. The response mentions the limit.
         return match app.journal.state().names_used_up {
             true => "ready\nnew tills: not accepted, because there are too many device names; see `gateway forget`\n",
             false => "ready\n",
@@ -58,7 +58,7 @@ pub async fn metrics(State(app): State<Arc<AppState>>) -> Result<Response, Probl
     Ok((content, text).into_response())
 }
 
-/// Gauges are built from the state of the parts at each scrape, so they cannot diverge from it.
+/// Builds the gauges from the state of the parts at each scrape, so that they cannot diverge from it.
 fn gauges(app: &AppState) -> Result<Registry, prometheus::Error> {
     let registry = Registry::new();
     let state = app.journal.state();

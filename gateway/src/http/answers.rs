@@ -1,8 +1,8 @@
-//! Bounds the memory of answers that are being made, or that clients do not read.
+//! Bounds the memory of responses that are being built or that clients do not read.
 //!
-//! An answer of the API reserves the bytes that it may need before it is made, and keeps them until it is sent. One sender can
-//! reserve a part of all, so clients that ask and do not read delay nobody but their own address, until they are disconnected
-//! (`connections`).
+//! A response of the API reserves the bytes that it may need before it is built, and keeps them until it is sent. One
+//! sender can reserve only a part of the budget. So clients that request but do not read delay only their own address,
+//! until they are disconnected (`connections`).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,24 +20,23 @@ use super::budget::{ByteBudget, Reservation};
 use super::connections::{ClientAddress, RequestInProgress, Sender};
 
 const MIB: u32 = 1 << 20;
-/// Bytes of all answers of the API: an eighth of the unit's memory limit.
+/// Bytes for all API responses: an eighth of the unit's memory limit.
 const MAX_BYTES: u32 = 48 * MIB;
-/// Bytes of the answers to one sender. At least the largest answer.
+/// Bytes for the responses to one sender: at least the largest response.
 const MAX_BYTES_PER_SENDER: u32 = 16 * MIB;
-/// A list, with its parts and its JSON: a page has at most 1 MiB.
+/// A list, including its items and its JSON: a page has at most 1 MiB.
 const LIST: u32 = 2 * MIB;
-/// An answer whose size other limits bound: a dead letter, which may have 2 MiB and is encoded in Base64; all devices of a
-/// shop.
+/// A response whose size other limits bound: a dead letter of up to 2 MiB, encoded in Base64, or all devices of a shop.
 const LARGE: u32 = 8 * MIB;
-/// Bytes of an answer that are handed to the connection at a time, so that the rest stays reserved.
+/// Bytes of a response that the connection gets at a time, so that the rest stays reserved.
 const CHUNK: usize = 16 << 10;
 
-/// The bytes of all answers.
+/// The byte budget for all responses.
 pub fn budget() -> ByteBudget {
     ByteBudget::new(MAX_BYTES, MAX_BYTES_PER_SENDER)
 }
 
-/// The bytes to reserve for the answer to a request.
+/// The bytes to reserve for the response to a request.
 fn cost(request: &Request) -> Option<u32> {
     let path = request.uri().path();
     if !path.starts_with("/api/") || !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -47,7 +46,7 @@ fn cost(request: &Request) -> Option<u32> {
     Some(if is_large { LARGE } else { LIST })
 }
 
-/// Middleware: reserves the bytes of the answer.
+/// Middleware: reserves the bytes of the response.
 pub async fn reserve(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let Some(bytes) = cost(&request) else {
         return next.run(request).await;
@@ -60,10 +59,10 @@ pub async fn reserve(State(app): State<Arc<AppState>>, request: Request, next: N
     response
 }
 
-/// The body of an answer. The request is in progress, and its bytes are reserved, until it is sent.
+/// A response body. Until it is sent, the request counts as in progress and its bytes stay reserved.
 pub struct AnswerBody {
     body: Body,
-    /// What is left of the frame that was taken from `body`.
+    /// The unsent rest of the frame taken from `body`.
     rest: Bytes,
     _in_progress: RequestInProgress,
     _reservation: Option<Reservation>,

@@ -1,8 +1,8 @@
 //! Limits the size and the duration of requests.
 //!
-//! Bodies are small, so each is received completely before a handler sees it. The rest of a body that is too large is read
-//! and discarded for a while: a connection that is closed with unread bytes is reset, and the client would not see the
-//! answer.
+//! Bodies are small, so each is received completely before a handler sees it. If a body is too large, the rest of it is
+//! read and discarded for a while: a connection closed with unread bytes is reset, and the client would not see the
+//! response.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ const MAX_BODY: usize = 64 << 10;
 const MAX_DISCARDED: usize = 16 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the parts of a request may take. Tests set shorter ones.
+/// Time limits for the stages of a request. Tests set shorter ones.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// To receive the body from a slow client.
+    /// For receiving the body from a slow client.
     pub body: Duration,
-    /// To answer.
+    /// For the response.
     pub answer: Duration,
 }
 
@@ -40,7 +40,7 @@ impl Default for Timeouts {
     }
 }
 
-/// Middleware: receives the whole body, then waits for the answer, each within its timeout.
+/// Middleware: receives the whole body, then waits for the response, each within its timeout.
 pub async fn buffer(State(timeouts): State<Timeouts>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     // No handler reads the body of a GET or HEAD.
@@ -77,9 +77,9 @@ pub async fn buffer(State(timeouts): State<Timeouts>, request: Request, next: Ne
 /// Receives a body of at most `max_bytes` within `limit`.
 ///
 /// # Errors
-/// It is larger, takes longer, or cannot be read.
+/// The body is larger, takes longer, or cannot be read.
 pub async fn receive(body: Body, max_bytes: usize, limit: Duration) -> Result<Bytes, Problem> {
-    // By Content-Length; without one, the lower bound is 0.
+    // `size_hint` uses Content-Length; without that header the lower bound is 0.
     let mut is_too_large = body.size_hint().lower() > max_bytes as u64;
     let mut chunks = body.into_data_stream();
     let mut received = Vec::new();

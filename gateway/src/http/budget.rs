@@ -1,4 +1,4 @@
-//! A number of bytes that several clients share, of which each sender can have a part.
+//! A byte budget shared by all clients, with a limit per sender.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ pub struct ByteBudget {
 pub struct Reservation(#[allow(dead_code, reason = "freed by its drop")] Arc<[OwnedSemaphorePermit]>);
 
 impl ByteBudget {
-    /// `all` bytes, of which one sender can have `per_sender`. This machine can have all.
+    /// A budget of `all` bytes, with at most `per_sender` for one sender. This machine may use all of it.
     pub fn new(all: u32, per_sender: u32) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all as usize)),
@@ -28,12 +28,12 @@ impl ByteBudget {
         }
     }
 
-    /// Waits until `bytes` can be reserved; at most as many as one sender can have.
+    /// Waits until `bytes` can be reserved, capped at the limit per sender.
     pub async fn reserve(&self, sender: Sender, bytes: u32) -> Reservation {
         let bytes = bytes.min(self.per_sender);
         let mut permits = Vec::with_capacity(2);
         let own = (sender != Sender::Loopback).then(|| self.of(sender));
-        // The sender's own limit first: a request that waits for it holds nothing of the others'.
+        // The sender's own limit comes first: a request that waits for it holds none of the shared bytes.
         for semaphore in own.into_iter().chain([Arc::clone(&self.all)]) {
             // The semaphores are never closed.
             permits.extend(semaphore.acquire_many_owned(bytes).await);
@@ -44,7 +44,7 @@ impl ByteBudget {
     fn of(&self, sender: Sender) -> Arc<Semaphore> {
         // A panic in another thread leaves the map consistent.
         let mut by_sender = self.by_sender.lock().unwrap_or_else(PoisonError::into_inner);
-        // A sender without reservations needs no entry, so the map has at most one for each connection.
+        // Removes senders without reservations, so the map has at most one entry per connection.
         by_sender.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
         let new = || Arc::new(Semaphore::new(self.per_sender as usize));
         Arc::clone(by_sender.entry(sender).or_insert_with(new))

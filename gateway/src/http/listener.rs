@@ -1,8 +1,9 @@
 //! Accepts connections and serves HTTP/1.1 on them. With a certificate, the port speaks TLS.
 //!
-//! Handshakes run concurrently and with a timeout, so that a client that stops in the middle of one does not delay others. A client
-//! that speaks plain HTTP to a TLS port is accepted too; [`require_tls`] decides what it gets. [`super::connections`] limits
-//! the connections and closes those that wait for too long; `axum::serve` could do neither.
+//! Handshakes run concurrently and with a timeout, so that a client that stalls in the middle of one does not delay
+//! others. A client that speaks plain HTTP to a TLS port is accepted too; [`require_tls`] decides on the response.
+//! [`super::connections`] limits the connections and closes those that have waited too long; `axum::serve` could do
+//! neither.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -36,23 +37,23 @@ use super::answers::AnswerBody;
 use super::connections::{ClientAddress, ClientStream, Connections, OpenConnection, Slot};
 use super::{Problem, ProblemType, trust};
 
-/// Bytes that the kernel buffers for a connection. The default can be megabytes, behind which the heartbeat of a slow client
-/// would wait for longer than its timeout.
+/// The kernel's send buffer for a connection, in bytes. The default can be megabytes, and a slow client's heartbeat
+/// would wait behind them for longer than its timeout.
 const SEND_BUFFER: usize = 128 << 10;
-/// Bytes of the largest head of a request: the request line and all headers. Browsers stay far below 8 KiB.
+/// Largest head of a request (request line and all headers), in bytes. Browsers stay far below 8 KiB.
 const MAX_HEAD: usize = 16 << 10;
-/// Bytes of an answer or a request that wait in a connection's buffer.
+/// Bytes of a request or response that wait in a connection's buffer.
 const MAX_BUFFER: usize = 64 << 10;
 /// Long enough for a phone at the edge of the shop's Wi-Fi.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The interval at which connections that have waited for too long are looked for.
+/// How often connections that have waited too long are closed.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// The first byte of a TLS connection: the type of a handshake record. No HTTP request begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
 type Connection = Either<Box<TlsStream<TcpStream>>, TcpStream>;
 
-/// Serves connections until `stop`. Then waits for the requests in progress.
+/// Serves connections until `stop`, then waits for the requests in progress.
 pub async fn serve(
     mut listener: TcpListener,
     tls: Option<ServerConfig>,
@@ -67,7 +68,7 @@ pub async fn serve(
     loop {
         let accepted = async {
             connections.wait_for_descriptors().await;
-            // axum's implementation waits and retries if the process has no file descriptors left.
+            // axum's implementation waits and retries when the process has no file descriptors left.
             Listener::accept(&mut listener).await
         };
         tokio::select! {
@@ -116,7 +117,7 @@ async fn handle(
     let mut serving = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            // `Connections` has timeouts for the head of a request and for the time before it.
+            // `Connections` enforces the timeouts for the head of a request and for the time before it.
             .header_read_timeout(None)
             .max_header_size(MAX_HEAD)
             .max_buf_size(MAX_BUFFER)
@@ -124,7 +125,7 @@ async fn handle(
             .with_upgrades()
     );
     tokio::select! {
-        // An error is that of a client that has gone away, or speaks no HTTP.
+        // An error means that the client has gone away or does not speak HTTP.
         _ = serving.as_mut() => return,
         () = connection.closing().cancelled() => {}
     }
@@ -153,7 +154,7 @@ async fn answer(
 }
 
 fn prepare(socket: &TcpStream) {
-    // Both settings only tune the connection, so a failure is not an error.
+    // Both settings only tune the connection, so a failure is harmless.
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(socket, SEND_BUFFER);
     // Responses are written in one piece, so Nagle's algorithm would only delay them.
     if let Err(error) = socket.set_nodelay(true) {
@@ -171,7 +172,7 @@ async fn handshake(socket: TcpStream, acceptor: TlsAcceptor) -> Option<Connectio
     match acceptor.accept(socket).await {
         Ok(stream) => Some(Either::Left(Box::new(stream))),
         Err(error) => {
-            // Usually a browser that does not trust the certificate and asks its user.
+            // Usually a browser that does not trust the certificate and asks its user what to do.
             tracing::debug!(%error, "TLS handshake failed");
             None
         }
@@ -182,7 +183,7 @@ async fn handshake(socket: TcpStream, acceptor: TlsAcceptor) -> Option<Connectio
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     Tls,
-    /// Unencrypted from this machine, where nobody else can read it.
+    /// Unencrypted from this machine, so nobody on the network can read it.
     LocalPlaintext,
     /// Unencrypted from the network.
     RemotePlaintext,
@@ -212,7 +213,7 @@ pub async fn require_tls(
 ) -> Response {
     match plain_http(transport, &request) {
         PlainHttp::Serve => next.run(request).await,
-        // Not permanent: TLS may be turned off again.
+        // A temporary redirect, because TLS may be turned off again.
         PlainHttp::Redirect(secure) => (
             StatusCode::TEMPORARY_REDIRECT,
             [(header::LOCATION, secure.to_string())],
@@ -227,18 +228,18 @@ pub async fn require_tls(
     }
 }
 
-/// What is done with a request on a port with TLS.
+/// What happens to a request on a port with TLS.
 enum PlainHttp {
     Serve,
     Redirect(Uri),
     Refuse,
 }
 
-/// Decides about unencrypted requests on a port with TLS; nothing else does.
+/// Decides on requests to a port with TLS; the only place that does.
 ///
-/// They are for this machine only, for its watchdog, scripts and proxy. A browser on the network is redirected to HTTPS,
-/// except for the page that explains how to trust the certificate. Other requests fail, so that no program keeps sending
-/// passwords and sales unencrypted.
+/// Unencrypted requests are accepted only from this machine, for its watchdog, scripts and proxy. A browser on the
+/// network is redirected to HTTPS, except for the page that explains how to trust the certificate. Other unencrypted
+/// requests fail, so that no program keeps sending passwords and sales unencrypted.
 fn plain_http(transport: Transport, request: &Request) -> PlainHttp {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     match transport {
@@ -315,7 +316,7 @@ mod tests {
             location.as_deref(),
             Some("https://comptoir.local:8080/orders?x=1")
         );
-        // A POST is not redirected: it has already sent its body unencrypted, and the client should notice.
+        // A POST is not redirected: its body has already been sent unencrypted, and the client should notice.
         assert_eq!(
             answer(Transport::RemotePlaintext, Method::POST, host).await,
             (403, None)

@@ -1,4 +1,4 @@
-//! HTTP and Socket.IO; `docs/interfaces/http.md` and `live.md` describe them from outside.
+//! The HTTP and Socket.IO server. `docs/interfaces/http.md` and `live.md` describe its interface.
 
 mod admin;
 mod answers;
@@ -51,15 +51,15 @@ use security::access::{self, Gate, Permissions};
 pub use security::failure_log::FailureLog;
 use security::{headers, same_site};
 
-/// The parts of the gateway that the handlers use.
+/// The parts of the gateway that HTTP handlers use.
 pub struct AppState {
     pub store: String,
     pub currency: Currency,
-    /// Errors in the present configuration, if the gateway runs with the last one that started instead.
+    /// Errors in the present configuration, if the gateway runs with the fallback.
     pub settings_problems: Vec<ConfigError>,
-    /// Whether somebody has to sign in.
+    /// Whether sign-in is required, and the accounts.
     pub access: Access,
-    /// Host names under which browsers may use the pages, in addition to addresses and private names.
+    /// Host names that browsers may use, in addition to IP addresses and private names.
     pub hosts: Vec<String>,
     pub journal: Journal,
     pub projection: Projection,
@@ -88,7 +88,7 @@ pub struct AppState {
     pub connections: Arc<Connections>,
     pub request_rates: RequestRates,
     pub failure_log: FailureLog,
-    /// The memory of answers.
+    /// The memory budget for responses.
     pub answers: ByteBudget,
 }
 
@@ -112,7 +112,7 @@ fn router_with_timeouts(app: &Arc<AppState>, timeouts: Timeouts) -> (Router, Soc
         .layer(middleware::from_fn_with_state(Arc::clone(app), answers::reserve))
         .layer(middleware::from_fn_with_state(timeouts, body::buffer))
         .with_state(Arc::clone(app))
-        // Outside the timeouts, because live connections last.
+        // Outside the timeouts, because live connections stay open.
         .layer(socket_io)
         .layer(middleware::from_fn(live::check_input))
         .layer(middleware::from_fn_with_state(Arc::clone(app), live::measure))
@@ -122,7 +122,7 @@ fn router_with_timeouts(app: &Arc<AppState>, timeouts: Timeouts) -> (Router, Soc
         ))
         .layer(middleware::from_fn(upgrade::check))
         .layer(middleware::from_fn_with_state(gate, access::check))
-        // Before the credentials are looked at: a page of another site must not use them.
+        // Runs before authentication: a page of another site must not use the browser's credentials.
         .layer(middleware::from_fn_with_state(Arc::clone(app), same_site::check))
         .layer(middleware::from_fn_with_state(Arc::clone(app), rate::check))
         .layer(middleware::from_fn(headers::add))

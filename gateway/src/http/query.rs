@@ -10,7 +10,7 @@ use super::{Problem, ProblemType};
 use crate::projection::ShopFilter;
 use comptoir_core::sale::draft::FieldError;
 
-/// The parameters in the order of the query string. Unknown ones are ignored.
+/// The parameters in the order of the query string. Unknown parameters are ignored.
 #[derive(Debug, Default)]
 pub struct QueryParams(Vec<(String, String)>);
 
@@ -42,7 +42,7 @@ impl QueryParams {
         }
     }
 
-    /// The parameter `store`: whose sales are asked for. `own` is this gateway's store, and the default.
+    /// The parameter `store`, which selects a shop's sales. `own`, this gateway's store, is the default.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl QueryParams {
         })
     }
 
-    /// The number of items of a page.
+    /// The page size.
     ///
     /// # Errors
     ///
@@ -72,11 +72,11 @@ impl QueryParams {
         })
     }
 
-    /// A cursor: a position in a list. `source` says where a client gets one.
+    /// A cursor: a position in a list. `source` tells the client, in an error, where to get a cursor.
     ///
     /// # Errors
     ///
-    /// The value is not a number that SQLite could have given, which are those of an `i64` from 0.
+    /// The value is not a row id that SQLite could have assigned: an `i64` of at least 0.
     pub fn cursor(&self, field: &str, source: &str) -> Result<Option<u64>, Problem> {
         let Some(text) = self.text(field)? else {
             return Ok(None);

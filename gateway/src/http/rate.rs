@@ -1,7 +1,7 @@
-//! How many requests a sender may make.
+//! Rate limits for each sender.
 //!
-//! The limits are far above what the pages of a shop need, and far below what would slow the gateway down. A machine whose
-//! users share one address, such as a reverse proxy, has one limit for all of them, unless it is this machine.
+//! The limits are far above what the pages of a shop need, and far below what would slow the gateway down. Users behind
+//! one address, such as a reverse proxy on another machine, share one limit. This machine is exempt.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU32;
@@ -21,10 +21,10 @@ use crate::platform::metrics::HttpLimit;
 
 /// Requests per second, for reads and for writes each.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
-/// Requests that may come at once: a page is a dozen files, and a few pages may be opened at the same moment.
+/// Burst size: a page is a dozen files, and a few pages may be opened at once.
 const BURST: NonZeroU32 = NonZeroU32::new(200).unwrap();
-/// Senders are counted in so many buckets, chosen by a hash that differs in each process: so the memory is bounded, whatever
-/// addresses somebody uses, and nobody can choose whose bucket to share.
+/// Number of buckets in which senders are counted. A hash that differs in each process assigns them. So memory is
+/// bounded, whatever addresses somebody uses, and nobody can choose whose bucket to share.
 const BUCKETS: u64 = 1 << 14;
 
 type Buckets = RateLimiter<u16, HashMapStateStore<u16>, DefaultClock>;
@@ -48,7 +48,7 @@ impl Default for RequestRates {
 }
 
 impl RequestRates {
-    /// Counts a request. False if it is one too many.
+    /// Counts a request. Returns false if it exceeds the limit.
     pub(in crate::http) fn allow(&self, sender: Sender, is_read: bool) -> bool {
         // Benchmarks, scripts and reverse proxies send thousands a second from this machine.
         if sender == Sender::Loopback {
@@ -60,7 +60,7 @@ impl RequestRates {
     }
 }
 
-/// Middleware: rejects the requests of a sender that makes too many.
+/// Middleware: rejects requests of a sender that exceeds its limit.
 pub async fn check(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let client = request.extensions().get::<ConnectInfo<ClientAddress>>();
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
@@ -102,7 +102,7 @@ mod tests {
         assert!(!rates.allow(sender("192.168.1.5"), true));
         let writes = allowed(&rates, "192.168.1.5", false);
         assert!(writes >= burst, "reads and writes are counted apart: {writes}");
-        // Of many others, hardly any shares the bucket.
+        // Hardly any of many other senders shares the bucket.
         let others = (0..250).filter(|last| rates.allow(sender(&format!("192.168.2.{last}")), true));
         assert!(others.count() > 240);
         assert_eq!(allowed(&rates, "127.0.0.1", true), 10 * burst);

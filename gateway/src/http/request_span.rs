@@ -1,7 +1,7 @@
 //! One tracing span for each request, so that the lines of one request can be found in the log.
 //!
-//! The span has the level DEBUG: below that level, creating it costs one atomic load. It names the path but not the query
-//! string, which can hold what a person typed.
+//! The span has the level DEBUG; if that level is off, creating it costs one atomic load. It names the path but not the
+//! query string, which may contain what a person typed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

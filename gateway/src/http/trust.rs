@@ -1,5 +1,6 @@
-//! How people trust the gateway's certificate: a page that explains it, and the certificate of the authority. Both are
-//! answered without a password and over plain HTTP, because devices that need them do not trust the certificate yet.
+//! How people come to trust the gateway's certificate: a page that explains it, and the certificate of the authority.
+//! Both are served without sign-in and over plain HTTP, because the devices that need them do not trust the certificate
+//! yet.
 
 use std::sync::Arc;
 
@@ -12,14 +13,14 @@ use axum::routing::get;
 use super::{AppState, Problem, ProblemType};
 use crate::platform::tls::AuthorityCertificate;
 
-/// The page that explains it, and the certificate in DER.
+/// The explaining page, and the certificate in DER.
 pub const PATHS: [&str; 2] = [PAGE, CERTIFICATE];
 const PAGE: &str = "/trust";
 const CERTIFICATE: &str = "/authority.crt";
 
 /// English and French.
 const TEXT: &str = include_str!("trust.html");
-/// The page has a style sheet and nothing else.
+/// The page needs a style sheet and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub fn routes() -> Router<Arc<AppState>> {
@@ -44,7 +45,7 @@ async fn page(State(app): State<Arc<AppState>>, request: HeaderMap) -> Result<Re
         .into_response())
 }
 
-/// The page, with the language of its reader first: a phone shows only the beginning.
+/// The page with the reader's language first, because a phone shows only the beginning.
 fn text(prefers_french: bool) -> String {
     let sections = TEXT.split_once("<section").and_then(|(head, sections)| {
         let (english, french) = sections.split_once("<section")?;

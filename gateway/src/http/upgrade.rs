@@ -1,8 +1,8 @@
 //! Rejects WebSocket requests that have lost their upgrade headers.
 //!
-//! A WebSocket needs an HTTP/1.1 upgrade. Reverse proxies remove its headers unless they are configured to keep them. Such a
-//! request must fail: if it were answered, the browser would consider the WebSocket open, receive nothing, and reconnect
-//! without ever falling back to polling.
+//! A WebSocket needs an HTTP/1.1 upgrade, and reverse proxies remove its headers unless configured to keep them. Such a
+//! request must fail: otherwise the browser would consider the WebSocket open, receive nothing, and reconnect without
+//! ever falling back to polling.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, Version, header};
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{Problem, ProblemType};
 
-/// Middleware: rejects requests for a WebSocket that cannot be upgraded.
+/// Middleware: rejects WebSocket requests that cannot be upgraded.
 pub async fn check(request: Request, next: Next) -> Response {
     if wants_websocket(&request) && !can_upgrade(&request) {
         let problem = "`transport=websocket` needs HTTP/1.1 with the headers `Connection: Upgrade` and `Upgrade: websocket`. \

@@ -1,11 +1,11 @@
-//! What a person can do about a problem with the MQTT broker.
+//! Advice for people about problems with the MQTT broker.
 //!
-//! `comptoir-mqtt` says what failed. The advice stands here, because it names keys of this gateway's
-//! configuration and the topics that it uses.
+//! `comptoir-mqtt` reports what failed. The advice is here, because it names this gateway's configuration keys and
+//! topics.
 
 use comptoir_mqtt::{Error, ReasonCode};
 
-/// The error, followed by what to do about it where something can be done.
+/// The error, followed by advice if there is any.
 pub fn with_advice(error: &Error) -> String {
     match advice(error) {
         Some(advice) => format!("{error}; {advice}"),

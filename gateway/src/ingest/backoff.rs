@@ -1,4 +1,4 @@
-//! The pause before the next connection to the MQTT broker.
+//! Backoff between connections to the MQTT broker.
 
 use std::time::Duration;
 
@@ -6,50 +6,50 @@ use backon::ExponentialBackoff;
 
 use crate::platform::peer::backoff;
 
-/// Longest pause while the broker or the network is away, before jitter.
+/// Longest pause while the broker or the network is down, before jitter.
 const MAX_PAUSE: Duration = Duration::from_secs(15);
-/// Longest pause where somebody has to change a setting first, before jitter.
+/// Longest pause if somebody must change a setting first, before jitter.
 const MAX_PAUSE_REFUSED: Duration = Duration::from_secs(60);
-/// A connection that lasted for so long counts as a success.
+/// A connection that lasts this long counts as a success.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
-/// The same where there is a twin. Longer than the twin's pauses: otherwise the two would begin anew with short pauses each
-/// time one of them has waited for its longest.
+/// The same if there is a twin. It is longer than the twin's pauses: otherwise the two gateways would start over with
+/// short pauses each time one of them has waited its longest.
 pub const STABLE_BESIDE_TWIN_AFTER: Duration = Duration::from_secs(300);
 
-/// After so many connections in a row that the broker closed without a reason, a twin is suspected, a second gateway with the
-/// same client id: Mosquitto before 2.0.15 does not say that a session was taken over.
+/// A twin (a second gateway with the same client id) is suspected after this many consecutive connections that the
+/// broker closed without a reason: Mosquitto before 2.0.15 does not report that a session was taken over.
 const SUSPICIOUS_CLOSES: u32 = 3;
 
-/// Who ended a connection, or kept it from being made.
+/// Why a connection ended, or could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The network, or a broker that stops or is overloaded. It recovers without intervention.
+    /// The network failed, or the broker is stopping or overloaded. It recovers without intervention.
     Network,
-    /// The broker closed the connection without giving a reason.
+    /// The broker closed the connection without a reason.
     Closed,
-    /// The broker refuses, and will do so until a setting is changed.
+    /// The broker refuses until a setting is changed.
     Broker,
-    /// Another client with the same client id.
+    /// Another client has the same client id.
     Twin,
-    /// This gateway's journal does not accept events.
+    /// This gateway's journal refuses events.
     Journal,
 }
 
-/// One connection, or the attempt to make one.
+/// One connection, or one attempt to connect.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt {
     pub cause: Cause,
-    /// How long it was subscribed; zero if it never was.
+    /// How long it was subscribed; zero if it was not.
     pub lasted: Duration,
-    /// Whether the broker acknowledged an ack or a command on it.
+    /// Whether the broker acknowledged an ack or a command during it.
     pub has_delivered: bool,
 }
 
-/// Pauses that grow from a tenth of a second, with jitter, while connections neither last nor deliver an ack.
+/// Pauses that grow from 0.1 s, with jitter, until a connection lasts or delivers an ack.
 pub struct Backoff {
     transient: ExponentialBackoff,
     refused: ExponentialBackoff,
-    /// Connections in a row that the broker closed without a reason.
+    /// Consecutive connections that the broker closed without a reason.
     closes: u32,
 }
 
@@ -72,24 +72,24 @@ impl Backoff {
         let is_success = match cause {
             Cause::Network | Cause::Closed | Cause::Broker => lasted >= STABLE_AFTER,
             Cause::Twin => lasted >= STABLE_BESIDE_TWIN_AFTER,
-            // `Journal::accepting` waits for as long as it takes.
+            // `Journal::accepting` already waits as long as necessary.
             Cause::Journal => lasted > Duration::ZERO,
         };
         if is_success {
             self.restart(0);
         } else if has_delivered && matches!(cause, Cause::Network | Cause::Closed) {
-            // A network that keeps breaking is still used, but not several times a second.
+            // An unreliable network is still used, but not several times per second.
             self.restart(3);
         }
         self.next(cause)
     }
 
-    /// The same attempt, with [`Cause::Twin`] where a twin is suspected.
+    /// Returns the attempt, with [`Cause::Twin`] if a twin is suspected.
     pub fn classify(&mut self, attempt: Attempt) -> Attempt {
         let Attempt { cause, lasted, .. } = attempt;
         self.closes = match cause {
             Cause::Closed if lasted < STABLE_BESIDE_TWIN_AFTER => self.closes + 1,
-            // A broker that cannot be reached was away, which explains why it closed the connection.
+            // An unreachable broker was down, which explains the closed connections.
             _ => 0,
         };
         Attempt {
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// The number of connections within `period` if each ends like `attempt`.
+    /// Number of connections within `period` if each ends like `attempt`.
     fn connections(period: Duration, attempt: Attempt) -> usize {
         let (mut backoff, mut at, mut count) = (Backoff::new(), Duration::ZERO, 0);
         while at < period {
@@ -166,7 +166,7 @@ mod tests {
     fn a_twin_is_suspected_when_the_broker_keeps_closing_and_accepting_connections() {
         let mut backoff = Backoff::new();
         let mut cause = |ended| backoff.classify(attempt(ended, SECOND, true)).cause;
-        // A broker that restarts is away in between.
+        // A broker that restarts is unreachable in between.
         for _ in 0..5 {
             assert_eq!(cause(Cause::Closed), Cause::Closed);
             assert_eq!(cause(Cause::Network), Cause::Network);

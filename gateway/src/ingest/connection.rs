@@ -1,6 +1,6 @@
-//! The gateway's connection to the MQTT broker: what it asks for, and whether it can work with the answer.
+//! The gateway's connection to the MQTT broker: its requirements, and whether the broker meets them.
 //!
-//! The session itself is `comptoir-mqtt`'s. Reasons and costs: docs/adr/0005-mqtt-connection.md.
+//! `comptoir-mqtt` implements the session. Reasons and costs: docs/adr/0005-mqtt-connection.md.
 
 use std::time::Duration;
 
@@ -15,52 +15,51 @@ use super::limits::{KEEP_ALIVE_S, Limits, SESSION_EXPIRY_S};
 use super::subscription;
 use crate::config::MqttUrl;
 
-/// Bytes of the largest MQTT packet that the gateway accepts. The broker does not deliver a larger one.
+/// Largest MQTT packet that the gateway accepts, in bytes. The broker does not deliver a larger one.
 const MAX_PACKET: u32 = 2 << 20;
-/// Bytes that are made free for each read.
+/// Buffer space reserved for each read, in bytes.
 const READ_SIZE: u32 = 16 << 10;
-/// For everything up to the CONNACK.
+/// Timeout for everything up to the CONNACK.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Packet ids of the only SUBSCRIBE of a connection, and of its UNSUBSCRIBE.
+/// Packet id of a connection's only SUBSCRIBE, and of its UNSUBSCRIBE.
 const SUBSCRIBE_ID: u16 = MAX_PUBLISH_ID + 1;
 const UNSUBSCRIBE_ID: u16 = MAX_PUBLISH_ID + 2;
 
-/// What the gateway asks of the broker.
+/// What the gateway requests from the broker.
 pub struct ConnectionRequest<'a> {
     pub url: &'a MqttUrl,
     pub client_id: &'a str,
-    /// Publishes that the broker may have unacknowledged at a time. Not every broker keeps to it.
+    /// Most publishes that the broker may have unacknowledged. Not every broker respects it.
     pub receive_maximum: u16,
     pub topics: &'a [String],
-    /// Subscriptions of an earlier start that are to end. The session may still have them.
+    /// Subscriptions of an earlier start, which the session may still have, to be removed.
     pub former_topics: Vec<String>,
 }
 
-/// A connection whose CONNECT was accepted, with the SUBSCRIBE sent.
+/// A connection whose CONNECT was accepted and whose SUBSCRIBE was sent.
 pub struct Connection {
     pub input: Input,
     pub output: Output,
-    /// Whether the broker kept the session, and the messages that wait in it.
+    /// Whether the broker kept the session and its queued messages.
     pub session_present: bool,
     pub limits: Limits,
 }
 
-/// Connects and subscribes. The session goes on, if the broker still has it.
+/// Connects and subscribes, resuming the session if the broker still has it.
 ///
 /// # Errors
-/// The broker cannot be reached, refuses, or lacks a feature that the gateway needs.
+/// The broker is unreachable, refuses the connection, or lacks a feature that the gateway needs.
 pub async fn open(request: ConnectionRequest<'_>) -> Result<Connection, ConnectionError> {
     timeout(CONNECT_TIMEOUT, connect(request, false))
         .await
         .map_err(|_| SessionError::Timeout)?
 }
 
-/// Connects and subscribes as the gateway does, and disconnects. Returns a warning for each limit of the broker
-/// that makes a feature work less well. With an unused `client_id` this disconnects no other client, and leaves
-/// no session behind.
+/// Connects, subscribes and disconnects as the gateway would. Returns a warning for each limit of the broker that
+/// degrades a feature. With an unused `client_id` this disconnects no other client and leaves no session behind.
 ///
 /// # Errors
-/// The gateway could not work with this broker.
+/// The gateway cannot work with this broker.
 pub async fn check_broker(
     url: &MqttUrl,
     client_id: &str,

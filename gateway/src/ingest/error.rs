@@ -1,4 +1,4 @@
-//! Why a connection to the MQTT broker cannot be made, or is lost.
+//! Errors of the connection to the MQTT broker.
 
 use comptoir_mqtt::{Error as SessionError, ReasonCode};
 
@@ -6,14 +6,14 @@ use super::advice::with_advice;
 use super::backoff::Cause;
 use super::subscription::SubscribeError;
 
-/// Reason codes after which the broker will be there again without anybody's help.
+/// Reason codes after which the broker recovers without intervention.
 const TRANSIENT: [ReasonCode; 3] = [
     ReasonCode::SERVER_UNAVAILABLE,
     ReasonCode::SERVER_SHUTTING_DOWN,
     ReasonCode::KEEP_ALIVE_TIMEOUT,
 ];
 
-/// Each is one sentence with what to do about it.
+/// Each message is one sentence that includes what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
     #[error("{}", with_advice(.0))]
@@ -49,7 +49,7 @@ pub enum ConnectionError {
 }
 
 impl ConnectionError {
-    /// The error of a session that was opened with `client_id`.
+    /// Converts the error of a session that was opened with `client_id`.
     pub fn of_session(error: SessionError, client_id: &str) -> Self {
         match error.is_taken_over() {
             true => Self::TakenOver(client_id.to_owned()),
@@ -57,7 +57,7 @@ impl ConnectionError {
         }
     }
 
-    /// Whether this session ended because the broker does not accept the retain flag.
+    /// Whether the session ended because the broker does not accept the retain flag.
     pub fn is_about_retain(&self) -> bool {
         let Self::Session(SessionError::Disconnected(reason)) = self else {
             return false;

@@ -1,5 +1,5 @@
-//! What the gateway makes of a broker's limits: it adapts to some, warns of others, and refuses those with
-//! which events could be lost.
+//! How the gateway deals with a broker's limits: it adapts to some, warns of others, and refuses those that could lose
+//! events.
 
 use std::time::Duration;
 
@@ -8,38 +8,38 @@ use comptoir_wire::Command;
 
 use super::error::ConnectionError;
 
-/// The MQTT broker keeps the session, and what arrives for it, for a week without the gateway.
+/// How long the MQTT broker keeps the session and its messages without the gateway: a week.
 pub const SESSION_EXPIRY_S: u32 = 7 * 24 * 3_600;
-/// Seconds without a packet from the gateway after which the MQTT broker may consider it gone. It waits half as long again.
+/// Keep-alive in seconds: the MQTT broker may consider the gateway gone after one and a half times this without a
+/// packet.
 pub const KEEP_ALIVE_S: u16 = 30;
-/// Longest interval between pings, also on a busy connection: each one is answered, so that silence means that
-/// the broker is gone.
+/// Longest interval between pings, even on a busy connection: each ping is answered, so silence means that the broker
+/// is gone.
 const MAX_PING_INTERVAL: Duration = Duration::from_secs(10);
-/// The broker may be silent for five halves of the ping interval, and never less than this: a machine under load answers
-/// late.
+/// The broker may be silent for 2.5 ping intervals, and for at least this long: a machine under load answers late.
 const MIN_SILENCE: Duration = Duration::from_secs(5);
-/// Bytes of the largest ack, with the longest names, rounded up.
+/// Size of the largest ack, with the longest names, in bytes, rounded up.
 const ACK_PACKET: u32 = 160;
-/// Bytes of the largest command that a till accepts, with its topic.
+/// Size of the largest command that a till accepts, with its topic, in bytes.
 const COMMAND_PACKET: u32 = Command::MAX_BYTES as u32 + 256;
 
-/// How the gateway uses one connection.
+/// How the gateway uses one connection, given the broker's limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Publishes that the gateway may have unacknowledged.
+    /// Most unacknowledged publishes of the gateway.
     pub receive_maximum: u16,
     /// Whether acks are published with the retain flag.
     pub retain: bool,
     pub ping_interval: Duration,
-    /// Silence after which the broker counts as gone.
+    /// Silence after which the broker is considered gone.
     pub max_silence: Duration,
-    /// Features that work less well than they should, one sentence each.
+    /// Degraded features, one sentence each.
     pub warnings: Vec<String>,
 }
 
 impl Limits {
     /// # Errors
-    /// The broker lacks a feature without which events could be lost.
+    /// The broker lacks a feature, and events could be lost without it.
     pub fn new(broker: BrokerLimits, client_id: &str) -> Result<Self, ConnectionError> {
         if let Some(max_bytes) = broker.max_packet
             && max_bytes < ACK_PACKET
@@ -56,7 +56,7 @@ impl Limits {
             max_silence: MAX_PING_INTERVAL * 5 / 2,
             warnings: warnings(&broker, client_id),
         };
-        // 0 turns the broker's check off. Pings are still sent, to notice a broker that is gone.
+        // 0 disables the broker's check. Pings are still sent, to detect a broker that is gone.
         if let Some(seconds @ 1..) = broker.keep_alive_s {
             limits.ping_interval = MAX_PING_INTERVAL.min(Duration::from_secs(seconds.into()) / 2);
             limits.max_silence = MIN_SILENCE.max(limits.ping_interval * 5 / 2);
@@ -64,7 +64,7 @@ impl Limits {
         Ok(limits)
     }
 
-    /// Publishes without the retain flag from now on, and warns of it.
+    /// Stops using the retain flag, and adds a warning.
     pub fn disable_retain(&mut self) {
         if std::mem::take(&mut self.retain) {
             self.warnings.push(NO_RETAIN.to_owned());

@@ -1,6 +1,6 @@
 //! MQTT in: from a till's publish to its ack.
 //!
-//! One connection is a pipeline of loops that hand on through bounded channels (`pipeline.rs`):
+//! One connection is a pipeline of loops connected by bounded channels (`pipeline.rs`):
 //!
 //! ```text
 //! read ──publishes──▶ decode ──batches──▶ journal
@@ -10,17 +10,17 @@
 //!   └──acks, commands── downlink
 //! ```
 //!
-//! `read`, `decode` and `acknowledge` wait only for the journal, and `write` only for the MQTT broker to take
-//! the bytes. So they cannot wait in a circle, and the PUBACKs go out however slow the disk is.
+//! `read`, `decode` and `acknowledge` wait only for the journal, and `write` only for the MQTT broker to accept the
+//! bytes. So there is no circular wait, and PUBACKs go out however slow the disk is.
 //!
-//! The gateway holds at most [`RECEIVE_MAXIMUM`] publishes without a PUBACK, and at most `UNACKED_KIB` of
-//! payload. The number is its Receive Maximum. If the broker exceeds it, the gateway stops reading until
-//! there is room, and TCP applies backpressure. PUBACKs go out in the order of receipt and only after the commit. When the
-//! journal refuses, the gateway disconnects, and reconnects when there is room; the tills keep their events
-//! until they get an ack.
+//! The gateway holds at most [`RECEIVE_MAXIMUM`] publishes without a PUBACK, with at most `UNACKED_KIB` of payload. It
+//! announces that number as its Receive Maximum. If the broker exceeds it, the gateway stops reading until there is
+//! room, and TCP applies backpressure. PUBACKs go out in order of receipt and only after the commit. If the journal
+//! refuses events, the gateway disconnects, and reconnects when there is room; the tills keep their events until they
+//! get an ack.
 //!
-//! The session is persistent: the broker redelivers every publish without a PUBACK. A PUBACK cannot go out on
-//! another connection than its publish came on, because each connection has a pipeline of its own.
+//! The session is persistent: the broker redelivers every publish without a PUBACK. A PUBACK always goes out on the
+//! connection on which its publish arrived, because each connection has its own pipeline.
 
 mod advice;
 mod backoff;
@@ -65,10 +65,10 @@ use presence::Presence;
 use report::{Report, SUMMARY_INTERVAL};
 pub use stores::Stores;
 
-/// Publishes held without their PUBACK at a time.
+/// Most publishes held without a PUBACK.
 pub const RECEIVE_MAXIMUM: u16 = 1_000;
 
-/// What ingest needs; see [`Ingest::run`].
+/// The inputs of ingest; see [`Ingest::run`].
 pub struct Ingest {
     pub url: MqttUrl,
     /// Two clients with the same client id disconnect each other.
@@ -78,10 +78,10 @@ pub struct Ingest {
     pub decoder: Decoder,
     pub downlink: Arc<Downlink>,
     pub presence: Arc<Presence>,
-    /// Where the state of the connection is shown.
+    /// Shows the connection status.
     pub peer: Peer,
     pub metrics: Arc<Metrics>,
-    /// Limits the log lines about publishes that the broker refuses.
+    /// Limits the log lines about publishes refused by the broker.
     pub refusal_warnings: WarningLimiter,
     /// Limits the log lines about masked card numbers.
     pub card_warnings: WarningLimiter,
@@ -115,7 +115,7 @@ impl IngestError {
     }
 }
 
-/// How far one connection got. Decides how soon the next one is made.
+/// How far one connection got. Decides how soon the next attempt follows.
 #[derive(Default)]
 struct Progress {
     /// When the broker granted the subscriptions.
@@ -125,7 +125,7 @@ struct Progress {
 }
 
 impl Ingest {
-    /// Connects, and connects again, until `stop`.
+    /// Connects, and reconnects after each loss, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let report = Report::new(self.peer.clone());
         let summaries = async {
@@ -181,7 +181,7 @@ impl Ingest {
         }
     }
 
-    /// One connection, from CONNECT until it is lost, or until `stop` and everything received is committed.
+    /// Serves one connection, from CONNECT until it is lost, or until `stop` and everything received is committed.
     async fn serve_connection(
         &self,
         stop: &CancellationToken,

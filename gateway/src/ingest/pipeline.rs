@@ -1,4 +1,4 @@
-//! The loops of one connection. The header of `ingest` draws them.
+//! The loops of one connection. The header of `ingest` has a diagram.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,37 +21,37 @@ use comptoir_core::event::DeviceId;
 use comptoir_core::sale;
 use comptoir_journal::{AppendError, Outcome, Receipt};
 
-/// Payload held without its PUBACK at a time, in KiB. Holds the largest packet several times.
+/// Most payload held without a PUBACK, in KiB: several times the largest packet.
 pub const UNACKED_KIB: u32 = 8 << 10;
-/// Publishes decoded into one batch.
+/// Most publishes decoded into one batch.
 const BATCH: usize = 512;
-/// Batches that wait for their commit while the next is decoded.
+/// Batches that may wait for their commit while the next one is decoded.
 const BATCHES: usize = 4;
-/// Tills that have come online and wait for their acks to be repeated. If more do, theirs are not repeated: an event that
-/// a till sends again is acked anyway.
+/// Tills that have come online and wait for their acks to be repeated. Beyond this number acks are not repeated: a till
+/// that resends an event gets an ack anyway.
 const ONLINE_TILLS: usize = 1_024;
-/// Epochs of a till whose acks are repeated.
+/// Most epochs of a till whose acks are repeated.
 const REPEATED_EPOCHS: u32 = 64;
-/// Answers to pings that may come before the answer to the SUBSCRIBE, which was sent before them.
+/// How many pings may be answered before the SUBACK, although the SUBSCRIBE was sent before them.
 const PINGS_BEFORE_SUBACK: u32 = 2;
-/// A broker that answers pings, and has not acknowledged a publish for so long, is not going to acknowledge it.
+/// If a broker answers pings but has not acknowledged a publish for this long, it will not acknowledge it.
 const PUBACK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the loops of one connection share.
+/// Shared by the loops of one connection.
 pub struct Pipeline<'a> {
     pub ingest: &'a Ingest,
     pub report: &'a Report,
     pub stop: &'a CancellationToken,
 }
 
-/// A publish whose PUBACK is owed.
+/// A publish that has not been acknowledged with a PUBACK.
 struct UnackedPublish {
     publish: InboundPublish,
     puback: OwedPubAck,
 }
 
-/// The PUBACK that is owed for a publish, and the publish's share of [`RECEIVE_MAXIMUM`] and [`UNACKED_KIB`].
-/// Dropping it makes room for another publish.
+/// The PUBACK owed for a publish, and the publish's share of [`RECEIVE_MAXIMUM`] and [`UNACKED_KIB`]. Dropping it makes
+/// room for another publish.
 struct OwedPubAck {
     /// `None` at QoS 0, which has no PUBACK.
     packet_id: Option<u16>,
@@ -59,13 +59,13 @@ struct OwedPubAck {
     _kib: OwnedSemaphorePermit,
 }
 
-/// A batch in the journal's queue, with the PUBACKs that its commit allows.
+/// A batch in the journal's queue, with the PUBACKs to send after its commit.
 struct PendingBatch {
     pubacks: Vec<OwedPubAck>,
     receipt: oneshot::Receiver<Result<Receipt, AppendError>>,
 }
 
-/// Bounds the publishes without a PUBACK by number and by size.
+/// Bounds the unacknowledged publishes by number and by size.
 struct UnackedBudget {
     places: Arc<Semaphore>,
     kib: Arc<Semaphore>,
@@ -79,8 +79,7 @@ impl UnackedBudget {
         }
     }
 
-    /// Waits until there is room for the publish. `None` would mean that a semaphore was closed, which never
-    /// happens.
+    /// Waits until there is room for the publish. `None` only if a semaphore is closed, which never happens.
     async fn reserve(&self, publish: &InboundPublish) -> Option<OwedPubAck> {
         let kib = (publish.payload.len() / 1024) as u32 + 1;
         let place = self.places.clone().acquire_owned().await.ok()?;
@@ -105,10 +104,10 @@ impl Pipeline<'_> {
         let ping_interval = limits.ping_interval;
         let (publishes, received) = mpsc::channel(usize::from(RECEIVE_MAXIMUM));
         let (batches, pending) = mpsc::channel(BATCHES);
-        // As many as there are publishes without a PUBACK, so that `acknowledge` never waits for `write`.
+        // As large as the number of unacknowledged publishes, so that `acknowledge` never waits for `write`.
         let (committed, pubacks) = mpsc::channel(usize::from(RECEIVE_MAXIMUM));
         let (online, came_online) = mpsc::channel(ONLINE_TILLS);
-        // Where acks are retained, a till gets its ack from the broker.
+        // If acks are retained, a till gets its ack from the broker.
         let online = (!limits.retain).then_some(online);
         tokio::try_join!(
             self.read(input, publishes, topics, limits, progress),
@@ -120,8 +119,8 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// Receives packets, as far as there is room for publishes. At `stop` it ends; everything received goes through the
-    /// other loops, which end one after the other.
+    /// Receives packets while there is room for publishes. Ends at `stop`; everything received passes through the other
+    /// loops, which then end one after the other.
     async fn read(
         &self,
         mut input: Input,
@@ -220,7 +219,7 @@ impl Pipeline<'_> {
                             }
                             submissions.push(submission);
                         }
-                        // An error means that the channel is full: see `ONLINE_TILLS`.
+                        // Fails if the channel is full: see `ONLINE_TILLS`.
                         (Some(Status::Online(device)), Some(online)) => _ = online.try_send(device),
                         (Some(_), _) => {}
                     }
@@ -238,7 +237,7 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// Waits for the commit of each batch, then hands on its acks and PUBACKs.
+    /// Waits for the commit of each batch, then passes on its acks and PUBACKs.
     async fn acknowledge(
         &self,
         mut pending: mpsc::Receiver<PendingBatch>,
@@ -247,7 +246,7 @@ impl Pipeline<'_> {
         while let Some(batch) = pending.recv().await {
             let receipt = batch.receipt.await.unwrap_or(Err(AppendError::Closed))?;
             self.count(&receipt);
-            // The tills wait for the acks; the PUBACKs only open the broker's window.
+            // Acks first, because tills wait for them; PUBACKs only open the broker's window.
             self.ingest.downlink.ack(receipt.acks);
             for puback in batch.pubacks {
                 if puback.packet_id.is_some() && committed.send(puback).await.is_err() {
@@ -259,20 +258,20 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// Publishes the current acks of tills that come online, where the MQTT broker does not retain them.
+    /// Publishes the current acks of tills that come online, if the MQTT broker does not retain them.
     async fn repeat_acks(&self, mut came_online: mpsc::Receiver<DeviceId>) -> Result<(), IngestError> {
         while let Some(device) = came_online.recv().await {
             match self.ingest.journal.acks(&device, REPEATED_EPOCHS).await {
                 Ok(acks) => self.ingest.downlink.repeat(acks),
-                // The till sends its events without an ack again.
+                // The till resends its unacknowledged events.
                 Err(error) => debug!(%device, %error, "acks not repeated"),
             }
         }
         Ok(())
     }
 
-    /// Sends pings, and PUBACKs, acks and commands, as many as there are in one write. Ends after the last PUBACK with the
-    /// acks that are due and a DISCONNECT.
+    /// Sends pings, PUBACKs, acks and commands, as many as are ready in one write. After the last PUBACK it sends the
+    /// due acks and a DISCONNECT, and ends.
     async fn write(
         &self,
         mut output: Output,
@@ -310,13 +309,14 @@ impl Pipeline<'_> {
                 output.packets().disconnect()?;
             }
             output.flush().await?;
-            // Only now is there room for other publishes: the PUBACKs are sent.
+            // The PUBACKs are sent, so there is room for other publishes now.
             pubacks.clear();
         }
         Ok(())
     }
 
-    /// Gives up an ack or a command that the broker does not accept. A wrong access list refuses each of them.
+    /// Drops an ack or a command that the broker does not accept. With a wrong access list the broker refuses every
+    /// one.
     fn publish_refused(&self, packet_id: u16, refusal: &Refusal) {
         if let Some(topic) = self.ingest.downlink.refused(packet_id) {
             self.ingest.metrics.refused.inc();

@@ -1,4 +1,4 @@
-//! Which tills are online, from their retained `status` messages and last wills.
+//! Tracks which tills are online, from their retained `status` messages and last wills.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use comptoir_wire::topic::{Leaf, Topic};
 
 use comptoir_core::event::DeviceId;
 
-/// More tills than any gateway serves. Further ones are not listed as online.
+/// More tills than any gateway serves. Tills beyond this number are not tracked.
 const MAX_DEVICES: usize = 65_536;
 
 /// The content of a publish to a `status` topic.
@@ -15,22 +15,22 @@ const MAX_DEVICES: usize = 65_536;
 pub enum Status {
     Online(DeviceId),
     Offline,
-    /// The topic names no till.
+    /// The topic does not name a valid till.
     InvalidTopic,
 }
 
-/// The tills that have published a `status`, each with whether it is online. `None`: unknown while there is no connection
-/// to the MQTT broker.
+/// Whether each till that has published a `status` is online. `None`: unknown, because the MQTT broker is not
+/// connected.
 #[derive(Default)]
 pub struct Presence(Mutex<HashMap<DeviceId, Option<bool>>>);
 
 impl Presence {
     fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Option<bool>>> {
-        // A panic elsewhere leaves the map whole.
+        // A panic elsewhere leaves the map consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records a publish if it is a `status`. `None`: it is not.
+    /// Records a publish if it is a `status`; otherwise returns `None`.
     pub fn record(&self, topic: &[u8], payload: &[u8]) -> Option<Status> {
         if !topic.ends_with(b"/status") {
             return None;
@@ -54,17 +54,17 @@ impl Presence {
         })
     }
 
-    /// Makes it unknown which tills are online, because the MQTT broker cannot tell. The tills stay listed.
+    /// Marks every till's presence as unknown, because the MQTT broker is not connected. The tills stay listed.
     pub fn disconnected(&self) {
         self.lock().values_mut().for_each(|is_online| *is_online = None);
     }
 
-    /// `None`: the till never published a `status`, or the MQTT broker cannot be reached.
+    /// `None` if the till never published a `status`, or the MQTT broker is not connected.
     pub fn is_online(&self, device: &DeviceId) -> Option<bool> {
         self.lock().get(device).copied().flatten()
     }
 
-    /// Whether the till has published a `status` since the gateway's start, or the MQTT broker had retained one.
+    /// Whether the till has published a `status` since the gateway started, or the MQTT broker had retained one.
     pub fn is_known(&self, device: &DeviceId) -> bool {
         self.lock().contains_key(device)
     }

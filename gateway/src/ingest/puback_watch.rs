@@ -1,7 +1,7 @@
-//! Detects a broker that answers pings and no longer acknowledges publishes.
+//! Detects a broker that answers pings but no longer acknowledges publishes.
 //!
-//! Such a broker would keep everything behind the oldest publish from the tills. Packets are answered in order,
-//! so that a slow reader on this side is not mistaken for that.
+//! Every message behind the oldest unacknowledged publish would get stuck. A broker answers packets in order, so a slow
+//! reader on this side is not mistaken for such a broker.
 
 #[derive(Default)]
 pub struct PubAckWatch {
@@ -11,8 +11,8 @@ pub struct PubAckWatch {
 }
 
 impl PubAckWatch {
-    /// A ping was answered while `oldest` was the packet id of the oldest unacknowledged publish. Returns for how many
-    /// pings it has been the oldest.
+    /// Called when a ping was answered while `oldest` was the packet id of the oldest unacknowledged publish. Returns
+    /// for how many pings it has been the oldest.
     pub fn ping_answered(&mut self, oldest: Option<u16>) -> u32 {
         self.pings = match oldest {
             Some(_) if oldest == self.oldest => self.pings + 1,

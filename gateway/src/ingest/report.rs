@@ -1,6 +1,6 @@
-//! The state of the MQTT connection as people see it: the peer's status, and few log lines.
+//! Reports the state of the MQTT connection to people: as the peer's status and in a few log lines.
 //!
-//! A connection that is lost repeatedly for the same reason is logged once, and then in one line a minute.
+//! Repeated losses for the same reason are logged once, and then summarised once a minute.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::platform::peer::{Peer, PeerState};
 
 /// How often [`Report::summarise`] is called.
 pub const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
-/// How long the page shows that the broker refused a publish.
+/// How long the page shows a publish that the broker refused.
 const REFUSAL_SHOWN_FOR: Duration = Duration::from_secs(120);
 
 pub struct Report {
@@ -25,11 +25,11 @@ pub struct Report {
 
 #[derive(Default)]
 struct State {
-    /// The reason that was logged last, until a connection has lasted.
+    /// The last logged reason, until a connection has lasted.
     logged_problem: Option<String>,
-    /// Whether "connected" was logged since.
+    /// Whether "connected" has been logged since then.
     is_connected_logged: bool,
-    /// Connections lost for that reason since it was logged.
+    /// Connections lost for that reason since then.
     repeated: u32,
     connected_at: Option<Instant>,
     /// Warnings about the limits of this connection's broker.
@@ -38,7 +38,7 @@ struct State {
     twin: Option<String>,
     /// The last publish that the broker refused.
     refusal: Option<(Instant, String)>,
-    /// The limits that were logged last.
+    /// The last logged limits.
     logged_limits: Vec<String>,
 }
 
@@ -51,11 +51,11 @@ impl Report {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves the state whole.
+        // A panic elsewhere leaves the state consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The broker granted the subscriptions, and events flow. `limits` are warnings.
+    /// Called when the broker has granted the subscriptions and events flow. `limits` are warnings.
     pub fn connected(&self, limits: Vec<String>) {
         let mut state = self.lock();
         state.connected_at = Some(Instant::now());
@@ -73,7 +73,7 @@ impl Report {
         }
     }
 
-    /// The connection is lost, or could not be made.
+    /// Called when the connection is lost or could not be made.
     pub fn disconnected(&self, problem: String, cause: Cause) {
         let mut state = self.lock();
         if cause == Cause::Twin {
@@ -91,7 +91,8 @@ impl Report {
         state.repeated = 0;
     }
 
-    /// The broker does not accept an ack or a command. `is_due`: this refusal may be logged, which is so once a minute.
+    /// Called when the broker refuses an ack or a command. `is_due` says whether to log this refusal; that is so once a
+    /// minute.
     pub fn publish_refused(&self, topic: &str, refusal: &Refusal, is_due: bool) {
         let sentence = refusal.sentence(topic);
         let mut state = self.lock();
@@ -106,7 +107,7 @@ impl Report {
         }
     }
 
-    /// Withdraws warnings that no longer hold. Called after each ping.
+    /// Withdraws warnings that no longer apply. Called after each ping.
     pub fn refresh(&self) {
         let mut state = self.lock();
         if state
@@ -142,7 +143,7 @@ impl Report {
             .connected_at
             .is_some_and(|at| at.elapsed() >= SUMMARY_INTERVAL)
         {
-            // The connection has lasted. The next loss is logged again, whatever its reason.
+            // The connection has lasted, so the next loss is logged, whatever its reason.
             state.logged_problem = None;
         }
     }
@@ -160,9 +161,9 @@ impl State {
     }
 }
 
-/// Why a publish did not get to the broker.
+/// Why the broker did not get a publish.
 pub enum Refusal {
-    /// It is larger than the broker accepts, and was not sent.
+    /// The publish is larger than the broker accepts and was not sent.
     TooLarge,
     /// The PUBACK's reason code and reason string.
     PubAck(ReasonCode, Option<String>),

@@ -1,4 +1,4 @@
-//! A broker that answers by a script, and the whole of ingest connected to it.
+//! A scripted broker, with the whole of ingest connected to it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -29,12 +29,12 @@ pub const SOON: Duration = Duration::from_secs(30);
 const GRANTED: [u8; 4] = [1; 4];
 pub const EVENT: &str = r#"{"epoch":5,"seq":1,"payment_id":"p-1","order_id":"o-1","amount":1.30,"method":"Cash","status":"SUCCESS"}"#;
 
-/// How a broker answers on each connection.
+/// How the broker answers on each connection.
 #[derive(Clone)]
 pub struct Script {
-    /// The bytes of the answer to the CONNECT. Empty: the connection is closed.
+    /// The response to the CONNECT. If empty, the broker closes the connection.
     pub connack: Vec<u8>,
-    /// The reason codes of the SUBACK. Empty: no answer.
+    /// The reason codes of the SUBACK. If empty, the broker does not answer.
     pub suback: Vec<u8>,
     /// The reason code of each PUBACK.
     pub puback: u8,
@@ -108,7 +108,7 @@ pub fn publish(topic: &str, payload: &str, packet: u16) -> Vec<u8> {
     bytes.to_vec()
 }
 
-/// A broker that follows a script, and records what clients do.
+/// A broker that follows a script and records what clients do.
 pub struct Broker {
     pub address: SocketAddr,
     record: Arc<Mutex<BrokerRecord>>,
@@ -133,7 +133,7 @@ impl Broker {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 recorded.lock().unwrap().connections += 1;
-                // An error ends the connection, which is what a lost one does.
+                // An error ends the connection, like a lost one.
                 _ = serve(stream, &script, &recorded, &mut to_send).await;
             }
         });

@@ -1,7 +1,6 @@
-//! The stores whose tills this gateway receives: every store, or those that `mqtt.stores` names.
+//! The stores whose tills this gateway receives: all stores, or those listed in `mqtt.stores`.
 //!
-//! Two gateways on one MQTT broker that both receive a store both journal its events, and both bring them into
-//! Kafka.
+//! If two gateways on one MQTT broker receive the same store, both journal its events and both send them to Kafka.
 
 use comptoir_core::event::Kind;
 
@@ -12,12 +11,12 @@ const ANY: &str = "+";
 pub struct Stores(Option<Vec<String>>);
 
 impl Stores {
-    /// `None`: every store.
+    /// `None` accepts every store.
     pub fn new(stores: Option<Vec<String>>) -> Self {
         Self(stores)
     }
 
-    /// The topics to subscribe to. Which till may publish to which topic is decided by the MQTT broker.
+    /// The topics to subscribe to. The MQTT broker decides which till may publish to which topic.
     pub fn topics(&self) -> Vec<String> {
         match &self.0 {
             None => topics_of(ANY).collect(),
@@ -25,7 +24,7 @@ impl Stores {
         }
     }
 
-    /// The subscriptions that an earlier start, with another configuration, may have left in the session at the MQTT broker.
+    /// Subscriptions that an earlier start with another configuration may have left in the session at the MQTT broker.
     pub fn former_topics(&self) -> Vec<String> {
         match &self.0 {
             None => Vec::new(),
@@ -38,8 +37,8 @@ impl Stores {
         stores.is_none_or(|stores| stores.iter().any(|included| included == store))
     }
 
-    /// Whether a publish on this topic is from an included store. The session may still deliver publishes that were queued
-    /// for former subscriptions.
+    /// Whether this topic belongs to an accepted store. The session may still deliver publishes queued for former
+    /// subscriptions.
     pub fn includes_topic(&self, topic: &[u8]) -> bool {
         let store = topic.split(|byte| *byte == b'/').nth(1).unwrap_or_default();
         self.0.is_none() || std::str::from_utf8(store).is_ok_and(|store| self.includes(store))

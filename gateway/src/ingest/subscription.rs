@@ -1,10 +1,11 @@
-//! Whether the MQTT broker granted the gateway's subscriptions.
+//! Checks that the MQTT broker granted the gateway's subscriptions.
 
 use comptoir_mqtt::{ReasonCode, ReasonText, SubAck};
 
 use super::advice::on_refused_subscription;
 
-/// The broker keeps an event until the gateway has acknowledged it only at this QoS, which the gateway requests.
+/// The QoS that the gateway requests. Only at this QoS does the broker keep an event until the gateway has acknowledged
+/// it.
 const QOS_1: ReasonCode = ReasonCode(1);
 const QOS_0: ReasonCode = ReasonCode(0);
 
@@ -24,8 +25,8 @@ pub enum SubscribeError {
     CountMismatch { requested: usize, answered: usize },
 }
 
-/// Compares the SUBACK with the requested topics. Returns a warning if only the tills' status is missing: everything else
-/// works without it.
+/// Compares the SUBACK with the requested topics. Returns a warning if only the tills' status is missing, because
+/// everything else works without it.
 ///
 /// # Errors
 /// An event topic was not granted at QoS 1. A till sends in order and waits for the ack of each event, so it would
@@ -63,7 +64,7 @@ pub fn check(topics: &[String], suback: &SubAck) -> Result<Option<String>, Subsc
             topics: topics_with(&events, code),
             reason: reason(code),
         }),
-        // At QoS 0 a status can be lost, which is no worse than a till that never sent one.
+        // At QoS 0 a status can be lost, which is no worse than a till that never sends one.
         (None, Some(&(_, QOS_0)) | None) => Ok(None),
         (None, Some(&(_, code))) => Ok(Some(format!(
             "it is unknown which tills are online: the MQTT broker does not let the gateway subscribe to {}: {}",

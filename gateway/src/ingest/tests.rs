@@ -1,4 +1,4 @@
-//! Ingest against brokers with limits.
+//! Tests of ingest with brokers that have limits.
 
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ async fn a_broker_with_limits_is_used_with_a_warning_for_each_limit_that_matters
         gateway.stop().await;
     });
     futures::future::join_all(cases).await;
-    // None of these matters to the gateway: maximum QoS 1, no subscription identifiers, no shared subscriptions, no topic
-    // aliases, a longer session, response information, and user properties.
+    // Irrelevant to the gateway: maximum QoS 1, no subscription identifiers, no shared subscriptions, no topic aliases,
+    // a longer session, response information, and user properties.
     let harmless = [
         &[
             0x24, 1, 0x29, 0, 0x2A, 0, 0x22, 0, 0, 0x11, 0xFF, 0xFF, 0xFF, 0xFF, 0x21, 0, 1,
@@ -83,7 +83,7 @@ async fn without_retained_messages_a_tills_ack_is_published_again_when_the_till_
     }
     broker.wait_for_publishes(2).await;
     assert_eq!(broker.publishes(), [ack("till-1"), ack("till-1")]);
-    // A gateway that was restarted repeats the ack too.
+    // A restarted gateway repeats the ack too.
     gateway.stop().await;
     let gateway = Gateway::start(&journal, broker.address);
     gateway.up().await;

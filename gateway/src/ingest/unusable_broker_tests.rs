@@ -1,4 +1,4 @@
-//! Every way in which a broker can make work impossible, against the whole of ingest.
+//! Tests the whole of ingest against every kind of unusable broker.
 
 use std::time::Duration;
 
@@ -9,12 +9,11 @@ use super::rig::{
 };
 use crate::platform::peer::PeerState;
 
-/// The time in which connections are counted, and the number that pauses of 0.1, 0.2, 0.4 and 0.8 s leave room for.
+/// The time in which connections are counted, and how many fit into it with pauses of 0.1, 0.2, 0.4 and 0.8 s.
 const WINDOW: Duration = Duration::from_secs(2);
 const MAX_CONNECTIONS: usize = 5;
 
-/// Brokers with which the gateway cannot work, or that end each connection; each with words of the reason that the gateway
-/// gives.
+/// Brokers that are unusable or that end each connection, each with words from the reason that the gateway reports.
 fn unusable() -> Vec<(Script, Vec<String>)> {
     let mut cases = Vec::new();
     let mut case = |script: Script, words: &[&str]| {

@@ -1,4 +1,4 @@
-//! How people find the pages: a URL on the shop's network, an mDNS name, a QR code for phones.
+//! How people find the pages: a URL on the shop's network, an mDNS name, or a QR code for phones.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -32,8 +32,8 @@ impl Scheme {
     }
 }
 
-/// The address at which this machine reaches a server that listens on `listen`: the loopback address if it listens on all
-/// addresses.
+/// The address at which this machine reaches a server that listens on `listen`: the loopback address, if it listens on
+/// all addresses.
 pub fn reachable(mut listen: SocketAddr) -> SocketAddr {
     if listen.ip().is_unspecified() {
         listen.set_ip(match listen.ip() {
@@ -44,7 +44,7 @@ pub fn reachable(mut listen: SocketAddr) -> SocketAddr {
     listen
 }
 
-/// A name that is announced by mDNS until this value is dropped.
+/// A name announced by mDNS until this value is dropped.
 pub struct MdnsAnnouncement {
     daemon: ServiceDaemon,
     /// For example `comptoir.local`.
@@ -53,7 +53,7 @@ pub struct MdnsAnnouncement {
 
 impl Drop for MdnsAnnouncement {
     fn drop(&mut self) {
-        // On shutdown the daemon withdraws the names that it has registered.
+        // On shutdown the daemon withdraws its registered names.
         let _ = self.daemon.shutdown();
     }
 }
@@ -64,8 +64,8 @@ pub fn host_name() -> Option<String> {
     system.nodename().to_str().ok().map(str::to_owned)
 }
 
-/// Announces `{name}.local` on the network. Returns `None` if the pages listen on the loopback interface only, or if the
-/// announcement fails: the pages can still be reached by address.
+/// Announces `{name}.local` on the network. Returns `None` if the pages listen only on the loopback interface, or if
+/// the announcement fails: the pages can still be reached by address.
 pub fn announce(name: &str, store: &str, scheme: Scheme, listen: SocketAddr) -> Option<MdnsAnnouncement> {
     if listen.ip().is_loopback() {
         return None;
@@ -91,7 +91,7 @@ pub fn announce(name: &str, store: &str, scheme: Scheme, listen: SocketAddr) -> 
             &properties[..],
         )?;
         let service = match is_any_address {
-            // The daemon follows the machine's addresses as they change.
+            // Lets the daemon follow changes of the machine's addresses.
             true => service.enable_addr_auto(),
             false => service,
         };
@@ -110,7 +110,7 @@ pub fn announce(name: &str, store: &str, scheme: Scheme, listen: SocketAddr) -> 
     }
 }
 
-/// The URL under which other machines on the network reach the pages; `None` if they cannot.
+/// The URL at which other machines on the network reach the pages; `None` if they cannot.
 pub fn lan_url(scheme: Scheme, listen: SocketAddr) -> Option<String> {
     let ip = match listen.ip() {
         ip if ip.is_loopback() => return None,
@@ -120,8 +120,8 @@ pub fn lan_url(scheme: Scheme, listen: SocketAddr) -> Option<String> {
     Some(scheme.url(SocketAddr::new(ip, listen.port())))
 }
 
-/// This machine's address on its default route. Connecting a UDP socket sends nothing; it only looks up a route, here to
-/// an address that is reserved for documentation (RFC 5737).
+/// This machine's address on its default route. Connecting a UDP socket sends nothing and only looks up a route, here
+/// to an address reserved for documentation (RFC 5737).
 fn lan_ip() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
@@ -129,8 +129,8 @@ fn lan_ip() -> Option<IpAddr> {
     (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
 }
 
-/// The addresses of this machine that a server on `listen` answers at, except loopback addresses. Without link-local IPv6
-/// addresses: browsers cannot use those, because a URL cannot name the network interface that they need.
+/// The addresses of this machine, except loopback, at which a server on `listen` can be reached. Excludes link-local
+/// IPv6 addresses: a URL cannot name the network interface that they need.
 pub fn own_addresses(listen: IpAddr) -> Vec<IpAddr> {
     if !listen.is_unspecified() {
         return vec![listen];

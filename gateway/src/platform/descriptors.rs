@@ -1,14 +1,14 @@
-//! File descriptors: how many the process may open, and how many of them the pages may use.
+//! File descriptors: raises the process's limit.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::debug;
 
-/// Descriptors that the process is assumed to have if the operating system sets no limit.
+/// Assumed limit if the operating system sets none.
 const UNLIMITED: usize = 1 << 20;
 
 /// Raises the soft limit of open files to the hard limit, and returns the limit that then applies.
 ///
-/// Programs are started with a low soft limit because of `select`, which the gateway does not use.
+/// Programs start with a low soft limit because of `select`, which the gateway does not use.
 pub fn raise_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
@@ -18,7 +18,7 @@ pub fn raise_limit() -> usize {
         };
         match setrlimit(Resource::Nofile, raised) {
             Ok(()) => return count(limit.maximum),
-            // A sandbox may forbid it. The limit of the unit applies then.
+            // A sandbox may forbid it; the limit of the unit then applies.
             Err(error) => debug!(%error, "the limit of open files could not be raised"),
         }
     }

@@ -1,15 +1,15 @@
-//! Settings of glibc's heap: one arena for all threads, which keeps some free memory and returns the rest.
+//! Configures glibc's heap: one arena for all threads, which keeps some free memory and returns the rest.
 //!
-//! Batches of megabytes come and go on every thread. By default glibc has an arena per thread, and no thread can use what
-//! another has freed: under load the process needs half as much memory again. glibc also returns every large block to the
-//! kernel at once and asks for it again a moment later. The kernel then clears each page anew, which took a sixth of the
-//! CPU time of an event.
+//! Batches of megabytes are allocated and freed on every thread. By default glibc has one arena per thread, and no
+//! thread can use memory that another has freed: under load the process needs half as much memory again. glibc also
+//! returns every large block to the kernel at once and requests it again a moment later. The kernel then clears each
+//! page anew, which took a sixth of the CPU time of an event.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-/// How often free memory is returned to the kernel. Memory that is needed again costs some milliseconds each time.
+/// How often free memory is returned to the kernel. Getting it back costs some milliseconds each time.
 const TRIM_PERIOD: Duration = Duration::from_secs(10);
 
 /// Makes all threads use one arena. Call this before any other thread runs.
@@ -28,10 +28,10 @@ pub async fn trim_periodically(stop: CancellationToken) {
 mod glibc {
     #![expect(unsafe_code, reason = "there is no safe wrapper of mallopt and malloc_trim")]
 
-    /// Free bytes at the end of the heap that glibc keeps: more than a burst of events needs.
+    /// Free bytes that glibc keeps at the end of the heap: more than a burst of events needs.
     const TRIM_THRESHOLD: libc::c_int = 32 << 20;
-    /// Blocks up to this many bytes come from the heap rather than directly from the kernel. glibc ignores a larger value
-    /// than its maximum, which is 512 KiB on 32 bits.
+    /// Blocks up to this size, in bytes, come from the heap instead of directly from the kernel. glibc ignores a value
+    /// above its maximum, which is 512 KiB on 32-bit systems.
     const MMAP_THRESHOLD: libc::c_int = if cfg!(target_pointer_width = "64") {
         4 << 20
     } else {

@@ -1,4 +1,4 @@
-//! How the previous run of the gateway ended, from a file beside the journal: `journal.db` has `journal-run.json`.
+//! How the previous run of the gateway ended, from a file next to the journal: `journal.db` has `journal-run.json`.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-/// The id that the operating system draws at its start.
+/// An id that the operating system draws at each boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// How the previous run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LastExit {
-    /// There was none, or it is not known.
+    /// There was no previous run, or its end is unknown.
     Unknown,
     /// It was stopped in order.
     Stopped,
-    /// The program crashed or was killed, and the system went on.
+    /// The program crashed or was killed while the system kept running.
     Crashed,
-    /// The system stopped without stopping the gateway: the power was cut, or the system crashed.
+    /// The system went down without stopping the gateway: the power was cut, or the system crashed.
     Power,
 }
 
@@ -31,7 +31,7 @@ struct RunFile {
     is_stopped: bool,
 }
 
-/// The present run.
+/// Marks the present run.
 #[derive(Debug)]
 pub struct RunMarker {
     path: PathBuf,
@@ -39,8 +39,8 @@ pub struct RunMarker {
 }
 
 impl RunMarker {
-    /// Reads how the previous run of this journal ended, and notes that a new one has begun. Without a readable file the
-    /// gateway works all the same.
+    /// Reads how the previous run of this journal ended, and records the start of a new one. The gateway also works
+    /// without a readable file.
     pub fn begin(journal: &Path) -> (Self, LastExit) {
         let boot_id = fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned();
         Self::begin_at(journal, boot_id)
@@ -60,7 +60,7 @@ impl RunMarker {
         (marker, last_exit)
     }
 
-    /// Notes that the run was stopped in order.
+    /// Records that the run was stopped in order.
     pub fn end(self) {
         self.note(true);
     }
@@ -85,7 +85,7 @@ impl RunMarker {
 
 fn read(path: &Path) -> Option<RunFile> {
     match fs::read(path) {
-        // A damaged file tells nothing.
+        // A damaged file counts as unknown.
         Ok(bytes) => serde_json::from_slice(&bytes).ok(),
         Err(error) => {
             if error.kind() != ErrorKind::NotFound {

@@ -1,9 +1,9 @@
-//! The counters of `/metrics`, with all their names.
+//! The counters of `/metrics` and their names.
 
 use comptoir_journal::Refusal;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
-/// The reasons of `broker_refused`. All are exported from the start, so that a graph has no gaps.
+/// The reasons of `broker_refused`. All are exported from the start, so that graphs have no gaps.
 const BROKER_REFUSALS: [&str; 8] = [
     "client_id",
     "filter",
@@ -15,8 +15,8 @@ const BROKER_REFUSALS: [&str; 8] = [
     "waiting",
 ];
 
-/// Counters that the parts of the gateway increase. Gauges are not here: each request of `/metrics` computes them from the
-/// parts' own state.
+/// Counters that the parts of the gateway increase. Gauges are not here: each request of `/metrics` computes them from
+/// the state of the parts.
 pub struct Metrics {
     pub(crate) registry: Registry,
     pub received: IntCounter,
@@ -38,7 +38,7 @@ pub struct Metrics {
     pub sign_in_failures: IntCounter,
     pub card_numbers_masked: IntCounter,
     pub dead_letters_truncated: IntCounter,
-    /// By `reason`, which is a `Refusal` of the journal.
+    /// By `reason`: a `Refusal` of the journal.
     pub events_refused: IntCounterVec,
     /// By `reason`.
     pub broker_refused: IntCounterVec,
@@ -48,10 +48,10 @@ pub struct Metrics {
     http_limits: IntCounterVec,
 }
 
-/// A limit of the HTTP port that a client has reached. `docs/interfaces/http.md` lists them with their values.
+/// A limit of the HTTP port that clients can reach. `docs/interfaces/http.md` lists the limits with their values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpLimit {
-    /// Open connections in all: a waiting connection was closed for a new one, or the new one was not accepted.
+    /// Total open connections: a waiting connection was closed for a new one, or the new one was not accepted.
     Connections,
     /// Open connections of one address.
     ConnectionsPerAddress,
@@ -59,24 +59,24 @@ pub enum HttpLimit {
     HeadTimeout,
     /// A connection waited too long for its next request.
     IdleTimeout,
-    /// A client took nothing of what was sent to it for too long.
+    /// A client read none of its pending data for too long.
     WriteStall,
     /// Requests of one address.
     Requests,
     /// Pending bytes of the counter in the journal.
     CounterShare,
-    /// Live connections in all.
+    /// Total live connections.
     LiveConnections,
     /// Live connections of one address.
     LiveConnectionsPerAddress,
-    /// A live connection sent more than any client has to, or something else than text.
+    /// A live connection sent more than a client needs to, or something other than text.
     LiveInput,
     /// A WebSocket did not become a live connection in time.
     JoinTimeout,
 }
 
 impl HttpLimit {
-    /// Every limit, so that each has a value before it is reached.
+    /// Every limit, so that each is exported before it is reached.
     const ALL: [Self; 11] = [
         Self::Connections,
         Self::ConnectionsPerAddress,
@@ -267,7 +267,7 @@ impl Metrics {
         self.http_limits.with_label_values(&[limit.label()]).inc();
     }
 
-    /// All counters and `gauges` in Prometheus's text format.
+    /// All counters and `gauges` in the Prometheus text format.
     ///
     /// # Errors
     /// A metric cannot be encoded.

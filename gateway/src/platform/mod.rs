@@ -1,4 +1,4 @@
-//! The gateway's surroundings: network addresses, clock, heap, panics, TLS certificate, systemd, metrics, the shop's
+//! The gateway's environment: network addresses, clock, heap, panics, TLS certificate, systemd, metrics, the shop's
 //! secret, the built-in MQTT broker, and the status of its peers.
 
 pub mod address;

@@ -1,10 +1,9 @@
-//! A panic on a thread that is not ours ends the process.
+//! Ends the process when a thread that is not ours panics.
 //!
-//! A panic in one of our own parts unwinds: `app/supervisor.rs` notices the end of the part, and the gateway stops in order.
-//! But a library that runs threads of its own (the built-in MQTT broker, SQLite's connections, mDNS) would go on without
-//! the part that panicked, and everything would look alive. Nobody can wait for such a thread. So the process exits, with
-//! code 1 and one line that says why, and systemd starts it again. Nothing is lost by that: whatever was acknowledged is
-//! fsynced.
+//! A panic in one of our own parts unwinds: `app/supervisor.rs` notices that the part has ended, and the gateway stops
+//! in order. But a library with its own threads (the built-in MQTT broker, SQLite's connections, mDNS) would continue
+//! without the part that panicked, and would still look alive. Nobody can join such a thread. So the process exits with
+//! code 1 and a one-line reason, and systemd restarts it. Nothing is lost: everything acknowledged is fsynced.
 
 use std::cell::Cell;
 use std::panic::{self, PanicHookInfo};
@@ -15,7 +14,7 @@ thread_local! {
     static IS_OWN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Declares that this thread's panics are noticed by someone: it is one of the async runtime's or of the supervisor's.
+/// Marks this thread as one of the async runtime's or the supervisor's, which detect panics themselves.
 pub fn mark_own_thread() {
     IS_OWN.set(true);
 }

@@ -1,5 +1,5 @@
-//! The connection status of a peer (MQTT broker, Kafka): its state, since when, and the last problem. People and `/readyz`
-//! read it.
+//! The connection status of a peer (MQTT broker, Kafka): its state, since when, and the last problem. Read by people
+//! and by `/readyz`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use backon::BackoffBuilder;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// Delays before reconnection attempts: from a tenth of a second, growing exponentially, up to `max_delay`. Jitter keeps
-/// gateways from reconnecting all at once.
+/// Delays between reconnection attempts: from a tenth of a second, growing exponentially, up to `max_delay`. Jitter
+/// keeps gateways from reconnecting all at once.
 pub fn backoff(max_delay: Duration) -> backon::ExponentialBackoff {
     backon::ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
@@ -91,7 +91,7 @@ impl Peer {
         }
     }
 
-    /// Sets the whole status, without a log line. Returns true if the state or the problem has changed.
+    /// Sets the whole status without logging. Returns true if the state or the problem has changed.
     pub fn set(&self, state: PeerState, problem: Option<String>, warnings: Vec<String>) -> bool {
         self.change(state, problem, Some(warnings))
     }
@@ -105,7 +105,8 @@ impl Peer {
         });
     }
 
-    /// `warnings`: `None` keeps the present ones. Returns true if the state or the problem has changed.
+    /// Changes the status; `warnings` of `None` keeps the present ones. Returns true if the state or the problem has
+    /// changed.
     fn change(&self, state: PeerState, problem: Option<String>, warnings: Option<Vec<String>>) -> bool {
         let mut is_changed = false;
         self.status.send_if_modified(|status| {
@@ -126,16 +127,16 @@ impl Peer {
     }
 }
 
-/// Limits the log lines about a condition that persists to one per minute.
+/// Limits the log lines about a persistent condition to one per minute.
 #[derive(Default)]
 pub struct WarningLimiter(Mutex<Option<Instant>>);
 
 const WARNING_PERIOD: Duration = Duration::from_secs(60);
 
 impl WarningLimiter {
-    /// True if the last warning is more than a minute ago. The caller logs one then.
+    /// Whether more than a minute has passed since the last warning, so that the caller should log one now.
     pub fn due(&self) -> bool {
-        // A panic in another thread cannot leave the time half written.
+        // A panic in another thread leaves the time consistent.
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.is_none_or(|last| last.elapsed() >= WARNING_PERIOD);
         if due {

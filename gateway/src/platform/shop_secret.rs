@@ -1,8 +1,8 @@
-//! The file of the shop's secret, beside the journal: `journal.db` has `journal-secret`.
+//! The file with the shop's secret, next to the journal: `journal.db` has `journal-secret`.
 //!
-//! It contains the recovery code as text, so that a person can copy it and a damaged file is noticed. Only the gateway's
-//! user can read it. A gateway that loses it cannot tell what of its journal is in Kafka, so it sends nothing until the
-//! secret is restored.
+//! It contains the recovery code as text, so that a person can copy it and damage to the file is detected. Only the
+//! gateway's user can read it. A gateway that loses it cannot tell which of its entries are in Kafka, so it sends
+//! nothing until the secret is restored.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -13,22 +13,22 @@ use comptoir_core::shop_secret::{CodeError, ShopSecret};
 use rustix::fs::fchown;
 use rustix::process::{Gid, Uid, geteuid};
 
-/// The beginning of the line that names the secret in whose place this one was made.
+/// Begins the line that names the secret that this one replaces.
 const REPLACES: &str = "replaces: ";
 const HEADER: &str = "\
 # The recovery code of this shop. With it, a new computer continues the shop; without it, nobody can tell the shop's
 # records in Kafka from forged ones. Keep a copy in a safe place, and show it to nobody. See gateway recovery-code --help.
 ";
 
-/// What the file contains.
+/// The contents of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretFile {
     pub secret: ShopSecret,
-    /// The public name of the lost secret in whose place this one was made.
+    /// The public name of the lost secret that this one replaces.
     pub replaces: Option<String>,
 }
 
-/// Why the file cannot be read or written.
+/// Why the file could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFileError {
     #[error("{} cannot be read: {problem}", path.display())]
@@ -41,7 +41,7 @@ pub enum SecretFileError {
     Exists(PathBuf),
 }
 
-/// Why the gateway has no secret that it may use. Shown to people, so each says what to do.
+/// Why the gateway has no usable secret. Shown to people, so each message says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretProblem {
     #[error(
@@ -65,28 +65,28 @@ pub enum SecretProblem {
     File(#[from] SecretFileError),
 }
 
-/// What a start has to do about the secret.
+/// How a start must treat the secret.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Startup {
     /// The journal was used with this secret before.
     Known(ShopSecret),
-    /// The journal has to record that it is used with this secret.
+    /// The journal must record that it is now used with this secret.
     New(ShopSecret),
-    /// As `New`, in place of a secret that is lost.
+    /// Like `New`, replacing a lost secret.
     Replacement(ShopSecret),
 }
 
-/// The file of the journal at this path.
+/// The path of the secret's file for this journal.
 pub fn path_of(journal: &Path) -> PathBuf {
     let stem = journal.file_stem().unwrap_or_default().to_string_lossy();
     journal.with_file_name(format!("{stem}-secret"))
 }
 
-/// Reads the secret, or makes one if neither the file nor the journal knows any. `known` is the public name of the secret
-/// that the journal was used with.
+/// Reads the secret, or creates one if neither the file nor the journal has one. `known` is the public name of the
+/// secret that the journal was used with.
 ///
 /// # Errors
-/// There is no secret, or not the journal's.
+/// The secret is missing, unusable or not the journal's, or a new one cannot be written.
 pub fn start(journal: &Path, known: Option<&str>) -> Result<Startup, SecretProblem> {
     let path = path_of(journal);
     if let Some(found) = find(&path, known)? {
@@ -101,11 +101,11 @@ pub fn start(journal: &Path, known: Option<&str>) -> Result<Startup, SecretProbl
     Ok(Startup::New(secret))
 }
 
-/// Reads the secret at `path`. `None` if neither the file nor the journal knows any. `known` is the public name of the
+/// Reads the secret at `path`. `None` if neither the file nor the journal has one. `known` is the public name of the
 /// secret that the journal was used with.
 ///
 /// # Errors
-/// The file is missing, cannot be used, or contains another secret.
+/// The file is missing or unusable, or contains another secret.
 pub fn find(path: &Path, known: Option<&str>) -> Result<Option<Startup>, SecretProblem> {
     let Some(file) = read(path)? else {
         return match known {
@@ -121,13 +121,13 @@ pub fn find(path: &Path, known: Option<&str>) -> Result<Option<Startup>, SecretP
     }
 }
 
-/// A new secret, from the operating system's random generator.
+/// Creates a secret from cryptographically secure random bytes.
 pub fn generate() -> ShopSecret {
-    // `rand::random` is a cryptographically secure generator that the operating system seeds.
+    // `rand::random` is a cryptographically secure generator seeded by the operating system.
     ShopSecret::new(rand::random())
 }
 
-/// Reads the file; `None` if there is none.
+/// Reads the file; `None` if it does not exist.
 ///
 /// # Errors
 /// The file cannot be read, or contains no recovery code.
@@ -157,8 +157,8 @@ pub fn read(path: &Path) -> Result<Option<SecretFile>, SecretFileError> {
     Ok(Some(SecretFile { secret, replaces }))
 }
 
-/// Writes the file, readable for its owner only: complete and fsynced, or not at all. If root writes it, it belongs to the
-/// owner of its folder, which is the gateway's user.
+/// Writes the file, readable only by its owner, atomically and with fsync. If root writes it, the owner of its folder
+/// (the gateway's user) becomes its owner.
 ///
 /// # Errors
 /// The file cannot be written, or exists and `overwrite` is false.
@@ -172,7 +172,7 @@ pub fn write(path: &Path, file: &SecretFile, overwrite: bool) -> Result<(), Secr
         _ => Path::new("."),
     };
     fs::create_dir_all(folder).map_err(failed)?;
-    // Such a file is readable for its owner only from the beginning.
+    // A temporary file is readable only by its owner from the start.
     let mut part = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     let mut text = format!("{HEADER}{}\n", file.secret.code());
     if let Some(replaces) = &file.replaces {
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let id = secret.id();
         assert_eq!(start(&journal, Some(&id)), Ok(Startup::Known(secret.clone())));
-        // A power cut came between the file and the journal, or the journal is a new one.
+        // A power cut came between writing the file and the journal, or the journal is new.
         assert_eq!(start(&journal, None), Ok(Startup::New(secret)));
     }
 

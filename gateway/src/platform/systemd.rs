@@ -1,6 +1,6 @@
-//! Notifies systemd when the gateway is ready, of its status, and, if the unit has a watchdog, that it still works.
+//! Notifies systemd of readiness, of the status, and, if the unit has a watchdog, that the gateway still works.
 //!
-//! Outside of systemd the variable `NOTIFY_SOCKET` is not set and these functions do nothing.
+//! Outside systemd the variable `NOTIFY_SOCKET` is not set, and these functions do nothing.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tracing::warn;
 
-/// Lets `systemctl start` return. `systemctl status` shows `status`.
+/// Reports readiness, which lets `systemctl start` return. `systemctl status` shows `status`.
 pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
@@ -18,8 +18,8 @@ pub fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
-/// Notifies the watchdog as long as `check` succeeds, which gets the time it has, so that systemd restarts a process that
-/// hangs. Never returns.
+/// Notifies the watchdog as long as `check` succeeds within the time that it is given. So systemd restarts a process
+/// that hangs. Never returns.
 pub async fn watchdog<E: Display>(check: impl AsyncFn(Duration) -> Result<(), E>) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return std::future::pending().await;

@@ -1,5 +1,5 @@
-//! Changes of an order or a delivery by another device than its creator; [`comptoir_core::sale::ownership`] has the rule. The
-//! event itself is in the journal and in Kafka like any other.
+//! Changes of an order or a delivery by a device other than its creator; [`comptoir_core::sale::ownership`] defines the
+//! rule. The event itself is in the journal and in Kafka like any other.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use comptoir_core::sale::Money;
 use comptoir_core::sale::ownership::{Difference, is_forward, with_status};
 use comptoir_journal::{Entry, Offset};
 
-/// A change of an order or a delivery by another device than its creator.
+/// A change of an order or a delivery by a device other than its creator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Correction {
     pub entry: Offset,
@@ -23,7 +23,7 @@ pub struct Correction {
     pub id: Arc<str>,
     pub store: Arc<str>,
     pub order_id: Arc<str>,
-    /// The author.
+    /// The device that sent the change.
     pub device: Box<str>,
     /// The status, if it differed.
     pub status: Option<Box<str>>,
@@ -36,8 +36,8 @@ pub struct Correction {
 }
 
 impl Projector {
-    /// Folds an event of a device that may not change everything of the sale. Returns the sale's state for the pages; `None`
-    /// if its JSON is not kept any more.
+    /// Folds an event of a device that may not change the whole sale. Returns the sale's state for the pages; `None` if
+    /// its JSON is no longer kept.
     pub(super) async fn fold_of_other_device(
         &mut self,
         key: Key,
@@ -90,8 +90,8 @@ impl Projector {
         Ok(item)
     }
 
-    /// The JSON of a row's source. `None` if it is not kept any more, or cannot be read at the moment: then the status alone
-    /// is compared.
+    /// The JSON of a row's source. `None` if it is no longer kept or cannot be read now; then only the status is
+    /// compared.
     async fn json_of(&self, row: &Row) -> Option<Arc<str>> {
         match &row.source {
             Source::Entry(offset) => {

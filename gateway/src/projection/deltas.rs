@@ -1,4 +1,4 @@
-//! Changes of the projection on their way to the live connections.
+//! The queue of the projection's changes for the live connections.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use tokio::sync::broadcast;
 
 use super::{Change, Delta};
 
-/// Maximum number of deltas that wait for the slowest receiver, and their approximate size. A receiver that falls
-/// further behind starts again from [`super::RecentSales`].
+/// Most deltas, and their approximate bytes, that wait for the slowest receiver. A receiver that falls further behind
+/// restarts from [`super::RecentSales`].
 const MAX_DELTAS: usize = 512;
 const MAX_BYTES: usize = 8 << 20;
 
 pub(super) struct Deltas {
     sender: broadcast::Sender<Arc<Delta>>,
-    /// The weight of each delta that may still wait.
+    /// The weights of the deltas that may still be waiting.
     weights: VecDeque<usize>,
 }
 
@@ -35,13 +35,13 @@ impl Deltas {
         let read = self.weights.len().saturating_sub(waiting);
         self.weights.drain(..read);
         let waiting_bytes: usize = self.weights.iter().sum();
-        // A change that is too large by itself is sent when no other waits.
+        // A change that exceeds the limit by itself is sent only when no other waits.
         let change = match waiting == 0 || waiting_bytes + weight(&change) <= MAX_BYTES {
             true => change,
             false => Change::Lost,
         };
         let weight = weight(&change);
-        // Without a receiver there is nothing to keep.
+        // Without receivers nothing waits.
         if self.sender.send(Arc::new(Delta { version, change })).is_ok() {
             self.weights.push_back(weight);
         }
@@ -50,7 +50,7 @@ impl Deltas {
 
 /// The approximate number of bytes that a change keeps in memory.
 fn weight(change: &Change) -> usize {
-    /// Bytes of one item beside its payload.
+    /// Bytes of one item in addition to its payload.
     const EACH: usize = 256;
     match change {
         Change::Sales(sales) => sales.iter().map(|(_, item)| item.payload().len() + EACH).sum(),

@@ -37,12 +37,12 @@ struct FactJson<'a> {
     #[serde(borrow)]
     amount: Option<&'a RawValue>,
     currency: Option<Currency>,
-    /// Parsed leniently, because a wrong time is no reason to drop a sale.
+    /// Parsed leniently, because an invalid time must not drop a sale.
     #[serde(borrow)]
     timestamp: Option<&'a RawValue>,
 }
 
-/// The device that a record of another gateway names in its JSON.
+/// The device named in the JSON of another gateway's record.
 #[derive(Deserialize)]
 struct SenderJson<'a> {
     #[serde(borrow)]
@@ -51,8 +51,7 @@ struct SenderJson<'a> {
     device: Option<Cow<'a, str>>,
 }
 
-/// The store and the device of a record of another gateway. Parts that the JSON does not name come from its `ce_id`,
-/// `name`.
+/// The store and the device of another gateway's record. Parts missing in the JSON come from `name`, its `ce_id`.
 pub fn sender_of<'a>(payload: &'a str, name: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
     let json: Option<SenderJson<'a>> = serde_json::from_str(payload).ok();
     let (store, device) = json.map_or((None, None), |json| (json.store, json.device));
@@ -65,8 +64,8 @@ pub fn sender_of<'a>(payload: &'a str, name: &'a str) -> (Cow<'a, str>, Cow<'a, 
 }
 
 impl<'a> Fact<'a> {
-    /// Reads the facts of an event. `time` (Unix milliseconds) is used if the event has no time. `None` if the JSON is
-    /// not an event of this kind, as a foreign record on our topics may be.
+    /// Reads the facts of an event. `time` (Unix milliseconds) is the default for an event without one. `None` if the
+    /// JSON is not an event of this kind, which is possible for a foreign record on our topics.
     pub fn read(kind: Kind, payload: &'a str, time: i64) -> Option<Self> {
         let json: FactJson<'a> = serde_json::from_str(payload).ok()?;
         let (id, order_id) = match kind {

@@ -1,4 +1,4 @@
-//! The fold: events change rows and totals in memory, and the changes are published.
+//! The fold: applies events to the rows and totals in memory, and publishes the changes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,23 +21,24 @@ use comptoir_core::sale::ownership::may_change;
 use comptoir_journal::{Entry, EntryKind, Offset};
 use comptoir_kafka::Position;
 
-/// Maximum number and size of journal entries folded at a time.
+/// Most journal entries, and their bytes, folded at a time.
 const FOLD_ENTRIES: usize = 2_048;
 const FOLD_BYTES: usize = 1 << 20;
 
-/// An event to be folded.
+/// An event to fold.
 struct FoldInput<'a> {
     key: Key,
     fact: Fact<'a>,
-    /// The id of its order.
+    /// The id of the event's order.
     order: Option<Arc<str>>,
     source: Source,
     /// The device that sent it.
     author: Arc<str>,
-    /// The entry, if the event is of this gateway's journal. What comes from Kafka is not compared with its author.
+    /// The entry, if the event is in this gateway's journal. The author of a record from Kafka is not compared with the
+    /// creator.
     entry: Option<Arc<Entry>>,
     item: SaleState,
-    /// Whether it belongs to this shop, whose totals and lists it changes then.
+    /// Whether the event belongs to this shop and so changes its totals and lists.
     is_home: bool,
 }
 
@@ -87,7 +88,7 @@ impl Projector {
         self.flush_if_large().await
     }
 
-    /// Folds what the bridge has learned from Kafka.
+    /// Folds a report of the bridge about events in Kafka.
     pub(super) async fn fold_report(&mut self, report: BridgeReport) -> Result<(), ProjectionError> {
         match report {
             BridgeReport::ReadBack(batch) => self.fold_read_back(batch).await,
@@ -118,8 +119,7 @@ impl Projector {
         }
     }
 
-    /// Folds records that were read back from Kafka: own events are confirmed, foreign ones are folded like the
-    /// journal's.
+    /// Folds records that were read back from Kafka: confirms own events, and folds foreign ones like the journal's.
     async fn fold_read_back(&mut self, batch: Vec<ConsumedRecord>) -> Result<(), ProjectionError> {
         let mut foreign = Vec::new();
         let mut confirmed = Vec::new();
@@ -203,8 +203,8 @@ impl Projector {
         self.flush_if_large().await
     }
 
-    /// Publishes the changes. Rows, totals and deltas change together under the lock of the recent sales, so that a
-    /// reader that holds the lock sees one consistent moment, and knows from its version which deltas it includes.
+    /// Publishes the changes. Rows, totals and deltas change together under the lock of the recent sales. So a reader
+    /// that holds the lock sees one consistent moment, and its version says which deltas it includes.
     fn publish(&mut self, changed: Vec<(Kind, u64, SaleState)>, mut confirmed: Vec<(Offset, Confirmation)>) {
         self.unwritten_since.get_or_insert_with(Instant::now);
         let recent = Arc::clone(&self.recent);
@@ -230,7 +230,7 @@ impl Projector {
             self.send(&mut recent, Change::Sales(sales.collect()));
         }
         if !confirmed.is_empty() {
-            // They arrive in order within a partition, but not across partitions.
+            // Confirmations arrive in order within a partition, but not across partitions.
             confirmed.sort_unstable_by_key(|(entry, _)| *entry);
             recent.place(|entry| {
                 let at = confirmed.binary_search_by_key(&entry, |(entry, _)| *entry).ok()?;
@@ -288,7 +288,7 @@ impl Projector {
             if let (Source::Kafka { name, .. }, Some(Source::Entry(_))) =
                 (&source, before.map(|before| &before.source))
             {
-                // A record of any author must not change what this shop's own tills say.
+                // No record from Kafka, whoever wrote it, may override this shop's own journal.
                 self.kept_apart.add(&key, &fact.status, name);
                 continue;
             }
@@ -305,7 +305,7 @@ impl Projector {
                 false => self.progress.others.change(&key.store),
             };
             if let Some(totals) = totals {
-                // A sale that another shop has counted is new to this one.
+                // A sale that another shop has counted is new to this shop.
                 let counted = before.filter(|before| before.is_home == is_home);
                 totals.apply(&fact, counted, context);
             }

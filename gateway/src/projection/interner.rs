@@ -1,10 +1,10 @@
-//! Interned strings: a text that occurs in many rows is stored once.
+//! Interned strings: a string that occurs in many rows is stored once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Maximum number of interned strings, more than one shop has statuses, currencies, stores and tills. Any others, from
-/// foreign records, are not shared.
+/// Most interned strings, more than one shop has statuses, currencies, stores and tills. Further strings, from foreign
+/// records, are not shared.
 const MAX_STRINGS: usize = 1_024;
 
 #[derive(Default)]

@@ -1,5 +1,5 @@
-//! Records of another journal that concern this gateway's own sales. They change no row: they are counted, and the last one
-//! is described on the gateway page.
+//! Records of another journal about this gateway's own sales. They change no row; they are counted, and the gateway
+//! page describes the last one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,16 +11,16 @@ use comptoir_core::event::Kind;
 #[derive(Debug, Default)]
 struct Records {
     count: u64,
-    /// The last one, in words.
+    /// A description of the last one.
     last: String,
 }
 
-/// What was kept apart since the start. Clones share it.
+/// The records kept apart since the start. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct KeptApart(Arc<Mutex<Records>>);
 
 impl KeptApart {
-    /// Adds a record with this `ce_id`, which says that the sale has this status.
+    /// Adds a record with this `ce_id`, which claims that the sale has this status.
     pub(super) fn add(&self, key: &Key, status: &str, ce_id: &str) {
         let last = format!("{ce_id} says that {} {:?} is {status}", noun(key.kind), key.id);
         // A panic elsewhere leaves the values consistent.
@@ -38,7 +38,7 @@ impl KeptApart {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).count
     }
 
-    /// For the gateway page; `None` if there are none.
+    /// The warning for the gateway page; `None` if there are no such records.
     pub fn warning(&self) -> Option<String> {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Records { count, last } = &*records;

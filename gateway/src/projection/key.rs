@@ -8,8 +8,8 @@ use super::fact::sender_of;
 use comptoir_core::event::{COUNTER, Kind};
 use comptoir_journal::Entry;
 
-/// Identifies an order, a payment or a delivery. Stores and tills number their receipts independently of one another,
-/// so the id alone is not enough: an order or a delivery is unique within a store, a payment within a store and device.
+/// Identifies an order, a payment or a delivery. Stores and tills number their receipts independently, so the id alone
+/// is not enough: an order or a delivery is unique within a store, a payment within a store and device.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     pub kind: Kind,
@@ -29,7 +29,7 @@ impl Key {
         }
     }
 
-    /// The part of the key that `device` is.
+    /// The `device` part of the key.
     pub fn device_of(kind: Kind, device: &str) -> &str {
         match kind {
             Kind::Payment => device,
@@ -38,8 +38,8 @@ impl Key {
     }
 }
 
-/// The [`Key::device`] of a journal entry. The counter may also change a till's payment: then the event's name is that
-/// of the counter, and its JSON names the till.
+/// The [`Key::device`] for a journal entry. If the counter changes a till's payment, the event's name is the counter's
+/// but its JSON names the till.
 pub(super) fn device_of_entry(kind: Kind, entry: &Entry) -> Cow<'_, str> {
     let author = entry.name.device.device();
     match kind {

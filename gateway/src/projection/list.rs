@@ -23,18 +23,17 @@ use comptoir_journal::{Entry, Journal, Offset};
 #[derive(Debug, Clone)]
 pub struct SaleState {
     event: Event,
-    /// The number of its row. Rows are numbered in the order in which sales were first seen; a later state keeps the
-    /// number.
+    /// The row number. Rows are numbered in the order in which sales were first seen; later states keep the number.
     pub row: Option<u64>,
     /// The place in Kafka, once the event is confirmed.
     pub place: Option<PartitionOffset>,
-    /// Changes by other devices that were not, or not wholly, taken over.
+    /// Number of changes by other devices that were rejected, at least in part.
     pub corrections: u32,
-    /// The JSON of the sale, where it is not that of the event: the event is of another device than the sale.
+    /// The sale's JSON, if it differs from the event's because another device sent the event.
     pub shown: Option<Arc<str>>,
 }
 
-/// The event that led to the state.
+/// The event that produced the state.
 #[derive(Debug, Clone)]
 enum Event {
     Own(Arc<Entry>),
@@ -64,7 +63,7 @@ impl SaleState {
         }
     }
 
-    /// The JSON of `docs/interfaces/topics.md`.
+    /// The JSON, as described in `docs/interfaces/topics.md`.
     pub fn payload(&self) -> &str {
         if let Some(shown) = &self.shown {
             return shown;
@@ -96,7 +95,7 @@ impl SaleState {
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     pub items: Vec<SaleState>,
-    /// The row before which the next page begins. `None` on the last page.
+    /// The next page begins before this row. `None` on the last page.
     pub next: Option<u64>,
 }
 
@@ -104,12 +103,12 @@ pub struct Page {
 #[derive(Debug)]
 pub enum Lookup {
     Unknown,
-    /// It existed, but its state is not kept here any more.
+    /// The sale existed, but its state is no longer kept.
     Pruned,
     Found(SaleState),
 }
 
-/// The result of looking up an order with everything that belongs to it.
+/// The result of looking up an order with its payments and deliveries.
 #[derive(Debug)]
 pub enum OrderHistory {
     /// Empty if the order is unknown.
@@ -118,7 +117,7 @@ pub enum OrderHistory {
         /// Oldest first.
         corrections: Vec<Correction>,
     },
-    /// The caller named no store, and these have an order with this id.
+    /// The caller named no store, and these stores have an order with this id.
     Ambiguous(Vec<String>),
 }
 
@@ -131,7 +130,7 @@ struct SaleRow {
     payload: Option<String>,
     place: Option<PartitionOffset>,
     corrections: u32,
-    /// The status to which another device has moved the sale.
+    /// The status that another device has set.
     moved: Option<String>,
 }
 
@@ -141,18 +140,19 @@ const COLUMNS: &str =
      FROM sale LEFT JOIN place ON place.entry = sale.entry";
 
 /// Selects the rows that can be shown: those whose entry the journal still has, and the newest from Kafka. The others
-/// are only kept to recognise a later event of the same sale. Bind [`first`].
+/// are kept only to recognise later events of the same sale. Bind [`first`].
 const SHOWABLE: &str = "(sale.payload IS NOT NULL OR sale.entry >= ?)";
 
 /// Selects the sales of this shop.
 const HOME: &str = "home = 1";
 
-/// Whose sales are listed.
+/// The shop whose sales are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShopFilter<'a> {
-    /// This shop's: those of this gateway's journal, whatever store they name, and of earlier journals of its store.
+    /// This shop: the sales in this gateway's journal, whatever store they name, and those of earlier journals of its
+    /// store.
     Home,
-    /// Those of another store, read from Kafka.
+    /// Another store, whose sales were read from Kafka.
     Other(&'a str),
 }
 
@@ -161,12 +161,13 @@ fn first(journal: &Journal) -> i64 {
     journal.state().first.0 as i64
 }
 
-/// Bytes of the JSON of a page: a page of usual orders has a fifth. A page always has its first item, however large.
+/// Most bytes of the JSON in a page; a page of typical orders has a fifth. A page always has at least one item, however
+/// large.
 const PAGE_BYTES: usize = 1 << 20;
 
 impl Projection {
-    /// At most `limit` sales, newest first; only those before row `before` (the [`Page::next`] of the page before). Fewer, with a
-    /// next page, if they are large.
+    /// At most `limit` sales, newest first. With `before` (the previous page's [`Page::next`]), only rows before that.
+    /// If sales are large the page has fewer and a next page follows.
     ///
     /// # Errors
     ///
@@ -217,7 +218,7 @@ impl Projection {
         if let Some(status) = status {
             query = query.bind(status);
         }
-        // One more than requested, to know whether there is a next page.
+        // One more than requested, to detect whether there is a next page.
         let mut rows = self.fetch_all(query.bind(limit as i64 + 1)).await?;
         let found = rows.len();
         rows.truncate(limit);
@@ -243,7 +244,7 @@ impl Projection {
         };
         let mut here = match row.source {
             Source::Entry(offset) => self.journal.entry(offset).await?.map(SaleState::own),
-            // The JSON is kept for the newest rows only.
+            // Only the newest rows keep their JSON.
             Source::Kafka { payload, .. } if payload.is_empty() => None,
             Source::Kafka {
                 name,
@@ -276,7 +277,7 @@ impl Projection {
     }
 
     /// An order of `store` with its payments and deliveries, in the order in which they were first seen. Without
-    /// `store`, the order is that of `home`, or of the only other store that has one with this id.
+    /// `store`, looks in `home` first, then in the other stores, if only one has an order with this id.
     ///
     /// # Errors
     ///
@@ -310,7 +311,7 @@ impl Projection {
         store: &str,
         sales: Vec<(Kind, SaleState)>,
     ) -> Result<OrderHistory, ProjectionError> {
-        /// The newest corrections are listed; people look at them.
+        /// Most corrections returned, newest first; only people read them.
         const MAX_ROWS: i64 = 100;
         let query = sqlx::query(
             "SELECT * FROM (SELECT * FROM correction WHERE order_id = ? AND store = ? ORDER BY entry DESC LIMIT ?)
@@ -331,7 +332,7 @@ impl Projection {
         order_id: &str,
         store: &str,
     ) -> Result<Vec<(Kind, SaleState)>, ProjectionError> {
-        /// Maximum number of payments and deliveries of an order; people look at them.
+        /// Most payments and deliveries of an order; only people read them.
         const MAX_ROWS: i64 = 500;
         let sql = format!(
             "SELECT * FROM ({COLUMNS} WHERE kind = ? AND id = ? AND store = ? AND {SHOWABLE})
@@ -353,9 +354,9 @@ impl Projection {
         Ok(rows.into_iter().map(|(kind, _, item)| (kind, item)).collect())
     }
 
-    /// The stores that have an order with this id, or a payment or delivery that belongs to one.
+    /// The stores that have an order with this id, or a payment or delivery for one.
     async fn stores_of(&self, order_id: &str) -> Result<Vec<String>, ProjectionError> {
-        /// Maximum number of stores, enough to choose from.
+        /// Most stores returned, enough to choose from.
         const MAX_STORES: i64 = 10;
         let sql = format!(
             "SELECT DISTINCT store FROM (
@@ -376,7 +377,7 @@ impl Projection {
 }
 
 /// Reads the newest rows of a kind from the file, newest first: one more than [`RecentSales`](super::RecentSales)
-/// keeps, if there are more and they are not large. With whether there are older ones.
+/// keeps, if they exist and are not large. Also returns whether there are older rows.
 pub(super) async fn newest(
     readers: &Readers,
     journal: &Journal,
@@ -398,7 +399,7 @@ pub(super) async fn newest(
     ))
 }
 
-/// The bytes that may still be taken.
+/// A budget of bytes.
 struct Budget {
     left: usize,
     is_untouched: bool,
@@ -412,7 +413,7 @@ impl Budget {
         }
     }
 
-    /// Takes the bytes of an item. False if there are not as many left, unless it is the first item.
+    /// Takes the bytes of an item. False if too few are left, except for the first item.
     fn take(&mut self, bytes: usize) -> bool {
         let is_first = std::mem::take(&mut self.is_untouched);
         let is_within = bytes <= self.left;
@@ -421,7 +422,7 @@ impl Budget {
     }
 }
 
-/// Drops the last rows if the JSON of all of them is larger than `bytes`, before any of it is read from the journal.
+/// Drops the last rows if the JSON of all rows is larger than `bytes`, before reading any of it from the journal.
 async fn truncate_to(
     rows: &mut Vec<SqliteRow>,
     bytes: usize,
@@ -451,7 +452,7 @@ fn entry_of(row: &SqliteRow) -> Option<Offset> {
         .map(|entry| Offset(entry as u64))
 }
 
-/// Adds the events to rows of [`COLUMNS`]. Omits a row whose entry was pruned a moment ago.
+/// Adds the events to rows of [`COLUMNS`]. Omits rows whose entry has just been pruned.
 async fn listed(
     journal: &Journal,
     rows: &[SqliteRow],
@@ -485,7 +486,7 @@ pub(super) fn place_of(row: &SqliteRow) -> Option<PartitionOffset> {
     })
 }
 
-/// Whether a page can show this JSON of another gateway.
+/// Whether a page can show this JSON from another gateway.
 fn is_sale(kind: Kind, payload: &str) -> bool {
     let draft = from_json::<Draft>(payload.as_bytes());
     draft.is_ok_and(|draft| {
@@ -499,7 +500,7 @@ fn with_event(row: SaleRow, entries: &HashMap<Offset, Arc<Entry>>) -> Option<(Ki
         Some(offset) => Event::Own(entries.get(&offset)?.clone()),
         None => {
             let payload = row.payload?;
-            // An earlier version of the gateway stored what it read, valid or not.
+            // Earlier versions of the gateway stored every record that they read, valid or not.
             is_sale(row.kind, &payload).then_some(())?;
             Event::Foreign {
                 name: row.name?.into(),

@@ -1,8 +1,8 @@
 //! The read model of the pages: rows and totals, folded from the journal and from the records read back from Kafka.
 //!
-//! The fold is a few milliseconds behind the journal, and no event waits for it. The rows are in a SQLite file of their
-//! own (`store`), written in large batches from time to time. After a crash the entries since the last flush are
-//! folded again, and Kafka is read from the positions of that flush.
+//! The fold is a few milliseconds behind the journal, and no event waits for it. The rows are in their own SQLite file
+//! (`store`), which is written in large batches at intervals. After a crash the entries since the last flush are folded
+//! again, and Kafka is read from the positions of that flush.
 
 mod authority;
 mod deltas;
@@ -52,7 +52,7 @@ pub use recent::{NEWEST, RecentSales};
 use row::Row;
 pub use totals::Totals;
 
-/// Why the projection could not be read.
+/// Errors of reading the projection.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectionError {
     #[error("the projection's file could not be read: {0}")]
@@ -66,7 +66,7 @@ pub enum ProjectionError {
 }
 
 impl ProjectionError {
-    /// Whether the file may be damaged.
+    /// Whether the error indicates a damaged file.
     fn is_damage(&self) -> bool {
         match self {
             Self::Storage(error) => is_damage(error),
@@ -98,11 +98,11 @@ pub enum Change {
     Sales(Vec<(Kind, SaleState)>),
     /// Own events that are in Kafka.
     Confirmed(Vec<Confirmation>),
-    /// The change was too large to wait for slow receivers, or the content of earlier events has changed.
+    /// The change was too large to queue for slow receivers, or the content of earlier events has changed.
     Lost,
 }
 
-/// An own event that is in Kafka.
+/// Confirms an own event that is in Kafka.
 #[derive(Debug)]
 pub struct Confirmation {
     pub kind: Kind,
@@ -120,12 +120,12 @@ pub struct Projection {
     view: watch::Receiver<View>,
     recent: Arc<Mutex<RecentSales>>,
     deltas: broadcast::WeakSender<Arc<Delta>>,
-    /// Records of another journal that would have changed this gateway's own sales.
+    /// Records of another journal about this gateway's own sales.
     pub kept_apart: KeptApart,
 }
 
 fn lock(recent: &Mutex<RecentSales>) -> MutexGuard<'_, RecentSales> {
-    // The rows are consistent even if a thread has panicked while it held the lock.
+    // The rows are consistent even if a thread panicked while it held the lock.
     recent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -135,7 +135,7 @@ impl Projection {
         self.view.borrow().clone()
     }
 
-    /// The last entry of the journal whose place in Kafka is in the file.
+    /// The last journal entry whose place in Kafka is in the file.
     ///
     /// # Errors
     /// The file could not be read.
@@ -156,7 +156,7 @@ impl Projection {
         self.ask(Request::Shops).await
     }
 
-    /// The totals of another shop; `None` if nothing was read of it.
+    /// The totals of another shop; `None` if nothing of it was read.
     ///
     /// # Errors
     /// The projection has ended.
@@ -164,32 +164,32 @@ impl Projection {
         self.ask(|reply| Request::TotalsOf(store.into(), reply)).await
     }
 
-    /// Reads the newest rows of each kind. `look` must be quick, because the fold waits for it.
+    /// Gives `look` access to the newest rows of each kind. It must be quick, because the fold waits for it.
     pub fn recent<T>(&self, look: impl FnOnce(&RecentSales) -> T) -> T {
         look(&lock(&self.recent))
     }
 
-    /// Subscribes to the changes from now on. `None` if the projection has stopped.
+    /// Subscribes to future changes. `None` if the projection has stopped.
     pub fn subscribe(&self) -> Option<broadcast::Receiver<Arc<Delta>>> {
         self.deltas.upgrade().map(|deltas| deltas.subscribe())
     }
 
-    /// Waits until `offset` is folded, for a caller that wants to see what it has just stored. Gives up after a second,
-    /// because the event is safe whether it is shown or not.
+    /// Waits until `offset` is folded, for a caller that wants to see what it has just stored. Gives up after a second:
+    /// the event is safe whether it is shown or not.
     pub async fn wait_until_folded(&self, offset: Offset) {
         let mut view = self.view.clone();
         let reached = view.wait_for(|view| view.folded >= offset);
         let _ = tokio::time::timeout(Duration::from_secs(1), reached).await;
     }
 
-    /// Waits until the projector has worked through its queue as far as this call. Never returns if it has ended.
+    /// Waits until the projector has processed its queue up to this call. Never returns if the projector has ended.
     pub async fn ping(&self) {
         if self.ask(Request::Ping).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Writes everything that is folded to the file.
+    /// Writes all folded changes to the file.
     async fn flush(&self) -> Result<(), ProjectionError> {
         self.ask(Request::Flush).await
     }
@@ -201,7 +201,7 @@ impl Projection {
     ) -> Result<Vec<SqliteRow>, ProjectionError> {
         let rows = self.readers.fetch_all(query).await;
         if rows.as_ref().is_err_and(is_damage) {
-            // If the queue is full, the next reader reports it.
+            // If the queue is full, the next reader reports the damage.
             let _ = self.requests.try_send(Request::Damaged);
         }
         Ok(rows?)
@@ -222,7 +222,7 @@ impl Projection {
 
 /// A request to the projector.
 enum Request {
-    /// Asks whether the projector still works.
+    /// Checks that the projector still works.
     Ping(oneshot::Sender<()>),
     Flush(oneshot::Sender<()>),
     /// Finds the newest state of a sale without a flush, because every sale at the counter needs it.
@@ -233,9 +233,9 @@ enum Request {
         store: Arc<str>,
         reply: oneshot::Sender<Result<Vec<Arc<str>>, ProjectionError>>,
     },
-    /// Erases personal data of other gateways' events.
+    /// Erases personal data from other gateways' events.
     EraseForeign(ForeignScope, oneshot::Sender<Result<u64, ProjectionError>>),
-    /// Reads the newest rows again, because the content of events has changed, and tells the live connections.
+    /// Rereads the newest rows and notifies live connections, because the content of events has changed.
     Reload(oneshot::Sender<Result<(), ProjectionError>>),
     /// The names of the other shops.
     Shops(oneshot::Sender<Vec<Arc<str>>>),
@@ -245,14 +245,15 @@ enum Request {
     Damaged,
 }
 
-/// The shop of the gateway.
+/// The gateway's own shop.
 #[derive(Debug, Clone)]
 pub struct Home {
     pub store: String,
     pub currency: Currency,
 }
 
-/// Opens the projection of a journal. `prefix` is that of the Kafka topics, and `bridge` says what is in them.
+/// Opens the projection of a journal. `prefix` is the prefix of the Kafka topics; `bridge` reports which events are in
+/// Kafka.
 ///
 /// # Errors
 ///
@@ -267,7 +268,7 @@ pub async fn open(
     let uuid = journal.uuid();
     let state = journal.state();
     let (store, mut progress) = upgrade::open(path, &journal, &home).await?;
-    // If this file was lost, entries that were pruned since cannot be folded any more.
+    // If this file was lost, entries that have since been pruned can no longer be folded.
     progress.folded = progress.folded.max(Offset(state.first.0.saturating_sub(1)));
     journal.mark_folded(progress.folded);
     let (sender, requests) = mpsc::channel(16);
@@ -321,7 +322,7 @@ pub async fn open(
     Ok((projection, projector, positions))
 }
 
-/// The code of a kind in the file.
+/// How the file encodes a kind.
 fn kind_code(kind: Kind) -> i64 {
     kind as i64
 }

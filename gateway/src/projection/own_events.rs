@@ -1,5 +1,5 @@
-//! The newest events of this gateway, with their rows and their places in Kafka, which the file may not have yet. A
-//! client that was away learns from these what it has missed.
+//! This gateway's newest events, with their rows and their places in Kafka, which the file may not have yet. A client
+//! that was away gets from them the events that it missed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use comptoir_core::event::Kind;
 use comptoir_core::record::PartitionOffset;
 use comptoir_journal::{Entry, EntryKind, Offset};
 
-/// Number of events in memory, some 2 MB. More than arrive between two flushes, and minutes of a busy shop.
+/// Number of events in memory, some 2 MB: more than arrive between two flushes, and minutes of a busy shop.
 const KEPT: usize = 32_768;
 
 #[derive(Debug, Clone, Copy)]
 struct ConfirmedPlace {
     place: PartitionOffset,
-    /// Number of the [`super::Delta`] that confirmed it.
+    /// Number of the [`super::Delta`] that confirmed the event.
     version: u64,
 }
 
@@ -37,7 +37,7 @@ struct OwnEvent {
 pub struct OwnEvents(VecDeque<OwnEvent>);
 
 impl OwnEvents {
-    /// Adds an event. They arrive in the order of the journal.
+    /// Adds an event. Events are added in journal order.
     pub(super) fn push(&mut self, entry: Offset, row: u64) {
         if self.0.len() == KEPT {
             self.0.pop_front();
@@ -58,7 +58,7 @@ impl OwnEvents {
     }
 
     fn position(&self, entry: Offset) -> Option<usize> {
-        // Only dead letters leave holes in the offsets, so the distance is usually the index.
+        // Only dead letters leave gaps in the offsets, so the distance usually equals the index.
         let first = self.0.front()?.entry.0;
         let at = usize::try_from(entry.0.checked_sub(first)?).ok()?;
         match self.0.get(at) {
@@ -67,7 +67,7 @@ impl OwnEvents {
         }
     }
 
-    /// The events after `after` and up to `upto` that a delta after version `since` has confirmed; at most `count`.
+    /// At most `count` events after `after` and up to `upto` that were confirmed by a delta after version `since`.
     pub fn confirmed_since(
         &self,
         after: Offset,
@@ -86,7 +86,7 @@ impl OwnEvents {
 }
 
 impl Projection {
-    /// The events among the entries, with their rows, and with their places in Kafka if they are confirmed.
+    /// The events among the entries, with their rows and, if confirmed, their places in Kafka.
     ///
     /// # Errors
     ///
@@ -123,8 +123,8 @@ impl Projection {
         self.show_rows_of_other_devices(located.collect()).await
     }
 
-    /// An event of another device than the sale's is shown as the sale that it is about. One whose sale is not among the
-    /// newest any more is left out.
+    /// Shows an event that another device sent about a sale as that sale. Leaves out the event if the sale is no longer
+    /// among the newest.
     async fn show_rows_of_other_devices(
         &self,
         located: Vec<(Kind, SaleState)>,
@@ -150,7 +150,7 @@ impl Projection {
         Ok(shown.collect())
     }
 
-    /// The entries of this range with which another device has changed a sale.
+    /// The entries in this range that are changes of a sale by another device.
     async fn entries_of_other_devices(
         &self,
         from: Offset,
@@ -203,7 +203,7 @@ impl Projection {
     }
 }
 
-/// Where an event is in the projection and in Kafka, as far as that is known.
+/// The location of an event in the projection and in Kafka, as far as known.
 #[derive(Debug, Clone, Copy, Default)]
 struct Location {
     row: Option<u64>,

@@ -1,10 +1,10 @@
-//! Personal data: finding a person, erasing it, and erasing by age what no shop needs any more. See
+//! Personal data: finds a person, erases a person's data, and erases data that has reached its age limit. See
 //! `docs/adr/0013-personal-data.md`.
 //!
-//! The journal has the JSON of this gateway's own events, the projection's file that of other gateways' events. Both are
-//! rewritten; then the newest rows in memory are read again, and the pages are told.
+//! The JSON of this gateway's own events is in the journal; that of other gateways' events is in the projection's file.
+//! Erasing rewrites both, then reloads the newest rows in memory and notifies the pages.
 //!
-//! The journal is walked in small steps, each with its own transaction, so that neither readers nor events wait for it.
+//! The journal is walked in small steps, each in its own transaction, so that neither readers nor events wait.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,37 +21,37 @@ use comptoir_core::event::Kind;
 use comptoir_core::sale::personal::{PersonalData, Search, without_personal_data};
 use comptoir_journal::{Entry, EntryKind, MAX_REWRITES, Offset, Payload, Rewrite};
 
-/// The kinds of sales that name a person.
+/// The kinds of sales that can name a person.
 pub(super) const KINDS: [Kind; 2] = [Kind::Order, Kind::Delivery];
 
-/// Entries of one read, so that at most as many are rewritten at a time.
+/// Entries per read, so that no more than this are rewritten at a time.
 const READ_ENTRIES: usize = MAX_REWRITES;
 const READ_BYTES: usize = 1 << 20;
-/// Entries of one call: it must end within the time that an HTTP request may take, on a small computer too.
+/// Entries per call. A call must end within the time limit of an HTTP request, even on a small computer.
 const CALL_ENTRIES: usize = 16_384;
-/// Most sales that one call finds. A text that finds more identifies nobody.
+/// Most sales that one call finds. A text that matches more does not identify a person.
 pub const MAX_FOUND: usize = 500;
-/// Rows of the projection's file that are examined at a time.
+/// Rows of the projection's file examined at a time.
 pub(super) const STEP: i64 = 1_024;
 
-/// How often age is checked. Data may be kept for an hour longer.
+/// How often ages are checked. Data may be kept up to an hour longer.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(3_600);
-/// The pause between two steps, so that the walk takes a small part of one core and of the disk.
+/// Pause between two steps, so that the walk uses only a small part of one core and of the disk.
 const EXPIRY_PAUSE: Duration = Duration::from_millis(20);
-/// How far ahead a till's clock may be. An event that seems to be of a later time has a wrong one.
+/// How far ahead a till's clock may be. The time of an event beyond that is invalid.
 const MAX_AHEAD_MS: i64 = 24 * 3_600_000;
-/// No till has sold anything with this gateway before: an event of an earlier time has a wrong one. 2025-01-01.
+/// The earliest valid time of an event: no till used this gateway before. 2025-01-01.
 const EARLIEST_MS: i64 = 1_735_689_600_000;
 
-/// What stands in place of the reason of an erased dead letter, which may have quoted its content.
+/// Replaces the reason of an erased dead letter, which may have quoted its content.
 const ERASED: &str = "the message was erased, because it may contain personal data";
 
 /// A sale or a dead letter that names a person.
 #[derive(Debug, Clone)]
 pub struct PersonalSale {
-    /// Never a payment: those name nobody.
+    /// Never a payment: payments name nobody.
     pub kind: EntryKind,
-    /// The store and the id of the order. Of a dead letter, the store of its device and its topic.
+    /// The store and the id of the order. For a dead letter: the store of its device, and its topic.
     pub store: String,
     pub order_id: String,
     /// The name of the event, its `ce_id` in Kafka.
@@ -65,30 +65,30 @@ pub struct PersonalSale {
     pub is_in_kafka: bool,
 }
 
-/// A part of the result of a search.
+/// One part of a search result.
 #[derive(Debug, Default)]
 pub struct Found {
     pub sales: Vec<PersonalSale>,
-    /// The last entry that was examined. `None` if that was everything.
+    /// The last examined entry; `None` if everything was examined.
     pub next: Option<Offset>,
 }
 
 /// The orders and dead letters of a person.
 #[derive(Debug, Clone, Default)]
 pub struct Person {
-    /// Store and order id. Their deliveries are erased, too.
+    /// Store and order id. Their deliveries are erased too.
     pub orders: HashSet<(String, String)>,
-    /// Their names.
+    /// The names (`ce_id`) of the dead letters.
     pub dead_letters: HashSet<String>,
 }
 
-/// A part of the result of an erasure.
+/// One part of an erasure's result.
 #[derive(Debug, Default)]
 pub struct Erased {
     pub erased: u64,
-    /// Sales that must be in Kafka first.
+    /// Sales that cannot be erased until they are in Kafka.
     pub pending: u64,
-    /// The last entry that was examined. `None` if that was everything.
+    /// The last examined entry; `None` if everything was examined.
     pub next: Option<Offset>,
 }
 
@@ -101,11 +101,11 @@ pub enum ErasureError {
     Write(#[from] comptoir_journal::AppendError),
 }
 
-/// Which events of other gateways the projector erases from its file.
+/// Selects the events of other gateways that the projector erases from its file.
 #[derive(Debug, Clone)]
 pub(super) enum ForeignScope {
     Orders(HashSet<(String, String)>),
-    /// Those whose newest state is older than this, Unix milliseconds.
+    /// Those whose newest state is before this time, in Unix milliseconds.
     Before(i64),
 }
 
@@ -119,7 +119,7 @@ impl ForeignScope {
 }
 
 impl Projection {
-    /// Searches the entries after `after`, and the events of other gateways once everything in the journal is searched.
+    /// Searches the entries after `after`, then, when the journal is finished, the events of other gateways.
     ///
     /// # Errors
     /// The projection has ended, or its file or the journal could not be read.
@@ -184,11 +184,11 @@ impl Projection {
         Ok(found)
     }
 
-    /// Erases a person from the entries after `after`, and from the events of other gateways once everything in the
-    /// journal is examined.
+    /// Erases a person from the entries after `after`, then, when the journal is finished, from the events of other
+    /// gateways.
     ///
     /// # Errors
-    /// The projection has ended, or one of the files could not be read or written. A part may be erased.
+    /// The projection has ended, or one of the files could not be read or written. Some of the data may be erased.
     pub async fn erase_person(&self, person: &Person, after: Offset) -> Result<Erased, ErasureError> {
         let mut total = Erased::default();
         let watermark = self.journal.state().watermark;
@@ -220,7 +220,7 @@ impl Projection {
         Ok(total)
     }
 
-    /// Erases personal data that is older than `keep`, until `stop`. Counts what it erases.
+    /// Erases personal data older than `keep`, until `stop`, and counts the erased sales.
     pub async fn expire_personal_data(self, keep: Duration, erased: IntCounter, stop: CancellationToken) {
         let mut walk = Walk::default();
         loop {
@@ -249,7 +249,7 @@ impl Projection {
         }
     }
 
-    /// One step of the walk. Returns how many sales were erased, and whether nothing is left to do.
+    /// One step of the walk. Returns how many sales were erased, and whether the walk is finished.
     async fn expire_step(&self, walk: &mut Walk, now: i64, cutoff: i64) -> Result<(u64, bool), ErasureError> {
         let read = async |after| {
             let entries = self.journal.read(after, READ_ENTRIES, READ_BYTES).await;
@@ -259,7 +259,7 @@ impl Projection {
             let mut entries = read(walk.erased).await?;
             entries.retain(|entry| entry.offset <= walk.old);
             let Some(last) = entries.last().map(|entry| entry.offset) else {
-                // They were pruned.
+                // The entries have been pruned.
                 walk.erased = walk.old;
                 return Ok((0, false));
             };
@@ -299,37 +299,37 @@ impl Projection {
         self.ask(|reply| Request::EraseForeign(scope, reply)).await?
     }
 
-    /// Takes what was erased from memory and from open pages.
+    /// Removes erased data from memory and from open pages.
     async fn show_erasure(&self) -> Result<(), ProjectionError> {
         self.ask(Request::Reload).await?
     }
 }
 
-/// The sales of other gateways that have their JSON. Bind the kind, the row to begin after, and the number of rows.
+/// Other gateways' sales that still have their JSON. Bind the kind, the row to start after, and the number of rows.
 pub(super) const FOREIGN: &str =
     "SELECT seq, store, coalesce(order_id, id) AS order_id, name, time, payload FROM sale
      WHERE kind = ? AND seq > ? AND entry IS NULL AND payload IS NOT NULL ORDER BY seq LIMIT ?";
 
-/// How far the journal was walked to find what is too old. An entry counts as old if an entry that arrived later is.
+/// The progress of walking the journal to find data that is too old.
 ///
-/// The time of an entry is that of its till's clock, which may be wrong. So an entry is at least as young as the youngest
-/// before it, and entries with an impossible time say nothing.
+/// The time of an entry is from its till's clock, which may be wrong. So an entry counts as at least as young as the
+/// youngest one before it, and as too old if any later entry is. Entries with an impossible time are ignored.
 #[derive(Debug, Default)]
 struct Walk {
-    /// The last entry that was examined.
+    /// The last examined entry.
     examined: Offset,
-    /// The youngest time so far, Unix milliseconds.
+    /// The youngest time so far, in Unix milliseconds.
     youngest: i64,
     /// The last entry that is certainly too old.
     old: Offset,
     /// The last entry whose personal data was erased.
     erased: Offset,
-    /// Whether anything was erased that pages may still show.
+    /// Whether pages may still show erased data.
     has_erased: bool,
 }
 
 impl Walk {
-    /// Examines the next entries. True if the rest is younger, or there are none.
+    /// Examines the next entries. True if the remaining entries are younger, or there are none.
     fn examine(&mut self, entries: &[Arc<Entry>], now: i64, cutoff: i64) -> bool {
         for entry in entries {
             let is_possible = (EARLIEST_MS..=now.saturating_add(MAX_AHEAD_MS)).contains(&entry.time);
@@ -354,7 +354,7 @@ fn is_of(entry: &Entry, person: &Person) -> bool {
             person.orders.contains(&order)
         }
         EntryKind::DeadLetter => person.dead_letters.contains(&entry.name.to_string()),
-        // The audit log names users, and no customers.
+        // The audit log names users but no customers.
         EntryKind::Audit(_) => false,
     }
 }
@@ -371,7 +371,7 @@ fn matching<'a>(entry: &'a Entry, search: &Search) -> Option<(&'a Entry, Option<
     }
 }
 
-/// The content of an entry without personal data. `None` if it has none.
+/// The content of an entry without its personal data; `None` if it has none.
 fn erased(entry: &Entry) -> Option<Rewrite> {
     match entry.kind {
         EntryKind::Event(kind) => {
@@ -382,7 +382,7 @@ fn erased(entry: &Entry) -> Option<Rewrite> {
             })
         }
         EntryKind::DeadLetter if entry.payload.is_empty() => None,
-        // Nobody knows what it contains.
+        // The content is unknown, so all of it is erased.
         EntryKind::DeadLetter => Some(Rewrite {
             payload: Payload::Bytes(Arc::from([])),
             reason: Some(ERASED.into()),
@@ -429,7 +429,7 @@ mod tests {
             (&[old, old, young][..], 2, true),
             (&[old, old], 2, false),
             (&[], 0, true),
-            // It arrived after a young one, so it is young.
+            // It arrived after a young entry, so it counts as young.
             (&[young, old], 0, true),
             (&[old, in_1970, old, young], 3, true),
             (&[old, in_1970, young], 1, true),

@@ -1,5 +1,5 @@
-//! The projector: the task that folds the journal as it grows and what the bridge learns from Kafka, and
-//! flushes the result to the projection's file.
+//! The projector: the task that folds new journal entries and the bridge's reports, and flushes the result to the
+//! projection's file.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ const FLUSH_BYTES: usize = 4 << 20;
 const FLUSH_AFTER: Duration = Duration::from_secs(10);
 /// Pause after an error.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a part of the file may be unreadable before the file is rebuilt.
+/// How long a part of the file may stay unreadable before the file is rebuilt.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The state of the task.
@@ -41,7 +41,7 @@ pub struct Projector {
     /// The journal's uuid.
     pub(super) uuid: String,
     pub(super) requests: mpsc::Receiver<Request>,
-    /// What the bridge learns from Kafka.
+    /// Reports of the bridge about events in Kafka.
     pub(super) bridge: mpsc::Receiver<BridgeReport>,
     /// The prefix of the Kafka topics.
     pub(super) prefix: String,
@@ -54,19 +54,19 @@ pub struct Projector {
     pub(super) first: Offset,
     /// Rows that have changed since the last flush.
     pub(super) dirty: HashMap<Key, Row>,
-    /// Rows that the last flush wrote: the next event is often about one of them.
+    /// Rows written by the last flush: the next event is often about one of them.
     pub(super) clean: HashMap<Key, Row>,
-    /// Places in Kafka that are not written yet.
+    /// Places in Kafka that are not in the file yet.
     pub(super) places: Vec<EntryPlace>,
-    /// Changes by other devices that are not written yet.
+    /// Changes by other devices that are not in the file yet.
     pub(super) corrections: Vec<Correction>,
     /// When the first unwritten change happened.
     pub(super) unwritten_since: Option<Instant>,
     /// Size of unwritten JSON from Kafka.
     pub(super) unwritten_bytes: usize,
-    /// Set after an error: nothing is folded or written until then. Requests are still answered.
+    /// Set after an error. Until then nothing is folded or written, but requests are still answered.
     pub(super) paused_until: Option<Instant>,
-    /// Since when the file fails. It was logged then.
+    /// When the file began to fail, which was logged then.
     pub(super) failing_since: Option<Instant>,
     pub(super) interner: Interner,
     /// This gateway's store.
@@ -75,8 +75,7 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// Runs until `stop`, then flushes. Ends earlier if the file is damaged: then it is removed, and the next start
-    /// rebuilds it.
+    /// Runs until `stop`, then flushes. If the file is damaged, removes it and ends early; the next start rebuilds it.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut journal = self.journal.watch();
         loop {
@@ -108,8 +107,8 @@ impl Projector {
         self.store.readers.close().await;
     }
 
-    /// Pauses after an error. True if the file must be rebuilt, because it is damaged, or because it has been
-    /// unreadable for long while the journal on the same disk works.
+    /// Pauses after an error. Returns true if the file must be rebuilt: it is damaged, or has been unreadable for a
+    /// long time although the journal on the same disk works.
     async fn pause_after(&mut self, error: &ProjectionError) -> bool {
         if self.failing_since.is_none() {
             error!(
@@ -126,7 +125,7 @@ impl Projector {
         }
     }
 
-    /// Ends the pause. Flushes before anything is folded, so that the unwritten rows do not grow while the disk fails.
+    /// Ends the pause. Flushes before folding, so that unwritten rows do not accumulate while the disk fails.
     async fn resume(&mut self) -> Result<(), ProjectionError> {
         self.paused_until = None;
         self.flush_if_large().await
@@ -211,14 +210,14 @@ impl Projector {
     }
 
     async fn erase_foreign(&mut self, scope: &ForeignScope) -> Result<u64, ProjectionError> {
-        // Rows that are not in the file yet would bring the data back.
+        // Otherwise rows that are not in the file yet would restore the erased data.
         self.flush().await?;
         let count = self.store.erase(scope).await?;
         self.clean.clear();
         Ok(count)
     }
 
-    /// Reads the newest rows again, because the content of events has changed, and lets live connections begin anew.
+    /// Rereads the newest rows, because the content of events has changed, and makes live connections restart.
     async fn reload(&mut self) -> Result<(), ProjectionError> {
         self.flush().await?;
         for kind in Kind::ALL {
@@ -228,13 +227,13 @@ impl Projector {
         let recent = Arc::clone(&self.recent);
         let mut recent = lock(&recent);
         recent.version += 1;
-        // Connections that only catch up with what is new must begin anew, too.
+        // Connections that only catch up on changes must restart too.
         recent.foreign = recent.version;
         self.deltas.send(recent.version, Change::Lost);
         Ok(())
     }
 
-    /// Removes the rows whose entries the journal has pruned from memory, and refills it from the file.
+    /// Removes rows whose entries the journal has pruned from memory, and refills the memory from the file.
     async fn forget_before(&self, first: Offset) -> Result<(), ProjectionError> {
         if !lock(&self.recent).forget_before(first) {
             return Ok(());
@@ -290,7 +289,7 @@ impl Projector {
     }
 }
 
-/// The error by which the projector learns that a read has found damage.
+/// Turns damage that a read has found into an error for the projector.
 fn damage_in<T>(read: &Result<T, sqlx::Error>) -> Result<(), ProjectionError> {
     match read.as_ref().is_err_and(is_damage) {
         true => Err(ProjectionError::Damaged),
@@ -298,7 +297,7 @@ fn damage_in<T>(read: &Result<T, sqlx::Error>) -> Result<(), ProjectionError> {
     }
 }
 
-/// As [`damage_in`].
+/// Like [`damage_in`].
 fn damage_of<T>(outcome: &Result<T, ProjectionError>) -> Result<(), ProjectionError> {
     match outcome.as_ref().is_err_and(ProjectionError::is_damage) {
         true => Err(ProjectionError::Damaged),
@@ -306,7 +305,7 @@ fn damage_of<T>(outcome: &Result<T, ProjectionError>) -> Result<(), ProjectionEr
     }
 }
 
-/// Waits until the journal has entries after `folded`. False if its writer is gone.
+/// Waits until the journal has entries after `folded`. False if the journal's writer is gone.
 async fn has_grown(journal: &mut watch::Receiver<State>, folded: Offset) -> bool {
     journal.wait_for(|state| state.last > folded).await.is_ok()
 }

@@ -1,20 +1,21 @@
 //! Counts by quarter of an hour.
 //!
 //! The offset of every time zone from UTC is a multiple of 15 minutes, so a page can sum quarters into its own hours
-//! and days. Old quarters are dropped by their number, and never by their age on the wall clock: a clock that is wrong
-//! for a while, or an event with an absurd time, loses no counts.
+//! and days. Old quarters are dropped by number, never by their age on the wall clock: a temporarily wrong clock, or an
+//! event with an absurd time, loses no counts.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub const QUARTER_MS: i64 = 15 * 60_000;
-/// Maximum number of quarters up to [`AHEAD`] from now: three days without a break, and a night.
+/// Most quarters up to [`AHEAD`] from now: three full days and a night.
 const KEPT: usize = 4 * 24 * 3 + 32;
-/// Maximum number of quarters later than [`AHEAD`]: those of tills with absurd clocks, or of the present itself while
-/// this machine's clock is slow.
+/// Most quarters later than [`AHEAD`]: from tills with absurd clocks, or from the present itself while this machine's
+/// clock is slow.
 const KEPT_AHEAD: usize = 4 * 24;
-/// Number of quarters from now beyond which a time is in the future, even if this machine's clock is somewhat slow.
+/// Number of quarters from now beyond which a time counts as in the future, even if this machine's clock is somewhat
+/// slow.
 const AHEAD: i64 = 4 * 24;
 
 /// The counts of a quarter of an hour.
@@ -29,7 +30,7 @@ pub struct Counts {
     pub failed_payments: u64,
     #[serde(skip_serializing_if = "is_none")]
     pub deliveries: u64,
-    /// Minor units of successful payments in the shop's currency.
+    /// Successful payments in the shop's currency, in minor units.
     #[serde(skip_serializing_if = "is_none")]
     pub revenue: i64,
 }
@@ -38,14 +39,14 @@ fn is_none<T: Default + PartialEq>(count: &T) -> bool {
     *count == T::default()
 }
 
-/// Counts by the number of quarters since 1970.
+/// Counts, indexed by the number of quarters since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Quarters(BTreeMap<i64, Counts>);
 
 impl Quarters {
-    /// The counts to which an event of `time` is added. `None` if that quarter is older than all that are kept. Both
-    /// times are in Unix milliseconds.
+    /// The counts for an event at `time`. `None` if that quarter is older than all that are kept. Both times are in
+    /// Unix milliseconds.
     pub fn of(&mut self, time: i64, now: i64) -> Option<&mut Counts> {
         let quarter = time.div_euclid(QUARTER_MS);
         if !self.0.contains_key(&quarter) && !self.make_room(quarter, now.div_euclid(QUARTER_MS)) {
@@ -54,7 +55,7 @@ impl Quarters {
         Some(self.0.entry(quarter).or_default())
     }
 
-    /// The counts of `time` (Unix milliseconds), from which an event is subtracted. `None` if they were dropped.
+    /// The existing counts for `time` (Unix milliseconds), to subtract an event. `None` if they were dropped.
     pub fn kept(&mut self, time: i64) -> Option<&mut Counts> {
         self.0.get_mut(&time.div_euclid(QUARTER_MS))
     }

@@ -1,4 +1,4 @@
-//! The newest orders, payments and deliveries, in memory. Every page begins with them.
+//! The newest orders, payments and deliveries, in memory. Every page starts with them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,39 +9,39 @@ use comptoir_core::event::Kind;
 use comptoir_core::record::PartitionOffset;
 use comptoir_journal::Offset;
 
-/// Number of rows of each kind that a page begins with.
+/// Number of rows of each kind that a page starts with.
 pub const NEWEST: usize = 50;
 
-/// Number of rows of each kind in memory: enough for the longest first page of a list, so that it needs neither the
+/// Number of rows of each kind in memory: enough for the longest first page of a list, which then needs neither the
 /// file nor a flush.
 pub(super) const KEPT: usize = 500;
 
-/// Bytes of the rows of each kind in memory: [`KEPT`] rows of usual size many times over. Orders of hundreds of kilobytes
-/// would otherwise fill it; the older of them are read from the file.
+/// Most bytes of the rows of each kind in memory, many times the size of [`KEPT`] typical rows. If orders of hundreds
+/// of kilobytes exceed it, the older ones are read from the file.
 pub(super) const KEPT_BYTES: usize = 4 << 20;
 
 /// The newest rows of each kind, and the delta up to which they are current.
 #[derive(Debug, Clone, Default)]
 pub struct RecentSales {
-    /// By kind; oldest first.
+    /// Indexed by kind; oldest first.
     rows: [VecDeque<(u64, SaleState)>; 3],
-    /// By kind: the size of the rows.
+    /// Indexed by kind: size of the rows, in bytes.
     bytes: [usize; 3],
-    /// By kind: whether there are, or were, older rows.
+    /// Indexed by kind: whether older rows exist or existed.
     older: [bool; 3],
     /// Number of the last [`super::Delta`] that the rows include.
     pub version: u64,
-    /// The last journal entry that is included in the rows, and in the totals of the current [`super::View`].
+    /// The last journal entry included in the rows and in the totals of the current [`super::View`].
     pub folded: Offset,
-    /// Number of the last delta with a sale of another gateway.
+    /// Number of the last delta that has a sale of another gateway.
     pub foreign: u64,
     pub own_events: OwnEvents,
-    /// Entries with which another device has changed a sale, and which the file may not have yet.
+    /// Entries in which another device has changed a sale. The file may not have them yet.
     pub(super) corrected: Vec<Offset>,
 }
 
 impl RecentSales {
-    /// Replaces the rows of a kind. `has_older` says whether there are older ones than these.
+    /// Replaces the rows of a kind. `has_older` says whether older rows exist.
     pub(super) fn fill(&mut self, kind: Kind, newest_first: Vec<(u64, SaleState)>, has_older: bool) {
         self.rows[kind as usize] = newest_first.into_iter().rev().collect();
         self.bytes[kind as usize] = self.rows[kind as usize].iter().map(size).sum();
@@ -49,7 +49,7 @@ impl RecentSales {
         self.drop_oldest(kind);
     }
 
-    /// Puts the new state of row `seq`, unless that row is older than all that are kept.
+    /// Stores the new state of row `seq`, unless that row is older than all that are kept.
     pub(super) fn put(&mut self, kind: Kind, seq: u64, item: SaleState) {
         if let Some(entry) = item.entry() {
             self.own_events.push(entry, seq);
@@ -63,7 +63,7 @@ impl RecentSales {
                 rows[at].1 = item;
                 *bytes += size(&rows[at]);
             }
-            // An older row than all that are kept: the ones between may be in the file only.
+            // Older than all rows that are kept; the rows in between may be only in the file.
             Err(0) if has_older || rows.len() >= KEPT => self.older[kind as usize] = true,
             Err(at) => {
                 rows.insert(at, (seq, item));
@@ -73,7 +73,7 @@ impl RecentSales {
         self.drop_oldest(kind);
     }
 
-    /// Drops the oldest rows beyond the limits. The newest is kept, however large it is.
+    /// Drops the oldest rows beyond the limits, but always keeps the newest, however large it is.
     fn drop_oldest(&mut self, kind: Kind) {
         let rows = &mut self.rows[kind as usize];
         let bytes = &mut self.bytes[kind as usize];
@@ -94,7 +94,7 @@ impl RecentSales {
         Some((item.payload().into(), item.corrections))
     }
 
-    /// Adds the places of own events in Kafka, which `find` returns.
+    /// Adds places in Kafka of own events, which `find` looks up.
     pub(super) fn place(&mut self, find: impl Fn(Offset) -> Option<PartitionOffset>) {
         for (_, item) in self.rows.iter_mut().flatten() {
             if item.place.is_none() {
@@ -117,24 +117,24 @@ impl RecentSales {
     /// The oldest row among the [`NEWEST`].
     pub fn oldest(&self, kind: Kind) -> u64 {
         let oldest = match self.kept(kind).nth(NEWEST - 1) {
-            // Of large rows fewer are kept.
+            // Fewer large rows are kept.
             None if self.has_older(kind) => self.kept(kind).last(),
             oldest => oldest,
         };
         oldest.map_or(0, |(oldest, _)| oldest)
     }
 
-    /// Whether there are rows older than those that are kept.
+    /// Whether rows older than those in memory exist.
     pub(super) fn has_older(&self, kind: Kind) -> bool {
         self.older[kind as usize]
     }
 
-    /// The [`NEWEST`] rows, newest first.
+    /// The newest [`NEWEST`] rows, newest first.
     pub fn newest(&self, kind: Kind) -> impl Iterator<Item = (u64, &SaleState)> {
         self.kept(kind).take(NEWEST)
     }
 
-    /// All rows that are kept, newest first.
+    /// All rows in memory, newest first.
     pub(super) fn kept(&self, kind: Kind) -> impl Iterator<Item = (u64, &SaleState)> {
         self.rows[kind as usize]
             .iter()

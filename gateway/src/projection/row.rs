@@ -5,7 +5,7 @@ use std::sync::Arc;
 use comptoir_core::sale::Money;
 use comptoir_journal::Offset;
 
-/// The newest state of one order, payment or delivery, as the projection's file has it.
+/// The newest state of one order, payment or delivery, as stored in the projection's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Rows are numbered in the order in which sales were first seen.
@@ -16,17 +16,17 @@ pub struct Row {
     pub time: i64,
     pub amount: Option<Money>,
     pub source: Source,
-    /// The device that created the order or delivery; empty if that is not known, and for a payment, whose key names it.
+    /// The device that created the order or delivery. Empty if unknown, and for a payment, whose key names the device.
     pub creator: Arc<str>,
-    /// Whether another device has moved the status, which is then newer than the source.
+    /// Whether another device has changed the status, which is then newer than the source.
     pub is_moved: bool,
-    /// Changes by other devices that were not, or not wholly, taken over.
+    /// Number of changes by other devices that were rejected, at least in part.
     pub corrections: u32,
-    /// Whether it is a sale of this shop: of this gateway's journal, or of an earlier journal of its store.
+    /// Whether this is a sale of this shop: from this gateway's journal, or from an earlier journal of its store.
     pub is_home: bool,
 }
 
-/// Where the JSON of a row is.
+/// The location of a row's JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Entry(Offset),

@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use super::totals::Totals;
 
-/// Most other shops that are counted. Any shop of the chain may name any store in a record, and each takes some kilobytes of
-/// memory. The sales of further shops are listed, and not counted.
+/// Most other shops with totals. Any shop of the chain may name any store in a record, and each takes some kilobytes of
+/// memory. The sales of further shops are listed but not counted.
 pub(super) const MAX_SHOPS: usize = 1_000;
 
 /// The totals of each other shop.
 #[derive(Debug, Default)]
 pub(super) struct OtherShops {
     totals: BTreeMap<Arc<str>, Totals>,
-    /// Those that have changed since the last flush.
+    /// The shops that have changed since the last flush.
     changed: BTreeSet<Arc<str>>,
 }
 
 impl OtherShops {
-    /// The totals as they were stored.
+    /// Restores the stored totals.
     pub fn stored(totals: BTreeMap<Arc<str>, Totals>) -> Self {
         Self {
             totals,
@@ -26,7 +26,7 @@ impl OtherShops {
         }
     }
 
-    /// The totals of a shop, to change them. `None` if there are too many shops.
+    /// The totals of a shop, for changing them. `None` if there are too many shops.
     pub fn change(&mut self, store: &Arc<str>) -> Option<&mut Totals> {
         if !self.totals.contains_key(store) {
             if self.totals.len() >= MAX_SHOPS {
@@ -42,7 +42,7 @@ impl OtherShops {
         self.totals.get(store)
     }
 
-    /// The shops by name.
+    /// The names of the shops, sorted.
     pub fn names(&self) -> Vec<Arc<str>> {
         self.totals.keys().cloned().collect()
     }

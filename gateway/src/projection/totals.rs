@@ -1,4 +1,4 @@
-//! The totals of the shop, to which each event adds.
+//! The totals of a shop, updated by each event.
 
 use std::collections::BTreeMap;
 
@@ -19,13 +19,13 @@ pub struct Totals {
     pub success_payments: u64,
     pub failed_payments: u64,
     pub deliveries: u64,
-    /// Minor units of successful payments, by currency.
+    /// Successful payments in minor units, by currency.
     pub revenue: BTreeMap<String, i64>,
     /// Counts by the quarter of an hour in which an event happened.
     pub quarters: Quarters,
 }
 
-/// What the totals need to know beside the event.
+/// The context for applying an event to the totals.
 #[derive(Debug, Clone, Copy)]
 pub struct FoldContext {
     /// The current time, in Unix milliseconds.
@@ -34,18 +34,18 @@ pub struct FoldContext {
     pub currency: Currency,
 }
 
-/// What a row adds to the totals.
+/// The part of a row that counts in the totals.
 #[derive(Debug, Clone, Copy)]
 pub struct SaleCount<'a> {
     pub status: &'a str,
-    /// Of a payment.
+    /// Only for a payment.
     pub amount: Option<Money>,
     /// Unix milliseconds.
     pub time: i64,
 }
 
 impl Totals {
-    /// Adds an event. `before` is the state that it replaces, if its sale is known.
+    /// Applies an event. `before` is the sale's previous state, if the sale is known.
     pub fn apply(&mut self, fact: &Fact<'_>, before: Option<&Row>, context: FoldContext) {
         let now = context.now;
         match fact.kind {
@@ -75,8 +75,8 @@ impl Totals {
         }
     }
 
-    /// Moves the sale of a row to the totals `to`. The row is the sale's newest state, so an order or a delivery whose status
-    /// has changed counts in the quarter of that change.
+    /// Moves a row's sale to the totals `to`. The row is the sale's newest state, so an order or a delivery whose
+    /// status has changed counts in the quarter of that change.
     pub fn move_row(&mut self, to: Option<&mut Self>, kind: Kind, row: &SaleCount<'_>, context: FoldContext) {
         self.count_row(kind, row, context, -1);
         if let Some(to) = to {
@@ -107,7 +107,7 @@ impl Totals {
         }
     }
 
-    /// Adds a payment with `by` 1, subtracts it with `by` -1.
+    /// Adds a payment if `by` is 1, subtracts it if `by` is -1.
     fn count_payment(
         &mut self,
         status: &str,
@@ -147,7 +147,7 @@ impl Totals {
         }
     }
 
-    /// The percentage of payments that succeeded, with two decimals; 0 without payments.
+    /// The percentage of successful payments, with two decimals; 0 without payments.
     pub fn success_rate(&self) -> f64 {
         if self.payments == 0 {
             return 0.0;

@@ -1,12 +1,12 @@
-//! Upgrades a file that an older gateway has written.
+//! Upgrades a file written by an older gateway.
 //!
-//! Before layout 2 a row was identified by its id alone, without the store and the till. Where two tills had numbered
-//! their receipts alike, rows and totals are wrong. If the journal still has everything that was folded, the file is
-//! rebuilt from it, which corrects them. Otherwise the totals stay as they are, and the rows get their store and till,
-//! so that later events are folded correctly.
+//! Before layout 2 a row was identified by its id alone, without the store and the till. If two tills used the same
+//! receipt numbers, rows and totals are wrong. If the journal still has everything that was folded, the file is rebuilt
+//! from it, which corrects them. Otherwise the totals stay as they are, and the rows get their store and till, so that
+//! later events are folded correctly.
 //!
-//! Before layout 3 the sales of other shops, read from Kafka, were listed and counted with this shop's. They are marked, and
-//! what they added moves to the totals of their shops. Rows that were swept before cannot be moved.
+//! Before layout 3 the sales of other shops, read from Kafka, were listed and counted as this shop's. The upgrade marks
+//! them, and moves their amounts to the totals of their shops. Rows that were already swept cannot be moved.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub(super) async fn open(
     Ok((store, progress))
 }
 
-/// Marks the sales of other shops, and moves what they added to the totals of their shops, in one transaction.
+/// Marks the sales of other shops and moves their amounts to the totals of their shops, in one transaction.
 async fn move_other_shops(
     store: &mut Store,
     progress: &mut Progress,
@@ -147,8 +147,8 @@ async fn add_senders(
     first: Offset,
     home: &str,
 ) -> Result<(), ProjectionError> {
-    // Entries that were pruned cannot tell. Nearly all are of this shop, and the till of a payment matters only for a
-    // later state of it.
+    // Unknown for pruned entries. Nearly all are of this shop, and the till of a payment matters only for later states
+    // of it.
     sqlx::query("UPDATE sale SET store = ? WHERE entry < ?")
         .bind(home)
         .bind(first.0 as i64)
@@ -176,7 +176,7 @@ async fn add_senders(
             let entries = journal.entries(&offsets).await?;
             let known = rows.iter().filter_map(|(seq, entry)| {
                 let entry = entries.get(entry)?;
-                // Older gateways named the counter in payments that it had changed.
+                // Older gateways named the counter in payments that the counter had changed.
                 Some(serde_json::json!([
                     seq,
                     entry.name.device.store(),

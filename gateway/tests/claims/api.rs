@@ -14,7 +14,7 @@ const SETTINGS: &str = "[checks.negative_data_rejection]\n\
     expected-statuses = [400, 401, 403, 404, 405, 409, 413, 415, 422]\n\
     [checks.positive_data_acceptance]\n\
     expected-statuses = [\"2xx\", 401, 403, 404, 409, 413]\n";
-/// A gateway that is open has no users: it answers these with one problem.
+/// An open gateway has no users, and answers all requests to these paths with the same problem.
 const ACCOUNTS: &str = "^/api/(audit|pairings|session|sessions|setup|tokens|users)";
 /// Schemathesis hooks for the rules that the document states in prose only.
 const PROSE_RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/python/described.py");
@@ -22,7 +22,7 @@ const PROSE_RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/python/d
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_gets_an_answer_that_the_openapi_document_describes() -> Result<()> {
     let shop = Shop::open().await?;
-    // So that the lists are not empty.
+    // Makes sure that the lists are not empty.
     for kind in ["orders", "payments", "deliveries"] {
         shop.gateway
             .post_json(&format!("/api/{kind}"), &json!({}))

@@ -1,4 +1,5 @@
-//! The audit log: who changed what is in Kafka exactly once, cannot be changed without a trace, and costs no till anything.
+//! The audit log: each change and its author are in Kafka exactly once, cannot be altered without a trace, and keep no
+//! till from selling.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -150,7 +151,7 @@ async fn each_entry_is_in_kafka_exactly_once_even_if_the_gateway_is_killed_durin
             Ok(id)
         };
         let mut burst = futures::stream::iter((0..60).map(pay)).buffer_unordered(8);
-        // Killed while later payments are under way.
+        // Kills the gateway while later payments are under way.
         for _ in 0..20 + 10 * round {
             sold.push(burst.next().await.context("the burst has ended")??);
         }
@@ -176,7 +177,7 @@ async fn each_entry_is_in_kafka_exactly_once_even_if_the_gateway_is_killed_durin
     );
     ensure!(of("sign-in-failed").len() == 1 && of("user-added").len() == 2 && of("signed-in").len() == 3);
 
-    // Nobody takes them for sales of a till.
+    // Audit entries do not count as sales of a till.
     let answer = request(&shop.gateway, Method::GET, "/api/gateway")?.bearer_auth(&token);
     let status: Value = serde_json::from_str(&answer.send().await?.text().await?)?;
     let devices = status["devices"].as_array().context("devices")?;
@@ -190,7 +191,7 @@ async fn each_entry_is_in_kafka_exactly_once_even_if_the_gateway_is_killed_durin
     Ok(())
 }
 
-/// The accounts file, opened as by somebody with a shell on the gateway's machine.
+/// The accounts file, opened like by a person with a shell on the gateway's machine.
 async fn accounts_file(gateway: &Gateway) -> Result<SqliteConnection> {
     let path = gateway.journal_path().with_file_name("journal-accounts.db");
     Ok(SqliteConnectOptions::new().filename(path).connect().await?)
@@ -240,7 +241,7 @@ async fn journaled(gateway: &Gateway, kind: i64) -> Result<i64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_failed_sign_ins_stops_no_till_and_delays_no_other_entry() -> Result<()> {
     let mut kafka = Kafka::start().await?;
-    // Failed sign-ins may take a sixty-fourth: 32 KiB, less than a hundred of them.
+    // Failed sign-ins may take one sixty-fourth: 32 KiB, which is fewer than a hundred entries.
     let (shop, token) = open(kafka.brokers(), Some(2 << 20)).await?;
     let cookie = session(&shop.gateway, "zoé").await?;
     kafka.stop().await?;

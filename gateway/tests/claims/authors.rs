@@ -1,5 +1,5 @@
-//! Orders, deliveries and payments belong to the device that created them. What another till says about them is shown with its
-//! author.
+//! Orders, deliveries and payments belong to the device that created them. A correction by another till is shown with
+//! its author.
 
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, within};
@@ -82,7 +82,7 @@ async fn another_till_moves_an_order_forwards_and_everything_else_is_kept_as_its
         "{correction}"
     );
 
-    // A step forwards is taken over, the amount that comes with it is not.
+    // A status that moves forwards is applied; the amount that comes with it is not.
     let collected = json!({"order_id": "o-1", "product": "Vélo", "amount": 0.01, "status": "Completed"});
     shop.publish("till-2", "orders", &collected).await?;
     let moved = |life: &Value| {
@@ -111,14 +111,14 @@ async fn another_till_moves_an_order_forwards_and_everything_else_is_kept_as_its
         "{completed:#}"
     );
 
-    // It is the same after a restart.
+    // A restart changes nothing.
     shop.gateway.kill9()?;
     shop.gateway.start_again()?;
     shop.gateway.wait_ready().await?;
     shop.order(moved).await?;
     shop.probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
 
-    // A person at the counter may cancel it, and keeps what the till has sold.
+    // A person at the counter may cancel the order. The amount stays as the till sold it.
     let (status, _, body) = shop
         .gateway
         .post_json("/api/orders", &json!({"order_id": "o-1", "status": "Cancelled"}))
@@ -126,7 +126,7 @@ async fn another_till_moves_an_order_forwards_and_everything_else_is_kept_as_its
     ensure!(status == 201 && body["amount"] == 900.0, "{body}");
     shop.sent += 1;
     shop.order(|life| life["order"]["status"] == "Cancelled").await?;
-    // So may the till that sold it.
+    // The till that sold it may also change it.
     shop.publish("till-1", "orders", &order("Pending", 850.0)).await?;
     let life = shop.order(|life| life["order"]["amount"] == 850.0).await?;
     ensure!(life["order"]["status"] == "Pending", "{life:#}");
@@ -163,7 +163,7 @@ async fn another_till_changes_neither_a_delivery_backwards_nor_a_payment() -> Re
     ensure!(of("till-1")?["status"] == "SUCCESS" && of("till-2")?["status"] == "FAILED");
     let stats = shop.gateway.get_json("/api/stats").await?;
     ensure!(stats["total_revenue"] == 900.0, "{stats}");
-    // The counter's name is a person's, and no till may take it.
+    // The device name `counter` belongs to the people at the gateway, so no till may use it.
     let forged = json!({"delivery_id": "d-1", "order_id": "o-1", "address": "9 rue Noire", "estimated_date": "2026-12-24"});
     shop.publish("counter", "deliveries", &forged).await?;
     let status = shop.gateway.get_json("/api/gateway").await?;

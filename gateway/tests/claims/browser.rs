@@ -35,7 +35,7 @@ struct Stage {
     /// Simulated tills that sell while the spec watches.
     load: Option<PosSim>,
     loads: u32,
-    /// Publishes messages that our own tills would not.
+    /// Publishes messages that this project's tills would not.
     till: MqttProbe,
     /// The state of the connection behind the second address.
     link: watch::Sender<Cable>,

@@ -58,7 +58,7 @@ async fn a_clock_set_back_by_an_hour_delays_nothing_and_is_reported() -> Result<
     pay(&mut probe, "p-0").await?;
     wait_for_places(&shop, 1).await?;
 
-    // As after a power cut, when the time server answers before Kafka does.
+    // The state after a power cut, when the time server answers before Kafka does.
     kafka.stop().await?;
     kafka_is(&shop, "down").await?;
     clock.set(0)?;

@@ -41,7 +41,7 @@ async fn a_bad_configuration_ends_the_gateway_with_exit_code_2_and_one_sentence(
 async fn only_the_gateways_user_can_read_the_files_that_it_makes() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let mut config = GatewayConfig::new(STORE, &mosquitto.url());
-    // As a shell starts it, without the unit's UMask.
+    // Starts it like a shell does, without the unit's UMask.
     config.wrapper = ["bash", "-c", "umask 022; exec \"$0\" \"$@\""]
         .map(str::to_owned)
         .to_vec();
@@ -99,7 +99,7 @@ async fn an_environment_variable_overrides_the_configuration_file() -> Result<()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kafka_property_in_the_environment_overrides_the_file_in_every_spelling() -> Result<()> {
-    // The file's value is not a protocol, so it would be refused if it counted.
+    // The file's value is not a protocol, so the gateway would refuse it if it used it.
     for file in ["\"security.protocol\"", "security.protocol", "security_protocol"] {
         for variable in ["SECURITY__PROTOCOL", "SECURITY_PROTOCOL"] {
             let mut config = GatewayConfig::new(STORE, "mqtt://127.0.0.1:1");

@@ -1,4 +1,5 @@
-//! The embedded MQTT broker keeps nothing over a restart and may reorder topics. The end-to-end ack makes up for both.
+//! The embedded MQTT broker keeps nothing over a restart and may reorder topics. The end-to-end ack compensates for
+//! both.
 
 use anyhow::{Result, ensure};
 use comptoir_harness::{Gateway, GatewayConfig, Kafka, PosSim, audit, free_port, fresh_prefix, within};
@@ -114,7 +115,7 @@ async fn until_closed(address: &str, bytes: &[u8]) -> Result<Vec<u8>> {
     let mut client = TcpStream::connect(address).await?;
     let _ = client.write_all(bytes).await;
     let mut answer = Vec::new();
-    // A reset is an end too.
+    // A reset also ends the connection.
     let _ = timeout(SOON, client.read_to_end(&mut answer)).await?;
     Ok(answer)
 }

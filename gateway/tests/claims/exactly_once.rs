@@ -1,4 +1,4 @@
-//! Whatever is killed, restarted or paused, and whenever: each event is in Kafka once, in its order.
+//! No matter what is killed, restarted or paused, and when, each event is in Kafka exactly once and in order.
 
 use std::time::{Duration, Instant};
 
@@ -81,7 +81,7 @@ impl Trial {
             match accident {
                 Accident::KillGateway => {
                     shop.gateway.kill9()?;
-                    // The promise holds in both modes, and over a change from one to the other.
+                    // The promise holds in both modes, and over a change between them.
                     follow.reverse();
                     shop.gateway.config().extra = format!("kafka.follow = \"{}\"", follow[0]);
                     shop.gateway.start_again()?;

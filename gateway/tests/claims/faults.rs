@@ -1,8 +1,8 @@
-//! Tills with power cuts, bit flips in their flash, connections that break or hang (sometimes for longer than the keep-alive),
-//! bad networks and wrong clocks: every sale that they confirmed is in Kafka once, in its order.
+//! Tills with power cuts, bit flips in their flash, connections that break or hang (sometimes for longer than the
+//! keep-alive), bad networks and wrong clocks: every sale that they confirmed is in Kafka exactly once and in order.
 //!
-//! All of them use postcard, as the firmware does. Events of a JSON device are stored in the order of their arrival, so a
-//! network that delays some of them changes their order.
+//! All tills here use postcard, as the firmware does. Events of a JSON device are stored in the order of their arrival,
+//! so a network that delays some of them changes their order.
 
 use std::time::Duration;
 

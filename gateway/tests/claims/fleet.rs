@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::shop::{LATER, SOON, STORE, Shop};
 
-/// A change is published within half a minute.
+/// Deadline for a change, which is published within half a minute.
 const CHANGE: Duration = Duration::from_secs(90);
 
 /// The newest state in Kafka.

@@ -1,4 +1,5 @@
-//! Hostile input becomes a dead letter or is refused clearly. It causes no panic and no stall, and does not affect later events.
+//! Hostile input becomes a dead letter or is refused with a clear error. It causes no panic and no stall, and does not
+//! affect later events.
 
 use std::collections::HashMap;
 
@@ -162,7 +163,7 @@ async fn noise_on_the_topic_of_a_till_changes_neither_its_ack_nor_its_encoding()
         probe.publish(&topic, noise).await?;
     }
     shop.drained(5, SOON).await?;
-    // The ack of a numbered JSON device has the device's number, not the one that the gateway gave to the noise in between.
+    // The ack of a numbered JSON device has the device's own number. The gateway gave the noise in between another one.
     let json = format!("pos/{STORE}/till-7/payments");
     probe.publish(&json, numbered(9, 1)).await?;
     probe.publish(&json, "{\"payment_id\":").await?;

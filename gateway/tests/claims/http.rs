@@ -17,7 +17,7 @@ fn items(page: &Value) -> Result<&Vec<Value>> {
 async fn a_posted_order_is_stored_unchanged_and_confirmed_by_kafka() -> Result<()> {
     let shop = Shop::open().await?;
     let record = post_and_confirm(&shop).await?;
-    // It reads no topic, and knows where its own event is.
+    // The gateway reads no topic, but knows the partition and offset of its own event.
     let status = shop.gateway.get_json("/api/gateway").await?;
     let partitions =
         json!([{"topic": record.topic, "partition": record.partition, "position": record.offset + 1}]);
@@ -34,7 +34,7 @@ async fn a_posted_order_is_stored_unchanged_and_confirmed_by_kafka() -> Result<(
 async fn after_a_crash_the_places_of_the_newest_events_are_found_again() -> Result<()> {
     let mut shop = Shop::open().await?;
     let record = post_and_confirm(&shop).await?;
-    // The projection has not stored the place yet.
+    // The projection has not yet stored the partition and the offset.
     shop.gateway.kill9()?;
     shop.gateway.start_again()?;
     shop.gateway.wait_ready().await?;

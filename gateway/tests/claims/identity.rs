@@ -79,9 +79,9 @@ async fn tills_and_stores_that_use_the_same_ids_keep_their_own_sales() -> Result
     wait_for_totals(&gateway, all.clone()).await?;
     let all_owners = ["lyon-1/till-1", "paris-1/till-2", "paris-1/till-1"];
     ensure!(owners(&gateway, "payments").await? == all_owners);
-    // The order of a store belongs to the till that created it.
+    // The orders of both stores belong to the tills that created them.
     ensure!(owners(&gateway, "orders").await? == ["lyon-1/till-1", "paris-1/till-1"]);
-    // The same from the file, and after a restart.
+    // The answers are the same from the file, and after a restart.
     for _ in 0..2 {
         let by_status = owners(&gateway, "payments?status=SUCCESS").await?;
         ensure!(by_status == all_owners, "{by_status:?}");
@@ -144,7 +144,7 @@ async fn a_post_changes_the_payment_of_the_counter_or_of_the_till_that_it_names(
         "{payment}"
     );
     wait_for_totals(&gateway, [json!(2), json!(4), json!(2), json!(125.0)]).await?;
-    // A till's payment that is posted back stays the till's.
+    // A till's payment that is posted back still belongs to the till.
     let (status, _, payment) = post(
         "payments",
         json!({"payment_id": "1", "device": "till-1", "store": STORE, "status": "FAILED"}),
@@ -161,7 +161,7 @@ async fn a_post_changes_the_payment_of_the_counter_or_of_the_till_that_it_names(
         "{payment}"
     );
     wait_for_totals(&gateway, [json!(2), json!(4), json!(2), json!(120.0)]).await?;
-    // Without a device, the payment of the only till with this id is meant.
+    // Without a device, the request means the payment of the only till with this id.
     let only =
         json!({"payment_id": "only", "order_id": "1001", "amount": 8, "method": "Cash", "status": "FAILED"});
     probe
@@ -211,7 +211,7 @@ async fn a_projection_of_an_older_version_is_rebuilt_if_the_journal_still_has_ev
     let right = [json!(2), json!(3), json!(2), json!(125.0)];
     wait_for_totals(&gateway, right.clone()).await?;
     ensure!(gateway.terminate().await?.success());
-    // As the first schema had it: one row per id whatever its store, and wrong totals.
+    // The file as the first schema had it: one row per id for all stores, and wrong totals.
     let file = gateway.journal_path().with_file_name("journal-dashboard.db");
     let mut old = sqlx::sqlite::SqliteConnectOptions::new()
         .filename(&file)
@@ -273,7 +273,7 @@ async fn a_projection_of_an_older_version_is_rebuilt_if_the_journal_still_has_ev
     sqlx::Connection::close(old).await?;
     gateway.start_again()?;
     gateway.wait_ready().await?;
-    // Except what another shop's rows had added to them.
+    // The totals stay, except for the amounts that another shop's rows had added.
     wait_for_totals(&gateway, [json!(1), json!(0), json!(1), json!(29.0)]).await?;
     let nice = gateway.get_json("/api/stats?store=nice-1").await?;
     ensure!(

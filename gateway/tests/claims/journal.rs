@@ -92,7 +92,7 @@ async fn two_gateways_cannot_open_the_same_journal() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_of_a_running_gateway_is_complete_and_can_replace_the_journal() -> Result<()> {
-    // What the lost journal sold after the copy is shown only by a gateway that reads the topics.
+    // Only a gateway that reads the topics shows the sales that the lost journal stored after the copy.
     let mut shop = Shop::open_reading_all().await?;
     for _ in 0..20 {
         shop.gateway.post_json("/api/orders", &json!({})).await?;
@@ -125,7 +125,7 @@ async fn a_backup_of_a_running_gateway_is_complete_and_can_replace_the_journal()
     let records = shop.records().await?;
     ensure!(records.len() == 26, "{} records", records.len());
     ensure!(records.iter().any(|record| record.key_text() == Some("o-after")));
-    // The lost journal used names that the copy does not know. None may be used again.
+    // The lost journal used names that are not in the copy. None may be reused.
     let names: BTreeSet<_> = records.iter().map(|record| record.ce_id()).collect();
     ensure!(names.len() == 26, "{names:?}");
     let stats = shop.gateway.get_json("/api/stats").await?;
@@ -149,7 +149,7 @@ async fn events_that_a_copied_journal_stores_while_kafka_is_away_reach_kafka() -
     sell(&shop, 20).await?;
     shop.drained(20, SOON).await?;
     ensure!(shop.gateway.terminate().await?.success());
-    // A plain copy, as of a card, not made by `gateway backup`.
+    // A plain copy, such as of a card image, which `gateway backup` did not make.
     let scratch = Scratch::new("copied")?;
     let copy = scratch.join("journal.db");
     fs::copy(shop.gateway.journal_path(), &copy)?;
@@ -183,7 +183,7 @@ async fn events_that_a_copied_journal_stores_while_kafka_is_away_reach_kafka() -
         "{} records: 20, 30 and 10 were sold",
         records.len()
     );
-    // From now on it continues as a journal of its own.
+    // After that, it is a journal of its own.
     shop.gateway.kill9()?;
     shop.gateway.start_again()?;
     shop.gateway.wait_ready().await?;
@@ -212,7 +212,7 @@ async fn a_batch_is_numbered_without_holes_and_a_full_journal_stores_no_part_of_
     let writing = tokio::spawn(writer.run());
     let mut last = 0;
     let error = loop {
-        // One device alone may fill a half only.
+        // A single device may fill only half.
         let batch = (0..100)
             .map(|number| {
                 let device = DeviceId::new(STORE, &format!("till-{}", number % 4))?;
@@ -305,7 +305,7 @@ async fn a_journal_of_the_first_schema_is_migrated_with_all_its_entries() -> Res
     );
     let devices = journal.devices(10).await?;
     ensure!(devices[0].streams[0].stored == 3, "{devices:?}");
-    // What the earlier version wrote may be in Kafka without a signature.
+    // Entries of the earlier version may be in Kafka without a signature.
     let signing = journal.signing();
     ensure!(
         signing.unsigned_upto == Offset(2) && signing.accepts_unsigned_watermark,

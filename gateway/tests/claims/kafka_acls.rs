@@ -199,7 +199,7 @@ async fn a_shop_has_exactly_the_rights_that_its_gateway_needs() -> Result<()> {
     })
     .await??;
     ensure!(refused, "Kafka did not refuse another shop's group");
-    // A name that begins like another store's gets nothing of it.
+    // A store name that begins with another store's name gives no rights to that store.
     let longer: BaseProducer = lyon
         .clone()
         .set("transactional.id", format!("{PREFIX}comptoir-lyon-2-3"))
@@ -219,7 +219,7 @@ async fn a_shop_has_exactly_the_rights_that_its_gateway_needs() -> Result<()> {
         "{deleted:?}"
     );
 
-    // The gateway has noticed nothing.
+    // The attempts had no effect on the gateway.
     sell(&paris, "o-2").await?;
     let status = paris.get_json("/api/gateway").await?;
     ensure!(status["bridge"]["state"] == "up", "{}", status["bridge"]);
@@ -229,7 +229,7 @@ async fn a_shop_has_exactly_the_rights_that_its_gateway_needs() -> Result<()> {
         .await?;
     ensure!(orders.len() == 2, "{orders:?}");
 
-    // Without its credentials nobody is a shop.
+    // A shop whose credentials are removed is refused.
     acls(&kafka, &["remove", "lyon-2"], "").await?;
     let mut second = Gateway::spawn(GATEWAY, gateway(&kafka, "lyon-2", LYON, &mosquitto))?;
     second.wait_ready().await?;

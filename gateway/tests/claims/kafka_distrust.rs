@@ -1,5 +1,5 @@
-//! Others may write to the gateway's topics in Kafka. What they write neither hides, confirms, changes nor adds a sale of
-//! this shop, and keeps no page from being shown.
+//! Other clients may write to the gateway's topics in Kafka. Their records neither hide, confirm, change nor add a sale
+//! of this shop, and every page still loads.
 
 use std::fs;
 use std::io::Write as _;
@@ -18,7 +18,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::shop::{GATEWAY, SOON, STORE, Shop};
 
-/// Writes a record as somebody else who may write to the topic.
+/// Writes a record as another client that may write to the topic.
 async fn write(
     shop: &Shop,
     topic: &str,
@@ -33,7 +33,7 @@ async fn write(
     write_to(shop, &topic, key, value, headers).await
 }
 
-/// As [`write`], into a topic with this full name.
+/// Like [`write`], into a topic with this full name.
 async fn write_to(
     shop: &Shop,
     topic: &str,
@@ -140,7 +140,8 @@ async fn a_forged_watermark_hides_and_confirms_no_sale() -> Result<()> {
         pay(&shop, &format!("p-{n}")).await?;
     }
     ensure!(shop.gateway.terminate().await?.success());
-    // Somebody else says that they are in Kafka: as an earlier version would, with a copied signature, and with any numbers.
+    // Forged watermarks claim that they are in Kafka: in the form of an earlier version, with a copied signature, and
+    // with arbitrary numbers.
     let event = format!("{STORE}/counter/0/10");
     for (offset, run, mac) in [
         (10, Value::Null, Value::Null),
@@ -212,20 +213,20 @@ async fn a_record_that_only_claims_to_be_this_shops_changes_and_adds_nothing() -
     ]
     .concat();
     for (value, headers) in [
-        // Our event's name, and another status.
+        // The name of our event, with another status.
         (&failed, with(&[("ce_journaloffset", "1")])),
-        // Also with the signature of the true record.
+        // The same, with the signature of the genuine record.
         (&failed, signed),
-        // The true record, as if it were another sale's.
+        // The genuine record, with the journal offset of another sale.
         (&whole, moved),
-        // A sale of this shop that nobody made.
+        // Sales of this shop that never happened.
         (&huge, vec![("ce_id", "paris-1/till-1/7/1")]),
         (&huge, Vec::new()),
         (&huge, with(&[("ce_journaloffset", "900")])),
     ] {
         write(&shop, "payments", &key, Some(value), &headers).await?;
     }
-    // Behind them in the same partition: once it is shown, the others have been read.
+    // This record follows them in the same partition: once it is shown, the others have been read.
     let other = payment_of("lyon-2", "p-9", "1.00", "SUCCESS");
     write(
         &shop,
@@ -461,9 +462,9 @@ async fn the_unsigned_watermark_of_an_earlier_version_counts_once_if_it_fits_the
     let genuine = marks.last().context("a watermark")?;
     let key = genuine.key_text().context("key")?.to_owned();
     let run = genuine.json()?["run"].clone();
-    // As an earlier version left it in a crash: nothing is signed, the watermark is in the topic that all stores share, and the
-    // journal does not know of the last transaction. The events are gone from Kafka, so only the watermark tells that they
-    // were there.
+    // The state that an earlier version left after a crash: nothing is signed, the watermark is in the topic that all
+    // stores share, and the journal does not know of the last transaction. The events are gone from Kafka, so only the
+    // watermark tells that they were there.
     let shared = shop.topic(WATERMARKS);
     let [orders, payments, deliveries] = shop.topics();
     kafka

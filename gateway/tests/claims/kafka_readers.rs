@@ -1,4 +1,4 @@
-//! The gateway reads each record once, whatever Kafka forgets and whatever happens to the topics.
+//! The gateway reads each record once, even if Kafka forgets its group or administrators change its topics.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A sale has happened, so the gateway keeps it, whatever its form and even if its till uses a number twice.
+//! The gateway keeps every sale, because it has happened: in any form, and even if its till reuses a number.
 
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, within};
@@ -55,7 +55,7 @@ async fn a_json_till_that_restarts_its_count_within_an_epoch_loses_no_sale() -> 
             .await?;
     }
     wait_for_journal(&gateway, 3, 0).await?;
-    // A redelivery stays one if only its `oldest` has changed.
+    // A redelivery is recognised even if its `oldest` has changed.
     let mut again = payment("a-2", Some(2));
     again["oldest"] = json!(2);
     probe.publish(&topic, again.to_string()).await?;
@@ -133,7 +133,7 @@ async fn two_binary_tills_with_a_copied_flash_both_keep_their_sales() -> Result<
     let topic = format!("pos/{STORE}/till-2/payments");
     probe.publish(&topic, postcard(1, 1, "one", 0)?).await?;
     probe.publish(&topic, postcard(2, 1, "two", 0)?).await?;
-    // A redelivery, by a till without a clock that has deleted the first event in the meantime.
+    // A redelivery by a till without a clock, which has deleted the first event in the meantime.
     probe.publish(&topic, postcard(2, 2, "two", 0)?).await?;
     wait_for_journal(&gateway, 2, 1).await?;
     probe
@@ -211,7 +211,7 @@ async fn a_line_break_a_word_in_capitals_or_an_odd_time_loses_no_sale() -> Resul
             "RFC 3339: {time}"
         );
     }
-    // Each order is counted in an hour, whatever its time and the machine's clock are.
+    // Each order is counted in an hour, regardless of its own time and of the machine's clock.
     let hours = gateway.get_json("/api/stats").await?["orders_per_hour"].take();
     let hours = hours.as_array().context("hours")?;
     let counted: u64 = hours.iter().filter_map(|hour| hour["orders"].as_u64()).sum();

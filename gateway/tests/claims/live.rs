@@ -1,4 +1,4 @@
-//! Socket.IO: a client that is not ours (python-socketio) receives every event as it happens, and what it missed.
+//! Socket.IO: an independent client (python-socketio) receives every event as it happens, and those that it missed.
 
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::{GatewayConfig, Kafka, Listener, SocketIoEvent, free_port, within};

@@ -1,4 +1,4 @@
-//! Socket.IO under load: a client that was disconnected, or is slow, receives every event all the same.
+//! Socket.IO under load: even a client that was disconnected, or is slow, receives every event.
 
 use std::collections::HashMap;
 use std::time::Duration;

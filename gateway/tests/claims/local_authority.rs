@@ -52,7 +52,7 @@ impl Client {
         })
     }
 
-    /// Connects to the gateway on this machine as if `name` had led there.
+    /// Connects to the gateway on this machine as if `name` had resolved to it.
     async fn connect(&self, gateway: &Gateway, name: &str) -> Result<TlsStream<TcpStream>> {
         let address = gateway.http_url()?.replacen("http://", "", 1);
         let stream = TcpStream::connect(address).await?;
@@ -175,7 +175,7 @@ async fn the_default_is_https_that_verifies_against_the_authority_beside_the_jou
     for name in ["example.com", "other.local", "192.168.250.250"] {
         ensure!(client.is_accepted(&gateway, name).await.is_err(), "{name}");
     }
-    // Another gateway's authority has the same rights, and is another one.
+    // The authority of another gateway has the same rights, but is not trusted here.
     let other_mosquitto = Mosquitto::start().await?;
     let other = self::gateway(&other_mosquitto, |_| {}).await?;
     ensure!(

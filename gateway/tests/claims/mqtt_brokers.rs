@@ -121,7 +121,7 @@ async fn a_till_with_the_gateway_s_client_id_does_not_disconnect_it_from_the_pac
     // `gateway check` has the gateway's user, and another client id.
     let (_, said) = gateway.run(&["check"], SOON).await?;
     ensure!(said.contains("ok      mqtt.url"), "{said}");
-    // Every till has its own user, as which pos-sim logs in.
+    // Every till has its own user, and pos-sim logs in as that user.
     let url = format!("mqtt://{{till}}:its own@127.0.0.1:{}", mosquitto.port());
     let sold = [
         "--broker",

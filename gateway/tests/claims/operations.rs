@@ -1,4 +1,4 @@
-//! What operators rely on: the packaged configuration, the names of the metrics, the last good settings, and the versions.
+//! The interfaces of operators: the packaged configuration, the metric names, the last good settings, and the versions.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -145,7 +145,7 @@ async fn a_gateway_with_invalid_settings_starts_with_its_last_good_ones() -> Res
     let state = gateway.get_json("/api/gateway").await?;
     ensure!(state["settings_problems"] == json!([]), "{state}");
 
-    // Somebody makes a mistake in the file, and another program reports a problem as well.
+    // An operator makes a mistake in the file, and another program also reports a problem.
     ensure!(gateway.terminate().await?.success());
     gateway.config().store = "Paris 1".to_owned();
     fs::write(&report, "comptoir.txt\tTIMEZONE\tMars is not known\n")?;
@@ -163,7 +163,7 @@ async fn a_gateway_with_invalid_settings_starts_with_its_last_good_ones() -> Res
     ensure!(problems[1] == other, "{problems:?}");
     ensure!(gateway.log().contains("running with the last good configuration"));
 
-    // Both are corrected.
+    // Both problems are corrected.
     ensure!(gateway.terminate().await?.success());
     gateway.config().store = STORE.to_owned();
     fs::remove_file(&report)?;

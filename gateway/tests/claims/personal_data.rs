@@ -59,7 +59,7 @@ async fn a_customer_is_erased_everywhere_in_the_shop_after_kafka_has_the_sales()
     other["customer_name"] = "Marie Durand".into();
     (other["customer_email"], other["address"]) = ("marie@example.org".into(), "2 rue Basse".into());
     post(&shop.gateway, "/api/orders", &other).await?;
-    // The delivery's address is another one than the order's: it belongs to the customer all the same.
+    // The delivery's address differs from the order's, but it also belongs to the customer.
     let delivery = json!({"delivery_id": "d-1", "order_id": "o-1", "address": "9 rue du Gendre"});
     post(&shop.gateway, "/api/deliveries", &delivery).await?;
     let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
@@ -154,7 +154,7 @@ async fn a_customer_is_erased_everywhere_in_the_shop_after_kafka_has_the_sales()
     );
     ensure!(!shop.gateway.log().contains(EMAIL), "{}", shop.gateway.log());
 
-    // Kafka has what was sold, and a restart brings nothing back.
+    // Kafka still has the sales, and a restart does not bring the personal data back.
     let records = shop.records().await?;
     let sent = records
         .iter()
@@ -219,7 +219,7 @@ async fn personal_data_is_erased_by_age_and_the_sales_stay() -> Result<()> {
     young["address"] = "2 rue Basse".into();
     post(&shop.gateway, "/api/orders", &young).await?;
     shop.drained(2, LATER).await?;
-    // The walk begins at each start.
+    // Each start begins a search for old personal data.
     shop.gateway.terminate().await?;
     shop.gateway.start_again()?;
     shop.gateway.wait_ready().await?;

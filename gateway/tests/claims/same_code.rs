@@ -40,7 +40,7 @@ fn record(published: &mut Published, topic: &str, payload: &[u8]) -> Result<()> 
     Ok(())
 }
 
-/// Records what is published instead of sending it.
+/// Records publishes instead of sending them.
 struct Wire(Vec<(String, Vec<u8>)>);
 
 impl ErrorType for Wire {
@@ -60,7 +60,7 @@ impl Publish for Wire {
     }
 }
 
-/// By this machine's build of the crates, on flash with other sectors.
+/// Publishes with this machine's build of the crates, on flash with another sector size.
 fn published_here() -> Result<Published> {
     const SECTOR: usize = 4096;
     const SECTORS: usize = 64;
@@ -99,7 +99,7 @@ fn published_here() -> Result<Published> {
         {}
         Ok(())
     };
-    // Of a new epoch, the first event goes ahead alone.
+    // Under a new epoch, the first event is sent alone.
     speak(&mut uplink)?;
     let mut bytes = [0; Ack::MAX_BYTES];
     let first = Ack { epoch, seq: 1 }.encode(&mut bytes)?;

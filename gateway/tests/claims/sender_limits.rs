@@ -1,4 +1,4 @@
-//! No sender uses up the room of another: epochs, journal, dead letters. And no card number is stored.
+//! No sender uses up the share of another: epochs, journal, dead letters. And no card number is stored.
 
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, within};
@@ -41,7 +41,7 @@ impl Buffering {
         .await
     }
 
-    /// Fails unless a till that is new here gets its ack, and the counter sells.
+    /// Fails unless a new till gets its ack, and the counter can sell.
     async fn others_sell(&self, till: &str) -> Result<()> {
         let mut probe = self.probe().await?;
         probe.subscribe(&format!("pos/{STORE}/{till}/ack")).await?;
@@ -104,7 +104,7 @@ async fn a_till_that_floods_epochs_keeps_no_other_till_out_and_can_be_forgotten(
     ensure!(exit.code() == Some(1), "{exit}");
     let (exit, _) = shop.gateway.run(&["forget", "Paris"], SOON).await?;
     ensure!(exit.code() == Some(2), "{exit}");
-    // What the till sends again is still not doubled.
+    // Events that the till resends are still duplicates.
     let last = async |gateway: &Gateway| {
         let status = gateway.get_json("/api/gateway").await?;
         Ok::<_, anyhow::Error>(status["journal"]["last_offset"].clone())
@@ -161,7 +161,7 @@ async fn the_dead_letters_of_one_till_are_bounded_and_delay_no_other_message() -
         probe.publish_all(letters).await?;
     }
     shop.refused("till-1", "dead_letters", 850).await?;
-    // Another till's is kept whole.
+    // The dead letter of another till is stored completely.
     probe.publish(&topic("till-2", "orders"), noise(1)).await?;
     shop.others_sell("till-2").await?;
     let status = shop.gateway.get_json("/api/gateway").await?;
@@ -234,7 +234,7 @@ async fn a_card_number_in_a_text_or_a_dead_letter_is_masked_before_it_is_stored(
         "Ada **** **** **** 1111",
         "****-****-****-4444",
         "***********0005",
-        // An article and an id stay.
+        // An article number and an id are kept.
         "3017620422003",
         "o-4111111111111111",
     ] {

@@ -9,9 +9,9 @@ use comptoir_harness::{
 
 pub const GATEWAY: &str = env!("CARGO_BIN_EXE_gateway");
 pub const STORE: &str = "paris-1";
-/// The deadline for what takes a few seconds at most on an idle machine.
+/// Deadline for operations that take at most a few seconds on an idle machine.
 pub const SOON: Duration = Duration::from_secs(40);
-/// The deadline for a whole run.
+/// Deadline for a whole run.
 pub const LATER: Duration = Duration::from_secs(180);
 
 pub struct Shop {
@@ -58,7 +58,7 @@ impl Shop {
         format!("{}{name}", self.prefix)
     }
 
-    /// The topic of this name that is this shop's alone.
+    /// This shop's own topic of this name.
     pub fn shop_topic(&self, name: &str) -> String {
         format!("{}{name}.{STORE}", self.prefix)
     }

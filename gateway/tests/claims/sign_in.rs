@@ -1,4 +1,4 @@
-//! Nobody reads, sells or changes anything without credentials for exactly that, and guessing them is slow.
+//! Reading, selling and changing anything require credentials with exactly that right, and guessing them is slow.
 
 use std::time::{Duration, Instant};
 
@@ -95,7 +95,7 @@ async fn nothing_is_sold_or_read_without_credentials() -> Result<()> {
         ensure!(answer.status() == 200, "{public}: {}", answer.status());
     }
 
-    // A cashier sells, and manages nobody.
+    // A cashier may sell, but not manage users.
     let cookie = session(&gateway, "marie").await?;
     let sold = request(&gateway, Method::POST, "/api/payments")?
         .json(&payment)
@@ -110,7 +110,7 @@ async fn nothing_is_sold_or_read_without_credentials() -> Result<()> {
         "a refused payment was stored: {stats}"
     );
 
-    // A user that is removed beside the running gateway is out with the next request.
+    // A user who is removed while the gateway runs loses access with the next request.
     let (status, said) = gateway.run(&["users", "remove", "marie"], SOON).await?;
     ensure!(status.success(), "{said}");
     let after = request(&gateway, Method::GET, "/api/stats")?.header("cookie", &cookie);
@@ -221,7 +221,7 @@ async fn a_live_connection_needs_credentials_and_ends_with_its_session() -> Resu
     closed_soon(&mut listener).await
 }
 
-/// Waits until the gateway has closed a live connection, which takes it five seconds at most.
+/// Waits until the gateway has closed a live connection, which takes at most five seconds.
 async fn closed_soon(listener: &mut Listener) -> Result<()> {
     let ended = Instant::now();
     within("the socket to be closed", Duration::from_secs(10), async || {
@@ -281,7 +281,7 @@ async fn guesses_are_limited_logged_and_counted_and_tills_still_sell() -> Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_password_of_an_earlier_version_is_that_of_admin() -> Result<()> {
-    // It looks like a number, and is a text.
+    // The password looks like a number, but is text.
     let (_mosquitto, gateway) = closed("http.password = \"004711\"").await?;
     for (user, password, expected) in [
         ("admin", "004711", 200),
@@ -303,7 +303,7 @@ async fn the_password_of_an_earlier_version_is_that_of_admin() -> Result<()> {
         metrics.contains("comptoir_sign_in_failures_total 3\n"),
         "guesses with HTTP Basic are not counted"
     );
-    // The command signs in by itself. It is answered that there is no such dead letter.
+    // The command signs in by itself: the answer is that there is no such dead letter.
     let (status, said) = gateway.run(&["dead-letters", "retry", "1"], SOON).await?;
     ensure!(
         !status.success() && said.contains("There is no dead letter 1"),

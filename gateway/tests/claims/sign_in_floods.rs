@@ -1,6 +1,6 @@
-//! Somebody on the shop's network floods set-up, sign-in or pairing. Everybody else still gets through.
+//! An attacker on the shop's network floods set-up, sign-in or pairing. All other clients still get through.
 //!
-//! Each address of `127.0.0.0/8` is an address of its own to these limits.
+//! These limits count each address of `127.0.0.0/8` separately.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl Person {
     }
 }
 
-/// Requests without pause, until it is dropped.
+/// Sends requests without pause until it is dropped.
 struct Flood {
     tasks: Vec<AbortHandle>,
     refused: Arc<AtomicU64>,

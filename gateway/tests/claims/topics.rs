@@ -1,5 +1,5 @@
 //! Administrators create topics with other settings, change them, delete and recreate them, and grant or withdraw
-//! permissions. Each event is in Kafka once all the same, or the gateway reports the obstacle.
+//! permissions. Each event still reaches Kafka once, or the gateway reports the obstacle.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -369,7 +369,7 @@ async fn kafkas_reply_says_where_a_record_is_and_only_there_it_is_read_back() ->
             .iter()
             .filter(|one| one.partition == deliveries[0].partition);
         let end = last.map(|one| one.offset).max().context("no record")? + 1;
-        // The marker at the end of the transaction, and what lies beyond.
+        // The marker at the end of the transaction, and offsets beyond it.
         for offset in [end, end + 1, end + 1_000] {
             let found = at(deliveries[0].partition, offset)?;
             ensure!(found == RecordAt::Absent, "{offset}: {found:?}");

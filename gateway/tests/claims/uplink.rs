@@ -1,4 +1,4 @@
-//! What a gateway costs on its uplink to Kafka, counted by a proxy, beside no other shops and beside busy ones.
+//! The traffic of a gateway's uplink to Kafka, counted by a proxy: without other shops, and beside busy ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,11 +12,12 @@ use serde_json::json;
 
 use crate::shop::{SOON, Shop};
 
-/// Number of windows, whose median counts: what happens once, such as a broker's late answer to something at the start, says
-/// nothing about a day.
+/// Number of windows. Their median counts, so that a single event, such as a broker's late answer to a request at the
+/// start, does not distort the traffic of a day.
 const WINDOWS: usize = 3;
 const DAY: Duration = Duration::from_secs(24 * 3_600);
-/// What is rarer than the window, in bytes a day: an inspection of the topics of 25 kB every quarter of an hour.
+/// Bytes a day of operations that are rarer than the window: an inspection of the topics of 25 kB every quarter of an
+/// hour.
 const RARE: u64 = 96 * 25_000;
 /// With a metered uplink: an inspection every two hours, a poll every two minutes, a description of the topics every five.
 const RARE_METERED: u64 = 12 * 25_000 + 720 * 500 + 288 * 800;
@@ -79,11 +80,11 @@ async fn sell(gateway: &Gateway, number: usize) -> Result<()> {
     Ok(())
 }
 
-/// Waits until nothing more is sent for the connection's start.
+/// Waits until the traffic at the start of the connection is over.
 async fn settled(kafka: &MeteredKafka) -> Result<()> {
     let mut before = kafka.traffic();
     within("the uplink to be quiet", SOON, async || {
-        // The length of what is counted.
+        // The sleep is the length of the measurement.
         tokio::time::sleep(Duration::from_secs(3)).await;
         let now = kafka.traffic();
         let bytes = now.since(std::mem::replace(&mut before, now)).total();
@@ -98,14 +99,14 @@ async fn idle(kafka: &MeteredKafka, window: Duration) -> u64 {
     let mut totals = [0; WINDOWS];
     for total in &mut totals {
         let before = kafka.traffic();
-        // The length of what is counted.
+        // The sleep is the length of the measurement.
         tokio::time::sleep(window).await;
         *total = kafka.traffic().since(before).total();
     }
     median(totals)
 }
 
-/// The traffic of a window with one sale a second, for each sale.
+/// The traffic per sale in a window with one sale a second.
 async fn selling(kafka: &MeteredKafka, shop: &Shop, sold: &mut usize, window: Duration) -> Result<f64> {
     let count = window.as_secs() as usize;
     let mut totals = [0; WINDOWS];
@@ -128,8 +129,8 @@ fn median(mut totals: [u64; WINDOWS]) -> u64 {
     totals[WINDOWS / 2]
 }
 
-/// With what is counted in `window` at a time: bytes of a day without sales, `rare` included, and bytes of an event alone and
-/// beside other shops. The window is a multiple of the interval of the polls, or of the delay of a metered uplink.
+/// Measures the traffic in bytes: of a day without sales, including `rare`; of an event without other shops; and of an
+/// event beside other shops. Each `window` is a multiple of the polling interval, or of the delay of a metered uplink.
 async fn measured(uplink: &str, rare: u64, window: Duration) -> Result<(u64, f64, f64)> {
     let kafka = MeteredKafka::start().await?;
     let shop = Shop::open_with(kafka.brokers(), |mut config| {

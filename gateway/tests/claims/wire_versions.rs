@@ -1,5 +1,5 @@
-//! Tills are updated at different times: tills of version 1 are served as before, and a till with a newer version than the
-//! gateway's disturbs nobody.
+//! Tills are updated at different times. Tills of version 1 are served as before, and a till with a newer version than
+//! the gateway's does not disturb the others.
 //!
 //! The test publishes the golden bytes themselves, without today's encoder.
 

@@ -50,7 +50,7 @@ const test = base.extend<Fixtures>({
     });
     await simulate({});
     await use(new Office(page));
-    // The content security policy, for example, reports there what it has blocked.
+    // Violations of the content security policy, for example, are logged to the console.
     expect(errors).toEqual([]);
   },
 });

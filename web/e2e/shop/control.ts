@@ -1,4 +1,4 @@
-/** What the Rust test that started Playwright does on request, at `COMPTOIR_CONTROL`. */
+/** Sends commands to the Rust test that started Playwright, at the URL in `COMPTOIR_CONTROL`. */
 async function request(path: string, body?: string | Uint8Array<ArrayBuffer>): Promise<void> {
   const answer = await fetch(`${process.env.COMPTOIR_CONTROL}/${path}`, {
     method: 'POST',
@@ -22,5 +22,7 @@ type Action =
 /** Stops or starts real parts of the shop, cuts the page's connection, or lets the tills sell. */
 export const perform = (action: Action) => request(action);
 
-/** Publishes these bytes by MQTT as a till of the shop. `topic` is its end, such as `till-1/payments`. */
+/**
+ * Publishes these bytes over MQTT as a till of the shop. `topic` is the end of the topic, such as `till-1/payments`.
+ */
 export const publish = (topic: string, bytes: string | Uint8Array<ArrayBuffer>) => request(`mqtt/${topic}`, bytes);

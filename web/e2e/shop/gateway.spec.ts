@@ -87,12 +87,12 @@ test('connections, journal, tills and partitions are those of /api/gateway', asy
       );
 
   await expect(async () => {
-    // A topic is there once an event was sent to it.
+    // A topic appears once an event has been sent to it.
     for (const button of await page.locator('[data-panel="partitions"] button[aria-expanded=false]').all())
       await button.click();
     const now = await get<Status>(request, '/api/gateway');
     const { journal } = now;
-    // The gateway reads no topic: it knows its own events' places, and neither an end nor a lag.
+    // The gateway reads no topic, so it knows the positions of its own events, but no end offset and no lag.
     expect(now.follow).toBe('own');
     expect(now.partitions.length).toBeGreaterThan(0);
     expect(await cells('partition')).toEqual(

@@ -133,8 +133,8 @@ test.describe('orders', () => {
     await Promise.all([one.beats(one.made.length + 2), other.beats(other.made.length + 2)]);
 
     await one.orders.page.close();
-    // The other tab is the clock: by its next order, the last one of the closed tab is stored, and from then on there may
-    // be only its own orders.
+    // The other tab serves as the clock: once its next order is stored, the closed tab's last order is, too. After
+    // that, only the open tab may create orders.
     const from = other.made.length;
     await other.beats(from + 4);
     const mine = other.made.slice(from, from + 4).reverse();
@@ -176,13 +176,13 @@ test.describe('payments', () => {
     expect(await total()).toBe(before);
 
     await payments.field('order_id').fill(order.order_id);
-    // The order fills in its amount, which is then changed.
+    // Choosing the order fills in its amount; the test then changes it.
     await payments.field('order_id').press('Tab');
     await expect(payments.field('amount')).toHaveValue(order.amount.toFixed(2));
     await payments.field('amount').fill('12.50');
     const sent = page.waitForRequest((request) => request.url().endsWith('/api/payments'));
     await payments.send().click();
-    // Outside the demonstration the gateway must not invent whether a payment succeeds.
+    // Outside the demo the form sends a status, because the gateway must not make one up.
     expect((await sent).postDataJSON()).toMatchObject({ status: 'SUCCESS' });
     await expect(payments.result()).toContainText('€12.50');
     await expect(page.locator('#wrong-order')).toHaveCount(0);
@@ -225,7 +225,7 @@ test.describe('payments', () => {
       });
       await expect(payments.row(id)).toBeVisible();
     };
-    // Sounds have a minimum distance: waits until the next one can play.
+    // Sounds are rate-limited: waits until the next one can play.
     const quiet = () =>
       page.waitForFunction(() => Date.now() - (window as unknown as { heard: Heard }).heard.last > 300);
 
@@ -298,7 +298,7 @@ test('deliveries show their progress, are filtered without a request, and move o
   expect(icons.size).toBe(3);
   await deliveries.filter('All');
   await expect.poll(async () => (await statuses()).length).toBe(3);
-  // The filter is in the address, and Chromium asks for the icon of each address.
+  // The filter is in the URL, and Chromium requests the icon again for each URL.
   expect(requests.filter((request) => request !== 'GET /favicon.svg')).toEqual([]);
 
   // A delivery whose status changes moves to the other filter.

@@ -28,7 +28,7 @@ async function readDashboard(browser: Browser, timezoneId: string, now: string) 
 }
 
 test('in Kolkata the day changes at half past six in the evening UTC', async ({ browser }) => {
-  // The sales of 15:00 to 18:00 UTC are those of 20:30 to 23:30 in Kolkata.
+  // Sales from 15:00 to 18:00 UTC fall between 20:30 and 23:30 in Kolkata.
   const before = await readDashboard(browser, 'Asia/Kolkata', '2026-11-15T18:20:00Z');
   expect([before.orders, before.revenue]).toEqual(['4 today', 'KWD 1.380 today']);
   expect(before.rows).toContain('23 1 0');

@@ -230,7 +230,7 @@ test.describe('payments', () => {
     const sentIds: string[] = [];
     await page.route('**/api/payments', async (route) => {
       const sent = route.request().postDataJSON() as { payment_id: string; status?: string };
-      // The demonstration invents whether it succeeds.
+      // In the demo the form sends no status: the gateway decides whether the payment succeeds.
       expect(sent.status).toBeUndefined();
       sentIds.push(sent.payment_id);
       if (sentIds.length === 1) await route.abort();
@@ -319,7 +319,7 @@ test.describe('payments', () => {
     const payments = new Payments(page);
     await payments.open('payments');
     await page.route('**/api/payments', async (route) => {
-      // Not `route.fetch`: the gateway would take it for a request of another site.
+      // Not `route.fetch`: the gateway would treat it as a cross-site request.
       await request.post('/api/payments', { data: route.request().postDataJSON() as object });
       await route.abort();
     });

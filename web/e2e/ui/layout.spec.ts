@@ -1,4 +1,4 @@
-/** What fits on the screen: nothing is cut off, overprinted, or scrolled into emptiness. */
+/** Layout: no page cuts off text, prints it over other text, or scrolls beyond its contents. */
 import type { Locator, Page } from '@playwright/test';
 import type { Scenario } from '../../dev/api';
 import { App, Gateway, Orders, PAGES, Payments } from '../pages/app';
@@ -8,20 +8,20 @@ import { expect, SIMULATOR_ONLY, test } from './fixtures';
 const PHONE = { width: 390, height: 844 };
 const TABLET = { width: 1024, height: 768 };
 const WALL = { width: 1920, height: 1080 };
-/** Includes both sides of the widths at which layouts change. */
+/** Includes widths on both sides of each breakpoint. */
 const SIZES = [PHONE, { width: 720, height: 1024 }, TABLET, { width: 1200, height: 800 }, WALL];
 const LANGUAGES = ['fr', 'en'] as const;
 
 const nameOf = ({ width, height }: { width: number; height: number }) => `${width}x${height}`;
 
-/** How many pixels the document is higher than what it shows. */
+/** How many pixels the document extends below its contents. */
 const emptiness = (page: Page) =>
   page.evaluate(() => {
     const { bottom } = document.querySelector('main')!.getBoundingClientRect();
     return document.documentElement.scrollHeight - Math.max(innerHeight, bottom + scrollY);
   });
 
-/** The texts of the elements whose contents are wider or higher than they are. */
+/** The texts of the elements whose contents overflow. */
 const cutTexts = (elements: Locator) =>
   elements.evaluateAll((all) =>
     all
@@ -43,7 +43,7 @@ const overprintedHeadings = (page: Page) =>
       .map((heading) => heading.textContent),
   );
 
-/** The badges that their cell cuts, or whose word is cut or takes two lines. */
+/** The badges that are wider than their cell, or whose text is cut off or wraps. */
 const cutBadges = (page: Page) =>
   page.locator('main .status:visible').evaluateAll((badges) =>
     badges
@@ -175,7 +175,7 @@ test.describe('on a phone', SIMULATOR_ONLY, () => {
         const { font, paddingLeft, paddingRight } = getComputedStyle(input);
         const context = document.createElement('canvas').getContext('2d')!;
         context.font = font;
-        // The arrow that opens the suggestions takes its place from the text.
+        // The arrow that opens the suggestions takes up space beside the text.
         const arrow = 30;
         const padding = parseFloat(paddingLeft) + parseFloat(paddingRight);
         return [context.measureText(input.placeholder).width, input.clientWidth - padding - arrow] as const;

@@ -114,7 +114,7 @@ test(
     await orders.rows().first().getByRole('button').click();
     await simulate({ version: '0.4.0' });
     await expect(orders.toasts).toContainText('se rechargera');
-    // The clock has ticked, which is when the page would reload.
+    // The page checks whether to reload at each tick of its clock.
     await page.clock.setFixedTime('2026-03-16T15:41:00Z');
     await expect(page.locator('header time')).toHaveText('16:41');
     expect(await isMarked(orders)).toBe(true);
@@ -230,14 +230,14 @@ test('no page shows English to a French reader', async ({ page }) => {
   await app.open('orders');
   await expect(page.locator('td.product').filter({ hasText: /\+ \d+ autres?$/ })).not.toHaveCount(0);
   await expect(page.locator('main')).not.toContainText(/\+ \d+ more/);
-  // Orders of other gateways may have no lines: their summary is the till's.
+  // Orders from other gateways may have no lines; their summary then comes from the till.
   const data = { order_id: 'o-no-lines', product: 'Steak haché 2 × 125 g + 14 more', lines: [], amount: 5 };
   await page.request.post('/api/orders', { data });
   await expect(page.locator('tr[data-id="o-no-lines"]')).toContainText('Steak haché 2 × 125 g + 14 autres');
 });
 
 test.describe('with its service worker', () => {
-  // Playwright writes to the console when it blocks one.
+  // Playwright writes to the console when it blocks a service worker.
   test.use({ serviceWorkers: 'allow' });
 
   test('no page violates the content security policy or writes to the console', async ({ page }) => {

@@ -3,7 +3,7 @@ import type { Stats } from '../../src/lib/api/types';
 import { Dashboard } from '../pages/app';
 import { expect, SIMULATOR_ONLY, test } from './fixtures';
 
-// Playwright's own trace would be most of what is measured.
+// Playwright's own tracing would dominate the measurement.
 test.use({ trace: 'off' });
 
 type TraceEvent = {

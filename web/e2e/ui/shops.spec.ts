@@ -139,7 +139,7 @@ test.describe('the chosen shop', SIMULATOR_ONLY, () => {
     const before = await orders.shownIds();
     const created = (await (await request.post('/api/orders', { data: {} })).json()) as { order_id: string };
     await simulate({ sellAt: 'lyon-2' });
-    // The next read brings the other shop's sale, and no other.
+    // The next poll adds the other shop's new sale, and nothing else.
     await expect(orders.rows().first()).not.toHaveAttribute('data-id', before[0] ?? '', { timeout: 15_000 });
     expect((await orders.shownIds()).slice(1)).toEqual(before.slice(0, -1));
     await expect(orders.row(created.order_id)).toHaveCount(0);

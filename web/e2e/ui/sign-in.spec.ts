@@ -45,7 +45,7 @@ test.describe('a gateway fresh from the box', SIMULATOR_ONLY, () => {
     await app.submit.click();
 
     await expect(page.locator('h1')).toHaveText('Au tour de l’écran mural');
-    // The page is open on the gateway itself, so that it does not know a name that the screen can open.
+    // The page is open on the gateway itself (localhost), so it does not know a host name that the screen can open.
     const { port } = new URL(page.url());
     const step = page.getByTestId('setup-screen');
     await expect(step).toContainText('le nom ou l’adresse IP de la passerelle');
@@ -226,7 +226,7 @@ test.describe('a session that ends', SIMULATOR_ONLY, () => {
     const requests: string[] = [];
     page.on('request', (request) => requests.push(request.url()));
     page.on('websocket', (socket) => requests.push(socket.url()));
-    // Several times the longest pause between two attempts of a lost connection, in the page's own time.
+    // Several times the longest reconnection delay, measured in the page's own time.
     await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 6000)));
     expect(requests).toEqual([]);
   });

@@ -4,6 +4,6 @@ import type { Shop } from './types';
 export const FACTS = ['heard', 'waiting', 'check', 'gateway', 'storage', 'tills', 'today'] as const;
 export type Fact = (typeof FACTS)[number];
 
-/** The figure may have changed since: the gateway has not said anything for too long. */
+/** The figure may be out of date, because the shop has been silent for too long. */
 export const isStale = ({ troubles }: Shop, fact: Fact): boolean =>
   fact !== 'heard' && fact !== 'today' && troubles.includes('silent');

@@ -1,4 +1,4 @@
-/** Which shops are listed, and in which order. */
+/** Filters and sorts the list of shops. */
 import type { Shop } from './types';
 
 export const SORT_KEYS = ['trouble', 'name', 'heard', 'backlog'] as const;
@@ -9,13 +9,16 @@ export const DEFAULT_SORT: Sort = { key: 'trouble', isReversed: false };
 
 export type Filter = { search: string; isOnlyTrouble: boolean };
 
-/** Names have numbers: `paris-2` comes before `paris-10`. They are not words of the reader's language. */
+/**
+ * Compares numbers in names by value: `paris-2` comes before `paris-10`. The locale is fixed, because names are not
+ * words of the reader's language.
+ */
 const byName = new Intl.Collator('en', { numeric: true }).compare;
 
-/** The larger, the more urgent. Shops whose gateway has not published its state are last. */
+/** Shops whose gateway has not published its state sort last. */
 const backlogOf = ({ gateway }: Shop): number => gateway?.pending ?? -1;
 
-/** What somebody wants to see first is first: the longest silence, the largest backlog. */
+/** The most urgent shop comes first: the longest silence, the largest backlog. */
 const comparisons: Record<Exclude<SortKey, 'trouble'>, (a: Shop, b: Shop) => number> = {
   name: (a, b) => byName(a.store, b.store),
   heard: (a, b) => Date.parse(a.heard) - Date.parse(b.heard) || byName(a.store, b.store),
@@ -40,7 +43,7 @@ export const nextSort = (current: Sort, key: SortKey): Sort => ({
   isReversed: current.key === key && !current.isReversed,
 });
 
-/** The largest backlog and the worst trouble are first. */
+/** The keys whose default order is descending. */
 const DESCENDING: readonly SortKey[] = ['trouble', 'backlog'];
 
 export function ariaSort(sort: Sort, key: SortKey): 'ascending' | 'descending' | 'none' {
@@ -48,7 +51,7 @@ export function ariaSort(sort: Sort, key: SortKey): 'ascending' | 'descending' |
   return DESCENDING.includes(key) === sort.isReversed ? 'ascending' : 'descending';
 }
 
-/** The query string of a view, without `?`. A reversed sort is `-heard`. What is usual is absent. */
+/** The query string of a view, without `?`. A minus sign reverses the sort, as in `-heard`. Defaults are omitted. */
 export function formatView({ search, isOnlyTrouble }: Filter, { key, isReversed }: Sort): string {
   const parameters = new URLSearchParams();
   if (search !== '') parameters.set('search', search);

@@ -1,4 +1,4 @@
-/** The sentence below the top bar: whether the office answers, and how old what is shown is. */
+/** The sentence below the top bar: whether the office answers, and how old the shown data is. */
 import { RequestError } from '../../src/lib/api/http';
 import type { Formats } from '../../src/lib/i18n/format';
 import type { StatusLine } from '../../src/lib/live/statusLine';
@@ -7,8 +7,8 @@ import type { OfficeMessages } from './i18n/en';
 import type { Overview } from './types';
 
 /**
- * The office is late with reading Kafka. Longer than three of the usual intervals between two states: if no shop
- * publishes one, there is nothing newer to read.
+ * The lag at which the office counts as late in reading Kafka. It exceeds three of the usual intervals between two
+ * states, because the office has nothing newer to read while no shop publishes one.
  */
 const LATE_AFTER_MS = 16 * 60_000;
 
@@ -27,7 +27,7 @@ export function describeStatus(
   f: Formats,
   ages: Ages,
 ): StatusLine {
-  // The clock of the page ticks once a second, and may be behind.
+  // The page's clock ticks once a second, so it may lag behind `readAt`.
   const ago = readAt === null ? '' : ages.ago(Math.max(0, now - readAt));
   if (error !== null) {
     const stale = readAt === null ? [] : [t.bar.stale(f.moment(new Date(readAt).toISOString()), ago)];

@@ -1,11 +1,11 @@
-/** The words for what is wrong with a shop, and how they look. */
+/** The text, the tone and the icon of each trouble. */
 import type { BadgeTone } from '../../src/components/Badge.svelte';
 import type { IconName } from '../../src/components/Icon.svelte';
 import type { OfficeMessages } from './i18n/en';
 
 type Look = { tone: BadgeTone; icon: IconName };
 
-/** Red: sales are lost or cannot be made, or nobody knows. Amber: it gets worse if nobody acts. */
+/** Red: sales are lost or cannot be made, or the state is unknown. Amber: the trouble gets worse if nobody acts. */
 const LOOKS: Record<keyof OfficeMessages['trouble'], Look> = {
   silent: { tone: 'bad', icon: 'unplugged' },
   'missing-numbers': { tone: 'bad', icon: 'warning' },
@@ -25,12 +25,12 @@ const LOOKS: Record<keyof OfficeMessages['trouble'], Look> = {
 
 const isKnown = (word: string): word is keyof typeof LOOKS => Object.hasOwn(LOOKS, word);
 
-/** A word of a later version is shown as it is. */
+/** A word from a later version is shown unchanged. */
 export function describeTrouble(word: string, t: OfficeMessages): Look & { text: string } {
   return isKnown(word) ? { ...LOOKS[word], text: t.trouble[word] } : { tone: 'plain', icon: 'warning', text: word };
 }
 
-/** Why the gateway's run before this one ended. */
+/** Why the gateway's previous run ended. */
 export function describeExit(word: string, t: OfficeMessages): string {
   return Object.hasOwn(t.exit, word) ? t.exit[word as keyof typeof t.exit] : word;
 }

@@ -1,4 +1,4 @@
-/** What the reader has chosen to see. The address has it, so that a reload keeps it and a link shows the same. */
+/** The reader's filter and sort order. They are in the URL, so that a reload keeps them and a link shares them. */
 import { DEFAULT_SORT, formatView, parseView, type Filter, type Sort } from './sorting';
 
 class View {

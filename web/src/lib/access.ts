@@ -2,7 +2,7 @@
 import { ROLES, type Role, type Session } from './api/identity';
 import { isIdentityPage, type PageName } from './router.svelte';
 
-/** `null` is a session that is not known yet: the page shows what it would show without sign-in. */
+/** `null` means that the session is not known yet. Pages then show what they show without sign-in. */
 type KnownSession = Session | null;
 
 /** The lowest role that may open a page. */
@@ -18,7 +18,7 @@ export const allowsPage = (session: KnownSession, page: PageName): boolean =>
 
 /**
  * The page to show instead of `page`, or `null` if `page` may be shown. `isOnboarding`: the set-up has just succeeded,
- * and its page still has something to offer.
+ * and its page still offers the next steps.
  */
 export function redirectFrom(page: PageName, session: KnownSession, isOnboarding: boolean): PageName | null {
   if (session === null) return null;

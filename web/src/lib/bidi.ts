@@ -1,7 +1,7 @@
 /**
  * Text from outside may be written from right to left, or contain control characters that reorder the text beside it.
- * Elements isolate such text with `<bdi>`. In plain text (titles, labels, toasts) these control characters do, once
- * the text's own are removed.
+ * Elements isolate such text with `<bdi>`. In plain text (titles, labels, toasts), `isolate` removes the text's own
+ * control characters and encloses it in isolating ones.
  */
 const CONTROLS = /[\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 /** The Unicode blocks of right-to-left scripts, and the control characters. */

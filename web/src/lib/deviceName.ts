@@ -1,6 +1,6 @@
 import type { Messages } from './i18n/en';
 
-/** The device name of events that are made on the gateway's own pages or by its API. No till has it. */
+/** The device name of events created on the gateway's own pages or through its API. No till has it. */
 const COUNTER = 'counter';
 
 export const isCounter = (device: string): boolean => device === COUNTER;

@@ -4,14 +4,14 @@ type Stored = { owner: string; values: Record<string, unknown> };
 type DraftStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 
 /**
- * What somebody has typed and not sent, or sent without an answer. It outlives the form, the session and a reload of
- * this tab, for the same person only: another person who signs in next at this browser must not see it. No form may save
- * personal data of customers, or passwords.
+ * Form contents that were typed but not sent, or sent without a response. They outlive the form, the session and a
+ * reload of this tab, but only for the same person: another person who signs in at this browser must not see them. No
+ * form may save personal data of customers, or passwords.
  */
 export class Drafts {
-  /** Nobody's, until somebody is signed in: without sign-in, everybody is the same person. */
+  /** Empty until somebody signs in. Without sign-in, everybody counts as the same person. */
   #owner = '';
-  /** Somebody has signed out: forms that are still open save nothing. */
+  /** Set by sign-out, after which forms that are still open save nothing. */
   #isClosed = false;
   #values = new Map<string, unknown>();
   readonly #storage: DraftStorage | null;
@@ -21,7 +21,7 @@ export class Drafts {
     this.#load();
   }
 
-  /** The name of the person who is signed in, or empty without sign-in. Forgets the drafts of anybody else. */
+  /** Sets the owner: the signed-in person's name, or empty without sign-in. Discards the drafts of anybody else. */
   claim(owner: string): void {
     this.#isClosed = false;
     if (owner === this.#owner) return;
@@ -40,7 +40,7 @@ export class Drafts {
     return this.#values.get(form) as T | undefined;
   }
 
-  /** Somebody signed out: nothing is kept. */
+  /** Discards all drafts at sign-out. */
   clear(): void {
     this.#isClosed = true;
     this.#values.clear();

@@ -23,7 +23,7 @@ function describeProblem({ type, field, status }: Problem, m: Messages): string 
 }
 
 /**
- * Why an item could not be stored. `notStored` says that it was not, and is used only where that is certain.
+ * Why an item could not be stored. The text `notStored` is used only if it is certain that nothing was stored.
  *
  * @throws `error` itself if it is not a `RequestError`.
  */

@@ -12,7 +12,7 @@ const KEY = 'comptoir.renewed';
 /** A file that is still missing after a reload is missing for good: the page does not reload again for this long. */
 const MIN_INTERVAL_MS = 600_000;
 
-/** A page without a connection, because nobody is signed in, may reload, too: a wall screen has no keyboard. */
+/** A page that has no connection because nobody is signed in may reload, too: a wall screen has no keyboard. */
 const isReachable = () => connection.state === 'live' || (session.state !== null && !session.mayConnect);
 const isIdle = () =>
   !autoGenerate.isRunning &&
@@ -20,10 +20,10 @@ const isIdle = () =>
   [...document.querySelectorAll<HTMLInputElement>('main input:not([type=radio])')].every((input) => input.value === '');
 
 class PageReload {
-  /** The gateway serves other files than the ones this page was loaded from. */
+  /** The gateway now serves different files from those that this page was loaded from. */
   isDue = $state(false);
 
-  /** Reloads the page if it is due and nobody is interrupted. Call it in an effect: it runs with every tick of the clock. */
+  /** Reloads the page if it is due and nobody is interrupted. Call it in an effect, which runs at every clock tick. */
   reloadIfIdle(): void {
     if (!this.isDue || !isReachable() || now.at.getTime() === 0 || !isIdle()) return;
     this.isDue = false;

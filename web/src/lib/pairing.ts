@@ -1,7 +1,7 @@
 /** The short code by which a wall screen is paired. */
 const CODE_LENGTH = 6;
 
-/** What somebody typed or scanned, in the form `4F7-K2M`. */
+/** Formats a typed or scanned code as `4F7-K2M`. */
 export function formatCode(typed: string): string {
   const characters = typed
     .toUpperCase()
@@ -18,12 +18,12 @@ export const isLoopback = (hostname: string): boolean =>
   hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname);
 
 /**
- * The address at which a wall screen shows its pairing code, as far as this page's own address tells it. `name` stands
- * for a host name that is not known: a page that is open on the gateway itself may have any.
+ * The URL at which a wall screen shows its pairing code, derived from this page's own URL. If the page is open on the
+ * gateway itself (loopback), the gateway's host name is unknown, and `name` stands in for it.
  */
 export function screenAddress({ protocol, hostname, port, origin }: PageAddress, name: string): string {
   if (!isLoopback(hostname)) return `${origin}/login?screen`;
-  // The same port answers plain HTTP on the gateway itself, and HTTPS only elsewhere.
+  // The same port answers plain HTTP to the gateway's own machine, but only HTTPS to other devices.
   const samePort = port === '' && protocol === 'http:' ? '80' : port;
   return `https://${name}${samePort === '' ? '' : `:${samePort}`}/login?screen`;
 }

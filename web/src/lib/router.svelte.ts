@@ -1,4 +1,4 @@
-/** Real addresses through the history API: they can be copied, opened directly, and gone back from. */
+/** Real URLs through the History API: they can be copied and opened directly, and the back button works. */
 export const PAGES = ['dashboard', 'orders', 'payments', 'deliveries', 'gateway'] as const;
 /** These show the sales of one shop. The gateway is always this shop's. */
 export const SALES_PAGES = ['dashboard', 'orders', 'payments', 'deliveries'] as const;

@@ -13,16 +13,16 @@ class CurrentSession {
   /** `null` until the gateway has answered. */
   state = $state.raw<Session | null>(null);
   /**
-   * The first answer is awaited before a page is shown. Only where people sign in: elsewhere it would only delay the
-   * first page, and here the page of somebody who is signed out would flash up.
+   * Whether to wait for the first response before showing a page. Where people sign in, a page must not flash up for
+   * somebody who is signed out; elsewhere, waiting would only delay the first page.
    */
   isAwaited = $state(loadPreference('sign-in', ['on', 'off'] as const) === 'on');
   endReason = $state<EndReason | null>(null);
-  /** The last session was a wall screen's: it shows a pairing code at once, for it may have no keyboard. */
+  /** The last session was a wall screen's: it shows a pairing code at once, because it may have no keyboard. */
   wasScreen = $state(loadPreference('screen', ['on', 'off'] as const) === 'on');
   isOnboarding = $state(false);
   readonly user: CurrentUser | null = $derived(this.state?.user ?? null);
-  /** Whom what the page shows is meant for: it changes with the person or screen, and with the role. */
+  /** Identifies who may see the page's contents: changes with the person or screen, and with the role. */
   readonly owner = $derived(this.user && `${this.user.kind} ${this.user.name} ${this.user.role}`);
   readonly isOpen = $derived(this.state?.open === true);
   /** The gateway would accept a live connection, as far as the page knows. */
@@ -52,15 +52,15 @@ class CurrentSession {
   }
 
   /**
-   * Calls `listener` when another person, or nobody, is signed in, or when the role has changed: whatever belongs to the
-   * last one must go.
+   * Calls `listener` when the signed-in person or role changes, or nobody is signed in any more. The listener must
+   * discard what belongs to the previous user.
    */
   onUserChange(listener: () => void): () => void {
     this.#userListeners.add(listener);
     return () => this.#userListeners.delete(listener);
   }
 
-  /** Asks the gateway. Without an answer, what was known stays. */
+  /** Requests the session from the gateway. Without a response, the known state stays. */
   refresh(): Promise<void> {
     this.#request ??= get<Session>('/api/session')
       .then(

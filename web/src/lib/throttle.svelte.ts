@@ -1,4 +1,4 @@
-/** Counts the seconds down during which the gateway accepts no further attempt. */
+/** Counts down the seconds until the gateway accepts another attempt. */
 import type { RequestError } from './api/http';
 
 const DEFAULT_SECONDS = 5;
@@ -14,7 +14,7 @@ export function createThrottle() {
     get seconds() {
       return seconds;
     },
-    /** Starts if the gateway has refused further attempts. Returns whether it has. */
+    /** Starts the countdown if the error is the gateway's rate limit. Returns whether it is. */
     start(error: RequestError): boolean {
       if (!error.has('urn:comptoir:problem:too-many-attempts')) return false;
       seconds = error.retryAfter ?? DEFAULT_SECONDS;

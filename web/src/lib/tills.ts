@@ -8,8 +8,8 @@ export const isBehind = (till: Device): boolean => till.in_kafka < till.stored;
 
 /**
  * Selects the tills to show. Tills with missing numbers come first; if there are more than `max`, tills that are behind
- * come next. In a shorter list those keep their place: every sale puts its till behind for a moment, and the row would
- * jump.
+ * come next. In a shorter list, tills that are behind keep their place: every sale puts its till behind for a moment,
+ * and its row would jump.
  */
 export function selectTills(tills: readonly Device[], max = MAX_TILLS): { shown: Device[]; hiddenCount: number } {
   const isCut = tills.length > max;

@@ -1,4 +1,7 @@
-/** A browser and its system in two words, so that people recognise their own. Order matters: each claims to be others. */
+/**
+ * Names a browser and its system in two words, so that people recognise their own. The order of the patterns matters,
+ * because most browsers also claim to be others.
+ */
 const BROWSERS: [RegExp, string][] = [
   [/\bEdgA?\//, 'Edge'],
   [/\bOPR\//, 'Opera'],

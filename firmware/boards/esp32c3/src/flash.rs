@@ -7,7 +7,7 @@ use embedded_storage_async::nor_flash::{
 use esp_storage::{FlashStorage, FlashStorageError};
 
 const SECTOR: u32 = FlashStorage::SECTOR_SIZE;
-/// Two sectors with one record each, written one after the other, so that a power cut leaves one of them intact.
+/// Two sectors with one record each. They are written one after the other, so a power cut leaves one of them intact.
 const SETTINGS: [u32; 2] = [0x0021_0000, 0x0021_0000 + SECTOR];
 const QUEUE: u32 = 0x0022_0000;
 /// Size of the queue's partition, in bytes.

@@ -179,13 +179,13 @@ fn main() -> ! {
 fn stop(serial: &Serial, reason: fmt::Arguments<'_>) -> ! {
     serial.log(format_args!("till: cannot go on: {reason}"));
     let start = Instant::now();
-    // Leaves time to read the line, and avoids a tight restart loop.
+    // Leaves time to read the line, and keeps the board from restarting in a tight loop.
     while start.elapsed() < Duration::from_secs(5) {}
     esp_hal::system::software_reset()
 }
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
-    // Without a message, because the serial line may have caused the panic. The queue on flash survives.
+    // Prints no message, because the serial line may have caused the panic. The queue on flash survives.
     esp_hal::system::software_reset()
 }

@@ -16,7 +16,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_millis(20);
 
 struct Port {
     usb: UsbSerialJtag<'static, Blocking>,
-    /// Nobody took the last byte. Until somebody takes one, writes do not wait.
+    /// The computer did not take the last byte. Until it takes one, writes do not wait.
     is_unread: bool,
 }
 
@@ -49,7 +49,7 @@ impl Serial {
         Self(RefCell::new(port))
     }
 
-    /// Writes a line, if somebody reads.
+    /// Writes a line, if a computer reads it.
     pub fn log(&self, line: fmt::Arguments<'_>) {
         let port = &mut *self.0.borrow_mut();
         let _ = port.write_fmt(line);

@@ -5,11 +5,12 @@ use comptoir_terminal::Random;
 use crate::machine::micros;
 
 const MAGIC: u32 = 0xd00d_feed;
-/// Upper limit of what is read, in bytes; the tree has about five KiB.
+/// Maximum number of bytes read; the tree has about five KiB.
 const MAX_LEN: usize = 64 * 1024;
 const WORD: usize = 4;
 
-/// A number from the clock and the whole device tree at that address. Mixing in the whole tree saves looking for the seed.
+/// A number from the clock and the whole device tree at that address. Mixing in the whole tree avoids a search for the
+/// seed.
 pub fn draw(tree: usize) -> u64 {
     let word = |at: usize| {
         // SAFETY: QEMU passes the tree's address in a1. The tree is aligned, lies in RAM outside this program, and has the

@@ -48,7 +48,7 @@ fn main(_hart: usize, device_tree: usize) -> ! {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    // Only the location: the message would link in the formatting code of every type that a message can contain.
+    // Logs only the location: the message would link in the formatting code of every type that a message can contain.
     match info.location() {
         Some(location) => log!("till: panic at {}:{}", location.file(), location.line()),
         None => log!("till: panic"),

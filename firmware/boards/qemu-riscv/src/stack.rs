@@ -1,5 +1,5 @@
-//! Measures the stack's maximum depth: the unused part is filled with a pattern at the start, and what has lost the pattern
-//! was used.
+//! Measures the stack's maximum depth: `paint` fills the unused part with a pattern at the start, and every word that
+//! no longer holds the pattern was used.
 
 use core::arch::asm;
 use core::ops::Range;

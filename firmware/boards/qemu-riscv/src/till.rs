@@ -53,7 +53,8 @@ pub fn run(device_tree: usize) -> Result<(), &'static str> {
         "invalid settings"
     })?;
     let machine = Machine;
-    // Not from the autopilot's seed: after a format with the same settings, new events would get the names of old ones.
+    // Does not use the autopilot's seed: after a format with the same settings, new events would get the names of old
+    // ones.
     let mut random = Random::new(entropy::draw(device_tree));
     let epoch = settings.epoch.unwrap_or(random.next_u32());
     let names = (settings.store, settings.device);

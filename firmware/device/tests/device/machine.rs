@@ -17,7 +17,7 @@ use crate::shop::{DEVICE, PASSWORD, STORE, Shop};
 
 /// Milliseconds without [`Board::feed_watchdog`] until the hardware resets the board.
 pub const WATCHDOG: u64 = 8_000;
-/// Milliseconds after which a test counts as hanging; no test needs so much simulated time.
+/// Milliseconds after which a run counts as hanging; no test needs that much simulated time.
 const HANGS_AFTER: u64 = 3_600_000;
 /// Microseconds of a turn while frames are in transit, and while none is.
 const BUSY: u64 = 200;
@@ -46,7 +46,7 @@ pub fn held(flash: &mut Flash, mut sink: impl FnMut(&Event<'_>)) {
     block_on(read).unwrap();
 }
 
-/// What is sold.
+/// The sales of a run.
 #[derive(Clone, Copy)]
 pub struct Day {
     /// Number of events until the till ends; 0: for ever.
@@ -57,7 +57,7 @@ pub struct Day {
     pub long_every: u32,
 }
 
-/// How a run of the till outcome.
+/// The outcome of a run of the till.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Everything is sold and acked.
@@ -144,7 +144,7 @@ struct Machine<'w, 'c, S> {
 /// The payload that unwinds the main loop when the board is reset.
 struct Reset(u64);
 
-/// Ends the run from its script, as a power cut does: only the flash remains.
+/// Ends the run from its script, like a power cut: only the flash remains.
 pub fn cut_power() -> ! {
     resume_unwind(Box::new(Reset(0)))
 }

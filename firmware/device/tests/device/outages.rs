@@ -111,7 +111,7 @@ fn a_full_queue_is_shown_and_selling_resumes_once_there_is_room() {
     }
 }
 
-/// The status histories of the orders on the flash that are not finished.
+/// The status histories of the unfinished orders on the flash.
 fn unfinished_orders(flash: &mut Flash) -> Vec<Vec<String>> {
     let mut histories = HashMap::<String, Vec<String>>::new();
     held(flash, |event| {
@@ -131,7 +131,7 @@ fn unfinished_orders(flash: &mut Flash) -> Vec<Vec<String>> {
     histories.into_values().filter(is_unfinished).collect()
 }
 
-/// A full queue is noticed before a sale, so an order that has begun can be finished even without a gateway.
+/// The till detects a full queue before a sale, so an order that has begun can be finished even without a gateway.
 #[test]
 fn a_full_queue_leaves_no_order_unfinished() {
     let (cable, mut flash) = (Cable::default(), blank());

@@ -48,7 +48,7 @@ pub struct Shop {
     pub journal: BTreeMap<u32, Bytes>,
     /// The retained ack.
     ack: Option<Ack>,
-    /// Whether the broker has a session of the till, and the commands queued in it while the till is away.
+    /// Whether the broker has a session of the till, and the commands queued in it while the till is disconnected.
     has_session: bool,
     queued_commands: Vec<Bytes>,
     /// Whether the till may give up events that its flash has lost.

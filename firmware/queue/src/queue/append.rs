@@ -1,4 +1,4 @@
-//! Appending: writes an event's parts, and proves that readers will find them.
+//! Appending: writes an event's parts, and checks that readers will find them.
 
 use core::mem;
 
@@ -16,11 +16,11 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
     /// Writes an event after all others, and makes sure that a reader will find it.
     pub(super) async fn append(&mut self, seq: u32, frame: &[u8]) -> Result<(), QueueError<F::Error>> {
         let min_free = self.min_free.saturating_sub(Self::needed(count(frame.len()))?);
-        // Both are valid again after success. A failed write occupies more space, and leaves unknown contents.
+        // Both are restored on success. A failed write occupies more space, and leaves unknown contents.
         self.min_free = 0;
         let mut reachable_end = self.reachable_end.take();
         let (crc, mut item) = (checksum(frame), [0; LONGEST]);
-        // At most 33, by the bound of frames.
+        // At most 33, because the size of a frame is bounded.
         let count = u8::try_from(count(frame.len())).map_err(|_| QueueError::TooLarge)?;
         for (part, index) in frame.chunks(PART).zip(0..) {
             let header = PartHeader {
@@ -45,10 +45,10 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         Ok(())
     }
 
-    /// The end of the item written last, if a reader that finds the item ending at `end` will find this one too.
+    /// Returns the end of the item written last, if a reader that finds the item ending at `end` also finds this one.
     ///
-    /// Readers go through a page item by item, then to the next page. So they find it if it directly follows the other item,
-    /// or is the first one on the next page, and no page but that one was erased in between.
+    /// Readers go through a page item by item, then to the next page. So they find an item that directly follows the
+    /// other one, or that is the first on the next page, provided that no other page was erased in between.
     fn end_if_adjacent(&mut self, end: u32) -> Option<u32> {
         let range = self.events.flash_range();
         let page = u32::try_from(F::ERASE_SIZE).ok()?;
@@ -60,9 +60,9 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         (here || there).then_some(run.end)
     }
 
-    /// Whether a reader will find that event, by reading the whole queue. A page with damaged marks accepts items that no
-    /// reader finds; such an event must not be confirmed. [`end_if_adjacent`](Self::end_if_adjacent) usually makes this
-    /// unnecessary.
+    /// Reads the whole queue to check whether a reader will find that event. A page with damaged marks accepts items
+    /// that no reader finds; such an event must not be confirmed. [`end_if_adjacent`](Self::end_if_adjacent) usually
+    /// makes this unnecessary.
     async fn can_read(
         &mut self,
         seq: u32,
@@ -83,7 +83,7 @@ impl<F: MultiwriteNorFlash, const PAGES: usize> SaleQueue<F, PAGES> {
         Ok(false)
     }
 
-    /// Writes an item. A write that does not read back is repeated at the next place; readers skip the failed one.
+    /// Writes an item. If it does not read back, writes it again at the next place; readers skip the failed one.
     async fn push_item(&mut self, item: &[u8]) -> Result<(), QueueError<F::Error>> {
         let mut pushed = Err(QueueError::Worn);
         for _ in 0..ATTEMPTS {

@@ -1,4 +1,4 @@
-//! Free space: a lower bound that never promises too much.
+//! Free space, as a conservative lower bound.
 
 use embedded_storage_async::nor_flash::MultiwriteNorFlash;
 

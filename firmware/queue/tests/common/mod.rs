@@ -1,4 +1,4 @@
-//! A till's day: what it sells, and what is acked in the meantime.
+//! A till's day: its sales, and the acks among them.
 
 #![allow(
     dead_code,

@@ -29,7 +29,7 @@ pub enum Connection<'t> {
 }
 
 impl<'t> InteractiveTill<'t> {
-    /// Pulls the network's plug, or plugs it in.
+    /// Pulls the network's plug, or plugs it back in.
     pub fn toggle_plug(&mut self) {
         self.connection = match self.connection {
             Connection::Unplugged => Connection::Waiting(0),

@@ -20,7 +20,7 @@ pub enum Key {
     Interrupt,
 }
 
-/// What a key asks of the surrounding program.
+/// An action that a key requests from the surrounding program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     None,
@@ -188,7 +188,7 @@ impl Desk {
                 None => Ok(()),
             }
         };
-        // The cart is full or too expensive. The message for too many attempts fits that too: "No more of that now."
+        // The cart is full or too expensive. The message for too many attempts fits here too: "No more of that now."
         changed.map_err(|_| TillError::TooManyAttempts)
     }
 

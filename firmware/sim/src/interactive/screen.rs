@@ -9,7 +9,7 @@ use ratatui::widgets::{Block, List, ListState, Paragraph};
 
 use super::desk::{Desk, Typing};
 
-/// What the screen shows besides the till.
+/// The state that the screen shows besides the till.
 #[derive(Clone, Debug)]
 pub struct State {
     /// `{store}/{device}`.

@@ -69,7 +69,7 @@ impl<'t> InteractiveTill<'t> {
         })
     }
 
-    /// What the screen shows besides the desk.
+    /// The state that the screen shows besides the desk.
     pub fn state(&self) -> State {
         let window = self.uplink.window();
         State {

@@ -1,4 +1,5 @@
-//! Replaying a file: reads receipts and passes each to the till of its store, at the file's own pace if asked.
+//! Replays a file: reads receipts and passes each to the till of its store, on request at the pace of the file's
+//! timestamps.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -40,7 +40,7 @@ impl SimulatedTill {
         let lasted = self.now() - began;
         let is_stable = match &end {
             Err(Interruption::Lost(error)) if error.is_taken_over() => lasted > STABLE_AFTER_TAKEOVER,
-            // A connection that breaks again and again, and gets something through each time, is worth using.
+            // A connection that breaks again and again is worth using if it gets something through each time.
             _ => lasted > STABLE || self.settled > settled,
         };
         if is_stable {
@@ -82,7 +82,7 @@ impl SimulatedTill {
         }
     }
 
-    /// Uses a connection until everything is done.
+    /// Uses a connection until everything is sold and acked.
     async fn converse(&mut self, session: Session) -> Result<End, Interruption> {
         let shared = Arc::clone(&self.shared);
         let keep_alive = session.keep_alive_s();

@@ -1,4 +1,4 @@
-//! A till that starts again: after a power cut, on flash that had to be formatted, or under another epoch.
+//! Restarts of a till: after a power cut, on flash that had to be formatted, or under another epoch.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -29,7 +29,7 @@ impl SimulatedTill {
             self.restart_source();
             return Ok(());
         }
-        // Only bit flips can turn the queue into another one than the till sold from.
+        // Only bit flips can lower the queue's newest number.
         if newest < self.newest {
             self.lose_all()?;
             (self.settled, self.newest) = (acked, newest);
@@ -38,7 +38,7 @@ impl SimulatedTill {
             self.lose(acked)?;
         }
         self.use_queue(queue);
-        // The event that the power cut interrupted may be in the queue, but only whole. Then it counts as sold.
+        // The event that the power cut interrupted may be in the queue, but only completely. Then it counts as sold.
         while self.newest < newest {
             self.newest += 1;
             self.load_pending(self.newest)?;
@@ -69,10 +69,10 @@ impl SimulatedTill {
         Ok(())
     }
 
-    /// Gives all unacked events names of another epoch: another run used this epoch with this gateway, which therefore
-    /// has other events under the same names.
+    /// Renames all unacked events to another epoch. Another run used this epoch with this gateway, so the gateway has
+    /// other events under the same names.
     pub(super) async fn take_another_epoch(&mut self) -> Result<(), SimulatedTillError> {
-        // The events are in the run's memory meanwhile, so a power cut here would show nothing about the firmware.
+        // The run's memory holds the events meanwhile, so a power cut here would test nothing of the firmware.
         if self.queue.as_mut().is_some_and(|queue| queue.flash().is_doomed()) {
             self.restart()?;
         }

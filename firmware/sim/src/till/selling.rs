@@ -19,7 +19,7 @@ enum StoreError {
 }
 
 impl SimulatedTill {
-    /// Sells what may be sold now. The events are durable when this returns.
+    /// Sells everything that may be sold now. The events are durable when this returns.
     pub(super) async fn sell(&mut self) -> Result<(), Interruption> {
         let mut events = Vec::new();
         let outcome = self.store_available(&mut events);
@@ -33,7 +33,7 @@ impl SimulatedTill {
         outcome
     }
 
-    /// Stores what may be sold now. On an error, `events` has those stored before it.
+    /// Stores everything that may be sold now. On an error, `events` contains those stored before it.
     fn store_available(&mut self, events: &mut Vec<UnsyncedEvent>) -> Result<(), Interruption> {
         let (window, limit) = (
             self.shared.plan.link.window as usize,

@@ -1,4 +1,4 @@
-//! What a till exchanges with the gateway in one turn: it receives acks and commands, and sends events.
+//! The traffic of a till with the gateway in one turn: receives acks and commands, and sends events.
 
 use std::cell::RefCell;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,7 +14,8 @@ use crate::dialect::Dialect;
 use crate::session::SessionError;
 
 thread_local! {
-    /// Scratch space for a frame. It is large, and no till needs it between two turns.
+    /// Scratch space for a frame. Shared by the thread's tills, because it is large and no till needs it between two
+    /// turns.
     static BUFFER: RefCell<Box<[u8; MAX_FRAME]>> = RefCell::new(Box::new([0; MAX_FRAME]));
 }
 

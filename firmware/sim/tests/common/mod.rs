@@ -108,7 +108,7 @@ struct Journal {
     /// The accepted events, from seq 1 on.
     events: HashMap<TillEpoch, Vec<ReceivedEvent>>,
     json: HashMap<String, bool>,
-    /// Where acks are due.
+    /// The tills and epochs that are due an ack.
     dirty: Vec<TillEpoch>,
     has_dirty: Arc<Notify>,
     statuses: HashMap<String, String>,

@@ -1,5 +1,5 @@
-//! The bare relay, such as one writes in an afternoon. It acknowledges on receipt, so a crash loses what it holds, and it
-//! forwards messages unchanged.
+//! The bare relay, a program that can be written in an afternoon. It acknowledges on receipt, so a crash loses the
+//! messages that it holds, and it forwards messages unchanged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,7 +1,7 @@
-//! Card numbers in free text are masked, so that none is stored, sent or logged.
+//! Masks card numbers in free text, so that none is stored, sent or logged.
 //!
-//! A card number has 13 to 19 digits, a prefix that an issuer uses, and a check digit (ISO/IEC 7812). Spaces or dashes may
-//! separate its digits. All digits but the last four become asterisks.
+//! A card number has 13 to 19 digits, a prefix that an issuer uses, and a check digit (ISO/IEC 7812). Spaces or dashes
+//! may separate its digits. All digits but the last four become asterisks.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::{Delivery, Event, Line, Order};
 
 const MIN_DIGITS: usize = 13;
 const MAX_DIGITS: usize = 19;
-/// Digits at the end that stay, as on a receipt.
+/// Digits at the end that stay readable, as on a receipt.
 const KEPT: usize = 4;
 
 /// A digit and its position in the bytes.
@@ -17,11 +17,11 @@ const KEPT: usize = 4;
 struct Digit {
     value: u8,
     at: usize,
-    /// Whether no digit follows directly.
+    /// Whether the next byte is not a digit.
     ends_group: bool,
 }
 
-/// The length of the separator at the beginning of `bytes`: a space or a dash, also one that does not break the line.
+/// The length of a separator at the start of `bytes`: a space or a dash, including the non-breaking ones.
 fn separator(bytes: &[u8]) -> Option<usize> {
     let separators: [&[u8]; 6] = [
         b" ",
@@ -37,7 +37,7 @@ fn separator(bytes: &[u8]) -> Option<usize> {
     found.map(<[u8]>::len)
 }
 
-/// The digits from `at` on, with single separators between them.
+/// The digits from `at` on, if separated by at most one separator each.
 fn run(bytes: &[u8], mut at: usize) -> Vec<Digit> {
     let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     let mut digits = Vec::new();
@@ -56,7 +56,7 @@ fn run(bytes: &[u8], mut at: usize) -> Vec<Digit> {
     digits
 }
 
-/// Whether an issuer has numbers of this length with this prefix.
+/// Whether an issuer uses numbers of this length with this prefix.
 fn has_issuer(digits: &[Digit]) -> bool {
     let prefix = |count: usize| {
         digits[..count]
@@ -98,7 +98,7 @@ fn is_maestro(two: u32, four: u32) -> bool {
     matches!(two, 50 | 56..=58) || matches!(four, 6304 | 6759 | 6761..=6763)
 }
 
-/// The Luhn check digit.
+/// Whether the last digit is a valid Luhn check digit.
 fn passes_luhn(digits: &[Digit]) -> bool {
     let sum: u32 = digits
         .iter()
@@ -115,8 +115,8 @@ fn passes_luhn(digits: &[Digit]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// Whether this is the code of an article, EAN-13: 13 digits in one group with their check digit. German articles begin with
-/// 4, as the oldest Visa cards do, which had 13 digits.
+/// Whether this is an article number (EAN-13): 13 digits in one group with a valid check digit. German articles begin
+/// with 4, like the oldest Visa cards, which had 13 digits.
 fn is_article(digits: &[Digit]) -> bool {
     let is_one_group = digits[..digits.len() - 1].iter().all(|digit| !digit.ends_group);
     let sum: u32 = digits
@@ -127,7 +127,7 @@ fn is_article(digits: &[Digit]) -> bool {
     digits.len() == 13 && is_one_group && sum.is_multiple_of(10)
 }
 
-/// The number of digits of the card number at the beginning of `digits`.
+/// The number of digits of a card number at the start of `digits`.
 fn card_length(digits: &[Digit]) -> Option<usize> {
     let lengths = (MIN_DIGITS..=MAX_DIGITS.min(digits.len())).rev();
     lengths.into_iter().find(|&length| {
@@ -136,8 +136,8 @@ fn card_length(digits: &[Digit]) -> Option<usize> {
     })
 }
 
-/// Masks the card numbers in `bytes`, which may be text or contain texts. `None` if there are none. Otherwise the masked
-/// bytes, of the same length, and how many numbers were masked.
+/// Masks the card numbers in `bytes`, which may be text or contain text. Returns the masked bytes, which have the same
+/// length, and how many numbers were masked; `None` if there are none.
 pub fn masked_bytes(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let mut masked: Option<Vec<u8>> = None;
     let (mut at, mut count) = (0, 0);
@@ -148,7 +148,7 @@ pub fn masked_bytes(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
             continue;
         }
         let digits = run(bytes, at);
-        // Every group of the run may begin a number.
+        // A number may begin at every group of the run.
         let mut index = 0;
         while index < digits.len() {
             match card_length(&digits[index..]) {
@@ -171,15 +171,15 @@ pub fn masked_bytes(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     masked.map(|masked| (masked, count))
 }
 
-/// Masks the card numbers in a text. Returns how many there were.
+/// Masks the card numbers in a text. Returns how many were masked.
 pub fn mask(text: &mut Cow<'_, str>) -> usize {
-    // Without enough digits there is none; nearly every text ends here.
+    // Too few digits for a card number; nearly every text ends here.
     if text.bytes().filter(u8::is_ascii_digit).count() < MIN_DIGITS {
         return 0;
     }
     match masked_bytes(text.as_bytes()) {
         Some((masked, count)) => {
-            // Only ASCII digits became asterisks, so this is UTF-8.
+            // Only ASCII digits became asterisks, so this is still UTF-8.
             *text = Cow::Owned(String::from_utf8_lossy(&masked).into_owned());
             count
         }
@@ -188,8 +188,8 @@ pub fn mask(text: &mut Cow<'_, str>) -> usize {
 }
 
 impl Event<'_> {
-    /// Masks the card numbers in the free texts: names, e-mail, products and addresses. Ids are no free text. Returns how many
-    /// there were.
+    /// Masks the card numbers in the free texts: names, e-mail, products and addresses. Ids are not free text. Returns
+    /// how many were masked.
     pub fn mask_card_numbers(&mut self) -> usize {
         match self {
             Event::Order(Order {
@@ -264,12 +264,12 @@ mod tests {
         for text in [
             "",
             "Pain",
-            // A wrong check digit, an unknown prefix, and numbers that are longer or shorter.
+            // A wrong check digit, an unknown prefix, and numbers that are too long or too short.
             "4111111111111112",
             "9111111111111111",
             "41111111111111111111",
             "411111111111",
-            // Articles with valid check digits: the second one passes Luhn's test too.
+            // Article numbers with valid check digits; the second one also passes the Luhn test.
             "4006381333931",
             "4000000000006",
             "3017620422003",

@@ -1,7 +1,7 @@
-//! Sales as JSON, before their fields are checked.
+//! Sales as JSON, before their fields are validated.
 //!
-//! Every field of a draft is optional. [`Draft::complete`] checks a draft and turns it into an [`Event`](super::Event),
-//! or names the field that is wrong. A caller that wants defaults fills them into the draft first.
+//! Every field of a draft is optional. [`Draft::complete`] validates a draft and turns it into an
+//! [`Event`](super::Event), or names the invalid field. A caller that wants defaults fills them into the draft first.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::money::Amount;
 use super::{Currency, PaymentMethod, is_rfc3339};
 
-/// A field that is not valid, and why.
+/// An invalid field, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct FieldError {
@@ -36,7 +36,7 @@ pub struct LineDraft {
     pub unit_price: Option<Amount>,
 }
 
-/// The fields of all three kinds of event, and the sender's name as a device may write it into its JSON.
+/// The fields of all three kinds of event, and the sender's name, which a device may include in its JSON.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Draft {
     pub order_id: Option<String>,
@@ -49,7 +49,7 @@ pub struct Draft {
     pub amount: Option<Amount>,
     pub currency: Option<Currency>,
     pub method: Option<PaymentMethod>,
-    /// A text, because its valid values depend on the kind.
+    /// Text, because the valid values depend on the kind.
     pub status: Option<String>,
     pub address: Option<String>,
     pub estimated_date: Option<Date>,
@@ -59,7 +59,7 @@ pub struct Draft {
     pub device: Option<String>,
 }
 
-/// Rounds down to milliseconds, the journal's resolution: otherwise the event's `timestamp` would differ from its
+/// Rounds down to milliseconds, the journal's resolution; otherwise the event's `timestamp` would differ from its
 /// `ce_time`.
 fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     use serde::de::Error;
@@ -69,7 +69,7 @@ fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timest
     }
 }
 
-/// A whole number. Accepts `2.0` as well as `2`: they are the same JSON number, and some programs write the first form.
+/// A whole number. Accepts `2.0` as well as `2`: they are the same JSON number, and some programs write the former.
 fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     use serde::de::Error;
     let Some(Amount(number)) = Option::deserialize(deserializer)? else {
@@ -85,7 +85,7 @@ fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32
 ///
 /// # Errors
 ///
-/// Names the path of the field that does not fit, or `body` if the JSON as a whole is not valid.
+/// Names the path of the field that does not fit, or `body` if the whole JSON is invalid.
 pub fn from_json<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, FieldError> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {

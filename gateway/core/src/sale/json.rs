@@ -1,4 +1,4 @@
-//! The JSON of an event, as the journal stores it and Kafka receives it.
+//! The JSON of an event, as stored in the journal and sent to Kafka.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde::ser::{SerializeStruct, Serializer};
 use super::{Event, Money};
 use crate::event::DeviceId;
 
-/// An event, and what its sender adds to it.
+/// An event with the fields that its sender adds.
 #[derive(serde::Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
@@ -19,7 +19,7 @@ struct Document<'a> {
 }
 
 impl Event<'_> {
-    /// Serialises the event, with its time and its device.
+    /// Serialises the event with its time and its device.
     pub fn to_json(&self, timestamp: Timestamp, device: &DeviceId) -> Arc<str> {
         let document = Document {
             event: self,
@@ -39,7 +39,7 @@ impl Event<'_> {
     }
 }
 
-/// Writes an amount as two fields of the struct that it belongs to: `amount` and `currency`.
+/// Writes an amount as two fields of the enclosing struct: `amount` and `currency`.
 pub(super) fn amount_and_currency<S: Serializer>(amount: &Money, serializer: S) -> Result<S::Ok, S::Error> {
     let mut fields = serializer.serialize_struct("Money", 2)?;
     fields.serialize_field("amount", amount)?;
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
     use crate::event::Kind;
 
-    /// The JSON of an event that was sent as `json`.
+    /// The JSON of an event that was received as `json`.
     fn rewritten(kind: Kind, json: &str) -> String {
         let draft: Draft = draft::from_json(json.as_bytes()).unwrap();
         let event = draft.complete(kind, Currency::EUR).unwrap();

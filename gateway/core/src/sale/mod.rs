@@ -1,10 +1,10 @@
 //! Sales: orders, payments and deliveries.
 //!
-//! A value of these types is valid. Its fields are private, and only two constructors exist, which check every field:
-//! [`draft::Draft::complete`] for JSON and [`Event::from_wire`] for a till's binary events.
+//! Values of these types are always valid. Their fields are private, and only two constructors exist, which validate
+//! every field: [`draft::Draft::complete`] for JSON and [`Event::from_wire`] for a till's binary events.
 //!
-//! The fields of [`Order`], [`Payment`] and [`Delivery`] are also the fields of the JSON that the journal stores and
-//! Kafka receives, in this order ([`Event::to_json`]): there is no second list to keep in step.
+//! The fields of [`Order`], [`Payment`] and [`Delivery`] are also the fields of the JSON in the journal and in Kafka,
+//! in this order ([`Event::to_json`]), so there is no second list to keep in sync.
 
 pub mod card;
 pub mod draft;
@@ -31,7 +31,7 @@ pub use time::{is_rfc3339, now, to_the_millisecond};
 pub const MAX_ID: usize = 128;
 /// Longest other text, in characters.
 pub const MAX_TEXT: usize = 512;
-/// Maximum number of lines of an order.
+/// Most lines in an order.
 pub const MAX_LINES: usize = 2_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -57,7 +57,7 @@ pub enum PaymentMethod {
 }
 
 impl PaymentMethod {
-    /// The names in JSON.
+    /// The names used in JSON.
     pub const NAMES: &[&str] = &["Credit Card", "Debit Card", "PayPal", "Bank Transfer", "Cash"];
 }
 
@@ -79,7 +79,7 @@ pub enum DeliveryStatus {
     Delivered,
 }
 
-/// The names in JSON of the statuses that a sale of this kind can have.
+/// The JSON names of the statuses that a sale of this kind can have.
 pub const fn status_names(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Order => &["Pending", "Processing", "Completed", "Cancelled"],
@@ -92,7 +92,7 @@ pub const fn status_names(kind: Kind) -> &'static [&'static str] {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Line<'a> {
     product: Cow<'a, str>,
-    /// Pieces. 0 on receipts for goods sold by weight.
+    /// Number of pieces. 0 on receipts for goods sold by weight.
     quantity: u32,
     unit_price: Money,
 }
@@ -106,7 +106,7 @@ pub struct Order<'a> {
     /// A summary of the lines for people.
     product: Cow<'a, str>,
     lines: Vec<Line<'a>>,
-    /// The total. With discounts it is not the sum of the lines.
+    /// The total. With discounts it differs from the sum of the lines.
     #[serde(flatten, serialize_with = "json::amount_and_currency")]
     amount: Money,
     status: OrderStatus,
@@ -150,7 +150,7 @@ impl Event<'_> {
         }
     }
 
-    /// The id of the order that the event belongs to. It is the key in Kafka, so that all events of an order stay in
+    /// The id of the order that the event belongs to. It is the Kafka key, so that all events of an order stay in
     /// sequence.
     pub fn order_id(&self) -> &str {
         match self {

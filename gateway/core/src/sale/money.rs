@@ -82,10 +82,12 @@ pub struct Money {
 }
 
 impl Money {
-    /// Ten thousand million in a currency with two decimals, the same limit as on the till. Anything above it is a
-    /// typing error.
+    /// Ten thousand million in a currency with two decimals, the same limit as on the till. A larger amount is a typing
+    /// error.
     pub const MAX_MINOR: i64 = comptoir_wire::MAX_AMOUNT as i64;
 
+    /// Creates an amount from minor units.
+    ///
     /// # Errors
     ///
     /// `minor` is above [`Money::MAX_MINOR`].
@@ -101,7 +103,7 @@ impl Money {
         }
     }
 
-    /// `12.5` and `12.50` are both 1250 cents.
+    /// Creates an amount from a decimal number: `12.5` and `12.50` are both 1250 cents.
     ///
     /// # Errors
     ///
@@ -159,7 +161,7 @@ fn write_decimal(minor: i64, decimals: u32, out: &mut impl fmt::Write) -> fmt::R
     }
 }
 
-/// An exact JSON number. It is serialised as raw text, so that no float is ever involved.
+/// An exact JSON number, serialised as raw text, so that no float is involved.
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error;
@@ -173,7 +175,7 @@ impl Serialize for Money {
     }
 }
 
-/// The exact decimal value of a JSON number whose currency is not known yet.
+/// The exact decimal value of a JSON number whose currency is not yet known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Amount(pub Decimal);
 
@@ -295,7 +297,7 @@ mod tests {
             let json = serde_json::to_string(&money).unwrap();
             let amount: Amount = serde_json::from_str(&json).unwrap();
             prop_assert_eq!(Money::from_decimal(amount.0, currency).unwrap(), money);
-            // Pages read it into a float.
+            // Pages parse it as a float.
             let float: f64 = json.parse().unwrap();
             prop_assert_eq!((float * 10f64.powi(currency.decimals() as i32)).round() as i64, minor);
         }

@@ -1,11 +1,11 @@
 //! Who may change an order or a delivery.
 //!
-//! A sale belongs to the device that created it. That device may change everything, and so may the counter, whose events
-//! are posted by a person. Another till of the store may move the status forwards, because customers collect and pay where
-//! they like. Nothing else that it says is taken over: neither `Cancelled`, nor a step back, nor an amount, line, customer or
-//! address. It is kept as a _correction_ with its author, shown beside the sale.
+//! A sale belongs to the device that created it. That device may change everything, and so may the counter, whose
+//! events are posted by a person. Another till of the store may only move the status forwards, because customers
+//! collect and pay where they like. All its other changes are rejected: `Cancelled`, a step back, or a different
+//! amount, line, customer or address. They are kept as a _correction_ with its author, shown next to the sale.
 //!
-//! A payment belongs to its device by its id, so no other till can name it.
+//! The id of a payment includes its device, so no other till can name it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use super::Money;
 use super::money::Amount;
 use crate::event::{COUNTER, Kind};
 
-/// Whether `author` may change everything of a sale that the device `creator` made. `creator` is empty if nobody knows.
+/// Whether `author` may change everything of a sale created by the device `creator`. `creator` is empty if unknown.
 pub fn may_change(kind: Kind, author: &str, creator: &str) -> bool {
     kind == Kind::Payment || author == COUNTER || creator.is_empty() || creator == author
 }
 
-/// Whether every till of the store may change the status so.
+/// Whether every till of the store may make this change of the status.
 pub fn is_forward(kind: Kind, from: &str, to: &str) -> bool {
     let steps: &[&str] = match kind {
         Kind::Order => &["Pending", "Processing", "Completed"],
@@ -33,7 +33,7 @@ pub fn is_forward(kind: Kind, from: &str, to: &str) -> bool {
     step(from).zip(step(to)).is_some_and(|(from, to)| from < to)
 }
 
-/// What the event says differently from the sale, beside the status.
+/// How an event differs from the sale, apart from the status.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     /// The amount of an order, if it differs.
@@ -43,7 +43,8 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// A field that is absent or empty says nothing: a till that moves an order need not know its customer.
+    /// Compares an event with the sale. Ignores absent and empty fields of the event: a till that moves an order need
+    /// not know its customer.
     pub fn between(kind: Kind, sale: &str, event: &str) -> Self {
         let fields = |json| serde_json::from_str::<Map<String, Value>>(json).unwrap_or_default();
         let (sale, event) = (fields(sale), fields(event));
@@ -89,7 +90,7 @@ fn amount_of(fields: &Map<String, Value>) -> Option<Money> {
     Money::from_decimal(amount.0, currency).ok()
 }
 
-/// The JSON with another status. Other values stay exactly as they are written.
+/// The JSON with another status. All other values stay exactly as written.
 pub fn with_status(json: &str, status: &str) -> Option<Arc<str>> {
     let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json).ok()?;
     fields.insert("status".to_owned(), to_raw_value(status).ok()?);

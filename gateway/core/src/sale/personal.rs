@@ -1,7 +1,7 @@
-//! The personal data in the JSON of a sale: finding a person, and erasing it.
+//! The personal data in the JSON of a sale: finds a person, and erases the data.
 //!
-//! Works on any JSON object, because records of other gateways are not necessarily valid sales. The other fields keep their
-//! order and every character: amounts must not change because somebody is forgotten.
+//! Works on any JSON object, because records of other gateways are not necessarily valid sales. The other fields keep
+//! their order and every character: erasing a person must not change amounts.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::event::Kind;
 
-/// Shortest text that identifies a person, in characters. With a shorter one, everybody would be found.
+/// Shortest search text, in characters. A shorter one would match nearly everybody.
 pub const MIN_SEARCH: usize = 3;
 
 /// The fields of a sale that name a person.
@@ -27,7 +27,7 @@ pub struct PersonalData {
     pub address: String,
 }
 
-/// A text to find a person by. Upper and lower case do not matter.
+/// A text to search for in personal data. Case-insensitive.
 #[derive(Debug, Clone)]
 pub struct Search(String);
 
@@ -37,7 +37,7 @@ impl Search {
         (text.chars().count() >= MIN_SEARCH).then(|| Self(text.to_lowercase()))
     }
 
-    /// Whether the text occurs.
+    /// Whether `text` contains the search text.
     pub fn is_in(&self, text: &str) -> bool {
         text.to_lowercase().contains(&self.0)
     }
@@ -70,8 +70,8 @@ impl PersonalData {
     }
 }
 
-/// The sale without its personal data. `None` if it has none. Fields that a sale of this kind must have become empty, the
-/// others are left out.
+/// The sale without its personal data; `None` if it has none. Fields that a sale of this kind must have become empty;
+/// the others are removed.
 pub fn without_personal_data(kind: Kind, json: &str) -> Option<String> {
     PersonalData::read(json)?;
     let mut rest = String::with_capacity(json.len());
@@ -95,7 +95,7 @@ pub fn without_personal_data(kind: Kind, json: &str) -> Option<String> {
     Some(rest)
 }
 
-/// A value as text: of a string its content, otherwise its JSON. Null counts as absent.
+/// A value as text: the content of a string, otherwise the JSON. Null counts as absent.
 fn text(value: &RawValue) -> String {
     match serde_json::from_str::<Option<String>>(value.get()) {
         Ok(text) => text.unwrap_or_default(),
@@ -103,7 +103,7 @@ fn text(value: &RawValue) -> String {
     }
 }
 
-/// The fields of a JSON object in their order.
+/// The fields of a JSON object, in order.
 fn fields(json: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
     let Fields(fields) = serde_json::from_str(json).ok()?;
     Some(fields)
@@ -111,7 +111,7 @@ fn fields(json: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
 
 struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-/// serde borrows a `Cow` only in a field that says so.
+/// Needed because serde borrows a `Cow` only in a field marked with `borrow`.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -156,7 +156,7 @@ mod tests {
                 r#"{ "delivery_id":"d", "address":"1 rue du Four","weight":1e2}"#,
                 r#"{"delivery_id":"d","address":"","weight":1e2}"#,
             ),
-            // Another program's record: values of other types, and a key that is written with escapes.
+            // Another program's record, with values of other types and a key written with escapes.
             (
                 Kind::Order,
                 r#"{"customer_name":{"first":"Zoé"},"\u0061ddress":["1 rue"],"x":"\"}"}"#,

@@ -1,4 +1,4 @@
-//! The checks that turn a draft into a sale.
+//! Validation: turns a draft into a sale.
 
 use std::borrow::Cow;
 
@@ -13,11 +13,11 @@ use super::{
 use crate::event::Kind;
 
 impl Draft {
-    /// Checks the fields of an event of this `kind`. `currency` is the shop's, used where the draft names none.
+    /// Validates the fields of an event of this `kind`. `currency` is the shop's, the default for a draft without one.
     ///
     /// # Errors
     ///
-    /// Names the first field that is missing or not valid.
+    /// Names the first missing or invalid field.
     pub fn complete(self, kind: Kind, currency: Currency) -> Result<Event<'static>, FieldError> {
         let currency = self.currency.unwrap_or(currency);
         match kind {
@@ -113,7 +113,7 @@ fn money(field: &str, amount: Option<Amount>, currency: Currency) -> Result<Mone
     Money::from_decimal(amount.0, currency).map_err(|error| FieldError::new(field, error))
 }
 
-/// An id. It becomes a Kafka key and a part of URLs, so it must not be empty.
+/// Validates an id. It must not be empty, because it becomes a Kafka key and a part of URLs.
 fn id(field: &str, value: Option<String>) -> Result<Cow<'static, str>, FieldError> {
     let value = value.ok_or_else(|| missing(field))?;
     if value.is_empty() {

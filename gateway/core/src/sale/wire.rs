@@ -1,7 +1,7 @@
 //! Sales from a till's binary events.
 //!
-//! The wire format has already limited the length of every text and the size of every amount. What remains is to put
-//! each text on one line and to check the currency and the date.
+//! The wire format has already limited the length of every text and the size of every amount. It remains to put each
+//! text on one line and to validate the currency and the date.
 
 use comptoir_wire as wire;
 use jiff::civil::Date;
@@ -14,12 +14,12 @@ use super::{
 };
 
 impl<'a> Event<'a> {
-    /// Converts an event that a till has sent. Borrows its texts wherever they are valid as they are.
+    /// Converts a till's event. Borrows texts that need no change.
     ///
     /// # Errors
     ///
-    /// Names a field that the wire format allows and a sale does not: a currency that is not in ISO 4217, a date that
-    /// is not in the calendar.
+    /// Names a field that the wire format allows but a sale does not: a currency that is not in ISO 4217, or a date
+    /// that is not in the calendar.
     pub fn from_wire(event: &wire::Event<'a>) -> Result<Self, FieldError> {
         Ok(match event {
             wire::Event::Order(order) => Event::Order(order_from(order)?),

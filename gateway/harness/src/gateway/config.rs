@@ -19,7 +19,7 @@ pub struct GatewayConfig {
     pub max_bytes: Option<u64>,
     /// With port 0, each start gets another free port.
     pub http_listen: String,
-    /// Nobody has to sign in. Tests of sign-in set it to false.
+    /// Whether the gateway works without sign-in. Tests of sign-in set it to false.
     pub open: bool,
     /// Additional TOML with dotted keys: `kafka.properties."linger.ms" = "5"`.
     pub extra: String,

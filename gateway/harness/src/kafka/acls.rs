@@ -1,4 +1,4 @@
-//! Kafka ACLs on topics, with three protocol requests for which the Kafka client library has no safe function.
+//! Kafka ACLs on topics, by three protocol requests for which the Kafka client library has no safe function.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -72,8 +72,8 @@ pub(super) fn allow(broker: &str, prefix: &str) -> Result<()> {
     wait_for_denials(broker, prefix, ANY, false)
 }
 
-/// Waits until the broker has (or no longer has) a denial of `operation` on `prefix`. The controller answers a change
-/// before the broker has read it from the metadata log, and requests until then are judged by the old rules.
+/// Waits until the broker has (or no longer has) a denial of `operation` on `prefix`. The controller acknowledges a
+/// change before the broker has read it from the metadata log, and until then the broker applies the old rules.
 fn wait_for_denials(broker: &str, prefix: &str, operation: i8, expected: bool) -> Result<()> {
     let deadline = Instant::now() + RESPONSE_TIMEOUT;
     let filter = denials(prefix, operation);

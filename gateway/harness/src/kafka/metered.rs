@@ -1,4 +1,4 @@
-//! A Kafka with a second listener whose bytes are counted, as the bill for a mobile uplink counts them.
+//! A Kafka with a second listener whose bytes are counted, as on the bill for a mobile uplink.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +33,7 @@ impl Traffic {
         self.sent + self.received
     }
 
-    /// What came since `earlier`.
+    /// The traffic since `earlier`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl MeteredKafka {
     /// Starts the node and waits until it is ready.
     ///
     /// # Errors
-    /// As [`Kafka::start_with`], or no port is free.
+    /// Same as [`Kafka::start_with`], or no port is free.
     pub async fn start() -> Result<Self> {
         let proxy = TcpListener::bind("127.0.0.1:0").await?;
         let advertised = proxy.local_addr()?.port();
@@ -108,7 +108,7 @@ impl Drop for MeteredKafka {
 
 async fn run(proxy: TcpListener, port: u16, counters: Arc<Counters>) {
     while let Ok((client, _)) = proxy.accept().await {
-        // Without a connection to Kafka the client's is closed too.
+        // If Kafka cannot be reached, the client's connection is closed too.
         let Ok(kafka) = TcpStream::connect(("127.0.0.1", port)).await else {
             continue;
         };

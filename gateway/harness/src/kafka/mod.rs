@@ -27,7 +27,7 @@ pub use secured::{SecureListener, SecuredKafka};
 
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 
-/// What a node's Java virtual machine is tuned for.
+/// The purpose for which a node's Java virtual machine is tuned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Jvm {
     /// Starts in a second, slower under load. For tests.
@@ -64,7 +64,7 @@ impl Default for KafkaSettings {
     }
 }
 
-/// A Kafka cluster of one or more nodes. Its data are removed with this value.
+/// A Kafka cluster of one or more nodes. Its data is removed when this value is dropped.
 #[derive(Debug)]
 pub struct Kafka {
     // Declared before `_scratch`, so that the processes end before the folder is removed.
@@ -94,7 +94,7 @@ impl Kafka {
         .await
     }
 
-    /// Starts a Kafka with the given settings and waits until it is ready.
+    /// Starts Kafka with the given settings and waits until it is ready.
     ///
     /// # Errors
     /// The jars are not in the cache, `java` cannot be started, or Kafka is not ready within a minute.
@@ -202,7 +202,7 @@ impl Kafka {
     /// Stops all nodes (SIGTERM); see [`Node::stop`].
     ///
     /// # Errors
-    /// As [`Node::stop`].
+    /// Same as [`Node::stop`].
     pub async fn stop(&mut self) -> Result<()> {
         try_join_all(self.nodes.iter_mut().map(Node::stop)).await?;
         Ok(())
@@ -216,7 +216,7 @@ impl Kafka {
     /// Starts the nodes that do not run, on the same ports and with the same data, and waits until Kafka is ready.
     ///
     /// # Errors
-    /// As [`Self::start_with`].
+    /// Same as [`Self::start_with`].
     pub async fn start_again(&mut self) -> Result<()> {
         for node in self.nodes.iter_mut().filter(|node| !node.is_launched()) {
             node.launch()?;

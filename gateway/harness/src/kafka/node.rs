@@ -12,9 +12,9 @@ use super::{Jvm, KafkaSettings, MeteredListener};
 use crate::process::{Process, Signal};
 use crate::scratch::Scratch;
 
-/// For a single node, which only waits for its disk.
+/// Deadline for a single node, which only waits for its disk.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
-/// For a node of a cluster, which hands over its partitions and waits about 5 s for a new leader of the controllers.
+/// Time for a node of a cluster, which hands over its partitions and waits about 5 s for the controllers' new leader.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 const FORMAT_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -100,7 +100,7 @@ impl Node {
         Ok(())
     }
 
-    /// Starts the server, which is not ready for some time yet.
+    /// Starts the server, and does not wait until it is ready.
     pub(super) fn launch(&mut self) -> Result<()> {
         let mut command = self.java();
         match self.jvm {
@@ -145,8 +145,8 @@ impl Node {
 
     /// Stops it (SIGTERM).
     ///
-    /// In a cluster that has lost the majority of its controllers a node cannot stop cleanly; it would try for minutes. So it
-    /// is killed after 10 s, and checks its logs at the next start.
+    /// In a cluster that has lost the majority of its controllers, a node cannot stop cleanly; it would try for
+    /// minutes. So it is killed after 10 s, and checks its logs at the next start.
     ///
     /// # Errors
     /// It has ended by itself, or it is the only node and does not stop within 30 s.

@@ -1,4 +1,4 @@
-//! A Kafka with a second listener as a chain has it: SASL/SCRAM over TLS, where nothing is allowed that no ACL allows.
+//! A Kafka with a second listener like a chain's: SASL/SCRAM over TLS, where every operation needs an ACL.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -54,7 +54,7 @@ impl SecuredKafka {
     /// Starts one node and waits until it is ready.
     ///
     /// # Errors
-    /// As [`Kafka::start_with`].
+    /// Same as [`Kafka::start_with`].
     pub async fn start() -> Result<Self> {
         let files = Scratch::new("kafka-tls")?;
         let keystore = certificates(&files)?;

@@ -23,7 +23,7 @@ impl Accounts {
         self.store().await?.audit_entries(before, limit).await
     }
 
-    /// Walks along the hash chain of the audit log. The inner error says where the log does not fit it.
+    /// Verifies the hash chain of the audit log. The inner error says where the log does not fit the chain.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -31,7 +31,7 @@ impl Accounts {
         self.store().await?.verify_audit().await
     }
 
-    /// The oldest entries of the audit log that the journal does not have, at most `limit` of each class.
+    /// The oldest audit entries that the journal does not have, at most `limit` of each class.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -39,7 +39,7 @@ impl Accounts {
         self.store().await?.audit_outbox(limit).await
     }
 
-    /// Notes that the journal has every entry of a class up to and including `id`.
+    /// Records that the journal has every entry of a class up to and including `id`.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -47,7 +47,7 @@ impl Accounts {
         self.store().await?.set_journaled(class, id).await
     }
 
-    /// Puts the entries after `id` into the outbox again, because the journal has lost some of them.
+    /// Returns the entries after `id` to the outbox, because the journal has lost some of them.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -55,7 +55,7 @@ impl Accounts {
         self.store().await?.rewind_outbox(id).await
     }
 
-    /// Waits until this process adds an entry to the audit log. Entries of the command line are not noticed.
+    /// Waits until this process adds an audit entry. Does not notice entries of the command line.
     pub async fn wait_for_audit(&self) {
         self.0.audited.notified().await;
     }

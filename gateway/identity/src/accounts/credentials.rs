@@ -13,7 +13,7 @@ use crate::store::Owner;
 use crate::{Credential, CredentialKind, Error, Principal, Role};
 
 impl Accounts {
-    /// Who a secret belongs to; `None` if the credential has ended or never was.
+    /// The owner of a secret; `None` if the credential has ended or never existed.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -24,7 +24,7 @@ impl Accounts {
             return Ok(None);
         };
         if now.duration_since(credential.used_at).abs() >= USE_PRECISION
-            // A full disk must not end a session.
+            // A failed write, for example on a full disk, must not end a session.
             && let Err(error) = self.store().await?.used(&credential.id, from.address).await
         {
             warn!(%error, "the use of a session could not be noted");
@@ -38,7 +38,7 @@ impl Accounts {
         }))
     }
 
-    /// The valid credentials by id, with their present role; and the users by [`Principal::password_id`].
+    /// The valid credentials by id, and the users by [`Principal::password_id`], each with its present role.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -53,7 +53,7 @@ impl Accounts {
         Ok(roles)
     }
 
-    /// The valid sessions, screens and tokens, those that were used last first.
+    /// The valid sessions, screens and tokens, most recently used first.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -67,15 +67,15 @@ impl Accounts {
     /// Ends a session, screen or token.
     ///
     /// # Errors
-    /// There is none of that id.
+    /// There is none with this id.
     pub async fn end(&self, id: &str) -> Result<(), Error> {
         self.store().await?.end(id).await
     }
 
-    /// Makes a token for a program. Its secret is not kept anywhere else.
+    /// Creates a token for a program. Its secret is not stored anywhere else.
     ///
     /// # Errors
-    /// The name is not valid, or there are too many tokens.
+    /// The name is invalid, or there are too many tokens.
     pub async fn add_token(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! Everything that can be asked of the accounts, by topic.
+//! The operations on the accounts, by topic.
 
 mod audit;
 mod credentials;
@@ -30,30 +30,30 @@ use crate::password::Hasher;
 use crate::rate::{AttemptLimit, FirstGuesses, Network, Networks, SetupGuesses};
 use crate::store::{self, Store};
 
-/// How exactly the file knows when a credential was last used. Each change costs an fsync.
+/// How precisely the file records a credential's last use. Each change costs an fsync.
 const USE_PRECISION: SignedDuration = SignedDuration::from_secs(60);
-/// How long a password that came with HTTP Basic needs no new hash.
+/// How long a password verified over HTTP Basic is not hashed again.
 const BASIC_LIFE: Duration = Duration::from_secs(300);
-/// Passwords of HTTP Basic that are remembered.
+/// Most HTTP Basic passwords remembered.
 const MAX_BASIC: usize = 100;
-/// Wrong passwords at once of an address and of an account, and the time after which another is allowed.
+/// How many wrong passwords an address and an account may try at once, and the time until another is allowed.
 const WRONG_BURST: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const WRONG_PERIOD: Duration = Duration::from_secs(6);
-/// Wrong passwords of an address in a day, to which the limit of the account does not apply: guesses from elsewhere do not
-/// keep its user out.
+/// Wrong passwords per address and day that are exempt from the account's limit, so that guesses from elsewhere do not
+/// lock its user out.
 const FIRST_WRONG: u8 = 3;
-/// Right passwords of an address and of a user, which cost as much as wrong ones: 30 at once, and 30 a minute. A session
-/// lasts for hours.
+/// Limit of right passwords per address and per user, because verifying one costs as much as a wrong one: 30 at once,
+/// and 30 a minute. A session lasts for hours.
 const RIGHT_BURST: NonZeroU32 = NonZeroU32::new(30).unwrap();
 const RIGHT_PERIOD: Duration = Duration::from_secs(2);
-/// Longest User-Agent that is kept, in characters.
+/// Longest User-Agent that is stored, in characters.
 const MAX_AGENT: usize = 200;
 /// Longest name of a token, in characters.
 const MAX_LABEL: usize = 64;
 
 const SETUP_CODE: &str = "setup_code";
 
-/// Where a request comes from.
+/// The origin of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
     /// `None` for this machine's own programs.
@@ -62,7 +62,7 @@ pub struct Attempt<'a> {
     pub agent: Option<&'a str>,
 }
 
-/// A new session. Its secret is not kept anywhere else.
+/// A new session. Its secret is not stored anywhere else.
 #[derive(Debug)]
 pub struct SignedIn {
     pub principal: Principal,
@@ -75,13 +75,13 @@ pub struct Accounts(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    /// The shop's name, which is no password.
+    /// The shop's name, which must not be used as a password.
     shop: String,
     store: OnceCell<Store>,
-    /// Where the set-up code is written for scripts.
+    /// The file to which the set-up code is written for scripts.
     code_file: PathBuf,
     hasher: Hasher,
-    /// An administrator was found. There is always one from then on.
+    /// Whether an administrator was found. From then on there is always one.
     is_set_up: AtomicBool,
     networks: Networks,
     wrong_by_address: AttemptLimit<Network>,
@@ -89,22 +89,22 @@ struct Inner {
     first_wrong: FirstGuesses,
     right_by_address: AttemptLimit<Network>,
     right_by_account: AttemptLimit<String>,
-    /// Chooses the account of a name that does not exist, differently in each process.
+    /// Assigns an account to unknown names, differently in each process.
     unknown_names: RandomState,
     setup_guesses: SetupGuesses,
     pairings: Pairings,
     basic: Mutex<BasicCache>,
-    /// An entry was added to the audit log by this process.
+    /// Notified when this process adds an audit entry.
     audited: Notify,
 }
 
-/// Passwords of HTTP Basic that were verified lately, as keyed digests.
+/// Recently verified HTTP Basic passwords, as keyed digests.
 struct BasicCache {
     key: [u8; 32],
     verified: HashMap<[u8; 32], Instant>,
 }
 
-/// Opens the file, or begins one. A damaged file is put aside: the gateway then asks for set-up again.
+/// Opens or creates the file. Sets a damaged file aside; the gateway then asks for set-up again.
 async fn open(path: &Path) -> Result<Store, Error> {
     match Store::open(path).await {
         Err(error) if store::is_damage(&error) => {
@@ -119,8 +119,8 @@ async fn open(path: &Path) -> Result<Store, Error> {
 }
 
 impl Accounts {
-    /// The accounts in the file `path`. The file is opened when it is first used, and made if there is none: sales do not
-    /// wait for it, even on a full disk. `shop` is the shop's name, which nobody may choose as a password.
+    /// The accounts in the file `path`. The file is opened or created on first use: sales do not wait for it, even on a
+    /// full disk. `shop` is the shop's name, which nobody may choose as a password.
     pub fn new(path: &Path, shop: &str) -> Self {
         Self(Arc::new(Inner {
             path: path.to_owned(),

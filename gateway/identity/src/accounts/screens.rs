@@ -5,12 +5,12 @@ use crate::store::Owner;
 use crate::{CredentialKind, Error, Pairing, PairingState, Principal, Role};
 
 impl Accounts {
-    /// Begins to pair a wall screen.
+    /// Starts to pair a wall screen.
     pub fn begin_pairing(&self, from: Attempt<'_>) -> Pairing {
         self.0.pairings.begin(self.0.networks.of(from.address))
     }
 
-    /// The state of a screen's pairing. When it is approved, the screen is signed in.
+    /// The state of a screen's pairing. Signs the screen in once it is approved.
     ///
     /// # Errors
     /// There are too many screens, or the file cannot be written.
@@ -40,7 +40,7 @@ impl Accounts {
     /// Approves the screen that shows `code`.
     ///
     /// # Errors
-    /// No screen shows it.
+    /// No screen shows this code.
     pub fn approve_pairing(&self, code: &str) -> Result<(), Error> {
         match self.0.pairings.approve(code) {
             true => Ok(()),

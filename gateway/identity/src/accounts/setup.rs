@@ -25,8 +25,8 @@ impl Accounts {
         Ok(is_set_up)
     }
 
-    /// The code that `/setup` asks for, as people read it. It stays the same until the set-up, and is also written to the
-    /// file `setup-code`. `None` after the set-up.
+    /// The code for `/setup`, in readable form. It stays the same until set-up, and is also written to the file
+    /// `setup-code`. `None` after set-up.
     ///
     /// # Errors
     /// The file cannot be read or written.
@@ -58,10 +58,10 @@ impl Accounts {
         }
     }
 
-    /// Makes the first administrator and signs it in.
+    /// Creates the first administrator and signs it in.
     ///
     /// # Errors
-    /// The code is wrong, there is an administrator, or the name or password is not valid.
+    /// The code is wrong, an administrator exists, or the name or password is invalid.
     pub async fn set_up(
         &self,
         from: Attempt<'_>,
@@ -95,8 +95,8 @@ impl Accounts {
         self.begin_session(from, name, Role::Administrator).await
     }
 
-    /// Makes the user `admin` of a password in the configuration, if there is no administrator. Earlier versions had only
-    /// that password.
+    /// Creates the user `admin` with the password from the configuration, if there is no administrator. Earlier
+    /// versions had only that password.
     ///
     /// # Errors
     /// The file cannot be written.

@@ -1,4 +1,4 @@
-//! Sign-in: passwords, and how often they may be guessed.
+//! Sign-in with a password, and limits on guessing.
 
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
@@ -14,10 +14,11 @@ use crate::secret::{digest, new_id, new_secret};
 use crate::store::{NewCredential, Owner, StoredPassword};
 use crate::{CredentialKind, Error, Principal, Role, UserName};
 
-/// Accounts that the names of no user share. Guesses at one are limited as those at a user's.
+/// Number of accounts shared by all unknown names. They have the same limits as a user's account.
 const UNKNOWN_ACCOUNTS: u64 = 4_096;
 
-/// Names a user with the present password. The stored hash has a salt, so nothing of the password shows.
+/// Identifies a user together with the present password. The stored hash is salted, so this reveals nothing about the
+/// password.
 pub(super) fn password_id(stored: &StoredPassword) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher
@@ -31,17 +32,17 @@ impl Accounts {
     /// Signs a user in.
     ///
     /// # Errors
-    /// Name or password are wrong, or there were too many attempts.
+    /// Name or password is wrong, or there were too many attempts.
     pub async fn sign_in(&self, from: Attempt<'_>, name: &str, password: &Secret) -> Result<SignedIn, Error> {
         let (name, role) = self.verify(from, name, password).await?;
         self.store().await?.signed_in(&name).await?;
         self.begin_session(from, name, role).await
     }
 
-    /// Verifies the credentials of HTTP Basic. They begin no session.
+    /// Verifies HTTP Basic credentials, without starting a session.
     ///
     /// # Errors
-    /// As [`Accounts::sign_in`].
+    /// See [`Accounts::sign_in`].
     pub async fn verify_basic(
         &self,
         from: Attempt<'_>,
@@ -49,7 +50,7 @@ impl Accounts {
         password: &Secret,
     ) -> Result<Principal, Error> {
         let stored = self.stored(name).await?;
-        // The digest covers the stored hash, so that a changed password is noticed.
+        // The digest covers the stored hash, so it changes with the password.
         let digest = stored
             .as_ref()
             .map(|stored| self.basic_digest(&stored.hash, password.reveal()));
@@ -96,7 +97,7 @@ impl Accounts {
     }
 
     fn basic(&self) -> std::sync::MutexGuard<'_, BasicCache> {
-        // The cache is valid even if a thread has panicked while it held the lock.
+        // The cache stays valid even if a thread panics while it holds the lock.
         self.0.basic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -127,8 +128,8 @@ impl Accounts {
     ) -> Result<(UserName, Role), Error> {
         let network = from.address.map(network_of);
         let bucket = self.0.networks.of(from.address);
-        // A name that does not exist is limited like one that does, so that a guesser learns nothing from it. Such names share
-        // a number of accounts, because their memory is not unlimited.
+        // An unknown name has the same limits as a known one, so that a guesser learns nothing from them. Unknown names
+        // share a fixed number of accounts, so that memory is bounded.
         let account = match &stored {
             Some(stored) => stored.name.as_str().to_lowercase(),
             None => format!(
@@ -153,6 +154,8 @@ impl Accounts {
         Err(Error::WrongPassword)
     }
 
+    /// Checks the limits on attempts.
+    ///
     /// # Errors
     /// There were too many attempts from this address, or with this account.
     fn check_attempts(&self, from: Network, account: &String, is_known: bool) -> Result<(), Error> {
@@ -170,7 +173,7 @@ impl Accounts {
             .map_err(|after| Error::TooManyAttempts { after })
     }
 
-    /// Whether the user has a session at this address: guesses from elsewhere do not keep it out.
+    /// Whether the user has a session at this address; if so, guesses from elsewhere do not lock the user out.
     async fn is_signed_in_at(&self, name: &UserName, network: Option<IpAddr>) -> Result<bool, Error> {
         let credentials = self.store().await?.credentials().await?;
         Ok(credentials.iter().any(|credential| {

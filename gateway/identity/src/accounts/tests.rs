@@ -240,18 +240,18 @@ async fn guesses_from_elsewhere_keep_no_user_out_who_knows_the_password() {
         agent: None,
     });
     let wrong = Secret::new("guessed");
-    // More than the account allows.
+    // More than the account's limit.
     for attacker in attackers {
         for _ in 0..2 {
             let guess = accounts.sign_in(attacker, "marie", &wrong).await;
             assert!(matches!(guess, Err(Error::WrongPassword)), "{guess:?}");
         }
     }
-    // She mistypes it, too.
+    // She mistypes it too.
     let typo = accounts.sign_in(owner, "marie", &wrong).await;
     assert!(matches!(typo, Err(Error::WrongPassword)), "{typo:?}");
     accounts.sign_in(owner, "marie", &password()).await.unwrap();
-    // An address that goes on guessing is limited with the account.
+    // An address that keeps guessing is limited with the account.
     let guesses = async || accounts.sign_in(attackers[0], "marie", &wrong).await;
     assert!(matches!(guesses().await, Err(Error::WrongPassword)));
     let limited = guesses().await;

@@ -1,12 +1,13 @@
-//! The hash chain: each row of the audit log holds a hash of itself and of the row before, so that a row that is changed,
+//! The hash chain: each row of the audit log holds a hash of itself and of the previous row. So a row that is changed,
 //! removed or inserted later no longer fits.
 //!
-//! A hash is SHA-256 over a sequence of fields, each preceded by its length as a big-endian `u32`; a field without a value
-//! has the length 2^32 - 1 and no bytes. The fields are a label, the hash of the row before (32 bytes), the row's id and its
-//! time in Unix milliseconds (both in decimal digits), and `actor`, `actor_kind`, `address`, `action`, `subject`, `before`
-//! and `after` as they are in the file. `gateway/docs/interfaces/topics.md` describes it for other programs.
+//! A hash is SHA-256 over a sequence of fields, each preceded by its length as a big-endian `u32`; a field without a
+//! value has the length 2^32 - 1 and no bytes. The fields are a label, the hash of the previous row (32 bytes), the
+//! row's id and its time in Unix milliseconds (both in decimal digits), and `actor`, `actor_kind`, `address`, `action`,
+//! `subject`, `before` and `after` as they are in the file. `gateway/docs/interfaces/topics.md` describes it for other
+//! programs.
 //!
-//! The chain begins with an entry `chain-started`, whose predecessor is 32 zero bytes. It holds the number of the entries
+//! The chain begins with an entry `chain-started`, whose previous hash is 32 zero bytes. It holds the number of entries
 //! that earlier versions wrote, and their digest.
 
 use jiff::Timestamp;
@@ -15,13 +16,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::ActorKind;
 
-/// The labels keep the two kinds of hash apart, and a later format from this one.
+/// The labels distinguish the two kinds of hash from each other and from later formats.
 const ENTRY: &[u8] = b"comptoir audit entry v1";
 const EARLIER: &[u8] = b"comptoir audit earlier entries v1";
 /// The length of a field without a value. No field is that long.
 const ABSENT: u32 = u32::MAX;
 
-/// A hash of the chain. It is displayed in hexadecimal.
+/// A hash in the chain, displayed in hexadecimal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ChainHash(pub [u8; 32]);
 
@@ -31,7 +32,7 @@ impl std::fmt::Display for ChainHash {
     }
 }
 
-/// The fields of a row, as the file has them.
+/// The fields of a row as stored in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRow {
     pub id: u64,
@@ -41,9 +42,9 @@ pub struct AuditRow {
     pub address: Option<String>,
     pub action: String,
     pub subject: Option<String>,
-    /// The text of a JSON object.
+    /// A JSON object as text.
     pub before: Option<String>,
-    /// The text of a JSON object.
+    /// A JSON object as text.
     pub after: Option<String>,
 }
 
@@ -51,7 +52,7 @@ pub struct AuditRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainedRow {
     pub row: AuditRow,
-    /// The hash of the row before; zeros before the first entry of the chain.
+    /// The hash of the previous row; zeros before the first entry of the chain.
     pub previous: ChainHash,
     pub hash: ChainHash,
 }
@@ -80,7 +81,7 @@ fn put_row(hasher: &mut Sha256, row: &AuditRow) {
 }
 
 impl AuditRow {
-    /// The hash of this row if it follows the row with the hash `previous`.
+    /// The hash of this row if it follows a row with the hash `previous`.
     pub fn hash_after(&self, previous: ChainHash) -> ChainHash {
         let mut hasher = Sha256::new();
         put(&mut hasher, Some(ENTRY));
@@ -90,7 +91,7 @@ impl AuditRow {
     }
 }
 
-/// The digest of the entries that earlier versions wrote.
+/// Computes the digest of the entries that earlier versions wrote.
 pub(crate) struct EarlierEntries {
     hasher: Sha256,
     count: u64,
@@ -103,20 +104,20 @@ impl EarlierEntries {
         Self { hasher, count: 0 }
     }
 
-    /// Adds the next entry, in the order of their ids.
+    /// Adds the next entry, in order of ids.
     pub fn add(&mut self, row: &AuditRow) {
         put_row(&mut self.hasher, row);
         self.count += 1;
     }
 
-    /// What the entry `chain-started` says of them.
+    /// The summary stored in the entry `chain-started`.
     pub fn summary(self) -> Value {
         let digest = ChainHash(self.hasher.finalize().into());
         json!({"entries": self.count, "sha256": digest.to_string()})
     }
 }
 
-/// The first place where the audit log does not fit its hash chain.
+/// The first place where the audit log does not match its hash chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     #[error(
@@ -131,19 +132,19 @@ pub enum ChainError {
     Truncated { last: u64, written: u64 },
 }
 
-/// What a walk along the chain has found.
+/// The result of verifying the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainReport {
-    /// Entries of earlier versions, before the chain.
+    /// Number of entries of earlier versions, before the chain.
     pub earlier: u64,
-    /// Entries of the chain, including the first, `chain-started`.
+    /// Number of entries in the chain, including the first, `chain-started`.
     pub chained: u64,
-    /// The last entry's hash; `None` if the chain has not started. Compare it with the one in Kafka: who can write the
-    /// file can compute every hash anew.
+    /// The last entry's hash; `None` if the chain has not started. Compare it with the one in Kafka, because anyone who
+    /// can write the file can recompute every hash.
     pub tip: Option<ChainHash>,
 }
 
-/// A walk along the chain, in the order of the ids.
+/// Verifies the chain row by row, in order of ids.
 pub(crate) struct ChainWalk {
     earlier: Option<EarlierEntries>,
     count_earlier: u64,
@@ -163,7 +164,7 @@ impl ChainWalk {
         }
     }
 
-    /// Checks the next row. `stored` is its hash in the file; an entry of an earlier version has none.
+    /// Checks the next row. `stored` is its hash in the file; entries of earlier versions have none.
     pub fn step(&mut self, row: &AuditRow, stored: Option<ChainHash>) -> Result<(), ChainError> {
         self.last = row.id;
         match (self.earlier.take(), stored) {
@@ -195,7 +196,7 @@ impl ChainWalk {
         Ok(())
     }
 
-    /// Ends the walk. `written` is the highest id that was ever given to an entry.
+    /// Ends the verification. `written` is the highest id ever assigned to an entry.
     pub fn finish(self, written: u64) -> Result<ChainReport, ChainError> {
         if self.last < written {
             return Err(ChainError::Truncated {
@@ -229,7 +230,7 @@ mod tests {
         }
     }
 
-    /// A golden value: other programs verify the chain, and the entries stay for years.
+    /// A golden value: other programs verify the chain, and the entries are kept for years.
     #[test]
     fn the_hash_of_an_entry_does_not_change() {
         let hash = row(42).hash_after(ChainHash([7; 32]));

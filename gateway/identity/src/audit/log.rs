@@ -1,5 +1,5 @@
-//! The audit log in the accounts file: writing, reading, the hash chain, and the outbox from which the gateway copies it into
-//! the journal.
+//! The audit log in the accounts file: writing, reading, the hash chain, and the outbox, from which the gateway copies
+//! entries into the journal.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,19 +11,20 @@ use super::{Act, Action, ActorKind, AuditEntry, EntryClass, Outbox};
 use crate::Error;
 use crate::store::{Store, damaged, now, time};
 
-/// Bytes of the failed sign-ins in the file: about 30,000 entries. They are never deleted, so guesses must not fill the
-/// disk; the log of the gateway names further ones.
+/// Most bytes of failed sign-ins in the file: about 30,000 entries. They are never deleted, so guesses must not fill
+/// the disk; further ones appear only in the gateway's log.
 const MAX_FAILED_SIGN_IN_BYTES: i64 = 10 << 20;
-/// Bytes of an entry beside its texts: its numbers, its hash, and its place in the index. The migration 0003 has it too.
+/// Bytes of an entry in addition to its texts: its numbers, its hash, and its place in the index. Also used in the
+/// migration 0003.
 const ENTRY_OVERHEAD: i64 = 256;
-/// Time within which one address has one entry for its failed sign-ins, in milliseconds.
+/// Interval in which one address gets at most one entry for failed sign-ins, in milliseconds.
 const FAILED_SIGN_IN_INTERVAL_MS: i64 = 60_000;
-/// Rows that are read at a time.
+/// Rows read at a time.
 const PAGE: i64 = 500;
 
 impl Store {
-    /// Adds an entry to the audit log. Of failed sign-ins there is one for each address and minute, and a limited number
-    /// of bytes in all.
+    /// Adds an audit entry. Failed sign-ins get at most one entry per address and minute, and a limited number of bytes
+    /// in total.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -56,12 +57,12 @@ impl Store {
         rows.iter().map(|row| Ok(entry(audit_row(row)?))).collect()
     }
 
-    /// Walks along the chain. The outer error is of the file, the inner one of the chain.
+    /// Verifies the chain. The outer error is about the file, the inner one about the chain.
     ///
     /// # Errors
     /// The file cannot be read.
     pub async fn verify_audit(&self) -> Result<Result<ChainReport, chain::ChainError>, Error> {
-        // One transaction, so that entries that are added meanwhile do not look like removed ones.
+        // One transaction, so that entries added meanwhile do not look removed.
         let mut transaction = self.pool().begin().await?;
         let mut walk = ChainWalk::new();
         let mut after = 0;
@@ -81,12 +82,12 @@ impl Store {
         Ok(walk.finish(written.unwrap_or(0).unsigned_abs()))
     }
 
-    /// The oldest entries that the journal does not have, at most `limit` of each class, in the order of their ids.
+    /// The oldest entries that the journal does not have, at most `limit` of each class, in order of ids.
     ///
     /// # Errors
     /// The file cannot be read.
     pub async fn audit_outbox(&self, limit: u32) -> Result<Outbox, Error> {
-        // One transaction, so that all of it is of the same moment.
+        // One transaction, so that everything is from the same moment.
         let mut transaction = self.pool().begin().await?;
         let progress = sqlx::query("SELECT epoch, acts, failed_sign_ins FROM audit_outbox")
             .fetch_one(&mut *transaction)
@@ -118,7 +119,7 @@ impl Store {
         })
     }
 
-    /// Notes that the journal has every entry of a class up to and including `id`.
+    /// Records that the journal has every entry of a class up to and including `id`.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -131,7 +132,7 @@ impl Store {
         Ok(())
     }
 
-    /// Puts the entries after `id` into the outbox again.
+    /// Returns the entries after `id` to the outbox.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -144,7 +145,7 @@ impl Store {
     }
 }
 
-/// Whether a failed sign-in gets an entry. Counts it if it does.
+/// Whether a failed sign-in gets an entry. Counts it if so.
 async fn may_note_failed_sign_in(transaction: &mut SqliteConnection, act: &Act) -> Result<bool, Error> {
     let address = address_text(act);
     let length = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len() as i64);
@@ -175,7 +176,7 @@ async fn tip(transaction: &mut SqliteConnection) -> Result<(u64, Option<ChainHas
     }
 }
 
-/// Adds the first entry of the chain, after the entries of earlier versions up to `last`.
+/// Adds the first entry of the chain, which follows the entries of earlier versions up to `last`.
 async fn start_chain(transaction: &mut SqliteConnection, last: u64) -> Result<(u64, ChainHash), Error> {
     let mut earlier = EarlierEntries::new();
     let mut after = 0;
@@ -202,7 +203,7 @@ async fn page(transaction: &mut SqliteConnection, after: i64, upto: i64) -> Resu
     Ok(query.fetch_all(transaction).await?)
 }
 
-/// Adds a row that follows the one with the hash `previous`. Returns its hash.
+/// Adds a row after the one with the hash `previous`. Returns the new row's hash.
 async fn insert(
     transaction: &mut SqliteConnection,
     id: u64,
@@ -242,7 +243,7 @@ async fn insert(
     Ok(hash)
 }
 
-/// The address as the log has it: an IPv4 address is the same whether it came over IPv4 or IPv6.
+/// The address in the log's form: an IPv4 address is the same whether it came over IPv4 or IPv6.
 fn address_text(act: &Act) -> Option<String> {
     act.address.map(|address| address.to_canonical().to_string())
 }
@@ -257,7 +258,7 @@ fn id(row: &SqliteRow) -> Result<u64, Error> {
 
 fn stored_hash(row: &SqliteRow, column: &str) -> Result<Option<ChainHash>, Error> {
     let bytes: Option<&[u8]> = row.try_get(column)?;
-    // A hash of another length fits no entry.
+    // A hash of the wrong length matches no entry.
     Ok(bytes.map(|bytes| ChainHash(bytes.try_into().unwrap_or_default())))
 }
 

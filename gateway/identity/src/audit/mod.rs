@@ -1,4 +1,4 @@
-//! The audit log: who changed what, from where, and each failed sign-in. Entries are only ever added.
+//! The audit log: who changed what, from where, and each failed sign-in. Entries are only added, never changed.
 
 pub(crate) mod chain;
 mod log;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{CredentialKind, Principal};
 
-/// Who has done something.
+/// The kind of actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActorKind {
     Person,
@@ -60,7 +60,7 @@ impl From<CredentialKind> for ActorKind {
     }
 }
 
-/// What was done. The names are stable.
+/// The recorded action. The names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// The first entry of the hash chain.
@@ -122,7 +122,7 @@ pub struct Act {
 }
 
 impl Act {
-    /// An act of somebody who is signed in; of nobody without `principal`.
+    /// An act of a signed-in caller; anonymous without `principal`.
     pub fn of(principal: Option<&Principal>, address: Option<IpAddr>, action: Action) -> Self {
         Self {
             action,
@@ -177,16 +177,16 @@ pub struct AuditEntry {
     pub after: Option<Value>,
 }
 
-/// Entries that the gateway copies into the journal, with a limit for each class.
+/// Classes of entries that the gateway copies into the journal, each with its own limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryClass {
     Act,
-    /// Anybody on the network can cause one.
+    /// Anyone on the network can cause one.
     FailedSignIn,
 }
 
 impl EntryClass {
-    /// The column of the table `audit_outbox` that holds its progress.
+    /// The column of the table `audit_outbox` that holds this class's progress.
     const fn column(self) -> &'static str {
         match self {
             Self::Act => "acts",
@@ -195,10 +195,10 @@ impl EntryClass {
     }
 }
 
-/// What the journal does not have of the audit log.
+/// The audit entries that the journal does not have yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outbox {
-    /// Together with an entry's id, its name in the journal. Each accounts file has another one.
+    /// Names an entry in the journal, together with the entry's id. Each accounts file has a different one.
     pub epoch: u32,
     /// Oldest first.
     pub entries: Vec<(EntryClass, ChainedRow)>,

@@ -18,7 +18,7 @@ impl Log {
         Self { folder, accounts }
     }
 
-    /// The file as somebody with a shell on the machine changes it.
+    /// The file, as somebody with a shell on the machine could change it.
     async fn file(&self) -> SqlitePool {
         let options = SqliteConnectOptions::new()
             .filename(self.folder.path().join("accounts.db"))
@@ -173,7 +173,7 @@ async fn the_outbox_holds_what_is_not_in_the_journal_and_failed_sign_ins_do_not_
         ids
     };
     assert_eq!(ids(10).await, [1, 2, 3, 4, 5, 6, 7, 8]);
-    // The limit is of each class: the first three failed sign-ins, the start of the chain, and two acts.
+    // The limit applies per class: the first three failed sign-ins, the start of the chain, and two acts.
     assert_eq!(ids(3).await, [1, 2, 3, 4, 6, 7]);
     log.accounts.set_journaled(EntryClass::Act, 7).await.unwrap();
     assert_eq!(ids(10).await, [2, 3, 4, 5, 8]);

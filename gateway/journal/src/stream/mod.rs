@@ -1,7 +1,7 @@
-//! The numbers of one stream, that is of one device in one epoch: which are settled, and what to do with the next.
+//! The numbers of one stream (one device in one epoch): which are settled, and how to treat the next one.
 //!
-//! They are kept apart from the entries. So a redelivery is recognised even if its event was pruned long ago, and a
-//! group commit touches one small row per stream and not an index leaf per event.
+//! They are stored separately from the entries. So a redelivery is recognised even if its event was pruned long ago,
+//! and a group commit touches one small row per stream instead of an index leaf per event.
 
 mod settled;
 
@@ -13,57 +13,57 @@ use super::pending::Pending;
 /// The order in which a device's numbers may arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Discipline {
-    /// A binary till sends again from its oldest unacked event. An event ahead of a gap is not stored yet, so that the
-    /// journal has the till's events in their order.
+    /// A binary till resends from its oldest unacked event. An event ahead of a gap is not stored yet, so that the
+    /// journal keeps the till's order.
     InOrder,
-    /// A JSON device may never send an event again. An event ahead of a gap is stored, and the gap is reported.
+    /// A JSON device may never resend an event. An event ahead of a gap is stored, and the gap is reported.
     AnyOrder,
 }
 
-/// What to do with an event.
+/// How to treat an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
     New,
     Duplicate,
-    /// Not stored now, because there is a gap before it, or too many gaps. No ack covers it, so it will be sent again.
+    /// Not stored now, because there is a gap before it, or too many gaps. It is not acked, so it will be sent again.
     AheadOfGap,
 }
 
-/// Maximum number of separate ranges. A device that leaves more gaps sends arbitrary numbers.
+/// Most separate ranges. A device that leaves more gaps sends arbitrary numbers.
 const MAX_RANGES: usize = 1_024;
-/// How far the oldest number that a till still holds may jump at once.
+/// Farthest jump of the oldest number that a till still holds.
 const MAX_JUMP: u32 = 1_000_000;
-/// Maximum number of `gone` ranges, which are only shown to people.
+/// Most `gone` ranges, which are only shown to people.
 const MAX_GONE: usize = 64;
-/// Maximum number of `lost` ranges.
+/// Most `lost` ranges.
 const MAX_LOST: usize = 256;
 
 /// The numbers of one stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stream {
     settled: SettledSet,
-    /// Numbers that the till no longer holds and that never arrived here, although the epoch was known here. Settled;
-    /// ascending; the newest ranges.
+    /// Numbers that the till no longer holds and that never arrived here, although the epoch was known here. They count
+    /// as settled. Ascending; only the newest ranges.
     gone: Vec<SeqRange>,
-    /// Numbers whose events were acked and then lost with a part of the journal's files. They count as settled,
-    /// so they are not reported as missing, but are stored if they are sent again. Ascending.
+    /// Numbers whose events were acked and then lost with a part of the journal's files. They count as settled, but the
+    /// event is stored if it is sent again. Ascending.
     lost: Vec<SeqRange>,
-    /// Number of events that were ever stored.
+    /// Number of events ever stored.
     pub stored: u64,
-    /// Number of numbers that were settled without being stored: those below the oldest one that the till still holds.
+    /// Number of numbers settled without being stored: those below the oldest one that the till still holds.
     pub elsewhere: u64,
     /// Number of stored events at or below the watermark.
     pub in_kafka: u64,
-    /// Number of events that arrived under the number of another sale.
+    /// Number of events that arrived under another sale's number.
     pub reused: u64,
-    /// What its events that are not in Kafka take of the journal.
+    /// The room that the stream's events take in the journal until they are in Kafka.
     pub pending: Pending,
-    /// The commit that changed it last, since the start.
+    /// The last commit that changed it, counted since the start.
     pub touched: u64,
 }
 
 impl Stream {
-    /// Restores a stream from the database. Ranges that break the invariant are merged, never trusted.
+    /// Restores a stream from the database. Ranges that violate the invariant are merged, never trusted.
     pub fn restore(upto: u32, ahead: Vec<SeqRange>, gone: Vec<SeqRange>, lost: Vec<SeqRange>) -> Self {
         let mut settled = SettledSet::default();
         for (from, to) in [(1, upto)].into_iter().chain(ahead) {
@@ -79,7 +79,7 @@ impl Stream {
         }
     }
 
-    /// Every number up to and including this one is settled. This is the number in an ack.
+    /// Every number up to and including this one is settled. An ack carries this number.
     pub fn upto(&self) -> u32 {
         self.settled.upto()
     }
@@ -107,8 +107,8 @@ impl Stream {
         self.settled.highest()
     }
 
-    /// The numbers at or below [`Stream::highest`] whose events are not here, ascending: those that are gone or lost,
-    /// and the holes that may still be filled.
+    /// The numbers at or below [`Stream::highest`] whose events are not here, ascending: the gone and lost ones, and
+    /// the gaps that may still be filled.
     pub fn missing(&self) -> Vec<SeqRange> {
         let holes = self.settled.holes_below(self.highest());
         let mut missing: Vec<_> = self.gone.iter().chain(&self.lost).copied().chain(holes).collect();
@@ -116,10 +116,10 @@ impl Stream {
         missing
     }
 
-    /// Decides about the event `seq`.
+    /// Decides whether to store the event `seq`.
     ///
-    /// `oldest` is the lowest number that the till still holds, or 0 if it does not say. The numbers below it were
-    /// acked to the till by some gateway, or are lost on its flash, and will never arrive here.
+    /// `oldest` is the lowest number that the till still holds, or 0 if unknown. Lower numbers were acked to the till
+    /// by some gateway, or are lost on its flash, and will never arrive here.
     pub fn admit(&mut self, seq: u32, oldest: u32, discipline: Discipline) -> Admission {
         self.settle_below(oldest);
         if self.settled.contains(seq) {
@@ -141,15 +141,15 @@ impl Stream {
 
     /// Settles the numbers below the oldest one that the till still holds.
     ///
-    /// In an epoch that is known here, only a jump within reason is believed: otherwise one absurd number would make
-    /// duplicates of everything that the till has still to send.
+    /// In an epoch that is known here, only a plausible jump is accepted: otherwise one absurd number would turn
+    /// everything that the till has yet to send into duplicates.
     fn settle_below(&mut self, oldest: u32) {
         let is_new_here = self.highest() == 0;
         let jump = oldest.saturating_sub(self.upto());
         if jump <= 1 || (!is_new_here && jump > MAX_JUMP) {
             return;
         }
-        // A till that moves here from another gateway begins above 1; then nothing is missing.
+        // A till that moves here from another gateway begins above 1; nothing is missing then.
         if !is_new_here {
             self.gone.extend(self.settled.holes_below(oldest));
             let surplus = self.gone.len().saturating_sub(MAX_GONE);
@@ -183,7 +183,7 @@ impl Stream {
         self.lost.drain(..surplus);
     }
 
-    /// Takes `seq` out of the lost numbers, because its event has arrived again. False if it is not lost.
+    /// Removes `seq` from the lost numbers, because its event has arrived again. False if it was not lost.
     fn recover_lost(&mut self, seq: u32) -> bool {
         let Some(at) = self.lost.iter().position(|&(from, to)| from <= seq && seq <= to) else {
             return false;
@@ -197,7 +197,7 @@ impl Stream {
         true
     }
 
-    /// The next number that the gateway itself gives out, above `floor`.
+    /// The next number that the gateway itself assigns, above `floor`.
     pub fn number(&mut self, floor: u32) -> u32 {
         if self.highest() < floor {
             self.settle_elsewhere(floor);

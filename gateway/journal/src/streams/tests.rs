@@ -1,4 +1,4 @@
-//! One device cannot use up the room of another, whatever it sends.
+//! Tests that one device cannot use up the room of another, whatever it sends.
 
 use std::path::Path;
 
@@ -61,7 +61,7 @@ async fn is_stored(journal: &Journal, submission: Submission) -> bool {
     matches!(outcome(journal, submission).await, Outcome::Stored(..))
 }
 
-/// Reports everything as sent to Kafka.
+/// Reports all entries as sent to Kafka.
 async fn relay(journal: &Journal) {
     let state = journal.state();
     let mut counts: HashMap<_, Relayed> = HashMap::new();
@@ -131,7 +131,7 @@ async fn forgetting_a_device_frees_its_epochs_and_doubles_nothing() {
     let mut journal = open(&path).await;
     for epoch in 1..=40 {
         assert!(is_stored(&journal, event("paris-1/till-1", epoch, 1, 0)).await);
-        // An event ahead of a gap stores nothing, but its epoch takes room.
+        // An event ahead of a gap is not stored, but its epoch takes room.
         let ahead = outcome(&journal, event("paris-1/till-2", epoch, 5, 0)).await;
         assert_eq!(ahead, Outcome::AheadOfGap);
     }

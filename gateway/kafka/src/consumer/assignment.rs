@@ -1,7 +1,8 @@
-//! Which partitions a consumer reads, and from which offsets.
+//! Decides which partitions a consumer reads, and from which offsets.
 //!
-//! The consumer asks Kafka for its topics at an interval, without blocking: first for the brokers, then one of them for the
-//! topics. When ids or partition counts have changed, or a position is out of range, it assigns all partitions anew.
+//! The consumer asks Kafka about its topics at an interval, without blocking: first for the brokers, then one of them
+//! for the topics. When ids or partition counts have changed, or a position is out of range, it reassigns all
+//! partitions.
 
 use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
@@ -22,9 +23,9 @@ use super::{Consumer, Context, InitialPosition, drop_in_background};
 
 /// Interval between descriptions of the topics while one is absent.
 const DESCRIBE_ABSENT_EVERY: Duration = Duration::from_millis(300);
-/// Number of descriptions at that interval: a topic that is still absent then may stay absent.
+/// Number of descriptions at that interval. A topic that is still absent then may stay absent.
 const DESCRIBE_ABSENT: u32 = 40;
-/// Of each request. A healthy Kafka replies much sooner.
+/// Timeout of each request. A healthy Kafka replies much sooner.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 const ASSIGN: &str = "assign the partitions";
 
@@ -35,7 +36,7 @@ pub(super) enum PendingRequest {
     Topics(AdminRequest<Context>),
 }
 
-/// A topic as it is assigned.
+/// An assigned topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AssignedTopic {
     /// `None` if the Kafka brokers have no topic ids.
@@ -43,18 +44,18 @@ pub(super) struct AssignedTopic {
     pub partitions: i32,
 }
 
-/// Offsets that a partition holds.
+/// The offsets that a partition holds.
 #[derive(Debug, Clone, Copy)]
 struct OffsetRange {
     /// Offset of the first record.
     low: i64,
-    /// One past the last record that a `read_committed` consumer gets.
+    /// One past the last record that a `read_committed` consumer receives.
     high: i64,
 }
 
 impl Consumer {
-    /// Asks Kafka for the topics when that is due, and assigns their partitions when the reply is there. Does not wait:
-    /// `None` if nothing is due or the reply is outstanding.
+    /// When due, asks Kafka about the topics; when the reply arrives, assigns their partitions. Does not wait: `None`
+    /// if nothing is due or the reply is outstanding.
     ///
     /// # Errors
     /// Kafka does not reply, or denies a right that the consumer needs.
@@ -89,13 +90,13 @@ impl Consumer {
                 self.unanswered = 0;
                 self.assign(topics)
             }
-            // The brokers are known now. The next call asks one of them for the topics.
+            // The brokers are now known; the next call asks one of them about the topics.
             Ok(None) => return None,
             Err(error) => {
                 let asked = self.brokers.len();
                 self.brokers.clear();
                 self.unanswered += 1;
-                // Perhaps only that broker is away: another one is asked at once.
+                // Perhaps only that broker is unreachable, so ask another one at once.
                 if is_about_topics && self.unanswered < asked {
                     return None;
                 }
@@ -131,13 +132,13 @@ impl Consumer {
         let _ = thread.spawn(move || {
             let metadata = consumer.fetch_metadata(topic.as_deref(), REPLY_TIMEOUT);
             let ids = metadata.map(|metadata| metadata.brokers().iter().map(|broker| broker.id()).collect());
-            // Fails if the consumer was closed meanwhile.
+            // Fails if the consumer has been closed.
             let _ = answer.send(ids);
         });
         PendingRequest::Brokers(brokers)
     }
 
-    /// Assigns all partitions of the described topics, if anything has changed.
+    /// Assigns all partitions of the described topics if anything has changed.
     fn assign(&mut self, topics: Vec<TopicDescription>) -> Result<(), Error> {
         let mut found = HashMap::new();
         let mut denied = None;
@@ -156,7 +157,7 @@ impl Consumer {
                 Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                     self.absent.insert(topic.name);
                 }
-                // For example, it has no leader at the moment. Its assignment stays.
+                // For example, it has no leader now. Its assignment stays.
                 Some(error) => {
                     debug!(%error, topic = topic.name, "Kafka cannot describe the topic at the moment");
                     if let Some(before) = self.assigned.remove(&topic.name) {
@@ -166,8 +167,8 @@ impl Consumer {
             }
         }
         if found != self.assigned || self.out_of_range.get() {
-            // In a recreated topic, librdkafka may continue at the old offset or not at all, and a new partition would wait
-            // for the end of the poll that is under way. A new client does neither.
+            // In a recreated topic librdkafka may continue at the old offset or not at all, and a new partition would
+            // wait for the end of the current poll. A new client does neither.
             if !self.assigned.is_empty() {
                 let new = self.client()?;
                 drop_in_background(std::mem::replace(&mut self.consumer, Arc::new(new)));
@@ -188,9 +189,9 @@ impl Consumer {
 
     /// Assigns all partitions of these topics, each at its position, to a client that has read nothing yet.
     ///
-    /// librdkafka sends one request for records to a broker at a time, and a partition that becomes readable a moment later
-    /// waits until that request ends, however long the broker may wait. So the client knows the partitions' leaders and
-    /// every offset before it begins, and its first request includes all of them.
+    /// librdkafka sends one fetch request at a time to a broker, and a partition that becomes readable a moment later
+    /// waits until that request ends, which may be a long poll. So the client first learns the partitions' leaders and
+    /// every offset, and its first request includes all of them.
     fn assign_partitions(&self, topics: &HashMap<String, AssignedTopic>) -> Result<(), Error> {
         let mut assignment = TopicPartitionList::new();
         for (topic, &assigned) in topics {
@@ -246,7 +247,7 @@ impl Consumer {
         if unknown.is_empty() {
             return Ok(positions);
         }
-        // A topic or partition that was created while this consumer ran has no record from before.
+        // A topic or partition created while this consumer runs has no earlier records.
         let is_new = self.absent.contains(topic) || self.positions.has_topic(topic, id);
         let starts = match self.start {
             InitialPosition::Since(since) if !is_new => self.since(topic, &unknown, since, false)?,
@@ -290,14 +291,14 @@ impl Consumer {
     }
 
     fn range(&self, topic: &str, partition: i32) -> Result<OffsetRange, Error> {
-        // A partition that was just created may not have a leader yet.
+        // A newly created partition may not have a leader yet.
         let deadline = Instant::now() + REPLY_TIMEOUT;
         let act = "return the offset range of a partition";
         let ask = || self.admin.fetch_watermarks(topic, partition, REPLY_TIMEOUT);
         with_retries(deadline, act, ask).map(|(low, high)| OffsetRange { low, high })
     }
 
-    /// See [`InitialPosition`]. `with_group`: the group's committed offsets come first.
+    /// Looks up the offsets for an [`InitialPosition`]. `with_group` prefers the group's committed offsets.
     fn since(
         &self,
         topic: &str,
@@ -313,7 +314,7 @@ impl Consumer {
             }
             Ok(list)
         };
-        // Before the lookup by time: a record that arrives in between then lies beyond `high` and is not skipped.
+        // Read before the lookup by time: a record that arrives in between lies beyond `high` and is not skipped.
         let mut ranges = Vec::new();
         for &partition in partitions {
             ranges.push(self.range(topic, partition)?);
@@ -339,7 +340,7 @@ impl Consumer {
         let mut starts = Vec::new();
         for (&partition, OffsetRange { low, high }) in partitions.iter().zip(ranges) {
             let start = match offset_in(&committed, partition) {
-                // The group's offsets may be of an older topic with this name.
+                // The group's offsets may belong to an older topic of this name.
                 Some(committed) if committed <= high => committed.max(low),
                 Some(_) => low,
                 None => offset_in(&later, partition).unwrap_or(high),

@@ -1,4 +1,4 @@
-//! Callbacks of the producer's client: which records were rejected, and why Kafka is unreachable.
+//! Callbacks of the producer's client: record rejected records, and why Kafka is unreachable.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -14,9 +14,9 @@ use super::{Delivery, Record, RejectedRecord, Rejection};
 
 /// Callbacks of the producer's client.
 pub(in super::super) struct Context {
-    /// The record of the open transaction to report: the first rejected one, or the largest of those that are too large.
+    /// The rejected record to report: the first of the open transaction, or the largest of those that are too large.
     rejected: Mutex<Option<RejectedRecord>>,
-    /// The places of the open transaction's records, if they are reported.
+    /// The places of the open transaction's records, if requested.
     delivered: Mutex<Vec<Delivery>>,
     limits: RecordSizeLimits,
     brokers: String,
@@ -39,12 +39,12 @@ impl Context {
         self.rejected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the rejected record out.
+    /// Removes and returns the rejected record.
     pub(super) fn take_rejected(&self) -> Option<RejectedRecord> {
         self.rejected().take()
     }
 
-    /// Takes the places of the records out.
+    /// Removes and returns the places of the records.
     pub(super) fn take_delivered(&self) -> Vec<Delivery> {
         std::mem::take(&mut self.delivered())
     }
@@ -56,7 +56,7 @@ impl Context {
 
     fn note(&self, record: RejectedRecord) {
         let mut rejected = self.rejected();
-        // Kafka rejects a batch as a whole, and then every record after it.
+        // Kafka rejects a batch as a whole, and then every later record.
         let is_worse = rejected.as_ref().is_none_or(|first| {
             let both = first.rejection == Rejection::TooLarge && record.rejection == Rejection::TooLarge;
             both && record.bytes > first.bytes
@@ -95,7 +95,7 @@ impl Context {
         }
     }
 
-    /// Describes a record that librdkafka did not accept for its size.
+    /// Describes a record that librdkafka refused because of its size.
     pub(super) fn too_large(&self, record: &Record<'_>) -> RejectedRecord {
         let headers = record.headers.iter();
         let name = headers.clone().find(|(key, _)| *key == "ce_id");
@@ -119,7 +119,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.connection_errors.note(reason);
-        // The calls return what matters. This line names the broker.
+        // The calls return the relevant errors; this line names the broker.
         debug!(%error, reason, "kafka producer");
     }
 }
@@ -127,10 +127,10 @@ impl ClientContext for Context {
 impl ProducerContext for Context {
     /// [`Record::id`].
     type DeliveryOpaque = usize;
-    // A record that was not delivered also fails the commit of its transaction.
+    // A record that is not delivered also fails its transaction's commit.
     fn delivery(&self, result: &DeliveryResult<'_>, id: Self::DeliveryOpaque) {
         match result {
-            // Kafka does not say the offset of a batch that it had received before.
+            // Kafka does not report the offset of a batch that it had already received.
             Ok(message) if message.offset() >= 0 => self.delivered().push(Delivery {
                 id,
                 partition: message.partition(),

@@ -1,4 +1,4 @@
-//! Records that Kafka or librdkafka rejects, and what the operator can do about it.
+//! Records that Kafka or librdkafka rejects, with advice for the operator.
 
 use std::fmt;
 
@@ -12,19 +12,19 @@ const RECORD_OVERHEAD: usize = 4_096;
 /// Kafka's default for `max.message.bytes`.
 const DEFAULT_MAX_BYTES: usize = 1_048_588;
 
-/// A record that Kafka has rejected, or that librdkafka did not even send.
+/// A record that Kafka rejected, or that librdkafka did not send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedRecord {
     /// Full name.
     pub topic: String,
     /// Its `ce_id`. The bridge's own records have none.
     pub name: Option<String>,
-    /// Size of key, value and headers.
+    /// Size of key, value and headers, in bytes.
     pub bytes: usize,
     pub rejection: Rejection,
-    /// `max.message.bytes` of the topic, if known.
+    /// The topic's `max.message.bytes`, if known.
     pub(super) limit: Option<u64>,
-    /// `bootstrap.servers`, for the command that would help.
+    /// `bootstrap.servers`, for the suggested command.
     pub(super) brokers: String,
 }
 

@@ -1,4 +1,4 @@
-//! The rules, by property. Properties that are not listed may be set freely.
+//! The rules by property. Properties without a rule may be set freely.
 
 use super::{NO_LIMIT, PropertyRule};
 
@@ -25,7 +25,7 @@ const fn range(min: u64, max: u64, reason: &'static str) -> PropertyRule {
     }
 }
 
-/// A range, or 0, which turns the property off or means no limit.
+/// A range, or 0, which disables the feature or removes the limit.
 const fn range_or_zero(min: u64, max: u64, reason: &'static str) -> PropertyRule {
     PropertyRule::Range {
         min,
@@ -140,7 +140,7 @@ pub(super) const RULES: &[(&str, PropertyRule)] = &[
     ("ssl_certificate", PropertyRule::NotText),
     ("ssl_ca", PropertyRule::NotText),
     ("ssl_engine_callback_data", PropertyRule::NotText),
-    // Numbers with which the gateway would not work, or hardly.
+    // Numbers outside these ranges would stop or severely slow the gateway.
     (
         "message.max.bytes",
         range(1_000_000, NO_LIMIT, "larger events would block all that follow"),

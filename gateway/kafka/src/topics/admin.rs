@@ -1,4 +1,4 @@
-//! Admin requests that block. Use them on a blocking thread of a Tokio runtime.
+//! Blocking admin requests, for a blocking thread of a Tokio runtime.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +25,7 @@ pub(super) struct Admin<'a> {
     client: AdminClient<LogOnlyContext>,
     runtime: Handle,
     deadline: Instant,
-    /// The broker to ask for settings. librdkafka would ask the controller, which may be away.
+    /// The broker to ask for settings. librdkafka would ask the controller, which may be unreachable.
     broker: Cell<Option<i32>>,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Admin<'a> {
     pub fn connect(settings: &'a Settings, within: Duration) -> Result<Self, Error> {
         let mut config = settings.client();
         settings.finish(&mut config);
-        // librdkafka's admin client is a producer, for which Kafka brokers create topics with their own defaults.
+        // librdkafka's admin client is a producer, for which Kafka brokers would create topics with their own defaults.
         config.set("allow.auto.create.topics", "false");
         let client = config
             .create_with_context(LogOnlyContext)
@@ -56,7 +56,7 @@ impl<'a> Admin<'a> {
 
     fn remaining(&self) -> Duration {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        // librdkafka takes 0 for "no timeout".
+        // librdkafka reads 0 as "no timeout".
         left.max(Duration::from_millis(1))
     }
 
@@ -87,14 +87,14 @@ impl<'a> Admin<'a> {
                     resource: Resource::Topic(topic.to_owned()),
                 });
             }
-            // For example, it has no leader at the moment.
+            // For example, it has no leader now.
             Some(_) => Presence::Present,
         };
         Ok((presence, metadata.brokers().len()))
     }
 
-    /// Creates topics. Returns the full names of those that were created; a topic that another gateway created meanwhile is
-    /// not an error.
+    /// Creates topics. Returns the full names of those created. It is not an error if another gateway creates a topic
+    /// meanwhile.
     pub fn create(&self, absent: &[&TopicSpec]) -> Result<Vec<String>, Error> {
         let act = "create the topics";
         if absent.is_empty() {
@@ -112,7 +112,7 @@ impl<'a> Admin<'a> {
                     true => 1,
                     false => self.settings.partitions.unwrap_or(DEFAULT_PARTITIONS),
                 };
-                // -1: the Kafka brokers' default.
+                // -1 selects the Kafka brokers' default.
                 let replication = TopicReplication::Fixed(self.settings.replication_factor.unwrap_or(-1));
                 let made = NewTopic::new(name, partitions, replication);
                 let initial = topic.settings.iter();
@@ -149,8 +149,8 @@ impl<'a> Admin<'a> {
         Ok(made)
     }
 
-    /// The settings of topics; empty for a topic that this client may not see. `None` if this Kafka does not support the
-    /// request, like the in-memory one.
+    /// The settings of topics; empty for a topic that this client may not see. `None` if this Kafka does not support
+    /// the request, as with the in-memory one.
     pub fn describe(&self, topics: &[String]) -> Result<Option<HashMap<String, TopicSettings>>, Error> {
         let act = "describe its topics' settings";
         let resources: Vec<_> = topics.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
@@ -184,8 +184,8 @@ impl<'a> Admin<'a> {
         Ok(Some(settings))
     }
 
-    /// Asks Kafka to change settings of a topic. Check the result with [`Self::describe`]: the binding hides the error of a
-    /// single topic.
+    /// Asks Kafka to change settings of a topic. Check the result with [`Self::describe`]: the binding hides the error
+    /// of a single topic.
     ///
     /// The request replaces all settings of the topic, so the unchanged ones are sent again. A change that someone else
     /// makes in the same milliseconds is lost.

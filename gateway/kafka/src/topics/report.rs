@@ -1,24 +1,24 @@
-//! The result of an inspection, with the sentences for the log, the gateway page and `gateway check`.
+//! The result of an inspection, and its messages for the log, the gateway page and `gateway check`.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use super::violation::{Severity, Violation};
 
-/// What became of a wrong setting.
+/// The outcome for a wrong setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepairOutcome {
     /// The gateway has corrected it.
     Repaired,
     /// The gateway will try to correct it. Only in [`InspectionMode::ReadOnly`](super::InspectionMode).
     Repairable,
-    /// Kafka did not let the gateway correct it. The bridge continues.
+    /// Kafka refused the correction. The bridge continues.
     Degraded,
-    /// Kafka did not let the gateway correct it. The bridge must stop.
+    /// Kafka refused the correction. The bridge must stop.
     Blocking,
 }
 
-/// A topic's setting that is or was wrong.
+/// A setting of a topic that is or was wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deviation {
     /// Full name.
@@ -29,7 +29,7 @@ pub struct Deviation {
     pub wanted: String,
     pub outcome: RepairOutcome,
     consequence: &'static str,
-    /// The command that corrects it, for someone with the rights.
+    /// The command that corrects it, for someone with sufficient rights.
     command: String,
 }
 
@@ -97,11 +97,12 @@ impl fmt::Display for Deviation {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicReport {
     pub deviations: Vec<Deviation>,
-    /// Topics that were absent. The gateway has created them, or will in [`InspectionMode::ReadOnly`](super::InspectionMode).
+    /// Topics that were absent. The gateway has created them, or will in
+    /// [`InspectionMode::ReadOnly`](super::InspectionMode).
     pub absent: Vec<String>,
-    /// Why topics cannot be used that the bridge works without, one sentence each.
+    /// Why optional topics cannot be used, one sentence each. The bridge works without them.
     pub unusable: Vec<String>,
-    /// Topics whose settings Kafka does not show to this client.
+    /// Topics whose settings Kafka hides from this client.
     pub undescribed: Vec<String>,
     /// Topics that keep this machine's timestamps and could not be corrected.
     pub create_time: Vec<String>,
@@ -111,13 +112,13 @@ pub struct TopicReport {
 }
 
 impl TopicReport {
-    /// The deviation for which the bridge must stop.
+    /// The deviation that forces the bridge to stop.
     pub fn blocking_deviation(&self) -> Option<&Deviation> {
         let mut deviations = self.deviations.iter();
         deviations.find(|deviation| deviation.outcome == RepairOutcome::Blocking)
     }
 
-    /// What is wrong and stays so, one sentence each.
+    /// Problems that remain, one sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let lasting = self.deviations.iter();
         let lasting = lasting.filter(|deviation| deviation.outcome != RepairOutcome::Repaired);
@@ -136,7 +137,7 @@ impl TopicReport {
         warnings
     }
 
-    /// What the gateway has corrected.
+    /// The deviations that the gateway has corrected.
     pub fn repairs(&self) -> impl Iterator<Item = &Deviation> {
         let deviations = self.deviations.iter();
         deviations.filter(|deviation| deviation.outcome == RepairOutcome::Repaired)

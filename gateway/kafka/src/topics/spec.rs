@@ -1,11 +1,12 @@
-//! What each topic must be. Creation, inspection and repair all read this table.
+//! The required settings of each topic. Creation, inspection and repair all read this table.
 
 use super::super::{AUDIT, COMMANDS, DEAD_LETTERS, GATEWAYS, Settings, WATERMARKS};
 use comptoir_core::event::Kind;
 
 /// `max.message.bytes` of the event topics: Kafka's default.
 const EVENT_BYTES: &str = "1048588";
-/// The largest event: an order that arrived as 256 KiB of JSON, with its numbers and names written out, and its headers.
+/// The largest event, in bytes: an order that arrived as 256 KiB of JSON, with its numbers and names written out, and
+/// its headers.
 const LARGEST_EVENT: u64 = 524_288;
 /// `max.message.bytes` of the dead letters: the largest MQTT packet.
 const DEAD_LETTER_BYTES: &str = "4194304";
@@ -18,16 +19,16 @@ pub(super) const MAX_BYTES: &str = "max.message.bytes";
 pub(super) const APPEND_TIME: &str = "LogAppendTime";
 pub(super) const UNLIMITED: &str = "-1";
 
-/// How the gateway creates a topic, and what it must be if someone else has created or changed it.
+/// How the gateway creates a topic, and the settings that it must have even if someone else has created or changed it.
 #[derive(Debug)]
 pub(super) struct TopicSpec {
-    /// Without the prefix and the store.
+    /// Without prefix and store.
     pub name: &'static str,
-    /// Each store has a topic of this name.
+    /// Whether each store has its own topic of this name.
     pub is_of_shop: bool,
-    /// The gateway creates it with one partition, whatever `kafka.partitions` is. More partitions do no harm.
+    /// Whether the gateway creates it with one partition, whatever `kafka.partitions` is. More partitions do no harm.
     pub is_single: bool,
-    /// The bridge works without it.
+    /// Whether the bridge works without it.
     pub is_optional: bool,
     pub settings: &'static [SettingSpec],
 }
@@ -45,7 +46,7 @@ impl TopicSpec {
 #[derive(Debug)]
 pub(super) struct SettingSpec {
     pub name: &'static str,
-    /// The value at creation. `None`: Kafka's default.
+    /// The value at creation; `None` for Kafka's default.
     pub initial: Option<&'static str>,
     pub rule: Rule,
 }
@@ -53,14 +54,14 @@ pub(super) struct SettingSpec {
 /// Accepted values of a setting.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Rule {
-    /// May have any value.
+    /// Any value is accepted.
     Free,
     /// `LogAppendTime`.
     AppendTime,
     AtLeast {
         min: u64,
         repair: &'static str,
-        /// What happens with a smaller value.
+        /// The consequence of a smaller value.
         consequence: &'static str,
     },
     /// Kafka removes only older records with the same key.
@@ -151,7 +152,7 @@ pub(super) const TOPICS: &[TopicSpec] = &[
         is_optional: false,
         settings: EVENT,
     },
-    // A state is published again within minutes, so nothing here can do much harm.
+    // A state is published again within minutes, so a wrong setting does little harm.
     TopicSpec {
         name: GATEWAYS,
         is_of_shop: false,
@@ -165,7 +166,7 @@ pub(super) const TOPICS: &[TopicSpec] = &[
             free("min.cleanable.dirty.ratio", "0.1"),
         ],
     },
-    // Head office writes the commands and decides about the topics' settings.
+    // Head office writes the commands, so it decides on the topic's settings.
     TopicSpec {
         name: COMMANDS,
         is_of_shop: false,
@@ -201,7 +202,8 @@ pub(super) const TOPICS: &[TopicSpec] = &[
                     consequence: "a larger watermark stops the bridge",
                 },
             },
-            // Kafka compacts only closed segments, and keeps at least one open: the smallest that it allows.
+            // Kafka compacts only closed segments and always keeps one open, so segments have the smallest size that
+            // Kafka allows.
             free("segment.bytes", "1048576"),
             free("segment.ms", "86400000"),
             free("min.cleanable.dirty.ratio", "0.1"),

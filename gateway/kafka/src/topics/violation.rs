@@ -1,10 +1,11 @@
-//! Which settings of a topic break the rules of [`spec`](super::spec), how bad that is, and how to repair them.
+//! Finds the settings of a topic that break the rules of [`spec`](super::spec), how severe that is, and how to repair
+//! them.
 
 use std::collections::BTreeMap;
 
 use super::spec::{APPEND_TIME, RETENTION_BYTES, RETENTION_TIME, Rule, SettingSpec, TopicSpec, UNLIMITED};
 
-/// How bad a wrong setting is.
+/// The severity of a wrong setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// The bridge continues with a warning.
@@ -22,7 +23,7 @@ pub(super) struct Violation {
     pub wanted: String,
     pub consequence: &'static str,
     pub severity: Severity,
-    /// Settings that repair it.
+    /// The settings to apply as a repair.
     pub repair: Vec<(&'static str, String)>,
 }
 
@@ -30,11 +31,11 @@ pub(super) struct Violation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SettingValue {
     pub value: String,
-    /// Whether it was set for this topic, and is not a default.
+    /// Whether it is set for this topic, as opposed to a default.
     pub is_own: bool,
 }
 
-/// By property.
+/// Settings by name.
 pub(super) type TopicSettings = BTreeMap<String, SettingValue>;
 
 impl TopicSpec {
@@ -47,7 +48,7 @@ impl TopicSpec {
 
 impl SettingSpec {
     fn violation(&self, settings: &TopicSettings) -> Option<Violation> {
-        // Absent if this Kafka does not know the setting, or does not report it.
+        // Absent if this Kafka does not know or does not report the setting.
         let found = settings.get(self.name)?.value.as_str();
         let violation = |wanted: &str, consequence, severity, repair| {
             Some(Violation {
@@ -69,7 +70,7 @@ impl SettingSpec {
                 Severity::Degrades,
                 set(APPEND_TIME),
             ),
-            // Kafka itself accepts only numbers here.
+            // Kafka itself accepts only numbers for such a setting.
             Rule::AtLeast { min, .. } if found.parse().unwrap_or(u64::MAX) >= min => None,
             Rule::AtLeast {
                 min,
@@ -105,7 +106,7 @@ impl SettingSpec {
             Rule::NotCompacted => {
                 let mut repair = set("delete");
                 if !has(found, "delete") {
-                    // Kafka has deleted nothing for its age so far, and a repair must not start to.
+                    // Kafka has not deleted records by age so far, and a repair must not start that.
                     for name in [RETENTION_TIME, RETENTION_BYTES] {
                         repair.push((name, UNLIMITED.to_owned()));
                     }

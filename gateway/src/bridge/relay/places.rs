@@ -1,4 +1,4 @@
-//! Where the entries of a committed transaction are in Kafka, for a gateway that does not read its events back.
+//! Finds and reports where committed entries are in Kafka, for a gateway that does not read its events back.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -20,19 +20,19 @@ use super::super::batch::{MAX_BYTES, MAX_ENTRIES};
 use super::super::spot_check::RecentPlaces;
 use super::Relay;
 
-/// How long a transaction waits for a slow projection. The next ones do not wait until it has caught up: only a page shows the
-/// places, and the bridge does not wait for a disk that fails.
+/// How long a transaction waits for a slow projection. Later transactions skip the wait until the projection has caught
+/// up: only a page shows the places, and the bridge must not wait for a failing disk.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// Most entries whose places are searched after a restart or a commit in doubt.
+/// Most entries to search for after a restart or a commit in doubt.
 const MAX_SEARCHED: u64 = 500;
-/// Age, in milliseconds, up to which they are searched.
+/// Maximum age, in milliseconds, of the entries to search for.
 const MAX_AGE: i64 = 10 * 60_000;
 /// How much Kafka's clock may be behind this machine's, in milliseconds.
 const CLOCK_DIFFERENCE: i64 = 5_000;
-/// Most bytes that the search reads of a topic, in which other shops may have written much more.
+/// Most bytes that the search reads from a topic. Other shops may have written much more to it.
 const MAX_READ: usize = 128 << 10;
-/// Timeout of the search in a topic.
+/// Timeout of the search in one topic.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reports places to the projection and to the gateway page.
@@ -40,16 +40,16 @@ pub struct PlaceReports {
     pub output: mpsc::Sender<BridgeReport>,
     /// The newest own event in each partition.
     pub positions: Positions,
-    /// Where samples of them are read back later.
+    /// The queue from which the spot check draws its samples.
     pub recent_places: RecentPlaces,
-    /// The last entry whose place the projection knew at the start.
+    /// The last entry whose place the projection knew at start.
     pub placed_upto: Offset,
     /// Whether the projection was too slow for the last report.
     pub is_behind: AtomicBool,
 }
 
 impl PlaceReports {
-    /// Reports where the entries of a transaction are. `deliveries` have the entries' indices.
+    /// Reports the places of a transaction's entries. `deliveries` refer to the entries by index.
     pub(super) fn report(
         &self,
         entries: &[Arc<Entry>],
@@ -58,7 +58,7 @@ impl PlaceReports {
         runtime: &Handle,
     ) {
         let mut events = Vec::with_capacity(deliveries.len());
-        // Of each partition that the transaction has written to; there are few.
+        // One per partition that the transaction wrote to; there are few.
         let mut newest: Vec<(Kind, PartitionOffset)> = Vec::new();
         for &Delivery {
             id,
@@ -107,9 +107,9 @@ impl PlaceReports {
 }
 
 impl Relay {
-    /// Searches Kafka for entries that are there at unknown places: those after `placed` and up to `upto`. The previous
-    /// process ended before the projection had stored them, or the reply to a commit was lost. Runs beside the session; what
-    /// is not found soon stays unknown.
+    /// Searches Kafka for the places of the entries after `placed`, up to `upto`. They are unknown if the previous
+    /// process ended before the projection had stored them, or if the reply to a commit was lost. Runs beside the
+    /// session; a place that is not found soon stays unknown.
     ///
     /// # Errors
     /// The journal cannot be read.
@@ -151,7 +151,7 @@ impl Relay {
     }
 }
 
-/// Finds entries of the journal `uuid` in Kafka, by their names and their content.
+/// Finds entries of the journal `uuid` in Kafka by name and content.
 fn search(settings: &Settings, uuid: &str, mut missing: HashMap<u64, Arc<Entry>>) -> Vec<DeliveredEvent> {
     let mut found = Vec::new();
     for kind in Kind::ALL {

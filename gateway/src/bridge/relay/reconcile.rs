@@ -1,4 +1,4 @@
-//! The start of a session: finds out how far Kafka is with this journal, and moves the journal's watermark there.
+//! The start of a session: determines how much of this journal is in Kafka, and moves the journal's watermark there.
 
 use std::collections::HashMap;
 
@@ -14,23 +14,23 @@ use comptoir_journal::{Entry, Offset, RelayReport};
 /// The watermarks in Kafka, compared with the journal.
 #[derive(Debug, Default)]
 pub(super) struct JudgedWatermarks {
-    /// The furthest signed one of this journal.
+    /// The furthest signed watermark of this journal.
     own: Option<Watermark>,
-    /// How far unsigned watermarks of an earlier version that match the journal go.
+    /// The furthest unsigned watermark of an earlier version that matches the journal.
     unsigned: Offset,
-    /// How far the parent's go, limited to the entries that this journal shares.
+    /// The parent's furthest watermark, limited to the entries that this journal shares.
     inherited: Offset,
-    /// An earlier version has continued another copy of this journal.
+    /// Whether an earlier version has continued another copy of this journal.
     is_copy: bool,
-    /// Watermarks that nobody with the shop's secret wrote.
+    /// Watermarks written without the shop's secret.
     pub refused: RefusedWatermarks,
 }
 
-/// Watermarks that claim to be this journal's and are not.
+/// Watermarks that falsely claim to be this journal's.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct RefusedWatermarks {
     pub count: u64,
-    /// The highest offset that one of them names.
+    /// The highest offset among them.
     pub highest: u64,
 }
 
@@ -40,7 +40,7 @@ impl RefusedWatermarks {
         self.highest = self.highest.max(watermark.offset);
     }
 
-    /// For the gateway page; `None` if there are none.
+    /// The warning for the gateway page; `None` if there are none.
     pub fn warning(&self) -> Option<String> {
         let Self { count, highest } = self;
         (*count > 0).then(|| {
@@ -53,13 +53,13 @@ impl RefusedWatermarks {
 }
 
 impl JudgedWatermarks {
-    /// Whether there is any watermark that counts.
+    /// Whether any watermark counts.
     pub fn have_any(&self) -> bool {
         self.own.is_some() || self.inherited > Offset(0) || self.unsigned > Offset(0)
     }
 
-    /// Whether no watermark is missing. Each transaction writes its watermark before the journal learns of the commit, so
-    /// there must be one at or beyond `local`.
+    /// Whether the evidence is complete. Each transaction writes its watermark before the journal learns of the commit,
+    /// so one must be at or beyond `local`.
     pub fn cover(&self, local: Offset) -> bool {
         let own = self
             .own
@@ -70,7 +70,7 @@ impl JudgedWatermarks {
 }
 
 impl Relay {
-    /// `handed`: the last entry that this process has handed to a producer.
+    /// `handed` is the last entry that this process has handed to a producer.
     pub(super) fn snapshot(&self, handed: Offset) -> JournalSnapshot {
         let (parent, shared) = self.journal.parent().unwrap_or_default();
         let state = self.journal.state();
@@ -79,7 +79,7 @@ impl Relay {
             parent,
             shared,
             local: state.watermark,
-            // Entries that were written since the journal was opened cannot have been sent in an earlier life.
+            // Entries written since the journal was opened cannot have been sent in an earlier run.
             produced: handed.max(self.journal.opened_at()).max(state.watermark),
             signing: self.journal.signing(),
             read_from: self.journal.read_from(),
@@ -96,14 +96,14 @@ impl Relay {
         journal: &JournalSnapshot,
     ) -> Result<JudgedWatermarks, RelayError> {
         let mut judged = JudgedWatermarks::default();
-        // After the first signed watermark no unsigned one counts.
+        // After the first signed watermark, unsigned ones no longer count.
         let accepts_unsigned = journal.signing.accepts_unsigned_watermark
             && found.own.signed.is_none()
             && found.parent.signed.is_none();
         for watermark in &found.own.unsigned {
             let offset = Offset(watermark.offset);
             if !accepts_unsigned {
-                // The others were written by an earlier version, and nothing depends on them any more.
+                // The others are from an earlier version, and nothing depends on them any more.
                 if offset > journal.signing.unsigned_upto {
                     judged.refused.add(watermark);
                 }
@@ -138,8 +138,8 @@ impl Relay {
         Ok(judged)
     }
 
-    /// Whether an unsigned watermark is one that an earlier version wrote for this journal: its run and its event are those
-    /// of the entry, which is not after `limit`.
+    /// Whether an earlier version wrote the unsigned watermark for this journal: its run and its event match the entry,
+    /// which is at or before `limit`.
     async fn matches(
         &self,
         watermark: &Watermark,
@@ -154,13 +154,13 @@ impl Relay {
             && self.is_named(watermark).await?)
     }
 
-    /// Whether the watermark names the event that the journal has at its offset.
+    /// Whether the watermark names the journal's event at its offset.
     async fn is_named(&self, watermark: &Watermark) -> Result<bool, RelayError> {
         let entry = self.journal.entry(Offset(watermark.offset)).await?;
         Ok(entry.is_some_and(|entry| entry.name.to_string() == watermark.event))
     }
 
-    /// Whether another copy of this journal wrote the watermark: in a run that this file does not have, or has less of.
+    /// Whether another copy of this journal wrote the watermark: this file lacks its run, or has less of it.
     fn is_of_a_copy(&self, watermark: &Watermark) -> bool {
         let last = match &watermark.run {
             Some(run) => self.journal.runs().last_of(run),
@@ -169,8 +169,8 @@ impl Relay {
         last.is_none_or(|last| Offset(watermark.offset) > last)
     }
 
-    /// Compares the evidence in Kafka with the journal, and moves the journal's watermark forward to it. `events` are
-    /// sorted, furthest first. Returns the watermark.
+    /// Compares the evidence in Kafka with the journal, and moves the journal's watermark forward accordingly. `events`
+    /// are sorted, furthest first. Returns the watermark.
     ///
     /// # Errors
     /// The journal cannot be read or written.
@@ -225,8 +225,8 @@ impl Relay {
         Ok(upto)
     }
 
-    /// How far Kafka is with this journal, given a watermark beyond `local`. If the watermark cannot be this journal's, the
-    /// file is a copy: it becomes a branch, so that the entries that only it has are sent.
+    /// Determines how much of this journal is in Kafka from a watermark beyond `local`. If the watermark cannot be this
+    /// journal's, the file is a copy: it becomes a branch, so that the entries that only it has are sent.
     async fn settle(&self, watermark: Watermark, local: Offset) -> Result<Offset, RelayError> {
         let offset = Offset(watermark.offset);
         let last_shared = match &watermark.run {
@@ -235,7 +235,7 @@ impl Relay {
         };
         let shared = match last_shared {
             Some(last) if offset <= last => return Ok(offset),
-            // Kafka has more of that run than this file. All of the run that is here is in Kafka.
+            // Kafka has more of that run than this file, so all of the run in this file is in Kafka.
             Some(last) => last,
             // The run began after the copy was made, at an unknown time. Entries beyond `local` may be sent twice.
             None => local,
@@ -256,7 +256,8 @@ impl Relay {
     }
 }
 
-/// Whether the record in Kafka is this entry. A dead letter may be truncated there, and its event's name is unique.
+/// Whether the record in Kafka is this entry. A signed record is compared only by its unique event name, because a dead
+/// letter may be truncated in Kafka.
 fn is_evidence(event: &EventEvidence, entry: &Entry, keys: &ShopKeys) -> bool {
     let is_named = entry.name.to_string() == event.name;
     let is_whole = |code: &String| *code == signed(entry, &event.name, &entry.payload).sign(&keys.records);

@@ -1,4 +1,4 @@
-//! The body of a session: sends entries in transactions until something fails.
+//! The main loop of a session: sends entries in transactions until something fails.
 
 use std::collections::HashMap;
 use std::fmt::{Display, Write as _};
@@ -21,13 +21,13 @@ use comptoir_core::mac::MAC_HEADER;
 use comptoir_journal::{Entry, EntryKind, Offset, ReadError, RelayReport};
 use comptoir_kafka::{self as kafka, Delivery, Record, RecordSizeLimits, Settings, TransactionalProducer};
 
-/// Bytes that are sent of a dead letter that is too large: for the topic, if the gateway did not create it, or for a slow
-/// uplink within the timeout.
+/// The length, in bytes, to which a dead letter is truncated if it is too large for a topic that the gateway did not
+/// create, or too large for a slow uplink within the timeout.
 const TRUNCATED_BYTES: usize = 256 << 10;
 
-/// Full names of the topics, made once per session.
+/// Full names of the topics, built once per session.
 struct TopicNames {
-    /// By [`Kind`].
+    /// Indexed by [`Kind`].
     events: [String; 3],
     dead_letters: String,
     audit: String,
@@ -61,7 +61,7 @@ pub(super) struct Sender<'a> {
     buffers: HeaderBuffers,
 }
 
-/// Buffers for the header values that are numbers and times. Reused, so that a record allocates nothing for them.
+/// Buffers for header values that are numbers and times. Reused, so that a record allocates nothing for them.
 #[derive(Default)]
 struct HeaderBuffers {
     id: String,
@@ -98,7 +98,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Sends the entries behind `at` until the stop, an error, or a change of the topics.
+    /// Sends the entries after `at` until the stop, an error, or a change of the topics.
     ///
     /// # Errors
     /// A transaction fails, or the journal cannot be read.
@@ -114,7 +114,7 @@ impl<'a> Sender<'a> {
         let mut changes = journal.watch();
         let mut ahead = None;
         let delay = self.relay.settings.uplink.delay();
-        // When the first of the entries that gather was seen.
+        // When the first entry of the gathering batch was seen.
         let mut gathering: Option<Instant> = None;
         while !stop.is_cancelled() {
             match watch.verdict() {
@@ -162,7 +162,7 @@ impl<'a> Sender<'a> {
             if entries.first().is_none_or(|first| first.offset.0 != at.0 + 1) {
                 return Err(RelayError::Hole(at.0 + 1));
             }
-            // Read ahead: the next entries come from disk while Kafka commits these.
+            // Read-ahead: the next entries come from disk while Kafka commits these.
             let (next, most) = (journal.clone(), *size);
             ahead = Some(runtime.spawn(async move { next.read(last, most.entries(), most.bytes()).await }));
             let begun = Instant::now();
@@ -191,7 +191,7 @@ impl<'a> Sender<'a> {
         Ok(SessionEnd::Stopped)
     }
 
-    /// Makes the next transactions smaller if size may be the cause of the failure.
+    /// Makes the next transactions smaller if the failure may be due to size.
     fn note_failure(
         &self,
         error: &kafka::Error,
@@ -201,8 +201,8 @@ impl<'a> Sender<'a> {
     ) {
         match error {
             kafka::Error::TimedOut { .. } | kafka::Error::NoAnswer { .. } | kafka::Error::Failed { .. } => {}
-            // Kafka rejects a batch as a whole. Sent one by one, the entries before the large one get through, and the
-            // large one is identified.
+            // Kafka rejects a batch as a whole. Sent one by one, the entries before the oversized one get through, and
+            // it is identified.
             kafka::Error::TooLarge(_) => return size.shrink_to_one(),
             _ => return,
         }
@@ -222,7 +222,7 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Returns where the entries are, each under its index, as far as Kafka's replies say it.
+    /// Returns the places of the entries, by index, as far as Kafka reported them.
     fn transaction(
         &mut self,
         entries: &[Arc<Entry>],
@@ -280,7 +280,7 @@ impl<'a> Sender<'a> {
         Ok(deliveries)
     }
 
-    /// Queues one entry, as CloudEvents 1.0, Kafka protocol binding, binary content mode.
+    /// Queues one entry as a CloudEvents 1.0 message (Kafka protocol binding, binary content mode).
     fn send(
         &mut self,
         index: usize,
@@ -323,7 +323,7 @@ impl<'a> Sender<'a> {
             ("ce_type", event_type(entry.kind).as_bytes()),
             ("ce_time", time.as_bytes()),
             ("content-type", content.as_bytes()),
-            // Extensions, by which the read-back recognises this gateway's events.
+            // Extensions that let the read-back recognise this gateway's events.
             ("ce_journal", self.journal.as_bytes()),
             ("ce_journaloffset", offset.as_bytes()),
             (MAC_HEADER, code.as_bytes()),
@@ -333,7 +333,7 @@ impl<'a> Sender<'a> {
                 "ce_reason",
                 entry.reason.as_deref().unwrap_or_default().as_bytes(),
             ),
-            // For truncated dead letters only: the length in bytes of the whole, which the journal keeps.
+            // For truncated dead letters only: the full length in bytes. The journal keeps the whole.
             ("ce_cutfrom", length.as_bytes()),
         ];
         let used = match entry.kind {

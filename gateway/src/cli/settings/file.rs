@@ -1,5 +1,5 @@
-//! The format of `comptoir.txt`: one `KEY=value` per line without quotes, `#` begins a comment line. A shop edits it
-//! with any editor, so a byte-order mark, Windows line ends and spaces around key and value are accepted.
+//! The format of `comptoir.txt`: one `KEY=value` per line without quotes; `#` begins a comment line. A shop edits it
+//! with any editor, so a byte-order mark, Windows line endings and spaces around key and value are accepted.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -8,17 +8,17 @@ use std::path::Path;
 use super::key::Key;
 use super::problem::{Problem, Reason};
 
-/// Windows' Notepad writes it at the beginning of a file.
+/// Windows Notepad writes it at the beginning of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A value, and the line (from 1) that has set it. Without `Debug`, because the value may be a password.
+/// A value and the line (from 1) that sets it. No `Debug`, because the value may be a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     pub value: String,
     pub line: usize,
 }
 
-/// The keys that have a value. Of a key that is given twice, the later value counts; an empty value sets nothing.
+/// The keys that have a value. If a key is given twice, the later value counts; an empty value sets nothing.
 #[derive(Default, PartialEq, Eq)]
 pub struct Entries(BTreeMap<Key, Entry>);
 
@@ -31,7 +31,7 @@ impl Entries {
         self.get(key).map(|entry| entry.value.as_str())
     }
 
-    /// Changes the value of a key that is set.
+    /// Changes the value of a key that is already set.
     pub fn replace_value(&mut self, key: Key, value: &str) {
         if let Some(entry) = self.0.get_mut(&key) {
             value.clone_into(&mut entry.value);
@@ -43,7 +43,7 @@ impl Entries {
     }
 }
 
-/// Reads the file. Its entries are returned beside the problems, so that one reading reports everything.
+/// Reads the file. Returns both entries and problems, so that one pass reports everything.
 pub fn read(file: &Path) -> (Entries, Vec<Problem>) {
     match std::fs::read(file) {
         Ok(bytes) => parse(&bytes),
@@ -73,9 +73,9 @@ pub fn parse(bytes: &[u8]) -> (Entries, Vec<Problem>) {
     (entries, problems)
 }
 
-/// None for a comment or an empty line.
+/// `None` for a comment or an empty line.
 fn parse_line(number: usize, line: &[u8]) -> Result<Option<(Key, String)>, Problem> {
-    // A carriage return of Windows is white space, too.
+    // Also strips the carriage return of a Windows line ending.
     let line = line.trim_ascii();
     if line.is_empty() || line.starts_with(b"#") {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The accepted form of each value: a test for the program and words for the person.
+//! The accepted form of each value: a test for the program and a description for people.
 
 use super::problem::Form;
 
@@ -63,7 +63,7 @@ pub const SSH_KEY: Form = Form {
     example: "ssh-ed25519 AAAAC3Nz… me@laptop",
 };
 
-/// A store's or a till's name, which is a level of an MQTT topic: `[a-z0-9][a-z0-9-]{0,31}`.
+/// A store's or till's name, used as a level of an MQTT topic: `[a-z0-9][a-z0-9-]{0,31}`.
 pub fn is_name(text: &str) -> bool {
     let allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     (1..=32).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-')
@@ -76,7 +76,7 @@ pub fn is_hostname(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(allowed) && !dashed
 }
 
-/// The form of an ISO 3166 code; the kernel knows which countries there are.
+/// The form of an ISO 3166 code; the kernel knows which countries exist.
 pub fn is_country(text: &str) -> bool {
     text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
@@ -95,12 +95,12 @@ pub fn is_dashboard_password(text: &str) -> bool {
     text.chars().count() >= 8
 }
 
-/// A password in Mosquitto's file, where a colon ends the user name and spaces at the edges are lost.
+/// A password for Mosquitto's password file, where a colon ends the user name and surrounding spaces are lost.
 pub fn is_mqtt_password(text: &str) -> bool {
     text.chars().count() >= 8 && !text.contains(':') && text.trim() == text
 }
 
-/// A line of `id_ed25519.pub` and the like. A private key, or a key without its type, is refused.
+/// A line of `id_ed25519.pub` or a similar file. A private key, or a key without its type, is refused.
 pub fn is_public_key(text: &str) -> bool {
     let mut words = text.splitn(3, ' ');
     let (Some(kind), Some(key)) = (words.next(), words.next()) else {

@@ -1,4 +1,4 @@
-//! The last check: whether the gateway accepts its part of the settings.
+//! The last check: does the gateway accept its part of the settings?
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,15 +7,15 @@ use anyhow::Context;
 
 use super::valid::Variable;
 
-/// The sentence with which `gateway check --offline` refuses the variables over the configuration file; none if it
-/// accepts them.
+/// The error with which `gateway check --offline` refuses the variables combined with the configuration file; `None` if
+/// it accepts them.
 ///
-/// The check runs in a process of its own, because the configuration takes its variables from the environment of
-/// the process. They are not arguments: every user of the machine can read a command line.
+/// The check runs in a process of its own, because the configuration takes its variables from the process environment.
+/// They are not passed as arguments, because every user of the machine can read a command line.
 ///
 /// # Errors
 ///
-/// If the check cannot be started.
+/// The check cannot be started.
 pub fn refusal(
     config: &Path,
     last_good: Option<&Path>,
@@ -37,6 +37,6 @@ pub fn refusal(
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let sentence = said.trim().strip_prefix("gateway: ").unwrap_or(said.trim());
-    // Lines are the units of the report.
+    // The report has one problem per line.
     Ok(Some(sentence.replace(['\n', '\t'], " ")))
 }

@@ -1,6 +1,6 @@
 //! The keys of `comptoir.txt`.
 
-/// A key of `comptoir.txt`. The names are part of the interface: shops have files with them.
+/// A key of `comptoir.txt`. The names are a stable interface: shops have files that use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     Store,
@@ -69,14 +69,14 @@ impl Key {
         Self::ALL.into_iter().find(|key| key.name() == name)
     }
 
-    /// The key that a misspelt name most likely means.
+    /// The key that a misspelt name most likely stands for.
     pub fn nearest(name: &str) -> Option<Self> {
         let distance = |key: &Self| strsim::damerau_levenshtein(name, key.name());
         let nearest = Self::ALL.into_iter().min_by_key(distance)?;
         (distance(&nearest) <= (nearest.name().len() / 3).max(1)).then_some(nearest)
     }
 
-    /// Whether the value is a password that the Pi stores and erases from the card.
+    /// Whether the value is a password, which the Pi stores and erases from the card.
     pub const fn is_stored(self) -> bool {
         matches!(
             self,
@@ -84,8 +84,8 @@ impl Key {
         )
     }
 
-    /// Whether a problem may quote the value. The gateway page shows problems to everybody in the network, so no
-    /// value that is, or may contain, a password is quoted.
+    /// Whether a problem may quote the value. The gateway page shows problems to everyone on the network, so a value
+    /// that is or may contain a password is not quoted.
     pub const fn is_quotable(self) -> bool {
         matches!(
             self,

@@ -5,8 +5,8 @@
 //!                  └────────────── problems ──────────────────────────────────────────────────▶ DIR/problems, stderr
 //! ```
 //!
-//! Either every setting is valid and all files are written, or the file `problems` is, so a typing error never
-//! leaves a Pi half configured. The image's shell script installs the files; it makes no decision about a value.
+//! If every setting is valid, all result files are written; otherwise only `problems` is. So a typing error never
+//! leaves a Pi half configured. The image's shell script installs the files and makes no decision about a value.
 
 mod file;
 mod form;
@@ -25,10 +25,10 @@ use anyhow::Context;
 use problem::Problem;
 use valid::Settings;
 
-/// The exit code for settings with an error, as for a bad configuration file.
+/// The exit code for invalid settings, the same as for an invalid configuration file.
 const INVALID_SETTINGS: u8 = 2;
 
-// No doc comment: clap would print it in place of the subcommand's own sentence.
+// No doc comment: clap would print it in place of the subcommand's own description.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The settings: one KEY=value per line.
@@ -64,7 +64,7 @@ pub struct Arguments {
 ///
 /// # Errors
 ///
-/// If the output cannot be written, or the gateway's own check cannot be started.
+/// The output cannot be written, or the gateway's own check cannot be started.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match read(arguments)? {
         Ok(Valid {
@@ -94,7 +94,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 struct Valid {
-    /// Of the keys that are set.
+    /// The names of the keys that are set.
     names: Vec<&'static str>,
     settings: Settings,
     /// The secrets for the next start.
@@ -113,12 +113,12 @@ fn read(arguments: &Arguments) -> anyhow::Result<Result<Valid, Vec<Problem>>> {
         }
         Err(more) => {
             problems.extend(more);
-            // In the order of the file; a problem about an absent key comes last.
+            // In file order; a problem about an absent key comes last.
             problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
             return Ok(Err(problems));
         }
     };
-    // Last, because the gateway names one problem, which may follow from one above.
+    // Last, because the gateway reports only one problem, which may follow from one above.
     let refusal = gateway_check::refusal(
         &arguments.config,
         arguments.last_good.as_deref(),

@@ -1,4 +1,4 @@
-//! The files of the services, in the formats that these read. The shell script installs them.
+//! The configuration files of the services, in each service's format. The shell script installs them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,18 +8,18 @@ use std::path::Path;
 
 use super::valid::{MqttUser, MqttUserKind, Settings, SshKeys, Variable, Wifi};
 
-/// Written instead of all others if a setting has an error.
+/// Written instead of all other files if a setting has an error.
 pub const PROBLEMS: &str = "problems";
-/// The settings without their secrets, to take the place of the file.
+/// The settings with their secrets erased, to replace the original file.
 pub const WITHOUT_SECRETS: &str = "comptoir.txt";
-/// The secrets, for the next start.
+/// The secrets, kept for the next start.
 pub const STORED: &str = "stored";
 
-/// Writes the files into the folder, readable by their owner only.
+/// Writes the files into the folder, readable only by their owner.
 ///
 /// # Errors
 ///
-/// If a file cannot be written.
+/// A file cannot be written.
 pub fn write(folder: &Path, settings: &Settings) -> io::Result<()> {
     let write = |name: &str, text: &str| write_file(folder, name, text.as_bytes());
     write("settings.env", &environment_file(settings.variables()))?;
@@ -37,18 +37,19 @@ pub fn write(folder: &Path, settings: &Settings) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file that only its owner can read.
+/// Writes a file readable only by its owner.
 ///
 /// # Errors
 ///
-/// If it cannot be written.
+/// The file cannot be written.
 pub fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     let options = options.write(true).create(true).truncate(true).mode(0o600);
     io::Write::write_all(&mut options.open(folder.join(name))?, bytes)
 }
 
-/// systemd's format for `EnvironmentFile=`: in quotation marks, a backslash protects the next character.
+/// systemd's format for `EnvironmentFile=`: the value is in quotation marks, and a backslash escapes the next
+/// character.
 fn environment_file(variables: &[Variable]) -> String {
     let line = |variable: &Variable| {
         let value = variable.value.replace('\\', "\\\\").replace('"', "\\\"");
@@ -57,8 +58,8 @@ fn environment_file(variables: &[Variable]) -> String {
     variables.iter().map(line).collect()
 }
 
-/// Kind, name and password per line, separated by tabs, which none of them can contain. Without a password the third
-/// field is empty.
+/// One user per line: kind, name and password, separated by tabs, which none of them can contain. The third field is
+/// empty without a password.
 fn mqtt_users(users: &[MqttUser]) -> String {
     let line = |user: &MqttUser| {
         // The subcommands of comptoir-terminal.

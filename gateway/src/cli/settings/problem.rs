@@ -1,5 +1,5 @@
-//! What can be wrong with `comptoir.txt`, and the two texts made of it: one for the gateway page, one for a person
-//! who looks at the screen or the card.
+//! Problems in `comptoir.txt`, rendered as two texts: one for the gateway page, one for a person who looks at the
+//! screen or the card.
 
 use std::fmt::Write;
 
@@ -8,9 +8,9 @@ use super::key::Key;
 /// One problem of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Counted from 1; none if the problem is about a key that is not there, or about the whole file.
+    /// Counted from 1; `None` if the problem is about an absent key or the whole file.
     pub line: Option<usize>,
-    /// As written in the file; none if the line has no key.
+    /// As written in the file; `None` if the line has no key.
     pub key: Option<String>,
     pub reason: Reason,
 }
@@ -29,13 +29,13 @@ pub enum Reason {
     UnknownKey { nearest: Option<Key> },
     #[error("the value contains a control character, such as a tab; type it again")]
     ControlCharacter,
-    /// `value` is none for a key whose values are not quoted.
+    /// `value` is `None` for a key whose values are not quoted.
     #[error("{} is not {}; write {}, for example {}", quoted(.value.as_deref()), .form.noun, .form.accepted, .form.example)]
     Invalid {
         value: Option<String>,
         form: &'static Form,
     },
-    /// Of the list of tills. Entries are counted, because one may contain a password.
+    /// For the list of tills. Entries are identified by number, because one may contain a password.
     #[error(
         "number {number} is not a till; write NAME, or NAME:PASSWORD with at least 8 characters and without \
              another colon, for example till-1 or till-1:secret-of-1"
@@ -57,7 +57,7 @@ pub enum Reason {
         because: &'static str,
         example: &'static str,
     },
-    /// The gateway's own sentence.
+    /// The gateway's own error message.
     #[error("{0}")]
     RefusedByGateway(String),
 }
@@ -109,7 +109,7 @@ impl Problem {
     }
 }
 
-/// Place, key and message per line, separated by tabs: the format of `gateway run --settings-report`.
+/// One problem per line: place, key and message, separated by tabs. The format of `gateway run --settings-report`.
 pub fn for_gateway(file: &str, problems: &[Problem]) -> String {
     let line = |problem: &Problem| {
         let key = problem.key.as_deref().unwrap_or_default();
@@ -118,7 +118,7 @@ pub fn for_gateway(file: &str, problems: &[Problem]) -> String {
     problems.iter().map(line).collect()
 }
 
-/// The report on the screen and in the file beside `comptoir.txt`.
+/// The report for the screen and for the file next to `comptoir.txt`.
 pub fn report(file: &str, problems: &[Problem]) -> String {
     let mut text = format!("{file} is not valid; the last good settings stay in force:\n");
     for problem in problems {

@@ -1,5 +1,5 @@
-//! Secrets of the card. The boot partition can be read on any computer, so its secrets are stored in a file for root only,
-//! and the marker [`STORED`] takes their place.
+//! Secrets on the card. Any computer can read the boot partition, so its secrets move to a file that only root can
+//! read, and the marker [`STORED`] takes their place.
 
 use std::path::Path;
 
@@ -7,17 +7,17 @@ use super::file::{self, Entries};
 use super::key::Key;
 use super::problem::{Problem, Reason};
 
-/// In place of a value that the Pi has stored.
+/// Replaces a value that the Pi has stored.
 pub const STORED: &str = "(stored)";
-/// In place of a secret that has been commented out, which the Pi has not stored.
+/// Replaces a secret in a commented-out line, which the Pi does not store.
 const ERASED: &str = "(erased)";
 
-/// What the Pi knows from earlier starts.
+/// The state from earlier starts.
 #[derive(Default)]
 pub struct Earlier {
-    /// The entries of the file that [`stored`] has written.
+    /// The entries of the file that [`stored`] wrote.
     pub stored: Entries,
-    /// Whether settings of this card have been applied before, after which no new SSH key counts.
+    /// Whether this card's settings have been applied before. If so, a new SSH key is refused.
     pub is_set_up: bool,
 }
 
@@ -31,7 +31,8 @@ pub fn restore(entries: &mut Entries, earlier: &Earlier) -> Vec<Problem> {
         problems.extend(restore_value(entries, key, earlier));
     }
     if !earlier.is_set_up {
-        // With a marker: a power cut came between erasing the key and noting the first start, or the file is of another card.
+        // A marker here means that a power cut came between erasing the key and recording the first start, or that the
+        // file is from another card.
         problems.extend(restore_value(entries, Key::Ssh, earlier));
     } else if let Some(entry) = entries.get(Key::Ssh) {
         if entry.value == STORED || earlier.stored.value(Key::Ssh) == Some(&entry.value) {
@@ -61,8 +62,8 @@ fn restore_value(entries: &mut Entries, key: Key, earlier: &Earlier) -> Option<P
     None
 }
 
-/// The secrets of entries without markers, in the format of `comptoir.txt`. `earlier` has the SSH key if the entries have
-/// only its marker.
+/// The secrets of entries without markers, in the format of `comptoir.txt`. The SSH key comes from `earlier` if the
+/// entries have only its marker.
 pub fn stored(entries: &Entries, earlier: &Earlier) -> String {
     let line = |key: Key| {
         let value = match entries.value(key)? {
@@ -116,7 +117,7 @@ fn without_password(user: &str, marker: &str) -> String {
     }
 }
 
-/// Reads the file that [`stored`] has written. One that does not exist holds nothing.
+/// Reads the file that [`stored`] wrote. A missing file holds nothing.
 pub fn read_earlier(file: Option<&Path>, is_set_up: bool) -> Earlier {
     let stored = match file {
         Some(file) => file::read(file).0,
@@ -201,7 +202,7 @@ mod tests {
             assert_eq!(read.value(Key::Ssh), Some(STORED));
             assert_eq!(stored(&read, &earlier(KEY, true)), KEY);
         }
-        // The first start was cut off after the key was erased.
+        // The first start was interrupted after the key was erased.
         let mut read = entries("SSH_KEY=(stored)\n");
         assert_eq!(restore(&mut read, &earlier(KEY, false)), []);
         assert_eq!(read.value(Key::Ssh), Some("ssh-ed25519 AAAA me@there"));

@@ -1,4 +1,4 @@
-//! Valid settings. They are only made here, from a file whose every value has been checked.
+//! Valid settings. They are made only here, from a file whose every value has been checked.
 
 use std::path::{Component, Path};
 
@@ -8,11 +8,11 @@ use super::key::Key;
 use super::problem::{Form, Problem, Reason};
 use super::secrets::STORED;
 
-/// The store of a gateway without one, as in the gateway's own configuration.
+/// The default store name, the same as in the gateway's own configuration.
 pub const DEFAULT_STORE: &str = "shop-1";
 const DEFAULT_HOSTNAME: &str = "comptoir";
 const DEFAULT_TIMEZONE: &str = "Etc/UTC";
-/// The MQTT user of the gateway itself, which `comptoir-terminal setup` makes.
+/// The MQTT user of the gateway itself, which `comptoir-terminal setup` creates.
 const GATEWAY_USER: &str = "gateway";
 
 /// The contents of a valid `comptoir.txt`, with defaults for what it leaves out.
@@ -21,7 +21,7 @@ pub struct Settings {
     pub hostname: String,
     pub timezone: String,
     pub wifi: Option<Wifi>,
-    /// None: nobody can log in.
+    /// `None`: nobody can log in.
     pub ssh_keys: Option<SshKeys>,
     pub mqtt_users: Vec<MqttUser>,
     variables: Vec<Variable>,
@@ -31,7 +31,7 @@ pub struct Settings {
 pub struct Wifi {
     pub country: String,
     pub ssid: String,
-    /// None: an open network.
+    /// `None`: an open network.
     pub password: Option<String>,
 }
 
@@ -40,7 +40,7 @@ pub struct Wifi {
 pub enum SshKeys {
     /// The owner of this key.
     Only(String),
-    /// As before.
+    /// The keys stay as they are.
     Unchanged,
 }
 
@@ -50,15 +50,15 @@ pub struct MqttUser {
     pub kind: MqttUserKind,
     /// `STORE/TILL` of a till.
     pub name: String,
-    /// None: a user that exists keeps its password; for a new one the Pi generates one.
+    /// `None`: an existing user keeps its password; for a new user the Pi generates one.
     pub password: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MqttUserKind {
-    /// Publishes under its own name only.
+    /// May publish only under its own name.
     Till,
-    /// Publishes as any till.
+    /// May publish as any till.
     AnyTill,
 }
 
@@ -104,7 +104,7 @@ impl Settings {
         })
     }
 
-    /// The gateway's part, as environment variables.
+    /// The gateway's part of the settings, as environment variables.
     pub fn variables(&self) -> &[Variable] {
         &self.variables
     }
@@ -122,7 +122,7 @@ impl Checks<'_> {
         self.problems.push(Problem::of_key(line, key.name(), reason));
     }
 
-    /// The value if it has the form; none if it is not set. A value without the form is reported.
+    /// The value if it has the form; `None` if it is not set. Reports a value that does not have the form.
     fn form(&mut self, key: Key, form: &'static Form, has_form: impl Fn(&str) -> bool) -> Option<String> {
         let value = self.entries.value(key)?.to_owned();
         if has_form(&value) {
@@ -202,7 +202,7 @@ impl Checks<'_> {
     fn gateway(&mut self) -> Vec<Variable> {
         let store = self.form(Key::Store, &form::STORE, form::is_name);
         let brokers = self.entries.value(Key::KafkaBrokers).map(str::to_owned);
-        // Without a name every card would be shop-1, and of two gateways with one name only one can use Kafka.
+        // Without a name every card would be shop-1, and only one of two gateways with the same name can use Kafka.
         if brokers.is_some() && self.entries.get(Key::Store).is_none() {
             let reason = Reason::Needed {
                 because: Key::KafkaBrokers.name(),
@@ -239,8 +239,8 @@ impl Checks<'_> {
     }
 }
 
-/// In quotation marks the gateway takes 007 for a text. Secrets it takes as they are, and a value with a quotation
-/// mark or a backslash cannot be a number.
+/// Adds quotation marks, so that the gateway reads 007 as a string. The gateway reads secrets verbatim, and a value
+/// with a quotation mark or a backslash cannot be a number.
 fn quote(value: String) -> String {
     if value.contains(['"', '\\']) {
         value

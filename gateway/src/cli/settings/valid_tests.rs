@@ -1,4 +1,4 @@
-//! Each promise of the image about its settings: what is refused, with which words, and what a valid file gives.
+//! Tests of the image's settings: which values are refused, with which message, and the output of a valid file.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use super::super::file::parse;
 use super::super::problem::report;
 use super::*;
 
-/// A time zone database with Paris, and beside it a file that is none of its zones.
+/// A time zone database with Paris, next to a file that is not one of its zones.
 fn zoneinfo() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("zoneinfo/Europe")).unwrap();

@@ -27,7 +27,7 @@ macro_rules! integers {
 impl<'de> Deserializer<'de> for Field<'_> {
     type Error = ReadError;
 
-    /// For types that accept several kinds of value. Text is passed on as it was written.
+    /// For types that accept several kinds of value. Passes text on as written.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match self.value {
             Value::String(_, text) => visitor.visit_string(text),

@@ -35,8 +35,8 @@ impl<'a> Field<'a> {
         metadata.is_some_and(|metadata| metadata.name == ENVIRONMENT)
     }
 
-    /// Completes an error about this value: adds the key, the value and the source. An error that has a key already is about
-    /// a value inside this one and stays as it is.
+    /// Completes an error about this value with the key, the value and the source. An error that already has a key is
+    /// about a nested value and stays as it is.
     pub(super) fn locate(&self, error: ReadError) -> ReadError {
         if error.key.is_some() {
             return error;
@@ -49,7 +49,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The error for a key that does not exist.
+    /// The error for an unknown key.
     pub(super) fn unknown_key(&self) -> ReadError {
         ReadError {
             message: match self.is_from_environment() {
@@ -62,7 +62,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The value as an error shows it. `None` for secrets, lists and sections.
+    /// The value as shown in an error. `None` for secrets, lists and sections.
     fn printable(&self) -> Option<String> {
         match &self.value {
             _ if keys::is_secret(&self.key) => None,
@@ -74,8 +74,8 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The text, if the value is one. Files of variables can leave spaces, line ends and quotation marks around a value;
-    /// they are removed from a variable's text. No value needs them.
+    /// The text, if the value is text. In a variable, surrounding spaces, line endings and quotation marks are removed:
+    /// files of variables can leave them, and no value needs them.
     fn text(&self) -> Option<&str> {
         let text = self.value.as_str()?;
         if !self.is_from_environment() {
@@ -84,7 +84,8 @@ impl<'a> Field<'a> {
         Some(unquoted(text.trim()))
     }
 
-    /// The text of a variable, which the expected type has to parse. `None` for a value from the file: TOML has parsed it.
+    /// The text of a variable, to be parsed by the expected type. `None` for a value from the file, which TOML has
+    /// already parsed.
     fn unparsed(&self) -> Option<&str> {
         self.text().filter(|_| self.is_from_environment())
     }
@@ -111,7 +112,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The value as text. Also accepts an integer in the file: `store = 330` means the name "330".
+    /// The value as text. Also accepts an integer from the file: `store = 330` means the name "330".
     pub(super) fn word(&self) -> Result<String, ReadError> {
         match &self.value {
             Value::String(..) => Ok(self.text().unwrap_or_default().to_owned()),
@@ -120,7 +121,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The text exactly as it was written: a password may begin or end with spaces or quotation marks.
+    /// The text exactly as written: a password may begin or end with spaces or quotation marks.
     pub(super) fn secret(&self) -> Result<String, ReadError> {
         match &self.value {
             Value::String(_, text) => Ok(text.clone()),
@@ -128,7 +129,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The items of a list. Those from a variable keep its tag, so that errors name the source.
+    /// The items of a list. Items from a variable keep its tag, so that errors name the source.
     pub(super) fn items(&self) -> Result<Vec<Value>, ReadError> {
         match &self.value {
             Value::Array(_, items) => Ok(items.clone()),
@@ -151,7 +152,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The number as an integer; `None` for fractions and above `i128`.
+/// The number as an integer; `None` for fractions and values outside `i128`.
 pub(super) fn whole(number: Num) -> Option<i128> {
     let unsigned = || number.to_u128().and_then(|number| number.try_into().ok());
     number.to_i128().or_else(unsigned)

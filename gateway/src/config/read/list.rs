@@ -1,16 +1,16 @@
-//! Lists that are written in a single text, as environment variables must be.
+//! Lists written as a single string, which environment variables require.
 
 use std::net::Ipv6Addr;
 
 use serde::Deserialize;
 
-/// The text without the quotation marks around it, if there are any.
+/// The text without its surrounding quotation marks, if there are any.
 pub(super) fn unquoted(text: &str) -> &str {
     let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     inner.unwrap_or(text)
 }
 
-/// The items of a list that is written in one text: `a,b`, JSON (`["a","b"]`), or `[a,b]`. Empty items are left out.
+/// The items of a list in one string: `a,b`, JSON (`["a","b"]`), or `[a,b]`. Skips empty items.
 ///
 /// # Errors
 /// The text begins like JSON but is not. The message continues the sentence after the value.
@@ -21,7 +21,7 @@ pub fn list(text: &str) -> Result<Vec<String>, &'static str> {
         Text(String),
         Number(serde_json::Number),
     }
-    // Quotation marks around the whole list come from a file of variables and are not part of it.
+    // Quotation marks around the whole list come from a file of variables and are not part of the list.
     let inner = |text| Some(unquoted(text)).filter(|inner: &&str| !inner.contains('"'));
     let text = inner(text.trim()).unwrap_or(text.trim());
     if text.starts_with('[') {

@@ -1,8 +1,8 @@
 //! Deserialises the merged settings into their types. An error is one sentence with the key, the value and an example.
 //!
-//! TOML has types; an environment variable is text, and only the type that it is read into gives it a meaning. `007` is a
-//! valid store name, and the number 7 where a number is expected. So the text of a variable is parsed here, by the
-//! expected type, and never earlier.
+//! TOML has types; an environment variable is text, and only the expected type gives it a meaning. `007` is a valid
+//! store name, but the number 7 where a number is expected. So the text of a variable is parsed here, by the expected
+//! type, and never earlier.
 
 mod deserialize;
 mod field;
@@ -43,10 +43,10 @@ pub fn read<T: for<'de> Deserialize<'de>>(figment: &Figment) -> Result<T, Config
     })
 }
 
-/// What is wrong with a value. serde makes it without a key; [`Field::locate`] adds the key.
+/// An error about a value. serde creates it without a key; [`Field::locate`] adds the key.
 #[derive(Debug)]
 struct ReadError {
-    /// "is not …", to be continued after the value; a whole sentence once there is a key.
+    /// "is not …", to follow the value; a complete sentence once the key is added.
     message: String,
     key: Option<String>,
     /// Identifies the source of the value.

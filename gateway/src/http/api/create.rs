@@ -90,7 +90,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     let mut draft = input::parse(kind, &body)?;
     if app.journal.state().refusing {
-        // An empty append fails with the reason, before anything is looked up for an event that cannot be stored.
+        // An empty append fails with the reason, before any lookup for an event that could not be stored.
         app.journal.append(Vec::new()).await?;
     }
     let Target { device, previous } = Target::resolve(&app, kind, &mut draft).await?;
@@ -154,7 +154,8 @@ async fn create(
     audit(&app, &caller, &origin, kind, before, &payload).await;
     // A client that reads the lists or totals next must find its event there.
     app.projection.wait_until_folded(offset).await;
-    // Not read back from the journal: the event is stored, and the answer must not fail because a read does.
+    // Built here instead of read back from the journal: the event is stored, so a failed read must not fail the
+    // response.
     let entry = Entry {
         offset,
         kind: EntryKind::Event(kind),
@@ -170,7 +171,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(stored)).into_response())
 }
 
-/// Notes in the audit log who has posted an event.
+/// Records in the audit log who has posted an event.
 async fn audit(
     app: &AppState,
     caller: &Caller,
@@ -188,7 +189,7 @@ async fn audit(
         Kind::Payment => (Action::PaymentPosted, &event["payment_id"]),
         Kind::Delivery => (Action::DeliveryPosted, &event["delivery_id"]),
     };
-    // No names and addresses: the log outlives them.
+    // Without names and addresses, because the log outlives them.
     let mut after = json!({"status": event["status"]});
     if kind != Kind::Delivery {
         after["amount"] = event["amount"].clone();

@@ -1,6 +1,6 @@
-//! Finding a customer, and erasing personal data; `docs/adr/0013-personal-data.md` says what that reaches.
+//! Finds a customer and erases personal data; `docs/adr/0013-personal-data.md` defines the scope.
 //!
-//! Both are `POST`, so that no name appears in a URL, and therefore in a log.
+//! Both requests are `POST`, so that no name appears in a URL and therefore in a log.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ problems!(EraseProblems: operations::ACCESS, operations::BODY, operations::READ,
     ProblemType::JournalWriteFailed,
 ]);
 
-/// Most orders and dead letters of one erasure. The body of a request has room for them.
+/// Most orders and dead letters in one erasure; they fit into a request body.
 const MAX_NAMED: usize = 200;
 
 /// Finds the events that name a customer, in the journal and in the events of other gateways that the pages show.
@@ -91,7 +91,7 @@ pub async fn erase(
     if erased.erased > 0 {
         app.metrics.personal_data_erased.inc_by(erased.erased);
         info!(sales = erased.erased, "erased personal data on request");
-        // Not whose: the log outlives the data.
+        // Only the count: the log outlives the data.
         let count = json!({"sales": erased.erased});
         app.audit(&caller, &origin, Action::CustomerErased, |act| {
             act.from_to(None, Some(count))
@@ -110,7 +110,7 @@ fn event(sale: PersonalSale) -> CustomerEvent {
         kind: match sale.kind {
             EntryKind::Event(Kind::Delivery) => CustomerEventKind::Delivery,
             EntryKind::Event(Kind::Order | Kind::Payment) => CustomerEventKind::Order,
-            // A search finds no audit entries.
+            // Unreachable for audit entries, which a search does not find.
             EntryKind::DeadLetter | EntryKind::Audit(_) => CustomerEventKind::DeadLetter,
         },
         store: sale.store,

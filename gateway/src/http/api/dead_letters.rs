@@ -112,7 +112,7 @@ pub async fn list(
     Ok(Json(letters.iter().map(dto::DeadLetter::from).collect()))
 }
 
-/// The offset in the path, not yet checked: axum's own rejection would not be a problem of this API.
+/// The offset in the path, unparsed: axum's own rejection would not be a problem of this API.
 type OffsetPath = Result<Path<String>, PathRejection>;
 
 async fn find(app: &AppState, offset: OffsetPath) -> Result<DeadLetter, Problem> {
@@ -201,8 +201,8 @@ fn already_stored(detail: impl ToString) -> Problem {
     Problem::new(ProblemType::DeadLetterAlreadyStored, detail)
 }
 
-/// One fingerprint per dead letter: a retry that was interrupted before the journal noted it is recognised as a
-/// duplicate.
+/// One fingerprint per dead letter, so that repeating a retry is recognised as a duplicate if the first was interrupted
+/// before the journal recorded it.
 fn retry_fingerprint(offset: Offset) -> [u8; 16] {
     let mut fingerprint = [0xff; 16];
     fingerprint[8..].copy_from_slice(&offset.0.to_be_bytes());

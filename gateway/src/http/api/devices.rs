@@ -1,4 +1,4 @@
-//! Devices: what one of them has left is freed.
+//! Frees the room that a device takes in the journal.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! The JSON API. `/api/openapi.json` describes it; that document is generated from the handlers.
 //!
-//! The problems that a handler answers are those that its `problems!` declares.
+//! A handler answers only the problems that its `problems!` declares.
 
 pub mod create;
 mod customers;

@@ -1,4 +1,4 @@
-//! The routes of the API, and the OpenAPI document that is generated from them.
+//! The routes of the API and the OpenAPI document generated from them.
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +38,7 @@ use crate::http::{AppState, Problem};
 )]
 struct ApiDocument;
 
-/// The ways to sign in. Each operation names the least role, once: with the scheme `token`.
+/// The ways to sign in. Each operation names its minimum role once, with the scheme `token`.
 struct SecuritySchemes;
 
 const SESSION: &str = "session";
@@ -84,7 +84,7 @@ fn role_of(security: &[SecurityRequirement]) -> Option<String> {
     security[0][TOKEN][0].as_str().map(str::to_owned)
 }
 
-/// The routes, including the one that answers the OpenAPI document, and that document.
+/// The routes, including the one that serves the OpenAPI document, and the document itself.
 pub fn api() -> (Router<Arc<AppState>>, OpenApiDocument) {
     let (router, document) = routes_with_document();
     let answer = document.clone();
@@ -130,7 +130,7 @@ fn routes_with_document() -> (Router<Arc<AppState>>, OpenApiDocument) {
         .routes(routes!(admin::readyz))
         .routes(routes!(admin::metrics))
         .split_for_parts();
-    // Only now: the routes have brought their schemas.
+    // Must run last: the routes have added their schemas by now.
     create::StrictRequestSchemas.modify(&mut document);
     SecuritySchemes.modify(&mut document);
     (router, document)

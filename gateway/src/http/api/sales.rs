@@ -174,8 +174,8 @@ fn correction(correction: Correction) -> dto::Correction {
     }
 }
 
-/// The stored JSON with the location of its event appended. The JSON is not parsed, so its numbers stay exact. `None` if it
-/// is not a JSON object.
+/// The stored JSON with the location of its event appended. The JSON is not parsed, so that its numbers stay exact.
+/// `None` if it is not a JSON object.
 pub(in crate::http) fn item(item: &SaleState, watermark: Offset) -> Option<Box<RawValue>> {
     let entry = item.entry();
     let location = serde_json::to_string(&dto::EventLocation {

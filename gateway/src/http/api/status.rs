@@ -104,15 +104,16 @@ fn hours_of(totals: &Totals, currency: Currency) -> Vec<dto::Hour> {
     hours
 }
 
-/// The journal's limits of its own store's devices and of the others', together.
+/// The journal's device limits for its own store and for other stores, added up.
 const MAX_DEVICES: u32 = 8_192;
-/// Missing ranges that are listed for each epoch. A till that skips numbers could otherwise make the answer arbitrarily large.
+/// Most missing ranges listed per epoch. Without a limit, a till that skips numbers could make the response arbitrarily
+/// large.
 const MAX_RANGES: usize = 100;
 
 /// Shows the state of the gateway: its connections, its journal, and the events of each device.
 #[utoipa::path(get, path = "/api/gateway", security(("token" = ["viewer"])), tag = "gateway", responses((status = 200, body = dto::Gateway), GatewayProblems))]
 pub async fn gateway(State(app): State<Arc<AppState>>) -> Result<Json<dto::Gateway>, Problem> {
-    // The status first: an event that is not pending in it is then in Kafka in the counts of the devices too.
+    // The status is read first: an event that is no longer pending in it then also counts as in Kafka for its device.
     let status = gateway_status(&app).await?;
     app.journal.settle_reports().await;
     let devices = app.journal.devices(MAX_DEVICES).await?;
@@ -227,7 +228,7 @@ fn peer(peer: &Peer, clock: &Clock) -> dto::Peer {
     }
 }
 
-/// Adds what the projection has not let into this gateway's own sales.
+/// Adds the warning about records that the projection keeps apart from this gateway's own sales.
 fn with_kept_apart(mut kafka: dto::Peer, app: &AppState) -> dto::Peer {
     kafka.warnings.extend(app.projection.kept_apart.warning());
     kafka

@@ -1,4 +1,4 @@
-//! Makes the Kafka of `gateway demo` unreachable and reachable again, so that anyone can see that no event is lost.
+//! Makes the Kafka of `gateway demo` unreachable and reachable again, to show that no event is lost.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How many live connections there may be, and how much memory what waits for them may take.
+//! Limits on the number of live connections and on the memory of their unsent packets.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,18 +15,19 @@ use crate::http::security::caller::Caller;
 use crate::http::{AppState, Problem, ProblemType};
 use crate::platform::metrics::HttpLimit;
 
-/// One live connection for so many connections of the port: pages are fetched over others.
+/// One live connection per this many connections of the port: the pages themselves load over other connections.
 const CONNECTIONS_PER_LIVE: usize = 4;
-/// The part of the live connections that may be open without credentials: one of so many.
+/// One in this many live connections may be open without credentials.
 const UNJOINED_PART: usize = 4;
-/// The same where nobody has to sign in.
+/// The same for an open gateway.
 const UNJOINED_PART_IF_OPEN: usize = 2;
-/// Bytes of large packets that wait for clients, such as `initial_data`. Engine.IO needs twice as much memory for them.
+/// Bytes of large packets, such as `initial_data`, that wait for clients. Engine.IO needs twice as much memory for
+/// them.
 const MAX_BYTES: u32 = 32 << 20;
-/// The part of them for one sender.
+/// The part of [`MAX_BYTES`] for one sender.
 const MAX_BYTES_PER_SENDER: u32 = 8 << 20;
 
-/// The limits of the live connections, and what they share.
+/// The limits and the shared resources of the live connections.
 pub struct LiveConnections {
     total: usize,
     per_sender: usize,
@@ -53,7 +54,8 @@ impl LiveConnections {
         self.by_sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The limit that one more connection would exceed, if the sender has `own` ones, and all together have `all`.
+    /// The limit that one more connection would exceed if the sender already has `own` connections and all senders have
+    /// `all`.
     fn exceeded(&self, sender: Sender, own: usize, all: usize) -> Option<HttpLimit> {
         if sender != Sender::Loopback && own >= self.per_sender {
             Some(HttpLimit::LiveConnectionsPerAddress)
@@ -68,7 +70,7 @@ impl LiveConnections {
     ///
     /// # Errors
     ///
-    /// The limit that is reached.
+    /// The limit that has been reached.
     pub(super) fn admit(&self, sender: Sender) -> Result<AdmittedConnection<'_>, HttpLimit> {
         let mut by_sender = self.lock();
         let own = by_sender.get(&sender).copied().unwrap_or(0);
@@ -109,8 +111,8 @@ impl Drop for AdmittedConnection<'_> {
     }
 }
 
-/// Middleware: rejects a new live connection beyond the limits, so that its client learns why. The Socket.IO connection
-/// itself is counted when it is opened.
+/// Middleware: rejects a new live connection beyond the limits, so that its client learns the reason. The Socket.IO
+/// connection itself is counted when it opens.
 pub async fn check(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     if let Some(limit) = reached(&app, &request) {
         app.metrics.http_limit(limit);
@@ -140,10 +142,10 @@ fn reached(app: &AppState, request: &Request) -> Option<HttpLimit> {
     let own_sockets = app.connections.websockets(Some(sender));
     let sockets = app.connections.websockets(None);
     if upgraded.is_some_and(|session| app.live.meters.has_joined(session)) {
-        // The session has its place. But it may be asked for any number of WebSockets.
+        // The session is already counted, but it could be asked for any number of WebSockets.
         return app.live.exceeded(sender, own_sockets, sockets);
     }
-    // WebSockets that have not joined count as well, and clients that poll.
+    // Count polling clients too, and WebSockets that have not joined.
     let (own, all) = {
         let by_sender = app.live.lock();
         let own = by_sender.get(&sender).copied().unwrap_or(0);
@@ -153,7 +155,7 @@ fn reached(app: &AppState, request: &Request) -> Option<HttpLimit> {
         Some(Caller::User(_)) => None,
         // A program that will send `auth.token` looks the same as a client without credentials until it joins.
         Some(Caller::Nobody) => Some(UNJOINED_PART),
-        // On an open gateway, silent WebSockets leave room for pages.
+        // On an open gateway, leave room for pages beside WebSockets that never join.
         Some(Caller::Anybody) | None => Some(UNJOINED_PART_IF_OPEN),
     };
     if let Some(part) = part {

@@ -1,4 +1,4 @@
-//! Who listens to the live feed.
+//! The audience of the live feed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use super::view::PersonalData;
 #[derive(Default)]
 pub struct Audience {
     pub(super) ticks: History,
-    /// Connections that get a packet for each event, by view.
+    /// Number of connections that get one packet per event, by view.
     single: [AtomicUsize; 2],
-    /// Connections that get batches, by view.
+    /// Number of connections that get batches, by view.
     batched: [AtomicUsize; 2],
     /// The valid credentials with their roles.
     pub(super) credentials: watch::Sender<Arc<HashMap<String, Role>>>,
 }
 
 impl Audience {
-    /// The views of connections that get a packet for each event.
+    /// The views of connections that get one packet per event.
     pub(super) fn single_views(&self) -> [bool; 2] {
         present(&self.single)
     }
@@ -38,8 +38,8 @@ impl Audience {
         all.map(|counter| counter.load(Ordering::SeqCst)).sum()
     }
 
-    /// Counts a connection until the returned value is dropped. Ticks are rendered only for the kinds of connections that
-    /// are counted, so a connection must join before it reads the state for the first time.
+    /// Counts a connection until the returned value is dropped. Ticks are rendered only for the kinds of connections
+    /// that are counted, so a connection must join before it first reads the state.
     pub(super) fn join(&self, is_batched: bool, view: PersonalData) -> Membership<'_> {
         let counters = if is_batched { &self.batched } else { &self.single };
         let counter = &counters[view as usize];

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use crate::http::api::dto;
 use crate::platform::clock::Clock;
 
-/// The interval of the points.
+/// The interval between two points.
 pub const INTERVAL: Duration = Duration::from_secs(10);
 /// One hour.
 const MAX_POINTS: usize = 360;
 
-/// How many events were not yet in Kafka, at regular intervals.
+/// The number of events that were not yet in Kafka, sampled at regular intervals.
 #[derive(Default)]
 pub struct Backlog(Mutex<VecDeque<(Instant, u64)>>);
 
 impl Backlog {
-    /// The points, oldest first, with their times by the clock as it is set now.
+    /// The points, oldest first. Their times are those of the clock as it is set now.
     pub fn points(&self, clock: &Clock) -> Vec<dto::BacklogPoint> {
         // A panic in another thread leaves the points consistent.
         let points = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
-//! Who may have a live connection, and for how long.
+//! Authenticates live connections, and ends them with their credentials.
 //!
-//! A client authenticates as in the API, or with `auth.token` when it connects to the namespace. A task compares the valid
-//! credentials with those of the live connections every [`INTERVAL`].
+//! A client authenticates as in the API, or with `auth.token` when it connects to the namespace. Every [`INTERVAL`], a
+//! task compares the valid credentials with those of the live connections.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,10 +18,10 @@ use crate::http::security::access::plain_sign_in_refused;
 use crate::http::security::caller::{Caller, Origin};
 use crate::http::{AppState, Problem, ProblemType};
 
-/// An ended session's connections are closed within five seconds.
+/// Short enough to close an ended session's connections within five seconds.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Why a client may not connect. The client sees the problem's type as the message of CONNECT_ERROR.
+/// The reason for a rejected connection. The client sees the problem's type as the message of CONNECT_ERROR.
 #[derive(Debug)]
 pub struct Rejection(ProblemType);
 
@@ -37,7 +37,7 @@ impl From<Problem> for Rejection {
     }
 }
 
-/// The caller of a handshake with these headers and this `auth.token`.
+/// Authenticates a handshake with these headers and this `auth.token`.
 ///
 /// # Errors
 /// Nobody is signed in.
@@ -48,7 +48,7 @@ pub async fn admit(app: &AppState, parts: &Parts, token: Option<&Secret>) -> Res
     if !accounts.is_set_up().await.map_err(Problem::from)? {
         return Err(Rejection(ProblemType::SetupRequired));
     }
-    // The check of access has put it there.
+    // Set by the access check.
     let by_headers = parts.extensions.get::<Caller>();
     if let Some(caller @ Caller::User(_)) = by_headers {
         return Ok(caller.clone());

@@ -1,4 +1,4 @@
-//! The latest ticks, kept once for all connections, each of which reads them at its own pace.
+//! A buffer of the latest ticks, shared by all connections. Each connection reads it at its own pace.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::tick::Tick;
 
-/// Bytes of the ticks that are kept: half a minute at a hundred events a second.
+/// Bytes of the buffered ticks: half a minute at a hundred events per second.
 const MAX_BYTES: usize = 4 << 20;
 
 #[derive(Default)]
@@ -22,13 +22,13 @@ struct TickBuffer {
 #[derive(Default)]
 pub struct History {
     buffer: Mutex<TickBuffer>,
-    /// `TickBuffer::end`, for followers that wait for it to grow.
+    /// Mirrors `TickBuffer::end`, for followers that wait for it to grow.
     end: watch::Sender<u64>,
 }
 
 impl History {
     fn lock(&self) -> MutexGuard<'_, TickBuffer> {
-        // A panic in another thread leaves the buffer consistent: no change below can panic half way.
+        // A panic in another thread leaves the buffer consistent: no change below can panic halfway.
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -38,7 +38,7 @@ impl History {
         buffer.ticks.push_back((Arc::new(tick), weight));
         buffer.bytes += weight;
         buffer.end += 1;
-        // The newest tick is kept, however large it is.
+        // Keeps the newest tick, however large it is.
         while buffer.bytes > MAX_BYTES
             && buffer.ticks.len() > 1
             && let Some((_, weight)) = buffer.ticks.pop_front()
@@ -53,7 +53,7 @@ impl History {
         self.lock().end
     }
 
-    /// A follower that reads the ticks from now on.
+    /// A follower that starts with the next tick.
     pub fn follow(&self) -> Follower<'_> {
         let end = self.end.subscribe();
         let mut follower = Follower {
@@ -66,10 +66,10 @@ impl History {
     }
 }
 
-/// What a [`Follower`] reads next.
+/// The result of reading the next tick.
 pub enum NextTick {
     Tick(Arc<Tick>),
-    /// The follower has fallen too far behind: the next tick is not kept any more.
+    /// The follower has fallen too far behind: the buffer no longer has its next tick.
     Expired,
     /// There will be no more ticks.
     End,
@@ -104,7 +104,7 @@ impl Follower<'_> {
         }
     }
 
-    /// Skips every tick that is there now.
+    /// Skips every tick that is available now.
     pub fn skip(&mut self) {
         self.next = self.history.lock().end;
     }

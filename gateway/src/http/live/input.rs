@@ -1,7 +1,8 @@
-//! What a client may send by long polling. Engine.IO itself would keep megabytes of it, for as long as the client likes.
+//! Limits what a client may send by long polling. Engine.IO itself would keep megabytes of it for as long as the client
+//! likes.
 //!
-//! A page sends a packet when it joins and answers pings. What comes over a WebSocket is limited by
-//! [`crate::http::connections`].
+//! A page sends one packet when it joins, and then only pongs. [`crate::http::connections`] limits the input over
+//! WebSockets.
 
 use axum::extract::Request;
 use axum::http::Method;
@@ -12,12 +13,13 @@ use super::outbox::session;
 use crate::http::body::{self, Timeouts};
 use crate::http::{Problem, ProblemType};
 
-/// Bytes of the largest body.
+/// Largest body, in bytes.
 const MAX_BYTES: usize = 16 << 10;
-/// Separates the packets of a body.
+/// Separates the packets in a body.
 const SEPARATOR: u8 = 0x1e;
 
-/// Middleware: receives what a polling client sends, and rejects it if it is large, slow, or has binary packets.
+/// Middleware: receives the body of a polling client, and rejects it if it is too large, too slow, or has binary
+/// packets.
 pub async fn check(request: Request, next: Next) -> Response {
     if request.method() != Method::POST || session(&request).is_none() {
         return next.run(request).await;
@@ -34,7 +36,8 @@ pub async fn check(request: Request, next: Next) -> Response {
     }
 }
 
-/// Whether a body has a binary packet, or one that announces some: Socket.IO would wait for them, and keep what has come.
+/// Whether a body has a binary packet, or a packet that announces some: Socket.IO would buffer the announced packets
+/// until all have arrived.
 fn has_binary(body: &[u8]) -> bool {
     let mut packets = body.split(|byte| *byte == SEPARATOR);
     packets.any(|packet| {

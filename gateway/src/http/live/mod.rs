@@ -1,11 +1,11 @@
 //! Socket.IO: every page sees events as they happen; `docs/interfaces/live.md` describes the messages.
 //!
-//! The projection's deltas are collected into ticks: at once while it is quiet, ten a second under load. A tick is rendered
-//! as JSON once for all clients of a view ([`view`]). Each connection has a task of its own ([`socket`]) that sends the ticks as fast as its
-//! client takes them. The latest ticks are kept once for all ([`history`]). A connection that falls behind them continues
-//! from the journal, or gets the newest state again if it uses batches, so a slow client costs neither memory nor the time
-//! of others. What waits for a client that does not read is bounded ([`outbox`], [`admission`]), and such a client is
-//! disconnected.
+//! The projection's deltas are collected into ticks: immediate ones while it is quiet, ten per second under load. Each
+//! tick is rendered as JSON once for all clients of a view ([`view`]). Each connection has its own task ([`socket`]),
+//! which sends the ticks as fast as its client reads. All connections share one buffer of the latest ticks
+//! ([`history`]). A connection that falls behind the buffer continues from the journal, or, if it uses batches, gets
+//! the newest state again. So a slow client costs neither memory nor other clients' time. Unread data for one client is
+//! bounded ([`outbox`], [`admission`]), and a client that stops reading is disconnected.
 
 mod admission;
 mod audience;
@@ -48,19 +48,20 @@ pub use input::check as check_input;
 pub use outbox::measure;
 pub use view::{PersonalData, item_in};
 
-/// Packets that wait in a connection. A tick without `batch` is many packets.
+/// Most packets queued in a connection. Without `batch`, a tick is many packets.
 const MAX_PACKETS: usize = 256;
 /// The interval of Engine.IO's pings.
 const PING_INTERVAL: Duration = Duration::from_secs(25);
-/// Bytes of a long-polling payload: a snapshot of large orders must fit. What clients send is limited in [`input`].
+/// Largest long-polling payload, in bytes; a snapshot of large orders must fit. [`input`] limits the payloads of
+/// clients.
 const MAX_PAYLOAD: u64 = 8 << 20;
-/// The pause between two ticks.
+/// Shortest pause between two ticks.
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 const MAX_PAUSE: Duration = Duration::from_millis(100);
-/// The interval at which totals and status are checked.
+/// How often totals and status are checked.
 const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The layer that answers `/socket.io`, and the handle that closes it.
+/// The layer that serves `/socket.io`, and the handle that closes it.
 pub fn layer(app: &Arc<AppState>) -> (SocketIoLayer, SocketIo) {
     let (layer, io) = SocketIo::builder()
         .max_buffer_size(MAX_PACKETS)
@@ -69,7 +70,7 @@ pub fn layer(app: &Arc<AppState>) -> (SocketIoLayer, SocketIo) {
         .connect_timeout(JOIN_TIMEOUT)
         .with_state(Arc::clone(app))
         .build_layer();
-    // The caller is known when the connection is admitted, and is kept for the handler.
+    // Admission identifies the caller, who is stored for the handler.
     let admit = async |socket: SocketRef, auth: TryData<dto::Auth>, State(app): State<Arc<AppState>>| {
         let token = auth.0.ok().and_then(|auth| auth.token);
         let caller = credentials::admit(&app, socket.req_parts(), token.as_ref()).await?;
@@ -77,7 +78,7 @@ pub fn layer(app: &Arc<AppState>) -> (SocketIoLayer, SocketIo) {
         Ok::<(), credentials::Rejection>(())
     };
     let serve = async |socket: SocketRef, auth: TryData<dto::Auth>, State(app): State<Arc<AppState>>| {
-        // An invalid `auth` counts as none: the client then gets what every client gets.
+        // An invalid `auth` counts as absent; the client then receives the default messages.
         let auth = auth.0.unwrap_or_default();
         let span = match tracing::enabled!(tracing::Level::DEBUG) {
             true => debug_span!("live", id = request_span::next_id(), batch = auth.batch),
@@ -89,7 +90,7 @@ pub fn layer(app: &Arc<AppState>) -> (SocketIoLayer, SocketIo) {
     (layer, io)
 }
 
-/// The task that makes the ticks.
+/// The task that produces the ticks.
 pub struct LiveFeed {
     pub app: Arc<AppState>,
 }
@@ -105,7 +106,7 @@ impl LiveFeed {
         }
     }
 
-    /// Closes the live connections of ended sessions, through what each connection waits for.
+    /// Publishes changes of the credentials to the live connections, which then close if their session has ended.
     async fn watch_credentials(&self) {
         match self.app.access.accounts() {
             Some(accounts) => credentials::watch_credentials(accounts, &self.app.audience.credentials).await,
@@ -137,7 +138,8 @@ impl LiveFeed {
                     self.tick(&mut pending, None);
                 }
                 delta = deltas.recv() => match delta {
-                    // A client that connects later is counted first and then reads the state, which contains the delta.
+                    // Nobody is listening. A client that connects later is counted before it reads the state, so its
+                    // state contains the delta.
                     Ok(_) if self.app.audience.count() == 0 => pending.are_stats_due = true,
                     Ok(delta) => pending.deltas.push(delta),
                     Err(RecvError::Lagged(_)) => pending.has_gap = true,
@@ -161,8 +163,8 @@ impl LiveFeed {
         }
     }
 
-    /// Polls the state that changes without a delta: the connections and the journal. It runs beside `make_ticks`, because
-    /// it waits for the disk.
+    /// Polls the state that changes without a delta: the connections and the journal. Runs concurrently with
+    /// `make_ticks`, because it waits for the disk.
     async fn watch_status(&self, sender: watch::Sender<Option<dto::GatewayStatus>>) {
         loop {
             let audience = self.app.audience.count();
@@ -211,21 +213,22 @@ impl LiveFeed {
     }
 }
 
-/// The pause before the next tick. It grows with the load, because every tick costs each client a packet.
+/// The pause before the next tick. It grows with the load, because every tick costs one packet per client.
 fn pause(events: usize, clients: usize) -> Duration {
     let cost = Duration::from_micros(1_000 * events as u64 + 100 * clients as u64);
     cost.clamp(MIN_PAUSE, MAX_PAUSE)
 }
 
-/// The interval of totals and status. It grows with the number of clients, because both are large compared with an event.
+/// How often totals and status are sent. The interval grows with the number of clients, because both are large compared
+/// with an event.
 fn status_interval(clients: usize) -> Duration {
     STATUS_INTERVAL + Duration::from_millis(clients as u64)
 }
 
-/// What the next tick will contain.
+/// The contents of the next tick.
 struct PendingTick {
     deltas: Vec<Arc<Delta>>,
-    /// Deltas were lost, so every client needs the state again.
+    /// Whether deltas were lost, so that every client needs the state again.
     has_gap: bool,
     /// When the previous tick was made.
     previous: Instant,
@@ -253,7 +256,7 @@ impl PendingTick {
     }
 }
 
-/// Waits until `due`, or forever.
+/// Waits until `due`, or forever if it is `None`.
 async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,

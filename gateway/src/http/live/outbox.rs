@@ -1,7 +1,8 @@
-//! How much of what was sent to a live connection waits in the gateway, and how long.
+//! Bounds the amount and the age of the data that waits in the gateway for a live connection.
 //!
-//! Engine.IO's own buffer counts packets, which may be large, and does not say when one has left it. What has left the gateway is
-//! known from the connection: the bytes that a WebSocket has taken, and those that were fetched by polling.
+//! Engine.IO's own buffer counts packets, which may be large, and does not report when one has left it. So the
+//! connection itself measures what has left the gateway: the bytes written to a WebSocket, and the bytes fetched by
+//! polling.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,21 +19,21 @@ use axum::response::Response;
 use crate::http::AppState;
 use crate::http::connections::OpenConnection;
 
-/// Bytes that may wait for one client before the next packet is sent; one larger packet may.
+/// Most bytes that may wait for one client before the next packet is sent. A single larger packet may wait too.
 const MAX_WAITING: u64 = 64 << 10;
-/// How long a client may take nothing of what waits for it. A healthy one that is this slow gets the state again when it
-/// reconnects.
+/// How long a client may read nothing while data waits for it. A healthy client that is this slow reconnects and gets
+/// the state again.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of a packet besides its event name and its data: `42["",]`. Not more than it really has, or it would seem to wait for
-/// ever; the header of a WebSocket frame comes on top.
+/// Bytes of a packet in addition to its event name and its data: `42["",]`. Must not exceed the real number, or a
+/// packet would seem to wait forever; the WebSocket frame header comes on top.
 const PACKET_OVERHEAD: u64 = 7;
 
-/// What one live connection has taken.
+/// Measures how much one live connection has read.
 #[derive(Debug, Default)]
 pub struct Meter {
-    /// Bytes that were fetched by polling.
+    /// Bytes fetched by polling.
     polled: AtomicU64,
-    /// Its WebSocket, with the bytes that had been written before it was one.
+    /// Its WebSocket, with the bytes written to that connection before the upgrade.
     socket: Mutex<Option<(Arc<OpenConnection>, u64)>>,
 }
 
@@ -41,7 +42,7 @@ impl Meter {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection has become a WebSocket.
+    /// Called when the connection becomes a WebSocket.
     pub fn set_socket(&self, connection: Arc<OpenConnection>) {
         let before = connection.written();
         connection.note_joined();
@@ -61,11 +62,11 @@ impl Meter {
 #[derive(Debug, Default)]
 pub struct Meters(Mutex<Sessions>);
 
-/// By Engine.IO session.
+/// Indexed by Engine.IO session.
 #[derive(Debug, Default)]
 struct Sessions {
     meters: HashMap<String, Arc<Meter>>,
-    /// The WebSockets of sessions that began with polling. Some clients join only after that.
+    /// The WebSockets of sessions that began with polling. Some clients join only after the upgrade.
     sockets: HashMap<String, Weak<OpenConnection>>,
 }
 
@@ -75,7 +76,8 @@ impl Meters {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A meter for a session, until the returned value is dropped. `own` is its WebSocket if it began with one.
+    /// Registers a meter for a session until the returned value is dropped. `own` is its WebSocket if it began with
+    /// one.
     pub fn register(&self, session: String, own: Option<&Arc<OpenConnection>>) -> RegisteredMeter<'_> {
         let meter = Arc::new(Meter::default());
         let mut sessions = self.lock();
@@ -101,7 +103,7 @@ impl Meters {
         self.lock().meters.get(session).cloned()
     }
 
-    /// A session that began with polling has become a WebSocket.
+    /// Called when a session that began with polling becomes a WebSocket.
     fn upgrade(&self, session: &str, socket: Arc<OpenConnection>) {
         let mut sessions = self.lock();
         sessions.sockets.retain(|_, socket| socket.strong_count() > 0);
@@ -126,7 +128,7 @@ impl Drop for RegisteredMeter<'_> {
     }
 }
 
-/// Middleware: notes what the sessions of Engine.IO fetch by polling, and when they become WebSockets.
+/// Middleware: records how much Engine.IO sessions fetch by polling, and when they upgrade to WebSockets.
 pub async fn measure(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let Some(session) = session(&request).map(str::to_owned) else {
         return next.run(request).await;
@@ -139,7 +141,7 @@ pub async fn measure(State(app): State<Arc<AppState>>, request: Request, next: N
             app.live.meters.upgrade(&session, connection);
         }
     } else if is_poll
-        // Only now: a client polls before it has joined, and gets the state with that poll.
+        // Looked up only now: a client polls before it has joined, and gets the state with that poll.
         && let Some(meter) = app.live.meters.find(&session)
     {
         let bytes = response.body().size_hint().lower();
@@ -157,7 +159,7 @@ pub fn session(request: &Request) -> Option<&str> {
         .flatten()
 }
 
-/// Whether a request with these parts has opened its session with a WebSocket.
+/// Whether the request with these headers opened its session with a WebSocket.
 pub fn begins_with_websocket(request: &Parts) -> bool {
     is_websocket(&request.uri)
 }
@@ -167,7 +169,7 @@ fn is_websocket(uri: &Uri) -> bool {
     query.split('&').any(|pair| pair == "transport=websocket")
 }
 
-/// The session that a request would move from polling to a WebSocket.
+/// The session that this request would upgrade from polling to a WebSocket.
 pub fn upgraded_session(request: &Request) -> Option<&str> {
     session(request).filter(|_| is_websocket(request.uri()))
 }
@@ -177,15 +179,15 @@ pub fn opens_session(request: &Request) -> bool {
     request.uri().path().starts_with("/socket.io") && session(request).is_none()
 }
 
-/// What was sent to one live connection.
+/// Tracks the unread data of one live connection.
 pub struct Outbox {
     meter: Arc<Meter>,
     sent: u64,
-    /// What was taken when that last changed, and when that was.
+    /// The bytes read when that number last changed, and the time of the change.
     progress: (u64, Instant),
 }
 
-/// The client has taken nothing for too long.
+/// The client has read nothing for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stalled;
 
@@ -198,21 +200,21 @@ impl Outbox {
         }
     }
 
-    /// The bytes of a packet on the connection, at least.
+    /// A lower bound on a packet's bytes on the connection.
     pub fn size(event: &str, data: &str) -> u64 {
         (event.len() + data.len()) as u64 + PACKET_OVERHEAD
     }
 
-    /// Notes a packet that is about to be handed to Engine.IO: before, because the client may take it at once.
+    /// Records a packet. Must be called before Engine.IO gets it, because the client may read it at once.
     pub fn note_sent(&mut self, size: u64) {
         if self.waiting() == 0 {
-            // From now on the client can be late.
+            // Nothing was waiting, so the stall timeout starts now.
             self.progress.1 = Instant::now();
         }
         self.sent += size;
     }
 
-    /// Engine.IO has not accepted the packet that was noted last.
+    /// Reverts [`Outbox::note_sent`] for a packet that Engine.IO has not accepted.
     pub fn note_refused(&mut self, size: u64) {
         self.sent = self.sent.saturating_sub(size);
     }
@@ -223,7 +225,7 @@ impl Outbox {
         if taken != self.progress.0 {
             self.progress = (taken, Instant::now());
         }
-        // Pings and the handshake are taken too. So that they do not add up, all is level whenever nothing waits.
+        // `taken` also includes pings and the handshake. Levelling whenever nothing waits keeps them from accumulating.
         self.sent = self.sent.max(taken);
         self.sent - taken
     }
@@ -232,7 +234,7 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// Something waits, and the client takes none of it.
+    /// Data waits, and the client reads none of it.
     pub fn has_room(&mut self, size: u64) -> Result<bool, Stalled> {
         let waiting = self.waiting();
         if waiting == 0 || waiting + size <= MAX_WAITING {
@@ -244,11 +246,11 @@ impl Outbox {
         }
     }
 
-    /// Whether everything was taken.
+    /// Whether the client has read everything.
     ///
     /// # Errors
     ///
-    /// As [`Outbox::has_room`].
+    /// See [`Outbox::has_room`].
     pub fn is_empty(&mut self) -> Result<bool, Stalled> {
         self.has_room(MAX_WAITING + 1)
     }
@@ -350,7 +352,7 @@ mod tests {
             .as_ref()
             .map(|(socket, _)| Arc::clone(socket));
         assert!(Arc::ptr_eq(&measured.unwrap(), socket.connection()));
-        // Of a session without an upgrade, the first connection is the WebSocket.
+        // A session without an upgrade has its WebSocket from the start.
         let registered = meters.register("def".to_owned(), Some(polling.connection()));
         let measured = registered
             .meter

@@ -1,23 +1,23 @@
-//! How fast a client is sent to.
+//! Paces the packets to a client.
 //!
 //! Engine.IO pings each client every [`PING_INTERVAL`] and closes the connection if the client's buffer is full at that
-//! moment. The buffer of a slow client is nearly always full. So nothing is sent to a slow client for some seconds before a
-//! ping: the packets that wait keep the client busy, and the buffer has room for the ping.
+//! moment. A slow client's buffer is nearly always full. So a slow client gets no packets for some seconds before a
+//! ping: it works through the queued packets, and the buffer has room for the ping.
 
 use std::time::{Duration, Instant};
 
 use super::PING_INTERVAL;
 
-/// The wait after which a client with a full buffer is tried again: at first, and at most.
+/// Backoff before retrying a client whose buffer is full: shortest and longest.
 const MIN_WAIT: Duration = Duration::from_millis(10);
 const MAX_WAIT: Duration = Duration::from_millis(160);
-/// How long before a ping nothing is sent. A client that takes nothing in this time is considered gone.
+/// How long to pause before a ping. A client that reads nothing in this time is considered gone.
 const REST: Duration = Duration::from_secs(5);
-/// How late a ping may come.
+/// How late a ping may be.
 const PING_DELAY: Duration = Duration::from_millis(200);
 
 pub struct Pace {
-    /// Approximately when the connection began. Engine.IO counts from the handshake, one round trip earlier.
+    /// Approximate start of the connection. Engine.IO counts from the handshake, one round trip earlier.
     start: Instant,
     /// When the buffer was last full.
     full_at: Option<Instant>,
@@ -33,12 +33,12 @@ impl Pace {
         }
     }
 
-    /// Notes that the buffer has accepted a packet.
+    /// Resets the backoff after the buffer has accepted a packet.
     pub fn accepted(&mut self) {
         self.wait = MIN_WAIT;
     }
 
-    /// Notes that the buffer is full, and returns how long to wait.
+    /// Records that the buffer is full, and returns how long to wait.
     pub fn full(&mut self, now: Instant) -> Duration {
         self.full_at = Some(now);
         let wait = self.wait;
@@ -46,18 +46,18 @@ impl Pace {
         wait
     }
 
-    /// How long to send nothing before the next packet.
+    /// How long to pause before the next packet.
     pub fn rest(&self, now: Instant) -> Duration {
         let full_at = match self.full_at {
             Some(full_at) => full_at,
             None => return Duration::ZERO,
         };
-        // The period from the beginning of one rest to that of the next.
+        // From the start of the connection to its first rest.
         let shift = PING_INTERVAL - REST;
         let since = now.saturating_duration_since(self.start + shift);
         let begin = now - Duration::from_nanos((since.as_nanos() % PING_INTERVAL.as_nanos()) as u64);
         let end = begin + REST + PING_DELAY;
-        // The buffer was full when the rest began, or has become full since.
+        // The buffer was full when the rest began, or has filled up since.
         let is_slow = full_at + MAX_WAIT * 2 >= begin;
         match now >= self.start + shift && is_slow {
             true => end.saturating_duration_since(now),

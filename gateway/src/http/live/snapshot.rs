@@ -1,4 +1,4 @@
-//! `initial_data`: the state that every client begins with, made once for all clients of a view.
+//! `initial_data`: the state that every client starts with, built once for all clients of a view.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,14 +16,15 @@ use crate::projection::SaleState;
 use comptoir_core::event::Kind;
 use comptoir_journal::Offset;
 
-/// Bytes of the rows of one kind: fifty usual ones have a tenth.
+/// Bytes for the rows of one kind: ten times what fifty typical rows need.
 const KIND_BYTES: usize = 192 << 10;
-/// Bytes of the largest row in a snapshot or a batch: an order of hundreds of lines. A list has it, and `new_order`.
+/// Largest row in a snapshot or a batch, in bytes: an order of hundreds of lines. Larger rows appear only in lists and
+/// in `new_order`.
 pub const MAX_ROW: usize = 64 << 10;
-/// How long a snapshot may be used for further clients, if nothing has changed: as long as totals and status may be old.
+/// How long an unchanged snapshot may be reused: as long as totals and status may be stale.
 const FRESH: Duration = super::STATUS_INTERVAL;
 
-/// How much a client has been sent.
+/// How far a client is up to date.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
     /// Every row and delta up to this version.
@@ -36,7 +37,7 @@ pub struct Progress {
 pub struct Snapshot {
     pub json: Arc<Json>,
     pub progress: Progress,
-    /// The number of ticks before it.
+    /// The number of ticks before the snapshot.
     ticks: u64,
     made: Instant,
 }
@@ -46,13 +47,13 @@ pub struct Snapshot {
 pub struct Snapshots([Mutex<Option<Snapshot>>; 2]);
 
 impl Snapshots {
-    /// The state now. Clients that ask at the same time share one.
+    /// The present state. Concurrent requests share one snapshot.
     ///
     /// # Errors
     ///
     /// The journal cannot be read.
     pub async fn get(&self, app: &AppState, view: PersonalData) -> Result<Snapshot, ConnectionError> {
-        // A request that waited gets the snapshot that another has made.
+        // A request that waited for the lock reuses the snapshot of the request before it.
         let mut latest = self.0[view as usize].lock().await;
         if let Some(latest) = latest.as_ref().filter(|latest| latest.is_current(app)) {
             return Ok(latest.clone());
@@ -62,10 +63,10 @@ impl Snapshots {
         Ok(snapshot)
     }
 
-    /// Frees the snapshots that no client can use any more.
+    /// Frees snapshots that are no longer current.
     pub fn forget_old(&self) {
         for latest in &self.0 {
-            // A locked one is being used.
+            // A locked snapshot is in use.
             if let Ok(mut latest) = latest.try_lock() {
                 latest.take_if(|latest| latest.made.elapsed() >= FRESH);
             }
@@ -74,7 +75,7 @@ impl Snapshots {
 }
 
 impl Snapshot {
-    /// Whether it contains everything that a client, which reads the ticks from now on, does not get from them.
+    /// Whether the snapshot and the ticks from now on together contain everything.
     fn is_current(&self, app: &AppState) -> bool {
         self.made.elapsed() < FRESH
             && self.ticks == app.audience.ticks.end()

@@ -28,18 +28,21 @@ use crate::platform::metrics::HttpLimit;
 use crate::projection::{Confirmation, ProjectionError};
 use comptoir_journal::{EntryKind, Offset, ReadError};
 
-/// Unread ticks of a slow client with batches. More of them are larger than the state, which replaces them.
+/// Most unread ticks of a slow client with batches. More ticks would be larger than the state, which then replaces
+/// them.
 const MAX_UNREAD: u64 = 32;
-/// The interval of `alive`. `web/src/lib/live/heartbeat.ts` considers a connection dead after two are missing. Engine.IO's own
-/// ping cannot be this frequent: it closes the connection of a client that answers late, as a slow reader does.
+/// The interval of `alive`. `web/src/lib/live/heartbeat.ts` considers a connection dead after two missed ones.
+/// Engine.IO's own ping cannot be this frequent: it closes the connection of a client that answers late, as a slow
+/// reader does.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(4);
-/// Entries that are read from the journal at a time for a client that was away. Each client that does not read holds as much.
+/// Entries read from the journal at a time for a client that was away. Each client that does not read holds as many.
 const READ_ENTRIES: usize = 64;
 const READ_BYTES: usize = 64 << 10;
 
-/// Bytes of a packet that counts against the memory of all live connections. The next packet waits until it is taken.
+/// From this size, in bytes, a packet counts against the memory of all live connections, and the next packet waits
+/// until the client has read it.
 const LARGE_PACKET: u64 = 16 << 10;
-/// The wait after which it is looked again whether a client has taken what waits for it: at first, and at most.
+/// Backoff between checks whether the client has read its data: shortest and longest.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 const MAX_WAIT: Duration = Duration::from_millis(160);
 
@@ -76,7 +79,7 @@ pub async fn serve(socket: &SocketRef, auth: dto::Auth, app: &AppState) {
     let _admitted = match app.live.admit(sender) {
         Ok(admitted) => admitted,
         Err(limit) => {
-            // Rare: the request for the connection was within the limit.
+            // Rare: the request that opened the connection was still within the limit.
             app.metrics.http_limit(limit);
             let _ = socket.clone().disconnect();
             return;
@@ -102,7 +105,7 @@ pub async fn serve(socket: &SocketRef, auth: dto::Auth, app: &AppState) {
             let _ = socket.clone().disconnect();
         }
         result = connection.run(auth.after.map(Offset)) => match result {
-            // The client reconnects by itself and gets the state again.
+            // The client reconnects on its own and gets the state again.
             Err(error @ (ConnectionError::Read(_) | ConnectionError::Projection(_) | ConnectionError::Stalled)) => {
                 debug!(%error, "live connection closed by the gateway");
                 if matches!(error, ConnectionError::Stalled) {
@@ -130,7 +133,7 @@ impl LiveConnection<'_> {
     async fn run(&mut self, after: Option<Offset>) -> Result<(), ConnectionError> {
         let app = self.app;
         let _membership = app.audience.join(self.is_batched, self.view);
-        // Before the state is read: what the state does not contain comes as a tick.
+        // Follow first, then read the state: changes that the state misses arrive as ticks.
         let mut ticks = app.audience.ticks.follow();
         let mut sent = self.send_state().await?;
         if let Some(after) = after.filter(|_| !self.is_batched) {
@@ -163,7 +166,8 @@ impl LiveConnection<'_> {
                 Some(tick) if !self.is_batched => {
                     let is_new = |version: Option<u64>| version.is_none_or(|version| version > sent.version);
                     for packet in tick.packets.iter().filter(|packet| is_new(packet.version)) {
-                        // Without this view the tick was made before the connection joined, and the state has the packet.
+                        // A tick without this view was made before the connection joined, so the state contains its
+                        // packets.
                         if let Some(data) = packet.data.get(self.view) {
                             self.send(packet.event, data).await?;
                         }
@@ -187,15 +191,15 @@ impl LiveConnection<'_> {
         let app = self.app;
         let size = app.live.snapshots.get(app, self.view).await?.json.get().len();
         let _reserved = self.reserve(size as u64).await;
-        // Only now: a client that waits for its turn holds no state.
+        // Taken only now, so that a client waiting for its turn holds no state.
         let snapshot = app.live.snapshots.get(app, self.view).await?;
         self.send_within_room("initial_data", &snapshot.json).await?;
         self.wait_until_taken().await?;
         Ok(snapshot.progress)
     }
 
-    /// For a client whose ticks have expired: sends what it missed, from the journal. Sends the whole state only if that is
-    /// not everything it missed.
+    /// Brings a client whose ticks have expired up to date from the journal. Sends the whole state only if the journal
+    /// does not have everything that the client missed.
     async fn catch_up(&mut self, sent: Progress) -> Result<Progress, ConnectionError> {
         let app = self.app;
         let (mut now, has_new_foreign) = app.projection.recent(|recent| {
@@ -218,7 +222,7 @@ impl LiveConnection<'_> {
         Ok(now)
     }
 
-    /// Sends the confirmations, since then, of events that the client has.
+    /// Sends confirmations, newer than `sent`, of events that the client already has.
     async fn send_confirmations(&mut self, sent: Progress) -> Result<(), ConnectionError> {
         let mut after = Offset(0);
         loop {
@@ -253,7 +257,7 @@ impl LiveConnection<'_> {
         }
     }
 
-    /// Sends the events from `after` to `upto`, in the order of the journal.
+    /// Sends the events from `after` to `upto` in journal order.
     async fn send_missed(&mut self, mut after: Offset, upto: Offset) -> Result<(), ConnectionError> {
         while after < upto {
             let mut entries = self.app.journal.read(after, READ_ENTRIES, READ_BYTES).await?;
@@ -272,7 +276,7 @@ impl LiveConnection<'_> {
         Ok(())
     }
 
-    /// Sends one packet. Waits while too much waits for the client already.
+    /// Sends one packet, after waiting until the client's unread data is below the limit.
     async fn send(&mut self, event: &'static str, data: &Json) -> Result<(), ConnectionError> {
         let size = Outbox::size(event, data.get());
         if size <= LARGE_PACKET {
@@ -283,13 +287,13 @@ impl LiveConnection<'_> {
         self.wait_until_taken().await
     }
 
-    /// Reserves the bytes of a large packet among those of all live connections.
+    /// Reserves the bytes of a large packet from the budget of all live connections.
     async fn reserve(&self, size: u64) -> Reservation {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         self.app.live.bytes.reserve(self.sender, size).await
     }
 
-    /// Waits until the client has taken everything.
+    /// Waits until the client has read everything.
     async fn wait_until_taken(&mut self) -> Result<(), ConnectionError> {
         let mut wait = MIN_WAIT;
         while !self.outbox.is_empty()? {

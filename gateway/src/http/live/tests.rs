@@ -1,4 +1,4 @@
-//! Live connections on a real socket.
+//! Tests of live connections over a real socket.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::http::{router, serve};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Serves the gateway to clients with this view. Returns the address of Socket.IO.
+/// Serves a gateway to clients with this view. Returns the Socket.IO address.
 async fn listen(gateway: &TestGateway, view: PersonalData) -> (String, DropGuard) {
     let stop = CancellationToken::new();
     let feed = LiveFeed {
@@ -116,7 +116,7 @@ async fn clients_that_connect_at_the_same_time_share_one_snapshot() {
     assert!(Arc::ptr_eq(&first.json, &second.unwrap().json));
     let hidden = snapshots.get(app, PersonalData::Hidden).await.unwrap();
     assert!(first.json.get().contains("anna@b.example") && !hidden.json.get().contains("anna@b.example"));
-    // What has changed since is in the next one.
+    // The changes since then are in the next one.
     order(&gateway, "o-2").await;
     let later = snapshots.get(app, PersonalData::Shown).await.unwrap();
     assert!(later.json.get().contains("\"o-2\""), "{}", later.json);
@@ -130,7 +130,7 @@ async fn websockets_beyond_the_limit_are_refused_whether_they_join_or_not() {
     };
     let gateway = TestGateway::with_state(|app| app.live = LiveConnections::new(limits)).await;
     let (url, _stop) = listen(&gateway, PersonalData::Shown).await;
-    // Of four, two may be silent. These do not join the namespace.
+    // Two of four live connections may be without credentials. These do not join the namespace.
     let (first, _) = tokio_tungstenite::connect_async(&url).await.unwrap();
     let _second = tokio_tungstenite::connect_async(&url).await.unwrap();
     let third = tokio_tungstenite::connect_async(&url).await;

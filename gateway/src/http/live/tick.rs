@@ -15,7 +15,7 @@ use crate::projection::{Change, Confirmation, Delta, NEWEST};
 use comptoir_core::event::Kind;
 use comptoir_journal::Offset;
 
-/// Bytes of the rows of a batch. A larger one is not made: the state, which is bounded too, replaces it.
+/// Most bytes of the rows in a batch. Instead of a larger batch, clients get the state, which is also bounded.
 const BATCH_BYTES: usize = 256 << 10;
 
 /// JSON that is ready to be sent.
@@ -27,18 +27,18 @@ pub struct Tick {
     pub version: u64,
     /// The number of events.
     pub events: usize,
-    /// Changes are missing, so clients need the state again.
+    /// Whether changes are missing, so that clients need the state again.
     pub has_gap: bool,
-    /// For clients that take each event by itself, in order.
+    /// In order, for clients that receive events one by one.
     pub packets: Vec<Packet>,
-    /// For clients that take batches.
+    /// For clients that receive batches.
     pub batch: PerView<Arc<Json>>,
-    /// The batch would be too large, so clients that take batches need the state again.
+    /// Whether the batch would be too large, so that clients with batches need the state again.
     pub is_batch_too_large: bool,
 }
 
 pub struct Packet {
-    /// The version of the delta: a state of at least this version contains the packet. `None` if no state replaces it.
+    /// The delta's version; a state of at least this version contains the packet. `None` if no state does.
     pub version: Option<u64>,
     /// The journal offset of an event of this gateway.
     pub entry: Option<Offset>,
@@ -46,7 +46,7 @@ pub struct Packet {
     pub data: PerView<Arc<Json>>,
 }
 
-/// Renders what the present audience needs, and nothing else.
+/// Renders only what the present audience needs.
 pub fn render(
     app: &AppState,
     deltas: &[Arc<Delta>],
@@ -65,8 +65,8 @@ pub fn render(
         version: deltas.last().map_or(0, |delta| delta.version),
         ..Tick::default()
     };
-    // The last state of each row. A batch has the newest rows, not the last changes: a change of an old row must not
-    // displace a new row.
+    // The last state of each row. A batch keeps the newest rows, not the latest changes: a change of an old row must
+    // not displace a new row.
     let mut sales: [BTreeMap<u64, PerView<Arc<Json>>>; 3] = Default::default();
     let mut confirmations: Vec<&Confirmation> = Vec::new();
     for delta in deltas {
@@ -168,7 +168,7 @@ fn unversioned(event: &'static str, data: &impl Serialize) -> Packet {
     }
 }
 
-/// The confirmations of the newest rows. A drained backlog confirms many events that no page shows any more.
+/// The confirmations of the newest rows only. A drained backlog confirms many events that no page shows any more.
 fn of_newest_rows<'a>(app: &AppState, confirmations: Vec<&'a Confirmation>) -> Vec<&'a Confirmation> {
     if confirmations.len() <= NEWEST {
         return confirmations;
@@ -205,6 +205,6 @@ pub fn confirmation(confirmed: &Confirmation) -> dto::Confirmation {
 }
 
 pub fn write(value: &impl Serialize) -> Json {
-    // serde_json cannot fail on maps with text keys, numbers and raw JSON.
+    // Cannot fail: serde_json always serialises maps with string keys, numbers and raw JSON.
     to_raw_value(value).unwrap_or_else(|error| unreachable!("a tick is always JSON: {error}"))
 }

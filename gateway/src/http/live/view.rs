@@ -1,4 +1,4 @@
-//! What of an event a live connection may see: everything, or no personal data.
+//! Views: a live connection sees either everything or everything but personal data.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::http::security::caller::Caller;
 use comptoir_core::event::Kind;
 use comptoir_identity::Role;
 
-/// Whether a live connection is shown the e-mail addresses and postal addresses of customers.
+/// Whether a live connection may see the customers' e-mail addresses and postal addresses.
 ///
 /// The caller's role decides. A value in the extensions of the request that opens the connection takes precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl PersonalData {
     }
 }
 
-/// One value for each view that was wanted.
+/// One value for each requested view.
 #[derive(Debug, Clone)]
 pub struct PerView<T>([Option<T>; 2]);
 
@@ -45,7 +45,7 @@ impl<T> Default for PerView<T> {
 }
 
 impl<T> PerView<T> {
-    /// The value of a view. `None` if no live connection had this view when the values were made.
+    /// The value for a view. `None` if no live connection had this view when the values were made.
     pub fn get(&self, view: PersonalData) -> Option<&T> {
         self.0[view as usize].as_ref()
     }
@@ -60,13 +60,13 @@ impl<T> PerView<T> {
 }
 
 impl PerView<Arc<Json>> {
-    /// JSON without personal data, which is the same in every view.
+    /// JSON without personal data, identical in every view.
     pub fn same(json: Json) -> Self {
         let json = Arc::new(json);
         Self([Some(Arc::clone(&json)), Some(json)])
     }
 
-    /// An item in the wanted views.
+    /// Renders an item for the requested views.
     pub fn of_item(kind: Kind, item: Json, wanted: [bool; 2]) -> Self {
         if !has_personal_data(kind) {
             return Self::same(item);
@@ -75,7 +75,7 @@ impl PerView<Arc<Json>> {
         Self([Some(Arc::new(item)), hidden])
     }
 
-    /// Bytes of the JSON. What two views share counts once.
+    /// Bytes of the JSON. JSON shared by two views counts once.
     pub fn weight(&self) -> usize {
         match &self.0 {
             [Some(shown), Some(hidden)] if Arc::ptr_eq(shown, hidden) => shown.get().len(),
@@ -99,20 +99,20 @@ fn has_personal_data(kind: Kind) -> bool {
     }
 }
 
-/// The fields that only those see who need them.
+/// The personal fields.
 const PERSONAL: [&str; 2] = ["customer_email", "address"];
 
-/// The object with null for the personal fields. Numbers are not parsed, so they stay exact.
+/// The object with `null` in its personal fields. Numbers are not parsed, so that they stay exact.
 fn without_personal_data(item: &RawValue) -> Json {
     let mut reader = serde_json::Deserializer::from_str(item.get());
     match reader.deserialize_map(Fields) {
         Ok(fields) => write(&Redacted(fields)),
-        // An item is an object. If it were not, nothing of it would be known to be harmless.
+        // An item is always an object. Anything else could contain personal data, so nothing of it is shown.
         Err(_) => write(&()),
     }
 }
 
-/// Reads the fields of an object in their order, also those that occur twice.
+/// Reads an object's fields in order, including duplicates.
 struct Fields;
 
 impl<'de> Visitor<'de> for Fields {

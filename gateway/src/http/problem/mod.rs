@@ -1,7 +1,7 @@
 //! The errors of the API: `application/problem+json`, RFC 9457.
 //!
-//! Programs distinguish problems by `type` and `stored`; people read `detail`. [`types`] defines every type. The pages'
-//! TypeScript types and the OpenAPI document are generated from it.
+//! Programs distinguish problems by `type` and `stored`; people read `detail`. [`types`] defines every type. It is the
+//! source of the pages' TypeScript types and of the OpenAPI document.
 
 pub mod operations;
 #[cfg(test)]
@@ -62,7 +62,7 @@ impl Problem {
         self.kind
     }
 
-    /// The same problem with a `Retry-After` of its own.
+    /// The same problem with its own `Retry-After`.
     pub fn retry_after(self, seconds: u32) -> Self {
         Self {
             retry_after: Some(seconds),
@@ -70,7 +70,7 @@ impl Problem {
         }
     }
 
-    /// A problem with one field. Its `detail` begins with the path of the field.
+    /// A problem with one field. `detail` begins with the field's path.
     pub fn of_field(kind: ProblemType, error: FieldError) -> Self {
         Self {
             field: Some(error.field.clone()),
@@ -78,7 +78,7 @@ impl Problem {
         }
     }
 
-    /// A problem with a parameter in the path.
+    /// A problem with a path parameter.
     pub fn of_path(parameter: &str, rejection: &PathRejection) -> Self {
         match rejection.status() {
             StatusCode::BAD_REQUEST => {
@@ -89,7 +89,7 @@ impl Problem {
         }
     }
 
-    /// A fault of the gateway. It is logged, because the client cannot fix it.
+    /// An internal error. It is logged, because the client cannot fix it.
     pub fn internal(error: impl ToString) -> Self {
         let error = error.to_string();
         tracing::error!(error, "an internal error ended a request");
@@ -99,7 +99,7 @@ impl Problem {
         )
     }
 
-    /// The journal refuses events of this device, and accepts those of others.
+    /// The journal refuses this device's events but accepts those of others.
     pub fn refused(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Devices | Refusal::Epochs => Self::new(
@@ -129,7 +129,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A field of the body.
+/// For a field of the body.
 impl From<FieldError> for Problem {
     fn from(error: FieldError) -> Self {
         Self::of_field(ProblemType::InvalidField, error)

@@ -1,4 +1,4 @@
-//! The problems of each operation, for the OpenAPI document.
+//! The problems that each operation can answer with, for the OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ macro_rules! problems {
 }
 pub(crate) use problems;
 
-/// One response for each status. Its schema lists the types with that status.
+/// One response per status. Its schema lists the problem types with that status.
 pub fn responses(types: &[ProblemType]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<u16, Vec<ProblemType>> = BTreeMap::new();
     for &of in types {

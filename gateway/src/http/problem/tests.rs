@@ -1,4 +1,4 @@
-//! The API answers each problem as its definition says, and as the OpenAPI document describes it.
+//! Tests that the API answers each problem as defined and as the OpenAPI document describes it.
 
 mod scenarios;
 
@@ -16,13 +16,13 @@ use comptoir_identity::{Attempt, Error};
 use comptoir_journal::{AppendError, Journal};
 use scenarios::{Expected, provoke};
 
-/// Where the tests sign in from.
+/// The origin of the tests' sign-ins.
 const HERE: Attempt<'static> = Attempt {
     address: None,
     agent: None,
 };
 
-/// The types that the OpenAPI document lists for an operation and a status.
+/// The problem types that the OpenAPI document lists for an operation and a status.
 fn documented_types(document: &Value, method: &str, path: &str, status: u16) -> Vec<String> {
     let response = &document["paths"][path][method]["responses"][status.to_string()];
     let schema = &response["content"]["application/problem+json"]["schema"];

@@ -1,4 +1,4 @@
-//! The type of each problem, with its title, status, `stored` and `Retry-After`. They are defined only here.
+//! The only definition of the problem types, each with its title, status, `stored` and `Retry-After`.
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -113,7 +113,7 @@ pub enum Stored {
     Unknown,
 }
 
-/// The properties that all problems of one type share.
+/// The properties shared by all problems of one type.
 #[derive(Debug, Clone, Copy)]
 pub struct Definition {
     pub status: StatusCode,
@@ -145,7 +145,7 @@ impl Definition {
 }
 
 impl ProblemType {
-    /// Every type. A test compares the list with the OpenAPI document, so that none is missing.
+    /// Every type. A test compares this list with the OpenAPI document, so that none is missing.
     pub const ALL: [Self; 46] = [
         Self::MalformedPath,
         Self::MalformedJson,

@@ -1,7 +1,7 @@
-//! Who may do what: authenticates each request and compares the caller's role with the one that the route needs.
+//! Access control: authenticates each request and compares the caller's role with the one that the route requires.
 //!
-//! The least role of each operation stands in its `security` in the OpenAPI document, from which [`Permissions`] is built.
-//! An operation without one is refused, so that a new route cannot be open by mistake.
+//! The `security` of each operation in the OpenAPI document names its minimum role; [`Permissions`] is built from it.
+//! An operation without a role is refused, so that a new route cannot be open by mistake.
 
 #[cfg(test)]
 mod tests;
@@ -28,20 +28,20 @@ use super::caller::{Caller, Origin};
 use crate::http::listener::Transport;
 use crate::http::{AppState, Problem, ProblemType, pages, trust};
 
-/// The cookie of a session or a wall screen.
+/// The cookie that holds the secret of a session or a wall screen.
 pub const COOKIE: &str = "comptoir_session";
-/// The page of set-up, and that of sign-in.
+/// The pages for set-up and sign-in.
 const SETUP_PAGE: &str = "/setup";
 const LOGIN_PAGE: &str = "/login";
 const METRICS: &str = "/metrics";
 
-/// Whether somebody has to sign in.
+/// Whether sign-in is required.
 pub enum Access {
-    /// Nobody has to: everybody who reaches the port may do everything.
+    /// No sign-in: everyone who reaches the port may do everything.
     Open,
     Accounts {
         accounts: Accounts,
-        /// Accepts passwords and sessions over plain HTTP from the network.
+        /// Whether passwords and sessions are accepted over plain HTTP from the network.
         plain_sign_in: bool,
     },
 }
@@ -54,7 +54,7 @@ impl Access {
         }
     }
 
-    /// Whether credentials would cross the network unencrypted although the owner has not allowed that.
+    /// Whether credentials would cross the network unencrypted without the owner's permission.
     pub fn refuses_credentials(&self, transport: Transport) -> bool {
         match self {
             Self::Open => false,
@@ -62,7 +62,7 @@ impl Access {
         }
     }
 
-    /// Who a session's or token's secret belongs to.
+    /// Identifies the owner of a session's or token's secret.
     ///
     /// # Errors
     /// The accounts cannot be read.
@@ -76,10 +76,10 @@ impl Access {
 }
 
 impl AppState {
-    /// Who makes a request with these headers.
+    /// Identifies the caller from the headers of a request.
     ///
     /// # Errors
-    /// A wrong password, too many guesses, a refused transport, or the accounts cannot be read.
+    /// A wrong password, too many guesses, a refused transport, or unreadable accounts.
     async fn identify(&self, origin: &Origin, headers: &HeaderMap) -> Result<Caller, Problem> {
         let Some(accounts) = self.access.accounts() else {
             return Ok(Caller::Anybody);
@@ -103,7 +103,7 @@ impl AppState {
     }
 }
 
-/// The secret in the session's cookie.
+/// The secret in the session cookie.
 fn cookie(headers: &HeaderMap) -> Option<String> {
     let cookies = headers.typed_get::<Cookie>()?;
     cookies.get(COOKIE).map(str::to_owned)
@@ -117,7 +117,7 @@ pub fn plain_sign_in_refused() -> Problem {
     )
 }
 
-/// What an operation needs.
+/// The access that an operation requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requirement {
     Public,
@@ -129,8 +129,8 @@ pub enum Requirement {
 pub struct Permissions(BTreeMap<(String, String), Requirement>);
 
 impl Permissions {
-    /// The requirements in the `security` of a document's operations. An operation whose `security` cannot be understood
-    /// has none, and is refused.
+    /// Reads the requirements from the `security` of a document's operations. An operation with an unknown form of
+    /// `security` gets none and is refused.
     pub fn of(document: &OpenApi) -> Self {
         let document = serde_json::to_value(document).unwrap_or_default();
         let paths = document["paths"].as_object().into_iter().flatten();
@@ -145,7 +145,7 @@ impl Permissions {
     }
 
     fn get(&self, method: &Method, path: &str) -> Option<Requirement> {
-        // axum answers HEAD with the handler of GET.
+        // axum answers HEAD with the GET handler.
         let method = match *method {
             Method::HEAD => "GET",
             _ => method.as_str(),
@@ -154,7 +154,7 @@ impl Permissions {
     }
 }
 
-/// `[{}]` is public, `[{"scheme": ["role"]}, …]` needs the role.
+/// `[{}]` is public; `[{"scheme": ["role"]}, …]` requires the role.
 fn requirement(security: &Value) -> Option<Requirement> {
     let alternatives = security.as_array()?;
     let first = alternatives.first()?.as_object()?;
@@ -167,13 +167,13 @@ fn requirement(security: &Value) -> Option<Requirement> {
     }
 }
 
-/// What the check of access uses.
+/// The state of the access check.
 pub struct Gate {
     pub app: Arc<AppState>,
     pub permissions: Permissions,
 }
 
-/// Middleware: identifies the caller, and rejects requests that the caller may not make.
+/// Middleware: identifies the caller and rejects requests beyond the caller's role.
 pub async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
     match admit(&gate, &head).await {
@@ -193,7 +193,7 @@ async fn admit(gate: &Gate, request: &Parts) -> Result<Caller, Response> {
     let target = Target::of(gate, request);
     let origin = Origin::of(&request.extensions, &request.headers);
     if let Target::Public = target {
-        // The handler decides what is wrong with credentials: sign-in must work with an old cookie.
+        // The handler reports invalid credentials itself: sign-in must work with an old cookie.
         let caller = gate.app.identify(&origin, &request.headers).await;
         return Ok(caller.unwrap_or(Caller::Nobody));
     }
@@ -242,10 +242,10 @@ async fn admit(gate: &Gate, request: &Parts) -> Result<Caller, Response> {
     }
 }
 
-/// What a request is for.
+/// The target of a request, as far as access depends on it.
 enum Target {
     Public,
-    /// Socket.IO, which authenticates when the client connects: a client may send its token only then.
+    /// Socket.IO, which authenticates when the client connects: some clients send their token only then.
     Live,
     Metrics,
     Page,
@@ -262,23 +262,23 @@ impl Target {
         match matched.map(MatchedPath::as_str) {
             Some(METRICS) => Self::Metrics,
             Some(SETUP_PAGE | LOGIN_PAGE) => Self::Public,
-            // Devices that need them do not trust the certificate yet.
+            // The devices that need these paths do not trust the certificate yet.
             Some(path) if trust::PATHS.contains(&path) => Self::Public,
             Some(page) if pages::is_page(page) => Self::Page,
             Some(operation) => match gate.permissions.get(&request.method, operation) {
                 Some(Requirement::Public) => Self::Public,
                 Some(Requirement::Role(role)) => Self::Operation(role),
-                // A method that the route does not have.
+                // The route does not have this method.
                 None => Self::Operation(Role::Viewer),
             },
-            // The pages' files contain nothing of the shop, and `/setup` and `/login` need them.
+            // The pages' files contain nothing about the shop, and `/setup` and `/login` need them.
             None if pages::is_file(path) => Self::Public,
             None => Self::Operation(Role::Viewer),
         }
     }
 }
 
-/// Whether a program on this machine asks for itself. A reverse proxy says for whom it asks.
+/// Whether the request comes from a program on this machine. A reverse proxy is recognised by its forwarding headers.
 fn is_of_this_machine(origin: &Origin, headers: &HeaderMap) -> bool {
     let is_forwarded = headers.contains_key(header::FORWARDED) || headers.contains_key("x-forwarded-for");
     origin
@@ -295,7 +295,7 @@ pub fn setup_required() -> Problem {
     )
 }
 
-/// Redirects to the page of sign-in, which comes back to the requested page.
+/// Redirects to the sign-in page, which returns to the requested page.
 fn login_page(request: &Parts) -> Response {
     let wanted = request.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
     see_other(match wanted {
@@ -316,7 +316,7 @@ fn see_other(location: String) -> Response {
 }
 
 fn sign_in_required() -> Response {
-    // Not Basic: browsers would ask for a password by themselves, beside the page of sign-in.
+    // Not `Basic`: browsers would show their own password prompt over the sign-in page.
     const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"Comptoir\"");
     let problem = Problem::new(
         ProblemType::SignInRequired,

@@ -1,4 +1,4 @@
-//! Who makes a request, and what that caller may see.
+//! The caller of a request, and what that caller may see.
 
 use std::net::IpAddr;
 
@@ -10,10 +10,10 @@ use comptoir_identity::{Attempt, Principal, Role};
 use crate::http::connections::ClientAddress;
 use crate::http::listener::Transport;
 
-/// Who makes a request. Every request has one: see [`super::access`].
+/// The caller of a request. Every request has one: see [`super::access`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
-    /// The gateway is open: there are no users.
+    /// The gateway is open and has no users.
     Anybody,
     /// Nobody is signed in.
     Nobody,
@@ -42,12 +42,12 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        // A request that has not passed the check may do nothing.
+        // A request that has not passed the access check may do nothing.
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or(Self::Nobody))
     }
 }
 
-/// Where a request comes from.
+/// The origin of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// `None` in tests without a network.

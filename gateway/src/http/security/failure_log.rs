@@ -1,4 +1,4 @@
-//! The log lines about failed sign-ins: one for each address and minute, so that somebody who guesses cannot fill the log.
+//! Logs failed sign-ins, at most once per address and minute, so that guessing cannot flood the log.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -8,9 +8,9 @@ use tracing::warn;
 
 use crate::http::connections::{ClientAddress, Sender};
 
-/// Time within which an address has one line.
+/// Each address is logged at most once in this time.
 const PERIOD: Duration = Duration::from_secs(60);
-/// Addresses with a line of their own within the period. The others have one together.
+/// Most addresses that are logged separately within the period. All others share one line.
 const MAX_ADDRESSES: usize = 20;
 
 #[derive(Default)]
@@ -18,22 +18,22 @@ pub struct FailureLog(Mutex<Vec<Entry>>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Of {
-    /// An address of this machine. Behind a reverse proxy, all others are it.
+    /// An address of this machine. Behind a reverse proxy, every request comes from it.
     This(IpAddr),
     Other(Sender),
-    /// All addresses that have no entry of their own; and callers without an address, in tests.
+    /// All addresses without an entry of their own, and callers without an address (in tests).
     Rest,
 }
 
 struct Entry {
     of: Of,
     logged: Instant,
-    /// Failures since the line.
+    /// Failures since the last line.
     unlogged: u64,
 }
 
 impl FailureLog {
-    /// Logs a failed sign-in, unless the address had a line less than a minute ago. Then it is counted in the next line.
+    /// Logs a failed sign-in. If the address was logged less than a minute ago, counts it for the next line instead.
     pub fn note(&self, address: Option<IpAddr>, error: &dyn std::error::Error) {
         if let Some((failures, is_of_many)) = self.due(address) {
             match is_of_many {
@@ -43,9 +43,9 @@ impl FailureLog {
         }
     }
 
-    /// How many sign-ins have failed since the last line, if another one is due, and whether it is about many addresses.
+    /// If a line is due: the number of failures since the last one, and whether they come from many addresses.
     fn due(&self, address: Option<IpAddr>) -> Option<(u64, bool)> {
-        // The list is valid even if a thread has panicked while it held the lock.
+        // The list stays valid even if a thread panics while it holds the lock.
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of = address.map_or(Of::Rest, |address| match ClientAddress::new(address).sender() {
             Sender::Loopback => Of::This(address.to_canonical()),

@@ -1,16 +1,16 @@
-//! Headers of every answer: what a browser may do with it.
+//! Security headers for every response.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// For answers that are not pages, which have a policy of their own: a browser loads nothing for them and shows them in no
-/// frame.
+/// For responses that are not pages (those have their own policy): the browser loads no resources for them and shows
+/// them in no frame.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// Middleware: adds the headers that the answer does not have yet.
+/// Middleware: adds the headers that the response does not have yet.
 pub async fn add(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // Sales and names must not stay in the cache of a shared browser.
@@ -28,7 +28,7 @@ pub async fn add(request: Request, next: Next) -> Response {
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    // For browsers that do not know `frame-ancestors`.
+    // For browsers without support for `frame-ancestors`.
     add(header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
     response
 }

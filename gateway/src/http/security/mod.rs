@@ -1,5 +1,5 @@
-//! Access to the pages and the API: the password, the check that a request does not come from another site, and the headers
-//! that tell browsers what they may do with an answer.
+//! Security of the pages and the API: access control, protection against requests from other sites, and security
+//! headers.
 
 pub mod access;
 pub mod caller;

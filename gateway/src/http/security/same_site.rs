@@ -1,19 +1,20 @@
-//! Prevents cross-site request forgery and DNS rebinding: a page of another site must not use a visitor's browser to store or
-//! read sales.
+//! Prevents cross-site request forgery and DNS rebinding: a page of another site must not use a visitor's browser to
+//! store or read sales.
 //!
-//! Everyone on the shop's network may use the gateway, or everyone with its password. But a browser in the shop also shows
-//! pages of the internet. Those pages could send requests to the gateway, and the browser would add the password that it
-//! has stored. So the gateway checks the `Origin` header, in which a browser names the site of the page, and `Sec-Fetch-Site`,
-//! in which it reports whether that is the requested site. No page can change either.
+//! Everyone on the shop's network may use the gateway, or everyone with its password. But a browser in the shop also
+//! shows pages from the internet. Those pages could send requests to the gateway, and the browser would add its stored
+//! password. So the gateway checks two headers that no page can change: `Origin`, in which a browser names the site of
+//! the page, and `Sec-Fetch-Site`, in which it reports whether that is the requested site.
 //!
-//! An `Origin` that equals `Host` is not sufficient: the owner of a name on the internet can let it resolve to this machine
-//! (DNS rebinding). So every request must name a host that nobody on the internet can own, or one that `http.hosts` lists;
-//! a read too, for which a browser sends no `Origin`. Over TLS any name is accepted, because the certificate is for it.
+//! That `Origin` equals `Host` is not sufficient: the owner of a name on the internet can let it resolve to this
+//! machine (DNS rebinding). So every request must name a host that nobody on the internet can own, or one that
+//! `http.hosts` lists. This includes reads, for which a browser sends no `Origin`. Over TLS any name is accepted,
+//! because the certificate is issued for it.
 //!
-//! An `Origin` that equals `Host` is not necessary either: most reverse proxies replace `Host` by their own name of this
-//! machine, so only the browser knows which host the page requested. It reports the relation in `Sec-Fetch-Site`,
-//! if the connection is encrypted or the proxy runs on the browser's machine. In other cases `http.hosts` names
-//! the hosts of the proxy. `X-Forwarded-Host` and `Forwarded` are not read, because any client can send them.
+//! That `Origin` equals `Host` is not necessary either: most reverse proxies replace `Host` with their own name for
+//! this machine, so only the browser knows which host the page requested. The browser reports the relation in
+//! `Sec-Fetch-Site`, if the connection is encrypted or the proxy runs on the browser's machine. Otherwise `http.hosts`
+//! lists the proxy's hosts. `X-Forwarded-Host` and `Forwarded` are ignored, because any client can send them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,10 +40,10 @@ const PRIVATE: [&str; 7] = [
     "svc",
 ];
 
-/// Paths that answer under any host name: probes and Prometheus use names of their own, and nothing there is secret.
+/// Paths that are served under any host name: probes and Prometheus use their own names, and nothing there is secret.
 const MONITORING: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// Middleware: rejects requests under a host name that somebody on the internet can own, and those of another site's page.
+/// Middleware: rejects requests from other sites, and requests for a host name that somebody on the internet can own.
 pub async fn check(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if MONITORING.contains(&path) || is_allowed(&request, &app.hosts) {
@@ -66,7 +67,8 @@ fn is_allowed(request: &Request, hosts: &[String]) -> bool {
     is_of_this_site && has_private_host(request, hosts)
 }
 
-/// Whether a page of another site reads: every such request but a link to a page, which the visitor then sees.
+/// Whether a page of another site reads. Following a link to a page does not count, because the visitor then sees that
+/// page.
 fn is_read_of_another_site(request: &Request) -> bool {
     let is_link = text(request, "sec-fetch-mode") == Some("navigate")
         && matches!(text(request, "sec-fetch-dest"), None | Some("document"))
@@ -74,7 +76,8 @@ fn is_read_of_another_site(request: &Request) -> bool {
     text(request, "sec-fetch-site") == Some("cross-site") && !is_link
 }
 
-/// Whether nobody on the internet can own the requested host. Also true without a host: such a client is not a browser.
+/// Whether nobody on the internet can own the requested host. Also true without a host, because such a client is not a
+/// browser.
 fn has_private_host(request: &Request, hosts: &[String]) -> bool {
     let transport = request.extensions().get::<ConnectInfo<Transport>>();
     if transport.is_some_and(|transport| transport.0 == Transport::Tls) {
@@ -83,7 +86,7 @@ fn has_private_host(request: &Request, hosts: &[String]) -> bool {
     let Some(host) = requested_host(request) else {
         return !request.headers().contains_key(header::HOST);
     };
-    // Nothing but a host and a port may follow the scheme.
+    // Only a host and a port may follow the scheme.
     let is_plain = !host.contains(['@', '/', '\\', '?', '#']);
     is_plain && Url::parse(&format!("http://{host}")).is_ok_and(|url| is_private(&url, hosts))
 }
@@ -92,7 +95,7 @@ fn requested_host(request: &Request) -> Option<&str> {
     text(request, header::HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str()))
 }
 
-/// Warns once in the life of the process: a host that is missing in `http.hosts` is noticed, and a client cannot flood the log.
+/// Warns once per process, so that a host missing from `http.hosts` is noticed but a client cannot flood the log.
 fn log_rejection(request: &Request) {
     static HAS_WARNED: AtomicBool = AtomicBool::new(false);
     let (origin, host) = (text(request, header::ORIGIN), text(request, header::HOST));
@@ -110,7 +113,8 @@ fn text(request: &Request, name: impl header::AsHeaderName) -> Option<&str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Also true without an `Origin` header: such a client is not a browser.
+/// Whether the request comes from a page of this site. Also true without an `Origin` header, because such a client is
+/// not a browser.
 fn is_of_this_site(request: &Request, hosts: &[String]) -> bool {
     let fetch_site = text(request, "sec-fetch-site");
     if matches!(fetch_site, Some("cross-site" | "same-site")) {
@@ -119,11 +123,11 @@ fn is_of_this_site(request: &Request, hosts: &[String]) -> bool {
     let Some(origin) = text(request, header::ORIGIN) else {
         return !request.headers().contains_key(header::ORIGIN);
     };
-    // Browsers also send the word "null", which is not a URL.
+    // Browsers also send the string "null", which is not a URL.
     let Ok(url) = Url::parse(origin) else {
         return false;
     };
-    // With TLS, a page that was loaded without it may come from anyone on the network, whatever its address is.
+    // If this port has TLS, a page loaded without it may come from anyone on the network, whatever its address.
     let connection = request.extensions().get::<ConnectInfo<Transport>>();
     if connection.is_some_and(|connection| connection.0 == Transport::Tls) && url.scheme() != "https" {
         return false;
@@ -135,7 +139,7 @@ fn is_of_this_site(request: &Request, hosts: &[String]) -> bool {
     is_requested && is_private(&url, hosts)
 }
 
-/// Whether `http.hosts` lists the host. The port is not compared, because that of the proxy is not known.
+/// Whether `http.hosts` lists the host. The port is not compared, because the proxy's port is unknown.
 fn is_listed(origin: &Url, hosts: &[String]) -> bool {
     let name = origin.host_str().unwrap_or_default();
     let name = name.trim_matches(['[', ']']);
@@ -189,12 +193,12 @@ mod tests {
         }
     }
 
-    /// The headers are those of Chromium, and of the common ways in which reverse proxies set `Host`.
+    /// The headers that Chromium sends, with the common ways in which reverse proxies set `Host`.
     #[test]
     fn behind_a_reverse_proxy_sec_fetch_site_and_the_configured_hosts_decide() {
         const UPSTREAM: &str = "127.0.0.1:8080";
         for (host, origin, fetch_site, expected) in [
-            // A proxy that replaces Host by its own name of this machine.
+            // A proxy that replaces `Host` with its own name for this machine.
             (UPSTREAM, "http://kasse.example", None, true),
             (UPSTREAM, "http://kasse.example:8081", None, true),
             (UPSTREAM, "http://KASSE.example", None, true),
@@ -219,10 +223,10 @@ mod tests {
             (UPSTREAM, "http://kasse.example@elsewhere.example", None, false),
             (UPSTREAM, "null", None, false),
             (UPSTREAM, "null", Some("cross-site"), false),
-            // Another port, or another name of the same site.
+            // Another port, or another name within the same site.
             ("kasse.example", "https://kasse.example", Some("same-site"), false),
             ("kasse.example", "http://kasse.example", Some("cross-site"), false),
-            // DNS rebinding: to the browser, the host is the page's own.
+            // DNS rebinding: the browser considers the host the page's own.
             (
                 "rebound.example",
                 "http://rebound.example",
@@ -286,7 +290,7 @@ mod tests {
         }
     }
 
-    /// As a browser reads: without an `Origin`.
+    /// Reads like a browser: without an `Origin`.
     fn may_read(
         host: &str,
         path: &str,
@@ -329,7 +333,7 @@ mod tests {
                 let local = may_read(host, path, &[], Some(Transport::LocalPlaintext));
                 assert_eq!(local, expected, "{host} {path}: a browser on this machine");
             }
-            // To the browser, the page is of the same origin.
+            // The browser considers the page same-origin.
             let same = [("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")];
             assert_eq!(may_read(host, "/api/orders", &same, None), expected, "{host}");
         }

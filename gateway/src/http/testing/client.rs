@@ -1,4 +1,4 @@
-//! A client that calls the router without a network.
+//! A test client that calls the router without a network.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use tower::ServiceExt as _;
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
-    /// Null if the body is not JSON.
+    /// `null` if the body is not JSON.
     pub body: Value,
 }
 

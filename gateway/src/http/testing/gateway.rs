@@ -1,4 +1,4 @@
-//! The HTTP part of a gateway on real files. Tests can break its other parts.
+//! The HTTP part of a gateway on real files. Tests can break the other parts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,16 +37,16 @@ pub struct TestGateway {
     pub app: Arc<AppState>,
     folder: TempDir,
     accounts_folder: Option<TempDir>,
-    /// Parts that do not run. They are kept, so that requests to them wait instead of failing.
+    /// Parts that are not running. They are kept alive, so that requests to them wait instead of failing.
     _idle: (Option<Writer>, Option<Projector>),
 }
 
-/// How the gateway differs from a working one.
+/// How the gateway differs from a normal one.
 struct Setup {
     max_bytes: u64,
     has_writer: bool,
     has_projector: bool,
-    /// Runs on the journal's file before the gateway starts.
+    /// SQL that changes the journal file before the gateway starts.
     journal_sql: Option<&'static str>,
 }
 
@@ -176,7 +176,7 @@ impl TestGateway {
         }
     }
 
-    /// A gateway with users: `admin` with [`PASSWORD`], and no other.
+    /// A gateway with one user: `admin` with [`PASSWORD`].
     pub async fn with_users() -> Self {
         let gateway = Self::not_set_up().await;
         let admin = UserName::new("admin").unwrap();
@@ -214,23 +214,23 @@ impl TestGateway {
         router(&self.app).0
     }
 
-    /// Changes the journal's file without the gateway.
+    /// Changes the journal file behind the gateway's back.
     pub async fn journal_sql(&self, sql: &'static str) {
         execute(self.folder.path().join("journal.db"), sql).await;
     }
 
-    /// Changes the accounts' file without the gateway.
+    /// Changes the accounts file behind the gateway's back.
     pub async fn accounts_sql(&self, sql: &'static str) {
         let folder = self.accounts_folder.as_ref().unwrap().path();
         execute(folder.join("accounts.db"), sql).await;
     }
 
-    /// Changes the projection's file without the gateway.
+    /// Changes the projection file behind the gateway's back.
     pub async fn projection_sql(&self, sql: &'static str) {
         execute(self.folder.path().join("projection.db"), sql).await;
     }
 
-    /// Stores bytes on a topic of payments as a dead letter. The first one has the offset 1.
+    /// Stores bytes from a payments topic as a dead letter. The first one gets offset 1.
     pub async fn dead_letter(&self, bytes: &[u8], reason: &str) {
         let letter = Submission {
             device: DeviceId::new(STORE, "till-1").unwrap(),

@@ -1,4 +1,4 @@
-//! Debug events for decoded batches, with which one event can be followed through the log.
+//! Debug events about decoded batches, to trace one event through the log.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ struct NumberRange {
     count: usize,
 }
 
-/// Logs which numbers of which devices are in a batch. Costs nothing unless debug events are enabled.
+/// Logs which event numbers of which devices are in a batch. Costs nothing unless debug events are enabled.
 pub fn log_batch(submissions: &[Submission]) {
     if !enabled!(Level::DEBUG) {
         return;

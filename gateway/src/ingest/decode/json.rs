@@ -1,4 +1,4 @@
-//! JSON events.
+//! Decodes JSON events.
 
 use jiff::Timestamp;
 
@@ -9,7 +9,7 @@ use comptoir_core::sale::{Event, repair};
 use super::numbering::NumberFields;
 use super::{DecodeError, Decoder, NumberedEvent};
 
-/// Bytes of the largest JSON document that is parsed. A longer one is a dead letter.
+/// Largest JSON document that is parsed, in bytes. A larger one becomes a dead letter.
 const MAX_JSON: usize = 256 << 10;
 
 impl Decoder {
@@ -34,7 +34,7 @@ impl Decoder {
             .map_err(|error| unnumbered(error.to_string()))?;
         let exact = self.event(device, kind, payload);
         let event = exact.or_else(|error| match repair::repaired(kind, repair::trimmed(payload)) {
-            // The reason is about the device's bytes, not about the repaired ones.
+            // The reason refers to the device's own bytes, not to the repaired ones.
             Some(repaired) => self.event(device, kind, &repaired).map_err(|_| error),
             None => Err(error),
         });
@@ -62,7 +62,7 @@ impl Decoder {
     }
 }
 
-/// A field that repeats a level of the topic must agree with it.
+/// A field that repeats a level of the topic must match it.
 fn check_same(field: &str, value: Option<&str>, topic: &str) -> Result<(), FieldError> {
     match value {
         Some(value) if value != topic => Err(FieldError::new(

@@ -1,8 +1,8 @@
-//! From the bytes of a publish to a [`Submission`] for the journal.
+//! Decodes a publish into a [`Submission`] for the journal.
 //!
 //! Formal mistakes are repaired ([`comptoir_core::sale::repair`]). A publish that cannot be decoded becomes a dead
-//! letter: its bytes unchanged, with the reason. If its number can still be read, the dead letter is filed under
-//! that number; otherwise its till would send it again for ever.
+//! letter: its unchanged bytes and the reason. If its event number is readable, the dead letter is filed under that
+//! number; otherwise the till would resend it forever.
 
 mod batch_log;
 mod json;
@@ -24,36 +24,37 @@ use comptoir_core::sale::{Currency, Event, card, repair};
 use comptoir_journal::{Encoding, EntryKind, Numbering, Payload, Submission};
 use numbering::{EventNumber, by_content};
 
-/// Decodes publishes; what it needs to know of the shop.
+/// Decodes publishes, with the defaults of the shop.
 #[derive(Debug, Clone)]
 pub struct Decoder {
-    /// The store of a dead letter whose topic names no device.
+    /// The store for a dead letter whose topic names no device.
     pub store: String,
-    /// The currency of an amount that names none.
+    /// The currency for an amount without one.
     pub currency: Currency,
 }
 
-/// An event with its time, and its number where the device numbers its events.
+/// An event with its time, and with its number if the device numbers its events.
 struct NumberedEvent<'a> {
     number: Option<EventNumber>,
     timestamp: Timestamp,
     event: Event<'a>,
 }
 
-/// Why a payload is no event.
+/// Why a payload is not a valid event.
 struct DecodeError {
     reason: String,
-    /// The number, if it is readable even though the event is not.
+    /// The number, if it is readable although the event is not.
     number: Option<EventNumber>,
 }
 
 impl Decoder {
-    /// Never fails: a publish that cannot be decoded becomes a dead letter. `now` is the time of an event without one.
+    /// Never fails: a publish that cannot be decoded becomes a dead letter. `now` is the default for an event without a
+    /// time.
     pub fn decode(&self, topic: &[u8], payload: &[u8], now: Timestamp) -> Submission {
         self.decode_counting(topic, payload, now).0
     }
 
-    /// As [`Decoder::decode`]. Also returns how many card numbers were masked.
+    /// Like [`Decoder::decode`]. Also returns how many card numbers were masked.
     pub fn decode_counting(&self, topic: &[u8], payload: &[u8], now: Timestamp) -> (Submission, usize) {
         let mut cards = 0;
         let mut submission = self.decode_unmasked(topic, payload, now, &mut cards);
@@ -93,8 +94,8 @@ impl Decoder {
             }
             Err(DecodeError { reason, number }) => {
                 let numbering = number.map(|number| number.numbering(encoding, &topic, payload));
-                // Bytes without a readable number say nothing about the device's encoding. Its acks and commands stay in
-                // the encoding that it has, and it waits for no ack of these bytes.
+                // Bytes without a readable number do not show the device's encoding. Its acks and commands keep their
+                // present encoding, and the device waits for no ack of these bytes.
                 let encoding = numbering.is_some().then_some(encoding);
                 self.dead_letter(Some((device, encoding)), &topic, payload, now, reason, numbering)
             }
@@ -110,7 +111,8 @@ impl Decoder {
     ) -> (Result<NumberedEvent<'a>, DecodeError>, Encoding) {
         match payload.first() {
             Some(b'{') => (self.decode_json(device, kind, payload, now), Encoding::Json),
-            // No version of the wire format is a line break or a tab; other programs put them before their JSON.
+            // No version of the wire format begins with a line break or a tab, but some programs put them before their
+            // JSON.
             Some(b'\t' | b'\n' | b'\r' | b' ' | 0xef) if repair::trimmed(payload).first() == Some(&b'{') => {
                 let json = repair::trimmed(payload);
                 (self.decode_json(device, kind, json, now), Encoding::Json)
@@ -146,7 +148,7 @@ impl Decoder {
             None => (None, None),
         };
         Submission {
-            // Both parts are valid names: the configuration checks the store.
+            // Both parts are valid names: the configuration has checked the store.
             device: device.unwrap_or_else(|| {
                 DeviceId::new(&self.store, UNKNOWN_DEVICE)
                     .unwrap_or_else(|error| unreachable!("the store's name was checked: {error}"))
@@ -169,14 +171,14 @@ fn parse_topic(topic: &str) -> Result<(DeviceId, Kind), String> {
     };
     let device = DeviceId::new(parsed.store.as_str(), parsed.device.as_str())
         .map_err(|error| format!("topic: {error}"))?;
-    // What the counter does is trusted as a person's act, so no till may have its name.
+    // The counter's events are trusted as a person's acts, so no till may use its name.
     if device.device() == COUNTER {
         return Err(format!("topic: the device {COUNTER:?} is the gateway's own"));
     }
     Ok((device, kind.into()))
 }
 
-/// Masks the card numbers in a dead letter and in its reason, which may quote it. All other bytes stay as they came.
+/// Masks card numbers in a dead letter and in its reason, which may quote it. All other bytes are unchanged.
 fn mask_dead_letter(submission: &mut Submission) -> usize {
     if let Some(reason) = &mut submission.reason {
         let mut text = Cow::Borrowed(&**reason);

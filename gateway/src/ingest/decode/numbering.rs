@@ -1,4 +1,4 @@
-//! The name that an event gets in the journal: the device's number, or a fingerprint of its bytes.
+//! The name of an event in the journal: the device's number, or a fingerprint of the bytes.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use comptoir_core::sale::repair;
 use comptoir_journal::{Discipline, Encoding, Numbering};
 use comptoir_wire as wire;
 
-/// The number that a device gave to an event.
+/// The number that a device assigned to an event.
 #[derive(Clone, Copy)]
 pub struct EventNumber {
     epoch: u32,
     seq: u32,
-    /// The oldest number that the device still holds; 0 if it does not say.
+    /// The oldest number that the device still holds; 0 if unknown.
     oldest: u32,
 }
 
@@ -45,7 +45,7 @@ impl EventNumber {
     }
 }
 
-/// The fields of a JSON event that number it. All are absent in the events of a device that does not number.
+/// The fields that number a JSON event. All are absent if the device does not number its events.
 #[derive(Deserialize)]
 pub struct NumberFields {
     epoch: Option<u32>,
@@ -54,6 +54,8 @@ pub struct NumberFields {
 }
 
 impl NumberFields {
+    /// The number, if the fields have one.
+    ///
     /// # Errors
     /// The fields are inconsistent, or the epoch is the gateway's.
     pub fn check(self) -> Result<Option<EventNumber>, FieldError> {
@@ -77,9 +79,9 @@ impl NumberFields {
     }
 }
 
-/// Recognises a number that was used for two different events. Depends on the fields of a numbered JSON event and not on
-/// their form. Leaves `oldest` out, which changes from one delivery to the next. The journal stores it, so it must stay
-/// the same in all versions.
+/// A digest that detects two different events with the same number. For a numbered JSON event it depends on the fields
+/// but not on their formatting. It leaves out `oldest`, which changes from one delivery to the next. The journal stores
+/// the digest, so it must be the same in all versions.
 fn digest(topic: &str, payload: &[u8]) -> i64 {
     let payload = repair::trimmed(payload);
     let mut fields: BTreeMap<String, serde_json::Value> = serde_json::from_slice(payload)
@@ -95,10 +97,10 @@ fn digest(topic: &str, payload: &[u8]) -> i64 {
     i64::from_be_bytes(digest)
 }
 
-/// For an event without a number: the same topic with the same bytes is the same event.
+/// For an event without a number: the same bytes on the same topic are the same event.
 pub fn by_content(topic: &str, payload: &[u8]) -> Numbering {
     let mut hasher = blake3::Hasher::new();
-    // The topic's length comes first, so that no two pairs of topic and payload have the same bytes.
+    // The topic's length comes first, so that different pairs of topic and payload never yield the same bytes.
     hasher.update(&(topic.len() as u64).to_be_bytes());
     hasher.update(topic.as_bytes());
     hasher.update(payload);

@@ -1,4 +1,4 @@
-//! Events in postcard. The till's wire types end here.
+//! Decodes postcard events. No other module uses the till's wire types.
 
 use jiff::Timestamp;
 
@@ -8,12 +8,14 @@ use comptoir_wire as wire;
 
 use super::{DecodeError, NumberedEvent};
 
-/// The last instant that RFC 3339 can write, Unix ms: 9999-12-30T22:00:00Z, as [`Timestamp::MAX`].
+/// The last instant that RFC 3339 can express, in Unix milliseconds: 9999-12-30T22:00:00Z, as in [`Timestamp::MAX`].
 const MAX_TIME_MS: u64 = 253_402_207_200_000;
 
+/// Decodes a frame of the wire format.
+///
 /// # Errors
-/// The bytes are not a frame of the wire format, are of another kind than the topic, or contain a value that no sale can
-/// have.
+/// The bytes are not a frame of the wire format, their kind differs from the topic's, or a value is impossible for a
+/// sale.
 pub fn decode(kind: Kind, payload: &[u8], now: Timestamp) -> Result<NumberedEvent<'_>, DecodeError> {
     decode_frame(kind, payload, now).map_err(|reason| DecodeError {
         reason,
@@ -35,7 +37,7 @@ fn decode_frame(kind: Kind, payload: &[u8], now: Timestamp) -> Result<NumberedEv
     })
 }
 
-/// A till without a clock sends 0, and a till's clock can be wrong by millennia: the sale is kept with the gateway's time.
+/// A till without a clock sends 0, and a till's clock can be off by millennia. Such a sale gets the gateway's time.
 fn timestamp(time_ms: u64, now: Timestamp) -> Timestamp {
     match time_ms {
         1..=MAX_TIME_MS => i64::try_from(time_ms)

@@ -1,4 +1,4 @@
-//! Publishes of every kind, through the decoder.
+//! Tests of the decoder with publishes of every kind.
 
 use super::*;
 use proptest::prelude::*;

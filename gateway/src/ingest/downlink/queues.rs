@@ -1,4 +1,4 @@
-//! What waits to be published, and what is in flight.
+//! The queued publishes and those in flight.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use comptoir_core::event::{DeviceId, GATEWAY_EPOCH};
 use comptoir_journal::{DeviceAck, Encoding};
 
-/// Publishes in flight at a time, if the MQTT broker allows as many.
+/// Most publishes in flight, if the MQTT broker allows as many.
 pub const WINDOW: u16 = 128;
 
 /// The content of a publish, kept until its PUBACK.
@@ -22,11 +22,11 @@ pub enum Content {
 pub struct Command {
     pub device: DeviceId,
     pub payload: Bytes,
-    /// Tells the sender that the broker has the command.
+    /// Notifies the sender that the broker has acknowledged the command.
     pub delivered: oneshot::Sender<()>,
 }
 
-/// A device and an epoch. Acks of one stream replace each other.
+/// A device and an epoch. A newer ack of a stream replaces the older one.
 type Stream = (DeviceId, u32);
 
 fn stream_of(ack: &DeviceAck) -> Stream {
@@ -35,7 +35,7 @@ fn stream_of(ack: &DeviceAck) -> Stream {
 
 #[derive(Default)]
 pub struct Queues {
-    /// The newest ack of each stream that is due.
+    /// The newest due ack of each stream.
     acks: HashMap<Stream, DeviceAck>,
     /// The keys of `acks`, in the order in which they became due.
     due: VecDeque<Stream>,
@@ -47,8 +47,8 @@ pub struct Queues {
 
 impl Queues {
     pub fn put_ack(&mut self, ack: DeviceAck) {
-        // The gateway numbers in its own epoch, for which no binary till waits. Such an ack must not displace, as the
-        // retained message, the one that a till does wait for.
+        // No binary till waits for the gateway's own epoch. As the retained message, such an ack would displace the one
+        // that a till does wait for.
         if matches!(ack.encoding, Encoding::Postcard { .. }) && ack.epoch == GATEWAY_EPOCH {
             return;
         }
@@ -144,7 +144,7 @@ fn encode(ack: &DeviceAck) -> Vec<u8> {
         Encoding::Postcard { version } => {
             match (Ack { epoch, seq }).encode_as(Version::of(version), &mut buffer) {
                 Ok(bytes) => bytes.to_vec(),
-                // Only epoch 0 fails, and `put_ack` does not accept it.
+                // Fails only for epoch 0, which `put_ack` does not accept.
                 Err(_) => Vec::new(),
             }
         }

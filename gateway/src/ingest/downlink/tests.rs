@@ -1,4 +1,4 @@
-//! Acks and commands over connections that come and go.
+//! Tests of acks and commands across lost and new connections.
 
 use comptoir_core::event::GATEWAY_EPOCH;
 use comptoir_journal::Encoding;

@@ -1,8 +1,8 @@
 //! The machine's clock: is it synchronised, and when was it set?
 //!
-//! A small computer without a battery-backed clock starts with the time at which it was switched off, and its clock jumps
-//! when it reaches a time server. So the gateway never waits by this clock; waits use the monotonic clock. Only times that
-//! are shown use it. They are kept as moments of the monotonic clock and converted to a time of day when they are shown.
+//! A small computer without a battery-backed clock boots with the time at which it was switched off, and its clock
+//! jumps when it reaches a time server. So the gateway never bases a wait on this clock; waits use the monotonic clock.
+//! Only displayed times use it: they are stored as moments of the monotonic clock and converted when displayed.
 
 mod sample;
 mod synchronisation;
@@ -17,17 +17,17 @@ use tracing::{info, warn};
 use sample::ClockSample;
 pub use synchronisation::Synchronisation;
 
-/// How often the clocks are compared.
+/// How often the clocks are sampled and compared.
 const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
 /// Smallest change that counts as a jump. A time server corrects smaller errors gradually.
 const MIN_JUMP: SignedDuration = SignedDuration::from_secs(1);
-/// How long a jump is part of the status.
+/// How long the status shows a jump.
 const JUMP_SHOWN: Duration = Duration::from_secs(24 * 3_600);
 
 const UNSYNCHRONISED: &str = "the machine's clock is not synchronised with a time server, so displayed times may be wrong; \
                               see `timedatectl status`";
 
-/// The clock was set.
+/// A change of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockJump {
     at: Instant,
@@ -51,7 +51,7 @@ pub struct Clock(Arc<Mutex<State>>);
 #[derive(Debug, Clone, Copy)]
 struct State {
     status: ClockStatus,
-    /// A moment of the monotonic clock and its time of day, from which other times are computed.
+    /// A moment of the monotonic clock with its time of day, the base for computing other times.
     anchor: (Instant, Timestamp),
     /// See [`ClockSample::offset`].
     offset: SignedDuration,
@@ -64,7 +64,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// Starts with one sample. [`Self::watch`] takes the others.
+    /// Takes the first sample. [`Self::watch`] takes the others.
     pub fn new() -> Self {
         Self::starting_at(ClockSample::now())
     }
@@ -102,13 +102,13 @@ impl Clock {
         status
     }
 
-    /// The time of day of a moment, according to the clock as it is set now.
+    /// Converts a moment to a time of day, by the clock as it is set now.
     pub fn time_of(&self, moment: Instant) -> Timestamp {
         let (at, time) = self.lock().anchor;
         let since = |later: Instant, earlier: Instant| {
             SignedDuration::try_from(later.duration_since(earlier)).unwrap_or_default()
         };
-        // Out of range only if the clock is thousands of years off.
+        // Fails only if the clock is thousands of years off.
         match moment >= at {
             true => time.checked_add(since(moment, at)).unwrap_or(time),
             false => time.checked_sub(since(at, moment)).unwrap_or(time),
@@ -131,8 +131,8 @@ impl Clock {
             });
             state.status.jumps += 1;
         }
-        // Moves the anchor after a jump, and after a sleep, during which the monotonic clock stood still. Small corrections
-        // do not move it, or every displayed time would change each time.
+        // Moves the anchor after a jump, and after a sleep, during which the monotonic clock stood still. Small
+        // corrections do not move it; otherwise every displayed time would keep changing.
         let (at, time) = state.anchor;
         let elapsed = SignedDuration::try_from(sample.at.duration_since(at)).unwrap_or_default();
         let error = sample.time.duration_since(time) - elapsed;
@@ -152,13 +152,13 @@ impl Clock {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic in another thread cannot leave the state half written.
+        // A panic in another thread leaves the state consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ClockJump {
-    /// When it happened, according to the clock as it is set now.
+    /// The time of the jump, by the clock as it is set now.
     pub fn time(&self, clock: &Clock) -> Timestamp {
         clock.time_of(self.at)
     }
@@ -168,7 +168,7 @@ impl ClockJump {
 mod tests {
     use super::*;
 
-    /// A sample after `awake` and `asleep` seconds, with the clock set by `set` meanwhile.
+    /// A sample after `awake` and `asleep` seconds, during which the clock was set by `set`.
     fn later(from: ClockSample, awake: u64, set: SignedDuration, asleep: u64) -> ClockSample {
         let (awake, asleep) = (Duration::from_secs(awake), Duration::from_secs(asleep));
         ClockSample {
@@ -194,7 +194,7 @@ mod tests {
             let status = clock.status();
             assert_eq!(status.jump.map(|jump| jump.by), is_jump.then_some(set), "{set}");
             assert_eq!(status.jumps, u64::from(is_jump));
-            // The next sample does not count it again.
+            // The next sample does not count the jump again.
             clock.observe(later(second, 1, SignedDuration::ZERO, 0));
             assert_eq!(clock.status().jumps, u64::from(is_jump), "{set}");
         }

@@ -7,14 +7,14 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::synchronisation::{Synchronisation, synchronisation};
 
-/// Longest time within which the clocks are read. If it takes longer, the machine was busy with something else in between,
-/// and the clocks would seem to differ.
+/// Longest accepted time for reading all clocks. Beyond it the thread was interrupted between two readings, and the
+/// clocks would seem to differ.
 const MAX_READING_TIME: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClockSample {
     pub(super) at: Instant,
-    /// Time since the machine was switched on. Unlike [`Instant`], it goes on while the machine sleeps.
+    /// Time since boot. Unlike [`Instant`], it includes the time that the machine sleeps.
     pub(super) since_boot: Duration,
     pub(super) time: Timestamp,
     pub(super) synchronisation: Synchronisation,
@@ -40,7 +40,7 @@ impl ClockSample {
         }
     }
 
-    /// The time of day minus the time since boot. It changes only when the clock is set.
+    /// The time of day minus the time since boot, which changes only when the clock is set.
     pub(super) fn offset(&self) -> SignedDuration {
         let since_boot = SignedDuration::try_from(self.since_boot).unwrap_or_default();
         self.time.as_duration() - since_boot

@@ -1,4 +1,4 @@
-//! The door: one connection of a client, checked packet by packet on its way to rumqttd.
+//! One client connection at the door, which checks each packet before it reaches rumqttd.
 
 use std::collections::HashSet;
 use std::io;
@@ -25,33 +25,34 @@ use super::reader::{CHUNK, Header, PacketReader};
 use super::turns::{Turn, Turns};
 use crate::platform::metrics::Metrics;
 
-/// A client that has not sent its whole CONNECT by then is disconnected.
+/// A client must have sent its complete CONNECT by then, or it is disconnected.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a packet that has begun may take to arrive. The slowest till's largest packet takes a second. The door's own
-/// waiting for permits and for the client's pace does not count.
+/// How long a packet may take to arrive once it has begun. The slowest till's largest packet takes a second. The time
+/// that the door itself waits for permits and for the client's pace does not count.
 const PACKET_TIMEOUT: Duration = Duration::from_secs(30);
-/// So many bytes of a publish have to arrive within [`Timeouts::piece`].
+/// This many bytes of a publish must arrive within [`Timeouts::piece`].
 const PIECE: usize = 64 << 10;
-/// The longest keep-alive, in seconds. After one and a half times of it without a packet a connection is closed, as the
-/// standard says. A client that asks for a longer one, or for none, gets this one.
+/// The longest keep-alive, in seconds. It also applies to a client that requests a longer one or none. As the standard
+/// prescribes, a connection is closed after one and a half times the keep-alive without a packet.
 const MAX_KEEP_ALIVE: u16 = 1_200;
-/// What a CONNECT, and each filter of a SUBSCRIBE, counts as, in packets: rumqttd compares a filter with all topics.
+/// The cost, in packets, of a CONNECT and of each filter in a SUBSCRIBE: rumqttd compares a filter with all topics.
 const CONNECT_PACKETS: u32 = 10;
 const FILTER_PACKETS: u32 = 10;
-/// How long rumqttd may take to answer a CONNECT, on the same machine.
+/// How long rumqttd, on the same machine, may take to answer a CONNECT.
 const CONNACK_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client that has sent everything gets rumqttd's answers.
+/// How long a client that has finished sending still receives rumqttd's answers.
 const LINGER: Duration = Duration::from_secs(1);
-/// How long rumqttd may take to close a connection whose client has gone.
+/// How long rumqttd may take to close the connection of a client that has gone.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A larger publish needs a share of what all large publishes may take (`limits::ARRIVING_KIB`). A till's events are smaller, so they never wait for others'.
+/// A larger publish needs permits from the budget shared by all large publishes (`limits::ARRIVING_KIB`). A till's
+/// events are smaller, so they never wait for those of others.
 const SMALL_PUBLISH: usize = 32 << 10;
 
-/// What all connections share.
+/// Shared by all connections.
 pub struct Door {
-    /// Where rumqttd listens for MQTT 3.1.1.
+    /// rumqttd's address for MQTT 3.1.1.
     pub mqtt_3: SocketAddr,
-    /// Where rumqttd listens for MQTT 5.
+    /// rumqttd's address for MQTT 5.
     pub mqtt_5: SocketAddr,
     pub gateway: GatewayClient,
     pub limits: Limits,
@@ -60,9 +61,9 @@ pub struct Door {
     pub timeouts: Timeouts,
 }
 
-/// The timeouts that tests shorten.
+/// Timeouts that tests shorten.
 pub struct Timeouts {
-    /// A client that has neither published nor subscribed by then is disconnected.
+    /// A client must have published or subscribed by then, or it is disconnected.
     pub unused: Duration,
     /// How long [`PIECE`] bytes of a publish may take.
     pub piece: Duration,
@@ -77,7 +78,7 @@ impl Default for Timeouts {
     }
 }
 
-/// The DISCONNECT of a connection that a later one with the same client id replaces (MQTT 5: Session taken over).
+/// The DISCONNECT for a connection replaced by a later one with the same client id (MQTT 5: Session taken over).
 const TAKEN_OVER: [u8; 3] = [0xE0, 1, 0x8E];
 
 /// Why a connection ends.
@@ -102,12 +103,12 @@ impl From<io::Error> for End {
     }
 }
 
-/// The flag of a PUBLISH in its first byte.
+/// The RETAIN flag in the first byte of a PUBLISH.
 const RETAIN: u8 = 1;
-/// Longest retained PUBLISH of a till, in bytes after the fixed header.
+/// Largest retained PUBLISH of a till, in bytes after the fixed header.
 const MAX_RETAINED: usize = 512;
 
-/// Copies `first` and then what rumqttd sends to the client, until one of them ends.
+/// Copies `first` and then rumqttd's output to the client, until one of them ends.
 async fn copy(mut first: BytesMut, input: &mut OwnedReadHalf, output: &mut OwnedWriteHalf) -> io::Result<()> {
     output.write_all_buf(&mut first).await?;
     let mut chunk = vec![0; CHUNK];
@@ -134,7 +135,7 @@ impl Client {
     }
 }
 
-/// Waits for a packet of the client.
+/// Waits for a packet from the client.
 async fn in_time<T, E: Into<End>>(
     limit: Duration,
     arriving: impl Future<Output = Result<T, E>>,
@@ -148,7 +149,8 @@ async fn in_time<T, E: Into<End>>(
 impl Door {
     /// Serves a client until one side closes the connection or the client breaks a rule.
     pub async fn serve(&self, client: TcpStream, address: IpAddr) {
-        // Without this, small packets wait for the client's delayed ack. An error shows at the first read.
+        // Without this, small packets would wait for the client's delayed ack. An error also shows up at the first
+        // read.
         let _ = client.set_nodelay(true);
         let (input, mut output) = client.into_split();
         let mut reader = PacketReader::new(input);
@@ -213,7 +215,7 @@ impl Door {
         let _ = output.shutdown().await;
     }
 
-    /// Reads the CONNECT, and waits until the client's address may send it.
+    /// Reads the CONNECT, and waits until the rate limit of the client's address lets it pass.
     async fn connect(
         &self,
         reader: &mut PacketReader<OwnedReadHalf>,
@@ -238,7 +240,7 @@ impl Door {
         let connect = packet::connect(&mut packet[header.length..]);
         let mut connect = connect.map_err(|(refusal, version)| (refusal.into(), version))?;
         if connect.client_id.is_empty() {
-            // rumqttd assigns a client id, and remembers that one too.
+            // rumqttd would assign a client id and remember it as well.
             connect.client_id = uuid::Uuid::new_v4().simple().to_string();
         }
         let source = self
@@ -296,14 +298,14 @@ impl Door {
         server.set_nodelay(true)?;
         let (mut from_server, mut to_server) = server.into_split();
         to_server.write_all(connect).await?;
-        // rumqttd panics at the second CONNECT of a client id whose first connection was gone before its CONNACK. So the
-        // connection stays open, and keeps its turn, until the CONNACK is here, whatever the client does.
+        // rumqttd panics at the second CONNECT with a client id if the first connection was gone before its CONNACK. So
+        // the connection stays open and keeps its turn until the CONNACK arrives, whatever the client does.
         let mut connack = BytesMut::with_capacity(CHUNK);
         let count = match timeout(CONNACK_TIMEOUT, from_server.read_buf(&mut connack)).await {
             Ok(count) => count?,
             Err(elapsed) => {
                 tokio::spawn(async move {
-                    // What rumqttd answers does not matter any more.
+                    // rumqttd's answer no longer matters.
                     let _ = from_server.read_buf(&mut connack).await;
                     drop((to_server, turn));
                 });
@@ -321,20 +323,20 @@ impl Door {
             let mut to_client = pin!(copy(connack, &mut from_server, output));
             let (end, is_client_done) = tokio::select! {
                 end = self.forward_packets(reader, &mut to_server, &mut client) => (end, true),
-                // It must not be awaited again.
+                // The future has completed and must not be polled again.
                 end = &mut to_client => (end.map_err(End::from), false),
                 () = turn.is_replaced.cancelled() => (Err(End::Replaced), false),
                 () = is_displaced.cancelled() => (Err(Refusal::QuotaExceeded.into()), false),
             };
-            // An error means that rumqttd has closed the connection.
+            // Fails if rumqttd has already closed the connection.
             let _ = to_server.shutdown().await;
             if is_client_done && end.is_ok() {
-                // The client may still wait for what rumqttd answers to its last packets.
+                // The client may still be waiting for rumqttd's answers to its last packets.
                 let _ = timeout(LINGER, to_client).await;
             }
             end
         };
-        // The turn ends when rumqttd has closed the connection. What it still sends is for nobody.
+        // The turn ends when rumqttd has closed the connection. Its remaining output is discarded.
         let _ = timeout(
             CLOSE_TIMEOUT,
             tokio::io::copy(&mut from_server, &mut tokio::io::sink()),
@@ -401,12 +403,12 @@ impl Door {
             &reader.buffer[header.length..header.length + head],
             client.version,
         )?;
-        // An alias stands for a topic that was checked before.
+        // A topic alias stands for a topic that was checked before.
         let is_status = topic.ends_with("/status");
         if !client.is_gateway() && !topic.is_empty() {
             self.check_topic(topic, client.place.source)?;
         }
-        // rumqttd keeps what is retained until it ends. Of a till that is its status, a word.
+        // rumqttd keeps retained messages until it ends. A till may only retain its status, which is one word.
         if !client.is_gateway() && header.first & RETAIN != 0 {
             match (is_status, header.remaining <= MAX_RETAINED) {
                 (true, true) => {}
@@ -420,13 +422,14 @@ impl Door {
             true => (header.remaining as u32 / 1024 + 1).min(ARRIVING_KIB_OF_ADDRESS),
             false => 0,
         };
-        // First those of the address, so that its connections wait for each other and not before those of others.
+        // The permits of the address come first, so that its connections wait for each other and do not hold up those
+        // of others.
         let _of_address = client.place.arriving.acquire_many(kib).await;
         let _of_all = self.limits.arriving.acquire_many(kib).await;
         in_time(PACKET_TIMEOUT, self.forward_pieces(reader, server, length)).await
     }
 
-    /// Forwards so many bytes. They may not arrive too slowly, because others may wait for the permits.
+    /// Forwards `length` bytes. They must not arrive too slowly, because others may be waiting for the permits.
     async fn forward_pieces(
         &self,
         reader: &mut PacketReader<OwnedReadHalf>,
@@ -445,7 +448,7 @@ impl Door {
                 let count = reader.buffer.len().min(piece);
                 let began = Instant::now();
                 server.write_all(&reader.buffer[..count]).await?;
-                // That rumqttd is slow is not the client's fault.
+                // Slowness of rumqttd is not the client's fault.
                 until += began.elapsed();
                 reader.buffer.advance(count);
                 piece -= count;
@@ -478,7 +481,8 @@ impl Door {
         if filters.len() > MAX_FILTERS_OF_CONNECTION {
             return Err(Refusal::QuotaExceeded.into());
         }
-        // rumqttd ends a connection that acknowledges what it has not got, so there are no more of these than publishes.
+        // rumqttd ends a connection that acknowledges messages it never received, so there are no more PUBACKs than
+        // publishes.
         if header.first >> 4 != PUBACK {
             client.pace.wait(packets, length).await;
         }

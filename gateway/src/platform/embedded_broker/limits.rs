@@ -1,5 +1,5 @@
-//! What the clients of the built-in broker may use of it, each and together. [`super::places`] and [`super::rate`] have the
-//! limits of connections and of speed.
+//! Resource limits for the clients of the built-in broker, per client and in total. [`super::places`] limits the
+//! connections and [`super::rate`] the speed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -13,52 +13,52 @@ use super::packet::Refusal;
 use super::places::Places;
 use super::rate::Rates;
 
-/// Connections whose CONNECT was accepted.
+/// Most connections whose CONNECT was accepted.
 pub const MAX_CONNECTIONS: usize = 1_024;
-/// The ones of [`MAX_CONNECTIONS`] that may come from one address, or from one IPv6 network. The gateway's own machine is
-/// exempt: it may simulate many tills.
+/// Most of the [`MAX_CONNECTIONS`] from one address or one IPv6 network. The gateway's own machine is exempt: it may
+/// simulate many tills.
 pub const MAX_OF_ADDRESS: usize = 128;
-/// Connections without a CONNECT. If there are more, the oldest gives way, so that idle sockets keep no till out.
+/// Most connections without a CONNECT. Beyond that, the oldest is closed, so that idle sockets keep no till out.
 const MAX_WAITING: usize = 256;
-/// Bytes of the largest packet: the largest one that the gateway accepts.
+/// Largest packet, in bytes: the same as the largest one that the gateway accepts.
 pub const MAX_PACKET: usize = 2 << 20;
-/// Payload that is on its way from the clients into rumqttd at a time, in KiB. rumqttd holds a packet in memory until it is
-/// complete, and a client can send it slowly.
+/// Most payload in transit from the clients to rumqttd, in KiB. rumqttd holds a packet in memory until it is complete,
+/// and a client can send it slowly.
 const ARRIVING_KIB: u32 = 32 << 10;
-/// What one address may have of [`ARRIVING_KIB`]: one packet of the largest size.
+/// The part of [`ARRIVING_KIB`] for one address: one packet of the largest size.
 pub const ARRIVING_KIB_OF_ADDRESS: u32 = ARRIVING_KIB / 16;
-/// Filters to which one connection may subscribe. A till has two.
+/// Most filters that one connection may subscribe to. A till has two.
 pub const MAX_FILTERS_OF_CONNECTION: usize = 64;
-/// Filters, topics and client ids in all. rumqttd remembers each of them until it ends, also after its client has gone: a
-/// log for a filter, an index entry for a topic, and the last connections of a client id.
+/// Most filters, topics and client ids in total. rumqttd remembers each of them until it ends, even after its client
+/// has gone: a log per filter, an index entry per topic, and the last connections of a client id.
 const MAX_FILTERS: usize = 4_096;
 /// Half a kilobyte each.
 const MAX_TOPICS: usize = 131_072;
 const MAX_CLIENT_IDS: usize = 131_072;
-/// The names that one address, or one IPv6 network, may be the first to use. The own machine is exempt, as above.
+/// Most new names that one address, or one IPv6 network, may introduce. This machine is exempt, as above.
 const MAX_FILTERS_OF_ADDRESS: usize = 256;
 const MAX_TOPICS_OF_ADDRESS: usize = 2_048;
 const MAX_CLIENT_IDS_OF_ADDRESS: usize = 8_192;
-/// The last half of each kind of names is for addresses that were the first to use fewer names than this. So a few
+/// The last half of each kind of names is reserved for addresses that have introduced fewer names than this. So a few
 /// addresses cannot use up a limit. A till has two filters, four topics and one client id.
 const FEW_FILTERS: usize = 4;
 const FEW_TOPICS: usize = 16;
 const FEW_CLIENT_IDS: usize = 8;
 
-/// Where a connection comes from, as far as limits are concerned.
+/// The origin of a connection, as the limits distinguish it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// The gateway's own connection, which no limit concerns.
+    /// The gateway's own connection, which is exempt from all limits.
     Gateway,
     /// Another program on the gateway's machine.
     OwnMachine,
-    /// An address of the network. An IPv6 address stands for its network, which one machine may have to itself.
+    /// An address on the network. An IPv6 address stands for its network, because one machine may have a whole network.
     Network(IpAddr),
 }
 
 impl Source {
-    /// The source of a client's connection. Only the usual loopback address is the own machine, so that tests can be
-    /// several senders.
+    /// The source of a client's connection. Only the usual loopback address counts as this machine, so that tests can
+    /// act as several senders.
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             address if address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST => Self::OwnMachine,
@@ -71,7 +71,7 @@ impl Source {
     }
 }
 
-/// The use of all limits.
+/// Current usage of all limits.
 pub struct Limits {
     state: Arc<Mutex<State>>,
     pub places: Places,
@@ -101,7 +101,7 @@ struct State {
     filters: HashSet<u64>,
     topics: HashSet<u64>,
     client_ids: HashSet<u64>,
-    /// How many names each address was the first to use.
+    /// How many names each address has introduced.
     named: HashMap<IpAddr, Named>,
 }
 
@@ -112,14 +112,14 @@ struct Named {
     client_ids: usize,
 }
 
-/// Names of a kind that rumqttd remembers.
+/// One kind of names that rumqttd remembers.
 struct NameKind {
     names: fn(&mut State) -> &mut HashSet<u64>,
     max: usize,
-    /// How many of them an address was the first to use.
+    /// How many of them an address has introduced.
     of_address: fn(&mut Named) -> &mut usize,
     max_of_address: usize,
-    /// An address with fewer may also use the last half of `max`.
+    /// An address that has introduced fewer may also use the last half of `max`.
     few: usize,
 }
 
@@ -145,11 +145,11 @@ const CLIENT_IDS: NameKind = NameKind {
     few: FEW_CLIENT_IDS,
 };
 
-/// A connection that has not sent its CONNECT.
+/// A connection that has not sent its CONNECT yet.
 pub struct Waiting {
     state: Arc<Mutex<State>>,
     number: u64,
-    /// Cancelled when the connection has to give way.
+    /// Cancelled when the connection must give way to a newer one.
     pub gives_way: CancellationToken,
 }
 
@@ -161,12 +161,12 @@ impl Drop for Waiting {
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    // A panic elsewhere leaves the counts whole.
+    // A panic elsewhere leaves the counts consistent.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Limits {
-    /// Registers a new connection. The oldest one without a CONNECT gives way if there are too many.
+    /// Registers a new connection. If there are too many without a CONNECT, the oldest gives way.
     pub fn wait(&self) -> Waiting {
         let gives_way = CancellationToken::new();
         let mut state = lock(&self.state);
@@ -185,7 +185,7 @@ impl Limits {
         }
     }
 
-    /// Notes a name that rumqttd will remember, and who was the first to use it.
+    /// Records a name that rumqttd will remember, and charges it to the address that introduced it.
     fn note(&self, name: &str, source: Source, kind: &NameKind) -> Result<(), Refusal> {
         let names = kind.names;
         let hash = self.hasher.hash_one(name);
@@ -199,7 +199,8 @@ impl Limits {
         let is_allowed = match source {
             Source::Gateway => true,
             Source::OwnMachine => is_in_first_half,
-            // An address without an entry may have one more, so no entry is made for nothing.
+            // Checked before an entry is created: below the maximum, a new address may always introduce one name, so
+            // every entry is used.
             Source::Network(_) if count >= kind.max => false,
             Source::Network(address) => {
                 let own = (kind.of_address)(state.named.entry(address).or_default());
@@ -220,20 +221,26 @@ impl Limits {
         Ok(())
     }
 
+    /// Records a filter.
+    ///
     /// # Errors
-    /// There are too many filters, in all or of this source.
+    /// There are too many filters in total or from this source.
     pub fn note_filter(&self, filter: &str, source: Source) -> Result<(), Refusal> {
         self.note(filter, source, &FILTERS)
     }
 
+    /// Records a topic.
+    ///
     /// # Errors
-    /// There are too many topics, in all or of this source.
+    /// There are too many topics in total or from this source.
     pub fn note_topic(&self, topic: &str, source: Source) -> Result<(), Refusal> {
         self.note(topic, source, &TOPICS)
     }
 
+    /// Records a client id.
+    ///
     /// # Errors
-    /// There are too many client ids, in all or of this source.
+    /// There are too many client ids in total or from this source.
     pub fn note_client_id(&self, client_id: &str, source: Source) -> Result<(), Refusal> {
         self.note(client_id, source, &CLIENT_IDS)
     }
@@ -271,7 +278,7 @@ mod tests {
         let limits = Limits::default();
         for host in 1..=200 {
             for number in 0..MAX_FILTERS_OF_ADDRESS {
-                // Refused from some number on.
+                // Refused from a certain number on.
                 let _ = limits.note_filter(&format!("{host}/{number}"), network(host));
             }
         }

@@ -1,12 +1,12 @@
-//! The built-in MQTT broker: rumqttd, for the demonstration and for a small shop that has no other.
+//! The built-in MQTT broker: rumqttd, for the demonstration and for a small shop without another broker.
 //!
-//! rumqttd keeps messages in memory and acknowledges them before anything is written. The end-to-end ack makes
-//! up for both. It listens for MQTT 3.1.1 and MQTT 5 on separate ports, both on loopback. In front of them is one public
-//! listener, the _door_ ([`connection`]). It checks every packet ([`packet`]) and enforces the limits per client, because
-//! rumqttd trusts its clients. Reasons and alternatives: docs/adr/0010-built-in-broker.md.
+//! rumqttd keeps messages in memory and acknowledges them before anything is written. The end-to-end ack makes up for
+//! both. It listens for MQTT 3.1.1 and MQTT 5 on separate loopback ports. In front of them is one public listener, the
+//! _door_ ([`connection`]). It checks every packet ([`packet`]) and enforces the limits per client, because rumqttd
+//! trusts its clients. Reasons and alternatives: docs/adr/0010-built-in-broker.md.
 //!
-//! There is no authentication: every client may publish as any till. Only the gateway's own connection has a
-//! password, drawn at each start, so that nobody else can use its client id, publish acks or send commands.
+//! There is no authentication: every client may publish as any till. Only the gateway's own connection has a password,
+//! newly generated at each start, so that no other client can use its client id, publish acks or send commands.
 
 mod connection;
 mod limits;
@@ -33,14 +33,14 @@ use connection::{Door, Timeouts};
 use limits::{Limits, MAX_CONNECTIONS, MAX_PACKET};
 use turns::Turns;
 
-/// A log of rumqttd, one for each subscribed filter, keeps so many segments of so many bytes. A message that is overwritten
-/// before its reader got it is sent again by its till.
+/// Segments and segment size of rumqttd's log; it has one log per subscribed filter. If a message is overwritten before
+/// its reader gets it, the till sends it again.
 const SEGMENT_BYTES: usize = 1 << 20;
 const SEGMENTS: usize = 4;
-/// How long rumqttd may take to listen, and the interval at which that is tried.
+/// How long rumqttd may take to start listening, and the interval between attempts to connect.
 const BIND_TIMEOUT: Duration = Duration::from_secs(10);
 const BIND_RETRY: Duration = Duration::from_millis(5);
-/// Publishes to one client that wait for their PUBACK.
+/// Most publishes to one client that wait for their PUBACK.
 const MAX_IN_FLIGHT: usize = 200;
 
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,7 @@ pub enum BrokerError {
     },
 }
 
-/// The only client that may use its client id, and publish acks and commands.
+/// The gateway's own client: the only one that may use its client id, and publish acks and commands.
 #[derive(Debug, Clone)]
 pub struct GatewayClient {
     pub client_id: String,
@@ -61,7 +61,7 @@ pub struct GatewayClient {
 }
 
 impl GatewayClient {
-    /// A client with a random password.
+    /// Creates a client with a random password.
     pub fn new(client_id: String) -> Self {
         Self {
             client_id,
@@ -71,7 +71,7 @@ impl GatewayClient {
     }
 }
 
-/// A bound listener with rumqttd behind it. [`EmbeddedBroker::run`] serves it.
+/// A bound listener in front of rumqttd. [`EmbeddedBroker::run`] serves it.
 pub struct EmbeddedBroker {
     listener: TcpListener,
     door: Arc<Door>,
@@ -80,10 +80,10 @@ pub struct EmbeddedBroker {
 }
 
 impl EmbeddedBroker {
-    /// Binds `listen` and starts rumqttd behind it.
+    /// Binds `listen` and starts rumqttd.
     ///
     /// # Errors
-    /// The address is in use or not this machine's, or the thread cannot be started.
+    /// The address is in use or does not belong to this machine, or the thread cannot be started.
     pub async fn start(
         listen: SocketAddr,
         gateway: GatewayClient,
@@ -102,8 +102,8 @@ impl EmbeddedBroker {
         let mut broker = Broker::new(config(mqtt_3, mqtt_5));
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
-        // rumqttd has threads of its own and cannot be stopped: it ends with the process. If one of them panics, the
-        // process ends too (`platform/panics.rs`).
+        // rumqttd has its own threads and cannot be stopped: it ends with the process. If one of its threads panics,
+        // the process ends too (`platform/panics.rs`).
         std::thread::Builder::new()
             .name("mqtt-broker".to_owned())
             .spawn(move || {
@@ -113,7 +113,7 @@ impl EmbeddedBroker {
                 }
             })
             .map_err(failed)?;
-        // A client that came earlier would find the door closed.
+        // Until rumqttd listens, clients would be turned away.
         for port in [mqtt_3, mqtt_5] {
             wait_until_bound(port).await.map_err(failed)?;
         }
@@ -132,6 +132,8 @@ impl EmbeddedBroker {
         })
     }
 
+    /// The address that the listener is bound to.
+    ///
     /// # Errors
     /// The operating system does not return the listener's address.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
@@ -163,10 +165,11 @@ impl EmbeddedBroker {
     }
 }
 
-/// Two ports that are free now. rumqttd binds them a moment later. It cannot choose them itself: it does not report which.
+/// Two ports that are free now. rumqttd binds them a moment later. It cannot choose them itself, because it does not
+/// report its choice.
 fn free_ports() -> std::io::Result<[SocketAddr; 2]> {
     let bind = || StdListener::bind((Ipv4Addr::LOCALHOST, 0));
-    // Both are bound at once, so that they differ.
+    // Bound at the same time, so that they differ.
     let (one, other) = (bind()?, bind()?);
     Ok([one.local_addr()?, other.local_addr()?])
 }
@@ -196,7 +199,7 @@ fn config(mqtt_3: SocketAddr, mqtt_5: SocketAddr) -> Config {
                 max_inflight_count: MAX_IN_FLIGHT,
                 auth: None,
                 external_auth: None,
-                // The gateway retains acks on topics to which nobody has subscribed yet.
+                // The gateway retains acks on topics that nobody has subscribed to yet.
                 dynamic_filters: true,
             },
         };
@@ -204,7 +207,7 @@ fn config(mqtt_3: SocketAddr, mqtt_5: SocketAddr) -> Config {
     };
     Config {
         router: RouterConfig {
-            // The door's limit decides. rumqttd notices the end of a connection a moment later.
+            // The door's limit applies. rumqttd notices the end of a connection a moment later.
             max_connections: 2 * MAX_CONNECTIONS,
             max_outgoing_packet_count: MAX_IN_FLIGHT as u64,
             max_segment_size: SEGMENT_BYTES,

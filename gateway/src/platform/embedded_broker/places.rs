@@ -1,7 +1,7 @@
 //! The connections whose CONNECT was accepted.
 //!
-//! If all places are taken, a newcomer takes one from the address that has the most. So many connections of a few addresses
-//! keep no till out.
+//! If all places are taken, a new connection displaces one of the address that has the most. So many connections from a
+//! few addresses keep no till out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ pub struct Places(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// Connections other than the gateway's.
+    /// Number of connections, without the gateway's.
     count: usize,
     of_source: HashMap<Source, SourcePlaces>,
     next: u64,
@@ -29,27 +29,27 @@ struct SourcePlaces {
     arriving: Arc<Semaphore>,
 }
 
-/// The place of a connection. It is free again when this is dropped.
+/// The place of a connection; dropping it frees the place.
 pub struct Place {
     places: Places,
     number: u64,
     pub source: Source,
     /// Cancelled when another address needs the place.
     pub is_displaced: CancellationToken,
-    /// The permits of the connection's address for large publishes.
+    /// Permits for the large publishes of the connection's address.
     pub arriving: Arc<Semaphore>,
 }
 
 impl Places {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves the counts whole.
+        // A panic elsewhere leaves the counts consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a connection its place. The gateway always has one.
+    /// Gives a connection a place. The gateway always gets one.
     ///
     /// # Errors
-    /// The address has all that it may have, or all places are taken and no address has more of them.
+    /// The address has reached its limit, or all places are taken and no other address has more of them.
     pub fn take(&self, source: Source) -> Result<Place, Refusal> {
         let mut state = self.state();
         let state = &mut *state;
@@ -85,7 +85,7 @@ impl Places {
 }
 
 impl State {
-    /// Frees the newest place of the source that has the most, if it has more than `wanted`.
+    /// Frees the newest place of the source with the most places, if that is more than `wanted`.
     fn displace(&mut self, wanted: usize) -> Result<(), Refusal> {
         let others = self.of_source.iter();
         let (source, number) = others
@@ -159,7 +159,7 @@ mod tests {
         let mut taken = Vec::new();
         for host in 1..=9 {
             for _ in 0..MAX_OF_ADDRESS {
-                // Those of the last address find fewer than theirs.
+                // The last address gets fewer than its limit.
                 taken.extend(places.take(network(host)));
             }
         }

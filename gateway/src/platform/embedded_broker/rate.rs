@@ -1,8 +1,8 @@
-//! How fast clients may send. The door does not read from a client that sends faster, so TCP slows the client down.
+//! Rate limits for clients. The door does not read from a client that sends too fast, so TCP slows the client down.
 //!
-//! A till sells a few events a second, and drains some hundred a second from its flash after a weekend without the gateway.
-//! The gateway stores a few thousand a second. Whatever is sent faster would delay all tills: rumqttd keeps the events of all
-//! of them in one queue for the gateway.
+//! A till sells a few events per second, and drains some hundred per second from its flash after a weekend without the
+//! gateway. The gateway stores a few thousand per second. A higher rate would delay all tills, because rumqttd keeps
+//! their events in one queue for the gateway.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::limits::Source;
 
-/// What a token bucket yields each second, and how many seconds' worth it holds.
+/// The refill rate of a token bucket, and its burst in seconds of that rate.
 struct Rate {
     packets: f64,
     bytes: f64,
@@ -26,38 +26,38 @@ const CONNECTION: Rate = Rate {
     bytes: 1_048_576.0,
     burst: Duration::from_secs(4),
 };
-/// For the connections of one address together. The gateway's own machine is exempt: it may simulate many tills.
+/// For all connections of one address. The gateway's own machine is exempt: it may simulate many tills.
 const ADDRESS: Rate = Rate {
     packets: 1_000.0,
     bytes: 2_097_152.0,
     burst: Duration::from_secs(4),
 };
-/// For all addresses together.
+/// For all addresses.
 const TOTAL: Rate = Rate {
     packets: 2_000.0,
     bytes: 4_194_304.0,
     burst: Duration::from_secs(2),
 };
-/// What each address may always send, however much the others do. It does not count towards [`TOTAL`].
+/// Guaranteed to each address, whatever the others send. Does not count towards [`TOTAL`].
 const GUARANTEED: Rate = Rate {
     packets: 50.0,
     bytes: 131_072.0,
     burst: Duration::from_secs(10),
 };
-/// The longest wait for one packet. A longer queue of waiting connections does not add to it.
+/// Longest wait for one packet, however many connections wait.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// Addresses whose buckets are kept. Beyond that number, full buckets are dropped.
+/// Most addresses whose buckets are kept. Beyond that, full buckets are dropped.
 const MAX_ADDRESSES: usize = 4_096;
 
 impl Rate {
-    /// The time in which the bucket regains the packets and the bytes.
+    /// How long the bucket takes to regain these packets and bytes.
     fn time(&self, packets: u32, bytes: usize) -> Duration {
         Duration::from_secs_f64((f64::from(packets) / self.packets).max(bytes as f64 / self.bytes))
     }
 }
 
-/// A token bucket, as the time at which it is full again. Not `governor`'s: what passes is taken from one of two buckets,
-/// whichever lets it pass earlier, and `governor` cannot tell that without taking from both.
+/// A token bucket, stored as the time at which it is full again. `governor` does not fit: a packet takes from whichever
+/// of two buckets lets it pass earlier, and `governor` cannot tell without taking from both.
 #[derive(Clone, Copy)]
 struct Bucket {
     full_at: Instant,
@@ -70,7 +70,7 @@ impl Bucket {
         }
     }
 
-    /// The bucket after it was taken from, and when the packets may pass. An instant before `now` means at once.
+    /// The bucket after taking from it, and when the packets may pass. An instant before `now` means at once.
     fn after(self, rate: &Rate, packets: u32, bytes: usize, now: Instant) -> (Self, Instant) {
         let full_at = self.full_at.max(now) + rate.time(packets, bytes);
         let full_at = full_at.min(now + rate.burst + MAX_WAIT);
@@ -91,7 +91,7 @@ struct AddressBuckets {
     guaranteed: Bucket,
 }
 
-/// The buckets that connections share. They outlive the connections: who reconnects gets no new burst.
+/// The buckets that connections share. They outlive the connections, so a reconnect brings no new burst.
 #[derive(Clone)]
 pub struct Rates(Arc<Mutex<SharedBuckets>>);
 
@@ -119,14 +119,14 @@ impl Rates {
         }
     }
 
-    /// Takes from the bucket of the address. Returns when the packets may pass.
+    /// Takes from the address's bucket. Returns when the packets may pass.
     fn take_of_address(&self, address: IpAddr, packets: u32, bytes: usize, now: Instant) -> Instant {
         self.with(address, now, |_, buckets| {
             buckets.all.take(&ADDRESS, packets, bytes, now)
         })
     }
 
-    /// Takes from what is guaranteed to the address or from the bucket of all, whichever lets the packets pass earlier.
+    /// Takes from the address's guaranteed bucket or from the total bucket, whichever lets the packets pass earlier.
     fn take_of_all(&self, address: IpAddr, packets: u32, bytes: usize, now: Instant) -> Instant {
         self.with(address, now, |total, buckets| {
             let guaranteed = buckets.guaranteed.after(&GUARANTEED, packets, bytes, now);
@@ -141,14 +141,14 @@ impl Rates {
         })
     }
 
-    /// Calls `take` with the bucket of all and those of the address.
+    /// Calls `take` with the total bucket and the address's buckets.
     fn with(
         &self,
         address: IpAddr,
         now: Instant,
         take: impl FnOnce(&mut Bucket, &mut AddressBuckets) -> Instant,
     ) -> Instant {
-        // A panic elsewhere leaves the buckets whole.
+        // A panic elsewhere leaves the buckets consistent.
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let SharedBuckets { total, of_address } = &mut *shared;
         if of_address.len() >= MAX_ADDRESSES && !of_address.contains_key(&address) {
@@ -175,7 +175,7 @@ impl Pace {
         self.source
     }
 
-    /// Takes from the buckets of the connection and its address. Returns when the packets may pass.
+    /// Takes from the connection's and its address's buckets. Returns when the packets may pass.
     fn take_own(&mut self, packets: u32, bytes: usize, now: Instant) -> Instant {
         let passes_at = self.connection.take(&CONNECTION, packets, bytes, now);
         match self.source {
@@ -188,7 +188,7 @@ impl Pace {
         }
     }
 
-    /// Takes from the buckets of all. Returns when the packets may pass.
+    /// Takes from the guaranteed or the total bucket. Returns when the packets may pass.
     fn take_of_all(&self, packets: u32, bytes: usize, now: Instant) -> Instant {
         match self.source {
             Source::Gateway | Source::OwnMachine => now,
@@ -203,7 +203,7 @@ impl Pace {
         if passes_at > now {
             sleep_until(passes_at).await;
         }
-        // Only now, so that an address takes no more from the others than its own limit lets pass.
+        // Taken only now, so that an address takes no more from the total than its own limit lets pass.
         let passes_at = self.take_of_all(packets, bytes, passes_at);
         if passes_at > now {
             sleep_until(passes_at).await;

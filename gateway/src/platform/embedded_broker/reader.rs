@@ -8,22 +8,22 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::connection::End;
 use super::packet;
 
-/// Bytes that are read at a time.
+/// Bytes read at a time.
 pub const CHUNK: usize = 16 << 10;
 
-/// A client's side of the connection that reads whole headers.
+/// Reads from a client's connection, one complete header at a time.
 pub struct PacketReader<R> {
     input: R,
-    /// What has arrived and is not forwarded yet.
+    /// Bytes received but not forwarded yet.
     pub buffer: BytesMut,
 }
 
-/// The first bytes of a packet.
+/// The fixed header of a packet.
 pub struct Header {
     pub first: u8,
-    /// Bytes after the fixed header.
+    /// Number of bytes after the fixed header.
     pub remaining: usize,
-    /// Bytes of the fixed header.
+    /// Length of the fixed header, in bytes.
     pub length: usize,
 }
 
@@ -35,7 +35,7 @@ impl<R: AsyncRead + Unpin> PacketReader<R> {
         }
     }
 
-    /// Reads until the buffer has `count` bytes.
+    /// Reads until the buffer has at least `count` bytes.
     pub async fn fill(&mut self, count: usize) -> io::Result<()> {
         while self.buffer.len() < count {
             self.buffer.reserve(CHUNK);

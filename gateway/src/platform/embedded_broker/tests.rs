@@ -1,4 +1,4 @@
-//! The built-in broker under clients that break every rule.
+//! Tests of the built-in broker with clients that break every rule.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -92,7 +92,7 @@ async fn client(address: SocketAddr) -> TcpStream {
     timeout(SOON, TcpStream::connect(address)).await.unwrap().unwrap()
 }
 
-/// A client at 127.0.0.`host`. Each of these addresses except 127.0.0.1 is a sender of the network to the limits.
+/// A client at 127.0.0.`host`. The limits treat each of these addresses except 127.0.0.1 as a sender on the network.
 async fn client_of(host: u8, address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket
@@ -101,17 +101,17 @@ async fn client_of(host: u8, address: SocketAddr) -> TcpStream {
     timeout(SOON, socket.connect(address)).await.unwrap().unwrap()
 }
 
-/// Everything that the broker sends until it closes the connection.
+/// All bytes from the broker until it closes the connection.
 async fn rest(mut client: TcpStream) -> Vec<u8> {
     let mut answer = Vec::new();
-    // A reset is an end too.
+    // A reset also ends the connection.
     let _ = timeout(SOON, client.read_to_end(&mut answer))
         .await
         .expect("an end");
     answer
 }
 
-/// Sends the bytes and returns everything that the broker sends until it closes the connection.
+/// Sends the bytes and returns all bytes from the broker until it closes the connection.
 async fn until_closed(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut client = client(address).await;
     let _ = client.write_all(bytes).await;
@@ -127,7 +127,7 @@ async fn read_exactly(client: &mut TcpStream, count: usize) -> Vec<u8> {
     bytes
 }
 
-/// Fails unless one client receives what another publishes.
+/// Asserts that one client receives what another publishes.
 async fn still_serves(broker: &Running, round: u32) {
     let topic = format!("pos/paris-1/till-{round}/payments");
     let mut reader = client(broker.address).await;
@@ -284,7 +284,7 @@ async fn clients_that_replace_each_other_in_no_time_do_not_stop_the_broker() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_packet_that_is_too_large_ends_its_connection_only() {
     let broker = start().await;
-    // A publish of 2 MB and a SUBSCRIBE of 16 KB: their lengths are enough.
+    // A publish of 2 MB and a SUBSCRIBE of 16 KB; their length fields suffice.
     for packet in [&[0x32, 0x80, 0x80, 0x80, 2][..], &[0x82, 0x80, 0x80, 1]] {
         let answer = until_closed(broker.address, &[&connect(5, "large", None), packet].concat()).await;
         assert!(answer.ends_with(&[0xE0, 1, 0x95]), "{answer:?}");
@@ -319,7 +319,7 @@ async fn a_client_that_floods_the_broker_is_slowed_down_and_not_disconnected() {
             .unwrap();
         sent.unwrap();
         assert_eq!(answers, [0x20, 2, 0, 0, 0xD0, 0]);
-        // 2,000 at once, then 500 a second.
+        // A burst of 2,000, then 500 per second.
         assert!(
             began.elapsed() >= Duration::from_millis(1_900),
             "{:?}",

@@ -1,8 +1,8 @@
-//! Connections with one client id take turns.
+//! Connections with the same client id take turns.
 //!
-//! By the standard a new connection replaces the one with its client id. rumqttd does that itself, but it sends the end of
-//! the replaced connection to whichever connection has got its number meanwhile, and then panics at the next one. So the door
-//! replaces connections: the earlier one has ended in rumqttd before rumqttd sees the new one.
+//! By the standard, a new connection replaces an earlier one with the same client id. rumqttd does that itself, but it
+//! sends the end of the replaced connection to whichever connection has since got its number, and then panics at the
+//! next one. So the door does the replacing: rumqttd sees the new connection only after the earlier one has ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,22 +10,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio_util::sync::CancellationToken;
 
-/// The connections that have, or wait for, the turn of their client id.
+/// For each client id, the connection that has the turn and those that wait for it.
 #[derive(Clone, Default)]
 pub struct Turns(Arc<Mutex<HashMap<String, Queue>>>);
 
 struct Queue {
     turn: Arc<AsyncMutex<()>>,
-    /// Cancelled when a later connection comes.
+    /// Cancelled when a later connection arrives.
     newest: CancellationToken,
     members: usize,
 }
 
-/// The turn of a connection. It ends when this is dropped.
+/// A connection's turn, until dropped.
 pub struct Turn {
-    /// Cancelled when a later connection wants the turn.
+    /// Cancelled when a later connection requests the turn.
     pub is_replaced: CancellationToken,
-    // Dropped before the membership, which may remove the queue.
+    // Must be dropped before `_member`, which may remove the queue.
     _guard: OwnedMutexGuard<()>,
     _member: Member,
 }
@@ -36,7 +36,8 @@ struct Member {
 }
 
 impl Turns {
-    /// Replaces the connection that has the turn, and waits for its end. `None` if a later connection came meanwhile.
+    /// Replaces the connection that has the turn, and waits until it ends. `None` if an even later connection arrives
+    /// meanwhile.
     pub async fn take(&self, client_id: &str) -> Option<Turn> {
         let is_replaced = CancellationToken::new();
         let turn = self.with(|queues| {
@@ -61,7 +62,7 @@ impl Turns {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, Queue>) -> T) -> T {
-        // A panic elsewhere leaves the queues whole.
+        // A panic elsewhere leaves the queues consistent.
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

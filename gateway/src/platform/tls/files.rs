@@ -1,9 +1,9 @@
-//! A certificate of one's own: `http.tls_cert` and `http.tls_key`.
+//! A configured certificate: `http.tls_cert` and `http.tls_key`.
 //!
 //! Programs that do not know the gateway renew certificates every few weeks, so the gateway rereads the files while it
-//! runs. It compares contents, because modification times say little on a volume or for a copied file. While only one of
-//! the two files has been replaced, they do not match. Then, as with every other error, the last good certificate stays in
-//! use.
+//! runs. It compares contents, because modification times are unreliable on volumes and for copied files. While only
+//! one of the two files has been replaced, they do not match. Then, as after any other error, the last good certificate
+//! stays in use.
 
 use std::path::{Path, PathBuf};
 
@@ -20,11 +20,11 @@ use crate::config::ConfigError;
 const CERTIFICATE: &str = "http.tls_cert";
 const KEY: &str = "http.tls_key";
 
-/// The files as they were last read.
+/// The configured files as last read.
 #[derive(Debug)]
 pub(super) struct OwnCertificate {
     files: Files,
-    /// Of the files, valid or not.
+    /// Hashes of the files, whether valid or not.
     hashes: FileHashes,
 }
 
@@ -34,10 +34,12 @@ struct Files {
     key: PathBuf,
 }
 
-/// Hashes of both files; `None` for a file that cannot be read. Hashes, so that the key is not in memory twice.
+/// Hashes of both files; `None` for an unreadable file. Hashes are used so that the key is not in memory twice.
 type FileHashes = [Option<blake3::Hash>; 2];
 
 impl OwnCertificate {
+    /// Reads both files.
+    ///
     /// # Errors
     /// One of the files cannot be read, or they are not a certificate and its key.
     pub(super) fn open(certificate: &Path, key: &Path) -> Result<(Self, Served), ConfigError> {
@@ -49,10 +51,10 @@ impl OwnCertificate {
         Ok((Self { files, hashes }, Served::new(certified_key?)))
     }
 
-    /// Reads the files again. Returns the certificate if it has changed and is valid.
+    /// Rereads the files. Returns the certificate if it has changed and is valid.
     pub(super) fn check(&mut self) -> Option<Served> {
         let (hashes, certified_key) = self.files.read();
-        // Unchanged files are not logged again, even if they are invalid.
+        // Unchanged files are not reported again, even if they are invalid.
         if std::mem::replace(&mut self.hashes, hashes) == hashes {
             return None;
         }
@@ -87,7 +89,7 @@ impl Files {
         if chain.is_empty() {
             return Err(certificate_problem("contains no PEM certificate".to_owned()));
         }
-        // PKCS #8 has it in the first line; older formats have a header line.
+        // PKCS #8 names it in the first line; older formats have a header line.
         let text = String::from_utf8_lossy(key);
         if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
             return Err(key_problem(

@@ -1,6 +1,6 @@
 //! The certificate that the gateway issues itself, and the decision when to issue the next one.
 //!
-//! It is kept beside the journal, so that a browser whose user has accepted it without trusting the authority does not ask
+//! It is stored next to the journal: a browser whose user has accepted it without trusting the authority does not ask
 //! again after each restart.
 
 use std::path::{Path, PathBuf};
@@ -23,28 +23,28 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// How long certificates are valid.
 #[derive(Debug, Clone, Copy)]
 struct Lifetime {
-    /// A certificate is valid from before it was issued: clocks of phones are a little off.
+    /// How long before its issue a certificate becomes valid: the clocks of phones are slightly off.
     before: SignedDuration,
     after: SignedDuration,
-    /// The next certificate is issued so long before the end.
+    /// How long before its end a certificate is replaced.
     renewal: SignedDuration,
 }
 
-/// 90 days in all, as public authorities do it: a stolen key is soon worthless, and renewal is exercised all the time.
+/// 90 days in total, like public authorities: a stolen key soon becomes worthless, and renewal is exercised regularly.
 const SHORT: Lifetime = Lifetime {
     before: DAY,
     after: SignedDuration::from_hours(89 * 24),
     renewal: SignedDuration::from_hours(30 * 24),
 };
-/// While the clock is not synchronised. Phones know the right time, so the certificate covers an error of more than a
-/// year in both directions. Apple's devices accept at most 825 days from an authority of one's own.
+/// Used while the clock is not synchronised. Phones know the right time, so the certificate covers an error of more
+/// than a year in both directions. Apple's devices accept at most 825 days from a private authority.
 const WIDE: Lifetime = Lifetime {
     before: SignedDuration::from_hours(400 * 24),
     after: SignedDuration::from_hours(400 * 24),
     renewal: SignedDuration::from_hours(30 * 24),
 };
 
-/// What a certificate is issued for, and whether the time is known.
+/// The names and the time to issue a certificate for, and whether the time is reliable.
 #[derive(Debug, Clone, Copy)]
 struct Now {
     time: Timestamp,
@@ -55,7 +55,7 @@ impl Now {
     fn of(clock: &Clock) -> Self {
         Self {
             time: Timestamp::now(),
-            // A system that says nothing about its clock usually has a right one.
+            // A system that reports nothing about its clock usually has a correct one.
             is_synchronised: clock.status().synchronisation != Synchronisation::Unsynchronised,
         }
     }
@@ -70,17 +70,17 @@ pub(super) struct LocalCertificate {
     current: IssuedCertificate,
     /// Whether `file` contains `current`.
     is_saved: bool,
-    /// Whether the log says that it could not be saved.
+    /// Whether a failure to save it has been logged.
     is_reported: bool,
-    /// The names and addresses that `current` was checked against.
+    /// The names and addresses for which `current` was last checked.
     names: Vec<ServerName<'static>>,
 }
 
 impl LocalCertificate {
-    /// Opens the authority and its certificate, or makes them.
+    /// Opens the authority and its certificate, or creates them.
     ///
     /// # Errors
-    /// No key can be made, or the key does not suit the TLS library.
+    /// The key cannot be generated, or does not suit the TLS library.
     pub(super) fn open(config: &Config, clock: &Clock) -> Result<(Self, Served), AuthorityError> {
         let sources = NameSources::new(&config.http);
         let names = sources.now();
@@ -91,7 +91,7 @@ impl LocalCertificate {
         Self::open_at(place, sources, names, clock, Now::of(clock), SHORT)
     }
 
-    /// As [`Self::open`], at a given time and with a given lifetime.
+    /// Like [`Self::open`], with a given time and lifetime.
     fn open_at(
         place: Place<'_>,
         sources: NameSources,
@@ -132,15 +132,15 @@ impl LocalCertificate {
         Ok((local, served))
     }
 
-    /// The authority, if it is one to be trusted.
+    /// The authority, if people may trust it.
     pub(super) fn authority(&self) -> Option<AuthorityCertificate> {
         self.authority
             .is_kept()
             .then(|| self.authority.certificate.clone())
     }
 
-    /// Issues the next certificate if the present one is about to expire, or is not valid at the present time or for the
-    /// present names. `None` if it is good.
+    /// Issues the next certificate if the present one is about to expire, or is invalid at the present time or for the
+    /// present names. Otherwise returns `None`.
     pub(super) fn check(&mut self) -> Option<Served> {
         let (names, now) = (self.sources.now(), Now::of(&self.clock));
         self.check_at(names, now)
@@ -166,7 +166,7 @@ impl LocalCertificate {
         if is_in_time(self.current.validity, now, self.short)
             && verifies_all(&self.authority, &self.current, &permitted, now)
         {
-            // An address has gone. It may come back.
+            // An address has disappeared, but may come back.
             return Ok(None);
         }
         let next = issue(&self.authority, &permitted, now, self.short)?;
@@ -183,7 +183,7 @@ impl LocalCertificate {
         }
         match self.current.write(&self.file) {
             Ok(()) => (self.is_saved, self.is_reported) = (true, false),
-            // The next attempt follows in a few seconds.
+            // The next attempt follows within seconds.
             Err(error) if !std::mem::replace(&mut self.is_reported, true) => {
                 warn!(%error, file = %self.file.display(), "the certificate cannot be saved");
             }
@@ -192,22 +192,22 @@ impl LocalCertificate {
     }
 }
 
-/// Where the files are, and what the authority is called.
+/// Location of the files and name of the authority.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     journal: &'a Path,
     store: &'a str,
 }
 
-/// Whether the time is right for a certificate: it is valid, not about to expire, and not valid for longer than a
-/// certificate that would be issued now. The last tells that the clock was wrong when it was issued.
+/// Whether a certificate's validity fits the present time: it is valid, not about to expire, and not valid for longer
+/// than one issued now would be. A longer validity shows that the clock was wrong when it was issued.
 fn is_in_time(validity: Validity, now: Now, short: Lifetime) -> bool {
     let is_valid = validity.not_before <= now.time && now.time + short.renewal < validity.not_after;
     let is_short = validity.not_after <= now.time + short.after + DAY;
     is_valid && (is_short || !now.is_synchronised)
 }
 
-/// The names that the authority may issue certificates for.
+/// The names for which the authority may issue certificates.
 fn permitted(
     authority: &Authority,
     names: &[ServerName<'static>],
@@ -221,7 +221,7 @@ fn permitted(
         }
     }
     if !others.is_empty() {
-        // Public addresses, and names that were configured after the authority was made.
+        // Public addresses, and names configured after the authority was created.
         info!(
             names = others.join(" "),
             "the gateway's authority may not issue certificates for these names"
@@ -276,7 +276,7 @@ mod tests {
     use crate::config::Http;
 
     const HOUR: SignedDuration = SignedDuration::from_hours(1);
-    /// A few hours, so that a test does not depend on the real lifetime.
+    /// A few hours, so that tests do not depend on the real lifetimes.
     const HOURS: Lifetime = Lifetime {
         before: HOUR,
         after: SignedDuration::from_hours(4),
@@ -354,7 +354,7 @@ mod tests {
         assert!(!check(&["comptoir.local", "192.168.1.20"]));
         assert!(check(&["comptoir.local", "10.0.0.7"]));
         assert!(!check(&["comptoir.local", "10.0.0.7"]));
-        // The authority may not issue a certificate for it, so it changes nothing.
+        // The authority may not issue a certificate for it, so nothing changes.
         assert!(!check(&["comptoir.local", "10.0.0.7", "8.8.8.8"]));
         assert!(accepts(&local, "10.0.0.7", now));
         assert!(!accepts(&local, "192.168.1.20", now));
@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_renews_a_certificate_of_the_wrong_time() {
         for (first, then) in [
-            // Set forward and back; the latter leaves a certificate that begins in the future.
+            // Set forward, then back; the latter leaves a certificate that starts in the future.
             ("2026-11-30T12:00:00Z", "2029-01-01T00:00:00Z"),
             ("2029-01-01T00:00:00Z", "2026-11-30T12:00:00Z"),
         ] {
@@ -409,7 +409,7 @@ mod tests {
         std::fs::write(folder.0.path().join("journal-certificate.pem"), "Dear Sir").unwrap();
         let repaired = folder.open(&["comptoir.local"], later(now, 100));
         assert!(accepts(&repaired, "comptoir.local", later(now, 100)));
-        // A certificate of another authority.
+        // A certificate from another authority.
         std::fs::remove_file(folder.0.path().join("journal-authority.pem")).unwrap();
         let other = folder.open(&["comptoir.local"], later(now, 100));
         assert!(accepts(&other, "comptoir.local", later(now, 100)));

@@ -1,7 +1,7 @@
-//! The certificate of the pages: one of one's own (`files`), or one that the gateway issues itself (`local`) with the
+//! The certificate of the pages: a configured one (`files`), or one that the gateway issues itself (`local`) with the
 //! shop's own authority (`authority`). See `docs/adr/0012-local-authority.md`.
 //!
-//! Certificates are replaced while the gateway runs: connections that are open keep theirs, new ones get the new one.
+//! Certificates are replaced while the gateway runs: open connections keep theirs, and new connections get the new one.
 
 mod authority;
 mod files;
@@ -27,12 +27,12 @@ pub use authority::{AuthorityCertificate, AuthorityError};
 use files::OwnCertificate;
 use local::LocalCertificate;
 
-/// How often files, names, addresses and the time are compared with the certificate. All of that is cheap.
+/// How often the certificate is checked against files, names, addresses and the time. All of these checks are cheap.
 const CHECK_PERIOD: Duration = Duration::from_secs(5);
-/// Only HTTP/1.1: Socket.IO's WebSockets upgrade an HTTP/1.1 connection, and a page is four files.
+/// Only HTTP/1.1: Socket.IO's WebSockets upgrade an HTTP/1.1 connection, and a page is only four files.
 const PROTOCOL: &[u8] = b"http/1.1";
 
-/// The certificate that the port is served with, and where its successors come from.
+/// The current certificate, and the source of its successors.
 pub struct Certificate {
     source: Source,
     current: Arc<CurrentCertificate>,
@@ -44,7 +44,7 @@ enum Source {
     Local(Box<LocalCertificate>),
 }
 
-/// A certificate with its key, ready to be served.
+/// A certificate with its key, ready to serve.
 #[derive(Debug)]
 struct Served {
     key: Arc<CertifiedKey>,
@@ -60,39 +60,40 @@ impl Served {
         });
         Self {
             key: Arc::new(key),
-            // rustls has read the certificate already, so this is a certificate that only its parser understands.
+            // rustls has accepted the certificate, so only this second parser fails on it.
             expires: expires.unwrap_or(i64::MAX),
         }
     }
 }
 
-/// What the rest of the gateway knows about the certificate.
+/// The certificate's status for the rest of the gateway.
 #[derive(Debug)]
 pub struct TlsStatus {
-    /// `None` with a certificate of one's own, and while the authority is in memory only: nobody should trust that one.
+    /// `None` with a configured certificate, and while the authority is only in memory, because then nobody should
+    /// trust it.
     pub authority: Option<AuthorityCertificate>,
     expires: AtomicI64,
 }
 
 impl TlsStatus {
-    /// When the certificate that is served expires, in Unix seconds.
+    /// When the current certificate expires, in Unix seconds.
     pub fn expires(&self) -> i64 {
         self.expires.load(Ordering::Relaxed)
     }
 }
 
-/// The certificate that new connections get.
+/// The certificate for new connections.
 #[derive(Debug)]
 struct CurrentCertificate(RwLock<Arc<CertifiedKey>>);
 
 impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // A panic in another thread leaves either the old or the new certificate.
+        // After a panic in another thread this is either the old or the new certificate.
         Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
-/// Checks the files that the configuration names, without writing any.
+/// Checks the configured files without writing any.
 ///
 /// # Errors
 /// One of the files cannot be read, or they are not a certificate and its key.
@@ -103,8 +104,8 @@ pub fn check(http: &Http) -> Result<(), ConfigError> {
     }
 }
 
-/// The certificate of the authority that belongs to the configuration's journal. `None` if there is none yet, or the
-/// configuration uses none. Only reads.
+/// The certificate of the authority of the configured journal. `None` if it does not exist yet, or the configuration
+/// uses none. Only reads.
 pub fn existing_authority(config: &Config) -> Option<AuthorityCertificate> {
     match config.http.tls_mode() {
         TlsMode::LocalAuthority => authority::read_certificate(&config.journal.path),
@@ -113,8 +114,8 @@ pub fn existing_authority(config: &Config) -> Option<AuthorityCertificate> {
 }
 
 impl Certificate {
-    /// Opens the certificate of a configuration; `None` if it turns TLS off. The folder of the journal must exist: an
-    /// authority and its certificate are kept beside the journal.
+    /// Opens the certificate for a configuration; `None` if it turns TLS off. The journal's folder must exist: the
+    /// authority and its certificate are stored next to the journal.
     ///
     /// # Errors
     /// The configured files are not a certificate and its key ([`ConfigError`]), or no certificate can be issued
@@ -146,23 +147,24 @@ impl Certificate {
         Arc::clone(&self.status)
     }
 
-    /// The TLS configuration of the server. Each new connection gets the current certificate.
+    /// The server's TLS configuration. Each new connection gets the current certificate.
     ///
     /// # Errors
-    /// The TLS library does not support its own default protocol versions, or has no random numbers.
+    /// The TLS library does not support its own default protocol versions, or cannot get random numbers.
     pub fn server(&self) -> Result<ServerConfig, Error> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&self.current) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
-        // A page that reconnects resumes its session, which saves the signature. The client keeps the session, so that
+        // A reconnecting page resumes its session, which saves the signature. The client keeps the session state, so
         // resumption costs the gateway no memory per client.
         config.ticketer = ring::Ticketer::new()?;
         Ok(config)
     }
 
-    /// Replaces the certificate when its files, the gateway's names and addresses, or the time ask for it, until `stop`.
+    /// Replaces the certificate, until `stop`, whenever its files, the gateway's names and addresses, or the time
+    /// require it.
     pub async fn renew(mut self, metrics: Arc<Metrics>, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -170,7 +172,7 @@ impl Certificate {
                 () = tokio::time::sleep(CHECK_PERIOD) => {}
             }
             let mut source = self.source;
-            // Reads files, and perhaps signs and writes one.
+            // Reads files, and may sign and write a certificate.
             let checked = tokio::task::spawn_blocking(move || {
                 let served = source.check();
                 (source, served)
@@ -182,7 +184,8 @@ impl Certificate {
                 }
                 Err(error) => {
                     error!(%error, "the certificate is not renewed any more; restart the gateway");
-                    // The gateway sells on without: a task that ends would end it.
+                    // Sales continue without renewal. This task must not return, because the end of a task stops the
+                    // gateway.
                     stop.cancelled().await;
                     return;
                 }
@@ -198,7 +201,7 @@ impl Certificate {
 }
 
 impl Source {
-    /// The next certificate, if it is time for one.
+    /// The next certificate, if one is due.
     fn check(&mut self) -> Option<Served> {
         match self {
             Self::Own(own) => own.check(),
@@ -207,12 +210,12 @@ impl Source {
     }
 }
 
-/// Unix seconds, to be logged.
+/// Unix seconds as a timestamp for the log.
 fn time(seconds: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX)
 }
 
-/// Whether a file of the gateway's own, such as `journal-authority.pem`, lies beside the journal.
+/// The path of one of the gateway's own files next to the journal, such as `journal-authority.pem`.
 fn beside(journal: &Path, suffix: &str) -> std::path::PathBuf {
     let stem = journal.file_stem().unwrap_or_default().to_string_lossy();
     journal.with_file_name(format!("{stem}-{suffix}"))

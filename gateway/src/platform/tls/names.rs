@@ -1,4 +1,4 @@
-//! The names and addresses by which browsers reach the gateway, and which its certificate must therefore contain.
+//! The names and addresses by which browsers reach the gateway, so its certificate must contain them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,11 +7,11 @@ use rustls::pki_types::{DnsName, ServerName};
 use crate::config::Http;
 use crate::platform::address;
 
-/// Most names in a certificate. A machine with hundreds of container networks must not send a certificate that is larger
-/// than a page.
+/// Most names in a certificate. Even on a machine with hundreds of container networks, the certificate must not become
+/// larger than a page.
 const MAX_NAMES: usize = 64;
 
-/// Where the names come from.
+/// The sources of the names.
 #[derive(Debug, Clone)]
 pub(super) struct NameSources {
     mdns: String,
@@ -28,7 +28,7 @@ impl NameSources {
         }
     }
 
-    /// The names as they are now, without duplicates, the most important first.
+    /// The current names without duplicates, the most important first.
     pub(super) fn now(&self) -> Vec<ServerName<'static>> {
         self.names(address::host_name(), &address::own_addresses(self.listen))
     }
@@ -48,12 +48,12 @@ impl NameSources {
         texts.push("localhost".to_owned());
         texts.extend(self.hosts.iter().cloned());
         if let Some(host_name) = host_name {
-            // Other machines on the network resolve it with mDNS.
+            // Other machines on the network resolve this name with mDNS.
             let label = host_name.split('.').next().unwrap_or_default();
             texts.push(format!("{label}.local"));
             texts.push(host_name);
         }
-        // A name that no certificate can contain, such as one with a space, is not a name that a browser could verify.
+        // Skips names that no certificate can contain, such as one with a space; no browser could verify them.
         texts
             .iter()
             .filter_map(|text| server_name(text))
@@ -67,8 +67,8 @@ impl NameSources {
         names
     }
 
-    /// The DNS names in whose place, or below which, the authority may issue certificates: the machine's own and the
-    /// configured ones, for which only the owner of this machine is responsible.
+    /// The DNS names for which, and below which, the authority may issue certificates: the machine's own and the
+    /// configured ones. Only the owner of this machine is responsible for them.
     pub(super) fn permitted_domains(&self) -> Vec<String> {
         let named = self.hosts.iter().cloned().chain(address::host_name());
         let mut domains = vec!["local".to_owned(), "localhost".to_owned()];
@@ -84,7 +84,7 @@ impl NameSources {
     }
 }
 
-/// A name as a certificate contains it. `None` if it is none.
+/// A name in certificate form; `None` if it is not a valid name.
 fn server_name(text: &str) -> Option<ServerName<'static>> {
     let text = text.trim_matches(['[', ']']).trim_end_matches('.');
     if let Ok(address) = text.parse::<IpAddr>() {
@@ -94,7 +94,7 @@ fn server_name(text: &str) -> Option<ServerName<'static>> {
     Some(ServerName::DnsName(name))
 }
 
-/// A name in words.
+/// A name as text.
 pub(super) fn text(name: &ServerName<'_>) -> String {
     match name {
         ServerName::IpAddress(address) => IpAddr::from(*address).to_string(),

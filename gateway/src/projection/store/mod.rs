@@ -1,9 +1,9 @@
-//! The projection's file. It can always be rebuilt, so it is fast rather than durable: after a power cut the last
+//! The projection's file. It can always be rebuilt, so it favours speed over durability: after a power cut the last
 //! seconds are folded again, and a damaged file is deleted.
 //!
-//! * [`personal`]: takes personal data out of rows.
+//! * [`personal`]: erases personal data from rows.
 //! * [`rows`]: reads and writes rows in batches.
-//! * [`sweep`]: deletes what cannot be shown any more.
+//! * [`sweep`]: deletes rows that can no longer be shown.
 
 mod personal;
 mod rows;
@@ -30,8 +30,8 @@ use sweep::Sweep;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// The version of the rows' content. Since 2 each row names its store and device. Since 3 the totals and the rows with `home`
-/// are this shop's.
+/// The layout of the rows' content. Since 2 each row names its store and device. Since 3 the totals, and the rows with
+/// `home`, cover only this shop.
 pub(super) const LAYOUT: i64 = 3;
 
 pub(super) struct Store {
@@ -42,12 +42,12 @@ pub(super) struct Store {
     sweep: Sweep,
 }
 
-/// How far the projection has got.
+/// The progress of the projection.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// [`LAYOUT`], or an older version that [`super::upgrade`] is about to upgrade.
+    /// [`LAYOUT`], or an older layout that [`super::upgrade`] is about to upgrade.
     pub layout: i64,
-    /// The last journal entry that was folded.
+    /// The last folded journal entry.
     pub folded: Offset,
     pub totals: Totals,
     /// The totals of other shops.
@@ -59,7 +59,7 @@ pub(super) struct Progress {
 }
 
 impl Store {
-    /// Opens the projection's file of a journal whose last entry is `last`. Begins a new file if the old one is
+    /// Opens the projection's file for a journal whose last entry is `last`. Starts a new file if the old one is
     /// damaged, belongs to another journal, or contains entries that the journal does not have.
     pub async fn open(path: &Path, journal: &str, last: Offset) -> Result<(Self, Progress), sqlx::Error> {
         let mut opened = Self::try_open(path, journal, last).await;
@@ -76,13 +76,13 @@ impl Store {
             Err(error) if is_damage(&error) || is_disk_error(&error) || is_of_other_schema(&error) => {
                 warn!(%error, path = %path.display(), "the projection's file is rebuilt");
             }
-            // A full disk or a missing permission is not the file's fault.
+            // A full disk or a missing permission does not mean that the file is damaged.
             Err(error) => return Err(error),
         }
         Self::begin(path, journal).await
     }
 
-    /// Deletes the file, if there is one, and begins a new one.
+    /// Deletes the file, if it exists, and starts a new one.
     pub async fn begin(path: &Path, journal: &str) -> Result<(Self, Progress), sqlx::Error> {
         remove(path)?;
         Self::try_open(path, journal, Offset(0))
@@ -112,7 +112,7 @@ impl Store {
         let progress = match read_progress(connection.get().await?, journal, last).await {
             Ok(Some(progress)) => progress,
             other => {
-                // The file is deleted next.
+                // The file is about to be deleted.
                 let _ = connection.close().await;
                 return other.map(|_| None);
             }
@@ -134,7 +134,7 @@ impl Store {
         Ok(Some((store, progress)))
     }
 
-    /// Whether the file is damaged. False if it only could not be read at the moment.
+    /// Whether the file is damaged. False if it merely could not be read now.
     pub async fn is_damaged(&mut self) -> bool {
         match self.connection.get().await {
             Ok(connection) => is_damaged(connection).await,
@@ -142,7 +142,7 @@ impl Store {
         }
     }
 
-    /// The connection, for statements that have no method here.
+    /// The connection, for statements without a method of their own.
     pub async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
         self.connection.get().await
     }
@@ -156,7 +156,7 @@ impl Store {
     /// Deletes the file.
     pub async fn remove(mut self) -> Result<(), sqlx::Error> {
         self.readers.close().await;
-        // The file is deleted, so an error while closing does not matter.
+        // The file is deleted, so an error while closing is harmless.
         let _ = self.connection.close().await;
         remove(&self.path)
     }
@@ -199,7 +199,7 @@ async fn read_progress(
         progress.layout = row.get("layout");
         progress.totals =
             serde_json::from_str(row.get("totals")).map_err(|error| sqlx::Error::Decode(error.into()))?;
-        // One query for each kind: SQLite answers it from the edge of the b-tree.
+        // One query per kind: SQLite answers it from the edge of the b-tree.
         for kind in Kind::ALL {
             let highest: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM sale WHERE kind = ?")
                 .bind(kind_code(kind))
@@ -237,7 +237,7 @@ async fn read_shops(connection: &mut SqliteConnection) -> Result<OtherShops, sql
     Ok(OtherShops::stored(read.collect::<Result<_, sqlx::Error>>()?))
 }
 
-/// Whether the file was written neither by this version nor by an earlier one.
+/// Whether the file's schema belongs neither to this version nor to an earlier one.
 fn is_of_other_schema(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Migrate(_))
 }

@@ -1,4 +1,4 @@
-//! Takes personal data out of the JSON of other gateways' events.
+//! Erases personal data from the JSON of other gateways' events.
 
 use sqlx::{Connection as _, Row as _};
 
@@ -9,7 +9,8 @@ use comptoir_core::sale::personal::without_personal_data;
 use comptoir_journal::set_secure_delete;
 
 impl Store {
-    /// Erases the personal data of the sales in `scope`. Returns how many had some. Everything must be flushed.
+    /// Erases the personal data of the sales in `scope`. Returns how many sales had some. Everything must be flushed
+    /// before.
     pub async fn erase(&mut self, scope: &ForeignScope) -> Result<u64, sqlx::Error> {
         let erased = self.try_erase(scope).await;
         self.connection.settle(erased).await
@@ -22,7 +23,7 @@ impl Store {
         for kind in KINDS {
             let mut after: i64 = 0;
             loop {
-                // A transaction for each step, so that none becomes large.
+                // One transaction per step, so that none becomes large.
                 let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
                 let rows = sqlx::query(FOREIGN)
                     .bind(kind_code(kind))

@@ -1,4 +1,4 @@
-//! Rows: found by their keys, and written in batches.
+//! Rows: looked up by key, and written in batches.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -58,7 +58,7 @@ static PUT_POSITION: LazyLock<BatchStatement> = LazyLock::new(|| {
     )
 });
 
-/// Longest JSON from Kafka that is stored, in bytes. A longer one cannot be shown.
+/// Longest JSON from Kafka that is stored, in bytes. Longer ones cannot be shown.
 const MAX_PAYLOAD: usize = 64 << 10;
 
 /// The place of a journal entry in Kafka.
@@ -82,7 +82,7 @@ pub(in super::super) struct FlushBatch<'a> {
 }
 
 impl Store {
-    /// The rows of these keys, as far as the file has them.
+    /// The rows with these keys that the file has.
     pub async fn rows(&mut self, keys: &[&Key]) -> Result<HashMap<Key, Row>, sqlx::Error> {
         let found = self.try_rows(keys).await;
         self.connection.settle(found).await
@@ -107,7 +107,7 @@ impl Store {
         Ok(found)
     }
 
-    /// The devices of a store that have a payment with this id, as far as the file knows.
+    /// The devices of a store that have a payment with this id, according to the file.
     pub async fn devices_of(&mut self, payment_id: &str, store: &str) -> Result<Vec<Arc<str>>, sqlx::Error> {
         let devices = self.try_devices_of(payment_id, store).await;
         self.connection.settle(devices).await
@@ -124,7 +124,7 @@ impl Store {
         Ok(devices.into_iter().map(Arc::from).collect())
     }
 
-    /// Writes a batch. After an error the caller writes it again; it makes no difference if it was written already.
+    /// Writes a batch. Idempotent, so the caller repeats it after an error.
     pub async fn flush(&mut self, batch: FlushBatch<'_>) -> Result<(), sqlx::Error> {
         let flushed = self.try_flush(batch).await;
         self.connection.settle(flushed).await
@@ -133,7 +133,7 @@ impl Store {
     async fn try_flush(&mut self, batch: FlushBatch<'_>) -> Result<(), sqlx::Error> {
         let connection = self.connection.get().await?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        // In the order of the table, so that its pages are touched once.
+        // In table order, so that each page is touched only once.
         let mut rows: Vec<_> = batch.rows.iter().collect();
         rows.sort_unstable_by_key(|(key, row)| (key.kind as u8, row.seq));
         for (range, mut query) in PUT_SALE.queries(rows.len()) {

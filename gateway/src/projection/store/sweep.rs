@@ -1,4 +1,4 @@
-//! The sweep: deletes rows that cannot be shown any more.
+//! The sweep: deletes rows that can no longer be shown.
 //!
 //! Rows without an entry in the journal, and rows from Kafka beyond the newest, cannot be shown. The newest of them
 //! stay, so that a later event is recognised as a new state of a known sale.
@@ -12,16 +12,15 @@ use comptoir_journal::Offset;
 
 /// Number of the newest rows that are kept even if they cannot be shown: some 50 MB.
 pub(super) const KEPT: u64 = 200_000;
-/// Number of the newest rows from Kafka that keep their JSON: some 20 MB.
+/// Number of newest rows from Kafka that keep their JSON: some 20 MB.
 pub(super) const SHOWN: u64 = 20_000;
-/// Number of rows that one step examines. It must be more than a flush writes, or the sweep would never catch up.
+/// Rows examined per step. Must exceed the rows that a flush writes, or the sweep would never catch up.
 pub(super) const STEP: u64 = 16_384;
 
-/// The progress of the sweep. It walks through the table in small steps, one with each flush, so that none delays the
-/// fold for long.
+/// The progress of the sweep. It walks the table in small steps, one per flush, so that none delays the fold for long.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
-    /// The row at which the next step begins.
+    /// The first row of the next step.
     pub next: u64,
     /// Whether rows may have become deletable since the last sweep began.
     pub is_wanted: bool,
@@ -29,12 +28,12 @@ pub(super) struct Sweep {
 }
 
 impl Store {
-    /// Starts another sweep, because the journal has pruned entries or rows have arrived from Kafka.
+    /// Requests another sweep, because the journal has pruned entries or rows have arrived from Kafka.
     pub fn want_sweep(&mut self) {
         self.sweep.is_wanted = true;
     }
 
-    /// Runs one step, if a sweep is wanted. `first` is the journal's first entry, `next_seq` the number of the next new
+    /// Runs one step if a sweep is wanted. `first` is the journal's first entry, `next_seq` the number of the next new
     /// row.
     pub async fn sweep(&mut self, first: Offset, next_seq: u64) -> Result<(), sqlx::Error> {
         let swept = self.try_sweep(first, next_seq).await;
@@ -90,7 +89,7 @@ impl Store {
     async fn lowest(&mut self) -> Result<u64, sqlx::Error> {
         let connection = self.connection.get().await?;
         let mut lowest = None;
-        // One query for each kind: SQLite answers it from the edge of the b-tree.
+        // One query per kind: SQLite answers it from the edge of the b-tree.
         for kind in Kind::ALL {
             let of_kind: Option<i64> = sqlx::query_scalar("SELECT min(seq) FROM sale WHERE kind = ?")
                 .bind(kind_code(kind))

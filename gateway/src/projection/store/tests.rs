@@ -58,7 +58,7 @@ async fn put(store: &mut Store, rows: impl IntoIterator<Item = (Key, Row)>) {
     store.flush(batch).await.unwrap();
 }
 
-/// The numbers of the rows, and whether each has its JSON.
+/// The row numbers, and whether each row has its JSON.
 async fn kept(store: &mut Store) -> Vec<(i64, bool)> {
     sqlx::query_as("SELECT seq, payload IS NOT NULL FROM sale ORDER BY seq")
         .fetch_all(store.connection.get().await.unwrap())
@@ -229,7 +229,7 @@ async fn personal_data_of_other_gateways_sales_is_erased_by_order_and_by_age() {
     let by_order = ForeignScope::Orders(of_2.into());
     assert_eq!(store.erase(&by_order).await.unwrap(), 1);
     assert_eq!(store.erase(&by_order).await.unwrap(), 0, "nothing is left");
-    // Those of which the time is impossible keep it.
+    // Sales with an impossible time keep their data.
     let by_age = ForeignScope::Before(BEGIN + 2 * HOUR);
     assert_eq!(store.erase(&by_age).await.unwrap(), 1);
     let payloads: Vec<Option<String>> = sqlx::query_scalar("SELECT payload FROM sale ORDER BY seq")

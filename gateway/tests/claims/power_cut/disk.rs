@@ -7,10 +7,10 @@ use rand::rngs::StdRng;
 
 use super::trace::{Action, Change, Step};
 
-/// The bytes that a disk writes completely or not at all. SQLite relies on no more.
+/// The number of bytes that a disk writes completely or not at all. SQLite relies on no larger unit.
 const SECTOR: usize = 512;
 
-/// The syncs that the disk obeys.
+/// The syncs that the disk honours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syncs {
     All,

@@ -140,7 +140,7 @@ fn cuts(steps: &[Step]) -> BTreeSet<usize> {
 #[derive(Default)]
 struct Report {
     cuts: usize,
-    /// The number of acked events over all cuts, and of those that were not found.
+    /// The number of acked events over all cuts, and the number of those that were not found.
     acked: u64,
     lost: u64,
     failed: Vec<String>,

@@ -106,8 +106,8 @@ pub fn read(output: &Path) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// Reads `pwrite64(12<\x2f…>, "\x00…", 24, 4152) = 24 <0.000011>`. `None` if the call failed, only read, or did not return,
-/// because then nothing can rely on it.
+/// Reads `pwrite64(12<\x2f…>, "\x00…", 24, 4152) = 24 <0.000011>`. Returns `None` if the call failed, only read, or did
+/// not return, because then nothing can rely on it.
 fn step(at: u64, call: &str) -> Result<Option<Step>> {
     let (call, outcome) = call.rsplit_once(" = ").context("no outcome")?;
     // The process was killed during the call.

@@ -1,4 +1,4 @@
-/** Requests of the pages of identity. Those of every page are in `session.svelte.ts`. */
+/** The requests of the identity pages. Those that every page makes are in `session.svelte.ts`. */
 import { get, post, request } from './http';
 import type {
   ActiveSession,

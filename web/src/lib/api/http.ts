@@ -15,11 +15,11 @@ import type {
 } from './types';
 
 export class RequestError extends Error {
-  /** `null` without an answer, or if the answer is not the gateway's own but, for example, a proxy's. */
+  /** `null` if there is no response, or if it is not the gateway's own but, for example, a proxy's. */
   readonly problem: Problem | null;
-  /** `null` without an answer. */
+  /** `null` if there is no response. */
   readonly status: number | null;
-  /** After how many seconds the gateway wants to be asked again. */
+  /** Seconds to wait before a retry, from the `Retry-After` header. */
   readonly retryAfter: number | null;
 
   constructor(problem: Problem | null, status = problem?.status ?? null, retryAfter: number | null = null) {
@@ -58,7 +58,7 @@ export async function request(method: Method, path: string, body?: unknown): Pro
     response = await fetch(path, {
       method,
       signal: AbortSignal.timeout(TIMEOUT_MS),
-      // Answers belong to one person: the next one at this browser must not find them in its cache.
+      // Responses belong to one person: the next person at this browser must not find them in its cache.
       cache: 'no-store',
       ...(body === undefined ? {} : json),
     });
@@ -89,7 +89,7 @@ async function readJson<T>(response: Response): Promise<T> {
   try {
     return (await response.json()) as T;
   } catch {
-    // A truncated answer counts as no answer.
+    // A truncated response counts as no response.
     throw new RequestError(null);
   }
 }
@@ -102,7 +102,7 @@ export type ListQuery = { store?: string; status?: string | null; cursor?: strin
 
 const PAGE_LENGTH = 50;
 
-/** The request for a page of a list. Rows that cannot be shown are left out. */
+/** Requests a page of a list, and leaves out rows that cannot be shown. */
 const listOf =
   <T>(path: string, isShowable: (row: unknown) => row is T) =>
   async (query: ListQuery): Promise<Page<T>> => {

@@ -4,7 +4,7 @@ import { session } from '../session.svelte';
 import { openSocket } from './socket';
 import { live } from './store.svelte';
 
-/** The gateway refused the connection, although it calls the session valid. */
+/** The retry delay after the gateway has refused the connection although it calls the session valid. */
 const RETRY_MS = 2000;
 
 export type ConnectionState = 'connecting' | 'live' | 'lost';
@@ -13,7 +13,9 @@ class Connection {
   state = $state<ConnectionState>('connecting');
   /** When the state last changed, in Unix milliseconds; while connecting, when the first attempt began. */
   since = $state(Date.now());
-  /** The time at which the view was last known to be true: durations stop growing while the gateway is unreachable. */
+  /**
+   * The time at which the view was last known to be current: durations stop growing while the gateway is unreachable.
+   */
   readonly asOf = $derived(this.state === 'live' ? now.at : new Date(this.since));
 
   open(): () => void {
@@ -28,7 +30,7 @@ class Connection {
     const socket = openSocket({
       onUpdate: (update) => {
         live.apply(update);
-        // An open socket alone shows nothing: the connection is live once its snapshot is shown.
+        // The connection counts as live only once its snapshot is shown.
         if (update.type !== 'snapshot') return;
         // The gateway closes the connection when the role changes, and accepts it again with the new role.
         if (session.state === null || (this.state === 'lost' && !session.isOpen)) void session.refresh();
@@ -36,8 +38,8 @@ class Connection {
         this.since = Date.now();
       },
       onDisconnect,
-      // If the session has ended, refreshing it closes this connection. Otherwise an unreachable gateway is tried again
-      // by the socket itself, but one that refused the connection is not.
+      // If the session has ended, refreshing it closes this connection. Otherwise the socket itself retries an
+      // unreachable gateway, but not one that refused the connection.
       onRefused: () => {
         if (!socket.active || !session.isOpen) void session.refresh();
         clearTimeout(retry);
@@ -48,8 +50,8 @@ class Connection {
     const reconnect = () => {
       if (!socket.connected) socket.connect();
     };
-    // Pulling a cable closes no connection. A new attempt shows whether the gateway is still reachable, as it is
-    // on its own screen.
+    // Unplugging a cable does not close a connection. A new attempt shows whether the gateway is still reachable, as it
+    // is from the gateway's own screen.
     const restart = () => {
       onDisconnect();
       socket.disconnect().connect();

@@ -1,6 +1,6 @@
 /**
- * Detects a dead connection, such as Wi-Fi behind a wall: nothing closes it, and the page goes stale. The gateway sends
- * `alive` every four seconds; a connection that stays silent for ten is dead.
+ * Detects a dead connection, for example when Wi-Fi drops out: nothing closes it, and the page goes stale. The gateway
+ * sends `alive` every four seconds; a connection that stays silent for ten is dead.
  */
 const TIMEOUT_MS = 10_000;
 
@@ -13,20 +13,22 @@ export class HeartbeatMonitor {
     this.#onTimeout = onTimeout;
   }
 
-  /** The gateway sends heartbeats. One that never does, such as an older version after a downgrade, may stay silent. */
+  /**
+   * Called at each heartbeat. A gateway that sends none, such as an older version after a downgrade, never times out.
+   */
   arm() {
     this.#isArmed = true;
     this.reset();
   }
 
-  /** Something arrived: the timeout starts again. */
+  /** Restarts the timeout when something arrives. */
   reset() {
     if (!this.#isArmed) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(this.#onTimeout, TIMEOUT_MS);
   }
 
-  /** The connection is closed: there is nothing to wait for. */
+  /** Stops the timeout when the connection is closed. */
   disarm() {
     this.#isArmed = false;
     clearTimeout(this.#timer);

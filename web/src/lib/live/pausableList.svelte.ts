@@ -10,7 +10,7 @@ type Options<T> = {
   all: () => readonly T[];
   /** Another reason to pause the list besides scrolling, such as an open row. */
   isBusy?: () => boolean;
-  /** The items are another shop's, read from time to time: no live update is for them. */
+  /** The items are polled from another shop, so live updates do not apply to them. */
   isPolled?: boolean;
 };
 
@@ -52,7 +52,7 @@ export function pausableList<T extends Item>({ all, isBusy = () => false, isPoll
     get isPaused() {
       return kept !== null;
     },
-    /** Adds the new items. A `pinned` item stays even if it no longer belongs to the newest. */
+    /** Adds the new items. A `pinned` item stays even if it is no longer among the newest. */
     showNew(pinned: (item: T) => boolean = () => false) {
       const now = all();
       const known = now.map(keyOf);

@@ -29,7 +29,7 @@ import { showable } from './showable';
 export const LIST_LENGTH = 50;
 /** Above this many new rows in one update, animations are noise and cost frames. */
 const MAX_ANIMATED_ROWS = 4;
-/** From this many new rows in one update, tables reuse their rows: creating fifty rows ten times a second costs frames. */
+/** From this many new rows in one update, tables reuse rows: creating fifty rows ten times a second costs frames. */
 const FLOOD_ROWS = 20;
 
 export type Item = Order | Payment | Delivery;
@@ -112,7 +112,7 @@ export function updateItems<T extends Item>(items: readonly T[], update: LiveUpd
   return confirmUpTo(gateway?.journal.watermark, markConfirmed(replaced, confirmed));
 }
 
-/** The same rows as they are in `latest`, which was read later. No row is added or removed. */
+/** Updates the rows from `latest`, which was read later. No row is added or removed. */
 export function replaceItems<T extends Item>(items: readonly T[], latest: readonly T[]): readonly T[] {
   const byKey = new Map(latest.map((item) => [keyOf(item), item]));
   return items.map((item) => byKey.get(keyOf(item)) ?? item);
@@ -126,7 +126,7 @@ export function confirmUpTo<T extends Whereabouts>(watermark: number | undefined
   return items.some(isDue) ? items.map((item) => (isDue(item) ? { ...item, confirmed: true } : item)) : items;
 }
 
-/** Every update as a batch, so that there is one way to apply them. */
+/** Converts every update to a batch, so that there is only one way to apply it. */
 const batchOf = (update: LiveUpdate): Batch => showable(uncheckedBatchOf(update));
 
 function uncheckedBatchOf(update: LiveUpdate): Batch {
@@ -203,10 +203,10 @@ function newestFirst<T extends Item>(items: T[]): T[] {
   return items.sort((a, b) => rowOf(b) - rowOf(a)).slice(0, LIST_LENGTH);
 }
 
-/** The gateway omits the row only while it is unknown: for an item that was stored at this moment. */
+/** The gateway omits `row` only for an item that it has just stored and whose row it does not know yet. */
 const rowOf = (item: Whereabouts): number => item.row ?? Number.MAX_SAFE_INTEGER;
 
-/** The gateway may send the same event before and after Kafka confirmed it, in any order: a confirmation is kept. */
+/** Keeps a confirmation: the gateway may send an event's confirmed and unconfirmed versions in either order. */
 function keepConfirmation<T extends Whereabouts>(old: T, now: T): T {
   if (old.ce_id !== now.ce_id || !old.confirmed || now.confirmed) return now;
   return { ...now, confirmed: true, partition: old.partition, offset: old.offset };

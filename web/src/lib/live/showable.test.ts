@@ -37,7 +37,7 @@ const delivery: Delivery = {
   status: 'Pending',
   estimated_date: '2026-12-01',
 };
-/** The row that blanked the payments page of a shop: its writer was no gateway. */
+/** A row that blanked a shop's payments page. Its writer was not a gateway. */
 const broken = { payment_id: 'x', status: 'SUCCESS', amount: 9 } as unknown as Payment;
 
 describe('a row that cannot be shown', () => {

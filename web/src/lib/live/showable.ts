@@ -1,6 +1,6 @@
 /**
- * The check of rows before they are shown. The gateway sends valid rows only, but one bad row must not blank a page for
- * everybody: what cannot be shown is left out.
+ * Validates rows before they are shown. The gateway sends only valid rows, but one bad row must not blank a page for
+ * everybody, so invalid rows are left out.
  */
 import type { Delivery, Order, Payment } from '../api/types';
 

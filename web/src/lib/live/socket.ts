@@ -1,4 +1,4 @@
-/** Opens the Socket.IO connection and turns its messages into updates. Knows nothing of the pages. */
+/** Opens the Socket.IO connection and turns its messages into updates. Independent of the pages. */
 import { io, type Socket } from 'socket.io-client';
 import type { Auth, Batch, Confirmed, Delivery, GatewayStatus, InitialData, Order, Payment, Stats } from '../api/types';
 import { HeartbeatMonitor } from './heartbeat';
@@ -13,7 +13,7 @@ export type SocketListener = {
 
 export function openSocket({ onUpdate, onDisconnect, onRefused }: SocketListener): Socket {
   const socket = io({
-    // A gateway on the local network is back within seconds: no backoff of minutes.
+    // A gateway on the local network is back within seconds, so the backoff stays short.
     reconnectionDelay: 300,
     reconnectionDelayMax: 2000,
     timeout: 5000,
@@ -28,7 +28,7 @@ export function openSocket({ onUpdate, onDisconnect, onRefused }: SocketListener
   socket.on('disconnect', (reason) => {
     heartbeat.disarm();
     onDisconnect();
-    // A gateway that stops closes the connection, after which the client does not reconnect by itself.
+    // A gateway that shuts down closes the connection, after which the client does not reconnect by itself.
     if (reason === 'io server disconnect') socket.connect();
   });
   socket.on('connect_error', () => {

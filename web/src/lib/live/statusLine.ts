@@ -7,7 +7,7 @@ export type StatusLine = { tone: 'quiet' | 'good' | 'wait' | 'bad'; text: string
 
 type StatusInput = {
   connection: ConnectionState;
-  /** The time of day since when the connection has its state. */
+  /** The time of day at which the connection entered its state. */
   since: string;
   gateway: GatewayStatus | null;
   formatMoment: (iso: string) => string;

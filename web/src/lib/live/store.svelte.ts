@@ -46,13 +46,13 @@ class LiveStore {
     this.#notBefore = performance.now() + Math.min(MAX_PAUSE_MS, (cost * cost) / BREAK_EVEN_MS);
   }
 
-  /** Calls `listener` with every update, for rows that are kept outside `view`. Returns the function that unsubscribes. */
+  /** Calls `listener` with every update, for rows that are kept outside `view`. Returns the unsubscribe function. */
   onUpdate(listener: (update: LiveUpdate) => void): () => void {
     this.#updateListeners.add(listener);
     return () => this.#updateListeners.delete(listener);
   }
 
-  /** Calls `listener` with payments that arrive live, not with those of a snapshot. Returns the function that unsubscribes. */
+  /** Calls `listener` with payments that arrive live, not with a snapshot. Returns the unsubscribe function. */
   onNewPayments(listener: (payments: Payment[]) => void): () => void {
     this.#paymentListeners.add(listener);
     return () => this.#paymentListeners.delete(listener);

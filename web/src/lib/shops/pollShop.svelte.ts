@@ -1,4 +1,4 @@
-/** What a page shows of another shop, read again every few seconds, and when it was read. */
+/** Polls another shop's data every few seconds, and remembers when it was read. */
 import { untrack } from 'svelte';
 import { describeFailure, type Failure } from '../failure';
 import { i18n } from '../i18n/i18n.svelte';
@@ -12,9 +12,9 @@ export type ShopPoll<T> = {
   /** Why the latest read failed. */
   readonly failure: Failure | null;
   refresh: () => Promise<void>;
-  /** Reads something else. What is shown stays until the answer comes, or if none comes. */
+  /** Reads other data. The current data stays until the response arrives, and also if the read fails. */
   replace: (read: () => Promise<T>, onFailure: (error: unknown) => void) => Promise<void>;
-  /** Forgets what was read, and reads again. */
+  /** Discards the current data, and reads again. */
   restart: () => Promise<void>;
 };
 
@@ -36,7 +36,7 @@ export function pollShop<T>(read: () => Promise<T>): ShopPoll<T> {
   }
 
   $effect(() => {
-    // What one person may see, another may not.
+    // The next person may be allowed to see less.
     void session.owner;
     return untrack(() => {
       clear();

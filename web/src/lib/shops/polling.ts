@@ -1,6 +1,6 @@
 /**
- * Reads something again and again while the page is visible. The gateway pushes only this shop's sales: those of other
- * shops have to be asked for.
+ * Polls while the page is visible. The gateway pushes only this shop's sales, so the pages poll for those of other
+ * shops.
  */
 export type Reader<T> = {
   read: () => Promise<T>;
@@ -13,7 +13,7 @@ export const REFRESH_SECONDS = 10;
 export class Polling<T> {
   readonly #reader: Reader<T>;
   readonly #intervalMs: number;
-  /** Counts the reads: only the answer to the latest one counts. */
+  /** The number of the latest read. Responses to earlier reads are ignored. */
   #latest = 0;
   #isReading = false;
 
@@ -38,7 +38,7 @@ export class Polling<T> {
     };
   }
 
-  /** Reads now, possibly something else, whose answer replaces that of a read under way. */
+  /** Reads now, by default with the usual reader. Responses to a read that is still under way are ignored. */
   async refresh({ read, onAnswer, onFailure }: Reader<T> = this.#reader): Promise<void> {
     this.#latest += 1;
     const current = this.#latest;

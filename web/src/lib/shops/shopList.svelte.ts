@@ -1,4 +1,4 @@
-/** A list of another shop's sales by pages: the latest one, or an older one. */
+/** A paged list of another shop's sales. */
 import type { Page } from '../api/types';
 import { describeFailure } from '../failure';
 import { i18n } from '../i18n/i18n.svelte';
@@ -6,7 +6,7 @@ import type { Item } from '../live/reducer';
 import { toasts } from '../toasts.svelte';
 import { pollShop, type ShopPoll } from './pollShop.svelte';
 
-/** `cursors` are those of the older pages up to the one that was read. */
+/** `cursors` has the cursor of each older page, up to the page that was read. */
 type ListPage<T> = Page<T> & { cursors: readonly string[] };
 
 /** Call it while a component is created. */
@@ -45,7 +45,7 @@ export function shopList<T extends Item>(readPage: (cursor: string | null) => Pr
     get items() {
       return items;
     },
-    /** The rows of the latest page, and none on an older one. */
+    /** The rows if this is the latest page; none on an older page. */
     get latest() {
       return cursors.length === 0 ? items : [];
     },

@@ -1,4 +1,4 @@
-/** The shops whose sales this gateway knows, and the one that is shown. */
+/** The shops whose sales this gateway knows, and the shop that is shown. */
 import { api } from '../api/http';
 import { live } from '../live/store.svelte';
 import { router } from '../router.svelte';
@@ -41,7 +41,7 @@ class Shops {
     return this.#own;
   }
 
-  /** This gateway reads only its own sales: there is nothing to choose, and nothing to ask. */
+  /** This gateway reads only its own sales, so there is no other shop to choose or to ask for. */
   get isOwnOnly(): boolean {
     return this.#follow === 'own';
   }
@@ -50,7 +50,7 @@ class Shops {
     return this.others !== null && this.others.length > 0;
   }
 
-  /** Asks for the shops from time to time. Call it in an effect. */
+  /** Polls the list of shops. Call it in an effect. */
   watch(): (() => void) | undefined {
     if (this.#follow !== 'all') return undefined;
     const stop = this.#polling.start();

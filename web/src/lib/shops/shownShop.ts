@@ -1,4 +1,4 @@
-/** Whose sales a page shows. The address names another shop by its parameter `store`. */
+/** The shop whose sales a page shows. The URL names another shop in its parameter `store`. */
 import type { Follow } from '../api/types';
 
 /** A shop that is not this one. */
@@ -18,7 +18,7 @@ type Known = {
   others: readonly string[] | null;
 };
 
-/** `parameter` is the name in the address. */
+/** `parameter` is the value of `store` in the URL. */
 export function shownShop(parameter: string | null, { gateway, others }: Known): ShownShop {
   const store = parameter ?? '';
   if (store === '' || store === gateway?.store) return { kind: 'own' };
@@ -28,6 +28,6 @@ export function shownShop(parameter: string | null, { gateway, others }: Known):
   return { kind: others.includes(store) ? 'other' : 'unknown', store };
 }
 
-/** The query string, without `?`, of an address that shows this shop's sales. */
+/** The query string, without `?`, of a URL that shows this shop's sales. */
 export const queryOf = (shop: ShownShop): string =>
   shop.kind === 'own' ? '' : new URLSearchParams({ store: shop.store }).toString();

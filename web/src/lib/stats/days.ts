@@ -13,7 +13,10 @@ export type Counts = {
   revenue: number;
 };
 export type Day = {
-  /** By local hour, 0–23. The hour skipped when summer time begins stays empty; the hour repeated when it ends holds both. */
+  /**
+   * By local hour, 0–23. The hour skipped when summer time begins stays empty; the hour repeated when it ends holds
+   * both.
+   */
   hours: Counts[];
   total: Counts;
 };
@@ -24,7 +27,7 @@ const COUNT_FIELDS = ['orders', 'success_payments', 'failed_payments', 'deliveri
 
 const noCounts = (): Counts => ({ orders: 0, success_payments: 0, failed_payments: 0, deliveries: 0, revenue: 0 });
 
-/** `revenue` is in minor units: sums of binary fractions would drift away from the gateway's totals. */
+/** `revenue` is in minor units: floating-point sums would drift away from the gateway's totals. */
 type Quarter = { start: number; counts: Counts };
 
 function quartersBetween(hours: readonly Hour[], from: number, to: number, minorUnits: number): Quarter[] {
@@ -67,10 +70,10 @@ function sumDay(quarters: readonly Quarter[], minorUnits: number): Day {
   return { hours: hours.map((hour) => toMajorUnits(hour, minorUnits)), total: toMajorUnits(total, minorUnits) };
 }
 
-/** `decimals` is that of the shop's currency. */
+/** `decimals` is the number of decimals of the shop's currency. */
 export function summariseDays(hours: readonly Hour[], now: Date, decimals: number): DaySummary {
   const minorUnits = 10 ** decimals;
-  // Through the calendar, because a day may have 23 or 25 hours.
+  // Uses calendar arithmetic, because a day may have 23 or 25 hours.
   const timeOn = (daysAgo: number, hour = 0, minute = 0, second = 0) =>
     new Date(now.getFullYear(), now.getMonth(), now.getDate() - daysAgo, hour, minute, second).getTime();
   const today = quartersBetween(hours, timeOn(0), timeOn(-1), minorUnits);
@@ -78,7 +81,7 @@ export function summariseDays(hours: readonly Hour[], now: Date, decimals: numbe
   const sameTimeYesterday = timeOn(1, now.getHours(), now.getMinutes(), now.getSeconds());
   const yesterdayByNow = noCounts();
   for (const { start, counts } of yesterday) {
-    // Of the quarter that contains the time, only its elapsed share counts, as if sales were spread evenly.
+    // The quarter-hour that contains this time counts by its elapsed share, as if its sales were spread evenly.
     const share = Math.min(1, Math.max(0, (sameTimeYesterday - start) / QUARTER_MS));
     if (share > 0) add(yesterdayByNow, counts, share);
   }
@@ -95,7 +98,7 @@ export function successRate({ success_payments: succeeded, failed_payments: fail
   return succeeded + failed === 0 ? null : succeeded / (succeeded + failed);
 }
 
-/** The ratio 0.12 is 12 % more. */
+/** A ratio of 0.12 means 12 % more. */
 export type Comparison = { kind: 'nothing' | 'same' } | { kind: 'ratio' | 'difference'; value: number };
 
 /** With fewer events than this, a percentage misleads: 12 after 1 is "11 more", not "+1,100 %". */

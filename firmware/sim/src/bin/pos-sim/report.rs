@@ -1,4 +1,4 @@
-//! What `pos-sim` shows: the progress of the run, and its summary.
+//! The output of `pos-sim`: the progress of the run, and its summary.
 
 use std::path::Path;
 use std::time::Duration;

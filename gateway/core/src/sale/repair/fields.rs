@@ -1,4 +1,4 @@
-//! The fields of a sale: the same value, in the form that [`super::super::draft`] accepts.
+//! Repairs single fields of a sale: keeps the value, but in the form that [`super::super::draft`] accepts.
 
 use std::fmt;
 
@@ -33,7 +33,7 @@ pub(super) fn repaired(kind: Kind, json: &str) -> Option<Vec<u8>> {
     serde_json::to_vec(&fields).ok()
 }
 
-/// The fields of an object in their order, including duplicates: which of two is meant cannot be known.
+/// The fields of an object in order, including duplicates, because the intended one of two is unknown.
 struct Fields(Vec<(String, Raw)>);
 
 impl<'de> Deserialize<'de> for Fields {
@@ -77,8 +77,8 @@ fn is_number(text: &str) -> bool {
         && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-/// Turns a whole number into the text of its digits. The outer `None` means that the id cannot be known, because one of
-/// its characters was lost.
+/// Turns a whole number into the text of its digits. The outer `None` means that the id is unknown, because one of its
+/// characters was lost.
 #[allow(
     clippy::option_option,
     reason = "the outer None rejects the sale, the inner one leaves the field as it is"
@@ -118,7 +118,7 @@ fn name_in(names: &[&str], value: &RawValue) -> Option<Raw> {
     raw(name)
 }
 
-/// Drops a time that readers could not parse; the gateway then uses the time of arrival.
+/// Drops a time that readers could not parse; the gateway then uses the arrival time.
 fn time(value: &RawValue) -> Option<Raw> {
     let time = string(value).and_then(|text| text.trim().parse::<Timestamp>().ok());
     match time.filter(|time| is_rfc3339(*time)) {

@@ -1,9 +1,9 @@
-//! Repairs a sale whose JSON is wrong in form only.
+//! Repairs a sale whose JSON is wrong only in form.
 //!
-//! A sale has happened and must not be lost to a line break in an address or to a clock that was never set. This module
-//! rewrites values that say the same in another form. It only sees sales that [`super::draft`] has rejected. A value
-//! whose meaning would have to be guessed stays as it is, and the sale becomes a dead letter: an amount that is not a
-//! number, an id with a control character, a status that does not exist.
+//! A sale has already happened and must not be lost to a line break in an address or to a clock that was never set.
+//! This module rewrites values into an equivalent valid form. It only sees sales that [`super::draft`] has rejected. A
+//! value whose meaning would have to be guessed stays as it is, and the sale becomes a dead letter: for example an
+//! amount that is not a number, an id with a control character, or an unknown status.
 
 mod fields;
 mod text;
@@ -11,8 +11,8 @@ mod text;
 use crate::event::Kind;
 pub use text::{readable, tidy};
 
-/// The JSON without what some programs send around it: a byte order mark, white space, the NUL at the end of a C
-/// string.
+/// The JSON without bytes that some programs send around it: a byte order mark, white space, or the NUL at the end of a
+/// C string.
 pub fn trimmed(json: &[u8]) -> &[u8] {
     let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json).trim_ascii();
     let end = json
@@ -22,8 +22,8 @@ pub fn trimmed(json: &[u8]) -> &[u8] {
     json[..end].trim_ascii_end()
 }
 
-/// The same sale in the form that [`super::draft`] accepts, as far as that is possible without guessing. `None` if
-/// `json` is not a JSON object, or if an id in it has lost a character.
+/// The same sale in the form that [`super::draft`] accepts, as far as possible without guessing. `None` if `json` is
+/// not a JSON object, or if an id in it has lost a character.
 pub fn repaired(kind: Kind, json: &[u8]) -> Option<Vec<u8>> {
     fields::repaired(kind, &readable(json))
 }
@@ -39,7 +39,7 @@ mod tests {
     use crate::event::DeviceId;
     use jiff::Timestamp;
 
-    /// The JSON of the sale that `json` becomes after its repair.
+    /// The JSON of the sale after repairing `json`.
     fn sale(kind: Kind, json: &[u8]) -> Option<Value> {
         let repaired = repaired(kind, trimmed(json))?;
         let draft: Draft = draft::from_json(&repaired).ok()?;

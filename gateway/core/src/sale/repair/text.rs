@@ -1,10 +1,10 @@
-//! Texts: one line without control characters, in JSON strings that a parser accepts.
+//! Repairs texts: one line without control characters, in JSON strings that a parser accepts.
 
 use std::borrow::Cow;
 
 use super::super::MAX_TEXT;
 
-/// Puts a text on one line, removes its other control characters and cuts it to [`MAX_TEXT`] characters.
+/// Puts a text on one line, removes its other control characters and truncates it to [`MAX_TEXT`] characters.
 pub fn tidy(text: &str) -> Cow<'_, str> {
     // In UTF-8 the control characters beyond ASCII begin with 0xc2, the line separators with 0xe2.
     let suspicious = |byte: u8| byte < 0x20 || matches!(byte, 0x7f | 0xc2 | 0xe2);
@@ -36,8 +36,9 @@ pub fn tidy(text: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
-/// Makes the JSON's strings readable. Half a surrogate pair, which UTF-16 programs write where they cut a text, becomes
-/// the replacement character, as do bytes that are not UTF-8. A raw control character becomes its escape sequence.
+/// Makes the JSON's strings parseable. Half a surrogate pair (UTF-16 programs write one when they truncate a text)
+/// becomes the replacement character, and so do bytes that are not UTF-8. A raw control character becomes its escape
+/// sequence.
 pub fn readable(json: &[u8]) -> String {
     with_valid_strings(&String::from_utf8_lossy(json))
 }
@@ -67,7 +68,7 @@ fn with_valid_strings(json: &str) -> String {
     valid
 }
 
-/// The replacement for the escape sequence at the beginning of `text`, and the length of the original in bytes.
+/// The replacement for the escape sequence at the start of `text`, and the length of the original in bytes.
 fn escape(text: &str) -> (&str, usize) {
     let unit = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;

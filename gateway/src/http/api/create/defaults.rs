@@ -12,7 +12,7 @@ use comptoir_core::sale::money::Amount;
 
 /// Copies the missing fields from the previous state of the same order, payment or delivery.
 ///
-/// The timestamp is not copied: the change happens now. Nothing is invented.
+/// Except for the timestamp, because the change happens now. Nothing is invented.
 pub fn keep_previous(draft: &mut Draft, previous: Draft) {
     fn or<T>(field: &mut Option<T>, previous: Option<T>) {
         if field.is_none() {
@@ -29,7 +29,7 @@ pub fn keep_previous(draft: &mut Draft, previous: Draft) {
     or(&mut draft.status, previous.status);
     or(&mut draft.address, previous.address);
     or(&mut draft.estimated_date, previous.estimated_date);
-    // New lines have another sum and another summary.
+    // New lines change the sum and the summary.
     if draft.lines.as_ref().is_some_and(|lines| !lines.is_empty()) {
         or(&mut draft.amount, sum(draft.lines.as_deref()));
     } else {
@@ -39,7 +39,7 @@ pub fn keep_previous(draft: &mut Draft, previous: Draft) {
     }
 }
 
-/// Whether a field is missing that the order of a payment or delivery may have.
+/// Whether a missing field of a payment or delivery can come from its order.
 pub fn needs_order(kind: Kind, draft: &Draft) -> bool {
     match kind {
         Kind::Order => false,
@@ -52,7 +52,7 @@ pub fn needs_order(kind: Kind, draft: &Draft) -> bool {
 pub fn copy_from_order(kind: Kind, draft: &mut Draft, order: Draft) {
     match kind {
         Kind::Order => {}
-        // The amount of the order is only valid in the order's own currency.
+        // The order's amount is only valid in the order's own currency.
         Kind::Payment if draft.currency.is_none() || draft.currency == order.currency => {
             (draft.amount, draft.currency) = (order.amount, order.currency);
         }

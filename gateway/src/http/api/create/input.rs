@@ -1,13 +1,13 @@
 //! Parses and checks the body of a `POST`.
 //!
-//! The rules are stricter than for a till: the client of a `POST` can correct its request, but a sale at a till has already
-//! happened.
+//! The rules are stricter than for a till: the client of a `POST` can correct its request, but a till's sale has
+//! already happened.
 
 use comptoir_core::event::Kind;
 use comptoir_core::sale::draft::{self, Draft, FieldError};
 
-/// The fields that `GET` adds to an item: where its event is stored. A `POST` may contain them, so that an item can be changed
-/// and sent back, but they are ignored.
+/// The location fields that `GET` adds to an item. A `POST` may contain them, so that an item can be changed and sent
+/// back, but they are ignored.
 pub const LOCATION_FIELDS: [&str; 8] = [
     "ce_id",
     "origin",
@@ -19,7 +19,7 @@ pub const LOCATION_FIELDS: [&str; 8] = [
     "corrections",
 ];
 
-/// Levels of arrays and objects in a body. An event has three: an object with an array of objects.
+/// Deepest nesting of arrays and objects in a body. An event needs three levels: an object with an array of objects.
 const MAX_DEPTH: usize = 8;
 
 const EMPTY: &str = "must not be empty; write a text or leave the field out";
@@ -46,7 +46,7 @@ pub fn parse(kind: Kind, body: &[u8]) -> Result<Draft, FieldError> {
     draft::from_json(body)
 }
 
-/// Whether arrays and objects are nested deeper than `levels`. Looks at the brackets only: the parser judges the rest.
+/// Whether arrays and objects are nested deeper than `levels`. Only counts brackets; the parser validates the rest.
 fn is_deeper_than(levels: usize, json: &[u8]) -> bool {
     let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
     for byte in json {
@@ -99,12 +99,12 @@ fn reject_unknown_fields(kind: Kind, fields: &Fields) -> Result<(), FieldError> 
     Ok(())
 }
 
-/// Rejects empty texts and lines without a quantity, which a sale at a till may have, unless they are unchanged from the
-/// `previous` state.
+/// Rejects empty texts and lines without a quantity, unless they are unchanged from the `previous` state: a till's sale
+/// may have them.
 ///
 /// # Errors
 ///
-/// Names the field that is empty.
+/// Names the empty field.
 pub fn check(draft: &Draft, previous: Option<&Draft>) -> Result<(), FieldError> {
     let none = Draft::default();
     let previous = previous.unwrap_or(&none);

@@ -1,5 +1,5 @@
-//! The request bodies in the OpenAPI document. [`super::input`] and [`comptoir_core::sale::draft`] parse them; a test sends
-//! random requests that match the document, and expects that none fails unexpectedly.
+//! The request bodies in the OpenAPI document. [`super::input`] and [`comptoir_core::sale::draft`] parse them. A test
+//! sends random requests that match the document and expects that none fails unexpectedly.
 
 use serde_json::Value;
 use utoipa::openapi::schema::{AdditionalProperties, Object, SchemaType, Type};
@@ -96,7 +96,7 @@ fn currency() -> Object {
         .build()
 }
 
-/// Declares that unknown fields are errors, and that the fields that `GET` adds are accepted and ignored.
+/// Declares in the schemas that unknown fields are errors and that the fields that `GET` adds are accepted and ignored.
 pub struct StrictRequestSchemas;
 
 impl Modify for StrictRequestSchemas {

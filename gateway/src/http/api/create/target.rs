@@ -1,4 +1,4 @@
-//! Which order, payment or delivery a `POST` creates or changes.
+//! Resolves which order, payment or delivery a `POST` creates or changes.
 
 use crate::http::{AppState, Problem};
 use crate::projection::{Key, Lookup};
@@ -6,18 +6,18 @@ use comptoir_core::event::{COUNTER, DeviceId, Kind};
 use comptoir_core::sale::draft::{self, Draft, FieldError};
 
 pub struct Target {
-    /// The device in the event. A payment of a till that is changed at the counter stays the till's.
+    /// The event's device. A till's payment stays the till's when it is changed at the counter.
     pub device: DeviceId,
     /// The previous state. `None` if the order, payment or delivery is new.
     pub previous: Option<Draft>,
 }
 
 impl Target {
-    /// Finds the target, and takes `store` and `device` out of the draft.
+    /// Finds the target and takes `store` and `device` out of the draft.
     ///
     /// # Errors
     ///
-    /// The store or device is not that of the stored sale, or the stored sale cannot be read.
+    /// The store or device does not match the stored sale, or the stored sale cannot be read.
     pub async fn resolve(app: &AppState, kind: Kind, draft: &mut Draft) -> Result<Self, Problem> {
         let (store, device) = (draft.store.take(), draft.device.take());
         let id = match kind {
@@ -34,7 +34,7 @@ impl Target {
             accept("store", store.as_deref(), &[&app.store])?;
             return Self::payment(app, id, device, draft.order_id.is_some()).await;
         }
-        // An order of another store may be continued here. From then on it is an order of this store too.
+        // An order of another store may be continued here, and becomes an order of this store too.
         let of_store = store.as_deref().unwrap_or(&app.store);
         let previous = previous_state(app, Key::new(kind, id, of_store, "")).await?;
         let creator = previous.as_ref().and_then(|previous| previous.device.as_deref());
@@ -69,7 +69,7 @@ impl Target {
             }
             _ => of_device(COUNTER).await?,
         };
-        // A payment that names its order is complete, so it belongs to the counter, even if a till has the same id.
+        // A payment that names its order is complete, so it belongs to the counter even if a till has the same id.
         if at_counter.is_some() || device.is_some() || has_order {
             return Self::at_counter(app, at_counter);
         }
@@ -123,7 +123,7 @@ fn not_accepted(field: &str, own: &str) -> Problem {
     .into()
 }
 
-/// The latest state of a sale. A sale that the gateway no longer keeps has an empty state, so the body must then have every
+/// The latest state of a sale. If the gateway no longer keeps the sale, the state is empty, so the body must have every
 /// required field.
 ///
 /// # Errors
@@ -133,7 +133,7 @@ pub async fn previous_state(app: &AppState, key: Key) -> Result<Option<Draft>, P
     Ok(match app.projection.find(key).await? {
         Lookup::Unknown => None,
         Lookup::Pruned => Some(Draft::default()),
-        // The JSON of another gateway may be of another version, which this one cannot read.
+        // Another gateway may run another version, whose JSON this version may not be able to read.
         Lookup::Found(item) => Some(draft::from_json(item.payload().as_bytes()).unwrap_or_default()),
     })
 }

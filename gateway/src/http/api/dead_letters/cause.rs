@@ -1,12 +1,12 @@
 //! The typed cause of a dead letter, derived from the reason that the journal stores.
 //!
-//! The journal stores only the reason, in the words of the gateway version that received the message. The words of every
-//! version are recognised here and nowhere else, so that old rows have a cause too. A reworded reason needs a new case
-//! here; a test decodes real messages to notice it.
+//! The journal stores only the reason, as worded by the gateway version that received the message. This module
+//! recognises the wording of every version, so that old rows have a cause too; no other code parses reasons. A reworded
+//! reason needs a new case here; a test decodes real messages to detect a missing one.
 
 use crate::http::api::dto::DeadLetterCause;
 
-/// The cause, and the path of the invalid field if there is one.
+/// The cause, and the path of the invalid field if the reason names one.
 pub fn cause_of(reason: &str) -> (DeadLetterCause, Option<&str>) {
     use DeadLetterCause as Cause;
     let cause = match subject(reason) {
@@ -25,7 +25,7 @@ pub fn cause_of(reason: &str) -> (DeadLetterCause, Option<&str>) {
     (cause, None)
 }
 
-/// The part before the colon, if it looks like the path of a field: `lines[2].unit_price`.
+/// The part before the colon, if it looks like a field path: `lines[2].unit_price`.
 fn subject(reason: &str) -> Option<&str> {
     let (path, _) = reason.split_once(": ")?;
     let is_path = path
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(cause_of(&reason), (Cause::MalformedFrame, None), "{reason}");
     }
 
-    /// Journals keep these: they must be recognised for as long as such journals exist.
+    /// Existing journals contain these reasons, so they must stay recognisable.
     #[test]
     fn the_reasons_of_earlier_versions_have_a_cause() {
         for (reason, cause) in [

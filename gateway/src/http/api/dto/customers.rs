@@ -91,7 +91,7 @@ pub struct CustomerErasureResult {
     pub next: Option<u64>,
 }
 
-/// Accepts `2.0` as well as `2`: they are the same JSON number.
+/// Accepts `2.0` as well as `2`, which are the same JSON number.
 fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let Some(Amount(number)) = Option::deserialize(deserializer)? else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The messages of Socket.IO; see `docs/interfaces/live.md`.
+//! The Socket.IO messages; see `docs/interfaces/live.md`.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -26,7 +26,7 @@ pub struct Auth {
     pub token: Option<Secret>,
 }
 
-/// Treats a value of another type as absent: such a client receives what every client receives.
+/// Treats a value of another type as absent; the client then receives the default messages.
 fn number_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     serde_json::Value::deserialize(deserializer).map(|value| value.as_u64())
 }

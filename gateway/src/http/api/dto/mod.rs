@@ -1,7 +1,7 @@
-//! The bodies of the HTTP API and of Socket.IO, and nothing else; see `docs/interfaces/http.md` and `live.md`.
+//! The bodies of the HTTP API and of Socket.IO; see `docs/interfaces/http.md` and `live.md`.
 //!
-//! The OpenAPI document and the pages' TypeScript types are generated from these types. Times are UTC, RFC 3339; amounts
-//! are exact decimal numbers in JSON.
+//! The OpenAPI document and the pages' TypeScript types are generated from these types. Times are UTC, RFC 3339;
+//! amounts are exact decimal numbers in JSON.
 
 mod customers;
 mod dead_letters;

@@ -90,7 +90,7 @@ fn typescript() -> String {
     format!("{types}\n{}\n{}", problems(), decimals())
 }
 
-/// The definitions of the problems, for the pages' tests and the simulated gateway. The built pages do not use them.
+/// The problem definitions, for the pages' tests and the simulated gateway. The built pages do not use them.
 fn problems() -> String {
     let entries: String = ProblemType::ALL
         .into_iter()
@@ -106,7 +106,7 @@ fn problems() -> String {
     format!("export const PROBLEMS: Record<ProblemType, {definition}> = {{\n{entries}}};\n")
 }
 
-/// The decimals of currencies, because browsers disagree with ISO 4217 about some of them.
+/// The number of decimals of each currency, because browsers disagree with ISO 4217 on some of them.
 fn decimals() -> String {
     let mut unusual: Vec<_> = Currency::all()
         .filter(|currency| currency.decimals() != 2)

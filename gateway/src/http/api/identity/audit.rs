@@ -1,4 +1,4 @@
-//! The audit log.
+//! Reading and writing the audit log.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ problems!(ListProblems: operations::ACCESS, operations::ACCOUNTS, &[
 ]);
 
 impl AppState {
-    /// Notes an act of the caller in the audit log. What was done is done: an error is only logged.
+    /// Records an act of the caller in the audit log. The act has already happened, so an error is only logged.
     pub(in crate::http) async fn audit(
         &self,
         caller: &Caller,
@@ -49,7 +49,7 @@ impl AppState {
         }
     }
 
-    /// Notes a sign-in or set-up that failed, in the audit log, the log and the metrics.
+    /// Records a failed sign-in or set-up in the audit log, the log and the metrics.
     pub(in crate::http) async fn checked<T>(
         &self,
         origin: &Origin,
@@ -59,7 +59,7 @@ impl AppState {
         if let Err(error) = &result {
             self.metrics.sign_in_failures.inc();
             self.failure_log.note(origin.address, error);
-            // A password typed into the name's field must not get into the log.
+            // A password typed into the name field must not get into the log.
             let is_user = match UserName::new(name) {
                 Ok(name) => accounts(self)?.user(&name).await.is_ok(),
                 Err(_) => false,

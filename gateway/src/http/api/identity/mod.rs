@@ -19,10 +19,10 @@ use crate::http::security::access::{COOKIE, plain_sign_in_refused, setup_require
 use crate::http::security::caller::{Caller, Origin};
 use crate::http::{AppState, Problem, ProblemType};
 
-/// Seconds for which a browser keeps the cookie. The gateway ends sessions earlier.
+/// Cookie lifetime in the browser, in seconds. The gateway ends sessions earlier.
 const COOKIE_LIFE: u32 = 400 * 24 * 60 * 60;
 
-/// The accounts, which an open gateway does not have.
+/// The accounts; an open gateway has none.
 fn accounts(app: &AppState) -> Result<&Accounts, Problem> {
     app.access.accounts().ok_or_else(|| {
         Problem::new(
@@ -32,7 +32,7 @@ fn accounts(app: &AppState) -> Result<&Accounts, Problem> {
     })
 }
 
-/// The accounts for a request that may sign somebody in, from this transport.
+/// The accounts, for a request over this transport that may sign somebody in.
 ///
 /// # Errors
 /// The gateway is open, or credentials would cross the network unencrypted.
@@ -69,7 +69,7 @@ fn current_user(principal: &Principal) -> dto::CurrentUser {
     }
 }
 
-/// What a page must know, for this caller.
+/// The session information that a page needs, for this caller.
 async fn session_of(app: &AppState, origin: &Origin, caller: &Caller) -> Result<dto::Session, Problem> {
     let setup_required = match app.access.accounts() {
         Some(accounts) => !accounts.is_set_up().await?,
@@ -83,12 +83,12 @@ async fn session_of(app: &AppState, origin: &Origin, caller: &Caller) -> Result<
     })
 }
 
-/// An answer that signs a browser in.
+/// A response that signs a browser in.
 fn with_cookie(signed_in: &SignedIn, transport: Transport, answer: impl IntoResponse) -> Response {
     set_cookie(&signed_in.secret, COOKIE_LIFE, transport, answer)
 }
 
-/// An answer that signs a browser out.
+/// A response that signs a browser out.
 fn without_cookie(transport: Transport, answer: impl IntoResponse) -> Response {
     set_cookie(&Secret::new(""), 0, transport, answer)
 }

@@ -19,7 +19,8 @@ problems!(EndProblems: operations::ACCESS, operations::ACCOUNTS, operations::BOD
     ProblemType::MalformedPath, ProblemType::SessionNotFound,
 ]);
 
-/// Whether the caller may see and end a session: administrators all of them, managers also screens, others their own.
+/// Whether the caller may see and end a session: administrators any, managers their own and screens, others only their
+/// own.
 fn may_manage(caller: &Caller, session: &Credential) -> bool {
     let is_own = |principal: &Principal| {
         session.kind == CredentialKind::Session && principal.is_person() && principal.name == session.name

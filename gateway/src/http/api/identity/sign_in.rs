@@ -68,7 +68,7 @@ pub async fn sign_out(
     origin: Origin,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    // A token is removed by an administrator, not by the program that uses it.
+    // Only an administrator removes a token, not the program that uses it.
     let browser = caller
         .principal()
         .filter(|principal| principal.kind != CredentialKind::Token);

@@ -36,7 +36,7 @@ fn user(user: &comptoir_identity::User) -> dto::User {
     }
 }
 
-/// The name in the path, not yet checked.
+/// The name in the path, unparsed.
 type NamePath = Result<Path<String>, PathRejection>;
 
 fn name_in(path: NamePath) -> Result<UserName, Problem> {

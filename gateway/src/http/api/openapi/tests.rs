@@ -1,4 +1,4 @@
-//! What the API answers matches the schemas of the OpenAPI document.
+//! Tests that the API's responses match the schemas of the OpenAPI document.
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -7,12 +7,12 @@ use super::document;
 use crate::http::testing::client::{Answer, get, post, send};
 use crate::http::testing::gateway::TestGateway;
 
-/// The schema of the JSON body of a successful answer.
+/// The schema for the JSON body of a successful response.
 fn schema(document: &Value, method: &str, path: &str, status: u16) -> Validator {
     let response = &document["paths"][path][method]["responses"][status.to_string()];
     let schema = &response["content"]["application/json"]["schema"];
     assert!(!schema.is_null(), "{method} {path} {status} has no schema");
-    // With the components, to which the schema refers.
+    // Includes the components that the schema refers to.
     let schema = json!({"allOf": [schema], "components": document["components"]});
     jsonschema::options()
         .should_validate_formats(true)

@@ -1,4 +1,4 @@
-//! One scenario for each type of problem.
+//! One scenario per problem type.
 
 mod accounts;
 
@@ -21,12 +21,12 @@ use crate::http::router_with_timeouts;
 use crate::http::testing::client::{Answer, get, order, post, send};
 use crate::http::testing::gateway::TestGateway;
 
-/// What a client must see of a problem.
+/// The expected contents of a problem.
 #[derive(Debug, PartialEq)]
 pub struct Expected {
     pub status: u16,
     pub stored: &'static str,
-    /// Seconds, where they count down a range.
+    /// A range, because the seconds count down.
     pub retry_after: Option<RangeInclusive<u32>>,
     pub field: Option<&'static str>,
 }
@@ -52,7 +52,7 @@ const fn expect_field(status: u16, field: &'static str) -> Expected {
     }
 }
 
-/// The operation in the OpenAPI document, if it is there; the answer; and what is expected of it.
+/// The operation, if it is in the OpenAPI document; the response; and the expected problem.
 pub type Scenario = (Option<(&'static str, &'static str)>, Answer, Expected);
 
 const POST_ORDER: Option<(&str, &str)> = Some(("post", "/api/orders"));
@@ -70,7 +70,7 @@ fn silence() -> Body {
     Body::from_stream(futures::stream::pending::<Result<Bytes, Infallible>>())
 }
 
-/// Brings a gateway into the situation in which it answers with this problem. A new type does not compile until it has a
+/// Brings a gateway into a situation in which it answers with this problem. A new type does not compile without a
 /// scenario.
 #[allow(clippy::too_many_lines, reason = "one arm for each type")]
 pub async fn provoke(kind: ProblemType) -> Scenario {
@@ -210,7 +210,7 @@ pub async fn provoke(kind: ProblemType) -> Scenario {
         }
         ProblemType::DeadLetterAlreadyStored => {
             let gateway = TestGateway::start().await;
-            // A message that an older version could not decode and this one can.
+            // A message that an older version could not decode but this one can.
             let payment = json!({"payment_id": "p-1", "order_id": "o-1", "amount": 1, "method": "Cash", "status": "SUCCESS"});
             gateway
                 .dead_letter(payment.to_string().as_bytes(), "a test")
@@ -229,11 +229,11 @@ pub async fn provoke(kind: ProblemType) -> Scenario {
                 request
             };
             let use_up = || while gateway.app.request_rates.allow(address.sender(), true) {};
-            // Built before, because that takes longer than the next request takes to be allowed.
+            // Built in advance: building takes longer than it takes for the next request to be allowed.
             let router = gateway.router();
             use_up();
             let mut answer = send(router.clone(), request()).await;
-            // One more may be allowed by the time that the request arrives.
+            // One more request may be allowed by the time it arrives.
             while answer.status == 200 {
                 use_up();
                 answer = send(router.clone(), request()).await;
@@ -267,7 +267,7 @@ pub async fn provoke(kind: ProblemType) -> Scenario {
             (POST_ORDER, send(gateway.router(), order()).await, RETRY_IN_5)
         }
         ProblemType::TooManyDevices => {
-            // The till of the dead letter was forgotten, and others have taken all names.
+            // The dead letter's till was forgotten, and other tills have used up all names.
             let gateway = TestGateway::with_journal(
                 r#"WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n <= 4096)
                    INSERT INTO device (id, store, device, encoding, forgotten)

@@ -1,4 +1,4 @@
-//! Every role may do what the OpenAPI document says, and nothing else.
+//! Tests that every role may do exactly what the OpenAPI document says.
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -15,7 +15,7 @@ use crate::http::pages;
 use crate::http::testing::client::{Answer, get, post, send};
 use crate::http::testing::gateway::{PASSWORD, TestGateway};
 
-/// The path with a value for each parameter, so that the request reaches the handler.
+/// The path with an example value for each parameter, so that the request reaches the handler.
 fn example(path: &str) -> String {
     let segments = path.split('/').map(|segment| match segment.starts_with('{') {
         true => "1",
@@ -32,7 +32,7 @@ async fn ask(gateway: &TestGateway, method: &str, path: &str, token: Option<&Sec
     send(gateway.router(), request.body(Body::empty()).unwrap()).await
 }
 
-/// Whether the check of access has let a request through, whatever the handler answers.
+/// Whether a request passed the access check, whatever the handler answered.
 fn is_let_through(answer: &Answer) -> bool {
     let kind = answer.body["type"].as_str().unwrap_or_default();
     !["sign-in-required", "forbidden", "setup-required"]
@@ -87,7 +87,7 @@ async fn before_the_set_up_only_setup_and_health_answer() {
     for ((method, path), requirement) in &Permissions::of(&document()).0 {
         let answer = ask(&gateway, method, path, None).await;
         let is_refused = answer.body["type"] == "urn:comptoir:problem:setup-required";
-        // The handlers of sign-in and pairing refuse too: below.
+        // The sign-in and pairing handlers also refuse; see below.
         let expected = *requirement != Requirement::Public && path != "/metrics";
         if expected || !["/api/session", "/api/pairings"].contains(&path.as_str()) {
             assert_eq!(is_refused, expected, "{method} {path}: {}", answer.body);

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# The boot partition, which every computer can read: replacing and erasing files on it so that a power cut leaves the old
-# file or the new one, and old contents do not stay in free clusters. A card may keep copies elsewhere; nothing here can
-# reach those.
+# Replaces and erases files on the boot partition, which any computer can read. A power cut leaves the old file or the
+# new one, and old contents do not stay in free clusters. The card itself may keep copies elsewhere, which nothing here
+# can reach.
 
-# Overwrites the clusters of an open file and flushes them. The file may have no name any more.
+# Overwrites the clusters of an open file and flushes them. The file may already be unlinked.
 overwrite() { # file descriptor
     local -i bytes
     bytes="$(stat --dereference --format %s "/proc/self/fd/$1")"
-    # A whole number of clusters of any size would extend the file, so the end of the last one is left.
+    # Writing whole clusters would extend the file, so the slack behind its end is not overwritten.
     dd if=/dev/zero of="/proc/self/fd/$1" bs=4096 count="$bytes" iflag=count_bytes conv=notrunc,fsync status=none
 }
 
@@ -20,7 +20,7 @@ replace_erased() { # new, old
     local held
     cp "$1" "$2.new"
     flush "$2"
-    # Open, FAT keeps the old clusters until they are overwritten.
+    # While the file is open, FAT does not free its old clusters before they are overwritten.
     exec {held}<>"$2"
     mv "$2.new" "$2"
     flush "$2"

@@ -1,4 +1,4 @@
-//! Scenarios of sign-in, users, sessions and tokens.
+//! Scenarios for sign-in, users, sessions and tokens.
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -58,7 +58,7 @@ pub async fn provoke(kind: ProblemType) -> Scenario {
         ProblemType::SignInRequired => (LIST_ORDERS, ask(get("/api/orders")).await, expect(401)),
         ProblemType::SignInFailed => (SIGN_IN, ask(sign_in("guessed")).await, expect(401)),
         ProblemType::TooManyAttempts => {
-            // Five first guesses, and six of the limit in all.
+            // Five free guesses, then six within the total limit.
             for _ in 0..11 {
                 let wrong = ask(setup("0000-0000")).await;
                 assert_eq!(wrong.status, 403, "{}", wrong.body);
