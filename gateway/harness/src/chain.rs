@@ -1,12 +1,21 @@
-//! A chain of shops that writes to Kafka as gateways do: signed events in transactions, and signed states.
+//! A chain of shops that writes to Kafka as gateways do: signed events in transactions, and signed states. And what somebody
+//! writes who has a shop's password.
+
+#![expect(
+    unsafe_code,
+    reason = "the binding cannot write a header whose key is not UTF-8"
+)]
 
 use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::ptr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use comptoir_core::mac::SignedRecord;
 use comptoir_core::shop_secret::ShopSecret;
 use rdkafka::ClientConfig;
+use rdkafka::bindings as c;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
@@ -63,6 +72,8 @@ impl SignedEvent {
 /// The shops of a chain, and what they have sold.
 pub struct Chain {
     producer: ThreadedProducer<DefaultProducerContext>,
+    /// Without transactions: of the states, and of attackers.
+    publisher: ThreadedProducer<DefaultProducerContext>,
     prefix: String,
     /// Of the sales.
     time: String,
@@ -90,8 +101,15 @@ impl Chain {
             .set("linger.ms", "1")
             .create()?;
         producer.init_transactions(TIMEOUT)?;
+        let publisher = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("linger.ms", "1")
+            .set("compression.type", "zstd")
+            .set("message.max.bytes", "200000000")
+            .create()?;
         Ok(Self {
             producer,
+            publisher,
             prefix: prefix.to_owned(),
             time: "2026-01-30T10:00:00Z".to_owned(),
             sold: BTreeMap::new(),
@@ -171,10 +189,64 @@ impl Chain {
             value: value.as_bytes(),
         };
         let code = record.sign(&Self::secret(store).record_key());
-        self.producer.begin_transaction()?;
-        self.queue("gateways", store, value, &[("ce_comptoirmac", &code)])?;
-        self.producer.commit_transaction(TIMEOUT)?;
-        Ok(())
+        let topic = format!("{}gateways", self.prefix);
+        let headers = headers(&[("ce_comptoirmac", &code)]);
+        let record = BaseRecord::to(&topic).key(store).payload(value).headers(headers);
+        self.publisher.send(record).map_err(|(error, _)| error)?;
+        Ok(self.publisher.flush(TIMEOUT)?)
+    }
+
+    /// Writes a record that has a header whose key is not UTF-8.
+    ///
+    /// # Errors
+    /// As [`Self::sell`].
+    pub fn write_binary_header(&self, topic: &str) -> Result<()> {
+        const KEY: &CStr = c"\xff";
+        const VALUE: &[u8] = b"value";
+        let topic = CString::new(format!("{}{topic}", self.prefix))?;
+        // SAFETY: the arguments are those that the types before them announce, and librdkafka copies what they point to.
+        let error = unsafe {
+            c::rd_kafka_producev(
+                self.publisher.client().native_ptr(),
+                c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_TOPIC,
+                topic.as_ptr(),
+                c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_MSGFLAGS,
+                c::RD_KAFKA_MSG_F_COPY,
+                // A compacted topic accepts no record without a key.
+                c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_KEY,
+                VALUE.as_ptr(),
+                VALUE.len(),
+                c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_VALUE,
+                VALUE.as_ptr(),
+                VALUE.len(),
+                c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADER,
+                KEY.as_ptr(),
+                VALUE.as_ptr(),
+                VALUE.len(),
+                c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_OPAQUE,
+                ptr::null_mut::<u8>(),
+                c::rd_kafka_vtype_t::RD_KAFKA_VTYPE_END,
+            )
+        };
+        ensure!(
+            error == c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+            "{error:?}"
+        );
+        Ok(self.publisher.flush(TIMEOUT)?)
+    }
+
+    /// Writes a batch to a partition that is small for Kafka and that no client decompresses: zeros.
+    ///
+    /// # Errors
+    /// As [`Self::sell`].
+    pub fn write_undecodable(&self, topic: &str, partition: i32) -> Result<()> {
+        let topic = format!("{}{topic}", self.prefix);
+        let zeros = vec![0; 110_000_000];
+        let record = BaseRecord::<(), [u8]>::to(&topic)
+            .partition(partition)
+            .payload(&zeros);
+        self.publisher.send(record).map_err(|(error, _)| error)?;
+        Ok(self.publisher.flush(TIMEOUT)?)
     }
 
     fn send(&self, event: &SignedEvent) -> Result<()> {
@@ -188,18 +260,22 @@ impl Chain {
 
     fn queue(&self, topic: &str, key: &str, value: &str, headers: &[(&str, &str)]) -> Result<()> {
         let topic = format!("{}{topic}", self.prefix);
-        let headers = headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(*value),
-            })
-        });
+        let headers = self::headers(headers);
         let record = BaseRecord::to(&topic).key(key).payload(value).headers(headers);
         self.producer
             .send(record)
             .map_err(|(error, _)| error)
             .context("the producer's queue is full")
     }
+}
+
+fn headers(headers: &[(&str, &str)]) -> OwnedHeaders {
+    headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header {
+            key,
+            value: Some(*value),
+        })
+    })
 }
 
 /// The amount of a shop's sale, in cents: three more each time.

@@ -1,14 +1,14 @@
-//! A member of a consumer group whose positions are stored elsewhere, together with what is made of the records.
+//! A member of a consumer group whose positions are stored outside Kafka, together with the results of processing.
 //!
-//! Kafka only distributes the partitions among the members. Where a partition continues is read from the caller's
-//! [`PositionStore`] each time it is assigned, so a member that takes a partition over continues exactly where the last
-//! stored batch ended. A position belongs to a topic's id: a topic that was recreated is read from its beginning. The
-//! group's own offsets are committed for monitoring tools and autoscaling only.
+//! Kafka only distributes the partitions among the members. Each time a partition is assigned, its position is read
+//! from the caller's [`PositionStore`]. So a member that takes over a partition continues exactly where the last stored
+//! batch ended. A position belongs to a topic id: a recreated topic is read from its beginning. The group's own offsets
+//! are committed only for monitoring tools and autoscaling.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use comptoir_core::position::{Position, TopicId};
 use rdkafka::config::RDKafkaLogLevel;
@@ -32,27 +32,31 @@ pub type TopicPartition = (String, i32);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long Kafka may wait for records before it replies.
 const LONGEST_POLL: Duration = Duration::from_millis(500);
+/// How long to wait for the reply to a probe of [`GroupConsumer::undecodable_ranges`].
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Interval between warnings of the same error.
+const WARN_EVERY: Duration = Duration::from_secs(300);
 const DESCRIBE: &str = "describe its topics";
 const REWIND: &str = "continue at the stored positions";
 
-/// Where the positions are stored.
+/// The store of the positions.
 pub trait PositionStore: Send + Sync {
-    /// The position of each partition, in this order; `None` for a partition that was never read. Waits until the store
-    /// replies. `None` at the stop.
+    /// The positions of the partitions, in the same order; `None` for a partition that was never read. Waits until the
+    /// store replies. Returns `None` at the stop.
     fn load(&self, partitions: &[TopicPartition]) -> Option<Vec<Option<Position>>>;
 }
 
 /// The stored position of an assigned partition, and the id of the topic that is read.
 #[derive(Debug, Clone, Copy)]
 pub struct AssignedPartition {
-    /// Where reading started, or what was stored last.
+    /// The position where reading started, or the last one stored.
     pub stored: Option<Position>,
-    /// Of the topic that is read. `None` if the Kafka brokers have no topic ids, or did not reply.
+    /// The id of the topic that is being read. `None` if the Kafka brokers have no topic ids or did not reply.
     pub topic_id: Option<TopicId>,
 }
 
 impl AssignedPartition {
-    /// Whether the stored position is one of another topic of this name.
+    /// Whether the stored position belongs to a former topic of the same name.
     fn is_of_former_topic(&self) -> bool {
         let stored = self.stored.and_then(|stored| stored.topic_id);
         stored
@@ -61,14 +65,18 @@ impl AssignedPartition {
     }
 }
 
-/// Callbacks of the client. They run on the thread that polls.
+/// Callbacks of the client, which run on the polling thread.
 struct Context {
     store: Box<dyn PositionStore>,
-    /// Asks about the topics.
+    /// The client for requests about the topics.
     admin: Arc<BaseConsumer<LogOnlyContext>>,
     partitions: Mutex<HashMap<TopicPartition, AssignedPartition>>,
-    /// Kafka has no record at one of the positions.
+    /// Whether Kafka has no record at one of the positions.
     is_out_of_range: AtomicBool,
+    /// Whether a batch of records cannot be decoded.
+    is_undecodable: AtomicBool,
+    /// When each error was last logged.
+    warned: Mutex<HashMap<Option<i32>, Instant>>,
     connection_errors: ConnectionErrors,
 }
 
@@ -77,7 +85,19 @@ impl Context {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The ids of the topics that exist.
+    /// Logs an error, but rarely the same one, because librdkafka keeps retrying.
+    fn warn(&self, error: &KafkaError, reason: &str) {
+        let now = Instant::now();
+        let code = error.rdkafka_error_code().map(|code| code as i32);
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = warned.get(&code);
+        if last.is_none_or(|last| now.duration_since(*last) >= WARN_EVERY) {
+            warned.insert(code, now);
+            warn!(%error, reason, "Kafka does not give what was asked for; the consumer tries again");
+        }
+    }
+
+    /// The ids of the existing topics.
     fn topic_ids(&self, topics: &[String]) -> Result<HashMap<String, TopicId>, Error> {
         let failed = Error::of(DESCRIBE);
         let first = topics.first().map(String::as_str);
@@ -102,14 +122,14 @@ impl Context {
         Ok(ids.collect())
     }
 
-    /// Sets the stored positions in the list. `false` at the stop.
+    /// Sets the stored positions in the list. Returns `false` at the stop.
     fn load_into(&self, list: &mut TopicPartitionList) -> bool {
         let partitions = partitions_of(list);
         let mut topics: Vec<String> = partitions.iter().map(|(topic, _)| topic.clone()).collect();
         topics.sort_unstable();
         topics.dedup();
         let ids = self.topic_ids(&topics).unwrap_or_else(|error| {
-            // `has_new_topic` finds out later.
+            // `has_new_topic` detects the ids later.
             debug!(%error, "the ids of the topics are not known");
             HashMap::new()
         });
@@ -157,10 +177,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.connection_errors.note(reason);
-        debug!(%error, reason, "kafka group");
+        self.warn(&error, reason);
     }
 
-    // Otherwise rdkafka would log them.
+    // Otherwise rdkafka would log the statistics.
     fn stats(&self, _: Statistics) {}
 }
 
@@ -169,7 +189,7 @@ impl ConsumerContext for Context {
         let result = match event {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => match self.load_into(list) {
                 true => consumer.incremental_assign(list),
-                // Nothing is read any more.
+                // Nothing is being read any more.
                 false => Ok(()),
             },
             _ => {
@@ -192,23 +212,27 @@ impl ConsumerContext for Context {
     }
 }
 
-/// A member of a consumer group, `read_committed`. Its calls block.
+/// A `read_committed` member of a consumer group. Its calls block.
 pub struct GroupConsumer {
     consumer: BaseConsumer<Context>,
+    settings: Settings,
 }
 
-/// Records that Kafka no longer has, although nobody has read them.
+/// Records that can no longer be read, although nobody has read them: Kafka has deleted them, or they are in a batch
+/// that cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostRange {
     pub partition: TopicPartition,
     /// The stored position.
     pub from: i64,
-    /// The first offset that Kafka has. Below `from` if the partition was cut off, as after a loss of the brokers' disks.
+    /// The first readable offset. Below `from` if the partition was truncated, for example after the brokers lost their
+    /// disks.
     pub to: i64,
 }
 
 impl GroupConsumer {
-    /// Joins the group (full name) and subscribes to the topics (full names). Topics that do not exist are read once they do.
+    /// Joins the group (full name) and subscribes to the topics (full names). A topic that does not exist yet is read
+    /// once it does.
     ///
     /// # Errors
     /// librdkafka rejects the settings.
@@ -219,23 +243,25 @@ impl GroupConsumer {
         store: Box<dyn PositionStore>,
     ) -> Result<Self, Error> {
         let accepted = Error::of("accept the consumer");
-        // It sees open transactions.
+        // This client sees open transactions.
         let admin = reader(settings, "read_uncommitted", FetchSize::Default).map_err(&accepted)?;
         let context = Context {
             store,
             admin: Arc::new(admin),
             partitions: Mutex::default(),
             is_out_of_range: AtomicBool::default(),
+            is_undecodable: AtomicBool::default(),
+            warned: Mutex::default(),
             connection_errors: settings.connection_errors.clone(),
         };
         let mut config = config(settings, "", LONGEST_POLL);
         config
             .set("group.id", group)
-            // A member keeps its partitions while others come and go.
+            // A member keeps its partitions while other members come and go.
             .set("partition.assignment.strategy", "cooperative-sticky")
-            // How soon a topic or partition that is new is noticed.
+            // How soon new topics and partitions are noticed.
             .set("topic.metadata.refresh.interval.ms", "10000")
-            // A member that died is replaced as soon as the brokers' default limits allow.
+            // The shortest timeout within the brokers' default limits, so that a dead member is replaced quickly.
             .set("session.timeout.ms", "6000")
             .set("heartbeat.interval.ms", "1500");
         let consumer: BaseConsumer<Context> = config.create_with_context(context).map_err(accepted)?;
@@ -243,7 +269,10 @@ impl GroupConsumer {
         consumer
             .subscribe(&topics)
             .map_err(Error::of("accept the subscription"))?;
-        Ok(Self { consumer })
+        Ok(Self {
+            consumer,
+            settings: settings.clone(),
+        })
     }
 
     /// The next record, if one arrives within the timeout. Assignments change only inside this call.
@@ -251,12 +280,19 @@ impl GroupConsumer {
         match self.consumer.poll(within)? {
             Ok(message) => Some(BorrowedRecord(message)),
             Err(error) => {
-                if let Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) =
-                    error.rdkafka_error_code()
-                {
-                    self.context().is_out_of_range.store(true, Ordering::Relaxed);
+                let context = self.context();
+                match error.rdkafka_error_code() {
+                    Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                        context.is_out_of_range.store(true, Ordering::Relaxed);
+                    }
+                    Some(code) if is_undecodable(code) => {
+                        context.is_undecodable.store(true, Ordering::Relaxed);
+                    }
+                    _ => {
+                        let reason = context.connection_errors.last().unwrap_or_default();
+                        context.warn(&error, &reason);
+                    }
                 }
-                debug!(%error, "kafka group");
                 None
             }
         }
@@ -272,7 +308,7 @@ impl GroupConsumer {
         self.context().partitions().keys().cloned().collect()
     }
 
-    /// Notes that this position is stored.
+    /// Records that this position is stored.
     pub fn stored(&self, partition: &TopicPartition, position: Position) {
         if let Some(assigned) = self.context().partitions().get_mut(partition) {
             assigned.stored = Some(position);
@@ -283,13 +319,13 @@ impl GroupConsumer {
         }
     }
 
-    /// Continues at the stored positions in all assigned partitions. Forgets the records in the client's buffer.
+    /// Returns to the stored positions in all assigned partitions, and drops the records in the client's buffer.
     ///
     /// # Errors
-    /// The assignment changes at this moment. Try again.
+    /// The assignment is changing; try again.
     pub fn rewind(&self) -> Result<(), Error> {
         let failed = Error::of(REWIND);
-        // Not only what is assigned: an attempt before may have ended in the middle.
+        // Covers more than the present assignment: an earlier attempt may have stopped halfway.
         let mut list = TopicPartitionList::new();
         for (topic, partition) in self.partitions() {
             list.add_partition(&topic, partition);
@@ -305,7 +341,7 @@ impl GroupConsumer {
         self.consumer.incremental_assign(&list).map_err(failed)
     }
 
-    /// Whether a topic that is read was recreated since, or its id has become known: call [`Self::rewind`] then.
+    /// Whether a topic being read has been recreated, or its id has become known. If so, call [`Self::rewind`].
     ///
     /// # Errors
     /// Kafka does not reply.
@@ -326,13 +362,18 @@ impl GroupConsumer {
         Ok(read.iter().any(is_new))
     }
 
-    /// Whether everything that the leader of a partition has can be read: no open transaction holds it back.
+    /// Whether everything that a partition's leader has was read and stored, and no open transaction holds records
+    /// back. Never true for a partition that ends with a transaction marker.
     ///
     /// # Errors
     /// The leader does not reply.
-    pub fn is_settled(&self, (topic, partition): &TopicPartition) -> Result<bool, Error> {
+    pub fn is_at_end(&self, partition: &TopicPartition) -> Result<bool, Error> {
+        let Some(assigned) = self.assigned(partition) else {
+            return Ok(false);
+        };
         let failed = Error::of("return the ends of a partition");
-        let (_, stable) = self
+        let (topic, partition) = partition;
+        let (first, stable) = self
             .consumer
             .fetch_watermarks(topic, *partition, REQUEST_TIMEOUT)
             .map_err(&failed)?;
@@ -341,15 +382,90 @@ impl GroupConsumer {
             .admin
             .fetch_watermarks(topic, *partition, REQUEST_TIMEOUT)
             .map_err(failed)?;
-        Ok(stable >= end)
+        let stored = assigned.stored.filter(|_| !assigned.is_of_former_topic());
+        Ok(stable >= end && stored.map_or(first, |stored| stored.next.max(first)) >= end)
     }
 
-    /// Whether Kafka had no record at one of the positions since the last call. [`Self::lost_ranges`] says at which.
+    /// Whether a batch could not be decoded since the last call. [`Self::undecodable_ranges`] finds it.
+    pub fn is_undecodable(&self) -> bool {
+        self.context().is_undecodable.swap(false, Ordering::Relaxed)
+    }
+
+    /// The ranges after the stored positions that cannot be decoded. librdkafka fetches such a batch over and over, and
+    /// reads nothing after it. Anyone who may write to a topic can create one, for example of zeros that decompress to
+    /// gigabytes.
+    ///
+    /// # Errors
+    /// Kafka does not reply.
+    pub fn undecodable_ranges(&self) -> Result<Vec<LostRange>, Error> {
+        let assigned = self.context().partitions().clone();
+        let mut ranges = Vec::new();
+        for (partition, assigned) in assigned {
+            let (first, end) = self
+                .consumer
+                .fetch_watermarks(&partition.0, partition.1, REQUEST_TIMEOUT)
+                .map_err(Error::of("return the ends of a partition"))?;
+            let stored = assigned.stored.filter(|_| !assigned.is_of_former_topic());
+            let from = stored.map_or(first, |stored| stored.next.max(first));
+            let is_readable = |offset| match offset < end {
+                true => self.is_readable(&partition, offset),
+                false => Ok(true),
+            };
+            if is_readable(from)? {
+                continue;
+            }
+            // All offsets in the batch fail, and none after it. Searches in growing steps first, then by bisection.
+            let (mut fails, mut step) = (from, 1);
+            while !is_readable(fails + step)? {
+                fails += step;
+                step *= 2;
+            }
+            let mut works = fails + step;
+            while works - fails > 1 {
+                let middle = fails + (works - fails) / 2;
+                match is_readable(middle)? {
+                    true => works = middle,
+                    false => fails = middle,
+                }
+            }
+            let to = works.min(end);
+            ranges.push(LostRange { partition, from, to });
+        }
+        Ok(ranges)
+    }
+
+    /// Whether the record at an offset can be decoded.
+    fn is_readable(&self, (topic, partition): &TopicPartition, offset: i64) -> Result<bool, Error> {
+        let failed = Error::of("return the records of a partition");
+        // A new client for each probe, so that late replies to an earlier probe cannot be mistaken for replies to this
+        // one.
+        let reader = reader(&self.settings, "read_uncommitted", FetchSize::OneBatch).map_err(&failed)?;
+        let mut assignment = TopicPartitionList::new();
+        assignment
+            .add_partition_offset(topic, *partition, Offset::Offset(offset))
+            .map_err(&failed)?;
+        reader.assign(&assignment).map_err(&failed)?;
+        let deadline = Instant::now() + PROBE_TIMEOUT;
+        while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+            match reader.poll(left) {
+                Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => return Ok(true),
+                Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_undecodable) => {
+                    return Ok(false);
+                }
+                // The broker is unreachable; librdkafka retries.
+                Some(Err(_)) | None => {}
+            }
+        }
+        Err(failed(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)))
+    }
+
+    /// Whether Kafka had no record at one of the positions since the last call. [`Self::lost_ranges`] returns the
+    /// affected partitions.
     pub fn is_out_of_range(&self) -> bool {
         self.context().is_out_of_range.swap(false, Ordering::Relaxed)
     }
 
-    /// The assigned partitions whose position is outside of what Kafka has.
+    /// The assigned partitions whose position is outside the range of offsets that Kafka has.
     ///
     /// # Errors
     /// Kafka does not reply.
@@ -378,4 +494,12 @@ impl GroupConsumer {
     fn context(&self) -> &Arc<Context> {
         self.consumer.context()
     }
+}
+
+/// Whether the error means that librdkafka cannot decode a batch of records, and never will.
+fn is_undecodable(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::BadCompression | RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::InvalidMessage
+    )
 }

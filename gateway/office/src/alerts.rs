@@ -1,15 +1,15 @@
-//! Alerts: what begins and ends to be wrong with the shops is sent to a webhook.
+//! Alerts: when a trouble of a shop begins or ends, a webhook is called.
 //!
-//! Every replica runs this. A lock in PostgreSQL lets one of them compare at a time, and what is to be sent is stored with the
-//! comparison, so a change is reported once, and at least once delivered.
+//! Every replica runs this. A lock in PostgreSQL lets only one of them compare at a time, and the message is stored in
+//! the same transaction as the comparison. So each change is reported once, with at-least-once delivery.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use comptoir_core::sale;
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx as _;
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 use reqwest::{Client, Url};
 use serde::Serialize;
 use serde_json::Value;
@@ -17,21 +17,22 @@ use sqlx::{PgConnection, PgPool, Row as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::database::within;
 use crate::metrics::Metrics;
-use crate::overview::{ShopTrouble, troubles_of_all};
+use crate::overview::{ShopTrouble, read_as_of, troubles_of_all};
 
 /// Interval between comparisons.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Of one attempt to deliver.
+/// Timeout of one delivery attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// A message that could not be delivered for so long is given up.
+/// A message that could not be delivered for this long is dropped.
 const GIVE_UP_AFTER: &str = "1 day";
-/// Messages that are delivered between two comparisons, at most.
+/// Most messages delivered between two comparisons.
 const AT_ONCE: usize = 20;
 /// Key of the advisory lock.
 const LOCK: i64 = 0x6f66_6669_6365_2d61;
 
-/// What is sent. The webhook gets it with the `id` of the message, which is the same at each attempt.
+/// The payload of a message. The webhook gets it with the `id` of the message, which is the same at each attempt.
 #[derive(Debug, Clone, Serialize)]
 struct Changes {
     time: Timestamp,
@@ -39,10 +40,20 @@ struct Changes {
     ended: Vec<ShopTrouble>,
 }
 
+/// A message to deliver now.
+struct DueMessage {
+    id: i64,
+    /// Number of attempts, including this one.
+    attempts: i32,
+    body: String,
+    /// Whether this attempt is the last.
+    is_old: bool,
+}
+
 /// Sends alerts.
 pub struct Alerts {
     pool: PgPool,
-    /// Of all topics.
+    /// The prefix of all topics.
     prefix: String,
     webhook: Url,
     client: Client,
@@ -50,8 +61,10 @@ pub struct Alerts {
 }
 
 impl Alerts {
+    /// Creates the HTTP client for the webhook.
+    ///
     /// # Errors
-    /// The certificates of the operating system cannot be read.
+    /// The operating system's certificates cannot be read.
     pub fn new(
         pool: PgPool,
         prefix: &str,
@@ -60,7 +73,7 @@ impl Alerts {
     ) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
             .timeout(TIMEOUT)
-            // The receiver is the one that was configured.
+            // Only the configured receiver may get the message.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         Ok(Self {
@@ -80,7 +93,7 @@ impl Alerts {
     async fn watch(&self) {
         let mut has_failed = false;
         loop {
-            match self.compare(sale::now()).await {
+            match within(self.compare(sale::now())).await {
                 Ok(()) => has_failed = false,
                 Err(error) => {
                     self.metrics.alerts_failed.inc();
@@ -104,7 +117,7 @@ impl Alerts {
         }
     }
 
-    /// Stores what has changed since the last comparison, and a message about it.
+    /// Stores the changes since the last comparison, and a message about them.
     async fn compare(&self, now: Timestamp) -> Result<(), sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
@@ -114,8 +127,15 @@ impl Alerts {
         if !is_ours {
             return Ok(());
         }
-        let present = troubles_of_all(&mut transaction, &self.prefix).await?;
-        let known = known(&mut transaction).await?;
+        // Nothing has been read yet, or everything is being read again, so it is unknown which shops are silent.
+        let Some(as_of) = read_as_of(&mut transaction, &self.prefix).await? else {
+            return Ok(());
+        };
+        let present = troubles_of_all(&mut transaction, as_of).await?;
+        let mut known = known(&mut transaction).await?;
+        // While everything is read again, no shop counts as silent until the office has reached its former position.
+        known.retain(|trouble, since| present.contains(trouble) || !trouble.is_silence() || *since <= as_of);
+        let known: BTreeSet<ShopTrouble> = known.into_keys().collect();
         let began: Vec<ShopTrouble> = present.difference(&known).cloned().collect();
         let ended: Vec<ShopTrouble> = known.difference(&present).cloned().collect();
         if began.is_empty() && ended.is_empty() {
@@ -148,7 +168,7 @@ impl Alerts {
         .bind(troubles)
         .execute(&mut *transaction)
         .await?;
-        // Times and texts only: this cannot fail.
+        // Cannot fail: times and strings only.
         let body = serde_json::to_string(&Changes {
             time: now,
             began,
@@ -162,48 +182,55 @@ impl Alerts {
         transaction.commit().await
     }
 
-    /// Delivers the oldest message if it is due. `false` if it is not, or could not be delivered. No later message overtakes it.
+    /// Delivers the oldest message if it is due. Returns `false` if it is not due or could not be delivered. No later
+    /// message overtakes it.
     async fn deliver_one(&self) -> Result<bool, sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
-        let due = sqlx::query(
-            "SELECT id, attempts, body::text AS body, created < now() - $1::text::interval AS is_old FROM notification \
-             WHERE id = (SELECT min(id) FROM notification) AND next_attempt <= now() FOR UPDATE SKIP LOCKED",
-        )
-        .bind(GIVE_UP_AFTER)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(row) = due else { return Ok(false) };
-        let (id, attempts): (i64, i32) = (row.try_get("id")?, row.try_get("attempts")?);
-        let body: String = row.try_get("body")?;
-        let failure = self.post(id, &body).await.err();
-        let is_old: bool = row.try_get("is_old")?;
+        let Some(message) = within(self.claim()).await? else {
+            return Ok(false);
+        };
+        let failure = self.post(message.id, &message.body).await.err();
         match &failure {
             None => self.metrics.alerts_sent.inc(),
             Some(failure) => {
                 self.metrics.alerts_failed.inc();
-                match is_old {
-                    true => error!(%failure, "an alert could not be delivered for a day, and is given up"),
-                    false if attempts == 0 => {
-                        warn!(%failure, "an alert could not be delivered; the office tries again")
+                match message.attempts {
+                    _ if message.is_old => {
+                        error!(%failure, "an alert could not be delivered for a day, and is given up");
                     }
-                    false => debug!(%failure, attempts, "an alert could not be delivered"),
+                    1 => warn!(%failure, "an alert could not be delivered; the office tries again"),
+                    attempts => debug!(%failure, attempts, "an alert could not be delivered"),
                 }
             }
         }
-        let query = match failure.is_some() && !is_old {
-            // 10 s, 20 s, 40 s … five minutes.
-            true => sqlx::query(
-                "UPDATE notification SET attempts = attempts + 1, \
-                 next_attempt = now() + least(10 * 2 ^ least(attempts, 10), 300) * interval '1 second' WHERE id = $1",
-            ),
-            false => sqlx::query("DELETE FROM notification WHERE id = $1"),
-        };
-        query.bind(id).execute(&mut *transaction).await?;
-        transaction.commit().await?;
+        if failure.is_none() || message.is_old {
+            let delete = sqlx::query("DELETE FROM notification WHERE id = $1").bind(message.id);
+            within(delete.execute(&self.pool)).await?;
+        }
         Ok(failure.is_none())
     }
 
-    /// The error names no part of the webhook's address, which may be a secret.
+    /// Takes the oldest message for one attempt, if it is due. The next attempt is due in 20 s, 40 s, 80 s … five
+    /// minutes, which is longer than this one takes. So no transaction is open while the receiver works.
+    async fn claim(&self) -> Result<Option<DueMessage>, sqlx::Error> {
+        let row = sqlx::query(
+            "UPDATE notification SET attempts = attempts + 1, \
+             next_attempt = now() + least(20 * 2 ^ least(attempts, 10), 300) * interval '1 second' \
+             WHERE id = (SELECT min(id) FROM notification) AND next_attempt <= now() \
+             RETURNING id, attempts, body::text AS body, created < now() - $1::text::interval AS is_old",
+        )
+        .bind(GIVE_UP_AFTER)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(DueMessage {
+            id: row.try_get("id")?,
+            attempts: row.try_get("attempts")?,
+            body: row.try_get("body")?,
+            is_old: row.try_get("is_old")?,
+        }))
+    }
+
+    /// The error contains no part of the webhook's address, which may be a secret.
     async fn post(&self, id: i64, body: &str) -> Result<(), reqwest::Error> {
         let mut body: Value = serde_json::from_str(body).unwrap_or_default();
         body["id"] = id.into();
@@ -213,16 +240,19 @@ impl Alerts {
     }
 }
 
-async fn known(connection: &mut PgConnection) -> Result<BTreeSet<ShopTrouble>, sqlx::Error> {
-    let rows = sqlx::query("SELECT store, trouble FROM alert")
+/// The troubles that were reported, and when they began.
+async fn known(connection: &mut PgConnection) -> Result<BTreeMap<ShopTrouble, Timestamp>, sqlx::Error> {
+    let rows = sqlx::query("SELECT store, trouble, since FROM alert")
         .fetch_all(connection)
         .await?;
     rows.iter()
         .map(|row| {
-            Ok(ShopTrouble {
+            let trouble = ShopTrouble {
                 store: row.try_get("store")?,
                 trouble: row.try_get("trouble")?,
-            })
+            };
+            let since: SqlTimestamp = row.try_get("since")?;
+            Ok((trouble, since.to_jiff()))
         })
         .collect()
 }

@@ -20,9 +20,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::alerts::Alerts;
 use crate::config::{Config, ConfigError, Http, Log};
-use crate::database;
+use crate::database::{self, Pools, ServerError};
 use crate::health::Health;
-use crate::http::{AppState, router};
+use crate::http::{AppState, LimitedListener, OverviewCache, router};
 use crate::ingest::Ingest;
 use crate::keys::ShopKeys;
 use crate::metrics::Metrics;
@@ -30,15 +30,15 @@ use crate::record::{Checker, topics};
 
 /// Exit code for an invalid configuration. clap uses the same code for an invalid command line.
 const INVALID_CONFIGURATION: u8 = 2;
-/// CSV files that are written at the same time.
+/// Most CSV files written at the same time.
 const EXPORTS: usize = 2;
-/// Within this time after a signal everything has ended, or is left behind.
+/// Longest time from a signal to the end; anything still running is abandoned.
 const SHUTDOWN: Duration = Duration::from_secs(8);
-/// Interval at which the tables are maintained.
+/// How often the tables are maintained.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
-/// Kafka's time to reply to `office check`.
+/// How long Kafka may take to reply to `office check`.
 const KAFKA_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between attempts to prepare the database.
+/// Pause between attempts to prepare the database.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// The head office of a chain: reads the sales and the states of all shops from Kafka into PostgreSQL.
@@ -108,11 +108,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The configuration, with what it names.
+/// The loaded configuration, with the resources that it names.
 struct Loaded {
     config: Config,
     keys: ShopKeys,
-    pool: PgPool,
+    pools: Pools,
 }
 
 fn load(arguments: &ConfigArguments) -> Result<Loaded, ConfigError> {
@@ -121,21 +121,21 @@ fn load(arguments: &ConfigArguments) -> Result<Loaded, ConfigError> {
     let keys = ShopKeys::read(file)
         .map_err(|error| ConfigError(format!("shops.keys: {}: {error}", file.display())))?;
     // The error does not show the URL, which may contain a password.
-    let pool = config
+    let pools = config
         .postgres
         .url
         .as_ref()
-        .and_then(|url| database::pool(url).ok());
-    let pool = pool.ok_or_else(|| {
+        .and_then(|url| database::pools(url).ok());
+    let pools = pools.ok_or_else(|| {
         let text =
             "postgres.url: not an address of PostgreSQL; for example \"postgres://office@db-1/comptoir\"";
         ConfigError(text.to_owned())
     })?;
-    Ok(Loaded { config, keys, pool })
+    Ok(Loaded { config, keys, pools })
 }
 
 async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
-    let Loaded { config, keys, pool } = load(arguments)?;
+    let Loaded { config, keys, pools } = load(arguments)?;
     start_log(&config.log)?;
     // Registered before the start, so that a signal during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -151,18 +151,20 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         "started"
     );
     let state = AppState {
-        pool: pool.clone(),
+        pool: pools.requests,
+        overviews: OverviewCache::default(),
         prefix: config.kafka.topic_prefix.clone(),
         metrics: Arc::clone(&metrics),
         health: Arc::clone(&health),
         exports: Arc::new(Semaphore::new(EXPORTS)),
     };
     let shutdown = stop.clone();
-    let server = axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.cancelled_owned());
+    let server = axum::serve(LimitedListener::new(listener), router(state))
+        .with_graceful_shutdown(shutdown.cancelled_owned());
     let mut server = tokio::spawn(server.into_future());
     if let Some(webhook) = config.alerts.url()? {
         let alerts = Alerts::new(
-            pool.clone(),
+            pools.own.clone(),
             &config.kafka.topic_prefix,
             webhook,
             Arc::clone(&metrics),
@@ -172,7 +174,7 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
     let ingest = Ingest {
         kafka: config.kafka_settings(),
         group: format!("{}{}", config.kafka.topic_prefix, config.kafka.group),
-        pool: pool.clone(),
+        pool: pools.own,
         checker: Checker {
             keys,
             unsigned_before: config.shops.unsigned_before,
@@ -197,7 +199,7 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
     }
     info!("stopping");
     let ended = tokio::time::timeout(SHUTDOWN, async {
-        // Both have been told to stop; how they end changes nothing any more.
+        // Both have been told to stop, so their results no longer matter.
         let _ = reading.await;
         let _ = server.await;
     });
@@ -230,12 +232,16 @@ async fn listen(http: &Http) -> Result<TcpListener, ConfigError> {
     Ok(listener)
 }
 
-/// Prepares the database, and reads until the stop.
+/// Prepares the database, then reads until the stop.
 async fn prepare_and_read(ingest: Ingest) -> Result<()> {
     while let Err(error) = prepare(&ingest.pool).await {
-        if let sqlx::Error::Migrate(error) = error {
-            bail!("the tables in PostgreSQL are not those of this version: {error}");
-        }
+        let error = match error {
+            ServerError::Query(sqlx::Error::Migrate(error)) => {
+                bail!("the tables in PostgreSQL are not those of this version: {error}")
+            }
+            ServerError::Query(error) => error,
+            error => bail!("postgres.url: {error}"),
+        };
         ingest.health.database_failed(&error);
         tokio::select! {
             () = ingest.stop.cancelled() => return Ok(()),
@@ -260,8 +266,10 @@ async fn prepare_and_read(ingest: Ingest) -> Result<()> {
     Ok(())
 }
 
-/// Creates the tables, or brings them to this version.
-async fn prepare(pool: &PgPool) -> Result<(), sqlx::Error> {
+/// Creates the tables, or migrates them to this version.
+async fn prepare(pool: &PgPool) -> Result<(), ServerError> {
+    database::check_server(&mut *pool.acquire().await?).await?;
+    // May take minutes, if it builds an index over years of sales.
     database::MIGRATIONS
         .run(pool)
         .await
@@ -270,14 +278,14 @@ async fn prepare(pool: &PgPool) -> Result<(), sqlx::Error> {
             | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => error,
             error => sqlx::Error::Migrate(Box::new(error)),
         })?;
-    database::maintain(pool, sale::now()).await
+    Ok(database::maintain(pool, sale::now()).await?)
 }
 
 async fn check(arguments: &ConfigArguments) -> Result<ExitCode> {
-    let Loaded { config, keys, pool } = load(arguments)?;
+    let Loaded { config, keys, pools } = load(arguments)?;
     println!("configuration  ok: {} shop keys", keys.len());
-    // Not through the pool, which would say only that it got no connection.
-    let database = pool.connect_options().connect().await;
+    // Not through the pool, whose error would only say that it got no connection.
+    let database = check_database(&pools.own).await;
     match &database {
         Ok(_) => println!("postgres       ok"),
         Err(error) => println!("postgres       {error}"),
@@ -320,9 +328,13 @@ async fn check(arguments: &ConfigArguments) -> Result<ExitCode> {
     }
 }
 
+async fn check_database(pool: &PgPool) -> Result<(), ServerError> {
+    database::check_server(&mut pool.connect_options().connect().await?).await
+}
+
 async fn reread(arguments: &ConfigArguments) -> Result<ExitCode> {
-    let Loaded { pool, .. } = load(arguments)?;
-    database::reread(&pool)
+    let Loaded { pools, .. } = load(arguments)?;
+    database::reread(&pools.own)
         .await
         .context("the positions cannot be removed")?;
     println!("the topics are read again from their beginning; events that are there are recognised");

@@ -1,4 +1,4 @@
-//! The port: the page, the overview as JSON, liveness, readiness and metrics.
+//! The HTTP server: the page, the overview as JSON, liveness, readiness and metrics.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,21 +20,29 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tracing::error;
 
+use crate::database::within;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::overview::{overview, read_as_of};
+use crate::overview::read_as_of;
 use crate::pages::pages;
 use crate::sales::{self, Filter, SalesQuery};
 
-/// What the requests need.
+mod listener;
+mod overviews;
+
+pub use listener::LimitedListener;
+pub use overviews::OverviewCache;
+
+/// Shared by the request handlers.
 #[derive(Clone)]
 pub struct AppState {
     pub pool: PgPool,
-    /// Of all topics.
+    pub overviews: OverviewCache,
+    /// The prefix of all topics.
     pub prefix: String,
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
-    /// Of CSV files that are written at the same time: each holds a connection to PostgreSQL.
+    /// Limits the CSV files written at the same time, because each holds a connection to PostgreSQL.
     pub exports: Arc<Semaphore>,
 }
 
@@ -58,8 +66,10 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// Answers only requests for a name of this machine itself. Otherwise a page of another site, whose name its owner lets lead to
-/// 127.0.0.1, could read everything (DNS rebinding).
+/// Answers only requests for a local name of this machine. Otherwise a page of another site could read everything after
+/// its owner lets the site's name resolve to 127.0.0.1 (DNS rebinding). Also refuses requests that a page of another
+/// site makes the browser send: the page could not read the response, but it could keep PostgreSQL busy. A link to a
+/// page is fine.
 async fn by_local_name(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST);
     let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
@@ -67,6 +77,13 @@ async fn by_local_name(request: Request, next: Next) -> Response {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     });
+    if is_local && is_from_another_site(&request) {
+        return problem(
+            StatusCode::FORBIDDEN,
+            "urn:comptoir:problem:cross-site-request",
+            "A page of another site may not load anything from the office.",
+        );
+    }
     match is_local {
         true => next.run(request).await,
         false => problem(
@@ -77,7 +94,16 @@ async fn by_local_name(request: Request, next: Next) -> Response {
     }
 }
 
-/// An error as `application/problem+json`.
+/// Whether the browser reports that a page of another site caused the request, other than by a link to a page.
+fn is_from_another_site(request: &Request) -> bool {
+    let says = |name: &str, value: &str| request.headers().get(name).is_some_and(|said| said == value);
+    let is_link = says("sec-fetch-mode", "navigate")
+        && says("sec-fetch-dest", "document")
+        && !request.uri().path().starts_with("/api/");
+    says("sec-fetch-site", "cross-site") && !is_link
+}
+
+/// An error response, `application/problem+json`.
 #[derive(Debug, Serialize)]
 struct Problem {
     r#type: &'static str,
@@ -102,7 +128,7 @@ pub(crate) fn problem(status: StatusCode, r#type: &'static str, detail: impl Int
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OverviewQuery {
-    /// The beginning of the day for which sales are summed up. Default: midnight in UTC.
+    /// The start of the day over which sales are summed. Default: midnight in UTC.
     since: Option<Timestamp>,
 }
 
@@ -134,15 +160,10 @@ async fn shops(
         let day = now.to_zoned(TimeZone::UTC).start_of_day();
         day.map_or(now, |day| day.timestamp())
     };
-    match overview(
-        &state.pool,
-        &state.prefix,
-        now,
-        query.since.unwrap_or_else(midnight),
-    )
-    .await
-    {
-        Ok(overview) => ([(header::CACHE_CONTROL, "no-store")], Json(overview)).into_response(),
+    let day = query.since.unwrap_or_else(midnight);
+    let overview = state.overviews.get(&state.pool, &state.prefix, now, day);
+    match within(overview).await {
+        Ok(overview) => ([(header::CACHE_CONTROL, "no-store")], Json(&*overview)).into_response(),
         Err(error) => database_unavailable(&error),
     }
 }
@@ -153,7 +174,7 @@ async fn sales(State(state): State<AppState>, query: Result<Query<SalesQuery>, Q
         Ok(filter) => filter,
         Err(problem) => return *problem,
     };
-    match sales::page(&state.pool, &filter).await {
+    match within(sales::page(&state.pool, &filter)).await {
         Ok(page) => ([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response(),
         Err(error) => database_unavailable(&error),
     }
@@ -204,10 +225,10 @@ fn database_unavailable(error: &sqlx::Error) -> Response {
     )
 }
 
-/// `GET /readyz`: whether this replica can answer requests. It need not read a partition: there may be more replicas than
-/// partitions.
+/// `GET /readyz`: whether this replica can answer requests. It need not read a partition, because there may be more
+/// replicas than partitions.
 async fn ready(State(state): State<AppState>) -> Response {
-    let is_connected = sqlx::query("SELECT 1").execute(&state.pool).await.is_ok();
+    let is_connected = within(sqlx::query("SELECT 1").execute(&state.pool)).await.is_ok();
     match is_connected && state.health.is_database_up() {
         true => (StatusCode::OK, "ready").into_response(),
         false => (StatusCode::SERVICE_UNAVAILABLE, "PostgreSQL does not reply").into_response(),
@@ -220,13 +241,13 @@ async fn metrics(State(state): State<AppState>) -> Response {
         let mut connection = state.pool.acquire().await?;
         read_as_of(&mut connection, &state.prefix).await
     };
-    let read_until = match as_of.await {
+    let read_until = match within(as_of).await {
         Ok(Some(as_of)) => format!(
             "# HELP comptoir_office_read_until_seconds Everything until this time was read, in Unix seconds\n\
              # TYPE comptoir_office_read_until_seconds gauge\ncomptoir_office_read_until_seconds {}\n",
             as_of.as_second()
         ),
-        // Before the first state, and while PostgreSQL is away.
+        // Before the first state, and while PostgreSQL is unreachable.
         Ok(None) | Err(_) => String::new(),
     };
     let text = format!(

@@ -1,38 +1,42 @@
-//! Kafka → PostgreSQL: reads batches as a member of the consumer group, and writes each with the positions behind it.
+//! Kafka → PostgreSQL: reads batches as a member of the consumer group, and writes each together with the positions
+//! after it.
 //!
-//! There is one rule for everything that goes wrong: forget the batch, and continue at the positions that PostgreSQL has.
+//! There is one rule for every failure: drop the batch, and continue at the positions stored in PostgreSQL.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use comptoir_core::sale;
-use comptoir_kafka::{GATEWAYS, GroupConsumer, Position, Settings, TopicPartition};
+use comptoir_kafka::{GATEWAYS, GroupConsumer, LostRange, Position, Settings, TopicPartition};
+use prometheus::IntCounter;
 use sqlx::PgPool;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::database::{self, Advance, Positions, WriteError, Written};
+use crate::database::{self, Advance, Positions, WriteError};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::record::{CheckedRecord, Checker, Place, topics};
 
-/// Records and bytes of a batch, at most.
+/// Most records and bytes in a batch.
 const MAX_RECORDS: usize = 2_000;
 const MAX_BYTES: usize = 4 << 20;
-/// How long a batch gathers after its first record: short, because pages show it afterwards.
+/// How long a batch is gathered after its first record. Short, because pages show it only afterwards.
 const GATHER: Duration = Duration::from_millis(20);
 const POLL: Duration = Duration::from_millis(500);
-/// Interval at which the office looks whether a topic was recreated.
-const CHECK_TOPICS_EVERY: Duration = Duration::from_secs(15);
-/// A partition of which no record has come for so long, while Kafka replies, has no more.
-const QUIET: Duration = Duration::from_secs(5);
+/// How often the office checks whether a topic was recreated, whether records are unreadable, and whether everything
+/// has been read.
+const CHECK_EVERY: Duration = Duration::from_secs(15);
+/// Why records were not read.
+const DELETED: &str = "Kafka no longer had them";
+const UNDECODABLE: &str = "their batch cannot be decoded";
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Everything that reads Kafka and writes PostgreSQL. [`Ingest::run`] blocks and belongs on a thread of its own.
+/// Reads Kafka and writes PostgreSQL. [`Ingest::run`] blocks and must run on its own thread.
 pub struct Ingest {
     pub kafka: Settings,
     /// Full name of the consumer group.
@@ -45,19 +49,11 @@ pub struct Ingest {
     pub stop: CancellationToken,
 }
 
-/// Records that were read together.
+/// Records that were read together, in order within each partition.
 #[derive(Default)]
 struct Batch {
     records: Vec<CheckedRecord>,
-    positions: BTreeMap<TopicPartition, Advance>,
     bytes: usize,
-}
-
-impl Batch {
-    /// Whether more records may wait.
-    fn is_full(&self) -> bool {
-        self.records.len() >= MAX_RECORDS || self.bytes >= MAX_BYTES
-    }
 }
 
 impl Ingest {
@@ -78,9 +74,8 @@ impl Ingest {
             Box::new(positions),
         )?;
         let mut needs_rewind = false;
-        let mut topics_checked = Instant::now();
-        // When the newest record of each partition was read.
-        let mut newest = HashMap::new();
+        let mut checked = Instant::now();
+        let mut most = MAX_RECORDS;
         while !self.stop.is_cancelled() {
             if needs_rewind {
                 match consumer.rewind() {
@@ -91,34 +86,53 @@ impl Ingest {
                     }
                 }
             }
-            let batch = self.gather(&consumer);
-            let now = Instant::now();
-            newest.extend(batch.positions.keys().map(|partition| (partition.clone(), now)));
+            let batch = self.gather(&consumer, most);
             self.health.reading(consumer.partitions().len());
-            let is_out_of_range = consumer.is_out_of_range();
-            if is_out_of_range || topics_checked.elapsed() >= CHECK_TOPICS_EVERY {
-                topics_checked = Instant::now();
-                let has_new_topic = has_new_topic(&consumer);
-                needs_rewind |= is_out_of_range || has_new_topic == Some(true);
-                match has_new_topic {
-                    Some(false) if is_out_of_range => self.skip_lost(&consumer),
-                    Some(false) if !batch.is_full() => self.note_read(&consumer, &newest),
-                    _ => {}
-                }
+            let (is_out_of_range, is_undecodable) = (consumer.is_out_of_range(), consumer.is_undecodable());
+            let is_due = is_out_of_range || is_undecodable || checked.elapsed() >= CHECK_EVERY;
+            let has_new_topic = is_due.then(|| has_new_topic(&consumer)).flatten();
+            needs_rewind |= is_out_of_range || has_new_topic == Some(true);
+            if is_out_of_range && has_new_topic == Some(false) {
+                self.skip(consumer.lost_ranges(), &self.metrics.lost_ranges, DELETED);
             }
             // A failed rewind has left old records in the client's buffer.
-            if batch.records.is_empty() || needs_rewind {
-                continue;
+            if !batch.records.is_empty() && !needs_rewind {
+                let size = batch.records.len();
+                needs_rewind = match self.store(&consumer, batch.records) {
+                    Stored::All => {
+                        most = MAX_RECORDS.min(most * 2);
+                        false
+                    }
+                    Stored::NotAll => true,
+                    // A slow database would not manage the same records next time either.
+                    Stored::TooSlow => {
+                        most = (size / 2).max(1);
+                        true
+                    }
+                };
             }
-            needs_rewind = !self.store(&consumer, batch);
+            if is_due {
+                checked = Instant::now();
+                if is_undecodable && !needs_rewind {
+                    self.skip(
+                        consumer.undecodable_ranges(),
+                        &self.metrics.undecodable,
+                        UNDECODABLE,
+                    );
+                    needs_rewind = true;
+                }
+                if has_new_topic == Some(false) && !needs_rewind {
+                    self.note_read(&consumer);
+                }
+            }
         }
         Ok(())
     }
 
-    fn gather(&self, consumer: &GroupConsumer) -> Batch {
+    fn gather(&self, consumer: &GroupConsumer, most: usize) -> Batch {
         let mut batch = Batch::default();
         let mut until = None;
-        while !batch.is_full() {
+        while batch.records.len() < most && batch.bytes < MAX_BYTES {
             let wait = match until {
                 None => POLL,
                 Some(until) => Instant::saturating_duration_since(&until, Instant::now()),
@@ -126,40 +140,53 @@ impl Ingest {
             let Some(record) = consumer.poll(wait) else { break };
             until.get_or_insert_with(|| Instant::now() + GATHER);
             batch.bytes += record.key().len() + record.payload().len();
-            let checked = self.checker.check(&record);
-            let place = checked.place();
-            let partition = (place.topic.clone(), place.partition);
-            match batch.positions.entry(partition) {
-                Entry::Occupied(mut known) => {
-                    let known = known.get_mut();
-                    known.to.next = place.offset + 1;
-                    known.as_of = place.appended.max(known.as_of);
-                }
-                Entry::Vacant(new) => {
-                    let advance = advance(consumer, new.key(), place);
-                    new.insert(advance);
-                }
-            }
-            batch.records.push(checked);
+            batch.records.push(self.checker.check(&record));
         }
         batch
     }
 
-    /// Writes the batch. `false` if nothing of it was written, or perhaps all.
-    fn store(&self, consumer: &GroupConsumer, batch: Batch) -> bool {
+    /// Writes the records. If PostgreSQL rejects one of them, or they would take too much memory, writes them in
+    /// halves; a single rejected record is kept apart.
+    fn store(&self, consumer: &GroupConsumer, mut records: Vec<CheckedRecord>) -> Stored {
+        if self.stop.is_cancelled() {
+            return Stored::NotAll;
+        }
         let started = Instant::now();
+        let positions = positions_behind(consumer, &records);
         let result = self
             .runtime
-            .block_on(database::write(&self.pool, &batch.records, &batch.positions));
+            .block_on(database::write(&self.pool, &records, &positions));
         match result {
             Ok(written) => {
                 self.metrics
                     .batch_seconds
                     .observe(started.elapsed().as_secs_f64());
-                self.note(consumer, &batch.positions, &written);
-                true
+                for (partition, advance) in &positions {
+                    consumer.stored(partition, advance.to);
+                }
+                self.health.database_works();
+                self.metrics.note(&written);
+                debug!(?written, "written");
+                Stored::All
             }
-            Err(WriteError::Unstorable(error)) => self.store_one_by_one(consumer, batch, &error),
+            Err(WriteError::Unstorable(_) | WriteError::TooLarge) if records.len() > 1 => {
+                let second = records.split_off(records.len() / 2);
+                match self.store(consumer, records) {
+                    Stored::All => self.store(consumer, second),
+                    other => other,
+                }
+            }
+            Err(WriteError::Unstorable(error)) => match records.pop() {
+                Some(record) if !matches!(record, CheckedRecord::Apart(_)) => {
+                    let place = record.place();
+                    warn!(%error, ?place, "PostgreSQL cannot store this record: it is kept apart");
+                    self.store(consumer, vec![CheckedRecord::Apart(record.into_unstorable())])
+                }
+                _ => {
+                    self.database_failed(&error);
+                    Stored::NotAll
+                }
+            },
             Err(WriteError::Overtaken(partition)) => {
                 info!(
                     topic = partition.0,
@@ -167,73 +194,34 @@ impl Ingest {
                     "another replica has read this partition since: nothing was written"
                 );
                 self.metrics.overtaken.inc();
-                false
+                Stored::NotAll
             }
             Err(error) => {
-                self.health.database_failed(&error);
-                self.metrics.database_failures.inc();
-                self.pause();
-                false
-            }
-        }
-    }
-
-    /// Writes each record in a transaction of its own, and keeps those apart that PostgreSQL cannot store.
-    fn store_one_by_one(&self, consumer: &GroupConsumer, batch: Batch, error: &sqlx::Error) -> bool {
-        debug!(%error, records = batch.records.len(), "a record cannot be stored");
-        for record in batch.records {
-            let place = record.place().clone();
-            let partition = (place.topic.clone(), place.partition);
-            let advance = advance(consumer, &partition, &place);
-            let positions = BTreeMap::from([(partition, advance)]);
-            let write = |record: &CheckedRecord| {
-                let records = std::slice::from_ref(record);
-                self.runtime
-                    .block_on(database::write(&self.pool, records, &positions))
-            };
-            let result = match write(&record) {
-                Err(WriteError::Unstorable(error)) => {
-                    warn!(%error, ?place, "PostgreSQL cannot store this record: it is kept apart");
-                    write(&CheckedRecord::Apart(record.into_unstorable()))
-                }
-                result => result,
-            };
-            match result {
-                Ok(written) => self.note(consumer, &positions, &written),
-                Err(error) => {
-                    error!(%error, ?place, "this record was not written");
-                    self.pause();
-                    return false;
+                let is_slow = matches!(error, WriteError::TimedOut);
+                self.database_failed(&error);
+                match is_slow {
+                    true => Stored::TooSlow,
+                    false => Stored::NotAll,
                 }
             }
         }
-        true
     }
 
-    fn note(
-        &self,
-        consumer: &GroupConsumer,
-        positions: &BTreeMap<TopicPartition, Advance>,
-        written: &Written,
-    ) {
-        for (partition, advance) in positions {
-            consumer.stored(partition, advance.to);
-        }
-        self.health.database_works();
-        self.metrics.note(written);
-        debug!(?written, "written");
+    fn database_failed(&self, error: &dyn std::error::Error) {
+        self.health.database_failed(error);
+        self.metrics.database_failures.inc();
+        self.pause();
     }
 
-    /// Notes the partitions of states of which everything was read: no record has come for a while although there was room, and
-    /// the leader has nothing that cannot be read yet. `newest`: when the newest record of each partition was read.
-    fn note_read(&self, consumer: &GroupConsumer, newest: &HashMap<TopicPartition, Instant>) {
+    /// Records which partitions of the states topic have been read completely.
+    fn note_read(&self, consumer: &GroupConsumer) {
         let states = self.kafka.topic(GATEWAYS);
+        // Before the question to Kafka.
         let now = sale::now();
         let mut read = consumer.partitions();
         read.retain(|partition| {
             partition.0 == states
-                && newest.get(partition).is_none_or(|read| read.elapsed() >= QUIET)
-                && consumer.is_settled(partition).unwrap_or_else(|error| {
+                && consumer.is_at_end(partition).unwrap_or_else(|error| {
                     debug!(%error, ?partition, "whether everything was read is not known");
                     false
                 })
@@ -244,24 +232,31 @@ impl Ingest {
         }
     }
 
-    /// Moves the positions to what Kafka has.
-    fn skip_lost(&self, consumer: &GroupConsumer) {
-        let lost = match consumer.lost_ranges() {
-            Ok(lost) => lost,
+    /// Moves the positions past records that cannot be read.
+    fn skip(
+        &self,
+        ranges: Result<Vec<LostRange>, comptoir_kafka::Error>,
+        counter: &IntCounter,
+        reason: &'static str,
+    ) {
+        let ranges = match ranges {
+            Ok(ranges) => ranges,
             Err(error) => {
-                debug!(%error, "Kafka does not say which records it has");
+                debug!(%error, "Kafka does not say which records can be read");
+                self.pause();
                 return;
             }
         };
-        for range in lost {
+        for range in ranges {
             error!(
                 topic = range.partition.0,
                 partition = range.partition.1,
                 from = range.from,
                 to = range.to,
-                "Kafka no longer has the records at this position: the office continues where it has some"
+                reason,
+                "records cannot be read: the office continues behind them"
             );
-            self.metrics.lost_ranges.inc();
+            counter.inc();
             if let Err(error) = self.runtime.block_on(database::skip_lost(&self.pool, &range)) {
                 self.health.database_failed(&error);
             }
@@ -278,6 +273,38 @@ impl Ingest {
     }
 }
 
+/// The outcome of writing a batch.
+enum Stored {
+    All,
+    /// Nothing or only a part was written; PostgreSQL knows which.
+    NotAll,
+    /// The same, because PostgreSQL took too long.
+    TooSlow,
+}
+
+/// The steps from the stored positions to the positions after these records.
+fn positions_behind(
+    consumer: &GroupConsumer,
+    records: &[CheckedRecord],
+) -> BTreeMap<TopicPartition, Advance> {
+    let mut positions = BTreeMap::new();
+    for record in records {
+        let place = record.place();
+        match positions.entry((place.topic.clone(), place.partition)) {
+            Entry::Occupied(mut known) => {
+                let known: &mut Advance = known.get_mut();
+                known.to.next = place.offset + 1;
+                known.as_of = place.appended.max(known.as_of);
+            }
+            Entry::Vacant(new) => {
+                let advance = advance(consumer, new.key(), place);
+                new.insert(advance);
+            }
+        }
+    }
+    positions
+}
+
 /// Whether a topic was recreated. `None` if Kafka does not reply.
 fn has_new_topic(consumer: &GroupConsumer) -> Option<bool> {
     let result = consumer.has_new_topic();
@@ -287,7 +314,7 @@ fn has_new_topic(consumer: &GroupConsumer) -> Option<bool> {
     result.ok()
 }
 
-/// The step from the stored position of a partition to behind this record.
+/// The step from the stored position of a partition to the position after this record.
 fn advance(consumer: &GroupConsumer, partition: &TopicPartition, record: &Place) -> Advance {
     let assigned = consumer.assigned(partition);
     Advance {

@@ -1,4 +1,4 @@
-//! The shop keys, with which records are recognised as a shop's own.
+//! The shop keys, which identify records as a shop's own.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ const MAX_BYTES: u64 = 10 << 20;
 #[derive(Debug, Default)]
 pub struct ShopKeys(HashMap<String, Vec<MacKey>>);
 
-/// Why a file of keys cannot be used.
+/// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     #[error("cannot be read: {0}")]
@@ -28,10 +28,10 @@ pub enum KeysError {
 }
 
 impl ShopKeys {
-    /// Reads a file with one `STORE KEY` a line. Empty lines, and what follows `#`, do not count.
+    /// Reads a file with one `STORE KEY` per line. Ignores empty lines and anything after `#`.
     ///
     /// # Errors
-    /// The file cannot be read, or a line is not a store and a key: the error names the line and not the key.
+    /// The file cannot be read, or a line does not contain a store and a key; the error names the line but not the key.
     pub fn read(file: &Path) -> Result<Self, KeysError> {
         if std::fs::metadata(file)?.len() > MAX_BYTES {
             return Err(KeysError::TooLarge);
@@ -39,7 +39,8 @@ impl ShopKeys {
         Self::parse(&std::fs::read_to_string(file)?)
     }
 
-    fn parse(text: &str) -> Result<Self, KeysError> {
+    /// As [`Self::read`], from the file's text.
+    pub(crate) fn parse(text: &str) -> Result<Self, KeysError> {
         let mut keys = Self::default();
         for (index, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default();
@@ -51,7 +52,7 @@ impl ShopKeys {
             match words[..] {
                 [] => {}
                 [store, key] => {
-                    // Also rejects names that no gateway has.
+                    // Also rejects store names that no gateway can have.
                     DeviceId::gateway(store).map_err(|error| wrong(error.to_string()))?;
                     let key =
                         MacKey::import(key).ok_or_else(|| wrong("the key is not a shop key".to_owned()))?;
@@ -68,7 +69,7 @@ impl ShopKeys {
         self.0.contains_key(store)
     }
 
-    /// Whether the code is one of the store's.
+    /// Whether the code was made with one of the store's keys.
     pub fn verify(&self, store: &str, record: &SignedRecord<'_>, code: &[u8]) -> bool {
         let keys = self.0.get(store).into_iter().flatten();
         keys.into_iter().any(|key| record.verify(key, code))

@@ -1,4 +1,4 @@
-//! The counters of `/metrics`, with all their names.
+//! The counters of `/metrics` and their names.
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
@@ -15,6 +15,7 @@ pub struct Metrics {
     pub overtaken: IntCounter,
     pub database_failures: IntCounter,
     pub lost_ranges: IntCounter,
+    pub undecodable: IntCounter,
     pub alerts_sent: IntCounter,
     pub alerts_failed: IntCounter,
 }
@@ -63,13 +64,17 @@ impl Metrics {
                 "lost_ranges",
                 "Times that Kafka no longer had what was to be read",
             )?,
+            undecodable: counter(
+                "undecodable_batches",
+                "Batches of records that could not be decoded, and were skipped",
+            )?,
             apart,
             batch_seconds,
             registry,
         })
     }
 
-    /// Counts what a batch has changed.
+    /// Counts the changes of a batch.
     pub fn note(&self, written: &Written) {
         self.events.inc_by(written.events as u64);
         self.repeated.inc_by(written.repeated as u64);
@@ -83,7 +88,7 @@ impl Metrics {
 
     /// The text of `/metrics`.
     pub fn text(&self) -> String {
-        // Names and labels are fixed, so this cannot fail.
+        // Cannot fail, because names and labels are fixed.
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap_or_default()

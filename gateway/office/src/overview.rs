@@ -1,4 +1,4 @@
-//! The overview of all shops: the worst first.
+//! The overview of all shops, worst first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,25 +12,44 @@ use comptoir_core::sale::{self, Currency, Money};
 
 use crate::state::{DeviceState, GatewayState};
 
-/// A shop is silent after this many of its own intervals between states.
+/// A shop is silent after this many of its own intervals without a new state.
 const SILENT_AFTER: u32 = 3;
-/// Events wait for Kafka longer than this: the uplink is too slow, or was away.
+/// Events that wait longer than this for Kafka are a backlog: the uplink is too slow, or was down.
 const BACKLOG_AFTER: SignedDuration = SignedDuration::from_mins(15);
-/// How far a till's clock may be ahead for its sales to count in the present day.
+/// How far ahead a till's clock may be for its sales to still count today.
 const AHEAD: SignedDuration = SignedDuration::from_hours(1);
-/// Of the journal's limit, in per cent.
+/// A journal with this percentage of its limit counts as filling up.
 const JOURNAL_FILLS: u64 = 80;
-/// Free bytes of a disk on which a journal can no longer work for long.
+/// Below this number of free bytes on its disk, a journal cannot work for long.
 const DISK_LOW: u64 = 500 << 20;
 
-/// What is wrong with a shop, the worst first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// The troubles, worst first: sales are lost, cannot be made, or their state is unknown; then troubles that get worse
+/// if nobody acts.
+const BY_SEVERITY: [&str; 14] = [
+    "silent",
+    "journal-refusing",
+    "events-lost",
+    "devices-refused",
+    "missing-numbers",
+    "mqtt-down",
+    "bridge-down",
+    "backlog",
+    "disk-low",
+    "journal-fills",
+    "commands-down",
+    "dead-letters",
+    "clock-unsynchronised",
+    "warnings",
+];
+
+/// A trouble of a shop.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// Nothing was heard of it for too long.
+    /// The shop has not been heard from for too long.
     Silent,
     /// Numbers of a device are missing: sales that have not arrived.
     MissingNumbers,
-    /// In the words of the gateway's state, such as `journal-refusing`.
+    /// A problem word from the gateway's state, such as `journal-refusing`.
     Reported(String),
     /// Events have been waiting for Kafka for too long.
     Backlog,
@@ -40,7 +59,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// As it stands in the JSON.
+    /// The word used in JSON.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Silent => "silent",
@@ -52,6 +71,13 @@ impl Trouble {
             Self::DeadLetters => "dead-letters",
         }
     }
+
+    /// The rank among all troubles, worst first. Words of a later version come last, because their severity is unknown.
+    fn rank(&self) -> usize {
+        let word = self.as_str();
+        let place = BY_SEVERITY.iter().position(|known| *known == word);
+        place.unwrap_or(BY_SEVERITY.len())
+    }
 }
 
 impl Serialize for Trouble {
@@ -60,12 +86,19 @@ impl Serialize for Trouble {
     }
 }
 
-/// A trouble of a shop, as an alert names it.
+/// A trouble of a shop, as named in an alert.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ShopTrouble {
     pub store: String,
-    /// As in the overview: `silent`.
+    /// The same word as in the overview: `silent`.
     pub trouble: String,
+}
+
+impl ShopTrouble {
+    /// Whether it follows from records that were *not* read.
+    pub fn is_silence(&self) -> bool {
+        self.trouble == Trouble::Silent.as_str()
+    }
 }
 
 /// One shop of the overview.
@@ -175,9 +208,9 @@ pub async fn overview(
         })
         .collect();
     shops.sort_by(|a, b| {
-        // No trouble is last.
-        let rank = |shop: &Shop| (shop.troubles.is_empty(), shop.troubles.clone());
-        rank(a).cmp(&rank(b)).then_with(|| a.store.cmp(&b.store))
+        urgency(&a.troubles)
+            .cmp(&urgency(&b.troubles))
+            .then_with(|| a.store.cmp(&b.store))
     });
     let counts = sqlx::query(
         "SELECT (SELECT count(*) FROM kept_apart) AS apart, (SELECT count(*) FROM lost_records) AS lost",
@@ -193,18 +226,24 @@ pub async fn overview(
     })
 }
 
-/// The troubles of all shops.
+/// Sort key: shops with the worst trouble come first; among these, those with a worse second trouble or with more
+/// troubles.
+fn urgency(troubles: &[Trouble]) -> Vec<usize> {
+    // Higher than every rank, so that a shop without another trouble comes after those with one.
+    troubles.iter().map(Trouble::rank).chain([usize::MAX]).collect()
+}
+
+/// The troubles of all shops, as of the time up to which everything has been read.
 ///
 /// # Errors
 /// PostgreSQL does not reply.
 pub async fn troubles_of_all(
     connection: &mut PgConnection,
-    prefix: &str,
+    as_of: Timestamp,
 ) -> Result<BTreeSet<ShopTrouble>, sqlx::Error> {
-    let as_of = read_as_of(connection, prefix).await?;
     let shops = known_shops(connection).await?;
     let troubles = shops.iter().flat_map(|shop| {
-        let troubles = shop.troubles(as_of);
+        let troubles = shop.troubles(Some(as_of));
         troubles.into_iter().map(|trouble| ShopTrouble {
             store: shop.store.clone(),
             trouble: trouble.as_str().to_owned(),
@@ -213,7 +252,7 @@ pub async fn troubles_of_all(
     Ok(troubles.collect())
 }
 
-/// Everything that the gateways had published at this time was read. `None` before the first state.
+/// The time up to which every state that the gateways published has been read. `None` before the first state.
 ///
 /// # Errors
 /// PostgreSQL does not reply.
@@ -221,7 +260,7 @@ pub async fn read_as_of(
     connection: &mut PgConnection,
     prefix: &str,
 ) -> Result<Option<Timestamp>, sqlx::Error> {
-    // Not by the partitions of a former topic of this name.
+    // Ignores the partitions of a former topic of this name.
     let as_of: Option<SqlTimestamp> = sqlx::query_scalar(
         "SELECT min(as_of) FROM position WHERE topic = $1 AND topic_id IS NOT DISTINCT FROM \
          (SELECT topic_id FROM position WHERE topic = $1 ORDER BY as_of DESC LIMIT 1)",
@@ -229,7 +268,7 @@ pub async fn read_as_of(
     .bind(format!("{prefix}{}", comptoir_kafka::GATEWAYS))
     .fetch_one(connection)
     .await?;
-    // A replica's clock may have been ahead.
+    // The clock of another replica may have been ahead.
     Ok(as_of.map(|as_of| as_of.to_jiff().min(sale::now())))
 }
 
@@ -253,7 +292,7 @@ async fn known_shops(connection: &mut PgConnection) -> Result<Vec<KnownShop>, sq
             store: row.try_get("store")?,
             heard: heard.to_jiff(),
             sold: sold.map(SqlTimestamp::to_jiff),
-            // It was read before it was stored.
+            // Cannot fail: the state was parsed before it was stored.
             state: state.and_then(|state| serde_json::from_str(&state).ok()),
         })
     };
@@ -271,7 +310,7 @@ async fn sales_since(
          WHERE time >= $1 AND time < $2 GROUP BY 1, 2, 3",
     )
     .bind(day.to_sqlx())
-    // A till whose clock is years ahead sells on no other day.
+    // Excludes sales of a till whose clock is years ahead.
     .bind((now + AHEAD).to_sqlx())
     .fetch_all(connection)
     .await?;
@@ -297,8 +336,9 @@ async fn sales_since(
 }
 
 impl KnownShop {
-    /// `as_of`: what the gateways had published until then was read. A shop is not called silent because the office has not
-    /// read what it said, nor if its gateway is of a version that publishes no state.
+    /// The shop's troubles. `as_of` is the time up to which the gateways' states have been read. A shop does not count
+    /// as silent if the office has merely not read its states yet, or if its gateway is of a version that publishes
+    /// none.
     fn troubles(&self, as_of: Option<Timestamp>) -> Vec<Trouble> {
         let Some(state) = &self.state else {
             return Vec::new();
@@ -324,12 +364,12 @@ impl KnownShop {
             .filter_map(|(trouble, is_present)| is_present.then_some(trouble));
         let mut troubles: Vec<Trouble> = own.collect();
         for word in &state.problems {
-            // A later gateway may say the same itself.
+            // A later gateway version may report the same trouble itself.
             if troubles.iter().all(|trouble| trouble.as_str() != word) {
                 troubles.push(Trouble::Reported(word.clone()));
             }
         }
-        troubles.sort();
+        troubles.sort_by_key(Trouble::rank);
         troubles
     }
 }
@@ -385,7 +425,7 @@ mod tests {
         let metered = shop(Some(state(&format!(r#"{QUIET},"every":1800"#))));
         assert_eq!(metered.troubles(after(90)), []);
         assert_eq!(metered.troubles(after(91)), [Trouble::Silent]);
-        // Nothing was read, or the gateway publishes no state.
+        // Nothing has been read yet, or the gateway publishes no state.
         assert_eq!(normal.troubles(None), []);
         assert_eq!(shop(None).troubles(after(91)), []);
     }
@@ -401,14 +441,41 @@ mod tests {
             words,
             [
                 "missing-numbers",
-                "later-word",
                 "mqtt-down",
                 "backlog",
-                "journal-fills",
                 "disk-low",
+                "journal-fills",
                 "dead-letters",
+                "later-word",
             ]
         );
         assert_eq!(serde_json::to_value(&found).unwrap(), serde_json::json!(words));
+    }
+    #[test]
+    fn a_shop_that_cannot_sell_is_before_one_whose_clock_is_wrong() {
+        let reported = |words: &[&str]| -> Vec<Trouble> {
+            words
+                .iter()
+                .map(|word| Trouble::Reported((*word).to_owned()))
+                .collect()
+        };
+        let ordered = [
+            reported(&["journal-refusing", "warnings"]),
+            reported(&["journal-refusing"]),
+            vec![Trouble::Backlog],
+            reported(&["clock-unsynchronised"]),
+            reported(&["warnings"]),
+            reported(&["later-word"]),
+            vec![],
+        ];
+        assert!(ordered.is_sorted_by_key(|troubles| urgency(troubles)));
+        let pages = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/office/lib/troubles.ts");
+        let pages = std::fs::read_to_string(pages).unwrap();
+        for word in BY_SEVERITY {
+            assert!(
+                pages.contains(&format!("{word}: {{")) || pages.contains(&format!("'{word}': {{")),
+                "{word}"
+            );
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! What a record in Kafka is: an event or a state that is provably of the shop it names, or something that is kept apart.
+//! Classifies records in Kafka: an event or a state that provably comes from the shop it names, or a record to keep
+//! apart.
 
 use comptoir_core::event::{EventName, Kind};
 use comptoir_core::mac::{MAC_HEADER, SignedRecord};
@@ -12,41 +13,42 @@ use crate::state::{self, GatewayState};
 
 /// Longest value of an event or a state, in bytes.
 const MAX_VALUE: usize = 512 << 10;
-/// Of a value that is kept apart, in bytes.
+/// Most bytes stored of a value that is kept apart.
 const MAX_KEPT: usize = 4 << 10;
-/// Of a key that is kept apart, in bytes.
+/// Most bytes stored of a key that is kept apart.
 const MAX_KEY: usize = 256;
-/// Of the name that a record claims, in characters.
+/// Most characters stored of the name that a record claims.
 const MAX_NAME: usize = 256;
 
-/// Where a record is.
+/// The location of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Full name.
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
-    /// When Kafka appended it. The time of reading if the topic keeps the producer's time, which proves nothing.
+    /// When Kafka appended the record. If the topic keeps the producer's time, which proves nothing, the time of
+    /// reading.
     pub appended: Timestamp,
 }
 
-/// A sale as it was read.
+/// A sale read from Kafka.
 #[derive(Debug, Clone)]
 pub struct EventRecord {
     pub place: Place,
     pub name: EventName,
     pub kind: Kind,
-    /// Of the order, the payment or the delivery.
+    /// The id of the order, the payment or the delivery.
     pub id: String,
     pub order_id: String,
     pub status: String,
-    /// Minor units and currency; deliveries have none.
+    /// Minor units and currency; `None` for a delivery.
     pub amount: Option<(i64, Currency)>,
     pub time: Timestamp,
     pub value: String,
 }
 
-/// The state of a gateway as it was read.
+/// The state of a gateway, read from Kafka.
 #[derive(Debug, Clone)]
 pub struct StateRecord {
     pub place: Place,
@@ -58,13 +60,13 @@ pub struct StateRecord {
 /// Why a record does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// It names a shop whose key is not known.
+    /// It names a shop whose key is unknown.
     UnknownShop,
     /// It is not signed by the shop that it names.
     Forged,
-    /// Its value is not that of a sale of its topic.
+    /// Its value is not a sale of the topic's kind.
     NotASale,
-    /// Its value is not the state of a gateway.
+    /// Its value is not a valid gateway state.
     NotAState,
     /// PostgreSQL cannot store it.
     Unstorable,
@@ -79,7 +81,7 @@ impl Reason {
         Self::Unstorable,
     ];
 
-    /// As it stands in the database and in the metrics.
+    /// The word used in the database and in the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UnknownShop => "unknown-shop",
@@ -96,7 +98,7 @@ impl Reason {
 pub struct ApartRecord {
     pub place: Place,
     pub reason: Reason,
-    /// What it claims to be.
+    /// The name that it claims.
     pub name: String,
     /// The first 256 bytes.
     pub key: Vec<u8>,
@@ -131,7 +133,7 @@ impl CheckedRecord {
     }
 }
 
-/// The topics that are read: their full names.
+/// The full names of the topics to read.
 pub fn topics(prefix: &str) -> Vec<String> {
     let names = Kind::ALL
         .map(Kind::topic)
@@ -140,16 +142,16 @@ pub fn topics(prefix: &str) -> Vec<String> {
     names.map(|name| format!("{prefix}{name}")).collect()
 }
 
-/// Decides what counts.
+/// Decides which records count.
 pub struct Checker {
     pub keys: ShopKeys,
     /// Records that Kafka appended before this time count without a signature.
     pub unsigned_before: Option<Timestamp>,
-    /// Of all topics.
+    /// The prefix of all topics.
     pub prefix: String,
 }
 
-/// The parts of a record that decide what it is.
+/// The parts of a record that decide its classification.
 #[derive(Debug, Clone, Copy)]
 struct Parts<'a> {
     ce_id: &'a [u8],
@@ -157,7 +159,7 @@ struct Parts<'a> {
     code: &'a [u8],
     key: &'a [u8],
     value: &'a [u8],
-    /// By Kafka's clock.
+    /// When Kafka appended it, by Kafka's clock.
     appended: Option<Timestamp>,
 }
 
@@ -197,11 +199,11 @@ impl Checker {
         let name = String::from_utf8_lossy(parts.ce_id);
         let keep_apart =
             |place, reason| CheckedRecord::Apart(apart(place, reason, &name, parts.key, parts.value));
-        // A record without the name of an event claims no shop.
+        // A record whose name is not an event name claims no shop.
         let Some(event) = EventName::parse(&name) else {
             return keep_apart(place, Reason::Forged);
         };
-        // The type is signed, so a record cannot be moved to the topic of another kind.
+        // The signature covers the type, so a record cannot be moved to the topic of another kind.
         let is_signed =
             parts.ce_type == kind.event_type().as_bytes() && self.is_signed(event.device.store(), parts);
         if let Err(reason) = self.judge(event.device.store(), is_signed, parts.appended) {
@@ -215,7 +217,7 @@ impl Checker {
 
     fn check_state(&self, place: Place, parts: Parts<'_>) -> CheckedRecord {
         let store = String::from_utf8_lossy(parts.key).into_owned();
-        // Headers that are the same in each record are not written, but they are signed.
+        // Headers that are the same in every record are not written, but the signature covers them.
         let signed = Parts {
             ce_id: parts.key,
             ce_type: state::TYPE.as_bytes(),
@@ -266,7 +268,7 @@ impl Checker {
     }
 }
 
-/// Reads a sale. The gateway has checked it; a later version may know values that this one does not.
+/// Parses a sale. The gateway has validated it; a later version may use values that this one does not know.
 fn read_event(place: Place, name: EventName, kind: Kind, value: &[u8]) -> Option<EventRecord> {
     if value.len() > MAX_VALUE {
         return None;
@@ -288,7 +290,7 @@ fn read_event(place: Place, name: EventName, kind: Kind, value: &[u8]) -> Option
     };
     let (id, order_id) = (id?, draft.order_id.clone()?);
     let (status, time) = (draft.status.clone()?, draft.timestamp?);
-    // All other fields, too.
+    // Validates all other fields too.
     draft.complete(kind, currency.unwrap_or(Currency::EUR)).ok()?;
     Some(EventRecord {
         place,
@@ -308,7 +310,7 @@ fn apart(place: Place, reason: Reason, name: &str, key: &[u8], value: &[u8]) -> 
     ApartRecord {
         place,
         reason,
-        // PostgreSQL's texts cannot contain NUL.
+        // Texts in PostgreSQL cannot contain NUL.
         name: name.map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect(),
         key: key[..key.len().min(MAX_KEY)].to_vec(),
         value: value[..value.len().min(MAX_KEPT)].to_vec(),
@@ -317,8 +319,6 @@ fn apart(place: Place, reason: Reason, name: &str, key: &[u8], value: &[u8]) -> 
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use comptoir_core::shop_secret::ShopSecret;
 
     use super::*;
@@ -331,20 +331,12 @@ mod tests {
     }
 
     fn checker() -> Checker {
-        let mut file = tempfile();
-        writeln!(file.1, "paris-1 {}", secret().exported_record_key()).unwrap();
+        let line = format!("paris-1 {}", secret().exported_record_key());
         Checker {
-            keys: ShopKeys::read(&file.0).unwrap(),
+            keys: ShopKeys::parse(&line).unwrap(),
             unsigned_before: Some("2026-01-01T00:00:00Z".parse().unwrap()),
             prefix: "shop-".to_owned(),
         }
-    }
-
-    /// A file in the build's folder for temporary files.
-    fn tempfile() -> (std::path::PathBuf, std::fs::File) {
-        let path = std::env::temp_dir().join(format!("office-keys-{}", std::process::id()));
-        let file = std::fs::File::create(&path).unwrap();
-        (path, file)
     }
 
     fn place(topic: &str) -> Place {

@@ -20,20 +20,20 @@ use tracing::warn;
 
 use crate::fold::kind_name;
 
-/// Sales of a page, at most.
+/// Most sales on a page.
 pub const MAX_LIMIT: u32 = 500;
 const DEFAULT_LIMIT: u32 = 50;
-/// Bytes of the values after which a page ends. A value may have 512 KiB.
+/// A page ends once its values have this many bytes. One value may have 512 KiB.
 const MAX_PAGE: usize = 4 << 20;
 /// Longest search text, in characters.
 const MAX_SEARCH: usize = 128;
-/// Size of the pieces in which a CSV file is sent, in bytes, and how many of them wait for the reader.
+/// Chunk size of a CSV file, in bytes, and how many chunks wait for the reader.
 const PIECE: usize = 32 << 10;
 const PIECES: usize = 4;
-/// A reader of a CSV file that takes nothing for so long has gone.
+/// A reader of a CSV file that reads nothing for this long is considered gone.
 const READER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Which sales are asked for. The parameters of `GET /api/sales` and `GET /api/sales.csv`.
+/// The query parameters of `GET /api/sales` and `GET /api/sales.csv`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SalesQuery {
@@ -44,14 +44,14 @@ pub struct SalesQuery {
     pub since: Option<Timestamp>,
     /// Sales before this time.
     pub until: Option<Timestamp>,
-    /// The beginning of a sale's id, or of its order's.
+    /// A prefix of a sale's id or of its order's id.
     pub search: Option<String>,
     pub limit: Option<u32>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     pub after: Option<String>,
 }
 
-/// A parameter that is not valid: `NAME: PROBLEM`.
+/// An invalid parameter: `NAME: PROBLEM`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct QueryError(String);
@@ -61,7 +61,7 @@ pub struct QueryError(String);
 pub struct SaleItem {
     pub store: String,
     pub kind: String,
-    /// The device that made it.
+    /// The device that created it.
     pub device: String,
     pub id: String,
     pub order_id: String,
@@ -71,22 +71,22 @@ pub struct SaleItem {
     pub amount: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
-    /// Changes by other devices that were not taken over.
+    /// Number of changes by other devices that were rejected.
     pub corrections: i32,
-    /// As the gateway wrote it.
+    /// The JSON as the gateway wrote it.
     pub value: Box<RawValue>,
 }
 
-/// A page of sales, the newest first.
+/// A page of sales, newest first.
 #[derive(Debug, Serialize)]
 pub struct SalesPage {
     pub items: Vec<SaleItem>,
-    /// For `after`; absent on the last page.
+    /// The value for `after`; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
-/// Behind which sale a page begins.
+/// The sale after which a page begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Cursor {
     time: Timestamp,
@@ -98,7 +98,7 @@ struct Cursor {
 
 impl Cursor {
     fn encode(&self) -> String {
-        // Texts and a time only: this cannot fail.
+        // Cannot fail: strings and a time only.
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
@@ -111,7 +111,7 @@ impl Cursor {
     }
 }
 
-/// A checked query.
+/// A validated query.
 #[derive(Debug, Clone)]
 pub struct Filter {
     store: Option<String>,
@@ -124,8 +124,10 @@ pub struct Filter {
 }
 
 impl SalesQuery {
+    /// Validates the query.
+    ///
     /// # Errors
-    /// Names the parameter that is not valid, with an example.
+    /// Names the invalid parameter, with an example.
     pub fn check(self) -> Result<Filter, QueryError> {
         let wrong = |text: &str| QueryError(text.to_owned());
         if let Some(store) = &self.store {
@@ -177,7 +179,7 @@ impl SalesQuery {
 }
 
 impl Filter {
-    /// The rows, the newest first. `limit`: `None` for all.
+    /// The rows, newest first. `limit` is `None` for all rows.
     fn query(&self, limit: Option<i64>) -> QueryBuilder<Postgres> {
         let mut query = QueryBuilder::new(
             "SELECT store, kind, device, id, creator, order_id, status, time, amount, currency, corrections, \
@@ -223,10 +225,12 @@ impl Filter {
     }
 }
 
+/// One page of sales.
+///
 /// # Errors
 /// PostgreSQL does not reply.
 pub async fn page(pool: &PgPool, filter: &Filter) -> Result<SalesPage, sqlx::Error> {
-    // One more shows whether there is another page.
+    // One more than requested, to detect whether there is another page.
     let mut query = filter.query(Some(i64::from(filter.limit) + 1));
     let mut rows = query.build().fetch(pool);
     let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
@@ -280,7 +284,7 @@ fn read(row: &PgRow) -> Result<SaleItem, sqlx::Error> {
     })
 }
 
-/// The columns of the CSV file. Those behind `corrections` are from the gateway's JSON.
+/// The columns of the CSV file. Those after `corrections` come from the gateway's JSON.
 const COLUMNS: [&str; 15] = [
     "store",
     "kind",
@@ -299,7 +303,7 @@ const COLUMNS: [&str; 15] = [
     "address",
 ];
 
-/// The texts of the gateway's JSON that have columns.
+/// The texts from the gateway's JSON that have their own columns.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Texts {
@@ -310,15 +314,15 @@ struct Texts {
     address: Option<String>,
 }
 
-/// All sales of the filter as CSV. If PostgreSQL fails on the way, the connection ends before the file does.
-/// `permit` is given back at the end.
+/// All sales that match the filter, as CSV. If PostgreSQL fails midway, the connection is cut before the end of the
+/// file. `permit` is released at the end.
 pub fn csv(pool: PgPool, filter: Filter, permit: OwnedSemaphorePermit) -> Body {
     let (pieces, reader) = mpsc::channel::<Result<Bytes, io::Error>>(PIECES);
     tokio::spawn(async move {
         let _permit = permit;
         if let Err(error) = write_csv(&pool, &filter, &pieces).await {
             warn!(%error, "a CSV file was not written to its end");
-            // Fails if the reader has gone.
+            // Fails if the reader has gone away.
             let _ = pieces.send_timeout(Err(error), READER_TIMEOUT).await;
         }
     });
@@ -335,8 +339,14 @@ async fn write_csv(
 ) -> Result<(), io::Error> {
     let mut writer = csv::Writer::from_writer(Vec::with_capacity(PIECE + (PIECE >> 1)));
     writer.write_record(COLUMNS)?;
+    let mut transaction = pool.begin().await.map_err(io::Error::other)?;
+    // Replaces the limit for other requests. A slower reader would keep rows from being cleaned up for days.
+    sqlx::query("SET LOCAL statement_timeout = '30min'")
+        .execute(&mut *transaction)
+        .await
+        .map_err(io::Error::other)?;
     let mut query = filter.query(None);
-    let mut rows = query.build().fetch(pool);
+    let mut rows = query.build().fetch(&mut *transaction);
     while let Some(row) = rows.next().await {
         let item = row.and_then(|row| read(&row)).map_err(io::Error::other)?;
         write_row(&mut writer, &item)?;
@@ -389,7 +399,7 @@ fn write_row(writer: &mut csv::Writer<Vec<u8>>, item: &SaleItem) -> Result<(), i
     Ok(())
 }
 
-/// A text that somebody typed. A spreadsheet would execute one that begins like a formula.
+/// Escapes text that somebody typed, because a spreadsheet would execute one that begins like a formula.
 fn cell(text: &str) -> String {
     match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         true => format!("'{text}"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use comptoir_harness::chain::Chain;
 use comptoir_harness::{Gateway, GatewayConfig, MeteredKafka, Mosquitto, MqttProbe, fresh_prefix, within};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -67,6 +68,26 @@ async fn sales_of_another_store_are_shown_apart_and_counted_once() -> Result<()>
     .await?;
     let shops = lyon.get_json("/api/shops").await?;
     ensure!(shops == json!({"own": "lyon-2", "others": []}), "{shops}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_key_of_any_bytes_stops_no_gateway_that_reads_it() -> Result<()> {
+    let paris = Shop::open_reading_all().await?;
+    let pid = paris.gateway.pid()?;
+    let mut chain = Chain::new(&paris.brokers, &paris.prefix)?;
+    for topic in ["orders", "payments", "commands"] {
+        chain.write_binary_header(topic)?;
+    }
+    chain.sell(&["lyon-2".to_owned()], 0)?;
+    within("the payment of the other shop", SOON, async || {
+        let page = paris.gateway.get_json("/api/payments?store=lyon-2").await?;
+        let items = page["items"].as_array().context("items")?;
+        ensure!(items.len() == 1, "{page}");
+        Ok(())
+    })
+    .await?;
+    ensure!(paris.gateway.pid()? == pid);
     Ok(())
 }
 

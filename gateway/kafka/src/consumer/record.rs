@@ -1,6 +1,13 @@
 //! Consumed records.
 
-use rdkafka::message::{BorrowedMessage, Headers, Message as _, Timestamp};
+#![expect(unsafe_code, reason = "the binding panics at a header whose key is not UTF-8")]
+
+use std::ffi::CStr;
+use std::ptr;
+
+use rdkafka::bindings as c;
+use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
+use rdkafka::types::RDKafkaRespErr;
 
 /// A record in librdkafka's buffer.
 pub struct BorrowedRecord<'a>(pub(in super::super) BorrowedMessage<'a>);
@@ -32,7 +39,7 @@ impl BorrowedRecord<'_> {
         self.0.timestamp().to_millis()
     }
 
-    /// When the Kafka broker appended the record, in Unix ms. `None` if its topic keeps the producer's time.
+    /// When the Kafka broker appended the record, in Unix ms. `None` if the topic keeps the producer's time.
     pub fn appended(&self) -> Option<i64> {
         match self.0.timestamp() {
             Timestamp::LogAppendTime(time) => Some(time),
@@ -40,17 +47,40 @@ impl BorrowedRecord<'_> {
         }
     }
 
-    /// Calls `each` with every header. A header without a value counts as empty.
+    /// Calls `each` with every header. A header without a value counts as empty. Skips headers whose keys are not
+    /// UTF-8: Kafka accepts any bytes, and no header of ours has such a key.
     pub fn headers<'m>(&'m self, mut each: impl FnMut(&'m str, &'m [u8])) {
-        if let Some(headers) = self.0.headers() {
-            for header in headers.iter() {
-                each(header.key, header.value.unwrap_or_default());
+        let mut headers = ptr::null_mut();
+        // SAFETY: the message is valid for as long as `self`, and owns its headers.
+        let error = unsafe { c::rd_kafka_message_headers(self.0.ptr(), &raw mut headers) };
+        if error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return;
+        }
+        for index in 0.. {
+            let (mut key, mut value, mut length) = (ptr::null(), ptr::null(), 0);
+            // SAFETY: `headers` is not null after a success, and all results are valid for as long as the headers.
+            let error = unsafe {
+                c::rd_kafka_header_get_all(headers, index, &raw mut key, &raw mut value, &raw mut length)
+            };
+            if error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+                // There are no more headers.
+                return;
+            }
+            // SAFETY: librdkafka ends keys with NUL. Key and value live as long as the message.
+            let key = unsafe { CStr::from_ptr::<'m>(key) };
+            let value: &'m [u8] = match value.is_null() {
+                true => &[],
+                // SAFETY: as above.
+                false => unsafe { std::slice::from_raw_parts(value.cast(), length) },
+            };
+            if let Ok(key) = key.to_str() {
+                each(key, value);
             }
         }
     }
 }
 
-/// A record that is independent of librdkafka's buffer.
+/// A record that does not borrow from librdkafka's buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnedRecord {
     /// Full name.

@@ -1,34 +1,45 @@
-//! What has to be done from time to time: the months of the table `event`, and the limit of `kept_apart`.
+//! Periodic maintenance: the monthly partitions of the table `event`, and the limit of `kept_apart`.
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 
-/// Months before the present one that have partitions of their own.
+/// How many past months have their own partitions.
 const MONTHS_BACK: i64 = 12;
-/// Records that are kept apart, at most.
-const MAX_KEPT: i64 = 10_000;
-/// Key of the advisory lock: replicas do this one after another.
+/// Most records in `kept_apart` for the same reason.
+const MAX_KEPT: i64 = 2_000;
+/// Key of the advisory lock: one replica at a time does this.
 const LOCK: i64 = 0x636f_6d70_746f_6972;
 
-/// Adds the months that are absent, and removes the oldest of too many records that are kept apart.
+/// Adds missing monthly partitions, and removes the oldest records from `kept_apart` if there are too many.
 ///
 /// # Errors
-/// PostgreSQL does not reply, denies it, or another transaction holds the table for long.
+/// PostgreSQL does not reply or denies it, or another transaction locks the table for too long.
 pub async fn maintain(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> {
+    // In separate transactions: a lock on a table must not make the records pile up.
+    let trimmed = super::within(trim_kept_apart(pool)).await;
+    super::within(add_months(pool, now)).await?;
+    trimmed
+}
+
+/// Begins a transaction in which only one replica at a time maintains the tables. `None` while another replica does.
+async fn begin_maintenance(pool: &PgPool) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
-    // A statement that waits for a table's lock blocks all statements behind it.
-    sqlx::query("SET LOCAL lock_timeout = '2s'")
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+    let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
         .bind(LOCK)
-        .execute(&mut *transaction)
+        .fetch_one(&mut *transaction)
         .await?;
-    add_months(&mut transaction, now).await?;
+    Ok(is_ours.then_some(transaction))
+}
+
+async fn trim_kept_apart(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let Some(mut transaction) = begin_maintenance(pool).await? else {
+        return Ok(());
+    };
     sqlx::query(
-        "DELETE FROM kept_apart WHERE (topic, partition, record_offset) IN (SELECT topic, partition, record_offset \
-         FROM kept_apart ORDER BY appended DESC OFFSET $1)",
+        "DELETE FROM kept_apart WHERE (topic, partition, record_offset) IN (SELECT topic, partition, record_offset FROM \
+         (SELECT *, row_number() OVER (PARTITION BY reason ORDER BY appended DESC) AS age FROM kept_apart) AS kept \
+         WHERE age > $1)",
     )
     .bind(MAX_KEPT)
     .execute(&mut *transaction)
@@ -36,8 +47,16 @@ pub async fn maintain(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> 
     transaction.commit().await
 }
 
-/// Adds the partitions that are absent, from a year ago to next month. Takes the rows of a new month from `event_other`.
-async fn add_months(connection: &mut PgConnection, now: Timestamp) -> Result<(), sqlx::Error> {
+/// Adds missing partitions, from a year ago to next month. Moves the rows of a new month out of `event_other`.
+async fn add_months(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> {
+    let Some(mut transaction) = begin_maintenance(pool).await? else {
+        return Ok(());
+    };
+    let connection = &mut *transaction;
+    // A statement that waits for a table lock blocks all statements behind it.
+    sqlx::query("SET LOCAL lock_timeout = '2s'")
+        .execute(&mut *connection)
+        .await?;
     for (first, next) in months_around(now) {
         let name = format!("event_{}_{:02}", first.year(), first.month());
         let is_there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
@@ -47,7 +66,7 @@ async fn add_months(connection: &mut PgConnection, now: Timestamp) -> Result<(),
         if is_there {
             continue;
         }
-        // The names and dates are our own.
+        // The names and dates are our own, so this is safe from SQL injection.
         let statements = [
             format!("CREATE TABLE {name} (LIKE event INCLUDING ALL)"),
             format!(
@@ -64,7 +83,7 @@ async fn add_months(connection: &mut PgConnection, now: Timestamp) -> Result<(),
                 .await?;
         }
     }
-    Ok(())
+    transaction.commit().await
 }
 
 /// The first day of each month, and of the month after it.

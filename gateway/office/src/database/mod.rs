@@ -1,8 +1,10 @@
-//! PostgreSQL: the tables, their months, and where reading continues.
+//! PostgreSQL: the tables, their monthly partitions, and the positions in Kafka.
 
 mod maintenance;
+mod server;
 mod write;
 
+use std::io;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -18,22 +20,36 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 pub use maintenance::maintain;
+pub use server::{ServerError, check_server};
 pub use write::{Advance, WriteError, Written, write};
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// One writes, the others answer requests.
-const CONNECTIONS: u32 = 8;
+/// Connections for reading Kafka, alerts and maintenance, so that requests cannot delay these.
+const OWN_CONNECTIONS: u32 = 4;
+/// Connections for requests.
+const REQUEST_CONNECTIONS: u32 = 8;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Of one query.
+/// Timeout of a request's statement. PostgreSQL ends the statement even if the client has gone away.
+const STATEMENT_TIMEOUT: &str = "15s";
+/// Timeout of one query.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Connects when it is first used.
+/// The connections to PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct Pools {
+    /// For the office itself.
+    pub own: PgPool,
+    /// For requests. Their statements are limited in time.
+    pub requests: PgPool,
+}
+
+/// Creates the pool, which connects on first use.
 ///
 /// # Errors
 /// `url` is not an address of PostgreSQL.
-pub fn pool(url: &Secret) -> Result<PgPool, sqlx::Error> {
+pub fn pools(url: &Secret) -> Result<Pools, sqlx::Error> {
     let url = url.reveal();
     if !["postgres://", "postgresql://"]
         .iter()
@@ -42,13 +58,32 @@ pub fn pool(url: &Secret) -> Result<PgPool, sqlx::Error> {
         return Err(sqlx::Error::Configuration("not an address of PostgreSQL".into()));
     }
     let options = PgConnectOptions::from_str(url)?.application_name("comptoir-office");
-    Ok(PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(CONNECT_TIMEOUT)
-        .connect_lazy_with(options))
+    let limited = options
+        .clone()
+        .options([("statement_timeout", STATEMENT_TIMEOUT)]);
+    let pool = |connections, options| {
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(CONNECT_TIMEOUT)
+            .connect_lazy_with(options)
+    };
+    Ok(Pools {
+        own: pool(OWN_CONNECTIONS, options),
+        requests: pool(REQUEST_CONNECTIONS, limited),
+    })
 }
 
-/// The positions, for the member of the consumer group.
+/// Limits the time of an operation on PostgreSQL, because a server that has vanished never replies.
+///
+/// # Errors
+/// The errors of `work`, and [`sqlx::Error::Io`] after the timeout.
+pub async fn within<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let silent = || io::Error::new(io::ErrorKind::TimedOut, "PostgreSQL has not replied for 15 s");
+    let result = tokio::time::timeout(TIMEOUT, work).await;
+    result.unwrap_or_else(|_| Err(sqlx::Error::Io(silent())))
+}
+
+/// The stored positions, for the member of the consumer group.
 pub struct Positions {
     pub pool: PgPool,
     pub runtime: Handle,
@@ -65,10 +100,9 @@ impl Positions {
     async fn load_until_stopped(&self, partitions: &[TopicPartition]) -> Option<Vec<Option<Position>>> {
         let mut is_logged = false;
         loop {
-            let asked = tokio::time::timeout(TIMEOUT, positions(&self.pool, partitions));
             let result = tokio::select! {
                 () = self.stop.cancelled() => return None,
-                result = asked => result.unwrap_or(Err(sqlx::Error::PoolTimedOut)),
+                result = within(positions(&self.pool, partitions)) => result,
             };
             match result {
                 Ok(positions) => return Some(positions),
@@ -111,7 +145,7 @@ async fn positions(
     rows.iter().map(read).collect()
 }
 
-/// Notes that everything that Kafka had at this time was read from these partitions.
+/// Records that these partitions have been read up to everything that Kafka had at this time.
 ///
 /// # Errors
 /// PostgreSQL does not reply.
@@ -124,33 +158,40 @@ pub async fn note_read(
         .iter()
         .map(|(topic, partition)| (topic.as_str(), *partition))
         .unzip();
-    sqlx::query(
+    let update = sqlx::query(
         "UPDATE position SET as_of = greatest(as_of, $3) WHERE (topic, partition) IN \
          (SELECT * FROM unnest($1::text[], $2::int[]))",
     )
     .bind(topics)
     .bind(numbers)
     .bind(as_of.to_sqlx())
-    .execute(pool)
-    .await?;
-    Ok(())
+    .execute(pool);
+    within(update).await.map(drop)
 }
 
-/// Continues where Kafka has records again, and notes what is lost. Changes nothing if another replica has done it.
+/// Moves the position to where records can be read again, and records the lost range. Changes nothing if another
+/// replica has already done it.
 ///
 /// # Errors
 /// PostgreSQL does not reply.
 pub async fn skip_lost(pool: &PgPool, lost: &LostRange) -> Result<(), sqlx::Error> {
+    within(skip_range(pool, lost)).await
+}
+
+async fn skip_range(pool: &PgPool, lost: &LostRange) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let (topic, partition) = &lost.partition;
-    let moved =
-        sqlx::query("UPDATE position SET next = $4 WHERE topic = $1 AND partition = $2 AND next = $3")
-            .bind(topic)
-            .bind(partition)
-            .bind(lost.from)
-            .bind(lost.to)
-            .execute(&mut *transaction)
-            .await?;
+    // A partition that was never read has no row.
+    let moved = sqlx::query(
+        "INSERT INTO position AS stored (topic, partition, next, as_of) VALUES ($1, $2, $4, to_timestamp(0)) \
+         ON CONFLICT (topic, partition) DO UPDATE SET next = excluded.next WHERE stored.next = $3",
+    )
+    .bind(topic)
+    .bind(partition)
+    .bind(lost.from)
+    .bind(lost.to)
+    .execute(&mut *transaction)
+    .await?;
     if moved.rows_affected() == 1 {
         sqlx::query(
             "INSERT INTO lost_records (topic, partition, from_offset, to_offset) VALUES ($1, $2, $3, $4) \
@@ -166,8 +207,8 @@ pub async fn skip_lost(pool: &PgPool, lost: &LostRange) -> Result<(), sqlx::Erro
     transaction.commit().await
 }
 
-/// Lets everything be read again from the beginning of the topics. Events that are there are recognised. A replica that runs
-/// writes nothing of its next batch, and continues at the beginning.
+/// Makes everything be read again from the beginning of the topics. Events that are already stored are recognised. A
+/// running replica fails to write its next batch, and continues at the beginning.
 ///
 /// # Errors
 /// PostgreSQL does not reply.

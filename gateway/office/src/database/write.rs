@@ -1,4 +1,4 @@
-//! One batch of records, in one transaction with the positions behind it.
+//! Writes one batch of records and the positions after it in one transaction.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use comptoir_core::event::Kind;
 use comptoir_core::sale::Currency;
 use comptoir_kafka::{Position, TopicPartition};
+use futures::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 use sqlx::postgres::PgRow;
@@ -14,20 +15,28 @@ use sqlx::{PgConnection, PgPool, Row as _};
 use crate::fold::{Sale, SaleKey, fold, key_of, kind_name};
 use crate::record::{ApartRecord, CheckedRecord, EventRecord, Reason, StateRecord};
 
-/// For one batch.
+/// Timeout of one batch.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Most bytes of stored sales that one transaction loads. A single sale may have half a megabyte.
+const MAX_LOADED: usize = 32 << 20;
+/// Most records that one transaction keeps apart; further ones are only counted. Anyone who may write to a topic can
+/// send many.
+const MAX_APART: usize = 100;
 /// How far a gateway's clock may be ahead of Kafka's.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
-/// Why a batch was not written. Nothing of it was.
+/// Why a batch was not written. None of it was.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Another replica has read this partition since.
+    /// Another replica has read this partition in the meantime.
     #[error("another replica has read {0:?} since")]
     Overtaken(TopicPartition),
-    /// PostgreSQL does not accept these values, and never will.
+    /// PostgreSQL rejects these values, and always will.
     #[error("PostgreSQL cannot store a record: {0}")]
     Unstorable(sqlx::Error),
+    /// The sales that the records change do not fit into the memory for one transaction.
+    #[error("the sales that the records change have more than {MAX_LOADED} bytes")]
+    TooLarge,
     #[error("PostgreSQL has not replied for {} s", TIMEOUT.as_secs())]
     TimedOut,
     #[error(transparent)]
@@ -36,7 +45,7 @@ pub enum WriteError {
 
 impl From<sqlx::Error> for WriteError {
     fn from(error: sqlx::Error) -> Self {
-        // The classes of errors that depend on the values alone: data exception, integrity constraint violation, program
+        // The error classes that depend only on the values: data exception, integrity constraint violation, program
         // limit exceeded.
         const OF_VALUES: [&str; 3] = ["22", "23", "54"];
         let code = error.as_database_error().and_then(|error| error.code());
@@ -47,37 +56,37 @@ impl From<sqlx::Error> for WriteError {
     }
 }
 
-/// What a batch has changed.
+/// The changes made by a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Events that were not there before.
+    /// Number of new events.
     pub events: usize,
-    /// Events that were there before.
+    /// Number of events that were already stored.
     pub repeated: usize,
     pub states: usize,
     pub apart: BTreeMap<Reason, usize>,
 }
 
-/// Where reading a partition was, and where it is behind the batch.
+/// The position of a partition before and after the batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advance {
-    /// `None` if it was never read.
+    /// `None` if the partition was never read.
     pub from: Option<i64>,
     pub to: Position,
     /// When Kafka appended the last record.
     pub as_of: Timestamp,
 }
 
-/// Writes the records and advances the positions, all or nothing. The records of a partition are in order.
+/// Writes the records and advances the positions atomically. The records of a partition are in order.
 ///
 /// # Errors
-/// See [`WriteError`]. If PostgreSQL does not reply in time, perhaps everything was written.
+/// See [`WriteError`]. If PostgreSQL does not reply in time, everything may have been written.
 pub async fn write(
     pool: &PgPool,
     records: &[CheckedRecord],
     positions: &BTreeMap<TopicPartition, Advance>,
 ) -> Result<Written, WriteError> {
-    // A server that has vanished says nothing at all.
+    // A server that has vanished never replies, so a timeout is needed.
     let write = write_batch(pool, records, positions);
     tokio::time::timeout(TIMEOUT, write)
         .await
@@ -91,7 +100,7 @@ async fn write_batch(
 ) -> Result<Written, WriteError> {
     let mut transaction = pool.begin().await?;
     let connection = &mut *transaction;
-    // First, so that a replica that was overtaken does no more.
+    // First, so that a replica that was overtaken does no further work.
     for (partition, advance) in positions {
         advance_position(connection, partition, advance).await?;
     }
@@ -111,12 +120,13 @@ async fn write_batch(
         ..Written::default()
     };
     fold_sales(connection, &fresh).await?;
-    lock_shops(connection, &fresh, &states).await?;
+    let known = lock_shops(connection, &fresh, &states).await?;
     note_sales(connection, &fresh).await?;
-    keep_states(connection, &states).await?;
+    keep_states(connection, states, known).await?;
     for record in &apart {
         *written.apart.entry(record.reason).or_default() += 1;
     }
+    apart.truncate(MAX_APART);
     keep_apart(connection, &apart).await?;
     transaction.commit().await?;
     Ok(written)
@@ -161,7 +171,7 @@ fn event_key(event: &EventRecord) -> EventKey {
     (store, device, epoch, seq, event.time.as_millisecond())
 }
 
-/// Inserts the events. Returns those that were not there before, in their order.
+/// Inserts the events. Returns the new ones, in order.
 async fn insert_events<'a>(
     connection: &mut PgConnection,
     events: &[&'a EventRecord],
@@ -203,17 +213,17 @@ async fn insert_events<'a>(
         );
         inserted.insert(key);
     }
-    // An event that is in the batch twice counts the first time.
+    // If an event is in the batch twice, the first one counts.
     let fresh = events.iter().filter(|event| inserted.remove(&event_key(event)));
     Ok(fresh.copied().collect())
 }
 
 /// Folds the events into the sales.
-async fn fold_sales(connection: &mut PgConnection, events: &[&EventRecord]) -> Result<(), sqlx::Error> {
+async fn fold_sales(connection: &mut PgConnection, events: &[&EventRecord]) -> Result<(), WriteError> {
     if events.is_empty() {
         return Ok(());
     }
-    // In one order for all replicas, so that they do not wait for each other in a circle.
+    // All replicas use the same order, to prevent deadlocks.
     let keys: BTreeSet<SaleKey> = events.iter().map(|event| key_of(event)).collect();
     let mut sales = load_sales(connection, &keys).await?;
     for event in events {
@@ -269,9 +279,9 @@ async fn fold_sales(connection: &mut PgConnection, events: &[&EventRecord]) -> R
 async fn load_sales(
     connection: &mut PgConnection,
     keys: &BTreeSet<SaleKey>,
-) -> Result<HashMap<SaleKey, Sale>, sqlx::Error> {
+) -> Result<HashMap<SaleKey, Sale>, WriteError> {
     let column = |of: fn(&SaleKey) -> &str| keys.iter().map(of).collect::<Vec<_>>();
-    let rows = sqlx::query(
+    let mut rows = sqlx::query(
         "SELECT store, kind, device, id, creator, order_id, status, time, amount, currency, corrections, \
          creator_epoch, creator_seq, value::text AS value FROM sale JOIN unnest($1::text[], $2::text[], $3::text[], $4::text[]) \
          AS wanted (store, kind, device, id) USING (store, kind, device, id) \
@@ -281,9 +291,17 @@ async fn load_sales(
     .bind(column(|key| kind_name(key.kind)))
     .bind(column(|key| &key.device))
     .bind(column(|key| &key.id))
-    .fetch_all(connection)
-    .await?;
-    rows.iter().map(read_sale).collect()
+    .fetch(connection);
+    let (mut sales, mut bytes) = (HashMap::new(), 0);
+    while let Some(row) = rows.try_next().await? {
+        let (key, sale) = read_sale(&row)?;
+        bytes += sale.value.len();
+        if bytes > MAX_LOADED {
+            return Err(WriteError::TooLarge);
+        }
+        sales.insert(key, sale);
+    }
+    Ok(sales)
 }
 
 fn read_sale(row: &PgRow) -> Result<(SaleKey, Sale), sqlx::Error> {
@@ -324,28 +342,48 @@ fn read_sale(row: &PgRow) -> Result<(SaleKey, Sale), sqlx::Error> {
     Ok((key, sale))
 }
 
-/// An epoch or a number, which was stored from a `u32`.
+/// An epoch or a number that was stored from a `u32`.
 fn number(stored: i64) -> u32 {
     u32::try_from(stored).unwrap_or_default()
 }
 
-/// Locks the rows of the shops that a batch changes, in one order, so that replicas do not wait for each other in a circle.
+/// How new a gateway's stored state is: its own time, and the largest time of a state that was ahead of Kafka's clock.
+#[derive(Debug, Clone, Copy, Default)]
+struct StateTimes {
+    state: Option<Timestamp>,
+    future: Option<Timestamp>,
+}
+
+/// Locks the rows of the shops that a batch changes, in a fixed order, to prevent deadlocks between replicas.
 async fn lock_shops(
     connection: &mut PgConnection,
     events: &[&EventRecord],
     states: &[&StateRecord],
-) -> Result<(), sqlx::Error> {
+) -> Result<HashMap<String, StateTimes>, sqlx::Error> {
     let mut stores: Vec<&str> = events.iter().map(|event| event.name.device.store()).collect();
     stores.extend(states.iter().map(|state| &*state.store));
-    sqlx::query("SELECT 1 FROM shop WHERE store = ANY($1) ORDER BY store FOR UPDATE")
-        .bind(stores)
-        .execute(connection)
-        .await?;
-    Ok(())
+    let rows = sqlx::query(
+        "SELECT store, state_time, future_time FROM shop WHERE store = ANY($1) ORDER BY store FOR UPDATE",
+    )
+    .bind(stores)
+    .fetch_all(connection)
+    .await?;
+    let time = |row: &PgRow, column: &str| {
+        let time: Option<SqlTimestamp> = row.try_get(column)?;
+        Ok::<_, sqlx::Error>(time.map(SqlTimestamp::to_jiff))
+    };
+    let read = |row: &PgRow| {
+        let times = StateTimes {
+            state: time(row, "state_time")?,
+            future: time(row, "future_time")?,
+        };
+        Ok((row.try_get("store")?, times))
+    };
+    rows.iter().map(read).collect()
 }
 
-/// Notes when the shops last sold something. Events that were there before prove nothing: anybody can write a signed record
-/// again.
+/// Records when the shops last sold something. Only new events count, because anyone can write a copy of a signed
+/// record.
 async fn note_sales(connection: &mut PgConnection, fresh: &[&EventRecord]) -> Result<(), sqlx::Error> {
     let mut sold: BTreeMap<&str, Timestamp> = BTreeMap::new();
     for event in fresh {
@@ -369,30 +407,69 @@ async fn note_sales(connection: &mut PgConnection, fresh: &[&EventRecord]) -> Re
     Ok(())
 }
 
-/// Keeps the newest state of each gateway, by its own time, so that an old record that was written again changes nothing.
-/// A time in the future, of a gateway with a wrong clock, counts as the time at which Kafka had the state: otherwise no
-/// later state would count once the clock is right. Such a state counts once, or it could be written again until its time has
-/// come.
-async fn keep_states(connection: &mut PgConnection, states: &[&StateRecord]) -> Result<(), sqlx::Error> {
-    let mut states = states.to_vec();
+/// The newest state of a gateway in a batch.
+struct NewestState<'a> {
+    record: &'a StateRecord,
+    times: StateTimes,
+    heard: Timestamp,
+}
+
+/// Keeps the newest state of each gateway, by the state's own time, so that a rewritten old record changes nothing. A
+/// time in the future, from a gateway with a wrong clock, counts as the time at which Kafka appended the state;
+/// otherwise no later state would count once the clock is right. Such a state counts only once; otherwise it could be
+/// written again until its time has come. `known` is the stored state.
+async fn keep_states(
+    connection: &mut PgConnection,
+    mut states: Vec<&StateRecord>,
+    known: HashMap<String, StateTimes>,
+) -> Result<(), sqlx::Error> {
     states.sort_by(|a, b| (&a.store, a.place.offset).cmp(&(&b.store, b.place.offset)));
-    for state in states {
-        let is_ahead = state.time.duration_since(state.place.appended) > AHEAD;
-        sqlx::query(
-            "INSERT INTO shop (store, heard, state, state_time, future_time) VALUES ($1, $2, $3::json, $4, $5) \
-             ON CONFLICT (store) DO UPDATE SET heard = greatest(shop.heard, excluded.heard), state = excluded.state, \
-             state_time = excluded.state_time, future_time = greatest(shop.future_time, excluded.future_time) \
-             WHERE excluded.state_time > coalesce(shop.state_time, '-infinity') \
-             AND (excluded.future_time IS NULL OR excluded.future_time > coalesce(shop.future_time, '-infinity'))",
-        )
-        .bind(&state.store)
-        .bind(state.place.appended.to_sqlx())
-        .bind(&state.value)
-        .bind(state.time.min(state.place.appended).to_sqlx())
-        .bind(is_ahead.then(|| state.time.to_sqlx()))
-        .execute(&mut *connection)
-        .await?;
+    let mut newest: BTreeMap<&str, NewestState<'_>> = BTreeMap::new();
+    for record in states {
+        let appended = record.place.appended;
+        let is_ahead = record.time.duration_since(appended) > AHEAD;
+        let (time, future) = (record.time.min(appended), is_ahead.then_some(record.time));
+        let before = newest.get(&*record.store);
+        let times = before.map_or_else(
+            || known.get(&record.store).copied().unwrap_or_default(),
+            |before| before.times,
+        );
+        // `None` is before every time.
+        if Some(time) <= times.state || (is_ahead && future <= times.future) {
+            continue;
+        }
+        let times = StateTimes {
+            state: Some(time),
+            future: future.max(times.future),
+        };
+        let heard = before.map_or(appended, |before| appended.max(before.heard));
+        newest.insert(&record.store, NewestState { record, times, heard });
     }
+    if newest.is_empty() {
+        return Ok(());
+    }
+    let newest: Vec<NewestState<'_>> = newest.into_values().collect();
+    let column = |of: fn(&NewestState<'_>) -> Option<Timestamp>| {
+        newest
+            .iter()
+            .map(|state| of(state).map(|time| time.to_sqlx()))
+            .collect::<Vec<_>>()
+    };
+    sqlx::query(
+        "INSERT INTO shop (store, heard, state, state_time, future_time) SELECT store, heard, state::json, state_time, \
+         future_time FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::timestamptz[], $5::timestamptz[]) \
+         AS new (store, heard, state, state_time, future_time) ORDER BY store \
+         ON CONFLICT (store) DO UPDATE SET heard = greatest(shop.heard, excluded.heard), state = excluded.state, \
+         state_time = excluded.state_time, future_time = greatest(shop.future_time, excluded.future_time) \
+         WHERE excluded.state_time > coalesce(shop.state_time, '-infinity')",
+    )
+    .bind(newest.iter().map(|state| &*state.record.store).collect::<Vec<_>>())
+    .bind(column(|state| Some(state.heard)))
+    .bind(newest.iter().map(|state| &*state.record.value).collect::<Vec<_>>())
+    .bind(column(|state| state.times.state))
+    .bind(column(|state| state.times.future))
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -65,6 +65,28 @@ async fn check_says_what_can_be_reached() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_store_every_name_is_refused_with_the_command_that_creates_another()
+-> Result<()> {
+    let mut site = Site::new().await?;
+    site.create_topics(Kafka::shared().await).await?;
+    site.write_keys(["shop-1"])?;
+    let postgres = Postgres::shared().await;
+    let latin = format!("latin_{}", site.postgres.rsplit('/').next().unwrap_or_default());
+    let create = format!("CREATE DATABASE {latin} ENCODING 'LATIN1' TEMPLATE template0");
+    postgres.query("postgres", &create).await?;
+    site.postgres = postgres.url(&latin);
+    for command in ["check", "run"] {
+        let (status, said) = site.run(&[command]).await?;
+        assert_eq!(status.code(), Some(1), "{command}: {said}");
+        assert!(
+            said.contains("encoding LATIN1") && said.contains("ENCODING 'UTF8'"),
+            "{said}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tables_of_a_newer_version_are_refused_and_left_unchanged() -> Result<()> {
     let site = Site::new().await?;
     site.create_topics(Kafka::shared().await).await?;

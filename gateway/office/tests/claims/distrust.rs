@@ -94,6 +94,37 @@ async fn forged_and_broken_records_are_kept_apart_and_stop_nobody() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn records_that_clients_cannot_read_stop_no_shop_behind_them() -> Result<()> {
+    let site = Site::new().await?;
+    let (mut office, mut chain) = start(&site).await?;
+    let shops = ["shop-1".to_owned()];
+    chain.sell(&shops, 0)?;
+    wait_for(&site, "shop-1", 3, "").await;
+    chain.write_binary_header("orders")?;
+    chain.write_binary_header("gateways")?;
+    for partition in 0..3 {
+        chain.write_undecodable("orders", partition)?;
+    }
+    chain.sell(&shops, 1)?;
+    chain.publish("shop-1", "{}")?;
+    wait_for(&site, "shop-1", 6, "forged 1, not-a-state 1, unknown-shop 1").await;
+    assert_eq!(
+        office.metric("comptoir_office_undecodable_batches_total").await?,
+        3.0
+    );
+    let lost = "SELECT sum(to_offset - from_offset) FROM lost_records";
+    let lost = Postgres::shared().await.query(database(&site), lost).await?;
+    // The three batches, and the markers of the transactions before them.
+    assert!((3..=6).contains(&lost.trim().parse::<i64>()?), "{lost}");
+    // Nothing is read twice after a restart.
+    assert!(office.terminate().await?.success());
+    let _office = site.start("one")?;
+    chain.sell(&shops, 2)?;
+    wait_for(&site, "shop-1", 9, "forged 1, not-a-state 1, unknown-shop 1").await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shop_counts_from_its_beginning_once_its_key_is_known() -> Result<()> {
     let site = Site::new().await?;
     let (mut office, mut chain) = start(&site).await?;
