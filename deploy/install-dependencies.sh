@@ -7,9 +7,9 @@
 #                     CA certificates, Rust, and Node.js with npm (for the pages)
 #   lint              the same, rustfmt and Clippy
 #   test              the same as run and operations, Java 17 or later, Maven (for Kafka's jars), strace, kcat, Python's
-#                     venv, Chromium, nginx, PostgreSQL 15 or later (without a system cluster)
-#   operations        for the checks of deploy/, which build nothing: shellcheck, promtool, Mosquitto and its clients,
-#                     openssl, nftables, minisign
+#                     venv, Chromium, PostgreSQL 15 or later (without a system cluster)
+#   operations        for the checks of deploy/, which build nothing: shellcheck, promtool, nginx, Mosquitto and its
+#                     clients, openssl, nftables, minisign, Python's YAML
 #   flash             xz, and pv for its progress bar
 #   arm               the same as run, C cross compilers for arm64 and armv7, QEMU user emulation, and unless rustup has
 #                     both targets, Debian's rustc-web with its source
@@ -92,7 +92,7 @@ if ((${#packages[@]} > 0)); then
     ((${#packages[@]} == 0)) || fail_with_list "these are installed, but the PATH leads to others:"
 fi
 ! is_for test operations || unpack promtool usr/bin/promtool prometheus
-! is_for test || unpack nginx usr/sbin/nginx nginx
+! is_for test operations || unpack nginx usr/sbin/nginx nginx
 [[ -n "$builds" ]] || exit 0
 look_for_node
 look_for_rust

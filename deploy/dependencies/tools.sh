@@ -36,6 +36,9 @@ look_for_test_tools() {
     has_postgresql || missing "PostgreSQL $least_postgresql or later" postgresql
 }
 
+# Another Python may come first on the PATH than the one for which Debian's package is.
+has_python_yaml() { python3 -c 'import yaml' 2>/dev/null || /usr/bin/python3 -c 'import yaml' 2>/dev/null; }
+
 look_for_operations_tools() {
     has_service mosquitto || missing "Mosquitto 2" mosquitto
     has mosquitto_pub mosquitto_sub || missing "Mosquitto's clients" mosquitto-clients
@@ -45,6 +48,7 @@ look_for_operations_tools() {
     has_service nft || missing nftables nftables
     has systemd-analyze || missing systemd-analyze systemd
     has python3 || missing "Python 3" python3
+    has_python_yaml || missing "Python's YAML" python3-yaml
     has xz || missing xz xz-utils
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the parts for operators that no compiler checks: scripts, units, alert rules, manifests, the image's scripts
-# and Mosquitto's configuration. Needs neither a build nor the network.
+# Checks the parts for operators that no compiler checks: scripts, units, alert rules, manifests, the image's scripts,
+# and the configurations of Mosquitto and nginx. Needs neither a build nor the network.
 #
 #   deploy/test/operations.sh
 #
@@ -61,6 +61,7 @@ try() { # claim, command...
     source "$here/operations/systemd.sh"
     source "$here/operations/monitoring.sh"
     source "$here/operations/manifests.sh"
+    source "$here/operations/office.sh"
     source "$here/operations/firewall.sh"
     source "$here/operations/mosquitto.sh"
 }

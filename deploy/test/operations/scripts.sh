@@ -9,7 +9,7 @@ else
 fi
 # --help must work for every script, also for those without arguments, and must do nothing else.
 for script in deploy/arm/*.sh deploy/image/*.sh deploy/debian/build.sh deploy/debian/{repack,test}.sh deploy/sign.sh deploy/sbom.py deploy/debian/comptoir-*[a-z] \
-    deploy/kafka/*.sh deploy/systemd/backoff deploy/mosquitto/mqtt-certificate deploy/image/files/usr/lib/comptoir/*; do
+    deploy/kafka/*.sh deploy/office/{password,shop-keys} deploy/systemd/backoff deploy/mosquitto/mqtt-certificate deploy/image/files/usr/lib/comptoir/*; do
     [[ "$script" == *.8 || ! -x "$script" ]] || try "$script --help" "$script" --help
 done
 

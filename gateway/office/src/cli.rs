@@ -64,8 +64,9 @@ enum Command {
     Check(ConfigArguments),
     /// Read all topics again from their beginning, for example because the key of a shop was missing
     ///
-    /// Add the key to the file of `shops.keys`, run this command, and restart all replicas. Events that are there already
-    /// are recognised, and nothing is counted twice.
+    /// Add the key to the file of `shops.keys`, stop all replicas, run this command, and start them: a replica that still runs
+    /// without the key would keep the records apart again. Events that are there already are recognised, and nothing is
+    /// counted twice.
     Reread(ConfigArguments),
 }
 
