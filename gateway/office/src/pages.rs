@@ -35,6 +35,7 @@ const ASSET_CACHE: &str = "public, max-age=31536000, immutable";
 pub fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(document))
+        .route("/sales", get(document))
         .route("/assets/{name}", get(asset))
 }
 
