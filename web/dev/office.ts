@@ -1,10 +1,11 @@
 /**
- * A simulated office, for `vite` and `vite preview`: the real office's endpoint, with shops generated from their
+ * A simulated office, for `vite` and `vite preview`: the real office's endpoints, with shops generated from their
  * numbers.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
 import type { Overview, Shop } from '../office/lib/types';
+import { answerSales, createSales, type SalesAnswer } from './officeSales';
 
 /** A situation that a test sets up with `POST /__sim`. */
 export type OfficeScenario = {
@@ -16,6 +17,10 @@ export type OfficeScenario = {
   isUnreachable?: boolean;
   /** The `type` of the problem that the office returns; `null` returns the overview. */
   problem?: string | null;
+  /** How many sales there are. */
+  sales?: number;
+  /** The same as `problem`, for the sales. */
+  salesProblem?: string | null;
   /** How many minutes the office lags behind in reading Kafka. */
   readMinutesAgo?: number;
   /** The delay of each response, in milliseconds. */
@@ -28,6 +33,8 @@ const DEFAULTS: Required<OfficeScenario> = {
   lostRanges: 0,
   isUnreachable: false,
   problem: null,
+  sales: 180,
+  salesProblem: null,
   readMinutesAgo: 0,
   delayMs: 0,
 };
@@ -50,6 +57,8 @@ const MINUTE_MS = 60_000;
 /** A third of the shops, but at most one shop for each entry of `TROUBLES`. */
 const countInTrouble = (shops: number) => Math.min(TROUBLES.length, Math.ceil(shops / 3));
 
+const nameShop = (i: number) => `${TOWNS[i % TOWNS.length]}-${i + 1}`;
+
 function createShop(i: number, shops: number, now: number): Shop {
   const before = (minutes: number) => new Date(now - minutes * MINUTE_MS).toISOString();
   const troubles = (i < countInTrouble(shops) ? TROUBLES[i] : undefined) ?? [];
@@ -58,7 +67,7 @@ function createShop(i: number, shops: number, now: number): Shop {
   const pending = has('backlog') ? 1204 + i : i % 3;
   const orders = (i * 37) % 211;
   return {
-    store: `${TOWNS[i % TOWNS.length]}-${i + 1}`,
+    store: nameShop(i),
     troubles,
     heard: before(silence),
     ...(orders > 0 ? { sold: before(i % 50) } : {}),
@@ -117,16 +126,33 @@ async function readScenario(request: IncomingMessage): Promise<OfficeScenario> {
 }
 
 function send(response: ServerResponse, status: number, body: object): void {
+  const type = status >= 400 ? 'application/problem+json' : 'application/json';
+  sendText(response, { status, type, body: JSON.stringify(body) });
+}
+
+function sendText(response: ServerResponse, { status, type, body }: SalesAnswer): void {
   response.statusCode = status;
   response.setHeader('cache-control', 'no-store');
-  response.setHeader('content-type', status >= 400 ? 'application/problem+json' : 'application/json');
-  response.end(JSON.stringify(body));
+  response.setHeader('content-type', type);
+  if (type.startsWith('text/csv')) response.setHeader('content-disposition', 'attachment; filename="sales.csv"');
+  response.end(body);
 }
+
+const sendProblem = (response: ServerResponse, type: string) =>
+  send(response, 503, { type, status: 503, detail: 'PostgreSQL does not reply. Try again.' });
 
 function startSimulation(middlewares: Connect.Server): void {
   const startTime = process.env.COMPTOIR_SIM_CLOCK;
   const clockShift = startTime === undefined ? 0 : Date.parse(startTime) - Date.now();
+  const start = Date.now() + clockShift;
   let scenario = DEFAULTS;
+
+  const readSales = () =>
+    createSales(
+      scenario.sales,
+      Array.from({ length: Math.max(1, scenario.shops) }, (_, i) => nameShop(i)),
+      start,
+    );
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
     if (request.url === '/__sim') {
@@ -135,16 +161,22 @@ function startSimulation(middlewares: Connect.Server): void {
       return true;
     }
     const url = new URL(request.url ?? '/', 'http://localhost');
-    if (url.pathname !== '/api/shops') return false;
+    const isSales = url.pathname === '/api/sales' || url.pathname === '/api/sales.csv';
+    if (url.pathname !== '/api/shops' && !isSales) return false;
     if (scenario.isUnreachable) {
       request.socket.destroy();
       return true;
     }
     await new Promise((resolve) => setTimeout(resolve, scenario.delayMs));
+    if (isSales) {
+      if (scenario.salesProblem !== null) sendProblem(response, scenario.salesProblem);
+      else sendText(response, answerSales(url, readSales()));
+      return true;
+    }
     if (Number.isNaN(Date.parse(url.searchParams.get('since') ?? ''))) {
       send(response, 400, { type: 'urn:comptoir:problem:invalid-query', status: 400, detail: 'since: missing' });
     } else if (scenario.problem !== null) {
-      send(response, 503, { type: scenario.problem, status: 503, detail: 'PostgreSQL does not reply. Try again.' });
+      sendProblem(response, scenario.problem);
     } else {
       send(response, 200, createOverview(scenario, Date.now() + clockShift));
     }

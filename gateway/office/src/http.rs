@@ -109,13 +109,36 @@ struct Problem {
     r#type: &'static str,
     status: u16,
     detail: String,
+    /// The parameter that is not valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
 }
 
 pub(crate) fn problem(status: StatusCode, r#type: &'static str, detail: impl Into<String>) -> Response {
+    respond(status, r#type, detail.into(), None)
+}
+
+/// `field`: the parameter that is not valid, where it is known.
+fn invalid_query(field: Option<&'static str>, detail: String) -> Response {
+    respond(
+        StatusCode::BAD_REQUEST,
+        "urn:comptoir:problem:invalid-query",
+        detail,
+        field,
+    )
+}
+
+fn respond(
+    status: StatusCode,
+    r#type: &'static str,
+    detail: String,
+    field: Option<&'static str>,
+) -> Response {
     let problem = Problem {
         r#type,
         status: status.as_u16(),
-        detail: detail.into(),
+        detail,
+        field,
     };
     (
         status,
@@ -140,19 +163,12 @@ async fn shops(
     let query = match query {
         Ok(Query(query)) if query.since.is_none_or(sale::is_rfc3339) => query,
         Ok(_) => {
-            return problem(
-                StatusCode::BAD_REQUEST,
-                "urn:comptoir:problem:invalid-query",
-                "since: a year from 0000 to 9999, for example since=2026-11-30T00:00:00Z",
-            );
+            let detail = "since: a year from 0000 to 9999, for example since=2026-11-30T00:00:00Z";
+            return invalid_query(Some("since"), detail.to_owned());
         }
         Err(error) => {
             let detail = format!("{}; for example since=2026-11-30T00:00:00Z", error.body_text());
-            return problem(
-                StatusCode::BAD_REQUEST,
-                "urn:comptoir:problem:invalid-query",
-                detail,
-            );
+            return invalid_query(None, detail);
         }
     };
     let now = sale::now();
@@ -205,15 +221,10 @@ async fn sales_csv(
 }
 
 fn filter(query: Result<Query<SalesQuery>, QueryRejection>) -> Result<Filter, Box<Response>> {
-    let invalid = |detail: String| {
-        Box::new(problem(
-            StatusCode::BAD_REQUEST,
-            "urn:comptoir:problem:invalid-query",
-            detail,
-        ))
-    };
-    let Query(query) = query.map_err(|error| invalid(error.body_text()))?;
-    query.check().map_err(|error| invalid(error.to_string()))
+    let Query(query) = query.map_err(|error| Box::new(invalid_query(None, error.body_text())))?;
+    query
+        .check()
+        .map_err(|error| Box::new(invalid_query(Some(error.parameter), error.to_string())))
 }
 
 fn database_unavailable(error: &sqlx::Error) -> Response {

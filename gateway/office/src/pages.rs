@@ -24,6 +24,7 @@ const POLICY: &str =
 pub fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(document))
+        .route("/sales", get(document))
         .route("/assets/{name}", get(asset))
 }
 

@@ -51,15 +51,21 @@ pub struct SalesQuery {
     pub after: Option<String>,
 }
 
-/// An invalid parameter: `NAME: PROBLEM`.
+/// An invalid parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct QueryError(String);
+#[error("{text}")]
+pub struct QueryError {
+    pub parameter: &'static str,
+    /// Names the parameter and what is accepted, with an example.
+    text: String,
+}
 
 /// A sale in its present state.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SaleItem {
     pub store: String,
+    /// `order`, `payment` or `delivery`.
     pub kind: String,
     /// The device that created it.
     pub device: String,
@@ -67,22 +73,28 @@ pub struct SaleItem {
     pub order_id: String,
     pub status: String,
     pub time: Timestamp,
+    /// An exact decimal number. Deliveries have none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional, as = "Option<f64>"))]
     pub amount: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional, as = "Option<String>"))]
     pub currency: Option<Currency>,
     /// Number of changes by other devices that were rejected.
     pub corrections: i32,
     /// The JSON as the gateway wrote it.
+    #[cfg_attr(test, ts(type = "unknown"))]
     pub value: Box<RawValue>,
 }
 
 /// A page of sales, newest first.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SalesPage {
     pub items: Vec<SaleItem>,
     /// The value for `after`; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
     pub next: Option<String>,
 }
 
@@ -129,40 +141,41 @@ impl SalesQuery {
     /// # Errors
     /// Names the invalid parameter, with an example.
     pub fn check(self) -> Result<Filter, QueryError> {
-        let wrong = |text: &str| QueryError(text.to_owned());
+        let wrong = |parameter, text: String| QueryError { parameter, text };
         if let Some(store) = &self.store {
-            DeviceId::gateway(store).map_err(|error| QueryError(error.to_string()))?;
+            DeviceId::gateway(store).map_err(|error| wrong("store", error.to_string()))?;
         }
         let named = |name: &String| Kind::ALL.into_iter().find(|kind| kind_name(*kind) == name);
         let kind = match &self.kind {
-            Some(name) => Some(named(name).ok_or_else(|| wrong("kind: one of order, payment and delivery"))?),
+            Some(name) => {
+                let error = || wrong("kind", "kind: one of order, payment and delivery".to_owned());
+                Some(named(name).ok_or_else(error)?)
+            }
             None => None,
         };
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(QueryError(format!(
-                "limit: from 1 to {MAX_LIMIT}, for example 50"
-            )));
+            let text = format!("limit: from 1 to {MAX_LIMIT}, for example 50");
+            return Err(wrong("limit", text));
         }
         let search = self.search.filter(|text| !text.is_empty());
         if search
             .as_ref()
             .is_some_and(|text| text.chars().count() > MAX_SEARCH || text.contains('\0'))
         {
-            return Err(QueryError(format!(
-                "search: at most {MAX_SEARCH} characters of an id"
-            )));
+            let text = format!("search: at most {MAX_SEARCH} characters of an id");
+            return Err(wrong("search", text));
         }
         for (name, time) in [("since", self.since), ("until", self.until)] {
             if time.is_some_and(|time| !is_rfc3339(time)) {
-                return Err(QueryError(format!(
-                    "{name}: a year from 0000 to 9999, for example 2026-11-30T00:00:00Z"
-                )));
+                let text = format!("{name}: a year from 0000 to 9999, for example 2026-11-30T00:00:00Z");
+                return Err(wrong(name, text));
             }
         }
         let after = match &self.after {
             Some(text) => {
-                Some(Cursor::decode(text).ok_or_else(|| wrong("after: not the `next` of another page"))?)
+                let error = || wrong("after", "after: not the `next` of another page".to_owned());
+                Some(Cursor::decode(text).ok_or_else(error)?)
             }
             None => None,
         };
@@ -413,14 +426,15 @@ mod tests {
 
     #[test]
     fn a_wrong_parameter_is_named() {
-        let with = |query: SalesQuery| query.check().map(|_| ()).unwrap_err().to_string();
+        let with = |query: SalesQuery| query.check().map(|_| ()).unwrap_err();
         let empty = SalesQuery::default;
-        for (query, words) in [
+        for (query, parameter, words) in [
             (
                 SalesQuery {
                     store: Some("Paris".to_owned()),
                     ..empty()
                 },
+                "store",
                 "store",
             ),
             (
@@ -428,6 +442,7 @@ mod tests {
                     kind: Some("orders".to_owned()),
                     ..empty()
                 },
+                "kind",
                 "kind: one of",
             ),
             (
@@ -435,6 +450,7 @@ mod tests {
                     limit: Some(501),
                     ..empty()
                 },
+                "limit",
                 "limit: from 1 to 500",
             ),
             (
@@ -442,17 +458,21 @@ mod tests {
                     after: Some("x".to_owned()),
                     ..empty()
                 },
-                "after:",
+                "after",
+                "after: not",
             ),
             (
                 SalesQuery {
                     search: Some("o".repeat(129)),
                     ..empty()
                 },
-                "search:",
+                "search",
+                "search: at most 128",
             ),
         ] {
-            assert!(with(query.clone()).contains(words), "{query:?}");
+            let error = with(query.clone());
+            assert_eq!(error.parameter, parameter, "{query:?}");
+            assert!(error.to_string().contains(words), "{error}");
         }
         assert!(empty().check().is_ok());
     }

@@ -5,9 +5,11 @@ use std::{env, fs};
 use ts_rs::{Config, TS as _};
 
 use crate::overview::{Amount, Gateway, Overview, Shop, Today};
+use crate::sales::{SaleItem, SalesPage};
 
 const TYPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/office/lib/types.ts");
-const HEADER: &str = "// Generated from gateway/office/src/overview.rs by `make types`. Do not edit.\n";
+const HEADER: &str =
+    "// Generated from gateway/office/src/overview.rs and sales.rs by `make types`. Do not edit.\n";
 
 fn typescript() -> String {
     let config = Config::new().with_large_int("number");
@@ -17,6 +19,8 @@ fn typescript() -> String {
         Gateway::decl(&config),
         Shop::decl(&config),
         Overview::decl(&config),
+        SaleItem::decl(&config),
+        SalesPage::decl(&config),
     ];
     declarations.iter().fold(HEADER.to_owned(), |text, declaration| {
         format!("{text}\nexport {declaration}\n")

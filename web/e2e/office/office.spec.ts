@@ -1,73 +1,8 @@
 /** The office's page, on the simulated office. */
-import { expect, test as base, type Page } from '@playwright/test';
-import type { OfficeScenario } from '../../dev/office';
+import { expect } from '@playwright/test';
 import { CLOCK } from '../../playwright.config';
 import { findViolations } from '../pages/axe';
-
-const PHONE = { width: 390, height: 844 };
-const TABLET = { width: 1024, height: 768 };
-const DESKTOP = { width: 1440, height: 900 };
-
-class Office {
-  readonly page: Page;
-
-  constructor(page: Page) {
-    this.page = page;
-  }
-
-  readonly bar = () => this.page.getByTestId('office-bar');
-  readonly summary = () => this.page.getByTestId('summary');
-  readonly shops = () => this.page.locator('main [data-store]');
-  readonly shop = (store: string) => this.page.locator(`main [data-store="${store}"]`);
-  readonly search = () => this.page.getByTestId('search');
-  readonly onlyTrouble = () => this.page.getByTestId('only-trouble');
-  readonly heading = (name: string) => this.page.getByRole('button', { name, exact: true });
-
-  async open(query = ''): Promise<void> {
-    await this.page.goto(`/${query}`);
-    await expect(this.bar()).not.toHaveAttribute('data-tone', 'quiet');
-  }
-
-  shownStores(): Promise<(string | undefined)[]> {
-    return this.shops().evaluateAll((shops) => shops.map((shop) => (shop as HTMLElement).dataset['store']));
-  }
-}
-
-type Fixtures = { office: Office; simulate: (scenario: OfficeScenario) => Promise<void> };
-
-const test = base.extend<Fixtures>({
-  simulate: async ({ request }, use) => {
-    await use(async (scenario) => {
-      await request.post('/__sim', { data: scenario });
-    });
-  },
-  office: async ({ page, simulate }, use) => {
-    const errors: string[] = [];
-    page.on('pageerror', (error) => errors.push(error.message));
-    page.on('console', (message) => {
-      if (message.type() === 'error' && !message.text().includes('Failed to load resource'))
-        errors.push(message.text());
-    });
-    await simulate({});
-    await use(new Office(page));
-    // Violations of the content security policy, for example, are logged to the console.
-    expect(errors).toEqual([]);
-  },
-});
-
-/** Both languages and both themes occur at each width; all combinations would only take time. */
-const LOOKS = {
-  fr: [
-    { viewport: PHONE, colorScheme: 'light' },
-    { viewport: TABLET, colorScheme: 'light' },
-    { viewport: DESKTOP, colorScheme: 'dark' },
-  ],
-  en: [
-    { viewport: PHONE, colorScheme: 'dark' },
-    { viewport: TABLET, colorScheme: 'dark' },
-    { viewport: DESKTOP, colorScheme: 'light' },
-  ],
-} as const;
+import { findCut, LOOKS, TABLET, test } from './fixtures';
 
 for (const [language, looks] of Object.entries(LOOKS)) {
   test.describe(language, () => {
@@ -81,14 +16,7 @@ for (const [language, looks] of Object.entries(LOOKS)) {
         await page.setViewportSize(viewport);
         await page.emulateMedia({ colorScheme });
         await expect(office.shops()).toHaveCount(8);
-        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        expect(overflow).toBeLessThanOrEqual(0);
-        const cut = await page
-          .locator('main :is(th, td, dd, dt, h3, .status, label):visible')
-          .evaluateAll((all) =>
-            all.filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.textContent.trim()),
-          );
-        expect(cut).toEqual([]);
+        expect(await findCut(page, 'main :is(th, td, dd, dt, h3, .status, label):visible')).toEqual([]);
         if (viewport !== TABLET) expect(await findViolations(office), colorScheme).toEqual([]);
       }
     });

@@ -22,4 +22,11 @@ describe('times', () => {
     expect(english.exact(new Date(2026, 2, 15, 23, 58, 7).toISOString())).toBe('15 March 2026 at 23:58:07');
     expect(english.exact('soon')).toBe('soon');
   });
+
+  it('are short in a column, and have the year', () => {
+    const iso = new Date(2025, 2, 15, 23, 58, 7).toISOString();
+    expect(withPlainSpaces(french.short(iso))).toBe('15/03/2025 23:58');
+    expect(english.short(iso)).toBe('15/03/2025, 23:58');
+    expect(english.short('soon')).toBe('soon');
+  });
 });

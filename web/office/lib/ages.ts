@@ -5,7 +5,12 @@ export type Ages = ReturnType<typeof createAges>;
 
 export function createAges(locale: string) {
   const relative = lazy(() => new Intl.RelativeTimeFormat(locale, { style: 'short', numeric: 'always' }));
+  const short = lazy(() => new Intl.DateTimeFormat(locale, { dateStyle: 'short', timeStyle: 'short' }));
   const exact = lazy(() => new Intl.DateTimeFormat(locale, { dateStyle: 'long', timeStyle: 'medium' }));
+  const format = (iso: string, formatter: () => Intl.DateTimeFormat): string => {
+    const at = new Date(iso);
+    return Number.isNaN(at.getTime()) ? iso : formatter().format(at);
+  };
   return {
     /** "12 sec ago", "3 min ago", "2 days ago": the largest unit. */
     ago: (ms: number): string => {
@@ -16,9 +21,8 @@ export function createAges(locale: string) {
       return relative().format(-Math.floor(s / 86_400), 'day');
     },
     /** The whole date and the time with seconds. */
-    exact: (iso: string): string => {
-      const at = new Date(iso);
-      return Number.isNaN(at.getTime()) ? iso : exact().format(at);
-    },
+    exact: (iso: string): string => format(iso, exact),
+    /** "16/03/2026 16:39": sales of all years are in one column. */
+    short: (iso: string): string => format(iso, short),
   };
 }

@@ -1,4 +1,4 @@
-// Generated from gateway/office/src/overview.rs by `make types`. Do not edit.
+// Generated from gateway/office/src/overview.rs and sales.rs by `make types`. Do not edit.
 
 export type Amount = { amount: number, currency: string, };
 
@@ -53,3 +53,31 @@ kept_apart: number,
  * Ranges of records that Kafka no longer had.
  */
 lost_ranges: number, };
+
+export type SaleItem = { store: string, 
+/**
+ * `order`, `payment` or `delivery`.
+ */
+kind: string, 
+/**
+ * The device that made it.
+ */
+device: string, id: string, order_id: string, status: string, time: string, 
+/**
+ * An exact decimal number. Deliveries have none.
+ */
+amount?: number, currency?: string, 
+/**
+ * Changes by other devices that were not taken over.
+ */
+corrections: number, 
+/**
+ * As the gateway wrote it.
+ */
+value: unknown, };
+
+export type SalesPage = { items: Array<SaleItem>, 
+/**
+ * For `after`; absent on the last page.
+ */
+next?: string, };

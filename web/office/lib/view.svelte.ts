@@ -1,28 +1,41 @@
 /** The reader's filter and sort order. They are in the URL, so that a reload keeps them and a link shares them. */
-import { DEFAULT_SORT, formatView, parseView, type Filter, type Sort } from './sorting';
+import { router } from './router';
+import { formatView, parseView, type Filter, type Sort } from './sorting';
 
 class View {
-  search = $state('');
-  isOnlyTrouble = $state(false);
-  sort = $state.raw<Sort>(DEFAULT_SORT);
-  readonly filter: Filter = $derived({ search: this.search, isOnlyTrouble: this.isOnlyTrouble });
+  readonly #view = $derived(parseView(router.query));
+  readonly filter: Filter = $derived(this.#view.filter);
 
-  constructor() {
-    const { filter, sort } = parseView(location.search);
-    this.search = filter.search;
-    this.isOnlyTrouble = filter.isOnlyTrouble;
-    this.sort = sort;
+  get search(): string {
+    return this.filter.search;
+  }
+
+  set search(search: string) {
+    this.#write({ ...this.filter, search }, this.sort);
+  }
+
+  get isOnlyTrouble(): boolean {
+    return this.filter.isOnlyTrouble;
+  }
+
+  set isOnlyTrouble(isOnlyTrouble: boolean) {
+    this.#write({ ...this.filter, isOnlyTrouble }, this.sort);
+  }
+
+  get sort(): Sort {
+    return this.#view.sort;
+  }
+
+  set sort(sort: Sort) {
+    this.#write(this.filter, sort);
   }
 
   showAll(): void {
-    this.search = '';
-    this.isOnlyTrouble = false;
+    this.#write({ search: '', isOnlyTrouble: false }, this.sort);
   }
 
-  /** Call it in an effect: it runs with every change. */
-  writeAddress(): void {
-    const query = formatView(this.filter, this.sort);
-    history.replaceState(null, '', query === '' ? location.pathname : `?${query}`);
+  #write(filter: Filter, sort: Sort): void {
+    router.setQuery(formatView(filter, sort), { isNewEntry: false });
   }
 }
 

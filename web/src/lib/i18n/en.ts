@@ -104,23 +104,6 @@ export const en = {
     kafka: 'In Kafka',
     place: (partition: number, offset: string) => `partition ${partition}, offset ${offset}`,
   },
-  status: {
-    Pending: 'Pending',
-    Processing: 'Processing',
-    Completed: 'Completed',
-    Cancelled: 'Cancelled',
-    SUCCESS: 'Succeeded',
-    FAILED: 'Failed',
-    'In Transit': 'In transit',
-    Delivered: 'Delivered',
-  } as Record<string, string>,
-  method: {
-    'Credit Card': 'Credit card',
-    'Debit Card': 'Debit card',
-    PayPal: 'PayPal',
-    'Bank Transfer': 'Bank transfer',
-    Cash: 'Cash',
-  } as Record<string, string>,
   column: {
     status: 'Status',
     order: 'Order',
@@ -176,7 +159,6 @@ export const en = {
     notCreated: 'The order was not stored',
     show: (id: string) => `Show the history of order ${id}`,
     summary: (first: string, more: number) => `${first} + ${plural(more, { one: '# more', other: '# more' })}`,
-    lines: 'Items',
     noLines: 'The till sent no items.',
     payments: 'Payments',
     noPayments: 'Not paid yet.',
@@ -194,12 +176,6 @@ export const en = {
     corrections: 'Changes from other tills',
     applied: 'taken over',
     notApplied: 'not taken over',
-    corrected: (count: number) =>
-      plural(count, {
-        one: '# change from another till was not taken over',
-        other: '# changes from other tills were not taken over',
-      }),
-    total: 'Total',
   },
   payments: {
     new: 'Take a payment',

@@ -112,23 +112,6 @@ export const fr: Messages = {
     kafka: 'Dans Kafka',
     place: (partition, offset) => `partition ${partition}, position ${offset}`,
   },
-  status: {
-    Pending: 'En attente',
-    Processing: 'En cours',
-    Completed: 'Terminée',
-    Cancelled: 'Annulée',
-    SUCCESS: 'Réussi',
-    FAILED: 'Échoué',
-    'In Transit': 'En route',
-    Delivered: 'Livrée',
-  },
-  method: {
-    'Credit Card': 'Carte de crédit',
-    'Debit Card': 'Carte bancaire',
-    PayPal: 'PayPal',
-    'Bank Transfer': 'Virement',
-    Cash: 'Espèces',
-  },
   column: {
     status: 'Statut',
     order: 'Commande',
@@ -184,7 +167,6 @@ export const fr: Messages = {
     notCreated: 'La commande n’a pas été enregistrée',
     show: (id) => `Voir l’historique de la commande ${id}`,
     summary: (first, more) => `${first} + ${plural(more, { one: '# autre', other: '# autres' })}`,
-    lines: 'Articles',
     noLines: 'La caisse n’a pas envoyé le détail des articles.',
     payments: 'Paiements',
     noPayments: 'Pas encore payée.',
@@ -202,12 +184,6 @@ export const fr: Messages = {
     corrections: 'Modifications d’autres caisses',
     applied: 'reprise',
     notApplied: 'non reprise',
-    corrected: (count: number) =>
-      plural(count, {
-        one: '# modification d’une autre caisse n’a pas été reprise',
-        other: '# modifications d’autres caisses n’ont pas été reprises',
-      }),
-    total: 'Total',
   },
   payments: {
     new: 'Encaisser un paiement',

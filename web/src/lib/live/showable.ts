@@ -2,7 +2,7 @@
  * Validates rows before they are shown. The gateway sends only valid rows, but one bad row must not blank a page for
  * everybody, so invalid rows are left out.
  */
-import type { Delivery, Order, Payment } from '../api/types';
+import type { Delivery, Line, Order, Payment } from '../api/types';
 
 type Fields = Record<string, unknown>;
 
@@ -18,7 +18,7 @@ function hasCommonFields(row: unknown): row is Fields {
   );
 }
 
-const isLine = (line: unknown): boolean =>
+export const isLine = (line: unknown): line is Line =>
   isObject(line) && isText(line.product) && isNumber(line.quantity) && isNumber(line.unit_price);
 
 export const isOrder = (row: unknown): row is Order =>

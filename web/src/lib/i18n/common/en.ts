@@ -1,3 +1,7 @@
+import { createPluralizer } from '../plural';
+
+const plural = createPluralizer('en-GB');
+
 /** The texts that the gateway's pages and the office's page share. */
 export const en = {
   title: 'Comptoir',
@@ -8,6 +12,33 @@ export const en = {
   dark: 'Dark',
   system: 'System',
   details: 'Details',
+  /** A sale, whichever program shows it. */
+  sale: {
+    status: {
+      Pending: 'Pending',
+      Processing: 'Processing',
+      Completed: 'Completed',
+      Cancelled: 'Cancelled',
+      SUCCESS: 'Succeeded',
+      FAILED: 'Failed',
+      'In Transit': 'In transit',
+      Delivered: 'Delivered',
+    } as Record<string, string>,
+    method: {
+      'Credit Card': 'Credit card',
+      'Debit Card': 'Debit card',
+      PayPal: 'PayPal',
+      'Bank Transfer': 'Bank transfer',
+      Cash: 'Cash',
+    } as Record<string, string>,
+    lines: 'Items',
+    total: 'Total',
+    corrected: (count: number) =>
+      plural(count, {
+        one: '# change from another till was not taken over',
+        other: '# changes from other tills were not taken over',
+      }),
+  },
 };
 
 export type CommonMessages = typeof en;

@@ -1,4 +1,7 @@
+import { createPluralizer } from '../plural';
 import type { CommonMessages } from './en';
+
+const plural = createPluralizer('fr-FR');
 
 export const fr: CommonMessages = {
   title: 'Comptoir',
@@ -9,4 +12,30 @@ export const fr: CommonMessages = {
   dark: 'Sombre',
   system: 'Système',
   details: 'Détails',
+  sale: {
+    status: {
+      Pending: 'En attente',
+      Processing: 'En cours',
+      Completed: 'Terminée',
+      Cancelled: 'Annulée',
+      SUCCESS: 'Réussi',
+      FAILED: 'Échoué',
+      'In Transit': 'En route',
+      Delivered: 'Livrée',
+    },
+    method: {
+      'Credit Card': 'Carte de crédit',
+      'Debit Card': 'Carte bancaire',
+      PayPal: 'PayPal',
+      'Bank Transfer': 'Virement',
+      Cash: 'Espèces',
+    },
+    lines: 'Articles',
+    total: 'Total',
+    corrected: (count: number) =>
+      plural(count, {
+        one: '# modification d’une autre caisse n’a pas été reprise',
+        other: '# modifications d’autres caisses n’ont pas été reprises',
+      }),
+  },
 };
