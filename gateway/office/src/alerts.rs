@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::database::within;
+use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::overview::{ShopTrouble, read_as_of, troubles_of_all};
 
@@ -29,6 +30,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const GIVE_UP_AFTER: &str = "1 day";
 /// Most messages delivered between two comparisons.
 const AT_ONCE: usize = 20;
+/// Interval at which it is checked whether the tables are there.
+const PREPARED_EVERY: Duration = Duration::from_secs(1);
 /// Key of the advisory lock.
 const LOCK: i64 = 0x6f66_6669_6365_2d61;
 
@@ -58,6 +61,7 @@ pub struct Alerts {
     webhook: Url,
     client: Client,
     metrics: Arc<Metrics>,
+    health: Arc<Health>,
 }
 
 impl Alerts {
@@ -70,6 +74,7 @@ impl Alerts {
         prefix: &str,
         webhook: Url,
         metrics: Arc<Metrics>,
+        health: Arc<Health>,
     ) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
             .timeout(TIMEOUT)
@@ -82,6 +87,7 @@ impl Alerts {
             webhook,
             client,
             metrics,
+            health,
         })
     }
 
@@ -91,6 +97,10 @@ impl Alerts {
     }
 
     async fn watch(&self) {
+        // The tables are made at the first start.
+        while !self.health.is_prepared() {
+            tokio::time::sleep(PREPARED_EVERY).await;
+        }
         let mut has_failed = false;
         loop {
             match within(self.compare(sale::now())).await {

@@ -169,6 +169,7 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
             &config.kafka.topic_prefix,
             webhook,
             Arc::clone(&metrics),
+            Arc::clone(&health),
         )?;
         tokio::spawn(alerts.run(stop.clone()));
     }

@@ -40,8 +40,13 @@ impl Health {
         }
     }
 
+    /// Whether the tables are there.
+    pub fn is_prepared(&self) -> bool {
+        self.is_prepared.load(Ordering::Relaxed)
+    }
+
     /// Whether the tables exist and the last write succeeded.
     pub fn is_database_up(&self) -> bool {
-        self.is_prepared.load(Ordering::Relaxed) && !self.is_database_down.load(Ordering::Relaxed)
+        self.is_prepared() && !self.is_database_down.load(Ordering::Relaxed)
     }
 }

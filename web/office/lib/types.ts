@@ -60,7 +60,7 @@ export type SaleItem = { store: string,
  */
 kind: string, 
 /**
- * The device that made it.
+ * The device that created it.
  */
 device: string, id: string, order_id: string, status: string, time: string, 
 /**
@@ -68,16 +68,16 @@ device: string, id: string, order_id: string, status: string, time: string,
  */
 amount?: number, currency?: string, 
 /**
- * Changes by other devices that were not taken over.
+ * Number of changes by other devices that were rejected.
  */
 corrections: number, 
 /**
- * As the gateway wrote it.
+ * The JSON as the gateway wrote it.
  */
 value: unknown, };
 
 export type SalesPage = { items: Array<SaleItem>, 
 /**
- * For `after`; absent on the last page.
+ * The value for `after`; absent on the last page.
  */
 next?: string, };
