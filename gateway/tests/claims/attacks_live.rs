@@ -17,8 +17,9 @@ use crate::shop::{GATEWAY, LATER, SOON, STORE};
 const MAX_GROWTH: u64 = 80 << 20;
 /// Number of simultaneous attackers.
 const ATTACKERS: usize = 40;
-/// The header of a frame of 60 MiB that begins a text message of several frames, with a mask of zeros.
-const FRAGMENT: &[u8] = &[0x01, 0xff, 0, 0, 0, 0, 0x03, 0xc0, 0, 0, 0, 0, 0, 0];
+/// The header of a frame of 1 MiB that begins a text message of several frames, with a mask of zeros. A larger frame is
+/// refused for its header, before the limit of a client's input is reached.
+const FRAGMENT: &[u8] = &[0x01, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0];
 
 async fn gateway() -> Result<(Mosquitto, Gateway, SocketAddr)> {
     let mosquitto = Mosquitto::start().await?;
