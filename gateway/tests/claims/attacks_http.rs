@@ -111,8 +111,8 @@ async fn half_a_head_and_a_silent_connection_are_closed_and_a_large_head_is_refu
     large
         .write_all(b"GET /api/orders HTTP/1.1\r\nHost: shop\r\nX-Large: ")
         .await?;
-    large.write_all(&vec![b'x'; 20 << 10]).await?;
-    large.write_all(b"\r\n\r\n").await?;
+    // The gateway may answer and close before it has read everything, so only its answer counts.
+    let _ = large.write_all(&vec![b'x'; 20 << 10]).await;
     let mut answer = [0; 64];
     let length = timeout(SOON, large.read(&mut answer)).await??;
     let answer = String::from_utf8_lossy(&answer[..length]);

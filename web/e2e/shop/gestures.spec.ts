@@ -84,7 +84,7 @@ test.describe('orders', () => {
     };
     const life = await known();
     await expectTheWay(life.order!);
-    await expect(orders.life().locator('.lines li')).toContainText([
+    await expect(orders.life().getByTestId('order-lines').locator('li')).toContainText([
       /2\s×.*Espresso.*€1\.50/,
       /1\s×.*Tarte aux pommes.*€4\.20/,
       /€7\.20/,
