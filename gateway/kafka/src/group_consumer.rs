@@ -411,7 +411,8 @@ impl GroupConsumer {
                 true => self.is_readable(&partition, offset),
                 false => Ok(true),
             };
-            if is_readable(from)? {
+            // Twice: records must not be skipped because of one damaged reply.
+            if is_readable(from)? || is_readable(from)? {
                 continue;
             }
             // All offsets in the batch fail, and none after it. Searches in growing steps first, then by bisection.
@@ -496,10 +497,11 @@ impl GroupConsumer {
     }
 }
 
-/// Whether the error means that librdkafka cannot decode a batch of records, and never will.
+/// Whether librdkafka cannot decode a batch of records. Not the broker's own error for a damaged log (`InvalidMessage`):
+/// another replica may have the records.
 fn is_undecodable(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
-        RDKafkaErrorCode::BadCompression | RDKafkaErrorCode::BadMessage | RDKafkaErrorCode::InvalidMessage
+        RDKafkaErrorCode::BadCompression | RDKafkaErrorCode::BadMessage
     )
 }

@@ -112,7 +112,7 @@ test('a refused request takes what the role may no longer do off the page', SIMU
   await expect(app.panel('audit')).toHaveCount(0);
 });
 
-test('a refusal is said in words', SIMULATOR_ONLY, async ({ page }) => {
+test('a refusal is explained in the reader’s language', SIMULATOR_ONLY, async ({ page }) => {
   const app = new Identity(page);
   const orders = new Orders(page);
   await app.openAs('cashier', '/orders');
