@@ -19,7 +19,12 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("comptoir-mqtt", &[]),
     (
         "comptoir-office",
-        &["comptoir-core", "comptoir-kafka", "comptoir-pages"],
+        &[
+            "comptoir-core",
+            "comptoir-identity",
+            "comptoir-kafka",
+            "comptoir-pages",
+        ],
     ),
     ("comptoir-pages", &[]),
     (

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Extension, Query, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -20,6 +20,7 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tracing::error;
 
+use crate::access::Caller;
 use crate::database::within;
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -62,6 +63,7 @@ pub fn router(state: AppState) -> Router {
                 "There is nothing at this address.",
             )
         })
+        .layer(middleware::from_fn(identify))
         .layer(middleware::from_fn(by_local_name))
         .with_state(state)
 }
@@ -92,6 +94,12 @@ async fn by_local_name(request: Request, next: Next) -> Response {
             "The office answers under names of its own machine only: http://localhost, through an SSH tunnel for example.",
         ),
     }
+}
+
+/// Stores the [`Caller`] in the request.
+async fn identify(mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Caller::local());
+    next.run(request).await
 }
 
 /// Whether the browser reports that a page of another site caused the request, other than by a link to a page.
@@ -158,6 +166,7 @@ struct OverviewQuery {
 /// `GET /api/shops`
 async fn shops(
     State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
     query: Result<Query<OverviewQuery>, QueryRejection>,
 ) -> Response {
     let query = match query {
@@ -179,14 +188,21 @@ async fn shops(
     let day = query.since.unwrap_or_else(midnight);
     let overview = state.overviews.get(&state.pool, &state.prefix, now, day);
     match within(overview).await {
-        Ok(overview) => ([(header::CACHE_CONTROL, "no-store")], Json(&*overview)).into_response(),
+        Ok(overview) => {
+            let overview = overview.of_shops(&caller.shops);
+            ([(header::CACHE_CONTROL, "no-store")], Json(overview)).into_response()
+        }
         Err(error) => database_unavailable(&error),
     }
 }
 
 /// `GET /api/sales`
-async fn sales(State(state): State<AppState>, query: Result<Query<SalesQuery>, QueryRejection>) -> Response {
-    let filter = match filter(query) {
+async fn sales(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    query: Result<Query<SalesQuery>, QueryRejection>,
+) -> Response {
+    let filter = match filter(query, &caller) {
         Ok(filter) => filter,
         Err(problem) => return *problem,
     };
@@ -199,9 +215,10 @@ async fn sales(State(state): State<AppState>, query: Result<Query<SalesQuery>, Q
 /// `GET /api/sales.csv`
 async fn sales_csv(
     State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
     query: Result<Query<SalesQuery>, QueryRejection>,
 ) -> Response {
-    let filter = match filter(query) {
+    let filter = match filter(query, &caller) {
         Ok(filter) => filter,
         Err(problem) => return *problem,
     };
@@ -220,10 +237,13 @@ async fn sales_csv(
     (headers, sales::csv(state.pool, filter, permit)).into_response()
 }
 
-fn filter(query: Result<Query<SalesQuery>, QueryRejection>) -> Result<Filter, Box<Response>> {
+fn filter(
+    query: Result<Query<SalesQuery>, QueryRejection>,
+    caller: &Caller,
+) -> Result<Filter, Box<Response>> {
     let Query(query) = query.map_err(|error| Box::new(invalid_query(None, error.body_text())))?;
     query
-        .check()
+        .check(caller.shops.clone())
         .map_err(|error| Box::new(invalid_query(Some(error.parameter), error.to_string())))
 }
 

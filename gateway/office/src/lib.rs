@@ -10,6 +10,7 @@
 //!
 //! `docs/adr/0017-office.md` of the gateway has the reasons.
 
+pub mod access;
 pub mod alerts;
 pub mod cli;
 pub mod config;

@@ -10,6 +10,7 @@ use sqlx::{PgConnection, PgPool, Row as _};
 
 use comptoir_core::sale::{self, Currency, Money};
 
+use crate::access::VisibleShops;
 use crate::state::{DeviceState, GatewayState};
 
 /// A shop is silent after this many of its own intervals without a new state.
@@ -224,6 +225,15 @@ pub async fn overview(
         kept_apart: counts.try_get("apart")?,
         lost_ranges: counts.try_get("lost")?,
     })
+}
+
+impl Overview {
+    /// The same, of the shops `visible` only.
+    pub fn of_shops(&self, visible: &VisibleShops) -> Self {
+        let mut overview = self.clone();
+        overview.shops.retain(|shop| visible.contains(&shop.store));
+        overview
+    }
 }
 
 /// Sort key: shops with the worst trouble come first; among these, those with a worse second trouble or with more

@@ -18,6 +18,7 @@ use sqlx::{PgPool, Postgres, QueryBuilder, Row as _};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::warn;
 
+use crate::access::VisibleShops;
 use crate::fold::kind_name;
 
 /// Most sales on a page.
@@ -126,6 +127,7 @@ impl Cursor {
 /// A validated query.
 #[derive(Debug, Clone)]
 pub struct Filter {
+    visible: VisibleShops,
     store: Option<String>,
     kind: Option<Kind>,
     since: Option<Timestamp>,
@@ -136,11 +138,11 @@ pub struct Filter {
 }
 
 impl SalesQuery {
-    /// Validates the query.
+    /// Validates the query of somebody who may see the shops `visible`.
     ///
     /// # Errors
     /// Names the invalid parameter, with an example.
-    pub fn check(self) -> Result<Filter, QueryError> {
+    pub fn check(self, visible: VisibleShops) -> Result<Filter, QueryError> {
         let wrong = |parameter, text: String| QueryError { parameter, text };
         if let Some(store) = &self.store {
             DeviceId::gateway(store).map_err(|error| wrong("store", error.to_string()))?;
@@ -180,6 +182,7 @@ impl SalesQuery {
             None => None,
         };
         Ok(Filter {
+            visible,
             store: self.store,
             kind,
             since: self.since,
@@ -198,6 +201,9 @@ impl Filter {
             "SELECT store, kind, device, id, creator, order_id, status, time, amount, currency, corrections, \
              value::text AS value FROM sale WHERE true",
         );
+        if let Some(stores) = self.visible.for_sql() {
+            query.push(" AND store = ANY(").push_bind(stores).push(")");
+        }
         if let Some(store) = &self.store {
             query.push(" AND store = ").push_bind(store.clone());
         }
@@ -426,7 +432,7 @@ mod tests {
 
     #[test]
     fn a_wrong_parameter_is_named() {
-        let with = |query: SalesQuery| query.check().map(|_| ()).unwrap_err();
+        let with = |query: SalesQuery| query.check(VisibleShops::All).map(|_| ()).unwrap_err();
         let empty = SalesQuery::default;
         for (query, parameter, words) in [
             (
@@ -474,7 +480,7 @@ mod tests {
             assert_eq!(error.parameter, parameter, "{query:?}");
             assert!(error.to_string().contains(words), "{error}");
         }
-        assert!(empty().check().is_ok());
+        assert!(empty().check(VisibleShops::All).is_ok());
     }
 
     #[test]
