@@ -12,12 +12,14 @@
 //! wear     bytes written to disk at one event per second                                 (wear.rs)
 //! pages    POST → one page, POST → a thousand pages; lists; Chromium                     (pages.rs, browser.rs)
 //! append   appending to an empty journal | to one with many rows                         (append.rs)
+//! attack   publish → end-to-end ack while everybody who may attack the shop does so       (attack.rs)
 //! firmware the bare-metal image: flash, RAM; pos-sim: memory per till, CPU               (firmware.rs)
 //! ```
 //!
 //! Prints a table and writes it, with every single run, to `target/bench/pipeline.json`.
 
 mod append;
+mod attack;
 mod browser;
 mod drain;
 mod firmware;
@@ -89,6 +91,7 @@ enum Section {
     Wear,
     Pages,
     Append,
+    Attack,
     Firmware,
 }
 
@@ -140,6 +143,11 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     }
     if wanted(Section::Append) {
         append::measure(arguments, &mut report).await.context("append")?;
+    }
+    if wanted(Section::Attack) {
+        attack::measure(&stage, arguments, &mut report)
+            .await
+            .context("attack")?;
     }
     if wanted(Section::Firmware) {
         firmware::measure(&stage, arguments, &mut report)

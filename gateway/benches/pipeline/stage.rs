@@ -53,6 +53,17 @@ impl Stage {
     /// Starts a gateway on a journal that may exist already, and waits until it is ready. It may not be connected to Kafka
     /// yet.
     pub async fn shop_on(&self, mosquitto: Mosquitto, kafka: bool, journal: Option<PathBuf>) -> Result<Shop> {
+        self.shop_with(mosquitto, kafka, journal, |config| config).await
+    }
+
+    /// The same, with an amended configuration.
+    pub async fn shop_with(
+        &self,
+        mosquitto: Mosquitto,
+        kafka: bool,
+        journal: Option<PathBuf>,
+        amend: impl FnOnce(GatewayConfig) -> GatewayConfig,
+    ) -> Result<Shop> {
         let prefix = fresh_prefix();
         let mut config = GatewayConfig::new(STORE, &mosquitto.url());
         if kafka {
@@ -62,7 +73,7 @@ impl Stage {
         // Large enough that nothing is pruned, which would be another measurement.
         config.max_bytes = Some(1 << 40);
         let begun = Instant::now();
-        let mut gateway = Gateway::spawn(env!("CARGO_BIN_EXE_gateway"), config)?;
+        let mut gateway = Gateway::spawn(env!("CARGO_BIN_EXE_gateway"), amend(config))?;
         gateway.wait_ready().await?;
         let ready = begun.elapsed();
         Ok(Shop {

@@ -32,13 +32,13 @@ impl Nginx {
         let (scratch, port) = (Scratch::new("nginx")?, free_port()?);
         let (folder, config) = (scratch.path(), scratch.join("nginx.conf"));
         let site = site.replace("PORT", &format!("127.0.0.1:{port}"));
-        // The other settings are Debian's, with the folders in the scratch folder.
+        // One process, because workers would outlive a master that is killed. The other settings are Debian's, with the folders in the scratch folder.
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {}/{kind};\n", folder.display()))
             .concat();
         let log = scratch.join("access.log");
         let settings = format!(
-            "daemon off;\nerror_log stderr;\npid {}/pid;\nevents {{}}\nhttp {{\naccess_log {};\n{temporary}{site}\n}}\n",
+            "daemon off;\nmaster_process off;\nerror_log stderr;\npid {}/pid;\nevents {{}}\nhttp {{\naccess_log {};\n{temporary}{site}\n}}\n",
             folder.display(),
             log.display()
         );

@@ -1,6 +1,7 @@
 //! The programs that are compared with the gateway. Each is this binary again, in a process of its own.
 
 mod append;
+mod attack;
 mod count;
 mod insert;
 mod produce;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::stage::LONG;
+pub use attack::{FORGED, Victim};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Job {
@@ -40,6 +42,8 @@ pub enum Job {
     },
     /// Appends `events` to a journal through the gateway's own code.
     Append { path: PathBuf, events: u32 },
+    /// Attacks a gateway until it is killed. Prints one [`ResourceSample`] when it begins.
+    Attack(Victim),
 }
 
 impl Job {
@@ -64,6 +68,7 @@ impl Job {
                 tokio::task::spawn_blocking(run).await?
             }
             Job::Append { path, events } => append::run(&path, events).await,
+            Job::Attack(victim) => attack::run(victim).await,
         }
     }
 
@@ -95,6 +100,12 @@ pub struct Program {
 }
 
 impl Program {
+    /// # Errors
+    /// The job has ended.
+    pub fn still_running(&mut self) -> Result<()> {
+        self.process.still_running()
+    }
+
     /// Waits for its sample number `index`: 0 is before the work, 1 after it.
     pub async fn sample(&mut self, index: usize) -> Result<ResourceSample> {
         within("a sample of a part of the benchmark", LONG, async || {
