@@ -11,6 +11,7 @@
 //! `docs/adr/0017-office.md` of the gateway has the reasons.
 
 pub mod access;
+pub mod accounts;
 pub mod alerts;
 pub mod cli;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod keys;
 pub mod metrics;
 pub mod overview;
 pub mod pages;
+pub mod personal;
 pub mod record;
 pub mod sales;
 pub mod state;

@@ -57,6 +57,13 @@ pub struct LimitedStream {
     _place: OwnedSemaphorePermit,
 }
 
+impl LimitedStream {
+    /// The own address of the connection.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+}
+
 impl AsyncRead for LimitedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
