@@ -25,6 +25,8 @@ pub struct CallerCredential {
     pub kind: CredentialKind,
     /// Whether the user has a password here, and not at an identity provider.
     pub has_password: bool,
+    /// Tells users with the same name apart: the account, or the identity provider's name for the user. `None` for tokens.
+    pub owner: Option<Arc<str>>,
 }
 
 impl Caller {

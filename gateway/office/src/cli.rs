@@ -27,6 +27,7 @@ use crate::http::{Access, AppState, Hosts, LimitedListener, OverviewCache, Peer,
 use crate::ingest::Ingest;
 use crate::keys::ShopKeys;
 use crate::metrics::Metrics;
+use crate::oidc::Oidc;
 use crate::record::{Checker, topics};
 
 mod users;
@@ -193,6 +194,11 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         trusted_proxies: config.http.trusted_networks()?,
         plain_sign_in: config.http.plain_sign_in,
         is_local: !config.http.is_on_network(),
+        oidc: config
+            .oidc
+            .check()?
+            .map(|issuer| Oidc::new(&config.oidc, issuer))
+            .transpose()?,
     };
     let state = AppState {
         pool: pools.requests,

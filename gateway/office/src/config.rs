@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use reqwest::Url;
 use serde::Deserialize;
 
+use crate::oidc::OidcConfig;
+
 /// The default configuration file, read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/comptoir/office.toml";
 
@@ -28,6 +30,7 @@ pub struct Config {
     pub shops: Shops,
     pub alerts: AlertsConfig,
     pub http: Http,
+    pub oidc: OidcConfig,
     pub log: Log,
 }
 
@@ -266,6 +269,7 @@ impl Config {
             );
         }
         self.http.check()?;
+        self.oidc.check()?;
         self.alerts.url()?;
         check_properties(&self.kafka.properties).map_err(|error| {
             let key = error.property.map_or_else(

@@ -30,6 +30,7 @@ mod access;
 pub mod dto;
 mod listener;
 mod manage;
+mod oidc;
 mod origin;
 mod overviews;
 mod routes;
@@ -70,13 +71,7 @@ pub fn router(state: AppState) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .merge(pages())
-        .fallback(async || {
-            problem(
-                StatusCode::NOT_FOUND,
-                "urn:comptoir:problem:not-found",
-                "There is nothing at this address.",
-            )
-        })
+        .fallback(async || not_found())
         .merge(accounts())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(state.clone(), access::check))
@@ -102,6 +97,8 @@ fn accounts() -> Router<AppState> {
         .route("/api/tokens", get(manage::tokens).post(manage::add_token))
         .route("/api/tokens/{id}", delete(manage::remove_token))
         .route("/api/audit", get(manage::audit))
+        .route("/login/oidc", get(oidc::begin))
+        .route("/login/oidc/callback", get(oidc::finish))
         .layer(middleware::from_fn(no_store))
 }
 
@@ -126,6 +123,14 @@ struct Problem {
 
 pub(crate) fn problem(status: StatusCode, r#type: &'static str, detail: impl Into<String>) -> Response {
     respond(status, r#type, detail.into(), None)
+}
+
+fn not_found() -> Response {
+    problem(
+        StatusCode::NOT_FOUND,
+        "urn:comptoir:problem:not-found",
+        "There is nothing at this address.",
+    )
 }
 
 /// `field`: the parameter that is not valid, where it is known.

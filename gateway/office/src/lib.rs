@@ -22,6 +22,7 @@ pub mod http;
 pub mod ingest;
 pub mod keys;
 pub mod metrics;
+pub mod oidc;
 pub mod overview;
 pub mod pages;
 pub mod personal;

@@ -26,7 +26,7 @@ const MAX_LABEL: usize = 64;
 
 /// The valid credentials, with the name, role and shops of their user, or their own. A session ends after 12 hours without
 /// a request.
-const VALID: &str = "SELECT c.id, c.kind, c.account IS NOT NULL AS has_password, coalesce(a.name, c.name) AS name, \
+const VALID: &str = "SELECT c.id, c.kind, c.account IS NOT NULL AS has_password, coalesce(c.account, c.subject) AS owner, coalesce(a.name, c.name) AS name, \
      coalesce(a.role, c.role) AS role, CASE WHEN c.account IS NULL THEN c.shops ELSE a.shops END AS shops, c.created, c.used, \
      c.address, c.agent, c.used < now() - interval '1 minute' AS is_stale \
      FROM credential c LEFT JOIN account a ON a.key = c.account \
@@ -39,6 +39,9 @@ pub struct Credential {
     pub kind: CredentialKind,
     /// The user or the token.
     pub name: String,
+    /// See [`CallerCredential`].
+    pub has_password: bool,
+    pub owner: Option<String>,
     pub grant: Grant,
     pub created: Timestamp,
     /// Exact to a minute.
@@ -81,6 +84,8 @@ fn credential(row: &PgRow) -> Result<Credential, sqlx::Error> {
         id: row.try_get("id")?,
         kind: kind(row)?,
         name: row.try_get("name")?,
+        has_password: row.try_get("has_password")?,
+        owner: row.try_get("owner")?,
         grant: grant(row)?,
         created: time("created")?,
         used: time("used")?,
@@ -99,6 +104,7 @@ fn caller(row: &PgRow) -> Result<Caller, sqlx::Error> {
             id: Arc::from(row.try_get::<&str, _>("id")?),
             kind: kind(row)?,
             has_password: row.try_get("has_password")?,
+            owner: row.try_get::<Option<&str>, _>("owner")?.map(Arc::from),
         }),
     })
 }
@@ -211,6 +217,7 @@ impl Accounts {
             transaction.commit().await
         })
         .await?;
+        self.0.metrics.signed_in("ok");
         let caller = Caller {
             name: Arc::from(name),
             role: grant.role,
@@ -219,6 +226,7 @@ impl Accounts {
                 id: Arc::from(id),
                 kind: CredentialKind::Session,
                 has_password: account.is_some(),
+                owner: account.as_deref().or(subject).map(Arc::from),
             }),
         };
         Ok(SignedIn { caller, secret })

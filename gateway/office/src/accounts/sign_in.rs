@@ -36,7 +36,6 @@ impl Accounts {
         password: &Secret,
     ) -> Result<SignedIn, AccountsError> {
         let (name, grant) = self.verify(from, name, password).await?;
-        self.0.metrics.signed_in("ok");
         let act = act_of(ActorKind::Person, name.as_str(), from, Action::SignedIn);
         let new = NewSession::Account { name: &name, grant };
         self.begin_session(from, new, &act).await

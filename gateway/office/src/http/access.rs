@@ -18,6 +18,7 @@ use super::site::Hosts;
 use super::{AppState, problem};
 use crate::access::Caller;
 use crate::accounts::{Accounts, AccountsError, SetUp};
+use crate::oidc::Oidc;
 
 /// The cookie with the secret of a session. Over HTTPS, browsers accept the prefix only from the office's own host, so that a
 /// page of a sibling domain cannot replace it.
@@ -35,6 +36,8 @@ pub struct Access {
     pub plain_sign_in: bool,
     /// The office listens on loopback only, and works without accounts.
     pub is_local: bool,
+    /// Where users can sign in besides.
+    pub oidc: Option<Oidc>,
 }
 
 /// Whether somebody has to sign in.
@@ -51,7 +54,11 @@ impl Access {
     /// # Errors
     /// PostgreSQL does not reply.
     pub async fn mode(&self) -> Result<Mode, AccountsError> {
+        if self.oidc.as_ref().is_some_and(Oidc::has_administrator) {
+            return Ok(Mode::Accounts);
+        }
         Ok(match self.accounts.set_up().await? {
+            SetUp::Nobody if self.is_local && self.oidc.is_some() => Mode::Accounts,
             SetUp::Done => Mode::Accounts,
             SetUp::Nobody if self.is_local => Mode::Open,
             SetUp::Nobody => Mode::SetupRequired,

@@ -100,8 +100,12 @@ pub async fn remove_user(
 
 /// Whether the caller may see and end a session: administrators any, others only their own.
 fn may_manage(caller: &Caller, session: &Credential) -> bool {
-    let own = caller.credential.as_ref();
-    let is_own = own.is_some_and(|own| own.kind == CredentialKind::Session) && *caller.name == session.name;
+    // A user of the identity provider may have the name of an account.
+    let is_own = caller.credential.as_ref().is_some_and(|own| {
+        own.owner.is_some()
+            && own.owner.as_deref() == session.owner.as_deref()
+            && own.has_password == session.has_password
+    });
     session.kind == CredentialKind::Session && (caller.role == Role::Administrator || is_own)
 }
 

@@ -31,7 +31,7 @@ async fn session_of(
         open: mode == Mode::Open,
         user: caller.and_then(dto::CurrentUser::of),
         plain: state.access.refuses_credentials(origin),
-        oidc: None,
+        oidc: state.access.oidc.as_ref().map(|oidc| oidc.name().to_owned()),
     })
 }
 

@@ -36,7 +36,7 @@ fn run(site: &Site, args: &[&str], input: &str) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-fn add_user(site: &Site, name: &str, role: &str, shops: Option<&str>) -> Result<()> {
+pub fn add_user(site: &Site, name: &str, role: &str, shops: Option<&str>) -> Result<()> {
     let mut args = vec!["users", "add", name, "--role", role, "--password-stdin"];
     args.extend(shops.into_iter().flat_map(|shops| ["--shops", shops]));
     run(site, &args, PASSWORD).map(drop)
@@ -94,7 +94,7 @@ fn path_of(route: &str) -> String {
     route.replace("{id}", "none").replace("{name}", "none")
 }
 
-async fn site() -> Result<Site> {
+pub async fn site() -> Result<Site> {
     let site = Site::new().await?;
     site.create_topics(Kafka::shared().await).await?;
     site.write_keys(SHOPS)?;

@@ -8,5 +8,6 @@ mod command_line;
 mod distrust;
 mod effectively_once;
 mod office;
+mod oidc;
 mod overview;
 mod sales;
