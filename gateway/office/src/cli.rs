@@ -211,8 +211,11 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
     };
     let shutdown = stop.clone();
     let service = router(state).into_make_service_with_connect_info::<Peer>();
-    let server = axum::serve(LimitedListener::new(listener), service)
-        .with_graceful_shutdown(shutdown.cancelled_owned());
+    let server = axum::serve(
+        LimitedListener::new(listener, config.http.trusted_networks()?),
+        service,
+    )
+    .with_graceful_shutdown(shutdown.cancelled_owned());
     let mut server = tokio::spawn(server.into_future());
     if let Some(webhook) = config.alerts.url()? {
         let alerts = Alerts::new(

@@ -87,4 +87,14 @@ mod tests {
         assert_eq!(requirement(&Method::POST, "/api/shops"), ADMINISTRATOR);
         assert_eq!(requirement(&Method::GET, "/api/nothing"), ADMINISTRATOR);
     }
+
+    #[test]
+    fn only_an_administrator_manages_accounts() {
+        let managed = ["/api/users", "/api/tokens", "/api/audit"];
+        for route in ROUTES {
+            if managed.iter().any(|path| route.path.starts_with(path)) {
+                assert_eq!(route.requires, ADMINISTRATOR, "{} {}", route.method, route.path);
+            }
+        }
+    }
 }

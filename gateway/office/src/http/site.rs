@@ -9,6 +9,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::origin::{Origin, Transport};
 use super::{AppState, problem};
 
 /// Answered under any host name: probes use the address of a pod or container, and nothing here is secret.
@@ -58,7 +59,11 @@ pub async fn check(State(state): State<AppState>, request: Request, next: Next) 
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let is_refused = match is_read {
         true => is_read_of_another_site(&request),
-        false => is_change_of_another_site(&request, &authority),
+        false => {
+            let trusted = &state.access.trusted_proxies;
+            let origin = Origin::of(request.extensions(), request.headers(), trusted);
+            is_change_of_another_site(&request, &authority, origin.transport)
+        }
     };
     if is_refused {
         return problem(
@@ -83,14 +88,18 @@ fn is_read_of_another_site(request: &Request) -> bool {
     header(request, "sec-fetch-site") == Some("cross-site") && !is_link
 }
 
-/// A browser names the page's site in `Origin`. Programs send neither header.
-fn is_change_of_another_site(request: &Request, own: &Authority) -> bool {
+/// A browser names the page's site in `Origin`. Programs send neither header. Over HTTPS, a page that was loaded without it is
+/// another site: anybody on its way could have written it.
+fn is_change_of_another_site(request: &Request, own: &Authority, transport: Transport) -> bool {
     let is_other_site =
         header(request, "sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
     let is_other_origin = request.headers().contains_key(header::ORIGIN)
         && header(request, "origin")
             .and_then(|origin| origin.split_once("://"))
-            .is_none_or(|(_, origin)| !origin.eq_ignore_ascii_case(own.as_str()));
+            .is_none_or(|(scheme, origin)| {
+                let is_downgraded = transport == Transport::Https && scheme != "https";
+                is_downgraded || !origin.eq_ignore_ascii_case(own.as_str())
+            });
     is_other_site || is_other_origin
 }
 
@@ -148,11 +157,17 @@ mod tests {
                 }
             }
             let request = request.body(Body::empty()).unwrap();
-            assert_eq!(
-                is_change_of_another_site(&request, &own),
-                expected,
-                "{origin:?} {site:?}"
-            );
+            let found = is_change_of_another_site(&request, &own, Transport::Https);
+            assert_eq!(found, expected, "{origin:?} {site:?}");
         }
+        let plain = "http://office.example.org:8090";
+        let request = Request::post("/api/session").header("origin", plain);
+        let request = request.body(Body::empty()).unwrap();
+        assert!(is_change_of_another_site(&request, &own, Transport::Https));
+        assert!(!is_change_of_another_site(
+            &request,
+            &own,
+            Transport::LocalPlaintext
+        ));
     }
 }

@@ -4,6 +4,7 @@
 //! nobody can fill a table with sign-ins that are never finished.
 
 mod config;
+mod transport;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,9 +19,8 @@ use openidconnect::core::{
 };
 use openidconnect::{
     AdditionalClaims, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields,
-    EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, IdTokenFields, IssuerUrl,
-    Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, StandardErrorResponse,
-    StandardTokenResponse, TokenResponse as _,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, IdTokenFields, IssuerUrl, Nonce, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, Scope, StandardErrorResponse, StandardTokenResponse, TokenResponse as _,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -28,6 +28,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 pub use config::{OidcConfig, RoleRule};
 
+use self::transport::send;
 use crate::access::Grant;
 
 /// How long a user may take at the provider.
@@ -35,8 +36,6 @@ pub const PENDING_LIFE: Duration = Duration::from_secs(600);
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The provider's addresses and keys are read again after this time.
 const METADATA_LIFE: Duration = Duration::from_secs(60);
-/// Largest answer of the provider, in bytes.
-const MAX_ANSWER: usize = 1 << 20;
 /// Most codes that are exchanged at the same time.
 const MAX_EXCHANGES: usize = 8;
 /// Longest name of a user, in characters.
@@ -338,30 +337,6 @@ fn texts(value: Option<&Value>) -> Vec<&str> {
         Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum HttpError {
-    #[error(transparent)]
-    Http(#[from] reqwest::Error),
-    #[error("the answer has more than {MAX_ANSWER} bytes")]
-    TooLarge,
-}
-
-/// Sends a request to the provider.
-async fn send(client: reqwest::Client, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-    let mut response = client.execute(request.try_into()?).await?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(HttpError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    let mut answer = HttpResponse::new(body);
-    *answer.status_mut() = response.status();
-    *answer.headers_mut() = response.headers().clone();
-    Ok(answer)
 }
 
 #[cfg(test)]

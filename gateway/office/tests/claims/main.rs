@@ -11,3 +11,4 @@ mod office;
 mod oidc;
 mod overview;
 mod sales;
+mod sessions;
