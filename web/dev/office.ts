@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
-import type { Overview, Shop } from '../office/lib/types';
+import type { Overview, Session, Shop } from '../office/lib/types';
 import { answerSales, createSales, type SalesAnswer } from './officeSales';
 
 /** A situation that a test sets up with `POST /__sim`. */
@@ -25,6 +25,12 @@ export type OfficeScenario = {
   readMinutesAgo?: number;
   /** The delay of each response, in milliseconds. */
   delayMs?: number;
+  /** Users must sign in: Camille, with the password "four words". */
+  hasAccounts?: boolean;
+  /** The name of an identity provider. */
+  oidc?: string | null;
+  /** The connection is not encrypted. */
+  isPlain?: boolean;
 };
 
 const DEFAULTS: Required<OfficeScenario> = {
@@ -37,6 +43,17 @@ const DEFAULTS: Required<OfficeScenario> = {
   salesProblem: null,
   readMinutesAgo: 0,
   delayMs: 0,
+  hasAccounts: false,
+  oidc: null,
+  isPlain: false,
+};
+
+const USER: NonNullable<Session['user']> = {
+  name: 'Camille',
+  role: 'manager',
+  kind: 'person',
+  shops: ['paris-1', 'lyon-2'],
+  has_password: true,
 };
 
 const TOWNS = ['paris', 'lyon', 'nice', 'lille', 'nantes', 'rennes', 'saint-germain-en-laye', 'metz', 'pau', 'brest'];
@@ -119,10 +136,10 @@ function createOverview(
   };
 }
 
-async function readScenario(request: IncomingMessage): Promise<OfficeScenario> {
+async function readBody(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
-  return JSON.parse(Buffer.concat(chunks).toString()) as OfficeScenario;
+  return JSON.parse(Buffer.concat(chunks).toString());
 }
 
 function send(response: ServerResponse, status: number, body: object): void {
@@ -146,6 +163,28 @@ function startSimulation(middlewares: Connect.Server): void {
   const clockShift = startTime === undefined ? 0 : Date.parse(startTime) - Date.now();
   const start = Date.now() + clockShift;
   let scenario = DEFAULTS;
+  let isSignedIn = false;
+
+  const createSession = (): Session => ({
+    setup_required: false,
+    open: !scenario.hasAccounts,
+    user: isSignedIn ? USER : null,
+    plain: scenario.isPlain,
+    oidc: scenario.oidc,
+  });
+
+  const refuse = (response: ServerResponse, type: string) =>
+    send(response, 401, { type: `urn:comptoir:problem:${type}`, status: 401, detail: 'Refused.' });
+
+  const answerSession = async (request: IncomingMessage, response: ServerResponse) => {
+    if (request.method === 'POST') {
+      const { name, password } = (await readBody(request)) as { name: string; password: string };
+      if (name !== USER.name || password !== 'four words') return refuse(response, 'sign-in-failed');
+      isSignedIn = true;
+    }
+    if (request.method === 'DELETE') isSignedIn = false;
+    send(response, 200, createSession());
+  };
 
   const readSales = () =>
     createSales(
@@ -156,18 +195,28 @@ function startSimulation(middlewares: Connect.Server): void {
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
     if (request.url === '/__sim') {
-      scenario = { ...DEFAULTS, ...(await readScenario(request)) };
+      scenario = { ...DEFAULTS, ...((await readBody(request)) as OfficeScenario) };
+      isSignedIn = false;
       send(response, 200, {});
       return true;
     }
     const url = new URL(request.url ?? '/', 'http://localhost');
     const isSales = url.pathname === '/api/sales' || url.pathname === '/api/sales.csv';
-    if (url.pathname !== '/api/shops' && !isSales) return false;
+    const isSession = url.pathname === '/api/session';
+    if (url.pathname !== '/api/shops' && !isSales && !isSession) return false;
     if (scenario.isUnreachable) {
       request.socket.destroy();
       return true;
     }
     await new Promise((resolve) => setTimeout(resolve, scenario.delayMs));
+    if (isSession) {
+      await answerSession(request, response);
+      return true;
+    }
+    if (scenario.hasAccounts && !isSignedIn) {
+      refuse(response, 'sign-in-required');
+      return true;
+    }
     if (isSales) {
       if (scenario.salesProblem !== null) sendProblem(response, scenario.salesProblem);
       else sendText(response, answerSales(url, readSales()));

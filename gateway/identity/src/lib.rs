@@ -1,12 +1,14 @@
 //! Who may use the gateway: users with roles, their sessions, wall screens and programs' tokens.
 //!
-//! [`Accounts`] is the handle. It stores everything in its own SQLite file, which the command line may change while the
-//! gateway runs; see `docs/adr/0009-identity.md`.
+//! [`Accounts`] is the gateway's handle. It stores everything in its own SQLite file, which the command line may change while the
+//! gateway runs; see `docs/adr/0009-identity.md`. Head office keeps its accounts in PostgreSQL and uses the rules of this crate:
+//! [`Hasher`], [`SignInLimits`] and [`check_password`].
 
 mod accounts;
 mod audit;
 mod credential;
 mod error;
+mod limits;
 mod pairing;
 mod password;
 mod password_rules;
@@ -25,7 +27,11 @@ pub use audit::{
 };
 pub use credential::{Credential, CredentialKind, Principal};
 pub use error::Error;
+pub use limits::SignInLimits;
 pub use pairing::{LIFE as PAIRING_LIFE, Pairing, PairingState};
-pub use password_rules::MIN_PASSWORD;
+pub use password::Hasher;
+pub use password_rules::{MIN_PASSWORD, check as check_password};
+pub use rate::{Network, network_of};
 pub use role::{Role, UnknownRole};
+pub use secret::{digest, new_id, new_secret};
 pub use user::{User, UserName};

@@ -26,6 +26,12 @@ struct Shared {
     nobody: OnceLock<String>,
 }
 
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Hasher {
     pub fn new() -> Self {
         Self(Arc::new(Shared {

@@ -18,15 +18,21 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::accounts::Accounts;
 use crate::alerts::Alerts;
 use crate::config::{Config, ConfigError, Http, Log};
 use crate::database::{self, Pools, ServerError};
 use crate::health::Health;
-use crate::http::{AppState, LimitedListener, OverviewCache, router};
+use crate::http::{Access, AppState, Hosts, LimitedListener, OverviewCache, Peer, router};
 use crate::ingest::Ingest;
 use crate::keys::ShopKeys;
 use crate::metrics::Metrics;
+use crate::oidc::Oidc;
 use crate::record::{Checker, topics};
+
+mod users;
+
+use users::{TokenAction, UserAction};
 
 /// Exit code for an invalid configuration. clap uses the same code for an invalid command line.
 const INVALID_CONFIGURATION: u8 = 2;
@@ -47,7 +53,9 @@ const PAUSE: Duration = Duration::from_secs(2);
     name = "office",
     version,
     after_help = "Examples:\n  office check\n  office run --config office.toml\n  \
-        COMPTOIR_POSTGRES__URL=postgres://office@db-1/comptoir office run"
+        COMPTOIR_POSTGRES__URL=postgres://office@db-1/comptoir office run\n  \
+        office users add marie --role administrator --password-stdin <password-file\n  \
+        office users add luc --role viewer --shops paris-1,paris-2 --password-stdin <password-file"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -68,12 +76,26 @@ enum Command {
     /// without the key would keep the records apart again. Events that are there already are recognised, and nothing is
     /// counted twice.
     Reread(ConfigArguments),
+    /// Manage the users of the pages
+    Users {
+        #[command(flatten)]
+        config: ConfigArguments,
+        #[command(subcommand)]
+        action: UserAction,
+    },
+    /// Manage the tokens of programs
+    Tokens {
+        #[command(flatten)]
+        config: ConfigArguments,
+        #[command(subcommand)]
+        action: TokenAction,
+    },
 }
 
 #[derive(Debug, Args)]
 struct ConfigArguments {
     /// The configuration file [default: /etc/comptoir/office.toml, if it exists]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
 
@@ -92,6 +114,8 @@ pub fn main() -> ExitCode {
             Command::Run(config) => run(&config).await,
             Command::Check(config) => check(&config).await,
             Command::Reread(config) => reread(&config).await,
+            Command::Users { config, action } => users::run(&config, action).await,
+            Command::Tokens { config, action } => users::run_tokens(&config, action).await,
         }
     });
     // A thread that is blocked in a call to an unresponsive Kafka must not delay the exit.
@@ -117,10 +141,15 @@ struct Loaded {
 }
 
 fn load(arguments: &ConfigArguments) -> Result<Loaded, ConfigError> {
-    let config = Config::load(arguments.config.as_deref())?;
+    let (config, pools) = load_pools(arguments)?;
     let file = &config.shops.keys;
     let keys = ShopKeys::read(file)
         .map_err(|error| ConfigError(format!("shops.keys: {}: {error}", file.display())))?;
+    Ok(Loaded { config, keys, pools })
+}
+
+fn load_pools(arguments: &ConfigArguments) -> Result<(Config, Pools), ConfigError> {
+    let config = Config::load(arguments.config.as_deref())?;
     // The error does not show the URL, which may contain a password.
     let pools = config
         .postgres
@@ -132,7 +161,7 @@ fn load(arguments: &ConfigArguments) -> Result<Loaded, ConfigError> {
             "postgres.url: not an address of PostgreSQL; for example \"postgres://office@db-1/comptoir\"";
         ConfigError(text.to_owned())
     })?;
-    Ok(Loaded { config, keys, pools })
+    Ok((config, pools))
 }
 
 async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
@@ -151,8 +180,29 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         http = %listener.local_addr()?,
         "started"
     );
+    let access = Access {
+        accounts: Accounts::new(pools.requests.clone(), Arc::clone(&metrics)),
+        hosts: Hosts {
+            names: config
+                .http
+                .hosts
+                .iter()
+                .map(|host| host.to_ascii_lowercase())
+                .collect(),
+            has_addresses: config.http.is_on_network(),
+        },
+        trusted_proxies: config.http.trusted_networks()?,
+        plain_sign_in: config.http.plain_sign_in,
+        is_local: !config.http.is_on_network(),
+        oidc: config
+            .oidc
+            .check()?
+            .map(|issuer| Oidc::new(&config.oidc, issuer))
+            .transpose()?,
+    };
     let state = AppState {
         pool: pools.requests,
+        access: Arc::new(access),
         overviews: OverviewCache::default(),
         prefix: config.kafka.topic_prefix.clone(),
         metrics: Arc::clone(&metrics),
@@ -160,8 +210,12 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         exports: Arc::new(Semaphore::new(EXPORTS)),
     };
     let shutdown = stop.clone();
-    let server = axum::serve(LimitedListener::new(listener), router(state))
-        .with_graceful_shutdown(shutdown.cancelled_owned());
+    let service = router(state).into_make_service_with_connect_info::<Peer>();
+    let server = axum::serve(
+        LimitedListener::new(listener, config.http.trusted_networks()?),
+        service,
+    )
+    .with_graceful_shutdown(shutdown.cancelled_owned());
     let mut server = tokio::spawn(server.into_future());
     if let Some(webhook) = config.alerts.url()? {
         let alerts = Alerts::new(

@@ -1,16 +1,19 @@
 //! The configuration: defaults, overridden by the file, overridden by environment variables (`COMPTOIR_SECTION__KEY`).
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use comptoir_core::Secret;
 use comptoir_kafka::{ConnectionErrors, Settings, Uplink, check_properties};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
+use ipnet::IpNet;
 use jiff::Timestamp;
 use reqwest::Url;
 use serde::Deserialize;
+
+use crate::oidc::OidcConfig;
 
 /// The default configuration file, read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/comptoir/office.toml";
@@ -27,6 +30,7 @@ pub struct Config {
     pub shops: Shops,
     pub alerts: AlertsConfig,
     pub http: Http,
+    pub oidc: OidcConfig,
     pub log: Log,
 }
 
@@ -89,6 +93,48 @@ pub struct Http {
     pub listen: SocketAddr,
     /// File to which the office writes its bound port, for programs that start it on port 0.
     pub port_file: Option<PathBuf>,
+    /// Further names under which the office answers, without a port.
+    #[serde(deserialize_with = "names")]
+    pub hosts: Vec<String>,
+    /// Reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count: addresses or networks.
+    #[serde(deserialize_with = "names")]
+    pub trusted_proxies: Vec<String>,
+    /// Accepts passwords and sessions over plain HTTP from the network.
+    pub plain_sign_in: bool,
+}
+
+impl Http {
+    /// The parsed `trusted_proxies`.
+    ///
+    /// # Errors
+    /// One is neither an address nor a network.
+    pub fn trusted_networks(&self) -> Result<Vec<IpNet>, ConfigError> {
+        let parse = |text: &String| {
+            let network = text.parse().ok();
+            let network = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+            network.ok_or_else(|| {
+                let example = "not an address or a network; for example \"10.0.0.2\" or \"10.0.0.0/24\"";
+                ConfigError(format!("http.trusted_proxies: {text:?}: {example}"))
+            })
+        };
+        self.trusted_proxies.iter().map(parse).collect()
+    }
+
+    /// Whether other machines can reach the address.
+    pub fn is_on_network(&self) -> bool {
+        !self.listen.ip().is_loopback()
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.trusted_networks()?;
+        let is_name = |host: &&String| !host.is_empty() && !host.contains([':', '/', ' ', '@', '*']);
+        match self.hosts.iter().find(|host| !is_name(host)) {
+            Some(host) => Err(ConfigError(format!(
+                "http.hosts: {host:?} is not a host name; write it without a scheme and a port, for example \"office.example.org\""
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -115,6 +161,9 @@ impl Default for Http {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8090)),
             port_file: None,
+            hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+            plain_sign_in: false,
         }
     }
 }
@@ -125,6 +174,23 @@ impl Default for Log {
             filter: "info".to_owned(),
         }
     }
+}
+
+/// Accepts a list, and the environment's form: names separated by commas.
+fn names<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Names::deserialize(deserializer)? {
+        Names::List(names) => names,
+        Names::Text(text) => {
+            let names = text.split(',').map(str::trim);
+            names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        }
+    })
 }
 
 /// Accepts `"sasl.password" = "…"`, `sasl.password = "…"`, and the environment's form `sasl_password`.
@@ -202,13 +268,8 @@ impl Config {
                 "shops.keys: missing; name a file with one `STORE KEY` a line, for example \"/etc/comptoir/shop-keys\"",
             );
         }
-        if !self.http.listen.ip().is_loopback() {
-            return Err(ConfigError(format!(
-                "http.listen: {} can be reached from other machines, and the office has no sign-in yet; use \
-                 \"127.0.0.1:8090\" and reach it through SSH",
-                self.http.listen
-            )));
-        }
+        self.http.check()?;
+        self.oidc.check()?;
         self.alerts.url()?;
         check_properties(&self.kafka.properties).map_err(|error| {
             let key = error.property.map_or_else(
@@ -261,8 +322,12 @@ mod tests {
                 "alerts.webhook: not an http",
             ),
             (
-                &format!("{VALID}[http]\nlisten = \"0.0.0.0:8090\""),
-                "http.listen: 0.0.0.0:8090",
+                &format!("{VALID}[http]\ntrusted_proxies = [\"proxy\"]"),
+                "http.trusted_proxies: \"proxy\"",
+            ),
+            (
+                &format!("{VALID}[http]\nhosts = \"https://office.example.org\""),
+                "http.hosts: \"https://office.example.org\"",
             ),
             (
                 &format!("{VALID}[kafka.properties]\n\"group.id\" = \"x\""),

@@ -1,17 +1,15 @@
 //! The HTTP server: the page, the overview as JSON, liveness, readiness and metrics.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Query, Request, State};
-use axum::http::uri::Authority;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Extension, Query, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get, patch, put};
 use comptoir_core::sale;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -28,11 +26,26 @@ use crate::overview::read_as_of;
 use crate::pages::pages;
 use crate::sales::{self, Filter, SalesQuery};
 
+mod access;
+pub mod dto;
 mod listener;
+mod manage;
+mod oidc;
+mod origin;
 mod overviews;
+mod routes;
+mod session;
+mod site;
 
+pub use access::Access;
 pub use listener::LimitedListener;
+pub use origin::Peer;
 pub use overviews::OverviewCache;
+pub use routes::{ROUTES, Requirement, Route};
+pub use site::Hosts;
+
+/// Largest body of a request, in bytes.
+const MAX_BODY: usize = 256 << 10;
 
 /// Shared by the request handlers.
 #[derive(Clone)]
@@ -45,6 +58,8 @@ pub struct AppState {
     pub health: Arc<Health>,
     /// Limits the CSV files written at the same time, because each holds a connection to PostgreSQL.
     pub exports: Arc<Semaphore>,
+    /// Who may use the office.
+    pub access: Arc<Access>,
 }
 
 pub fn router(state: AppState) -> Router {
@@ -56,59 +71,43 @@ pub fn router(state: AppState) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .merge(pages())
-        .fallback(async || {
-            problem(
-                StatusCode::NOT_FOUND,
-                "urn:comptoir:problem:not-found",
-                "There is nothing at this address.",
-            )
-        })
-        .layer(middleware::from_fn(identify))
-        .layer(middleware::from_fn(by_local_name))
+        .fallback(async || not_found())
+        .merge(accounts())
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(state.clone(), access::check))
+        .layer(middleware::from_fn_with_state(state.clone(), site::check))
         .with_state(state)
 }
 
-/// Answers only requests for a local name of this machine. Otherwise a page of another site could read everything after
-/// its owner lets the site's name resolve to 127.0.0.1 (DNS rebinding). Also refuses requests that a page of another
-/// site makes the browser send: the page could not read the response, but it could keep PostgreSQL busy. A link to a
-/// page is fine.
-async fn by_local_name(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST);
-    let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    let is_local = authority.is_some_and(|authority| {
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    });
-    if is_local && is_from_another_site(&request) {
-        return problem(
-            StatusCode::FORBIDDEN,
-            "urn:comptoir:problem:cross-site-request",
-            "A page of another site may not load anything from the office.",
-        );
-    }
-    match is_local {
-        true => next.run(request).await,
-        false => problem(
-            StatusCode::MISDIRECTED_REQUEST,
-            "urn:comptoir:problem:unknown-host",
-            "The office answers under names of its own machine only: http://localhost, through an SSH tunnel for example.",
-        ),
-    }
+/// Sign-in and the management of accounts.
+fn accounts() -> Router<AppState> {
+    let session = get(session::show)
+        .post(session::sign_in)
+        .delete(session::sign_out);
+    Router::new()
+        .route("/api/session", session)
+        .route("/api/session/password", put(session::change_password))
+        .route("/api/sessions", get(manage::sessions))
+        .route("/api/sessions/{id}", delete(manage::end_session))
+        .route("/api/users", get(manage::users).post(manage::add_user))
+        .route(
+            "/api/users/{name}",
+            patch(manage::change_user).delete(manage::remove_user),
+        )
+        .route("/api/tokens", get(manage::tokens).post(manage::add_token))
+        .route("/api/tokens/{id}", delete(manage::remove_token))
+        .route("/api/audit", get(manage::audit))
+        .route("/login/oidc", get(oidc::begin))
+        .route("/login/oidc/callback", get(oidc::finish))
+        .layer(middleware::from_fn(no_store))
 }
 
-/// Stores the [`Caller`] in the request.
-async fn identify(mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Caller::local());
-    next.run(request).await
-}
-
-/// Whether the browser reports that a page of another site caused the request, other than by a link to a page.
-fn is_from_another_site(request: &Request) -> bool {
-    let says = |name: &str, value: &str| request.headers().get(name).is_some_and(|said| said == value);
-    let is_link = says("sec-fetch-mode", "navigate")
-        && says("sec-fetch-dest", "document")
-        && !request.uri().path().starts_with("/api/");
-    says("sec-fetch-site", "cross-site") && !is_link
+/// Middleware: names of users must not stay in the cache of a shared browser.
+async fn no_store(request: axum::extract::Request, next: middleware::Next) -> Response {
+    let mut response = next.run(request).await;
+    let no_store = axum::http::HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response
 }
 
 /// An error response, `application/problem+json`.
@@ -126,6 +125,14 @@ pub(crate) fn problem(status: StatusCode, r#type: &'static str, detail: impl Int
     respond(status, r#type, detail.into(), None)
 }
 
+fn not_found() -> Response {
+    problem(
+        StatusCode::NOT_FOUND,
+        "urn:comptoir:problem:not-found",
+        "There is nothing at this address.",
+    )
+}
+
 /// `field`: the parameter that is not valid, where it is known.
 fn invalid_query(field: Option<&'static str>, detail: String) -> Response {
     respond(
@@ -134,6 +141,26 @@ fn invalid_query(field: Option<&'static str>, detail: String) -> Response {
         detail,
         field,
     )
+}
+
+/// The answer to a body that is not the expected JSON.
+fn malformed(rejection: &JsonRejection) -> Response {
+    let (status, r#type) = match rejection {
+        JsonRejection::JsonDataError(_) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "urn:comptoir:problem:invalid-field",
+        ),
+        JsonRejection::MissingJsonContentType(_) => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "urn:comptoir:problem:unsupported-media-type",
+        ),
+        _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "urn:comptoir:problem:body-too-large",
+        ),
+        _ => (StatusCode::BAD_REQUEST, "urn:comptoir:problem:malformed-json"),
+    };
+    problem(status, r#type, rejection.body_text())
 }
 
 fn respond(
@@ -243,7 +270,7 @@ fn filter(
 ) -> Result<Filter, Box<Response>> {
     let Query(query) = query.map_err(|error| Box::new(invalid_query(None, error.body_text())))?;
     query
-        .check(caller.shops.clone())
+        .check(caller)
         .map_err(|error| Box::new(invalid_query(Some(error.parameter), error.to_string())))
 }
 

@@ -11,6 +11,7 @@
 //! `docs/adr/0017-office.md` of the gateway has the reasons.
 
 pub mod access;
+pub mod accounts;
 pub mod alerts;
 pub mod cli;
 pub mod config;
@@ -21,8 +22,10 @@ pub mod http;
 pub mod ingest;
 pub mod keys;
 pub mod metrics;
+pub mod oidc;
 pub mod overview;
 pub mod pages;
+pub mod personal;
 pub mod record;
 pub mod sales;
 pub mod state;

@@ -11,6 +11,7 @@ pub struct Metrics {
     repeated: IntCounter,
     states: IntCounter,
     apart: IntCounterVec,
+    sign_ins: IntCounterVec,
     pub batch_seconds: Histogram,
     pub overtaken: IntCounter,
     pub database_failures: IntCounter,
@@ -41,6 +42,14 @@ impl Metrics {
         for reason in Reason::ALL {
             apart.with_label_values(&[reason.as_str()]);
         }
+        let sign_ins = IntCounterVec::new(
+            Opts::new("comptoir_office_sign_ins_total", "Sign-ins, by result"),
+            &["result"],
+        )?;
+        registry.register(Box::new(sign_ins.clone()))?;
+        for result in ["ok", "wrong", "throttled"] {
+            sign_ins.with_label_values(&[result]);
+        }
         let batch_seconds = Histogram::with_opts(HistogramOpts::new(
             "comptoir_office_batch_seconds",
             "Time to write a batch to PostgreSQL",
@@ -69,6 +78,7 @@ impl Metrics {
                 "Batches of records that could not be decoded, and were skipped",
             )?,
             apart,
+            sign_ins,
             batch_seconds,
             registry,
         })
@@ -84,6 +94,11 @@ impl Metrics {
                 .with_label_values(&[reason.as_str()])
                 .inc_by(*count as u64);
         }
+    }
+
+    /// Counts a sign-in: `ok`, `wrong` or `throttled`.
+    pub fn signed_in(&self, result: &'static str) {
+        self.sign_ins.with_label_values(&[result]).inc();
     }
 
     /// The text of `/metrics`.

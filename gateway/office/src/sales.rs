@@ -18,8 +18,9 @@ use sqlx::{PgPool, Postgres, QueryBuilder, Row as _};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::warn;
 
-use crate::access::VisibleShops;
+use crate::access::{Caller, VisibleShops};
 use crate::fold::kind_name;
+use crate::personal::without_personal_data;
 
 /// Most sales on a page.
 pub const MAX_LIMIT: u32 = 500;
@@ -83,7 +84,8 @@ pub struct SaleItem {
     pub currency: Option<Currency>,
     /// Number of changes by other devices that were rejected.
     pub corrections: i32,
-    /// The JSON as the gateway wrote it.
+    /// The JSON as the gateway wrote it. `customer_email` and `address` are null for a role that does not see personal
+    /// data.
     #[cfg_attr(test, ts(type = "unknown"))]
     pub value: Box<RawValue>,
 }
@@ -128,6 +130,8 @@ impl Cursor {
 #[derive(Debug, Clone)]
 pub struct Filter {
     visible: VisibleShops,
+    /// Whether the customers' e-mail and other addresses are shown.
+    has_personal_data: bool,
     store: Option<String>,
     kind: Option<Kind>,
     since: Option<Timestamp>,
@@ -138,11 +142,11 @@ pub struct Filter {
 }
 
 impl SalesQuery {
-    /// Validates the query of somebody who may see the shops `visible`.
+    /// Validates the query. The filter shows only what the caller may see.
     ///
     /// # Errors
     /// Names the invalid parameter, with an example.
-    pub fn check(self, visible: VisibleShops) -> Result<Filter, QueryError> {
+    pub fn check(self, caller: &Caller) -> Result<Filter, QueryError> {
         let wrong = |parameter, text: String| QueryError { parameter, text };
         if let Some(store) = &self.store {
             DeviceId::gateway(store).map_err(|error| wrong("store", error.to_string()))?;
@@ -182,7 +186,8 @@ impl SalesQuery {
             None => None,
         };
         Ok(Filter {
-            visible,
+            visible: caller.shops.clone(),
+            has_personal_data: caller.sees_personal_data(),
             store: self.store,
             kind,
             since: self.since,
@@ -259,7 +264,7 @@ pub async fn page(pool: &PgPool, filter: &Filter) -> Result<SalesPage, sqlx::Err
             let next = last.as_ref().map(Cursor::encode);
             return Ok(SalesPage { items, next });
         }
-        let item = read(&row)?;
+        let item = read(&row, filter)?;
         bytes += item.value.get().len();
         last = Some(cursor(&row)?);
         items.push(item);
@@ -278,7 +283,7 @@ fn cursor(row: &PgRow) -> Result<Cursor, sqlx::Error> {
     })
 }
 
-fn read(row: &PgRow) -> Result<SaleItem, sqlx::Error> {
+fn read(row: &PgRow, filter: &Filter) -> Result<SaleItem, sqlx::Error> {
     let time: SqlTimestamp = row.try_get("time")?;
     let (amount, code): (Option<i64>, Option<String>) = (row.try_get("amount")?, row.try_get("currency")?);
     let currency: Option<Currency> = code.and_then(|code| code.parse().ok());
@@ -286,6 +291,7 @@ fn read(row: &PgRow) -> Result<SaleItem, sqlx::Error> {
         index: "value".to_owned(),
         source: error.into(),
     };
+    let value = RawValue::from_string(row.try_get("value")?).map_err(invalid)?;
     Ok(SaleItem {
         store: row.try_get("store")?,
         kind: row.try_get("kind")?,
@@ -299,7 +305,10 @@ fn read(row: &PgRow) -> Result<SaleItem, sqlx::Error> {
             .map(|(minor, currency)| Money::sum(minor, currency)),
         currency,
         corrections: row.try_get("corrections")?,
-        value: RawValue::from_string(row.try_get("value")?).map_err(invalid)?,
+        value: match filter.has_personal_data {
+            true => value,
+            false => without_personal_data(&value),
+        },
     })
 }
 
@@ -367,7 +376,7 @@ async fn write_csv(
     let mut query = filter.query(None);
     let mut rows = query.build().fetch(&mut *transaction);
     while let Some(row) = rows.next().await {
-        let item = row.and_then(|row| read(&row)).map_err(io::Error::other)?;
+        let item = row.and_then(|row| read(&row, filter)).map_err(io::Error::other)?;
         write_row(&mut writer, &item)?;
         writer.flush()?;
         if writer.get_ref().len() >= PIECE {
@@ -432,7 +441,7 @@ mod tests {
 
     #[test]
     fn a_wrong_parameter_is_named() {
-        let with = |query: SalesQuery| query.check(VisibleShops::All).map(|_| ()).unwrap_err();
+        let with = |query: SalesQuery| query.check(&Caller::local()).map(|_| ()).unwrap_err();
         let empty = SalesQuery::default;
         for (query, parameter, words) in [
             (
@@ -480,7 +489,7 @@ mod tests {
             assert_eq!(error.parameter, parameter, "{query:?}");
             assert!(error.to_string().contains(words), "{error}");
         }
-        assert!(empty().check(VisibleShops::All).is_ok());
+        assert!(empty().check(&Caller::local()).is_ok());
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::{env, fs};
 
 use ts_rs::{Config, TS as _};
 
+use crate::http::dto::{CurrentUser, RoleName, Session, UserKind};
 use crate::overview::{Amount, Gateway, Overview, Shop, Today};
 use crate::sales::{SaleItem, SalesPage};
 
 const TYPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/office/lib/types.ts");
-const HEADER: &str =
-    "// Generated from gateway/office/src/overview.rs and sales.rs by `make types`. Do not edit.\n";
+const HEADER: &str = "// Generated from gateway/office/src/overview.rs, sales.rs and http/dto.rs by `make types`. Do not edit.\n";
 
 fn typescript() -> String {
     let config = Config::new().with_large_int("number");
@@ -21,6 +21,10 @@ fn typescript() -> String {
         Overview::decl(&config),
         SaleItem::decl(&config),
         SalesPage::decl(&config),
+        RoleName::decl(&config),
+        UserKind::decl(&config),
+        CurrentUser::decl(&config),
+        Session::decl(&config),
     ];
     declarations.iter().fold(HEADER.to_owned(), |text, declaration| {
         format!("{text}\nexport {declaration}\n")

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addressOf, pageFromPath, PAGES } from './addresses';
+import { addressOf, pageFromPath, PAGES, returnAddress } from './addresses';
 
 describe('the addresses', () => {
   it('lead to their page', () => {
@@ -11,5 +11,18 @@ describe('the addresses', () => {
 
   it('that are unknown lead to the shops', () => {
     expect(['/salesman', '/sales/old', '/'].map(pageFromPath)).toEqual(['shops', 'shops', 'shops']);
+  });
+
+  it('to return to after sign-in are those of the office', () => {
+    const origin = 'https://office.example';
+    expect(returnAddress('/sales?store=paris-1', origin)).toEqual({ page: 'sales', query: 'store=paris-1' });
+    const others = [
+      null,
+      '//attacker.example/sales',
+      'https://attacker.example/sales',
+      'javascript:alert(1)',
+      '/login',
+    ];
+    for (const next of others) expect(returnAddress(next, origin)).toEqual({ page: 'shops', query: '' });
   });
 });

@@ -14,8 +14,8 @@ export type PollState = {
   error: unknown;
 };
 
-/** Call it while a component is created: it polls for as long as the component exists. */
-export function pollOverview() {
+/** Call it while a component is created: it polls for as long as the component exists and `isWanted` is true. */
+export function pollOverview(isWanted: () => boolean) {
   let state = $state.raw<PollState>({ overview: null, readAt: null, error: null });
   const polling = new Polling<Overview>(
     {
@@ -25,7 +25,12 @@ export function pollOverview() {
     },
     REFRESH_MS,
   );
-  $effect(() => polling.start());
+  $effect(() => {
+    if (!isWanted()) return;
+    // What another user may see is read anew.
+    state = { overview: null, readAt: null, error: null };
+    return polling.start();
+  });
   return {
     get state() {
       return state;

@@ -1,4 +1,4 @@
-// Generated from gateway/office/src/overview.rs and sales.rs by `make types`. Do not edit.
+// Generated from gateway/office/src/overview.rs, sales.rs and http/dto.rs by `make types`. Do not edit.
 
 export type Amount = { amount: number, currency: string, };
 
@@ -72,7 +72,8 @@ amount?: number, currency?: string,
  */
 corrections: number, 
 /**
- * The JSON as the gateway wrote it.
+ * The JSON as the gateway wrote it. `customer_email` and `address` are null for a role that does not see personal
+ * data.
  */
 value: unknown, };
 
@@ -81,3 +82,39 @@ export type SalesPage = { items: Array<SaleItem>,
  * The value for `after`; absent on the last page.
  */
 next?: string, };
+
+export type Role = "viewer" | "cashier" | "manager" | "administrator";
+
+export type UserKind = "person" | "token";
+
+export type CurrentUser = { name: string, role: Role, kind: UserKind, 
+/**
+ * `null`: all shops.
+ */
+shops: Array<string> | null, 
+/**
+ * The user has a password here, and not at an identity provider.
+ */
+has_password: boolean, };
+
+export type Session = { 
+/**
+ * There is no administrator yet.
+ */
+setup_required: boolean, 
+/**
+ * Nobody has to sign in, and everybody may do everything.
+ */
+open: boolean, 
+/**
+ * `null` if nobody is signed in.
+ */
+user: CurrentUser | null, 
+/**
+ * The connection is not encrypted and comes from the network, so that sign-in is refused.
+ */
+plain: boolean, 
+/**
+ * The identity provider, if users can sign in with one.
+ */
+oidc: string | null, };

@@ -10,9 +10,7 @@ mod tests;
 mod users;
 
 use std::collections::HashMap;
-use std::hash::RandomState;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -25,9 +23,10 @@ use tracing::error;
 
 use crate::Error;
 use crate::credential::Principal;
+use crate::limits::SignInLimits;
 use crate::pairing::Pairings;
 use crate::password::Hasher;
-use crate::rate::{AttemptLimit, FirstGuesses, Network, Networks, SetupGuesses};
+use crate::rate::SetupGuesses;
 use crate::store::{self, Store};
 
 /// How precisely the file records a credential's last use. Each change costs an fsync.
@@ -36,16 +35,6 @@ const USE_PRECISION: SignedDuration = SignedDuration::from_secs(60);
 const BASIC_LIFE: Duration = Duration::from_secs(300);
 /// Most HTTP Basic passwords remembered.
 const MAX_BASIC: usize = 100;
-/// How many wrong passwords an address and an account may try at once, and the time until another is allowed.
-const WRONG_BURST: NonZeroU32 = NonZeroU32::new(10).unwrap();
-const WRONG_PERIOD: Duration = Duration::from_secs(6);
-/// Wrong passwords per address and day that are exempt from the account's limit, so that guesses from elsewhere do not
-/// lock its user out.
-const FIRST_WRONG: u8 = 3;
-/// Limit of right passwords per address and per user, because verifying one costs as much as a wrong one: 30 at once,
-/// and 30 a minute. A session lasts for hours.
-const RIGHT_BURST: NonZeroU32 = NonZeroU32::new(30).unwrap();
-const RIGHT_PERIOD: Duration = Duration::from_secs(2);
 /// Longest User-Agent that is stored, in characters.
 const MAX_AGENT: usize = 200;
 /// Longest name of a token, in characters.
@@ -83,14 +72,7 @@ struct Inner {
     hasher: Hasher,
     /// Whether an administrator was found. From then on there is always one.
     is_set_up: AtomicBool,
-    networks: Networks,
-    wrong_by_address: AttemptLimit<Network>,
-    wrong_by_account: AttemptLimit<String>,
-    first_wrong: FirstGuesses,
-    right_by_address: AttemptLimit<Network>,
-    right_by_account: AttemptLimit<String>,
-    /// Assigns an account to unknown names, differently in each process.
-    unknown_names: RandomState,
+    limits: SignInLimits,
     setup_guesses: SetupGuesses,
     pairings: Pairings,
     basic: Mutex<BasicCache>,
@@ -129,13 +111,7 @@ impl Accounts {
             code_file: path.with_file_name("setup-code"),
             hasher: Hasher::new(),
             is_set_up: AtomicBool::new(false),
-            networks: Networks::default(),
-            wrong_by_address: AttemptLimit::new(WRONG_BURST, WRONG_PERIOD),
-            wrong_by_account: AttemptLimit::new(WRONG_BURST, WRONG_PERIOD),
-            first_wrong: FirstGuesses::new(FIRST_WRONG),
-            right_by_address: AttemptLimit::new(RIGHT_BURST, RIGHT_PERIOD),
-            right_by_account: AttemptLimit::new(RIGHT_BURST, RIGHT_PERIOD),
-            unknown_names: RandomState::new(),
+            limits: SignInLimits::new(),
             setup_guesses: SetupGuesses::new(),
             pairings: Pairings::default(),
             basic: Mutex::new(BasicCache {

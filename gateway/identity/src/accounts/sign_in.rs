@@ -1,6 +1,5 @@
 //! Sign-in with a password, and limits on guessing.
 
-use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 use std::sync::PoisonError;
 use std::time::Instant;
@@ -9,13 +8,10 @@ use comptoir_core::Secret;
 use jiff::Timestamp;
 
 use super::{Accounts, Attempt, BASIC_LIFE, BasicCache, MAX_AGENT, MAX_BASIC, SignedIn};
-use crate::rate::{Network, network_of};
+use crate::rate::network_of;
 use crate::secret::{digest, new_id, new_secret};
 use crate::store::{NewCredential, Owner, StoredPassword};
 use crate::{CredentialKind, Error, Principal, Role, UserName};
-
-/// Number of accounts shared by all unknown names. They have the same limits as a user's account.
-const UNKNOWN_ACCOUNTS: u64 = 4_096;
 
 /// Identifies a user together with the present password. The stored hash is salted, so this reveals nothing about the
 /// password.
@@ -127,50 +123,21 @@ impl Accounts {
         password: &Secret,
     ) -> Result<(UserName, Role), Error> {
         let network = from.address.map(network_of);
-        let bucket = self.0.networks.of(from.address);
-        // An unknown name has the same limits as a known one, so that a guesser learns nothing from them. Unknown names
-        // share a fixed number of accounts, so that memory is bounded.
-        let account = match &stored {
-            Some(stored) => stored.name.as_str().to_lowercase(),
-            None => format!(
-                "\0{}",
-                self.0.unknown_names.hash_one(name.to_lowercase()) % UNKNOWN_ACCOUNTS
-            ),
-        };
+        let limits = &self.0.limits;
+        let bucket = limits.network(from.address);
+        let account = limits.account(stored.as_ref().map(|stored| &stored.name), name);
         let is_known = match &stored {
             Some(stored) => self.is_signed_in_at(&stored.name, network).await?,
             None => false,
         };
-        self.check_attempts(bucket, &account, is_known)?;
+        limits.check(bucket, &account, is_known)?;
         let hash = stored.as_ref().map(|stored| stored.hash.clone());
         if let (true, Some(stored)) = (self.0.hasher.verify(bucket, password, hash).await?, stored) {
-            self.0.right_by_address.count(&bucket);
-            self.0.right_by_account.count(&account);
+            limits.count_right(bucket, &account);
             return Ok((stored.name, stored.role));
         }
-        self.0.wrong_by_address.count(&bucket);
-        self.0.wrong_by_account.count(&account);
-        self.0.first_wrong.count(bucket);
+        limits.count_wrong(bucket, &account);
         Err(Error::WrongPassword)
-    }
-
-    /// Checks the limits on attempts.
-    ///
-    /// # Errors
-    /// There were too many attempts from this address, or with this account.
-    fn check_attempts(&self, from: Network, account: &String, is_known: bool) -> Result<(), Error> {
-        let inner = &self.0;
-        let of_account = match is_known || inner.first_wrong.has_left(from) {
-            true => Ok(()),
-            false => inner.wrong_by_account.check(account),
-        };
-        inner
-            .wrong_by_address
-            .check(&from)
-            .and(of_account)
-            .and_then(|()| inner.right_by_address.check(&from))
-            .and_then(|()| inner.right_by_account.check(account))
-            .map_err(|after| Error::TooManyAttempts { after })
     }
 
     /// Whether the user has a session at this address; if so, guesses from elsewhere do not lock the user out.

@@ -23,9 +23,9 @@ async fn a_bad_configuration_ends_with_exit_code_2_and_one_sentence() -> Result<
             "shops.keys: /nowhere/keys: cannot be read",
         ),
         (
-            "COMPTOIR_HTTP__LISTEN",
-            "0.0.0.0:0",
-            "http.listen: 0.0.0.0:0 can be reached from other machines",
+            "COMPTOIR_HTTP__TRUSTED_PROXIES",
+            "proxy.example.org",
+            "http.trusted_proxies: \"proxy.example.org\"",
         ),
         ("COMPTOIR_KAFKA__GROUPS", "x", "unknown field: found `groups`"),
     ] {

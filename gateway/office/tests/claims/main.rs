@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod accounts;
 mod alerts;
 mod command_line;
 mod distrust;
 mod effectively_once;
 mod office;
+mod oidc;
 mod overview;
 mod sales;
+mod sessions;

@@ -21,6 +21,33 @@ export const en = {
     problem: {
       'urn:comptoir:problem:database-unavailable': 'The head-office server cannot read its database (PostgreSQL)',
       'urn:comptoir:problem:invalid-query': 'The head-office server does not understand this page. Reload it.',
+      'urn:comptoir:problem:sign-in-required': 'Your session has ended. Sign in again.',
+      'urn:comptoir:problem:sign-in-failed': 'The name or the password is wrong',
+      'urn:comptoir:problem:too-many-attempts': 'Too many attempts. Try again in a moment.',
+      'urn:comptoir:problem:forbidden': 'Your role does not allow this',
+      'urn:comptoir:problem:setup-required': 'The head-office server has no administrator yet',
+      'urn:comptoir:problem:plain-sign-in-refused': 'This connection is not encrypted, so nobody can sign in',
+    },
+  },
+  account: {
+    menu: (name: string) => `Account of ${name}`,
+    role: {
+      viewer: 'Read-only',
+      cashier: 'Cashier',
+      manager: 'Manager',
+      administrator: 'Administrator',
+    },
+    allShops: 'All shops',
+    shops: (count: number) => plural(count, { one: '# shop', other: '# shops' }),
+    signOut: 'Sign out',
+  },
+  login: {
+    title: 'Sign in',
+    provider: (name: string) => `Sign in with ${name}`,
+    or: 'or with a password of the head-office server',
+    refused: {
+      role: 'The identity provider has signed you in, but gives you no role here. Ask your administrator.',
+      failed: 'The sign-in with the identity provider has failed. Try again.',
     },
   },
   summary: {

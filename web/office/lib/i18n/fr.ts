@@ -23,6 +23,34 @@ export const fr: OfficeMessages = {
       'urn:comptoir:problem:database-unavailable':
         'Le serveur du siège n’arrive pas à lire sa base de données (PostgreSQL)',
       'urn:comptoir:problem:invalid-query': 'Le serveur du siège ne comprend pas cette page. Rechargez-la.',
+      'urn:comptoir:problem:sign-in-required': 'Votre session est terminée. Connectez-vous de nouveau.',
+      'urn:comptoir:problem:sign-in-failed': 'Le nom ou le mot de passe est incorrect',
+      'urn:comptoir:problem:too-many-attempts': 'Trop de tentatives. Réessayez dans un instant.',
+      'urn:comptoir:problem:forbidden': 'Votre rôle ne le permet pas',
+      'urn:comptoir:problem:setup-required': 'Le serveur du siège n’a pas encore d’administrateur',
+      'urn:comptoir:problem:plain-sign-in-refused':
+        'Cette connexion n’est pas chiffrée\u00a0: personne ne peut s’y identifier',
+    },
+  },
+  account: {
+    menu: (name) => `Compte de ${name}`,
+    role: {
+      viewer: 'Lecture seule',
+      cashier: 'Caisse',
+      manager: 'Responsable',
+      administrator: 'Administrateur',
+    },
+    allShops: 'Tous les magasins',
+    shops: (count) => plural(count, { one: '# magasin', many: '# de magasins', other: '# magasins' }),
+    signOut: 'Se déconnecter',
+  },
+  login: {
+    title: 'Connexion',
+    provider: (name) => `Se connecter avec ${name}`,
+    or: 'ou avec un mot de passe du serveur du siège',
+    refused: {
+      role: 'Le fournisseur d’identité vous a identifié, mais ne vous donne aucun rôle ici. Adressez-vous à votre administrateur.',
+      failed: 'La connexion avec le fournisseur d’identité a échoué. Réessayez.',
     },
   },
   summary: {

@@ -1,0 +1,151 @@
+//! Sign-in with a password, sign-out, and the user's own password.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use comptoir_core::Secret;
+use comptoir_identity::{Action, CredentialKind};
+
+use super::access::{self, Mode, failure};
+use super::origin::{Origin, Transport};
+use super::{AppState, dto, malformed};
+use crate::access::Caller;
+use crate::accounts::{AccountsError, SignedIn, UserChange};
+
+/// Cookie lifetime in the browser, in seconds. The office ends sessions earlier.
+const COOKIE_LIFE: u32 = 400 * 24 * 60 * 60;
+
+type MaybeCaller = Option<Extension<Caller>>;
+
+/// The session information that a page needs, for this caller.
+async fn session_of(
+    state: &AppState,
+    origin: &Origin,
+    caller: Option<&Caller>,
+) -> Result<dto::Session, AccountsError> {
+    let mode = state.access.mode().await?;
+    Ok(dto::Session {
+        setup_required: mode == Mode::SetupRequired,
+        open: mode == Mode::Open,
+        user: caller.and_then(dto::CurrentUser::of),
+        plain: state.access.refuses_credentials(origin),
+        oidc: state.access.oidc.as_ref().map(|oidc| oidc.name().to_owned()),
+    })
+}
+
+/// `GET /api/session`: who is signed in, and whether somebody has to.
+pub async fn show(
+    State(state): State<AppState>,
+    Extension(origin): Extension<Origin>,
+    caller: MaybeCaller,
+) -> Response {
+    match session_of(&state, &origin, caller.as_deref()).await {
+        Ok(session) => Json(session).into_response(),
+        Err(error) => failure(&error),
+    }
+}
+
+/// `POST /api/session`: signs a user in. The answer sets a cookie.
+pub async fn sign_in(
+    State(state): State<AppState>,
+    Extension(origin): Extension<Origin>,
+    body: Result<Json<dto::SignIn>, JsonRejection>,
+) -> Response {
+    let Json(body) = match body {
+        Ok(body) => body,
+        Err(rejection) => return malformed(&rejection),
+    };
+    if state.access.refuses_credentials(&origin) {
+        return access::plain_sign_in_refused();
+    }
+    let accounts = &state.access.accounts;
+    let signed_in = match accounts.sign_in(&origin.source, &body.name, &body.password).await {
+        Ok(signed_in) => signed_in,
+        Err(error) => return failure(&error),
+    };
+    match session_of(&state, &origin, Some(&signed_in.caller)).await {
+        Ok(session) => with_cookie(&signed_in, origin.transport, Json(session)),
+        Err(error) => failure(&error),
+    }
+}
+
+/// `DELETE /api/session`: ends the session of the request.
+pub async fn sign_out(
+    State(state): State<AppState>,
+    Extension(origin): Extension<Origin>,
+    caller: MaybeCaller,
+) -> Response {
+    let caller = caller.map(|Extension(caller)| caller);
+    // Only an administrator removes a token, not the program that uses it.
+    let session = caller
+        .as_ref()
+        .and_then(|caller| caller.credential.as_ref())
+        .filter(|credential| credential.kind == CredentialKind::Session);
+    if let Some(session) = session {
+        let act = origin.act(caller.as_ref(), Action::SignedOut);
+        if let Err(error) = state.access.accounts.end(&session.id, act).await {
+            return failure(&error);
+        }
+    }
+    set_cookie(&Secret::new(""), 0, origin.transport, StatusCode::NO_CONTENT)
+}
+
+/// `PUT /api/session/password`: changes the password of the signed-in user, and ends its other sessions.
+pub async fn change_password(
+    State(state): State<AppState>,
+    Extension(origin): Extension<Origin>,
+    Extension(caller): Extension<Caller>,
+    body: Result<Json<dto::NewPassword>, JsonRejection>,
+) -> Response {
+    let Json(body) = match body {
+        Ok(body) => body,
+        Err(rejection) => return malformed(&rejection),
+    };
+    let Some(session) = caller.credential.as_ref().filter(|session| session.has_password) else {
+        return access::forbidden("Only a user with a password in the office can change it.");
+    };
+    let accounts = &state.access.accounts;
+    let changed = async {
+        let (name, _) = accounts
+            .verify(&origin.source, &caller.name, &body.current)
+            .await?;
+        let change = UserChange {
+            password: Some(body.password),
+            ..UserChange::default()
+        };
+        let act = origin.act(Some(&caller), Action::UserChanged);
+        accounts.change_user(&name, change, Some(&session.id), act).await
+    };
+    match changed.await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => failure(&error),
+    }
+}
+
+/// A response that signs a browser in.
+pub fn with_cookie(signed_in: &SignedIn, transport: Transport, answer: impl IntoResponse) -> Response {
+    set_cookie(&signed_in.secret, COOKIE_LIFE, transport, answer)
+}
+
+fn set_cookie(secret: &Secret, life: u32, transport: Transport, answer: impl IntoResponse) -> Response {
+    let name = access::cookie_name(transport);
+    let secure = secure_attribute(transport);
+    let secret = secret.reveal();
+    let cookie = format!("{name}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life}{secure}");
+    let mut response = answer.into_response();
+    // The secret is Base64, so the value is always valid.
+    if let Ok(mut value) = HeaderValue::from_str(&cookie) {
+        value.set_sensitive(true);
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+    response
+}
+
+pub fn secure_attribute(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Https => "; Secure",
+        Transport::LocalPlaintext | Transport::RemotePlaintext => "",
+    }
+}
