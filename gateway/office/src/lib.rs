@@ -13,8 +13,10 @@
 pub mod access;
 pub mod alerts;
 pub mod cli;
+pub mod comparison;
 pub mod config;
 pub mod database;
+pub mod figures;
 pub mod fold;
 pub mod health;
 pub mod http;
@@ -26,5 +28,6 @@ pub mod pages;
 pub mod record;
 pub mod sales;
 pub mod state;
+pub mod stats;
 #[cfg(test)]
 mod typescript_tests;

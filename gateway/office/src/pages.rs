@@ -25,6 +25,8 @@ pub fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(document))
         .route("/sales", get(document))
+        .route("/compare", get(document))
+        .route("/shops/{store}", get(document))
         .route("/assets/{name}", get(asset))
 }
 

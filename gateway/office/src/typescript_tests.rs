@@ -4,12 +4,13 @@ use std::{env, fs};
 
 use ts_rs::{Config, TS as _};
 
+use crate::comparison::{By, Compared, Comparison, ShopComparison, Sums};
 use crate::overview::{Amount, Gateway, Overview, Shop, Today};
 use crate::sales::{SaleItem, SalesPage};
+use crate::stats::{ShopHour, ShopQuarters, ShopStats};
 
 const TYPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/office/lib/types.ts");
-const HEADER: &str =
-    "// Generated from gateway/office/src/overview.rs and sales.rs by `make types`. Do not edit.\n";
+const HEADER: &str = "// Generated from gateway/office/src (overview, sales, stats, comparison) by `make types`. Do not edit.\n";
 
 fn typescript() -> String {
     let config = Config::new().with_large_int("number");
@@ -21,6 +22,14 @@ fn typescript() -> String {
         Overview::decl(&config),
         SaleItem::decl(&config),
         SalesPage::decl(&config),
+        ShopQuarters::decl(&config),
+        ShopHour::decl(&config),
+        ShopStats::decl(&config),
+        By::decl(&config),
+        Sums::decl(&config),
+        Compared::decl(&config),
+        ShopComparison::decl(&config),
+        Comparison::decl(&config),
     ];
     declarations.iter().fold(HEADER.to_owned(), |text, declaration| {
         format!("{text}\nexport {declaration}\n")

@@ -1,5 +1,6 @@
 //! PostgreSQL: the tables, their monthly partitions, and the positions in Kafka.
 
+mod figures;
 mod maintenance;
 mod server;
 mod write;
@@ -19,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+pub use figures::{QUARTER_SECONDS, quarter_of};
 pub use maintenance::maintain;
 pub use server::{ServerError, check_server};
 pub use write::{Advance, WriteError, Written, write};

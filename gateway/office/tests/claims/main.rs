@@ -6,6 +6,7 @@ mod alerts;
 mod command_line;
 mod distrust;
 mod effectively_once;
+mod figures;
 mod office;
 mod overview;
 mod sales;

@@ -1,0 +1,29 @@
+-- Sums of the present states of the sales in `sale`, so that nobody has to read years of sales to compare shops. They
+-- change in the same transaction as the sales. docs/adr/0017-office.md, section "Figures", has the reasons.
+CREATE TABLE figure (
+    store text COLLATE "C" NOT NULL,
+    -- The beginning of a quarter of an hour. The days of every time zone consist of whole quarters.
+    quarter timestamptz NOT NULL,
+    -- Empty for sales without an amount.
+    currency text COLLATE "C" NOT NULL,
+    orders bigint NOT NULL,
+    success_payments bigint NOT NULL,
+    failed_payments bigint NOT NULL,
+    deliveries bigint NOT NULL,
+    -- Successful payments, in minor units. Its sum may exceed a bigint.
+    revenue numeric NOT NULL,
+    PRIMARY KEY (store, quarter, currency)
+) WITH (fillfactor = 80); -- Leaves room for changed rows on the same page, which then need no new index entries.
+
+INSERT INTO figure (store, quarter, currency, orders, success_payments, failed_payments, deliveries, revenue)
+SELECT
+    store,
+    to_timestamp(floor(extract(epoch FROM time) / 900) * 900),
+    coalesce(currency, ''),
+    count(*) FILTER (WHERE kind = 'order'),
+    count(*) FILTER (WHERE kind = 'payment' AND status = 'SUCCESS'),
+    count(*) FILTER (WHERE kind = 'payment' AND status <> 'SUCCESS'),
+    count(*) FILTER (WHERE kind = 'delivery'),
+    coalesce(sum(amount) FILTER (WHERE kind = 'payment' AND status = 'SUCCESS'), 0)
+FROM sale
+GROUP BY 1, 2, 3;
