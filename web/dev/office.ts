@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
 import type { Overview, Shop } from '../office/lib/types';
+import { answerComparison, answerStats } from './officeFigures';
 import { answerSales, createSales, type SalesAnswer } from './officeSales';
 
 /** A situation that a test sets up with `POST /__sim`. */
@@ -21,6 +22,8 @@ export type OfficeScenario = {
   sales?: number;
   /** The same as `problem`, for the sales. */
   salesProblem?: string | null;
+  /** The same, for the figures of shops and their comparison. */
+  figuresProblem?: string | null;
   /** How many minutes the office lags behind in reading Kafka. */
   readMinutesAgo?: number;
   /** The delay of each response, in milliseconds. */
@@ -35,6 +38,7 @@ const DEFAULTS: Required<OfficeScenario> = {
   problem: null,
   sales: 180,
   salesProblem: null,
+  figuresProblem: null,
   readMinutesAgo: 0,
   delayMs: 0,
 };
@@ -147,12 +151,8 @@ function startSimulation(middlewares: Connect.Server): void {
   const start = Date.now() + clockShift;
   let scenario = DEFAULTS;
 
-  const readSales = () =>
-    createSales(
-      scenario.sales,
-      Array.from({ length: Math.max(1, scenario.shops) }, (_, i) => nameShop(i)),
-      start,
-    );
+  const listStores = (least = 0) => Array.from({ length: Math.max(least, scenario.shops) }, (_, i) => nameShop(i));
+  const readSales = () => createSales(scenario.sales, listStores(1), start);
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
     if (request.url === '/__sim') {
@@ -162,7 +162,9 @@ function startSimulation(middlewares: Connect.Server): void {
     }
     const url = new URL(request.url ?? '/', 'http://localhost');
     const isSales = url.pathname === '/api/sales' || url.pathname === '/api/sales.csv';
-    if (url.pathname !== '/api/shops' && !isSales) return false;
+    const statsOf = /^\/api\/shops\/([^/]+)\/stats$/.exec(url.pathname)?.[1];
+    const isFigures = statsOf !== undefined || url.pathname === '/api/comparison';
+    if (url.pathname !== '/api/shops' && !isSales && !isFigures) return false;
     if (scenario.isUnreachable) {
       request.socket.destroy();
       return true;
@@ -171,6 +173,13 @@ function startSimulation(middlewares: Connect.Server): void {
     if (isSales) {
       if (scenario.salesProblem !== null) sendProblem(response, scenario.salesProblem);
       else sendText(response, answerSales(url, readSales()));
+      return true;
+    }
+    if (isFigures) {
+      const now = Date.now() + clockShift;
+      if (scenario.figuresProblem !== null) sendProblem(response, scenario.figuresProblem);
+      else if (statsOf === undefined) sendText(response, answerComparison(url, listStores(), now));
+      else sendText(response, answerStats(decodeURIComponent(statsOf), listStores(), now));
       return true;
     }
     if (Number.isNaN(Date.parse(url.searchParams.get('since') ?? ''))) {
