@@ -27,6 +27,7 @@ const YEARS: u32 = 3;
 /// Each order has a payment; every fourth one has a delivery.
 const ORDERS: u32 = 2_000_000;
 const DATABASE: &str = "office";
+/// It has no deliveries.
 const SHOP: &str = "shop-7";
 
 #[tokio::main]
@@ -95,7 +96,9 @@ fn generate(orders: u32) -> Vec<String> {
                    time, 1000 + n % 5000, 'EUR'";
     let delivery = "'', 'd-' || n, 'till-1', 7, n, 'o-' || n, 'Pending', time, NULL, NULL";
     let figures = include_str!("../migrations/0004_figures.sql");
-    let fill = figures.find("INSERT INTO figure").map_or("", |at| &figures[at..]);
+    let fill = figures
+        .split(';')
+        .find(|statement| statement.contains("INSERT INTO figure"));
     vec![
         format!(
             "INSERT INTO shop (store, heard) SELECT 'shop-' || n, now() FROM generate_series(0, {}) AS n",
@@ -104,7 +107,7 @@ fn generate(orders: u32) -> Vec<String> {
         insert("order", "o", order, ""),
         insert("payment", "p", payment, ""),
         insert("delivery", "d", delivery, "WHERE n % 4 = 0"),
-        fill.to_owned(),
+        fill.unwrap_or_default().to_owned(),
         "VACUUM (ANALYZE)".to_owned(),
     ]
 }
@@ -122,13 +125,15 @@ enum Query {
     FiftyThreeWeeksOfOneShop,
     NewestSales,
     NewestSalesOfAShop,
+    NewestDeliveriesOfAShopWithoutAny,
     SalesOfAShopTwoYearsAgo,
     PaymentsOfAllShops,
     SearchById,
+    SearchByShortPrefix,
 }
 
 impl Query {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Overview,
         Self::StatsOfAllYears,
         Self::StatsOfADay,
@@ -139,9 +144,11 @@ impl Query {
         Self::FiftyThreeWeeksOfOneShop,
         Self::NewestSales,
         Self::NewestSalesOfAShop,
+        Self::NewestDeliveriesOfAShopWithoutAny,
         Self::SalesOfAShopTwoYearsAgo,
         Self::PaymentsOfAllShops,
         Self::SearchById,
+        Self::SearchByShortPrefix,
     ];
 
     async fn run(self, pool: &PgPool) -> Result<()> {
@@ -174,8 +181,16 @@ impl Query {
                 let kind = Some("payment".to_owned());
                 sales(pool, SalesQuery { kind, ..all() }).await?;
             }
-            Self::SearchById => {
-                let search = Some("o-12345".to_owned());
+            Self::NewestDeliveriesOfAShopWithoutAny => {
+                let kind = Some("delivery".to_owned());
+                sales(pool, SalesQuery { kind, ..of_shop() }).await?;
+            }
+            Self::SearchById | Self::SearchByShortPrefix => {
+                let search = match self {
+                    Self::SearchById => "o-12345",
+                    _ => "o-1",
+                };
+                let search = Some(search.to_owned());
                 sales(pool, SalesQuery { search, ..all() }).await?;
             }
         }

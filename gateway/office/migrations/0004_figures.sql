@@ -26,4 +26,17 @@ SELECT
     count(*) FILTER (WHERE kind = 'delivery'),
     coalesce(sum(amount) FILTER (WHERE kind = 'payment' AND status = 'SUCCESS'), 0)
 FROM sale
-GROUP BY 1, 2, 3;
+GROUP BY 1, 2, 3
+-- Rows of the same days then share pages, as those that are added later do.
+ORDER BY 2, 1, 3;
+
+-- For the newest sales of one kind on the page of a shop that has few of them.
+CREATE INDEX sale_by_shop_and_kind ON sale (store, kind, time, device, id);
+
+-- What the retention has deleted: sales before this time. They may not be counted again. One row.
+CREATE TABLE retention (
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    sales_before timestamptz NOT NULL
+);
+
+INSERT INTO retention (sales_before) VALUES ('-infinity');

@@ -2,6 +2,7 @@
 
 mod figures;
 mod maintenance;
+mod retention;
 mod server;
 mod write;
 
@@ -22,6 +23,7 @@ use tracing::warn;
 
 pub use figures::{QUARTER_SECONDS, quarter_of};
 pub use maintenance::maintain;
+pub use retention::expire;
 pub use server::{ServerError, check_server};
 pub use write::{Advance, WriteError, Written, write};
 

@@ -13,6 +13,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row as _};
 
 use super::figures::FigureChanges;
+use super::retention::lock_limit;
 use crate::fold::{Sale, SaleKey, fold, key_of, kind_name};
 use crate::record::{ApartRecord, CheckedRecord, EventRecord, Reason, StateRecord};
 
@@ -64,6 +65,8 @@ pub struct Written {
     pub events: usize,
     /// Number of events that were already stored.
     pub repeated: usize,
+    /// Number of events of a time whose sales the retention has deleted.
+    pub expired: usize,
     pub states: usize,
     pub apart: BTreeMap<Reason, usize>,
 }
@@ -113,10 +116,12 @@ async fn write_batch(
             CheckedRecord::Apart(record) => apart.push(record),
         }
     }
+    let expired = remove_expired(connection, &mut events).await?;
     let fresh = insert_events(connection, &events).await?;
     let mut written = Written {
         events: fresh.len(),
         repeated: events.len() - fresh.len(),
+        expired,
         states: states.len(),
         ..Written::default()
     };
@@ -162,6 +167,20 @@ async fn advance_position(
         1 => Ok(()),
         _ => Err(WriteError::Overtaken((topic.clone(), *partition))),
     }
+}
+
+/// Removes the events whose copies may have been deleted: they would count again. Returns how many there were.
+async fn remove_expired(
+    connection: &mut PgConnection,
+    events: &mut Vec<&EventRecord>,
+) -> Result<usize, sqlx::Error> {
+    let count = events.len();
+    if count > 0
+        && let Some(limit) = lock_limit(connection).await?
+    {
+        events.retain(|event| event.time >= limit);
+    }
+    Ok(count - events.len())
 }
 
 type EventKey = (String, String, i64, i64, i64);

@@ -185,7 +185,7 @@ async fn an_update_counts_the_sales_that_are_there() -> Result<()> {
     // The tables as the version before had them.
     let postgres = Postgres::shared().await;
     let database = site.postgres.rsplit('/').next().unwrap_or_default();
-    let undo = "DROP TABLE figure; DELETE FROM _sqlx_migrations WHERE version = 4";
+    let undo = "DROP TABLE figure, retention; DROP INDEX sale_by_shop_and_kind; DELETE FROM _sqlx_migrations WHERE version = 4";
     postgres.query(database, undo).await?;
     let mut office = site.start("one")?;
     let after = wait_for(&mut office, stats, |stats| stats["total_payments"] == 20).await;

@@ -7,6 +7,8 @@ mod command_line;
 mod distrust;
 mod effectively_once;
 mod figures;
+mod mail;
 mod office;
 mod overview;
+mod retention;
 mod sales;
