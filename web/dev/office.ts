@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
 import type { Overview, Session, Shop } from '../office/lib/types';
+import { answerComparison, answerStats } from './officeFigures';
 import { answerSales, createSales, type SalesAnswer } from './officeSales';
 
 /** A situation that a test sets up with `POST /__sim`. */
@@ -21,6 +22,8 @@ export type OfficeScenario = {
   sales?: number;
   /** The same as `problem`, for the sales. */
   salesProblem?: string | null;
+  /** The same, for the figures of shops and their comparison. */
+  figuresProblem?: string | null;
   /** How many minutes the office lags behind in reading Kafka. */
   readMinutesAgo?: number;
   /** The delay of each response, in milliseconds. */
@@ -41,6 +44,7 @@ const DEFAULTS: Required<OfficeScenario> = {
   problem: null,
   sales: 180,
   salesProblem: null,
+  figuresProblem: null,
   readMinutesAgo: 0,
   delayMs: 0,
   hasAccounts: false,
@@ -186,12 +190,8 @@ function startSimulation(middlewares: Connect.Server): void {
     send(response, 200, createSession());
   };
 
-  const readSales = () =>
-    createSales(
-      scenario.sales,
-      Array.from({ length: Math.max(1, scenario.shops) }, (_, i) => nameShop(i)),
-      start,
-    );
+  const listStores = (least = 0) => Array.from({ length: Math.max(least, scenario.shops) }, (_, i) => nameShop(i));
+  const readSales = () => createSales(scenario.sales, listStores(1), start);
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
     if (request.url === '/__sim') {
@@ -203,7 +203,9 @@ function startSimulation(middlewares: Connect.Server): void {
     const url = new URL(request.url ?? '/', 'http://localhost');
     const isSales = url.pathname === '/api/sales' || url.pathname === '/api/sales.csv';
     const isSession = url.pathname === '/api/session';
-    if (url.pathname !== '/api/shops' && !isSales && !isSession) return false;
+    const statsOf = /^\/api\/shops\/([^/]+)\/stats$/.exec(url.pathname)?.[1];
+    const isFigures = statsOf !== undefined || url.pathname === '/api/comparison';
+    if (url.pathname !== '/api/shops' && !isSales && !isFigures && !isSession) return false;
     if (scenario.isUnreachable) {
       request.socket.destroy();
       return true;
@@ -220,6 +222,13 @@ function startSimulation(middlewares: Connect.Server): void {
     if (isSales) {
       if (scenario.salesProblem !== null) sendProblem(response, scenario.salesProblem);
       else sendText(response, answerSales(url, readSales()));
+      return true;
+    }
+    if (isFigures) {
+      const now = Date.now() + clockShift;
+      if (scenario.figuresProblem !== null) sendProblem(response, scenario.figuresProblem);
+      else if (statsOf === undefined) sendText(response, answerComparison(url, listStores(), now));
+      else sendText(response, answerStats(decodeURIComponent(statsOf), listStores(), now));
       return true;
     }
     if (Number.isNaN(Date.parse(url.searchParams.get('since') ?? ''))) {

@@ -15,6 +15,7 @@ mod eventually;
 mod gateway;
 mod kafka;
 mod ledger;
+mod mail;
 mod mosquitto;
 mod mqtt_probe;
 mod nginx;
@@ -37,6 +38,7 @@ pub use kafka::{
     fresh_prefix,
 };
 pub use ledger::{LedgerLine, read_ledger};
+pub use mail::MailServer;
 pub use mosquitto::Mosquitto;
 pub use mqtt_probe::{MqttMessage, MqttProbe};
 pub use nginx::Nginx;

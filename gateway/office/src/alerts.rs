@@ -1,9 +1,10 @@
-//! Alerts: when a trouble of a shop begins or ends, a webhook is called.
+//! Alerts: when a trouble of a shop begins or ends, a webhook is called and mails are sent.
 //!
 //! Every replica runs this. A lock in PostgreSQL lets only one of them compare at a time, and the message is stored in
 //! the same transaction as the comparison. So each change is reported once, with at-least-once delivery.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +18,16 @@ use sqlx::{PgConnection, PgPool, Row as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use self::mail::Mailer;
+use self::mail_text::{EndedTrouble, MailChanges};
 use crate::database::within;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::overview::{ShopTrouble, read_as_of, troubles_of_all};
+
+pub mod mail;
+pub mod mail_text;
+pub mod quiet;
 
 /// Interval between comparisons.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -32,6 +39,10 @@ const GIVE_UP_AFTER: &str = "1 day";
 const AT_ONCE: usize = 20;
 /// Interval at which it is checked whether the tables are there.
 const PREPARED_EVERY: Duration = Duration::from_secs(1);
+/// The channel of the messages for the webhook.
+const WEBHOOK: &str = "webhook";
+/// Messages for a receiver that no replica has any more are dropped after this time.
+const FORGET_AFTER: &str = "3 days";
 /// Key of the advisory lock.
 const LOCK: i64 = 0x6f66_6669_6365_2d61;
 
@@ -53,12 +64,25 @@ struct DueMessage {
     is_old: bool,
 }
 
+/// Who gets alerts.
+#[derive(Clone)]
+pub struct Receivers {
+    pub webhook: Option<Url>,
+    pub mail: Option<Mailer>,
+}
+
+impl Receivers {
+    pub fn is_empty(&self) -> bool {
+        self.webhook.is_none() && self.mail.is_none()
+    }
+}
+
 /// Sends alerts.
 pub struct Alerts {
     pool: PgPool,
     /// The prefix of all topics.
     prefix: String,
-    webhook: Url,
+    receivers: Receivers,
     client: Client,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
@@ -72,7 +96,7 @@ impl Alerts {
     pub fn new(
         pool: PgPool,
         prefix: &str,
-        webhook: Url,
+        receivers: Receivers,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
     ) -> Result<Self, reqwest::Error> {
@@ -84,7 +108,7 @@ impl Alerts {
         Ok(Self {
             pool,
             prefix: prefix.to_owned(),
-            webhook,
+            receivers,
             client,
             metrics,
             health,
@@ -113,17 +137,56 @@ impl Alerts {
                     has_failed = true;
                 }
             }
-            for _ in 0..AT_ONCE {
-                match self.deliver_one().await {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        debug!(%error, "the messages cannot be read");
-                        break;
-                    }
+            // A receiver that does not reply must not delay the other.
+            for result in <[_; 2]>::from(tokio::join!(self.call_webhook(), self.send_mails())) {
+                if let Err(error) = result {
+                    debug!(%error, "the messages cannot be read");
                 }
             }
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn call_webhook(&self) -> Result<(), sqlx::Error> {
+        if let Some(webhook) = &self.receivers.webhook {
+            for _ in 0..AT_ONCE {
+                if !self.deliver_one(webhook).await? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends each recipient what waits for them, in one mail.
+    async fn send_mails(&self) -> Result<(), sqlx::Error> {
+        let Some(mailer) = &self.receivers.mail else {
+            return Ok(());
+        };
+        for recipient in mailer.recipients() {
+            let due = mailer.claim(&self.pool, recipient, sale::now(), GIVE_UP_AFTER);
+            let Some(due) = due.await? else { continue };
+            let failure = mailer.send(recipient, &due).await.err();
+            self.note_attempt(failure.as_ref(), due.attempts, due.is_old);
+            if failure.is_none() || due.is_old {
+                mail::forget(&self.pool, recipient, due.digest).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note_attempt(&self, failure: Option<&impl Display>, attempts: i32, is_old: bool) {
+        let Some(failure) = failure else {
+            self.metrics.alerts_sent.inc();
+            return;
+        };
+        self.metrics.alerts_failed.inc();
+        match attempts {
+            _ if is_old => {
+                error!(%failure, "an alert could not be delivered for a day, and is given up");
+            }
+            1 => warn!(%failure, "an alert could not be delivered; the office tries again"),
+            attempts => debug!(%failure, attempts, "an alert could not be delivered"),
         }
     }
 
@@ -145,9 +208,9 @@ impl Alerts {
         let mut known = known(&mut transaction).await?;
         // While everything is read again, no shop counts as silent until the office has reached its former position.
         known.retain(|trouble, since| present.contains(trouble) || !trouble.is_silence() || *since <= as_of);
-        let known: BTreeSet<ShopTrouble> = known.into_keys().collect();
-        let began: Vec<ShopTrouble> = present.difference(&known).cloned().collect();
-        let ended: Vec<ShopTrouble> = known.difference(&present).cloned().collect();
+        let stored: BTreeSet<ShopTrouble> = known.keys().cloned().collect();
+        let began: Vec<ShopTrouble> = present.difference(&stored).cloned().collect();
+        let ended: Vec<ShopTrouble> = stored.difference(&present).cloned().collect();
         if began.is_empty() && ended.is_empty() {
             return Ok(());
         }
@@ -178,40 +241,73 @@ impl Alerts {
         .bind(troubles)
         .execute(&mut *transaction)
         .await?;
-        // Cannot fail: times and strings only.
-        let body = serde_json::to_string(&Changes {
-            time: now,
-            began,
-            ended,
-        })
-        .unwrap_or_default();
-        sqlx::query("INSERT INTO notification (body) VALUES ($1::json)")
-            .bind(body)
-            .execute(&mut *transaction)
-            .await?;
+        self.enqueue(
+            &mut transaction,
+            Changes {
+                time: now,
+                began,
+                ended,
+            },
+            &known,
+        )
+        .await?;
         transaction.commit().await
+    }
+
+    /// Stores a message for each receiver. `known`: when the troubles that have ended were noticed.
+    async fn enqueue(
+        &self,
+        connection: &mut PgConnection,
+        changes: Changes,
+        known: &BTreeMap<ShopTrouble, Timestamp>,
+    ) -> Result<(), sqlx::Error> {
+        let is_severe = changes.began.iter().any(ShopTrouble::is_severe);
+        let insert = "INSERT INTO notification (body, channel, is_severe) SELECT $1::json, channel, $3 \
+                      FROM unnest($2::text[]) AS channel";
+        if self.receivers.webhook.is_some() {
+            // Cannot fail: times and strings only.
+            let body = serde_json::to_string(&changes).unwrap_or_default();
+            sqlx::query(insert)
+                .bind(body)
+                .bind(vec![WEBHOOK])
+                .bind(is_severe)
+                .execute(&mut *connection)
+                .await?;
+        }
+        if let Some(mailer) = &self.receivers.mail {
+            let Changes { time, began, ended } = changes;
+            let since = |trouble: &ShopTrouble| known.get(trouble).copied().unwrap_or(time);
+            let ended = ended.into_iter().map(|trouble| EndedTrouble {
+                since: since(&trouble),
+                trouble,
+            });
+            let ended = ended.collect();
+            // Cannot fail: times and strings only.
+            let body = serde_json::to_string(&MailChanges { time, began, ended }).unwrap_or_default();
+            let channels: Vec<String> = mailer.recipients().iter().map(mail::channel).collect();
+            sqlx::query(insert)
+                .bind(body)
+                .bind(channels)
+                .bind(is_severe)
+                .execute(&mut *connection)
+                .await?;
+        }
+        // Of receivers that were removed from the configuration.
+        sqlx::query("DELETE FROM notification WHERE created < now() - $1::text::interval")
+            .bind(FORGET_AFTER)
+            .execute(connection)
+            .await?;
+        Ok(())
     }
 
     /// Delivers the oldest message if it is due. Returns `false` if it is not due or could not be delivered. No later
     /// message overtakes it.
-    async fn deliver_one(&self) -> Result<bool, sqlx::Error> {
+    async fn deliver_one(&self, webhook: &Url) -> Result<bool, sqlx::Error> {
         let Some(message) = within(self.claim()).await? else {
             return Ok(false);
         };
-        let failure = self.post(message.id, &message.body).await.err();
-        match &failure {
-            None => self.metrics.alerts_sent.inc(),
-            Some(failure) => {
-                self.metrics.alerts_failed.inc();
-                match message.attempts {
-                    _ if message.is_old => {
-                        error!(%failure, "an alert could not be delivered for a day, and is given up");
-                    }
-                    1 => warn!(%failure, "an alert could not be delivered; the office tries again"),
-                    attempts => debug!(%failure, attempts, "an alert could not be delivered"),
-                }
-            }
-        }
+        let failure = self.post(webhook, message.id, &message.body).await.err();
+        self.note_attempt(failure.as_ref(), message.attempts, message.is_old);
         if failure.is_none() || message.is_old {
             let delete = sqlx::query("DELETE FROM notification WHERE id = $1").bind(message.id);
             within(delete.execute(&self.pool)).await?;
@@ -225,7 +321,7 @@ impl Alerts {
         let row = sqlx::query(
             "UPDATE notification SET attempts = attempts + 1, \
              next_attempt = now() + least(20 * 2 ^ least(attempts, 10), 300) * interval '1 second' \
-             WHERE id = (SELECT min(id) FROM notification) AND next_attempt <= now() \
+             WHERE id = (SELECT min(id) FROM notification WHERE channel = 'webhook') AND next_attempt <= now() \
              RETURNING id, attempts, body::text AS body, created < now() - $1::text::interval AS is_old",
         )
         .bind(GIVE_UP_AFTER)
@@ -241,10 +337,10 @@ impl Alerts {
     }
 
     /// The error contains no part of the webhook's address, which may be a secret.
-    async fn post(&self, id: i64, body: &str) -> Result<(), reqwest::Error> {
+    async fn post(&self, webhook: &Url, id: i64, body: &str) -> Result<(), reqwest::Error> {
         let mut body: Value = serde_json::from_str(body).unwrap_or_default();
         body["id"] = id.into();
-        let post = self.client.post(self.webhook.clone()).json(&body).send();
+        let post = self.client.post(webhook.clone()).json(&body).send();
         let result = post.await.and_then(reqwest::Response::error_for_status);
         result.map(|_| ()).map_err(reqwest::Error::without_url)
     }

@@ -217,11 +217,12 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
     )
     .with_graceful_shutdown(shutdown.cancelled_owned());
     let mut server = tokio::spawn(server.into_future());
-    if let Some(webhook) = config.alerts.url()? {
+    let receivers = config.alerts.receivers()?;
+    if !receivers.is_empty() {
         let alerts = Alerts::new(
             pools.own.clone(),
             &config.kafka.topic_prefix,
-            webhook,
+            receivers,
             Arc::clone(&metrics),
             Arc::clone(&health),
         )?;
@@ -241,7 +242,7 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         runtime: Handle::current(),
         stop: stop.clone(),
     };
-    let mut reading = tokio::spawn(prepare_and_read(ingest));
+    let mut reading = tokio::spawn(prepare_and_read(ingest, config.retention.events));
     let failure = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
@@ -289,8 +290,8 @@ async fn listen(http: &Http) -> Result<TcpListener, ConfigError> {
 }
 
 /// Prepares the database, then reads until the stop.
-async fn prepare_and_read(ingest: Ingest) -> Result<()> {
-    while let Err(error) = prepare(&ingest.pool).await {
+async fn prepare_and_read(ingest: Ingest, retention: Option<u32>) -> Result<()> {
+    while let Err(error) = prepare(&ingest.pool, retention).await {
         let error = match error {
             ServerError::Query(sqlx::Error::Migrate(error)) => {
                 bail!("the tables in PostgreSQL are not those of this version: {error}")
@@ -308,11 +309,16 @@ async fn prepare_and_read(ingest: Ingest) -> Result<()> {
     let (pool, stop) = (ingest.pool.clone(), ingest.stop.clone());
     let maintenance = async move {
         loop {
+            if let Some(months) = retention
+                && let Err(error) = database::expire(&pool, sale::now(), months).await
+            {
+                error!(%error, "old sales were not deleted");
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(MAINTAIN_EVERY) => {}
             }
-            if let Err(error) = database::maintain(&pool, sale::now()).await {
+            if let Err(error) = database::maintain(&pool, sale::now(), retention).await {
                 error!(%error, "the tables were not maintained");
             }
         }
@@ -323,7 +329,7 @@ async fn prepare_and_read(ingest: Ingest) -> Result<()> {
 }
 
 /// Creates the tables, or migrates them to this version.
-async fn prepare(pool: &PgPool) -> Result<(), ServerError> {
+async fn prepare(pool: &PgPool, retention: Option<u32>) -> Result<(), ServerError> {
     database::check_server(&mut *pool.acquire().await?).await?;
     // May take minutes, if it builds an index over years of sales.
     database::MIGRATIONS
@@ -334,7 +340,7 @@ async fn prepare(pool: &PgPool) -> Result<(), ServerError> {
             | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => error,
             error => sqlx::Error::Migrate(Box::new(error)),
         })?;
-    Ok(database::maintain(pool, sale::now()).await?)
+    Ok(database::maintain(pool, sale::now(), retention).await?)
 }
 
 async fn check(arguments: &ConfigArguments) -> Result<ExitCode> {
@@ -378,7 +384,18 @@ async fn check(arguments: &ConfigArguments) -> Result<ExitCode> {
             false
         }
     };
-    match database.is_ok() && is_reached {
+    let is_mail_reached = match config.alerts.receivers()?.mail {
+        None => true,
+        Some(mailer) => {
+            let checked = mailer.check().await;
+            match &checked {
+                Ok(()) => println!("mail           ok"),
+                Err(error) => println!("mail           {error}"),
+            }
+            checked.is_ok()
+        }
+    };
+    match database.is_ok() && is_reached && is_mail_reached {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }

@@ -10,10 +10,12 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use ipnet::IpNet;
 use jiff::Timestamp;
-use reqwest::Url;
 use serde::Deserialize;
 
 use crate::oidc::OidcConfig;
+pub use alerts::AlertsConfig;
+
+mod alerts;
 
 /// The default configuration file, read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/comptoir/office.toml";
@@ -28,6 +30,7 @@ pub struct Config {
     pub kafka: Kafka,
     pub postgres: Postgres,
     pub shops: Shops,
+    pub retention: Retention,
     pub alerts: AlertsConfig,
     pub http: Http,
     pub oidc: OidcConfig,
@@ -66,25 +69,9 @@ pub struct Shops {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct AlertsConfig {
-    /// Receives a `POST` when a trouble of a shop begins or ends. The address may contain a secret.
-    pub webhook: Option<Secret>,
-}
-
-impl AlertsConfig {
-    /// The parsed address, if there is one.
-    ///
-    /// # Errors
-    /// It is not a valid `http` or `https` address.
-    pub fn url(&self) -> Result<Option<Url>, ConfigError> {
-        let Some(webhook) = &self.webhook else {
-            return Ok(None);
-        };
-        let url = Url::parse(webhook.reveal()).ok();
-        let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let example = "alerts.webhook: not an http or https address; for example \"https://alerts.example.org/hooks/shops\"";
-        url.map(Some).ok_or_else(|| ConfigError(example.to_owned()))
-    }
+pub struct Retention {
+    /// How many months the events and sales are kept, besides the current one. `None`: for ever.
+    pub events: Option<u32>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -270,7 +257,15 @@ impl Config {
         }
         self.http.check()?;
         self.oidc.check()?;
-        self.alerts.url()?;
+        // A till may have been away for weeks, and its sales would come too late to be counted.
+        if self
+            .retention
+            .events
+            .is_some_and(|months| !(3..=1_200).contains(&months))
+        {
+            return refuse("retention.events: a number of months from 3 to 1200, for example 120");
+        }
+        self.alerts.receivers()?;
         check_properties(&self.kafka.properties).map_err(|error| {
             let key = error.property.map_or_else(
                 || "kafka.properties".to_owned(),
@@ -310,6 +305,10 @@ mod tests {
     const VALID: &str = "[kafka]\nbrokers = \"localhost:9092\"\n[postgres]\nurl = \"postgres://office:hunter2@localhost/office\"\n\
          [shops]\nkeys = \"/etc/comptoir/shop-keys\"\n";
 
+    fn mail(url: &str, more: &str) -> String {
+        format!("{VALID}[alerts]\nsmtp_url = \"{url}\"\nfrom = \"office@example.org\"\n{more}")
+    }
+
     #[test]
     fn a_missing_or_wrong_key_is_named_with_an_example() {
         load(VALID).unwrap();
@@ -328,6 +327,30 @@ mod tests {
             (
                 &format!("{VALID}[http]\nhosts = \"https://office.example.org\""),
                 "http.hosts: \"https://office.example.org\"",
+            ),
+            (
+                &format!("{VALID}[alerts]\nto = \"ops@example.org\""),
+                "alerts.smtp_url: missing",
+            ),
+            (
+                &mail("smtp://user:hunter2@mail.example.org", ""),
+                "alerts.smtp_url: the password would cross the network in the clear",
+            ),
+            (&mail("mail.example.org", ""), "alerts.smtp_url: not an address"),
+            (
+                &mail("smtps://mail.example.org", "to = \"ops\""),
+                "alerts.to: \"ops\" is not",
+            ),
+            (
+                &mail(
+                    "smtps://mail.example.org",
+                    "to = \"a@b.fr,c@d.fr\"\nquiet = \"at night\"",
+                ),
+                "alerts.quiet: not FROM-UNTIL",
+            ),
+            (
+                &format!("{VALID}[retention]\nevents = 1"),
+                "retention.events: a number of months from 3",
             ),
             (
                 &format!("{VALID}[kafka.properties]\n\"group.id\" = \"x\""),

@@ -28,6 +28,7 @@ use crate::sales::{self, Filter, SalesQuery};
 
 mod access;
 pub mod dto;
+mod figures;
 mod listener;
 mod manage;
 mod oidc;
@@ -65,6 +66,8 @@ pub struct AppState {
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/api/shops", get(shops))
+        .route("/api/shops/{store}/stats", get(figures::stats))
+        .route("/api/comparison", get(figures::comparison))
         .route("/api/sales", get(sales))
         .route("/api/sales.csv", get(sales_csv))
         .route("/healthz", get(|| async { "ok" }))

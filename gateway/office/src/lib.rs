@@ -14,8 +14,10 @@ pub mod access;
 pub mod accounts;
 pub mod alerts;
 pub mod cli;
+pub mod comparison;
 pub mod config;
 pub mod database;
+pub mod figures;
 pub mod fold;
 pub mod health;
 pub mod http;
@@ -29,5 +31,6 @@ pub mod personal;
 pub mod record;
 pub mod sales;
 pub mod state;
+pub mod stats;
 #[cfg(test)]
 mod typescript_tests;

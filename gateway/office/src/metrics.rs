@@ -9,6 +9,7 @@ pub struct Metrics {
     registry: Registry,
     events: IntCounter,
     repeated: IntCounter,
+    expired: IntCounter,
     states: IntCounter,
     apart: IntCounterVec,
     sign_ins: IntCounterVec,
@@ -58,13 +59,20 @@ impl Metrics {
         Ok(Self {
             events: counter("events", "Events written")?,
             repeated: counter("repeated_events", "Events that were there before")?,
+            expired: counter(
+                "expired_events",
+                "Events that were not counted, because retention.events has deleted the sales of their time",
+            )?,
             states: counter("states", "States of gateways read")?,
             overtaken: counter(
                 "overtaken",
                 "Batches that were not written, because another replica had the partition",
             )?,
             database_failures: counter("database_failures", "Batches that PostgreSQL did not write")?,
-            alerts_sent: counter("alerts_sent", "Messages that the webhook has accepted")?,
+            alerts_sent: counter(
+                "alerts_sent",
+                "Messages that the webhook or the mail server has accepted",
+            )?,
             alerts_failed: counter(
                 "alerts_failed",
                 "Attempts to compare the troubles or to deliver a message that failed",
@@ -88,6 +96,7 @@ impl Metrics {
     pub fn note(&self, written: &Written) {
         self.events.inc_by(written.events as u64);
         self.repeated.inc_by(written.repeated as u64);
+        self.expired.inc_by(written.expired as u64);
         self.states.inc_by(written.states as u64);
         for (reason, count) in &written.apart {
             self.apart

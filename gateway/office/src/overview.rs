@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row as _};
 
@@ -42,6 +42,9 @@ const BY_SEVERITY: [&str; 14] = [
     "clock-unsynchronised",
     "warnings",
 ];
+
+/// How many of them are severe: the first group.
+const SEVERE: usize = 6;
 
 /// A trouble of a shop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +91,7 @@ impl Serialize for Trouble {
 }
 
 /// A trouble of a shop, as named in an alert.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ShopTrouble {
     pub store: String,
     /// The same word as in the overview: `silent`.
@@ -96,6 +99,11 @@ pub struct ShopTrouble {
 }
 
 impl ShopTrouble {
+    /// Whether sales are lost, cannot be made, or their state is unknown.
+    pub fn is_severe(&self) -> bool {
+        BY_SEVERITY[..SEVERE].contains(&&*self.trouble)
+    }
+
     /// Whether it follows from records that were *not* read.
     pub fn is_silence(&self) -> bool {
         self.trouble == Trouble::Silent.as_str()

@@ -26,6 +26,8 @@ pub fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/", get(document))
         .route("/sales", get(document))
         .route("/login", get(document))
+        .route("/compare", get(document))
+        .route("/shops/{store}", get(document))
         .route("/assets/{name}", get(asset))
 }
 

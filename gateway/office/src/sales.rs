@@ -62,6 +62,12 @@ pub struct QueryError {
     text: String,
 }
 
+impl QueryError {
+    pub fn new(parameter: &'static str, text: String) -> Self {
+        Self { parameter, text }
+    }
+}
+
 /// A sale in its present state.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

@@ -4,12 +4,14 @@ use std::{env, fs};
 
 use ts_rs::{Config, TS as _};
 
+use crate::comparison::{By, Compared, Comparison, ShopComparison, Sums};
 use crate::http::dto::{CurrentUser, RoleName, Session, UserKind};
 use crate::overview::{Amount, Gateway, Overview, Shop, Today};
 use crate::sales::{SaleItem, SalesPage};
+use crate::stats::{ShopHour, ShopQuarters, ShopStats};
 
 const TYPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/office/lib/types.ts");
-const HEADER: &str = "// Generated from gateway/office/src/overview.rs, sales.rs and http/dto.rs by `make types`. Do not edit.\n";
+const HEADER: &str = "// Generated from gateway/office/src by `make types`. Do not edit.\n";
 
 fn typescript() -> String {
     let config = Config::new().with_large_int("number");
@@ -25,6 +27,14 @@ fn typescript() -> String {
         UserKind::decl(&config),
         CurrentUser::decl(&config),
         Session::decl(&config),
+        ShopQuarters::decl(&config),
+        ShopHour::decl(&config),
+        ShopStats::decl(&config),
+        By::decl(&config),
+        Sums::decl(&config),
+        Compared::decl(&config),
+        ShopComparison::decl(&config),
+        Comparison::decl(&config),
     ];
     declarations.iter().fold(HEADER.to_owned(), |text, declaration| {
         format!("{text}\nexport {declaration}\n")

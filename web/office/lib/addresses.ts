@@ -1,10 +1,16 @@
 /** The pages of the office, and their addresses. */
-export const PAGES = ['shops', 'sales', 'login'] as const;
-export type OfficePage = (typeof PAGES)[number];
+export const PAGES = ['shops', 'sales', 'compare', 'login'] as const;
+export type OfficePage = (typeof PAGES)[number] | `shops/${string}`;
+
+const SHOP = /^\/shops\/([a-z0-9][a-z0-9-]{0,31})\/?$/;
 
 /** `/` and unknown paths are the shops. */
-export const pageFromPath = (path: string): OfficePage =>
-  PAGES.find((page) => page !== 'shops' && path.replace(/\/$/, '') === `/${page}`) ?? 'shops';
+export function pageFromPath(path: string): OfficePage {
+  const store = SHOP.exec(path)?.[1];
+  if (store !== undefined) return shopPage(store);
+  const name = /^\/(\w+)\/?$/.exec(path)?.[1];
+  return PAGES.find((page) => page === name) ?? 'shops';
+}
 
 /** `query` is without `?`. */
 export const addressOf = (page: OfficePage, query = ''): string =>
@@ -17,3 +23,8 @@ export function returnAddress(next: string | null, origin: string): { page: Offi
   const page = pageFromPath(url.pathname);
   return page === 'login' ? { page: 'shops', query: '' } : { page, query: url.search.slice(1) };
 }
+/** The page of one shop. */
+export const shopPage = (store: string): OfficePage => `shops/${store}`;
+
+/** The shop whose page this is. */
+export const storeOf = (page: OfficePage): string | null => /^shops\/(.+)$/.exec(page)?.[1] ?? null;

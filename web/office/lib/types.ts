@@ -1,4 +1,4 @@
-// Generated from gateway/office/src/overview.rs, sales.rs and http/dto.rs by `make types`. Do not edit.
+// Generated from gateway/office/src by `make types`. Do not edit.
 
 export type Amount = { amount: number, currency: string, };
 
@@ -118,3 +118,91 @@ plain: boolean,
  * The identity provider, if users can sign in with one.
  */
 oidc: string | null, };
+
+export type ShopQuarters = { orders: [number, number, number, number], success_payments: [number, number, number, number], failed_payments: [number, number, number, number], deliveries: [number, number, number, number], revenue: [number, number, number, number], };
+
+export type ShopHour = { 
+/**
+ * The beginning of the hour.
+ */
+hour: string, orders: number, success_payments: number, failed_payments: number, deliveries: number, 
+/**
+ * In the currency of the totals.
+ */
+revenue: number, quarters: ShopQuarters, };
+
+export type ShopStats = { store: string, 
+/**
+ * The totals are of the sales from this time on; absent if they are of all sales. A whole quarter of an hour.
+ */
+since?: string, 
+/**
+ * And before this time.
+ */
+until?: string, total_orders: number, total_payments: number, success_payments: number, failed_payments: number, total_deliveries: number, 
+/**
+ * The sum of the successful payments in `currency`.
+ */
+total_revenue: number, 
+/**
+ * The currency of most of the shop's payments.
+ */
+currency: string, 
+/**
+ * The sum of the successful payments in each currency.
+ */
+revenue: Array<Amount>, 
+/**
+ * Percent, 0 to 100.
+ */
+payment_success_rate: number, 
+/**
+ * The last seven days of the period by hour of UTC, oldest first. Hours without events are left out.
+ */
+orders_per_hour: Array<ShopHour>, };
+
+export type By = "day" | "week";
+
+export type Sums = { orders: number, 
+/**
+ * Successful ones.
+ */
+payments: number, deliveries: number, 
+/**
+ * The successful payments, by currency.
+ */
+revenue: Array<Amount>, };
+
+export type Compared = { now: Sums, before: Sums, };
+
+export type ShopComparison = { 
+/**
+ * Absent for all shops together.
+ */
+store?: string, total: Compared, 
+/**
+ * The days or weeks, as many as `starts`.
+ */
+steps: Array<Compared>, };
+
+export type Comparison = { by: By, time_zone: string, 
+/**
+ * The first day.
+ */
+since: string, 
+/**
+ * The day after the last one.
+ */
+until: string, 
+/**
+ * The first day of the period before, which ends where this one begins.
+ */
+before: string, 
+/**
+ * The first day of each day or week.
+ */
+starts: Array<string>, 
+/**
+ * The last day or week is not over: of the one it is compared with, only the same part counts.
+ */
+is_partial: boolean, shops: Array<ShopComparison>, total: ShopComparison, };

@@ -1,5 +1,6 @@
 //! Amounts of money: an integer number of minor units and a currency. Never a float.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::io::{Cursor, Write as _};
 use std::str::FromStr;
@@ -38,6 +39,19 @@ impl FromStr for Currency {
         Iso::from_code(code)
             .map(Currency)
             .ok_or_else(|| MoneyError::UnknownCurrency(code.chars().take(16).collect()))
+    }
+}
+
+/// By code.
+impl Ord for Currency {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.code().cmp(other.code())
+    }
+}
+
+impl PartialOrd for Currency {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

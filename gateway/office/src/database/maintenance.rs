@@ -4,6 +4,8 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 
+use super::retention::first_kept;
+
 /// How many past months have their own partitions.
 const MONTHS_BACK: i64 = 12;
 /// Most records in `kept_apart` for the same reason.
@@ -11,19 +13,22 @@ const MAX_KEPT: i64 = 2_000;
 /// Key of the advisory lock: one replica at a time does this.
 const LOCK: i64 = 0x636f_6d70_746f_6972;
 
-/// Adds missing monthly partitions, and removes the oldest records from `kept_apart` if there are too many.
+/// Adds missing monthly partitions, and removes the oldest records from `kept_apart` if there are too many. `retention`:
+/// how many months are kept, if not all.
 ///
 /// # Errors
 /// PostgreSQL does not reply or denies it, or another transaction locks the table for too long.
-pub async fn maintain(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> {
+pub async fn maintain(pool: &PgPool, now: Timestamp, retention: Option<u32>) -> Result<(), sqlx::Error> {
     // In separate transactions: a lock on a table must not make the records pile up.
     let trimmed = super::within(trim_kept_apart(pool)).await;
-    super::within(add_months(pool, now)).await?;
+    super::within(add_months(pool, now, retention)).await?;
     trimmed
 }
 
 /// Begins a transaction in which only one replica at a time maintains the tables. `None` while another replica does.
-async fn begin_maintenance(pool: &PgPool) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
+pub(super) async fn begin_maintenance(
+    pool: &PgPool,
+) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
         .bind(LOCK)
@@ -48,7 +53,7 @@ async fn trim_kept_apart(pool: &PgPool) -> Result<(), sqlx::Error> {
 }
 
 /// Adds missing partitions, from a year ago to next month. Moves the rows of a new month out of `event_other`.
-async fn add_months(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> {
+async fn add_months(pool: &PgPool, now: Timestamp, retention: Option<u32>) -> Result<(), sqlx::Error> {
     let Some(mut transaction) = begin_maintenance(pool).await? else {
         return Ok(());
     };
@@ -57,7 +62,12 @@ async fn add_months(pool: &PgPool, now: Timestamp) -> Result<(), sqlx::Error> {
     sqlx::query("SET LOCAL lock_timeout = '2s'")
         .execute(&mut *connection)
         .await?;
+    let first_kept = retention.and_then(|months| first_kept(now, months));
     for (first, next) in months_around(now) {
+        // The retention would drop it again.
+        if first_kept.is_some_and(|kept| first < kept) {
+            continue;
+        }
         let name = format!("event_{}_{:02}", first.year(), first.month());
         let is_there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
             .bind(&name)

@@ -1,6 +1,8 @@
 //! PostgreSQL: the tables, their monthly partitions, and the positions in Kafka.
 
+mod figures;
 mod maintenance;
+mod retention;
 mod server;
 mod write;
 
@@ -19,7 +21,9 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+pub use figures::{QUARTER_SECONDS, quarter_of};
 pub use maintenance::maintain;
+pub use retention::expire;
 pub use server::{ServerError, check_server};
 pub use write::{Advance, WriteError, Written, write};
 

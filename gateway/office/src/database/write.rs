@@ -12,6 +12,8 @@ use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row as _};
 
+use super::figures::FigureChanges;
+use super::retention::lock_limit;
 use crate::fold::{Sale, SaleKey, fold, key_of, kind_name};
 use crate::record::{ApartRecord, CheckedRecord, EventRecord, Reason, StateRecord};
 
@@ -63,6 +65,8 @@ pub struct Written {
     pub events: usize,
     /// Number of events that were already stored.
     pub repeated: usize,
+    /// Number of events of a time whose sales the retention has deleted.
+    pub expired: usize,
     pub states: usize,
     pub apart: BTreeMap<Reason, usize>,
 }
@@ -112,15 +116,18 @@ async fn write_batch(
             CheckedRecord::Apart(record) => apart.push(record),
         }
     }
+    let expired = remove_expired(connection, &mut events).await?;
     let fresh = insert_events(connection, &events).await?;
     let mut written = Written {
         events: fresh.len(),
         repeated: events.len() - fresh.len(),
+        expired,
         states: states.len(),
         ..Written::default()
     };
-    fold_sales(connection, &fresh).await?;
+    let changes = fold_sales(connection, &fresh).await?;
     let known = lock_shops(connection, &fresh, &states).await?;
+    changes.store(connection).await?;
     note_sales(connection, &fresh).await?;
     keep_states(connection, states, known).await?;
     for record in &apart {
@@ -160,6 +167,20 @@ async fn advance_position(
         1 => Ok(()),
         _ => Err(WriteError::Overtaken((topic.clone(), *partition))),
     }
+}
+
+/// Removes the events whose copies may have been deleted: they would count again. Returns how many there were.
+async fn remove_expired(
+    connection: &mut PgConnection,
+    events: &mut Vec<&EventRecord>,
+) -> Result<usize, sqlx::Error> {
+    let count = events.len();
+    if count > 0
+        && let Some(limit) = lock_limit(connection).await?
+    {
+        events.retain(|event| event.time >= limit);
+    }
+    Ok(count - events.len())
 }
 
 type EventKey = (String, String, i64, i64, i64);
@@ -218,18 +239,28 @@ async fn insert_events<'a>(
     Ok(fresh.copied().collect())
 }
 
-/// Folds the events into the sales.
-async fn fold_sales(connection: &mut PgConnection, events: &[&EventRecord]) -> Result<(), WriteError> {
+/// Folds the events into the sales. Returns how this changes the figures.
+async fn fold_sales(
+    connection: &mut PgConnection,
+    events: &[&EventRecord],
+) -> Result<FigureChanges, WriteError> {
+    let mut figures = FigureChanges::default();
     if events.is_empty() {
-        return Ok(());
+        return Ok(figures);
     }
     // All replicas use the same order, to prevent deadlocks.
     let keys: BTreeSet<SaleKey> = events.iter().map(|event| key_of(event)).collect();
     let mut sales = load_sales(connection, &keys).await?;
+    for (key, sale) in &sales {
+        figures.count(key, sale, -1);
+    }
     for event in events {
         let key = key_of(event);
         let sale = fold(sales.remove(&key), event);
         sales.insert(key, sale);
+    }
+    for (key, sale) in &sales {
+        figures.count(key, sale, 1);
     }
     let mut changed: Vec<(SaleKey, Sale)> = sales.into_iter().collect();
     changed.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -273,7 +304,7 @@ async fn fold_sales(connection: &mut PgConnection, events: &[&EventRecord]) -> R
     .bind(changed.iter().map(|(_, sale)| i64::from(sale.newest.1)).collect::<Vec<_>>())
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(figures)
 }
 
 async fn load_sales(

@@ -38,6 +38,8 @@ const ADMINISTRATOR: Requirement = Requirement::Role(Role::Administrator);
 pub const ROUTES: &[Route] = &[
     route("GET", "/", Requirement::Page),
     route("GET", "/sales", Requirement::Page),
+    route("GET", "/compare", Requirement::Page),
+    route("GET", "/shops/{store}", Requirement::Page),
     route("GET", "/login", Requirement::Public),
     route("GET", "/login/oidc", Requirement::Public),
     route("GET", "/login/oidc/callback", Requirement::Public),
@@ -60,6 +62,8 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/api/tokens/{id}", ADMINISTRATOR),
     route("GET", "/api/audit", ADMINISTRATOR),
     route("GET", "/api/shops", VIEWER),
+    route("GET", "/api/shops/{store}/stats", VIEWER),
+    route("GET", "/api/comparison", VIEWER),
     route("GET", "/api/sales", VIEWER),
     route("GET", "/api/sales.csv", VIEWER),
 ];

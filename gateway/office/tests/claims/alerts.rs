@@ -15,10 +15,10 @@ use tokio::net::TcpListener;
 
 use crate::office::{DEADLINE, Site};
 
-type Received = Arc<Mutex<Vec<Value>>>;
+pub type Received = Arc<Mutex<Vec<Value>>>;
 
 /// A webhook that refuses the first message that it gets.
-async fn webhook() -> Result<(String, Received)> {
+pub async fn webhook() -> Result<(String, Received)> {
     let received = Received::default();
     let receive = |State(received): State<Received>, Json(message): Json<Value>| async move {
         let mut received = received.lock().unwrap();
@@ -45,7 +45,7 @@ fn state() -> String {
     )
 }
 
-async fn message(received: &Received, at: usize) -> Value {
+pub async fn message(received: &Received, at: usize) -> Value {
     eventually("the message", DEADLINE, async || {
         let received = received.lock().unwrap();
         ensure!(received.len() > at, "{received:?}");

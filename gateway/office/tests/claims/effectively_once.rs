@@ -7,6 +7,7 @@ use comptoir_harness::chain::{Account, Chain};
 use comptoir_harness::process::Signal;
 use comptoir_harness::{Kafka, Postgres, eventually};
 
+use crate::figures::ensure_equal;
 use crate::office::{DEADLINE, Office, Site};
 
 const SHOPS: usize = 50;
@@ -109,6 +110,7 @@ async fn each_event_is_in_postgresql_once_whatever_is_killed() -> Result<()> {
         }
     }
     wait_until_equal(&postgres, &site, &chain).await;
+    ensure_equal(&postgres, &site.postgres).await?;
     let statuses = "SELECT string_agg(DISTINCT status, ',') FROM sale WHERE kind = 'order'";
     assert_eq!(postgres.query("office", statuses).await?.trim(), "Completed");
     let apart = postgres
@@ -146,6 +148,7 @@ async fn a_replica_that_was_overtaken_writes_nothing() -> Result<()> {
     wait_until_equal(postgres, &site, &chain).await;
     let overtaken = office.metric("comptoir_office_overtaken_total").await?;
     assert!(overtaken >= 1.0, "{overtaken}\n{}", office.log());
+    ensure_equal(postgres, &site.postgres).await?;
     // It has read the records before again, and recognised them.
     assert!(office.metric("comptoir_office_repeated_events_total").await? >= 1.0);
     assert!(office.terminate().await?.success(), "{}", office.log());

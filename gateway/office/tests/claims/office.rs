@@ -107,8 +107,15 @@ impl Site {
 
     /// Runs another subcommand to its end. Returns its exit status and output.
     pub async fn run(&self, args: &[&str]) -> Result<(ExitStatus, String)> {
+        self.run_with(args, &[]).await
+    }
+
+    /// As [`Self::run`], with these variables in its environment.
+    pub async fn run_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Result<(ExitStatus, String)> {
         let scratch = Scratch::new("command")?;
-        let mut process = Process::spawn("an office's command", self.command(args), &scratch.join("log"))?;
+        let mut command = self.command(args);
+        command.envs(variables.iter().copied());
+        let mut process = Process::spawn("an office's command", command, &scratch.join("log"))?;
         let status = process.wait(DEADLINE).await?;
         Ok((status, process.log()))
     }

@@ -6,6 +6,9 @@ export const en = {
   title: 'Shops',
   office: 'Head office',
   nav: 'Pages',
+  compare: 'Compare',
+  notLoaded: 'This page could not be downloaded',
+  notLoadedHint: 'Check the connection, then reload the page.',
   bar: {
     reading: 'Reading the shops…',
     good: 'Up to date',
@@ -91,7 +94,6 @@ export const en = {
   },
   sales: {
     title: 'Sales',
-    of: (store: string) => `Sales of ${store}`,
     filter: 'Filter',
     store: 'Shop',
     storeHint: 'All shops',

@@ -7,6 +7,9 @@ export const fr: OfficeMessages = {
   title: 'Magasins',
   office: 'Siège',
   nav: 'Pages',
+  compare: 'Comparer',
+  notLoaded: 'Cette page n’a pas pu être téléchargée',
+  notLoadedHint: 'Vérifiez la connexion, puis rechargez la page.',
   bar: {
     reading: 'Lecture des magasins…',
     good: 'À jour',
@@ -109,7 +112,6 @@ export const fr: OfficeMessages = {
   },
   sales: {
     title: 'Ventes',
-    of: (store) => `Ventes de ${store}`,
     filter: 'Filtrer',
     store: 'Magasin',
     storeHint: 'Tous les magasins',
