@@ -87,7 +87,9 @@ pub enum TokenAction {
 /// Opens the accounts. Creates the tables, so that an administrator can be added before the first replica starts.
 async fn accounts(arguments: &ConfigArguments) -> Result<Accounts> {
     let (config, pools) = load_pools(arguments)?;
-    prepare(&pools.own, config.retention.events).await.context("postgres.url")?;
+    prepare(&pools.own, config.retention.events)
+        .await
+        .context("postgres.url")?;
     Ok(Accounts::new(pools.own, Arc::new(Metrics::new()?)))
 }
 
