@@ -1,5 +1,6 @@
 //! The HTTP server: the page, the overview as JSON, liveness, readiness and metrics.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tracing::error;
 
 use crate::access::Caller;
@@ -28,9 +29,11 @@ use crate::overview::read_as_of;
 use crate::pages::pages;
 use crate::sales::{self, Filter, SalesQuery};
 
+mod commands;
 mod listener;
 mod overviews;
 
+pub use commands::CommandTargets;
 pub use listener::LimitedListener;
 pub use overviews::OverviewCache;
 
@@ -45,6 +48,8 @@ pub struct AppState {
     pub health: Arc<Health>,
     /// Limits the CSV files written at the same time, because each holds a connection to PostgreSQL.
     pub exports: Arc<Semaphore>,
+    /// Notified when a command was stored.
+    pub stored_commands: Arc<Notify>,
 }
 
 pub fn router(state: AppState) -> Router {
@@ -52,6 +57,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/shops", get(shops))
         .route("/api/sales", get(sales))
         .route("/api/sales.csv", get(sales_csv))
+        .merge(commands::routes())
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -117,9 +123,9 @@ struct Problem {
     r#type: &'static str,
     status: u16,
     detail: String,
-    /// The parameter that is not valid.
+    /// The parameter or field that is not valid.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
 }
 
 pub(crate) fn problem(status: StatusCode, r#type: &'static str, detail: impl Into<String>) -> Response {
@@ -132,7 +138,7 @@ fn invalid_query(field: Option<&'static str>, detail: String) -> Response {
         StatusCode::BAD_REQUEST,
         "urn:comptoir:problem:invalid-query",
         detail,
-        field,
+        field.map(Cow::from),
     )
 }
 
@@ -140,7 +146,7 @@ fn respond(
     status: StatusCode,
     r#type: &'static str,
     detail: String,
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
 ) -> Response {
     let problem = Problem {
         r#type,

@@ -25,6 +25,7 @@ pub fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(document))
         .route("/sales", get(document))
+        .route("/commands", get(document))
         .route("/assets/{name}", get(asset))
 }
 

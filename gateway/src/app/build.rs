@@ -16,7 +16,7 @@ use crate::bridge::ShopKeys;
 use crate::bridge::read_back::ReadBack;
 use crate::bridge::relay::{PlaceReports, Relay};
 use crate::bridge::spot_check::{RecentPlaces, SpotCheck};
-use crate::commands::CommandForwarder;
+use crate::commands::{CommandForwarder, HandledRange};
 use crate::config::{Config, ConfigError, Follow, MqttUrl};
 use crate::fleet::{StateReporter, StateSources};
 use crate::http::connections::{ConnectionLimits, Connections};
@@ -149,6 +149,7 @@ impl App {
         let stores = Stores::new(config.mqtt.stores.clone());
         let recent_places = RecentPlaces::default();
         let placed_upto = state.projection.placed_upto().await?;
+        let handled_commands = Arc::new(HandledRange::default());
         let state_sources = StateSources {
             store: config.store.clone(),
             journal: journal.clone(),
@@ -160,6 +161,7 @@ impl App {
             clock: clock.clone(),
             started: Instant::now(),
             last_exit,
+            handled_commands: handled_commands.clone(),
         };
         let kafka = settings.map(|settings| KafkaParts {
             state_reporter: keys.as_ref().ok().map(|keys| StateReporter {
@@ -226,6 +228,7 @@ impl App {
                 },
                 clock,
                 metrics: metrics.clone(),
+                handled: handled_commands,
             },
         });
         let ingest = Ingest {

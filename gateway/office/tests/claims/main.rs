@@ -4,6 +4,7 @@
 
 mod alerts;
 mod command_line;
+mod commands;
 mod distrust;
 mod effectively_once;
 mod office;
