@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
 import type { Overview, Shop } from '../office/lib/types';
+import { SimulatedCommands } from './officeCommands';
 import { answerSales, createSales, type SalesAnswer } from './officeSales';
 
 /** A situation that a test sets up with `POST /__sim`. */
@@ -21,6 +22,8 @@ export type OfficeScenario = {
   sales?: number;
   /** The same as `problem`, for the sales. */
   salesProblem?: string | null;
+  /** How many commands were sent before. */
+  commands?: number;
   /** How many minutes the office lags behind in reading Kafka. */
   readMinutesAgo?: number;
   /** The delay of each response, in milliseconds. */
@@ -35,6 +38,7 @@ const DEFAULTS: Required<OfficeScenario> = {
   problem: null,
   sales: 180,
   salesProblem: null,
+  commands: 4,
   readMinutesAgo: 0,
   delayMs: 0,
 };
@@ -119,10 +123,10 @@ function createOverview(
   };
 }
 
-async function readScenario(request: IncomingMessage): Promise<OfficeScenario> {
+async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
-  return JSON.parse(Buffer.concat(chunks).toString()) as OfficeScenario;
+  return Buffer.concat(chunks).toString();
 }
 
 function send(response: ServerResponse, status: number, body: object): void {
@@ -147,27 +151,33 @@ function startSimulation(middlewares: Connect.Server): void {
   const start = Date.now() + clockShift;
   let scenario = DEFAULTS;
 
-  const readSales = () =>
-    createSales(
-      scenario.sales,
-      Array.from({ length: Math.max(1, scenario.shops) }, (_, i) => nameShop(i)),
-      start,
-    );
+  const nameShops = () => Array.from({ length: Math.max(1, scenario.shops) }, (_, i) => nameShop(i));
+  const readSales = () => createSales(scenario.sales, nameShops(), start);
+  const createCommands = () => new SimulatedCommands(nameShops(), scenario.commands, () => Date.now() + clockShift);
+  let commands = createCommands();
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
     if (request.url === '/__sim') {
-      scenario = { ...DEFAULTS, ...(await readScenario(request)) };
+      scenario = { ...DEFAULTS, ...(JSON.parse(await readBody(request)) as OfficeScenario) };
+      commands = createCommands();
       send(response, 200, {});
       return true;
     }
     const url = new URL(request.url ?? '/', 'http://localhost');
     const isSales = url.pathname === '/api/sales' || url.pathname === '/api/sales.csv';
-    if (url.pathname !== '/api/shops' && !isSales) return false;
+    const isCommands = url.pathname.startsWith('/api/commands');
+    if (url.pathname !== '/api/shops' && !isSales && !isCommands) return false;
     if (scenario.isUnreachable) {
       request.socket.destroy();
       return true;
     }
     await new Promise((resolve) => setTimeout(resolve, scenario.delayMs));
+    if (isCommands) {
+      const key = String(request.headers['idempotency-key'] ?? '') || null;
+      const answered = commands.answer({ method: request.method ?? 'GET', url, key, body: await readBody(request) });
+      send(response, answered.status, answered.body);
+      return true;
+    }
     if (isSales) {
       if (scenario.salesProblem !== null) sendProblem(response, scenario.salesProblem);
       else sendText(response, answerSales(url, readSales()));

@@ -1,5 +1,8 @@
 //! The numbers of head office's commands to a shop, and which of them a gateway has handled.
 
+/// The limits of a till's memory: lengths in bytes, and the number of prices of a list.
+pub use comptoir_wire::{MAX_ID, MAX_MESSAGE, MAX_PRICES, MAX_PRODUCT};
+
 use std::fmt;
 use std::str::FromStr;
 

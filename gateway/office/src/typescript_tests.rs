@@ -4,12 +4,14 @@ use std::{env, fs};
 
 use ts_rs::{Config, TS as _};
 
+use crate::commands::receipts::{CommandDetails, CommandItem, CommandsPage, Receipt, ReceiptCounts};
+use crate::commands::store::CommandSummary;
+use crate::http::CommandTargets;
 use crate::overview::{Amount, Gateway, Overview, Shop, Today};
 use crate::sales::{SaleItem, SalesPage};
 
 const TYPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/office/lib/types.ts");
-const HEADER: &str =
-    "// Generated from gateway/office/src/overview.rs and sales.rs by `make types`. Do not edit.\n";
+const HEADER: &str = "// Generated from overview.rs, sales.rs and commands of gateway/office/src by `make types`. Do not edit.\n";
 
 fn typescript() -> String {
     let config = Config::new().with_large_int("number");
@@ -21,6 +23,13 @@ fn typescript() -> String {
         Overview::decl(&config),
         SaleItem::decl(&config),
         SalesPage::decl(&config),
+        CommandSummary::decl(&config),
+        ReceiptCounts::decl(&config),
+        CommandItem::decl(&config),
+        CommandsPage::decl(&config),
+        Receipt::decl(&config),
+        CommandDetails::decl(&config),
+        CommandTargets::decl(&config),
     ];
     declarations.iter().fold(HEADER.to_owned(), |text, declaration| {
         format!("{text}\nexport {declaration}\n")

@@ -2,13 +2,12 @@
 //!
 //! Delivery is at least once: a command counts as forwarded only when the MQTT broker has acknowledged it, so a command
 //! in flight during a crash is sent again. Commands of one partition keep their order. A command that head office has
-//! written to Kafka twice is recognised by its number ([`handled`]).
+//! written to Kafka twice is recognised by its number ([`HandledRange`]).
 //!
 //! The journal stores the positions. Without them a gateway continues at the committed offset of the store's consumer
 //! group. If Kafka has deleted that too, it forwards the commands of the last 24 hours, because no till wants last
 //! year's price list.
 
-mod handled;
 mod payload;
 
 use std::collections::HashSet;
@@ -26,13 +25,13 @@ use crate::ingest::Stores;
 use crate::ingest::downlink::Downlink;
 use crate::ingest::presence::Presence;
 use crate::platform::clock::{Clock, Synchronisation};
+use crate::platform::handled_commands::HandledRange;
 use crate::platform::metrics::Metrics;
 use crate::platform::peer::{Peer, PeerState};
 use comptoir_core::command::{CommandNumber, NUMBER_HEADER};
 use comptoir_core::event::DeviceId;
 use comptoir_journal::{CommandProgress, Encoding, Journal};
 use comptoir_kafka::{self as kafka, COMMANDS, Consumer, InitialPosition, OwnedRecord, Positions, Settings};
-pub use handled::HandledRange;
 
 /// Most devices that one command for a whole store is sent to.
 const MAX_DEVICES: usize = 10_000;

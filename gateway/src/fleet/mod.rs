@@ -13,9 +13,9 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::commands::HandledRange;
 use crate::ingest::presence::Presence;
 use crate::platform::clock::{Clock, Synchronisation};
+use crate::platform::handled_commands::HandledRange;
 use crate::platform::last_exit::LastExit;
 use crate::platform::peer::{Peer, PeerState};
 use state::{Commands, Conditions, DeviceState, GatewayState, JournalLevel, Trouble};

@@ -1,9 +1,10 @@
 /** The pages of the office, and their addresses. */
-export const PAGES = ['shops', 'sales'] as const;
+export const PAGES = ['shops', 'sales', 'commands'] as const;
 export type OfficePage = (typeof PAGES)[number];
 
 /** `/` and unknown paths are the shops. */
-export const pageFromPath = (path: string): OfficePage => (/^\/sales\/?$/.test(path) ? 'sales' : 'shops');
+export const pageFromPath = (path: string): OfficePage =>
+  PAGES.find((page) => page !== 'shops' && (path === `/${page}` || path === `/${page}/`)) ?? 'shops';
 
 /** `query` is without `?`. */
 export const addressOf = (page: OfficePage, query = ''): string =>

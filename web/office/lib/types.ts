@@ -1,4 +1,4 @@
-// Generated from gateway/office/src/overview.rs and sales.rs by `make types`. Do not edit.
+// Generated from overview.rs, sales.rs and commands of gateway/office/src by `make types`. Do not edit.
 
 export type Amount = { amount: number, currency: string, };
 
@@ -81,3 +81,101 @@ export type SalesPage = { items: Array<SaleItem>,
  * The value for `after`; absent on the last page.
  */
 next?: string, };
+
+export type CommandSummary = { id: number, 
+/**
+ * Who sent it.
+ */
+author: string, created: string, 
+/**
+ * `*` for all shops, `paris-1` or `paris-1/till-3`.
+ */
+to: string, 
+/**
+ * `message`, `price_list` or `order_status`.
+ */
+kind: string, 
+/**
+ * Of a message.
+ */
+text?: string, 
+/**
+ * Number of prices.
+ */
+prices?: number, currency?: string, order_id?: string, status?: string, };
+
+export type ReceiptCounts = { shops: number, waiting: number, in_kafka: number, handed_over: number, missed: number, unknown: number, };
+
+export type CommandItem = { receipts: ReceiptCounts, id: number, 
+/**
+ * Who sent it.
+ */
+author: string, created: string, 
+/**
+ * `*` for all shops, `paris-1` or `paris-1/till-3`.
+ */
+to: string, 
+/**
+ * `message`, `price_list` or `order_status`.
+ */
+kind: string, 
+/**
+ * Of a message.
+ */
+text?: string, 
+/**
+ * Number of prices.
+ */
+prices?: number, currency?: string, order_id?: string, status?: string, };
+
+export type CommandsPage = { items: Array<CommandItem>, 
+/**
+ * The value for `after`; absent on the last page.
+ */
+next?: number, };
+
+export type Receipt = { store: string, 
+/**
+ * `waiting`, `in-kafka`, `handed-over`, `missed` or `unknown`.
+ */
+state: string, 
+/**
+ * When Kafka had it.
+ */
+in_kafka?: string, 
+/**
+ * When Kafka had the gateway's confirmation.
+ */
+handed_over?: string, };
+
+export type CommandDetails = { 
+/**
+ * The record's value.
+ */
+command: unknown, 
+/**
+ * Those that are not handed over come first.
+ */
+receipts: Array<Receipt>, id: number, 
+/**
+ * Who sent it.
+ */
+author: string, created: string, 
+/**
+ * `*` for all shops, `paris-1` or `paris-1/till-3`.
+ */
+to: string, 
+/**
+ * `message`, `price_list` or `order_status`.
+ */
+kind: string, 
+/**
+ * Of a message.
+ */
+text?: string, 
+/**
+ * Number of prices.
+ */
+prices?: number, currency?: string, order_id?: string, status?: string, };
+
+export type CommandTargets = { tills: Array<string>, };

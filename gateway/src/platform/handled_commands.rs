@@ -1,5 +1,5 @@
-//! The numbered commands that this gateway has handled. The journal stores the range with the positions, and the
-//! gateway's state publishes it. `docs/adr/0020-office-commands.md` has the reasons.
+//! The numbered commands that this gateway has handled. `commands` adds them, the journal stores the range with the
+//! positions, and `fleet` publishes it. `docs/adr/0020-office-commands.md` has the reasons.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,16 +21,16 @@ impl HandledRange {
     }
 
     /// Sets the range that the journal has.
-    pub(super) fn restore(&self, handled: Option<HandledCommands>) {
+    pub fn restore(&self, handled: Option<HandledCommands>) {
         *self.lock() = handled;
     }
 
     /// Whether a command with this number must not be forwarded, because it or a later one was.
-    pub(super) fn includes(&self, number: CommandNumber) -> bool {
+    pub fn includes(&self, number: CommandNumber) -> bool {
         HandledCommands::includes(self.range(), number)
     }
 
-    pub(super) fn add(&self, number: CommandNumber) {
+    pub fn add(&self, number: CommandNumber) {
         let mut handled = self.lock();
         *handled = Some(HandledCommands::after(*handled, number));
     }
