@@ -70,12 +70,11 @@ const en = {
   },
   hint: {
     waiting: 'The office tries again. If it lasts, its log says why.',
-    'in-kafka': 'The gateway confirms it within a minute, or up to half an hour on a metered connection.',
+    'in-kafka': 'The gateway confirms it within a minute, or within five minutes on a metered connection.',
     missed: 'Kafka had deleted it before the gateway could read it. Send it again.',
     unknown: 'The gateway’s version does not confirm what it receives. Update it.',
   },
   of: (count: string, total: string, state: string) => `${count} of ${total}: ${state}`,
-  at: (at: string) => `at ${at}`,
 };
 
 type Texts = typeof en;
@@ -160,12 +159,11 @@ const fr: Texts = {
   },
   hint: {
     waiting: 'Le siège réessaie. Si cela dure, son journal en donne la raison.',
-    'in-kafka': 'La passerelle le confirme en une minute, ou jusqu’à une demi-heure sur une connexion limitée.',
+    'in-kafka': 'La passerelle le confirme en moins d’une minute, ou de cinq minutes sur une connexion limitée.',
     missed: 'Kafka l’avait supprimé avant que la passerelle puisse le lire. Renvoyez-le.',
     unknown: 'La version de la passerelle ne confirme pas ce qu’elle reçoit. Mettez-la à jour.',
   },
   of: (count, total, state) => `${count} sur ${total}\u00a0: ${state}`,
-  at: (at) => `à ${at}`,
 };
 
 const messages: Record<Language, Texts> = { en, fr };
