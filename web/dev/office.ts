@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
 import type { Overview, Session, Shop } from '../office/lib/types';
+import { SimulatedCommands } from './officeCommands';
 import { answerComparison, answerStats } from './officeFigures';
 import { answerSales, createSales, type SalesAnswer } from './officeSales';
 
@@ -24,6 +25,8 @@ export type OfficeScenario = {
   salesProblem?: string | null;
   /** The same, for the figures of shops and their comparison. */
   figuresProblem?: string | null;
+  /** How many commands were sent before. */
+  commands?: number;
   /** How many minutes the office lags behind in reading Kafka. */
   readMinutesAgo?: number;
   /** The delay of each response, in milliseconds. */
@@ -45,6 +48,7 @@ const DEFAULTS: Required<OfficeScenario> = {
   sales: 180,
   salesProblem: null,
   figuresProblem: null,
+  commands: 4,
   readMinutesAgo: 0,
   delayMs: 0,
   hasAccounts: false,
@@ -140,10 +144,10 @@ function createOverview(
   };
 }
 
-async function readBody(request: IncomingMessage): Promise<unknown> {
+async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
-  return JSON.parse(Buffer.concat(chunks).toString());
+  return Buffer.concat(chunks).toString();
 }
 
 function send(response: ServerResponse, status: number, body: object): void {
@@ -182,7 +186,7 @@ function startSimulation(middlewares: Connect.Server): void {
 
   const answerSession = async (request: IncomingMessage, response: ServerResponse) => {
     if (request.method === 'POST') {
-      const { name, password } = (await readBody(request)) as { name: string; password: string };
+      const { name, password } = JSON.parse(await readBody(request)) as { name: string; password: string };
       if (name !== USER.name || password !== 'four words') return refuse(response, 'sign-in-failed');
       isSignedIn = true;
     }
@@ -192,11 +196,14 @@ function startSimulation(middlewares: Connect.Server): void {
 
   const listStores = (least = 0) => Array.from({ length: Math.max(least, scenario.shops) }, (_, i) => nameShop(i));
   const readSales = () => createSales(scenario.sales, listStores(1), start);
+  const createCommands = () => new SimulatedCommands(listStores(1), scenario.commands, () => Date.now() + clockShift);
+  let commands = createCommands();
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
     if (request.url === '/__sim') {
-      scenario = { ...DEFAULTS, ...((await readBody(request)) as OfficeScenario) };
+      scenario = { ...DEFAULTS, ...(JSON.parse(await readBody(request)) as OfficeScenario) };
       isSignedIn = false;
+      commands = createCommands();
       send(response, 200, {});
       return true;
     }
@@ -205,7 +212,8 @@ function startSimulation(middlewares: Connect.Server): void {
     const isSession = url.pathname === '/api/session';
     const statsOf = /^\/api\/shops\/([^/]+)\/stats$/.exec(url.pathname)?.[1];
     const isFigures = statsOf !== undefined || url.pathname === '/api/comparison';
-    if (url.pathname !== '/api/shops' && !isSales && !isFigures && !isSession) return false;
+    const isCommands = url.pathname.startsWith('/api/commands');
+    if (url.pathname !== '/api/shops' && !isSales && !isFigures && !isSession && !isCommands) return false;
     if (scenario.isUnreachable) {
       request.socket.destroy();
       return true;
@@ -217,6 +225,12 @@ function startSimulation(middlewares: Connect.Server): void {
     }
     if (scenario.hasAccounts && !isSignedIn) {
       refuse(response, 'sign-in-required');
+      return true;
+    }
+    if (isCommands) {
+      const key = String(request.headers['idempotency-key'] ?? '') || null;
+      const answered = commands.answer({ method: request.method ?? 'GET', url, key, body: await readBody(request) });
+      send(response, answered.status, answered.body);
       return true;
     }
     if (isSales) {

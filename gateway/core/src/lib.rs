@@ -7,6 +7,7 @@
 //! * [`shop_secret`], [`mac`]: the shop's secret, and the codes that distinguish its records in Kafka from forged ones.
 //! * [`secret`]: values that must not appear in logs.
 
+pub mod command;
 pub mod event;
 pub mod mac;
 pub mod position;

@@ -12,13 +12,16 @@ use std::ptr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use comptoir_core::command::{HandledCommands, NUMBER_HEADER};
 use comptoir_core::mac::SignedRecord;
 use comptoir_core::shop_secret::ShopSecret;
 use rdkafka::ClientConfig;
 use rdkafka::bindings as c;
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Header, Headers, Message as _, OwnedHeaders};
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -266,6 +269,69 @@ impl Chain {
             .send(record)
             .map_err(|(error, _)| error)
             .context("the producer's queue is full")
+    }
+}
+
+/// The commands that head office sends to the shops, as their gateways would handle them.
+pub struct Inbox {
+    consumer: BaseConsumer,
+    prefix: String,
+    handled: BTreeMap<String, HandledCommands>,
+}
+
+impl Inbox {
+    /// Reads the topics of these shops, which exist, from their beginning.
+    ///
+    /// # Errors
+    /// Kafka's client cannot be created.
+    pub fn new(brokers: &str, prefix: &str, stores: &[String]) -> Result<Self> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            // Never used: the partitions are assigned by hand.
+            .set("group.id", format!("{prefix}chain"))
+            .set("enable.auto.commit", "false")
+            .create()?;
+        let mut partitions = TopicPartitionList::new();
+        for store in stores {
+            partitions.add_partition_offset(&format!("{prefix}commands.{store}"), 0, Offset::Beginning)?;
+        }
+        consumer.assign(&partitions)?;
+        Ok(Self {
+            consumer,
+            prefix: prefix.to_owned(),
+            handled: BTreeMap::new(),
+        })
+    }
+
+    /// Takes what has arrived.
+    ///
+    /// # Errors
+    /// Kafka does not return a record.
+    pub fn read(&mut self) -> Result<()> {
+        while let Some(record) = self.consumer.poll(Duration::from_millis(20)) {
+            let record = record?;
+            let folder = format!("{}commands.", self.prefix);
+            let store = record
+                .topic()
+                .strip_prefix(&folder)
+                .unwrap_or_default()
+                .to_owned();
+            let numbers = record.headers().into_iter().flat_map(Headers::iter);
+            let mut numbers = numbers.filter(|header| header.key == NUMBER_HEADER);
+            let number = numbers
+                .next()
+                .and_then(|header| std::str::from_utf8(header.value?).ok());
+            if let Some(number) = number.and_then(|text| text.parse().ok()) {
+                let before = self.handled.get(&store).copied();
+                self.handled.insert(store, HandledCommands::after(before, number));
+            }
+        }
+        Ok(())
+    }
+
+    /// The commands that a shop has received.
+    pub fn handled(&self, store: &str) -> Option<HandledCommands> {
+        self.handled.get(store).copied()
     }
 }
 

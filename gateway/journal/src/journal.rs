@@ -12,11 +12,10 @@ use super::refusals::Refusals;
 use super::sqlite::Readers;
 use super::tail::Tail;
 use super::{
-    AppendError, Forgotten, Identity, Offset, OpenError, Receipt, RefusalReport, RelayReport, Rewrite, Runs,
-    Signing, State, Submission, schema,
+    AppendError, CommandProgress, Forgotten, Identity, Offset, OpenError, Receipt, RefusalReport,
+    RelayReport, Rewrite, Runs, Signing, State, Submission, schema,
 };
 use comptoir_core::event::DeviceId;
-use comptoir_core::position::PositionTable;
 
 /// A request to the writer.
 pub(crate) enum Command {
@@ -41,8 +40,8 @@ pub(crate) enum Command {
     ),
     /// Requests a snapshot of how far events are acked.
     SnapshotAcks(oneshot::Sender<AckSnapshot>),
-    /// Replaces the positions of the commands consumer.
-    KeepPositions(PositionTable),
+    /// Replaces the progress of the commands consumer.
+    KeepProgress(CommandProgress),
     Close(oneshot::Sender<()>),
 }
 

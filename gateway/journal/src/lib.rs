@@ -42,7 +42,7 @@ mod ack_file;
 mod ack_snapshot;
 mod backup;
 pub mod batch_statement;
-mod command_positions;
+mod command_progress;
 mod commit;
 mod dead_letters;
 mod dormant;
@@ -77,6 +77,7 @@ mod wal;
 mod writer;
 
 pub use backup::BackupError;
+pub use command_progress::CommandProgress;
 pub use comptoir_core::Offset;
 pub use dead_letters::{DeadLetter, DeadLetterSummary, SUMMARY_BYTES, dead_letter_of, dead_letters_of};
 pub use dormant::Forgotten;

@@ -15,7 +15,7 @@ use super::runs::Runs;
 use super::stored_state::{self, StoredState, branch_off, identity, load, used_bytes};
 use super::tail::Tail;
 use super::{
-    Identity, Journal, OpenError, Signing, State, Writer, command_positions, dormant, loss, schema, wal,
+    Identity, Journal, OpenError, Signing, State, Writer, command_progress, dormant, loss, schema, wal,
 };
 
 /// Most commands in the writer's queue; senders wait when it is full.
@@ -100,7 +100,7 @@ impl Journal {
             streams: stored.streams,
             ack_file: Arc::new(Mutex::new(file)),
             report: None,
-            command_positions: None,
+            command_progress: None,
             outage: None,
             _lock: open.lock,
         };
@@ -126,7 +126,7 @@ async fn start(
     if is_copy {
         let parent = identity.uuid;
         identity = branch_off(connection, last, stored.streams.highest_own()).await?;
-        command_positions::delete_all(connection).await?;
+        command_progress::delete_positions(connection).await?;
         info!(
             parent,
             uuid = identity.uuid,

@@ -21,10 +21,9 @@ use super::stored_state::{self, branch_off};
 use super::streams::StreamTable;
 use super::tail::Tail;
 use super::{
-    AppendError, Command, Identity, Offset, OpenError, Receipt, RelayReport, Signing, State, Submission,
-    command_positions,
+    AppendError, Command, CommandProgress, Identity, Offset, OpenError, Receipt, RelayReport, Signing, State,
+    Submission, command_progress,
 };
-use comptoir_core::position::PositionTable;
 
 /// A group commit with this many events or bytes takes no further batch.
 const GROUP_EVENTS: usize = 4_096;
@@ -57,7 +56,7 @@ pub struct Writer {
     /// The bridge's reports that no commit has made durable yet, and when the first of them arrived.
     pub(super) report: Option<(RelayReport, Instant)>,
     /// Positions of the commands consumer that are not on disk yet.
-    pub(super) command_positions: Option<PositionTable>,
+    pub(super) command_progress: Option<CommandProgress>,
     /// Set while the disk fails. Nothing is written until it works again.
     pub(super) outage: Option<Outage>,
     pub(super) _lock: File,
@@ -157,7 +156,7 @@ impl Writer {
             if self.report_is_due() || closing.is_some() || !round.settling.is_empty() {
                 self.commit_report().await;
             }
-            self.write_command_positions().await;
+            self.write_command_progress().await;
             for done in round.settling {
                 // The receiver may have stopped waiting.
                 let _ = done.send(());
@@ -213,14 +212,14 @@ impl Writer {
             Command::Rewrite(entries, reply) => drop(reply.send(self.rewrite(entries).await)),
             // Fails if the ack file's task has ended.
             Command::SnapshotAcks(reply) => drop(reply.send(self.ack_snapshot())),
-            Command::KeepPositions(positions) => self.command_positions = Some(positions),
+            Command::KeepProgress(progress) => self.command_progress = Some(progress),
             Command::Close(done) => *closing = Some(done),
         }
     }
 
     /// How long to wait for a command: not forever while there is something to write, to prune or to recover.
     fn wait_limit(&self) -> Duration {
-        let has_unwritten = self.report.is_some() || self.command_positions.is_some();
+        let has_unwritten = self.report.is_some() || self.command_progress.is_some();
         if let Some(outage) = &self.outage {
             outage.retry_delay()
         } else if self.wants_room() || self.state.borrow().refusing || has_unwritten {
@@ -247,17 +246,17 @@ impl Writer {
             .send_if_modified(|state| state.bytes < state.max_bytes && std::mem::take(&mut state.refusing));
     }
 
-    async fn write_command_positions(&mut self) {
-        let Some(positions) = self.command_positions.take_if(|_| self.outage.is_none()) else {
+    async fn write_command_progress(&mut self) {
+        let Some(progress) = self.command_progress.take_if(|_| self.outage.is_none()) else {
             return;
         };
         let written = match self.connection.get().await {
-            Ok(connection) => command_positions::write(connection, &positions).await,
+            Ok(connection) => command_progress::write(connection, &progress).await,
             Err(error) => Err(error),
         };
         if let Err(error) = written {
-            warn!(%error, "the positions of the commands could not be written; after a crash the last commands would be sent again");
-            self.command_positions = Some(positions);
+            warn!(%error, "the progress of the commands could not be written; after a crash the last commands would be sent again");
+            self.command_progress = Some(progress);
             self.begin_outage(error).await;
         }
     }

@@ -7,7 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use comptoir_harness::chain::Chain;
+use comptoir_core::command::HandledCommands;
+use comptoir_harness::chain::{Chain, Inbox};
 use comptoir_harness::process::Process;
 use comptoir_harness::{Kafka, Postgres, Scratch, free_port, sibling_binary, within};
 use jiff::Timestamp;
@@ -58,6 +59,10 @@ async fn run() -> Result<()> {
         ("cleanup.policy", "compact"),
     ];
     kafka.create_topic("gateways", 1, &settings).await?;
+    for shop in 0..SHOPS {
+        let topic = format!("commands.{}", store(shop));
+        kafka.create_topic(&topic, 1, &[]).await?;
+    }
 
     let scratch = Scratch::new("office")?;
     let stores: Vec<String> = (0..SHOPS).map(store).collect();
@@ -91,22 +96,30 @@ async fn run() -> Result<()> {
     );
 
     let brokers = kafka.brokers().to_owned();
-    let mut chain = tokio::task::spawn_blocking(move || Chain::new(&brokers, "")).await??;
+    let names = stores.clone();
+    let (mut chain, mut inbox) = tokio::task::spawn_blocking(move || {
+        let chain = Chain::new(&brokers, "")?;
+        anyhow::Ok((chain, Inbox::new(&brokers, "", &names)?))
+    })
+    .await??;
     let selling: Vec<String> = (0..SHOPS).filter(|shop| *shop != SILENT).map(store).collect();
     let (mut round, started) = (0, Timestamp::now());
     loop {
         office.still_running()?;
         let (now, stores, selling) = (Timestamp::now(), stores.clone(), selling.clone());
-        chain = tokio::task::spawn_blocking(move || -> Result<Chain> {
+        (chain, inbox) = tokio::task::spawn_blocking(move || -> Result<(Chain, Inbox)> {
+            inbox.read()?;
             chain.set_time(format!("{now:.0}"));
             chain.sell(&selling, round)?;
             for (shop, store) in stores.iter().enumerate() {
                 // The silent shop publishes a single state.
                 if round % EVERY == 0 && (shop != SILENT || round == 0) {
-                    chain.publish(store, &state(shop, round, started, now))?;
+                    // The one in trouble does not reach its MQTT broker, so it hands no command over.
+                    let handled = inbox.handled(store).filter(|_| shop != BROKEN);
+                    chain.publish(store, &state(shop, round, started, now, handled))?;
                 }
             }
-            Ok(chain)
+            Ok((chain, inbox))
         })
         .await?
         .context("the shops cannot reach Kafka")?;
@@ -116,14 +129,26 @@ async fn run() -> Result<()> {
 }
 
 /// The state of a shop's gateway.
-fn state(shop: usize, round: u32, started: Timestamp, now: Timestamp) -> String {
+fn state(
+    shop: usize,
+    round: u32,
+    started: Timestamp,
+    now: Timestamp,
+    handled: Option<HandledCommands>,
+) -> String {
+    // Cannot fail: numbers only.
+    let commands = handled.map_or_else(
+        || "{}".to_owned(),
+        |handled| serde_json::to_string(&handled).unwrap_or_default(),
+    );
+
     let sold = 3 * (u64::from(round) + 1);
     let (problems, missing) = match shop {
         BROKEN => (r#""problems":["mqtt-down"],"#, r#","online":false,"missing":2"#),
         _ => ("", r#","online":true"#),
     };
     format!(
-        r#"{{"time":"{now:.0}","version":"{}","started":"{started:.0}","last_exit":"stopped",{problems}"journal":{{"bytes":18423808,"max_bytes":1073741824}},"disk_free":10737418240,"devices":[{{"device":"till-1","received":{sold}{missing}}}],"every":{EVERY}}}"#,
+        r#"{{"time":"{now:.0}","version":"{}","started":"{started:.0}","last_exit":"stopped",{problems}"journal":{{"bytes":18423808,"max_bytes":1073741824}},"disk_free":10737418240,"commands":{commands},"devices":[{{"device":"till-1","received":{sold}{missing}}}],"every":{EVERY}}}"#,
         env!("CARGO_PKG_VERSION")
     )
 }

@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use comptoir_core::Secret;
 use comptoir_harness::Postgres;
-use comptoir_office::access::Caller;
+use comptoir_office::access::{Caller, VisibleShops};
 use comptoir_office::comparison::{ComparisonQuery, compare, known_stores};
 use comptoir_office::database::{MIGRATIONS, pools};
 use comptoir_office::overview::overview;

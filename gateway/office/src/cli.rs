@@ -13,13 +13,14 @@ use sqlx::{ConnectOptions as _, PgPool};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::accounts::Accounts;
 use crate::alerts::Alerts;
+use crate::commands::sender::Sender;
 use crate::config::{Config, ConfigError, Http, Log};
 use crate::database::{self, Pools, ServerError};
 use crate::health::Health;
@@ -200,6 +201,7 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
             .map(|issuer| Oidc::new(&config.oidc, issuer))
             .transpose()?,
     };
+    let stored_commands = Arc::new(Notify::new());
     let state = AppState {
         pool: pools.requests,
         access: Arc::new(access),
@@ -208,6 +210,7 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         metrics: Arc::clone(&metrics),
         health: Arc::clone(&health),
         exports: Arc::new(Semaphore::new(EXPORTS)),
+        stored_commands: Arc::clone(&stored_commands),
     };
     let shutdown = stop.clone();
     let service = router(state).into_make_service_with_connect_info::<Peer>();
@@ -228,6 +231,14 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         )?;
         tokio::spawn(alerts.run(stop.clone()));
     }
+    let sender = Sender {
+        pool: pools.own.clone(),
+        kafka: config.kafka_settings(),
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+        stored: stored_commands,
+    };
+    tokio::spawn(sender.run(stop.clone()));
     let ingest = Ingest {
         kafka: config.kafka_settings(),
         group: format!("{}{}", config.kafka.topic_prefix, config.kafka.group),

@@ -1,5 +1,6 @@
 //! The HTTP server: the page, the overview as JSON, liveness, readiness and metrics.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tracing::error;
 
 use crate::access::Caller;
@@ -27,6 +28,7 @@ use crate::pages::pages;
 use crate::sales::{self, Filter, SalesQuery};
 
 mod access;
+mod commands;
 pub mod dto;
 mod figures;
 mod listener;
@@ -39,6 +41,7 @@ mod session;
 mod site;
 
 pub use access::Access;
+pub use commands::CommandTargets;
 pub use listener::LimitedListener;
 pub use origin::Peer;
 pub use overviews::OverviewCache;
@@ -61,6 +64,8 @@ pub struct AppState {
     pub exports: Arc<Semaphore>,
     /// Who may use the office.
     pub access: Arc<Access>,
+    /// Notified when a command was stored.
+    pub stored_commands: Arc<Notify>,
 }
 
 pub fn router(state: AppState) -> Router {
@@ -70,6 +75,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/comparison", get(figures::comparison))
         .route("/api/sales", get(sales))
         .route("/api/sales.csv", get(sales_csv))
+        .merge(commands::routes())
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -119,9 +125,9 @@ struct Problem {
     r#type: &'static str,
     status: u16,
     detail: String,
-    /// The parameter that is not valid.
+    /// The parameter or field that is not valid.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
 }
 
 pub(crate) fn problem(status: StatusCode, r#type: &'static str, detail: impl Into<String>) -> Response {
@@ -142,7 +148,7 @@ fn invalid_query(field: Option<&'static str>, detail: String) -> Response {
         StatusCode::BAD_REQUEST,
         "urn:comptoir:problem:invalid-query",
         detail,
-        field,
+        field.map(Cow::from),
     )
 }
 
@@ -170,7 +176,7 @@ fn respond(
     status: StatusCode,
     r#type: &'static str,
     detail: String,
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
 ) -> Response {
     let problem = Problem {
         r#type,

@@ -8,12 +8,15 @@
 //!                                              overview ◀──────┘──▶ http
 //! ```
 //!
+//! In the other direction, [`commands`] go from a request to Kafka.
+//!
 //! `docs/adr/0017-office.md` of the gateway has the reasons.
 
 pub mod access;
 pub mod accounts;
 pub mod alerts;
 pub mod cli;
+pub mod commands;
 pub mod comparison;
 pub mod config;
 pub mod database;

@@ -18,6 +18,8 @@ pub struct Metrics {
     pub database_failures: IntCounter,
     pub lost_ranges: IntCounter,
     pub undecodable: IntCounter,
+    pub commands_sent: IntCounter,
+    pub commands_failed: IntCounter,
     pub alerts_sent: IntCounter,
     pub alerts_failed: IntCounter,
 }
@@ -69,6 +71,8 @@ impl Metrics {
                 "Batches that were not written, because another replica had the partition",
             )?,
             database_failures: counter("database_failures", "Batches that PostgreSQL did not write")?,
+            commands_sent: counter("commands_sent", "Commands to a shop that Kafka has accepted")?,
+            commands_failed: counter("commands_failed", "Attempts to send a command that failed")?,
             alerts_sent: counter(
                 "alerts_sent",
                 "Messages that the webhook or the mail server has accepted",

@@ -28,6 +28,7 @@ pub fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/login", get(document))
         .route("/compare", get(document))
         .route("/shops/{store}", get(document))
+        .route("/commands", get(document))
         .route("/assets/{name}", get(asset))
 }
 

@@ -1,6 +1,7 @@
 //! Classifies records in Kafka: an event or a state that provably comes from the shop it names, or a record to keep
 //! apart.
 
+use comptoir_core::command::HandledCommands;
 use comptoir_core::event::{EventName, Kind};
 use comptoir_core::mac::{MAC_HEADER, SignedRecord};
 use comptoir_core::sale::draft::{Draft, from_json};
@@ -9,7 +10,7 @@ use comptoir_kafka::BorrowedRecord;
 use jiff::Timestamp;
 
 use crate::keys::ShopKeys;
-use crate::state::{self, GatewayState};
+use crate::state::{self, Commands, GatewayState};
 
 /// Longest value of an event or a state, in bytes.
 const MAX_VALUE: usize = 512 << 10;
@@ -54,6 +55,9 @@ pub struct StateRecord {
     pub place: Place,
     pub store: String,
     pub time: Timestamp,
+    /// Whether it says which commands were handed over.
+    pub reports_commands: bool,
+    pub handled_commands: Option<HandledCommands>,
     pub value: String,
 }
 
@@ -240,6 +244,8 @@ impl Checker {
                 place,
                 store,
                 time: state.time,
+                reports_commands: state.commands.is_some(),
+                handled_commands: state.commands.as_ref().and_then(Commands::handled),
                 value: value.to_owned(),
             }),
             None => keep_apart(place, Reason::NotAState),

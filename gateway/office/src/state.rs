@@ -1,5 +1,6 @@
 //! The published state of a gateway; the gateway's `docs/interfaces/topics.md` describes it.
 
+use comptoir_core::command::HandledCommands;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -29,12 +30,22 @@ pub struct GatewayState {
     pub disk_free: Option<u64>,
     #[serde(default)]
     pub dead_letters: u64,
+    /// Absent if the gateway is of a version that does not say it.
+    pub commands: Option<Commands>,
     pub devices: Vec<DeviceState>,
     #[serde(default)]
     pub more_devices: u64,
     /// The longest time until the next state, in seconds.
     #[serde(default = "every")]
     pub every: u32,
+}
+
+/// The numbered commands that were handed over. Empty before the first one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Commands {
+    epoch: Option<u32>,
+    first: Option<u32>,
+    last: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -58,6 +69,15 @@ pub struct DeviceState {
 
 fn every() -> u32 {
     EVERY
+}
+
+impl Commands {
+    /// `None` before the first command.
+    pub fn handled(&self) -> Option<HandledCommands> {
+        let (epoch, last) = self.epoch.zip(self.last)?;
+        let first = self.first.unwrap_or(1);
+        Some(HandledCommands { epoch, first, last })
+    }
 }
 
 impl GatewayState {

@@ -4,7 +4,10 @@ use std::{env, fs};
 
 use ts_rs::{Config, TS as _};
 
+use crate::commands::receipts::{CommandDetails, CommandItem, CommandsPage, Receipt, ReceiptCounts};
+use crate::commands::store::CommandSummary;
 use crate::comparison::{By, Compared, Comparison, ShopComparison, Sums};
+use crate::http::CommandTargets;
 use crate::http::dto::{CurrentUser, RoleName, Session, UserKind};
 use crate::overview::{Amount, Gateway, Overview, Shop, Today};
 use crate::sales::{SaleItem, SalesPage};
@@ -35,6 +38,13 @@ fn typescript() -> String {
         Compared::decl(&config),
         ShopComparison::decl(&config),
         Comparison::decl(&config),
+        CommandSummary::decl(&config),
+        ReceiptCounts::decl(&config),
+        CommandItem::decl(&config),
+        CommandsPage::decl(&config),
+        Receipt::decl(&config),
+        CommandDetails::decl(&config),
+        CommandTargets::decl(&config),
     ];
     declarations.iter().fold(HEADER.to_owned(), |text, declaration| {
         format!("{text}\nexport {declaration}\n")

@@ -31,6 +31,7 @@ use crate::platform::address;
 use crate::platform::clock::{Clock, Synchronisation};
 use crate::platform::descriptors;
 use crate::platform::embedded_broker::{EmbeddedBroker, GatewayClient};
+use crate::platform::handled_commands::HandledRange;
 use crate::platform::last_exit::RunMarker;
 use crate::platform::metrics::Metrics;
 use crate::platform::peer::{Peer, PeerState, WarningLimiter};
@@ -149,6 +150,7 @@ impl App {
         let stores = Stores::new(config.mqtt.stores.clone());
         let recent_places = RecentPlaces::default();
         let placed_upto = state.projection.placed_upto().await?;
+        let handled_commands = Arc::new(HandledRange::default());
         let state_sources = StateSources {
             store: config.store.clone(),
             journal: journal.clone(),
@@ -160,6 +162,7 @@ impl App {
             clock: clock.clone(),
             started: Instant::now(),
             last_exit,
+            handled_commands: handled_commands.clone(),
         };
         let kafka = settings.map(|settings| KafkaParts {
             state_reporter: keys.as_ref().ok().map(|keys| StateReporter {
@@ -226,6 +229,7 @@ impl App {
                 },
                 clock,
                 metrics: metrics.clone(),
+                handled: handled_commands,
             },
         });
         let ingest = Ingest {

@@ -1,7 +1,8 @@
 //! Kafka → tills: forwards head office's commands.
 //!
 //! Delivery is at least once: a command counts as forwarded only when the MQTT broker has acknowledged it, so a command
-//! in flight during a crash is sent again. Commands of one partition keep their order.
+//! in flight during a crash is sent again. Commands of one partition keep their order. A command that head office has
+//! written to Kafka twice is recognised by its number ([`HandledRange`]).
 //!
 //! The journal stores the positions. Without them a gateway continues at the committed offset of the store's consumer
 //! group. If Kafka has deleted that too, it forwards the commands of the last 24 hours, because no till wants last
@@ -24,13 +25,13 @@ use crate::ingest::Stores;
 use crate::ingest::downlink::Downlink;
 use crate::ingest::presence::Presence;
 use crate::platform::clock::{Clock, Synchronisation};
+use crate::platform::handled_commands::HandledRange;
 use crate::platform::metrics::Metrics;
 use crate::platform::peer::{Peer, PeerState};
+use comptoir_core::command::{CommandNumber, NUMBER_HEADER};
 use comptoir_core::event::DeviceId;
-use comptoir_journal::{Encoding, Journal};
-use comptoir_kafka::{
-    self as kafka, COMMANDS, Consumer, InitialPosition, OwnedRecord, PositionTable, Positions, Settings,
-};
+use comptoir_journal::{CommandProgress, Encoding, Journal};
+use comptoir_kafka::{self as kafka, COMMANDS, Consumer, InitialPosition, OwnedRecord, Positions, Settings};
 
 /// Most devices that one command for a whole store is sent to.
 const MAX_DEVICES: usize = 10_000;
@@ -67,15 +68,18 @@ pub struct CommandForwarder {
     pub kafka: Option<Peer>,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
+    /// The numbered commands that were handled.
+    pub handled: Arc<HandledRange>,
 }
 
 impl CommandForwarder {
     /// Runs until `stop`, on its own thread.
     pub fn run(self, runtime: &Handle, stop: &CancellationToken) {
-        let Some(mut stored) = runtime.block_on(self.stored_positions(stop)) else {
+        let Some(mut stored) = runtime.block_on(self.stored_progress(stop)) else {
             return;
         };
-        let positions = Positions::new(stored.clone());
+        self.handled.restore(stored.handled);
+        let positions = Positions::new(stored.positions.clone());
         let reader = Consumer::new(
             &self.settings,
             GROUP,
@@ -96,7 +100,7 @@ impl CommandForwarder {
         while !stop.is_cancelled() {
             if let Some(result) = consumer.refresh_assignment() {
                 self.report(&result);
-                runtime.block_on(self.store_positions(&consumer, &mut stored));
+                runtime.block_on(self.store_progress(&consumer, &mut stored));
             }
             let batch = consumer.batch(BATCH, POLL);
             // Unconfirmed commands may come from a recreated topic. They are read again, and must not be forwarded
@@ -105,8 +109,16 @@ impl CommandForwarder {
                 continue;
             }
             for command in batch {
+                let number = self.number_of(&command);
                 let span = debug_span!("command", partition = command.partition, offset = command.offset);
                 let delivered = runtime.block_on(async {
+                    if number.is_some_and(|number| self.handled.includes(number)) {
+                        debug!(
+                            offset = command.offset,
+                            "head office has sent this command before"
+                        );
+                        return true;
+                    }
                     tokio::select! {
                         () = self.forward(&command).instrument(span) => true,
                         () = stop.cancelled() => false,
@@ -116,17 +128,36 @@ impl CommandForwarder {
                     break;
                 }
                 consumer.done(&command.topic, command.partition, command.offset);
-                runtime.block_on(self.store_positions(&consumer, &mut stored));
+                if let Some(number) = number {
+                    self.handled.add(number);
+                }
+                runtime.block_on(self.store_progress(&consumer, &mut stored));
             }
         }
         consumer.close();
     }
 
-    /// The stored positions; `None` if stopped before the journal could be read.
-    async fn stored_positions(&self, stop: &CancellationToken) -> Option<PositionTable> {
+    /// The number of a command in the shop's own topic, if it has one. Those of the shared topic are not numbered.
+    fn number_of(&self, command: &OwnedRecord) -> Option<CommandNumber> {
+        let is_own = command.topic == self.settings.shop_topic(COMMANDS);
+        let header = command.header(NUMBER_HEADER).filter(|_| is_own)?;
+        let number = std::str::from_utf8(header)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        if number.is_none() {
+            warn!(
+                offset = command.offset,
+                "the number of a command is invalid and is ignored"
+            );
+        }
+        number
+    }
+
+    /// The stored progress; `None` if stopped before the journal could be read.
+    async fn stored_progress(&self, stop: &CancellationToken) -> Option<CommandProgress> {
         loop {
-            match self.journal.command_positions().await {
-                Ok(positions) => return Some(positions),
+            match self.journal.command_progress().await {
+                Ok(progress) => return Some(progress),
                 Err(error) => self.peer.down(error),
             }
             tokio::select! {
@@ -161,12 +192,15 @@ impl CommandForwarder {
         }
     }
 
-    /// Stores the consumer's positions if they differ from the stored ones.
-    async fn store_positions(&self, consumer: &Consumer, stored: &mut PositionTable) {
-        let positions = consumer.positions();
-        if positions != *stored {
-            self.journal.keep_command_positions(positions.clone()).await;
-            *stored = positions;
+    /// Stores the progress if it differs from what is stored.
+    async fn store_progress(&self, consumer: &Consumer, stored: &mut CommandProgress) {
+        let progress = CommandProgress {
+            positions: consumer.positions(),
+            handled: self.handled.range(),
+        };
+        if progress != *stored {
+            self.journal.keep_command_progress(progress.clone()).await;
+            *stored = progress;
         }
     }
 

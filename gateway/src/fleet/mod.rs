@@ -15,9 +15,10 @@ use tracing::{debug, warn};
 
 use crate::ingest::presence::Presence;
 use crate::platform::clock::{Clock, Synchronisation};
+use crate::platform::handled_commands::HandledRange;
 use crate::platform::last_exit::LastExit;
 use crate::platform::peer::{Peer, PeerState};
-use state::{Conditions, DeviceState, GatewayState, JournalLevel, Trouble};
+use state::{Commands, Conditions, DeviceState, GatewayState, JournalLevel, Trouble};
 
 /// Timeout of one publish.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -38,6 +39,7 @@ pub struct StateSources {
     pub clock: Clock,
     pub started: Instant,
     pub last_exit: LastExit,
+    pub handled_commands: Arc<HandledRange>,
 }
 
 /// Publishes states.
@@ -175,6 +177,7 @@ impl StateSources {
             },
             disk_free: disk_free(&self.journal),
             dead_letters: journal.dead_letters,
+            commands: Commands(self.handled_commands.range()),
             devices: Vec::new(),
             more_devices: 0,
             every: every.as_secs(),

@@ -1,5 +1,6 @@
 //! The record in Kafka that holds a gateway's state. `docs/interfaces/topics.md` describes it.
 
+use comptoir_core::command::HandledCommands;
 use comptoir_core::mac::{MacKey, SignedRecord};
 use comptoir_journal::DeviceReport;
 use jiff::Timestamp;
@@ -56,6 +57,7 @@ pub struct GatewayState {
     /// Dead letters in the journal.
     #[serde(skip_serializing_if = "is_zero")]
     pub dead_letters: u64,
+    pub commands: Commands,
     pub devices: Vec<DeviceState>,
     /// Number of devices beyond those listed.
     #[serde(skip_serializing_if = "is_zero")]
@@ -63,6 +65,20 @@ pub struct GatewayState {
     /// The longest time until the next state, in seconds. Absent if it is [`USUAL_INTERVAL`].
     #[serde(skip_serializing_if = "is_usual")]
     pub every: u64,
+}
+
+/// The numbered commands of head office that were handed to the MQTT broker. Always present, as an empty object before the
+/// first one, because gateways of earlier versions have no such field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commands(pub Option<HandledCommands>);
+
+impl Serialize for Commands {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(handled) => handled.serialize(serializer),
+            None => serializer.collect_map(std::iter::empty::<(&str, u32)>()),
+        }
+    }
 }
 
 /// How full the journal is.
@@ -147,6 +163,7 @@ impl DeviceState {
 pub struct Conditions {
     problems: Vec<Trouble>,
     dead_letters: u64,
+    commands: Commands,
     /// Name, whether it is online, and how many numbers are missing.
     devices: Vec<(String, Option<bool>, u64)>,
 }
@@ -165,6 +182,7 @@ impl GatewayState {
         Conditions {
             problems: self.problems.clone(),
             dead_letters: self.dead_letters,
+            commands: self.commands,
             devices: devices
                 .map(|device| (device.device.clone(), device.online, device.missing))
                 .collect(),
@@ -228,6 +246,7 @@ mod tests {
             },
             disk_free: None,
             dead_letters: 0,
+            commands: Commands(None),
             devices: Vec::new(),
             more_devices: 0,
             every: USUAL_INTERVAL,
@@ -241,12 +260,24 @@ mod tests {
         state.set_devices(vec![device]);
         assert_eq!(
             state.json(),
-            r#"{"time":"2026-11-30T18:02:11Z","version":"0.5.0","started":"2026-11-30T18:02:11Z","last_exit":"stopped","journal":{"bytes":1,"max_bytes":2},"devices":[{"device":"till-1","received":10}]}"#
+            r#"{"time":"2026-11-30T18:02:11Z","version":"0.5.0","started":"2026-11-30T18:02:11Z","last_exit":"stopped","journal":{"bytes":1,"max_bytes":2},"commands":{},"devices":[{"device":"till-1","received":10}]}"#
         );
         let before = state.conditions();
         state.problems.push(Trouble::MqttDown);
         assert_ne!(state.conditions(), before);
         assert!(state.json().contains(r#""problems":["mqtt-down"]"#));
+        let before = state.conditions();
+        state.commands = Commands(Some(HandledCommands {
+            epoch: 7,
+            first: 1,
+            last: 3,
+        }));
+        assert_ne!(
+            state.conditions(),
+            before,
+            "a handled command is published at once"
+        );
+        assert!(state.json().contains(r#""commands":{"epoch":7,"last":3}"#));
         state.every = 1_800;
         assert!(state.json().ends_with(r#","every":1800}"#), "{}", state.json());
     }

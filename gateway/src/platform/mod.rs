@@ -5,6 +5,7 @@ pub mod address;
 pub mod clock;
 pub mod descriptors;
 pub mod embedded_broker;
+pub mod handled_commands;
 pub mod heap;
 pub mod last_exit;
 pub mod metrics;

@@ -7,8 +7,9 @@ use anyhow::{Context, Result, ensure};
 use comptoir_harness::{Gateway, GatewayConfig, Kafka, Mosquitto, MqttProbe, Scratch, within};
 use comptoir_wire as wire;
 use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::shop::{GATEWAY, SOON, STORE, Shop};
 
@@ -79,6 +80,71 @@ async fn a_command_reaches_its_till_in_the_encoding_of_that_till() -> Result<()>
         .next_where(SOON, |got| got.payload == r#"{"type":"reboot"}"#)
         .await?;
     ensure!(again.topic.contains("till-json"), "{}", again.topic);
+    Ok(())
+}
+
+/// Sends a command with head office's number to the shop's own topic.
+pub async fn send_numbered(shop: &Shop, number: &str, text: &str) -> Result<()> {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", &shop.brokers)
+        .create()?;
+    let (topic, key) = (shop.shop_topic("commands"), format!("{STORE}/till-json"));
+    let message = json!({"type": "message", "text": text}).to_string();
+    let header = Header {
+        key: "ce_comptoircommand",
+        value: Some(number),
+    };
+    let record = FutureRecord::to(&topic)
+        .key(&key)
+        .payload(&message)
+        .headers(OwnedHeaders::new().insert(header));
+    producer
+        .send(record, Duration::from_secs(10))
+        .await
+        .map_err(|(error, _)| error)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_numbered_command_is_handed_over_once_however_often_kafka_has_it() -> Result<()> {
+    let mut shop = Shop::open().await?;
+    let mut probe = MqttProbe::connect(&shop.mosquitto.url()).await?;
+    probe.subscribe(&format!("pos/{STORE}/+/commands")).await?;
+    let text_of = |payload: &[u8]| -> Result<String> {
+        let command: Value = serde_json::from_slice(payload)?;
+        Ok(command["text"].as_str().context("text")?.to_owned())
+    };
+    for (number, text) in [
+        ("7/1", "first"),
+        ("7/1", "first again"),
+        ("7/2", "second"),
+        ("7/1", "first, late"),
+        // Kafka no longer had 7/3.
+        ("7/4", "fourth"),
+        // An unreadable number counts as none.
+        ("7/x", "unnumbered"),
+    ] {
+        send_numbered(&shop, number, text).await?;
+    }
+    for expected in ["first", "second", "fourth", "unnumbered"] {
+        let got = probe.next(SOON).await?;
+        ensure!(text_of(&got.payload)? == expected, "{got:?}");
+    }
+    // Stored once the next command of the journal's writer is done; a stop writes everything.
+    ensure!(shop.gateway.terminate().await?.success());
+    shop.gateway.start_again()?;
+    for (number, text) in [
+        ("7/4", "fourth again"),
+        ("8/1", "another epoch"),
+        ("8/1", "again"),
+        ("8/2", "end"),
+    ] {
+        send_numbered(&shop, number, text).await?;
+    }
+    for expected in ["another epoch", "end"] {
+        let got = probe.next(SOON).await?;
+        ensure!(text_of(&got.payload)? == expected, "{got:?}");
+    }
     Ok(())
 }
 

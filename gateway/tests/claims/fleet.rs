@@ -9,8 +9,9 @@ use comptoir_core::shop_secret::ShopSecret;
 use comptoir_harness::{Kafka, PosSim, Reader, Record, within};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::commands::send_numbered;
 use crate::shop::{LATER, SOON, STORE, Shop};
 
 /// Deadline for a change, which is published within half a minute.
@@ -55,8 +56,13 @@ async fn a_gateway_publishes_its_state_and_what_changes_in_it() -> Result<()> {
     ])?;
     sim.finish(SOON).await?;
     shop.drained(400, SOON).await?;
-    within("the tills in the state", CHANGE, async || {
+    send_numbered(&shop, "3054198961/1", "Bonjour").await?;
+    within("the tills and the command in the state", CHANGE, async || {
         let (_, state) = newest(&shop).await?;
+        ensure!(
+            state["commands"] == json!({"epoch": 3_054_198_961_u32, "last": 1}),
+            "{state}"
+        );
         ensure!(
             state["devices"]
                 .as_array()

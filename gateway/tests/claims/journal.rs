@@ -269,6 +269,7 @@ async fn a_journal_of_the_first_schema_is_migrated_with_all_its_entries() -> Res
         "ALTER TABLE watermark DROP COLUMN unsigned",
         "DROP TABLE run",
         "ALTER TABLE stream DROP COLUMN lost",
+        "DROP TABLE command_handled",
         "DROP TABLE command_position",
         "DROP TABLE numbered",
         "ALTER TABLE stream DROP COLUMN reused",

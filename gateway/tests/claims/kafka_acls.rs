@@ -148,17 +148,18 @@ async fn a_shop_has_exactly_the_rights_that_its_gateway_needs() -> Result<()> {
     let mut till = MqttProbe::connect(&mosquitto.url()).await?;
     till.subscribe("pos/paris-1/+/commands").await?;
     let office = client(&kafka, OFFICE);
-    let producer: FutureProducer = office.create()?;
-    let (topic, command) = (
-        format!("{PREFIX}commands"),
-        json!({"type": "message", "text": "Bonjour"}).to_string(),
-    );
-    let record = FutureRecord::to(&topic).key("paris-1/till-1").payload(&command);
-    producer
-        .send(record, Duration::from_secs(20))
-        .await
-        .map_err(|(error, _)| error)?;
-    ensure!(till.next(SOON).await?.payload == command);
+    // The office's producer is idempotent.
+    let producer: FutureProducer = office.clone().set("enable.idempotence", "true").create()?;
+    let command = json!({"type": "message", "text": "Bonjour"}).to_string();
+    for topic in ["commands", "commands.paris-1"] {
+        let topic = format!("{PREFIX}{topic}");
+        let record = FutureRecord::to(&topic).key("paris-1/till-1").payload(&command);
+        producer
+            .send(record, Duration::from_secs(20))
+            .await
+            .map_err(|(error, _)| error)?;
+        ensure!(till.next(SOON).await?.payload == command);
+    }
     let lyon = client(&kafka, LYON);
     for user in [PARIS, LYON] {
         let code = refusal(&client(&kafka, user), "commands", "paris-1/till-1").await?;

@@ -2,12 +2,13 @@
 
 use std::fs;
 
+use comptoir_core::command::HandledCommands;
 use comptoir_core::event::DeviceId;
 use comptoir_core::sale::Currency;
 use comptoir_core::shop_secret::ShopSecret;
 use comptoir_gateway::audit::record;
 use comptoir_gateway::bridge::watermark::Watermark;
-use comptoir_gateway::fleet::state::{DeviceState, GatewayState, JournalLevel, Trouble};
+use comptoir_gateway::fleet::state::{Commands, DeviceState, GatewayState, JournalLevel, Trouble};
 use comptoir_gateway::ingest::decode::Decoder;
 use comptoir_gateway::ingest::downlink::Downlink;
 use comptoir_gateway::platform::last_exit::LastExit;
@@ -294,6 +295,7 @@ fn the_state_of_a_gateway_matches_its_schema() {
         },
         disk_free: None,
         dead_letters: 0,
+        commands: Commands(None),
         devices: vec![device(None, None)],
         more_devices: 0,
         every: 300,
@@ -320,6 +322,11 @@ fn the_state_of_a_gateway_matches_its_schema() {
     state.dead_letters = 4;
     state.devices = vec![device(Some(7), Some(true))];
     state.more_devices = 5;
+    state.commands = Commands(Some(HandledCommands {
+        epoch: 7,
+        first: 2,
+        last: 9,
+    }));
     state.every = 1_800;
     is_valid(&state);
     assert!(!schema("gateway-state").is_valid(&json!({"version": "1.0.0"})));

@@ -255,6 +255,15 @@ fn gateway_state() -> Value {
                 },
                 "disk_free": number("Free bytes of the journal's file system. Absent if unknown."),
                 "dead_letters": number("Dead letters in the journal. Absent means 0."),
+                "commands": {
+                    "type": "object",
+                    "properties": {
+                        "epoch": number("The epoch of the numbers in the commands' header `ce_comptoircommand`."),
+                        "first": number("The lowest number. Absent means 1."),
+                        "last": number("The highest number."),
+                    },
+                    "description": "The numbered commands that were handed to the MQTT broker: all from `first` to `last`. Empty before the first one. Gateways of earlier versions have no such field.",
+                },
                 "devices": {
                     "type": "array",
                     "maxItems": 50,

@@ -1,5 +1,5 @@
 /** The pages of the office, and their addresses. */
-export const PAGES = ['shops', 'sales', 'compare', 'login'] as const;
+export const PAGES = ['shops', 'sales', 'compare', 'commands', 'login'] as const;
 export type OfficePage = (typeof PAGES)[number] | `shops/${string}`;
 
 const SHOP = /^\/shops\/([a-z0-9][a-z0-9-]{0,31})\/?$/;

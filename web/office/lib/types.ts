@@ -206,3 +206,101 @@ starts: Array<string>,
  * The last day or week is not over: of the one it is compared with, only the same part counts.
  */
 is_partial: boolean, shops: Array<ShopComparison>, total: ShopComparison, };
+
+export type CommandSummary = { id: number, 
+/**
+ * Who sent it.
+ */
+author: string, created: string, 
+/**
+ * `*` for all shops, `paris-1` or `paris-1/till-3`.
+ */
+to: string, 
+/**
+ * `message`, `price_list` or `order_status`.
+ */
+kind: string, 
+/**
+ * Of a message.
+ */
+text?: string, 
+/**
+ * Number of prices.
+ */
+prices?: number, currency?: string, order_id?: string, status?: string, };
+
+export type ReceiptCounts = { shops: number, waiting: number, in_kafka: number, handed_over: number, missed: number, unknown: number, };
+
+export type CommandItem = { receipts: ReceiptCounts, id: number, 
+/**
+ * Who sent it.
+ */
+author: string, created: string, 
+/**
+ * `*` for all shops, `paris-1` or `paris-1/till-3`.
+ */
+to: string, 
+/**
+ * `message`, `price_list` or `order_status`.
+ */
+kind: string, 
+/**
+ * Of a message.
+ */
+text?: string, 
+/**
+ * Number of prices.
+ */
+prices?: number, currency?: string, order_id?: string, status?: string, };
+
+export type CommandsPage = { items: Array<CommandItem>, 
+/**
+ * The value for `after`; absent on the last page.
+ */
+next?: number, };
+
+export type Receipt = { store: string, 
+/**
+ * `waiting`, `in-kafka`, `handed-over`, `missed` or `unknown`.
+ */
+state: string, 
+/**
+ * When Kafka had it.
+ */
+in_kafka?: string, 
+/**
+ * When Kafka had the gateway's confirmation.
+ */
+handed_over?: string, };
+
+export type CommandDetails = { 
+/**
+ * The record's value.
+ */
+command: unknown, 
+/**
+ * Those that are not handed over come first.
+ */
+receipts: Array<Receipt>, id: number, 
+/**
+ * Who sent it.
+ */
+author: string, created: string, 
+/**
+ * `*` for all shops, `paris-1` or `paris-1/till-3`.
+ */
+to: string, 
+/**
+ * `message`, `price_list` or `order_status`.
+ */
+kind: string, 
+/**
+ * Of a message.
+ */
+text?: string, 
+/**
+ * Number of prices.
+ */
+prices?: number, currency?: string, order_id?: string, status?: string, };
+
+export type CommandTargets = { tills: Array<string>, };

@@ -89,16 +89,29 @@ pub struct OwnedRecord {
     pub offset: i64,
     pub key: Vec<u8>,
     pub payload: Vec<u8>,
+    /// Keys and values.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl OwnedRecord {
+    /// The value of the first header with this key.
+    pub fn header(&self, key: &str) -> Option<&[u8]> {
+        let found = self.headers.iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.as_slice())
+    }
 }
 
 impl From<&BorrowedRecord<'_>> for OwnedRecord {
     fn from(record: &BorrowedRecord<'_>) -> Self {
+        let mut headers = Vec::new();
+        record.headers(|key, value| headers.push((key.to_owned(), value.to_vec())));
         Self {
             topic: record.topic().to_owned(),
             partition: record.partition(),
             offset: record.offset(),
             key: record.key().to_vec(),
             payload: record.payload().to_vec(),
+            headers,
         }
     }
 }

@@ -10,19 +10,23 @@ use super::retention::first_kept;
 const MONTHS_BACK: i64 = 12;
 /// Most records in `kept_apart` for the same reason.
 const MAX_KEPT: i64 = 2_000;
+/// Commands are kept for as long as a gateway keeps personal data. At most this many are deleted at once.
+const COMMANDS_KEPT: &str = "400 days";
+const COMMANDS_AT_ONCE: i64 = 1_000;
 /// Key of the advisory lock: one replica at a time does this.
 const LOCK: i64 = 0x636f_6d70_746f_6972;
 
-/// Adds missing monthly partitions, and removes the oldest records from `kept_apart` if there are too many. `retention`:
-/// how many months are kept, if not all.
+/// Adds missing monthly partitions, removes the oldest records from `kept_apart` if there are too many, and deletes old
+/// commands. `retention`: how many months of events are kept, if not all.
 ///
 /// # Errors
 /// PostgreSQL does not reply or denies it, or another transaction locks the table for too long.
 pub async fn maintain(pool: &PgPool, now: Timestamp, retention: Option<u32>) -> Result<(), sqlx::Error> {
     // In separate transactions: a lock on a table must not make the records pile up.
     let trimmed = super::within(trim_kept_apart(pool)).await;
+    let deleted = super::within(delete_commands(pool)).await;
     super::within(add_months(pool, now, retention)).await?;
-    trimmed
+    trimmed.and(deleted)
 }
 
 /// Begins a transaction in which only one replica at a time maintains the tables. `None` while another replica does.
@@ -50,6 +54,19 @@ async fn trim_kept_apart(pool: &PgPool) -> Result<(), sqlx::Error> {
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await
+}
+
+/// Deletes old commands with their deliveries. No lock is needed: two replicas may do it at the same time.
+async fn delete_commands(pool: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM command WHERE id IN (SELECT id FROM command WHERE created < now() - $1::text::interval \
+         ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    )
+    .bind(COMMANDS_KEPT)
+    .bind(COMMANDS_AT_ONCE)
+    .execute(pool)
+    .await
+    .map(drop)
 }
 
 /// Adds missing partitions, from a year ago to next month. Moves the rows of a new month out of `event_other`.

@@ -29,8 +29,8 @@ pub use write::{Advance, WriteError, Written, write};
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// Connections for reading Kafka, alerts and maintenance, so that requests cannot delay these.
-const OWN_CONNECTIONS: u32 = 4;
+/// Connections for reading Kafka, alerts, commands and maintenance, so that requests cannot delay these.
+const OWN_CONNECTIONS: u32 = 6;
 /// Connections for requests.
 const REQUEST_CONNECTIONS: u32 = 8;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

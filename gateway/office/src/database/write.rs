@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use comptoir_core::command::HandledCommands;
 use comptoir_core::event::Kind;
 use comptoir_core::sale::Currency;
 use comptoir_kafka::{Position, TopicPartition};
@@ -14,6 +15,7 @@ use sqlx::{PgConnection, PgPool, Row as _};
 
 use super::figures::FigureChanges;
 use super::retention::lock_limit;
+use crate::commands::receipts::note_handed_over;
 use crate::fold::{Sale, SaleKey, fold, key_of, kind_name};
 use crate::record::{ApartRecord, CheckedRecord, EventRecord, Reason, StateRecord};
 
@@ -486,12 +488,27 @@ async fn keep_states(
             .map(|state| of(state).map(|time| time.to_sqlx()))
             .collect::<Vec<_>>()
     };
+    let commands = |of: fn(HandledCommands) -> u32| {
+        newest
+            .iter()
+            .map(|state| {
+                state
+                    .record
+                    .handled_commands
+                    .map(|handled| i64::from(of(handled)))
+            })
+            .collect::<Vec<_>>()
+    };
     sqlx::query(
-        "INSERT INTO shop (store, heard, state, state_time, future_time) SELECT store, heard, state::json, state_time, \
-         future_time FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::timestamptz[], $5::timestamptz[]) \
-         AS new (store, heard, state, state_time, future_time) ORDER BY store \
+        "INSERT INTO shop (store, heard, state, state_time, future_time, reports_commands, commands_epoch, commands_first, \
+         commands_last) SELECT store, heard, state::json, state_time, future_time, reports, epoch, first, last \
+         FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::boolean[], \
+         $7::bigint[], $8::bigint[], $9::bigint[]) \
+         AS new (store, heard, state, state_time, future_time, reports, epoch, first, last) ORDER BY store \
          ON CONFLICT (store) DO UPDATE SET heard = greatest(shop.heard, excluded.heard), state = excluded.state, \
-         state_time = excluded.state_time, future_time = greatest(shop.future_time, excluded.future_time) \
+         state_time = excluded.state_time, future_time = greatest(shop.future_time, excluded.future_time), \
+         reports_commands = excluded.reports_commands, commands_epoch = excluded.commands_epoch, \
+         commands_first = excluded.commands_first, commands_last = excluded.commands_last \
          WHERE excluded.state_time > coalesce(shop.state_time, '-infinity')",
     )
     .bind(newest.iter().map(|state| &*state.record.store).collect::<Vec<_>>())
@@ -499,9 +516,16 @@ async fn keep_states(
     .bind(newest.iter().map(|state| &*state.record.value).collect::<Vec<_>>())
     .bind(column(|state| state.times.state))
     .bind(column(|state| state.times.future))
-    .execute(connection)
+    .bind(newest.iter().map(|state| state.record.reports_commands).collect::<Vec<_>>())
+    .bind(commands(|handled| handled.epoch))
+    .bind(commands(|handled| handled.first))
+    .bind(commands(|handled| handled.last))
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    let confirmed = newest
+        .iter()
+        .filter_map(|state| Some((state.record, state.record.handled_commands?)));
+    note_handed_over(connection, &confirmed.collect::<Vec<_>>()).await
 }
 
 async fn keep_apart(connection: &mut PgConnection, apart: &[&ApartRecord]) -> Result<(), sqlx::Error> {

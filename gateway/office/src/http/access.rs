@@ -280,6 +280,6 @@ pub fn invalid_field(field: &'static str, detail: String) -> Response {
         StatusCode::UNPROCESSABLE_ENTITY,
         "urn:comptoir:problem:invalid-field",
         detail,
-        Some(field),
+        Some(field.into()),
     )
 }

@@ -32,6 +32,7 @@ const fn route(method: &'static str, path: &'static str, requires: Requirement) 
 }
 
 const VIEWER: Requirement = Requirement::Role(Role::Viewer);
+const MANAGER: Requirement = Requirement::Role(Role::Manager);
 const ADMINISTRATOR: Requirement = Requirement::Role(Role::Administrator);
 
 /// Every route of the office.
@@ -40,6 +41,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/sales", Requirement::Page),
     route("GET", "/compare", Requirement::Page),
     route("GET", "/shops/{store}", Requirement::Page),
+    route("GET", "/commands", Requirement::Page),
     route("GET", "/login", Requirement::Public),
     route("GET", "/login/oidc", Requirement::Public),
     route("GET", "/login/oidc/callback", Requirement::Public),
@@ -64,6 +66,10 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/shops", VIEWER),
     route("GET", "/api/shops/{store}/stats", VIEWER),
     route("GET", "/api/comparison", VIEWER),
+    route("GET", "/api/commands", MANAGER),
+    route("POST", "/api/commands", MANAGER),
+    route("GET", "/api/commands/{id}", MANAGER),
+    route("GET", "/api/commands/targets", MANAGER),
     route("GET", "/api/sales", VIEWER),
     route("GET", "/api/sales.csv", VIEWER),
 ];

@@ -5,6 +5,7 @@
 mod accounts;
 mod alerts;
 mod command_line;
+mod commands;
 mod distrust;
 mod effectively_once;
 mod figures;

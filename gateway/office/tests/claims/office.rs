@@ -149,6 +149,22 @@ impl Office {
         Ok(request.header("host", host).send().await?.status().as_u16())
     }
 
+    /// Posts JSON with these headers, which replace the usual ones. Returns the status and the JSON of the answer.
+    pub async fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &Value) -> Result<(u16, Value)> {
+        let mut request = reqwest::Client::new()
+            .post(self.url(path).await?)
+            .body(body.to_string());
+        if headers.iter().all(|(name, _)| *name != "content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await?;
+        let status = response.status().as_u16();
+        Ok((status, serde_json::from_str(&response.text().await?)?))
+    }
+
     pub async fn get_json(&mut self, path: &str) -> Result<Value> {
         let (status, text) = self.get(path).await?;
         ensure!(status == 200, "{path} answers {status}: {text}");

@@ -147,6 +147,11 @@ export const en = {
     product: 'Product',
     other: 'Other',
   },
+  commands: {
+    title: 'Messages and prices',
+    shortTitle: 'Messages',
+    failed: 'This page could not be downloaded. Reload it.',
+  },
   column: {
     store: 'Shop',
     troubles: 'Problems',

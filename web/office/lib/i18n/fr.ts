@@ -169,6 +169,11 @@ export const fr: OfficeMessages = {
     product: 'Article',
     other: 'Autre',
   },
+  commands: {
+    title: 'Messages et prix',
+    shortTitle: 'Messages',
+    failed: 'Cette page n’a pas pu être téléchargée. Rechargez-la.',
+  },
   column: {
     store: 'Magasin',
     troubles: 'Problèmes',
