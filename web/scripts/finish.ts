@@ -12,10 +12,10 @@ const COMPRESSIBLE = /\.(html|js|css|svg|json|webmanifest)$/;
 /** Browsers request these only when somebody installs or bookmarks a page. */
 const ICONS = /\.png$/;
 /**
- * The pages and the menu of sign-in, and the pages of other shops. They are downloaded when somebody opens them, and
+ * The pages and the menu of sign-in, of the gateway and of the office, and the pages of other shops. They are downloaded when somebody opens them, and
  * are useless without the gateway, so the service worker does not cache them.
  */
-const ON_DEMAND = /\/src\/((pages|components)\/identity|pages\/otherShop)\//;
+const ON_DEMAND = /\/(src\/((pages|components)\/identity|pages\/otherShop)|office\/components\/account)\//;
 
 const kilobytes = (bytes: number) => `${(bytes / 1024).toFixed(1)} KB`;
 
