@@ -15,7 +15,8 @@ const ICONS = /\.png$/;
  * The pages and the menu of sign-in, the pages of other shops, and some of the office. They are downloaded when somebody
  * opens them, and are useless without the server, so the service worker does not cache them.
  */
-const ON_DEMAND = /\/src\/((pages|components)\/identity|pages\/otherShop)\/|\/office\/(pages|commands)\//;
+const ON_DEMAND =
+  /\/src\/((pages|components)\/identity|pages\/otherShop)\/|\/office\/(pages|commands|components\/account)\//;
 
 const kilobytes = (bytes: number) => `${(bytes / 1024).toFixed(1)} KB`;
 
