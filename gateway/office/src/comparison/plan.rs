@@ -11,7 +11,7 @@ use crate::sales::QueryError;
 /// Most days and most weeks of a period.
 const MAX_DAYS: usize = 92;
 const MAX_WEEKS: usize = 53;
-/// Most shops times days of a period. Summing so many takes PostgreSQL about two seconds.
+/// Most shops times days of a period. Summing so many takes PostgreSQL about a second.
 const MAX_SHOP_DAYS: usize = 50_000;
 /// Most shops that a query names.
 const MAX_STORES: usize = 1_000;
