@@ -553,7 +553,7 @@ test.describe('gateway', () => {
     await expect(panel.getByRole('alert')).toContainText('La passerelle ne peut pas lire son disque');
     await expect(panel).not.toContainText('Aucun message illisible');
     isBroken = false;
-    await panel.getByRole('button', { name: 'Redemander' }).click();
+    await panel.getByRole('button', { name: 'Recharger' }).click();
     await expect(gateway.deadLetter(2)).toBeVisible();
     await expect(panel.getByRole('alert')).toHaveCount(0);
   });
