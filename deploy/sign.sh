@@ -3,7 +3,7 @@
 #
 #   deploy/sign.sh FILE...
 #
-# COMPTOIR_SIGNING_KEY   the secret key (~/.minisign/comptoir.key). Make it once:
+# COMPTOIR_SIGNING_KEY   the secret key (default: ~/.minisign/comptoir.key). Create it once:
 #                        minisign -G -p deploy/release.pub -s ~/.minisign/comptoir.key
 #
 # deploy/release.pub is the public key. Packages contain it, so that comptoir-update verifies the next one.

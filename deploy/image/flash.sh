@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Writes the image to a card: shows the device, asks, writes, reads back and compares.
+# Writes the image to a card: shows the device, asks for confirmation, writes, reads back and compares.
 #
 #   deploy/image/flash.sh [--yes] [--unsigned] DEVICE [IMAGE.img.xz]     DEVICE: for example /dev/sdX or /dev/mmcblk0
 #
-# --yes: do not ask. A device with a mounted file system is still refused.
+# --yes: do not ask for confirmation. A device with a mounted file system is still refused.
 #
 # An image that was not built here (IMAGE.img.xz) needs a signature, IMAGE.img.xz.minisig, that matches the key in
 # deploy/release.pub or $COMPTOIR_RELEASE_KEY. --unsigned: accept an image without a signature.
@@ -43,10 +43,10 @@ image="${2:-${COMPTOIR_IMAGE_FOLDER:-$top/target/image}/comptoir-arm64.img.xz}"
 [[ -r "$image" ]] || fail "$image is missing; run: make image"
 if [[ -n "${2:-}" && -n "$verify" ]]; then
     key="${COMPTOIR_RELEASE_KEY:-$top/deploy/release.pub}"
-    [[ -r "$key" ]] || fail "$key is missing, with which to verify $image; --unsigned writes it anyway"
+    [[ -r "$key" ]] || fail "the public key $key is missing, so $image cannot be verified; --unsigned writes it anyway"
     [[ -r "$image.minisig" ]] || fail "$image is not signed; --unsigned writes it anyway"
     command -v minisign >/dev/null || fail "minisign is missing; run: apt-get install minisign"
-    minisign -V -q -p "$key" -m "$image" >/dev/null 2>&1 || fail "$image.minisig does not fit $image and $key; nothing was written"
+    minisign -V -q -p "$key" -m "$image" >/dev/null 2>&1 || fail "$image.minisig is not a signature of $image with the key in $key; nothing was written"
 fi
 
 as_root() { if ((EUID == 0)) || [[ -f "$device" ]]; then "$@"; else sudo "$@"; fi; }

@@ -4,28 +4,14 @@
 #   deploy/test/backoff.sh
 set -euo pipefail
 
-here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
-case "${1:-}" in
-"") ;;
-*)
-    sed -n '/^set/q; 2,$s/^# \{0,1\}//p' "$0"
-    [[ "$1" == --help || "$1" == -h ]] && exit 0 || exit 2
-    ;;
-esac
-work="$(mktemp -d)"
-trap 'rm -rf "$work"' EXIT
+# shellcheck source-path=SCRIPTDIR
+source "${BASH_SOURCE[0]%/*}/common.sh"
 mkdir "$work/bin"
 # shellcheck disable=SC2016 # the stub's
 printf '#!/bin/sh\necho "$1"\n[ ! -e "$RUNTIME_DIRECTORY/really" ] || exec /bin/sleep "$1"\n' >"$work/bin/sleep"
 chmod +x "$work/bin/sleep"
 export RUNTIME_DIRECTORY="$work" PATH="$work/bin:$PATH"
 backoff() { "$here/../systemd/backoff" "$@"; }
-is() {
-    [[ "$2" == "$3" ]] || {
-        printf 'backoff: %s: "%s" instead of "%s"\n' "$@" >&2
-        exit 1
-    }
-}
 delays() { # number of failures
     local -i n
     for ((n = 0; n < $1; n++)); do

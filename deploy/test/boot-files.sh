@@ -7,26 +7,12 @@
 # make test-image tests the order in which a real FAT file system writes to the card.
 set -euo pipefail
 
-here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
-case "${1:-}" in
-"") ;;
-*)
-    sed -n '/^set/q; 2,$s/^# \{0,1\}//p' "$0"
-    [[ "$1" == --help || "$1" == -h ]] && exit 0 || exit 2
-    ;;
-esac
+# shellcheck source-path=SCRIPTDIR
+source "${BASH_SOURCE[0]%/*}/common.sh"
 readonly files="$here/../image/files"
 readonly program="$files/usr/lib/comptoir/boot-files"
-work="$(mktemp -d)"
-trap 'rm -rf "$work"' EXIT
 readonly root="$work/root"
 readonly boot="$root/boot/firmware"
-fail() {
-    printf 'boot-files: %s\n' "$*" >&2
-    [[ ! -e "$work/said" ]] || sed 's/^/    /' "$work/said" >&2
-    exit 1
-}
-is() { [[ "$2" == "$3" ]] || fail "$1: $2 instead of $3"; }
 
 # ---- the power cut: writing command number $CUT does not run; if it is cp, it stops after five bytes ----
 
@@ -47,7 +33,7 @@ chmod +x "$work"/bin/*
 # Without standard error, on which the waiting shell prints "Killed".
 run() (
     echo 0 >"$work/counter"
-    env BOOT_FILES_ROOT="$root" COUNTER="$work/counter" PATH="$work/bin:$PATH" "$@" "$program" >"$work/said" 2>&1
+    env BOOT_FILES_ROOT="$root" COUNTER="$work/counter" PATH="$work/bin:$PATH" "$@" "$program" >"$work/output" 2>&1
     exit
 ) 2>/dev/null
 

@@ -5,28 +5,15 @@
 #   deploy/test/flash.sh
 set -euo pipefail
 
-here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
-case "${1:-}" in
-"") ;;
-*)
-    sed -n '/^set/q; 2,$s/^# \{0,1\}//p' "$0"
-    [[ "$1" == --help || "$1" == -h ]] && exit 0 || exit 2
-    ;;
-esac
+# shellcheck source-path=SCRIPTDIR
+source "${BASH_SOURCE[0]%/*}/common.sh"
 readonly flash="$here/../image/flash.sh"
-work="$(mktemp -d)"
-trap 'rm -rf "$work"' EXIT
-fail() {
-    printf 'flash: %s\n' "$*" >&2
-    sed 's/^/    /' "$work/said" >&2
-    exit 1
-}
 card() { # size
     head -c "$1" /dev/zero | tr '\0' x >"$work/card"
 }
 untouched() { [[ -z "$(tr -d x <"$work/card" | head -c 1)" ]]; }
-flash() { "$flash" --unsigned "$@" >"$work/said" 2>&1; }
-flash_signed() { COMPTOIR_RELEASE_KEY="$work/$1.pub" "$flash" --yes "${@:2}" >"$work/said" 2>&1; }
+flash() { "$flash" --unsigned "$@" >"$work/output" 2>&1; }
+flash_signed() { COMPTOIR_RELEASE_KEY="$work/$1.pub" "$flash" --yes "${@:2}" >"$work/output" 2>&1; }
 
 # Slightly more than 5 MiB, so not a multiple of dd's block size. Random, so that damage always hits data.
 head -c 5243904 /dev/urandom >"$work/image.img"
@@ -37,7 +24,7 @@ card 8M
 flash --yes "$work/card" "$image" || fail "a valid image was refused"
 cmp --bytes 5243904 "$work/card" "$work/image.img" || fail "the card holds something else"
 [[ "$(stat -c %s "$work/card")" == 8388608 ]] || fail "the card has another size"
-grep -q 'contains the image' "$work/said" || fail "success is not reported"
+grep -q 'contains the image' "$work/output" || fail "success is not reported"
 
 card 8M
 ! flash "$work/card" "$image" <<<no || fail "a wrong answer was accepted"
@@ -49,7 +36,7 @@ cmp --bytes 5243904 "$work/card" "$work/image.img" || fail "the card holds somet
 
 card 4M
 ! flash --yes "$work/card" "$image" || fail "a card that is too small was accepted"
-grep -q 'the image needs' "$work/said" || fail "the reason is not reported"
+grep -q 'the image needs' "$work/output" || fail "the reason is not reported"
 untouched || fail "something was written to a card that is too small"
 
 card 8M
@@ -59,7 +46,7 @@ card 8M
 cp "$image" "$work/damaged.img.xz"
 printf 'damaged' | dd of="$work/damaged.img.xz" bs=1 seek=3000000 conv=notrunc status=none
 ! flash --yes "$work/card" "$work/damaged.img.xz" || fail "a damaged image was accepted"
-! grep -q 'contains the image' "$work/said" || fail "a damaged image is reported as written"
+! grep -q 'contains the image' "$work/output" || fail "a damaged image is reported as written"
 head -c 3000000 "$image" >"$work/cut.img.xz"
 ! flash --yes "$work/card" "$work/cut.img.xz" || fail "a truncated image was accepted"
 
@@ -76,7 +63,7 @@ for _ in 1 2; do # one of two random bytes differs from x
     printf '\0' | dd of="$work/image.img" bs=1 seek=4000001 conv=notrunc status=none
     xz -1 --keep --force "$work/image.img"
 done
-grep -q 'does not contain what was written' "$work/said" || fail "a card that loses data was accepted"
+grep -q 'does not contain what was written' "$work/output" || fail "a card that loses data was accepted"
 
 # ---- signatures ----
 

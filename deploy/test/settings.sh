@@ -8,36 +8,22 @@
 # results or none, keeps the MQTT users and their passwords right, and leaves no secret on the boot partition.
 set -euo pipefail
 
-here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
-case "${1:-}" in
--*)
-    sed -n '/^set/q; 2,$s/^# \{0,1\}//p' "$0"
-    [[ "$1" == --help || "$1" == -h ]] && exit 0 || exit 2
-    ;;
-esac
+max_arguments=1
+# shellcheck source-path=SCRIPTDIR
+source "${BASH_SOURCE[0]%/*}/common.sh"
 readonly settings="$here/../image/files/usr/lib/comptoir/settings"
 gateway="${1:-}"
 if [[ -z "$gateway" ]]; then
     gateway="$(find "${CARGO_TARGET_DIR:-$here/../../target}" -maxdepth 2 -name gateway -type f -perm -u+x -printf '%T@ %p\n' |
         sort -rn | head -n 1 | cut -d ' ' -f 2-)"
 fi
-[[ -x "$gateway" ]] || {
-    echo "settings: there is no gateway to test; build one: cargo build -p comptoir-gateway --bin gateway" >&2
-    exit 1
-}
+[[ -x "$gateway" ]] || fail "there is no gateway to test; build one: cargo build -p comptoir-gateway --bin gateway"
 
-work="$(mktemp -d)"
-trap 'rm -rf "$work"' EXIT
 readonly root="$work/root"
 readonly boot="$root/boot/firmware" report="$root/boot/firmware/comptoir-settings.log"
 readonly passwords="$root/boot/firmware/comptoir-passwords.txt" problems="$root/run/comptoir/settings-problems"
 readonly wifi="$root/etc/wpa_supplicant/wpa_supplicant-wlan0.conf"
 
-fail() {
-    printf 'settings: %s\n' "$*" >&2
-    [[ ! -e "$work/output" ]] || sed 's/^/    /' "$work/output" >&2
-    exit 1
-}
 mkdir -p "$work/bin" "$boot" "$root/etc/comptoir" "$root/usr/share/zoneinfo/Europe" "$root/run" \
     "$root/var/lib/comptoir"
 : >"$root/usr/share/zoneinfo/Europe/Paris"

@@ -4,24 +4,10 @@
 #   deploy/test/update.sh
 set -euo pipefail
 
-here="$(cd "${BASH_SOURCE[0]%/*}" && pwd)"
-case "${1:-}" in
-"") ;;
-*)
-    sed -n '/^set/q; 2,$s/^# \{0,1\}//p' "$0"
-    [[ "$1" == --help || "$1" == -h ]] && exit 0 || exit 2
-    ;;
-esac
+# shellcheck source-path=SCRIPTDIR
+source "${BASH_SOURCE[0]%/*}/common.sh"
 readonly update="$here/../debian/comptoir-update" sign="$here/../sign.sh"
-
-work="$(mktemp -d)"
-trap 'rm -rf "$work"' EXIT
 readonly root="$work/root"
-fail() {
-    printf 'update: %s\n' "$*" >&2
-    [[ ! -e "$work/output" ]] || sed 's/^/    /' "$work/output" >&2
-    exit 1
-}
 mkdir -p "$work/bin" "$root/etc/comptoir" "$root/usr/share/comptoir"
 cat >"$work/bin/apt-get" <<'END'
 #!/bin/sh

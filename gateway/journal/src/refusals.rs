@@ -49,7 +49,7 @@ impl Refusal {
                  affected; `gateway forget` frees what it left"
             }
             Self::PendingBytes => {
-                "the events of a device that are not in Kafka take half of the journal: its further events are not accepted \
+                "the events of a device that are not in Kafka fill half of the journal: its further events are not accepted \
                  until Kafka has taken some. Other devices are not affected"
             }
             Self::DeadLetters => {

@@ -5,229 +5,37 @@
 //! batch ended. A position belongs to a topic id: a recreated topic is read from its beginning. The group's own offsets
 //! are committed only for monitoring tools and autoscaling.
 
-use std::collections::HashMap;
+mod context;
+mod lost_ranges;
+
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use comptoir_core::position::{Position, TopicId};
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaError;
-use rdkafka::statistics::Statistics;
-use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
-use tracing::{debug, warn};
+use comptoir_core::position::Position;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::types::RDKafkaErrorCode;
+use tracing::debug;
 
-use super::admin_request::AdminRequest;
-use super::connection_errors::ConnectionErrors;
 use super::consumer::{BorrowedRecord, FetchSize, config, reader};
-use super::settings::{self, LogOnlyContext};
 use super::{Error, Settings};
+pub use context::{AssignedPartition, PositionStore};
+use context::{Context, REQUEST_TIMEOUT};
+pub use lost_ranges::LostRange;
+use lost_ranges::is_undecodable;
 
 /// A topic's full name, and a partition.
 pub type TopicPartition = (String, i32);
 
-/// Timeout of one request.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long Kafka may wait for records before it replies.
 const LONGEST_POLL: Duration = Duration::from_millis(500);
-/// How long to wait for the reply to a probe of [`GroupConsumer::undecodable_ranges`].
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Interval between warnings of the same error.
-const WARN_EVERY: Duration = Duration::from_secs(300);
-const DESCRIBE: &str = "describe its topics";
 const REWIND: &str = "continue at the stored positions";
-
-/// The store of the positions.
-pub trait PositionStore: Send + Sync {
-    /// The positions of the partitions, in the same order; `None` for a partition that was never read. Waits until the
-    /// store replies. Returns `None` at the stop.
-    fn load(&self, partitions: &[TopicPartition]) -> Option<Vec<Option<Position>>>;
-}
-
-/// The stored position of an assigned partition, and the id of the topic that is read.
-#[derive(Debug, Clone, Copy)]
-pub struct AssignedPartition {
-    /// The position where reading started, or the last one stored.
-    pub stored: Option<Position>,
-    /// The id of the topic that is being read. `None` if the Kafka brokers have no topic ids or did not reply.
-    pub topic_id: Option<TopicId>,
-}
-
-impl AssignedPartition {
-    /// Whether the stored position belongs to a former topic of the same name.
-    fn is_of_former_topic(&self) -> bool {
-        let stored = self.stored.and_then(|stored| stored.topic_id);
-        stored
-            .zip(self.topic_id)
-            .is_some_and(|(stored, present)| stored != present)
-    }
-}
-
-/// Callbacks of the client, which run on the polling thread.
-struct Context {
-    store: Box<dyn PositionStore>,
-    /// The client for requests about the topics.
-    admin: Arc<BaseConsumer<LogOnlyContext>>,
-    partitions: Mutex<HashMap<TopicPartition, AssignedPartition>>,
-    /// Whether Kafka has no record at one of the positions.
-    is_out_of_range: AtomicBool,
-    /// Whether a batch of records cannot be decoded.
-    is_undecodable: AtomicBool,
-    /// When each error was last logged.
-    warned: Mutex<HashMap<Option<i32>, Instant>>,
-    connection_errors: ConnectionErrors,
-}
-
-impl Context {
-    fn partitions(&self) -> MutexGuard<'_, HashMap<TopicPartition, AssignedPartition>> {
-        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Logs an error, but rarely the same one, because librdkafka keeps retrying.
-    fn warn(&self, error: &KafkaError, reason: &str) {
-        let now = Instant::now();
-        let code = error.rdkafka_error_code().map(|code| code as i32);
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = warned.get(&code);
-        if last.is_none_or(|last| now.duration_since(*last) >= WARN_EVERY) {
-            warned.insert(code, now);
-            warn!(%error, reason, "Kafka does not give what was asked for; the consumer tries again");
-        }
-    }
-
-    /// The ids of the existing topics.
-    fn topic_ids(&self, topics: &[String]) -> Result<HashMap<String, TopicId>, Error> {
-        let failed = Error::of(DESCRIBE);
-        let first = topics.first().map(String::as_str);
-        let metadata = self
-            .admin
-            .fetch_metadata(first, REQUEST_TIMEOUT)
-            .map_err(&failed)?;
-        let mut result = Err(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown));
-        for broker in metadata.brokers() {
-            let request = AdminRequest::topics(&self.admin, broker.id(), topics, REQUEST_TIMEOUT);
-            // Longer than the request's own timeout, after which its reply is an error.
-            let reply = request.described(REQUEST_TIMEOUT + REQUEST_TIMEOUT);
-            result = reply.unwrap_or(Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)));
-            if result.is_ok() {
-                break;
-            }
-        }
-        let described = result.map_err(failed)?;
-        let ids = described
-            .into_iter()
-            .filter_map(|topic| Some((topic.name, topic.id?)));
-        Ok(ids.collect())
-    }
-
-    /// Sets the stored positions in the list. Returns `false` at the stop.
-    fn load_into(&self, list: &mut TopicPartitionList) -> bool {
-        let partitions = partitions_of(list);
-        let mut topics: Vec<String> = partitions.iter().map(|(topic, _)| topic.clone()).collect();
-        topics.sort_unstable();
-        topics.dedup();
-        let ids = self.topic_ids(&topics).unwrap_or_else(|error| {
-            // `has_new_topic` detects the ids later.
-            debug!(%error, "the ids of the topics are not known");
-            HashMap::new()
-        });
-        let Some(stored) = self.store.load(&partitions) else {
-            return false;
-        };
-        for (partition, stored) in partitions.into_iter().zip(stored) {
-            let assigned = AssignedPartition {
-                stored,
-                topic_id: ids.get(&partition.0).copied(),
-            };
-            let offset = match stored {
-                Some(_) if assigned.is_of_former_topic() => {
-                    warn!(
-                        topic = partition.0,
-                        partition = partition.1,
-                        "this topic was recreated: it is read from its beginning"
-                    );
-                    Offset::Beginning
-                }
-                Some(stored) => Offset::Offset(stored.next),
-                None => Offset::Beginning,
-            };
-            // The list contains the partition.
-            let _ = list.set_partition_offset(&partition.0, partition.1, offset);
-            self.partitions().insert(partition, assigned);
-        }
-        true
-    }
-}
-
-fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {
-    let elements = list.elements();
-    elements
-        .iter()
-        .map(|element| (element.topic().to_owned(), element.partition()))
-        .collect()
-}
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.connection_errors.note(message);
-        settings::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.connection_errors.note(reason);
-        self.warn(&error, reason);
-    }
-
-    // Otherwise rdkafka would log the statistics.
-    fn stats(&self, _: Statistics) {}
-}
-
-impl ConsumerContext for Context {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let result = match event {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => match self.load_into(list) {
-                true => consumer.incremental_assign(list),
-                // Nothing is being read any more.
-                false => Ok(()),
-            },
-            _ => {
-                for partition in partitions_of(list) {
-                    self.partitions().remove(&partition);
-                }
-                consumer.incremental_unassign(list)
-            }
-        };
-        match result {
-            Ok(()) => debug!(?event, partitions = ?partitions_of(list), "partitions assigned or taken away"),
-            Err(error) => warn!(%error, "the assignment of partitions failed"),
-        }
-    }
-
-    fn commit_callback(&self, result: Result<(), KafkaError>, _: &TopicPartitionList) {
-        if let Err(error) = result {
-            debug!(%error, "could not commit the group's offsets, which only monitoring tools read");
-        }
-    }
-}
 
 /// A `read_committed` member of a consumer group. Its calls block.
 pub struct GroupConsumer {
     consumer: BaseConsumer<Context>,
     settings: Settings,
-}
-
-/// Records that can no longer be read, although nobody has read them: Kafka has deleted them, or they are in a batch
-/// that cannot be decoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LostRange {
-    pub partition: TopicPartition,
-    /// The stored position.
-    pub from: i64,
-    /// The first readable offset. Below `from` if the partition was truncated, for example after the brokers lost their
-    /// disks.
-    pub to: i64,
 }
 
 impl GroupConsumer {
@@ -386,122 +194,7 @@ impl GroupConsumer {
         Ok(stable >= end && stored.map_or(first, |stored| stored.next.max(first)) >= end)
     }
 
-    /// Whether a batch could not be decoded since the last call. [`Self::undecodable_ranges`] finds it.
-    pub fn is_undecodable(&self) -> bool {
-        self.context().is_undecodable.swap(false, Ordering::Relaxed)
-    }
-
-    /// The ranges after the stored positions that cannot be decoded. librdkafka fetches such a batch over and over, and
-    /// reads nothing after it. Anyone who may write to a topic can create one, for example of zeros that decompress to
-    /// gigabytes.
-    ///
-    /// # Errors
-    /// Kafka does not reply.
-    pub fn undecodable_ranges(&self) -> Result<Vec<LostRange>, Error> {
-        let assigned = self.context().partitions().clone();
-        let mut ranges = Vec::new();
-        for (partition, assigned) in assigned {
-            let (first, end) = self
-                .consumer
-                .fetch_watermarks(&partition.0, partition.1, REQUEST_TIMEOUT)
-                .map_err(Error::of("return the ends of a partition"))?;
-            let stored = assigned.stored.filter(|_| !assigned.is_of_former_topic());
-            let from = stored.map_or(first, |stored| stored.next.max(first));
-            let is_readable = |offset| match offset < end {
-                true => self.is_readable(&partition, offset),
-                false => Ok(true),
-            };
-            // Twice: records must not be skipped because of one damaged reply.
-            if is_readable(from)? || is_readable(from)? {
-                continue;
-            }
-            // All offsets in the batch fail, and none after it. Searches in growing steps first, then by bisection.
-            let (mut fails, mut step) = (from, 1);
-            while !is_readable(fails + step)? {
-                fails += step;
-                step *= 2;
-            }
-            let mut works = fails + step;
-            while works - fails > 1 {
-                let middle = fails + (works - fails) / 2;
-                match is_readable(middle)? {
-                    true => works = middle,
-                    false => fails = middle,
-                }
-            }
-            let to = works.min(end);
-            ranges.push(LostRange { partition, from, to });
-        }
-        Ok(ranges)
-    }
-
-    /// Whether the record at an offset can be decoded.
-    fn is_readable(&self, (topic, partition): &TopicPartition, offset: i64) -> Result<bool, Error> {
-        let failed = Error::of("return the records of a partition");
-        // A new client for each probe, so that late replies to an earlier probe cannot be mistaken for replies to this
-        // one.
-        let reader = reader(&self.settings, "read_uncommitted", FetchSize::OneBatch).map_err(&failed)?;
-        let mut assignment = TopicPartitionList::new();
-        assignment
-            .add_partition_offset(topic, *partition, Offset::Offset(offset))
-            .map_err(&failed)?;
-        reader.assign(&assignment).map_err(&failed)?;
-        let deadline = Instant::now() + PROBE_TIMEOUT;
-        while let Some(left) = deadline.checked_duration_since(Instant::now()) {
-            match reader.poll(left) {
-                Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => return Ok(true),
-                Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_undecodable) => {
-                    return Ok(false);
-                }
-                // The broker is unreachable; librdkafka retries.
-                Some(Err(_)) | None => {}
-            }
-        }
-        Err(failed(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)))
-    }
-
-    /// Whether Kafka had no record at one of the positions since the last call. [`Self::lost_ranges`] returns the
-    /// affected partitions.
-    pub fn is_out_of_range(&self) -> bool {
-        self.context().is_out_of_range.swap(false, Ordering::Relaxed)
-    }
-
-    /// The assigned partitions whose position is outside the range of offsets that Kafka has.
-    ///
-    /// # Errors
-    /// Kafka does not reply.
-    pub fn lost_ranges(&self) -> Result<Vec<LostRange>, Error> {
-        let assigned = self.context().partitions().clone();
-        let mut lost = Vec::new();
-        for (partition, assigned) in assigned {
-            let Some(stored) = assigned.stored.filter(|_| !assigned.is_of_former_topic()) else {
-                continue;
-            };
-            let (low, high) = self
-                .consumer
-                .fetch_watermarks(&partition.0, partition.1, REQUEST_TIMEOUT)
-                .map_err(Error::of("return the ends of a partition"))?;
-            if stored.next < low || stored.next > high {
-                lost.push(LostRange {
-                    partition,
-                    from: stored.next,
-                    to: low,
-                });
-            }
-        }
-        Ok(lost)
-    }
-
     fn context(&self) -> &Arc<Context> {
         self.consumer.context()
     }
-}
-
-/// Whether librdkafka cannot decode a batch of records. Not the broker's own error for a damaged log (`InvalidMessage`):
-/// another replica may have the records.
-fn is_undecodable(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::BadCompression | RDKafkaErrorCode::BadMessage
-    )
 }

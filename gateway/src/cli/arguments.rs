@@ -40,7 +40,7 @@ Examples:
 Exit codes:
   0  A clean stop after SIGTERM or Ctrl-C, within 10 seconds
   1  A part of the gateway stopped unexpectedly; restart it
-  2  The configuration is invalid or does not work, and there is no fallback";
+  2  The configuration is invalid or the gateway cannot start with it, and there is no fallback";
 
 const CHECK_EXAMPLES: &str = "\
 Each line begins with \"ok\" or \"FAILED\".
@@ -61,11 +61,11 @@ Example:
 Exit codes:
   0  Every setting is valid, and the files are written
   1  A file cannot be read or written
-  2  A setting is not valid; the file problems says which";
+  2  A setting is invalid; the file `problems` names it";
 
 const BACKUP_EXAMPLES: &str = "\
-The copy does not contain the shop's secret. On another computer it is of use only with the recovery code; see
-gateway recovery-code --help.
+The copy does not contain the shop's secret. To use it on another computer, you also need the recovery code; see
+`gateway recovery-code --help`.
 
 Example:
   gateway backup --config gateway.toml /media/usb/journal-2026-01-31.db
@@ -76,9 +76,9 @@ Exit codes:
   2  The configuration is invalid, and there is no fallback";
 
 const RECOVERY_CODE_EXAMPLES: &str = "\
-The gateway makes the shop's secret at its first start and keeps it beside the journal, readable for its own user only. A
+The gateway creates the shop's secret at its first start and stores it beside the journal, readable by its own user only. A
 backup of the journal does not contain it. Write the code down and keep it in a safe place: a new computer needs it to
-continue the shop, and anyone who knows it can forge the shop's records.
+take the shop over, and anyone who knows it can forge the shop's records.
 
 Examples:
   sudo -u comptoir gateway recovery-code --config /etc/comptoir/gateway.toml
@@ -87,7 +87,7 @@ Examples:
 
 Exit codes:
   0  Success
-  1  There is no secret, or the code is not valid or not that of the journal
+  1  There is no secret, or the code is invalid or belongs to another journal
   2  The configuration is invalid, and there is no fallback";
 
 const DEAD_LETTERS_EXAMPLES: &str = "\
@@ -104,7 +104,7 @@ Exit codes:
   2  The configuration is invalid, and there is no fallback";
 
 const USERS_EXAMPLES: &str = "\
-Without a subcommand, the users are listed. The running gateway notices every change with the next request.
+Without a subcommand, the users are listed. A running gateway applies a change from the next request on.
 
 Examples:
   gateway users add marie --role administrator --password-stdin < password.txt
@@ -113,8 +113,8 @@ Examples:
 
 Exit codes:
   0  Success
-  1  What was asked for is not possible
-  2  The command line or the configuration is invalid, and there is no fallback";
+  1  The command failed, for example because there is no such user
+  2  The command line is invalid; or the configuration is, and there is no fallback";
 
 const TOKENS_EXAMPLES: &str = "\
 Without a subcommand, the tokens are listed. A program sends its token as `Authorization: Bearer TOKEN`.
@@ -125,14 +125,14 @@ Examples:
 
 Exit codes:
   0  Success
-  1  What was asked for is not possible
-  2  The command line or the configuration is invalid, and there is no fallback";
+  1  The command failed, for example because there is no such token
+  2  The command line is invalid; or the configuration is, and there is no fallback";
 
 const AUDIT_EXAMPLES: &str = "\
-Without a subcommand, the newest 50 entries are listed. Works while the gateway runs, and without it.
+Without a subcommand, the newest 50 entries are listed. The gateway may be running or stopped.
 
-Each entry holds a hash of itself and of the entry before, so a later change breaks the chain. Anybody who can write the
-accounts file can compute a new chain: compare the last hash with that of the record in Kafka's topic audit.
+Each entry contains a hash of itself and of the previous entry, so a later change breaks the chain. Anyone who can write
+the accounts file can compute a new chain: compare the last hash with that of the record in the Kafka topic audit.
 
 Examples:
   gateway audit list --limit 10
@@ -140,7 +140,7 @@ Examples:
 
 Exit codes:
   0  Success
-  1  An entry does not fit the chain, or the audit log cannot be read
+  1  An entry breaks the chain, or the audit log cannot be read
   2  The configuration is invalid, and there is no fallback";
 
 const FORGET_EXAMPLES: &str = "\
@@ -148,12 +148,12 @@ Example:
   gateway forget paris-1/till-7
 
 Exit codes:
-  0  The device is forgotten; what is printed says what stays
+  0  The device is forgotten; the output lists what is kept
   1  The journal does not know the device, or the running gateway does not answer
-  2  The configuration is invalid, and there is no fallback; or STORE/DEVICE is not a device";
+  2  STORE/DEVICE is invalid; or the configuration is, and there is no fallback";
 
 const CUSTOMER_EXAMPLES: &str = "\
-The gateway must be running. Upper and lower case do not matter.
+The gateway must be running. The search is case-insensitive.
 
 Examples:
   gateway customer find dupont@example.org
@@ -167,8 +167,8 @@ Exit codes:
 /// Comptoir, the edge gateway of a shop
 ///
 /// Receives orders, payments and deliveries from the shop's tills over MQTT, writes them to disk before it acknowledges
-/// them, and sends each of them to Apache Kafka exactly once, whenever Kafka is available. Serves a live dashboard on the
-/// local network.
+/// them, and delivers each to Apache Kafka exactly once, when Kafka is reachable. Serves a live dashboard on the local
+/// network.
 #[derive(Parser)]
 #[command(name = "gateway", version = VERSION.as_str(), max_term_width = 100, after_help = EXAMPLES)]
 pub struct Arguments {
@@ -228,7 +228,7 @@ pub enum Command {
         offline: bool,
     },
 
-    /// Write a consistent copy of the journal, even while the gateway runs
+    /// Write a consistent copy of the journal; the gateway may be running
     #[command(after_help = BACKUP_EXAMPLES)]
     Backup {
         #[command(flatten)]
@@ -267,7 +267,7 @@ pub enum Command {
         action: Option<users::UserAction>,
     },
 
-    /// List, make and remove the tokens of programs
+    /// List, create and remove the tokens of programs
     #[command(after_help = TOKENS_EXAMPLES)]
     Tokens {
         #[command(flatten)]
@@ -276,7 +276,7 @@ pub enum Command {
         action: Option<users::TokenAction>,
     },
 
-    /// List who changed what, and verify that nobody changed the list
+    /// List the audit log (who changed what), and verify that it is unchanged
     #[command(after_help = AUDIT_EXAMPLES)]
     Audit {
         #[command(flatten)]
@@ -285,15 +285,16 @@ pub enum Command {
         action: Option<audit::Action>,
     },
 
-    /// Free the room that a device takes in the journal, such as one that is gone or flooded the gateway
+    /// Free the space that a device uses in the journal, if it is gone or has flooded the gateway
     ///
-    /// Removes the epochs that stored nothing. The others keep their numbers, so that an event that is sent again is not
-    /// stored twice, but take no room. Deletes no event. Works while the gateway runs, and without it.
+    /// Removes epochs without a stored event. The numbers of the other epochs are kept, so that an event that is sent
+    /// again is not stored twice, but they no longer use memory or the device's share. Deletes no event. The gateway may be
+    /// running or stopped.
     #[command(after_help = FORGET_EXAMPLES)]
     Forget {
         #[command(flatten)]
         config: ConfigArguments,
-        /// The device, as the gateway page shows it
+        /// The device, for example paris-1/till-7; the gateway page lists the devices
         #[arg(value_name = "STORE/DEVICE")]
         device: DeviceId,
     },
@@ -336,7 +337,7 @@ mod tests {
             ("backup", "Write a consistent copy"),
             ("recovery-code", "Print the shop's recovery code"),
             ("dead-letters", "List, show and retry"),
-            ("forget", "Free the room"),
+            ("forget", "Free the space"),
             ("customer", "Find the sales of a customer"),
         ] {
             let subcommand = command.find_subcommand(name).unwrap();

@@ -20,7 +20,7 @@ pub enum Action {
         #[arg(long, value_name = "N", default_value_t = DEFAULT_LIMIT)]
         limit: u32,
     },
-    /// Check that no entry was changed or removed, and print the last hash
+    /// Verify that no entry was changed or removed, and print the last hash
     Verify,
 }
 
@@ -83,7 +83,7 @@ async fn verify(accounts: &Accounts) -> anyhow::Result<ExitCode> {
         }
     };
     let Some(tip) = report.tip else {
-        println!("The hash chain has not started: nothing was noted since this version was installed.");
+        println!("The hash chain has not started: there is no entry since this version was installed.");
         return Ok(ExitCode::SUCCESS);
     };
     println!(

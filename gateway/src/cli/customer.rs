@@ -24,7 +24,7 @@ pub enum Action {
     },
     /// Erase the customer's name, e-mail address and address from those sales
     ///
-    /// The sales themselves, their amounts and numbers stay. What Kafka and backups have stays there.
+    /// The sales stay, with their amounts and numbers. Copies in Kafka and in backups are not changed.
     Erase {
         /// A part of the name, of the e-mail address or of the address
         text: String,

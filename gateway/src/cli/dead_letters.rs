@@ -27,12 +27,12 @@ pub enum Action {
         #[arg(long, value_name = "N", default_value_t = DEFAULT_LIMIT)]
         limit: u32,
     },
-    /// Show one dead letter with all its bytes
+    /// Show one dead letter with its complete payload
     Show {
-        /// Its number in the list
+        /// The dead letter's number in the list
         offset: u64,
     },
-    /// Decode one again and store it if that works now; the gateway must be running
+    /// Decode a dead letter again, and store the event if that succeeds; the gateway must be running
     Retry {
         /// Its number in the list
         offset: u64,

@@ -43,13 +43,13 @@ pub struct DemoArguments {
     /// Listen address of the pages and the API
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
     http: SocketAddr,
-    /// Listen address of the MQTT broker, for tills of your own
+    /// Listen address of the MQTT broker, to which your own tills can connect
     #[arg(long, default_value = "127.0.0.1:1883", value_name = "ADDRESS:PORT")]
     mqtt: SocketAddr,
     /// Number of simulated tills; 0 for none
     #[arg(long = "terminals", value_name = "N", default_value_t = 4)]
     tills: u32,
-    /// Events per second of all simulated tills together
+    /// Events per second, of all simulated tills together
     #[arg(long, value_name = "RATE", default_value_t = 2.0)]
     rate: f64,
     /// Keep the journal in FOLDER [default: a temporary folder, removed at the end]

@@ -21,10 +21,10 @@ pub struct Action {
     /// Read a recovery code from standard input and store it
     #[arg(long)]
     restore: bool,
-    /// Make a new secret, because the code is lost or somebody else knows it
+    /// Create a new secret, because the code is lost or has leaked
     ///
-    /// Watermarks and records that the old secret signed then count only where they match the journal. Print the new code,
-    /// and give head office the new shop key.
+    /// Watermarks and records that the old secret signed then count only if they match the journal. Write the new code
+    /// down, and give head office the new shop key (--shop-key).
     #[arg(long)]
     replace: bool,
     /// Print the shop key, with which head office verifies this shop's records, instead of the recovery code
@@ -50,7 +50,7 @@ pub async fn run(arguments: &ConfigArguments, action: &Action, force: bool) -> a
     } else {
         let Some(SecretFile { secret, .. }) = shop_secret::read(&file)? else {
             bail!(
-                "{} does not exist: the gateway makes a secret at its first start. On a computer that replaces another, \
+                "{} does not exist: the gateway creates a secret at its first start. On a computer that replaces another, \
                  restore the shop's code first: gateway recovery-code --restore",
                 file.display()
             );

@@ -24,9 +24,9 @@ pub enum UserAction {
     List,
     /// Add a user
     Add {
-        /// The user's name: 1 to 64 characters
+        /// The user's name: 1 to 64 characters, without colons and control characters
         name: UserName,
-        /// What the user may do: viewer, cashier, manager or administrator
+        /// The user's role: viewer, cashier, manager or administrator
         #[arg(long)]
         role: Role,
         /// Read the password from standard input: its first line, at least 8 characters and not easy to guess
@@ -41,11 +41,11 @@ pub enum UserAction {
         #[arg(long, required = true)]
         password_stdin: bool,
     },
-    /// Change what a user may do
+    /// Change a user's role
     SetRole {
         /// The user's name
         name: UserName,
-        /// viewer, cashier, manager or administrator
+        /// The new role: viewer, cashier, manager or administrator
         role: Role,
     },
     /// Remove a user and end the user's sessions
@@ -59,17 +59,17 @@ pub enum UserAction {
 pub enum TokenAction {
     /// List the tokens of programs
     List,
-    /// Make a token and print it; it is shown this once
+    /// Create a token and print it; it cannot be shown again
     Add {
-        /// Which program it is for
+        /// The program that will use it, for example prometheus
         name: String,
-        /// What the program may do: viewer, cashier, manager or administrator
+        /// The program's role: viewer, cashier, manager or administrator
         #[arg(long)]
         role: Role,
     },
     /// Remove a token
     Remove {
-        /// Its id in the list
+        /// The token's id in the list
         id: String,
     },
 }
@@ -168,7 +168,7 @@ pub(super) fn accounts(config: &Config) -> anyhow::Result<Accounts> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         bail!(
-            "there is no folder {} yet; start the gateway once, or make it",
+            "there is no folder {} yet; start the gateway once, or create the folder",
             folder.display()
         );
     }
@@ -197,7 +197,7 @@ async fn list_tokens(accounts: &Accounts) -> anyhow::Result<()> {
         .filter(|token| token.kind == CredentialKind::Token)
         .peekable();
     if tokens.peek().is_none() {
-        println!("no tokens; make one: gateway tokens add NAME --role viewer");
+        println!("no tokens; create one: gateway tokens add NAME --role viewer");
     }
     for token in tokens {
         println!(

@@ -16,14 +16,14 @@ problems!(HealthProblems: operations::ANY);
 problems!(ReadyProblems: operations::ANY, &[ProblemType::NotReady]);
 problems!(MetricsProblems: operations::ANY, &[ProblemType::InternalError]);
 
-/// Answers while the process is alive.
+/// Returns 200 while the process is running.
 #[utoipa::path(get, path = "/healthz", security(()), tag = "gateway", responses((status = 200, body = String), HealthProblems))]
 pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Answers 200 while the gateway accepts events: the MQTT broker is reachable and the journal is writable. Kafka may be
-/// unreachable: the journal then buffers the events.
+/// Returns 200 while the gateway accepts events: the MQTT broker is reachable and the journal is writable. Kafka may be
+/// unreachable, because the journal buffers the events.
 #[utoipa::path(get, path = "/readyz", security(()), tag = "gateway", responses((status = 200, body = String),
     ReadyProblems))]
 pub async fn readyz(State(app): State<Arc<AppState>>) -> Response {
@@ -49,7 +49,7 @@ pub async fn readyz(State(app): State<Arc<AppState>>) -> Response {
     Problem::new(ProblemType::NotReady, reasons.join("; ")).into_response()
 }
 
-/// Answers the metrics in Prometheus text format.
+/// Returns the metrics in the Prometheus text format.
 #[utoipa::path(get, path = "/metrics", security(("token" = ["viewer"])), tag = "gateway", responses((status = 200, body = String), MetricsProblems))]
 pub async fn metrics(State(app): State<Arc<AppState>>) -> Result<Response, Problem> {
     let gauges = gauges(&app).map_err(Problem::internal)?;
@@ -67,7 +67,7 @@ fn gauges(app: &AppState) -> Result<Registry, prometheus::Error> {
     let certificate = app.tls.as_ref().map(|tls| {
         (
             "comptoir_certificate_expiry_seconds",
-            "When the certificate of the pages expires, in Unix seconds",
+            "Expiry of the certificate of the pages, in Unix seconds",
             u64::try_from(tls.expires()).unwrap_or(0),
         )
     });
@@ -95,7 +95,7 @@ fn gauges(app: &AppState) -> Result<Registry, prometheus::Error> {
         ),
         (
             "comptoir_clock_jumps",
-            "How often the clock was set since the start",
+            "Steps of the clock since the start",
             clock.jumps,
         ),
         (
@@ -106,12 +106,12 @@ fn gauges(app: &AppState) -> Result<Registry, prometheus::Error> {
         ("comptoir_journal_events", "Events in the journal", state.events()),
         (
             "comptoir_journal_bytes",
-            "Bytes that the journal uses",
+            "Bytes in use by the journal",
             state.bytes,
         ),
         (
             "comptoir_journal_max_bytes",
-            "Size at which the journal accepts no more events",
+            "Size in bytes at which the journal refuses events",
             state.max_bytes,
         ),
         (
@@ -141,12 +141,12 @@ fn gauges(app: &AppState) -> Result<Registry, prometheus::Error> {
         ),
         (
             "comptoir_journal_lost",
-            "Events that were acknowledged and later lost with a part of the journal's files",
+            "Acknowledged events that were later lost with a part of the journal's files",
             state.lost,
         ),
         (
             "comptoir_numbers_reused",
-            "Events since the start whose number their till had already used for another sale; they were stored",
+            "Events since the start whose number their till had already used for another sale, stored under a new number",
             state.reused,
         ),
         (
@@ -161,7 +161,7 @@ fn gauges(app: &AppState) -> Result<Registry, prometheus::Error> {
         ),
         (
             "comptoir_http_connections_max",
-            "Open connections of the HTTP port that are allowed",
+            "Limit of open connections of the HTTP port",
             app.connections.limits().total as u64,
         ),
         (

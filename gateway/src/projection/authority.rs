@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tracing::debug;
 
 use super::fact::Fact;
-use super::list::SaleState;
 use super::projector::Projector;
 use super::row::{Row, Source};
+use super::sale_state::SaleState;
 use super::{Key, ProjectionError};
 use comptoir_core::event::Kind;
 use comptoir_core::sale::Money;

@@ -9,9 +9,9 @@ use tracing::{debug, warn};
 
 use super::fact::{Fact, sender_of};
 use super::key::device_of_entry;
-use super::list::SaleState;
 use super::projector::Projector;
 use super::row::{Row, Source};
+use super::sale_state::SaleState;
 use super::store::EntryPlace;
 use super::totals::FoldContext;
 use super::{Change, Confirmation, Key, ProjectionError, RecentSales, View, lock};

@@ -8,7 +8,7 @@ use sqlx::Row as _;
 
 use super::fact::Fact;
 use super::key::device_of_entry;
-use super::list::place_of;
+use super::sale_rows::place_of;
 use super::{Projection, ProjectionError, SaleState, kind_code};
 use comptoir_core::event::Kind;
 use comptoir_core::record::PartitionOffset;

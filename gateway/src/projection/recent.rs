@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::list::SaleState;
 use super::own_events::OwnEvents;
+use super::sale_state::SaleState;
 use comptoir_core::event::Kind;
 use comptoir_core::record::PartitionOffset;
 use comptoir_journal::Offset;

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
-use comptoir_harness::{Gateway, GatewayConfig, LedgerLine, Mosquitto, PosSim, audit};
+use comptoir_harness::{Gateway, GatewayConfig, LedgerLine, audit};
 use futures::future::join_all;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::shop::{STORE, Shop};
+use crate::shop::Shop;
 
 const UNIT: &str = include_str!("../../../deploy/systemd/comptoir-gateway.service");
 /// Half of the head of a request.
@@ -34,22 +34,6 @@ pub fn address_of(gateway: &Gateway) -> Result<SocketAddr> {
     let url = gateway.http_url()?;
     let address: SocketAddr = url.strip_prefix("http://").context("url")?.parse()?;
     Ok(address)
-}
-
-pub fn tills(mosquitto: &Mosquitto, events: u64, rate: u32) -> Result<PosSim> {
-    let (events, rate) = (events.to_string(), rate.to_string());
-    let url = mosquitto.url();
-    let arguments = [
-        "--broker",
-        &url,
-        "--store",
-        STORE,
-        "--devices",
-        "5",
-        "--events",
-        &events,
-    ];
-    PosSim::spawn(arguments.into_iter().chain(["--rate", &rate]))
 }
 
 /// Fails unless Kafka contains each sale of the ledger once. There may be other events.

@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::attackers::{
-    DESCRIPTORS, HALF_A_HEAD, address_of, limit_descriptors, reached, send_half_heads, sold_once, tills,
+    DESCRIPTORS, HALF_A_HEAD, address_of, limit_descriptors, reached, send_half_heads, sold_once,
 };
-use crate::shop::{GATEWAY, LATER, SOON, STORE, Shop};
+use crate::shop::{GATEWAY, LATER, SOON, STORE, Shop, tills};
 
 /// An address of this machine that is not loopback, so that the limits per address apply to it.
 fn network_address() -> Result<IpAddr> {
@@ -58,7 +58,7 @@ async fn more_idle_sockets_than_descriptors_leave_tills_pages_and_the_watchdog_a
     ensure!(open < DESCRIPTORS * 3 / 4, "{open} descriptors are open");
     watchdog_notifications();
 
-    let mut sim = tills(&shop.mosquitto, 300, 0)?;
+    let mut sim = tills(&shop.mosquitto, 5, 300, 0)?;
     sim.finish(LATER).await?;
     let (status, _, order) = shop.gateway.post_json("/api/orders", &json!({})).await?;
     ensure!(status == 201, "{order}");
@@ -218,7 +218,7 @@ async fn posts_cannot_fill_the_journal_so_tills_are_accepted_while_kafka_is_away
     ensure!(reached(&gateway, "counter_share").await? == 20);
     let status = gateway.get_json("/api/gateway").await?;
     ensure!(status["journal"]["refusing"] == false, "{}", status["journal"]);
-    let mut sim = tills(&mosquitto, 300, 0)?;
+    let mut sim = tills(&mosquitto, 5, 300, 0)?;
     sim.finish(LATER).await?;
     ensure!(sim.ledger()?.len() == 300);
     // The share outlives a restart.

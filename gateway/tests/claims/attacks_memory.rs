@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::attackers::{
     address_of, ask_and_not_read, limit_descriptors, live_and_not_read, memory_max, reached, send_half_heads,
-    sold_once, tills,
+    sold_once,
 };
-use crate::shop::{GATEWAY, LATER, SOON, STORE, Shop};
+use crate::shop::{GATEWAY, LATER, SOON, STORE, Shop, tills};
 
 /// An order of about this many bytes.
 fn large_order(id: &str, bytes: usize) -> String {
@@ -70,7 +70,7 @@ async fn large_dead_letters_are_listed_as_summaries_and_never_exhaust_the_memory
         unread.push(ask_and_not_read(address, &path).await?);
         unread.push(ask_and_not_read(address, "/api/dead-letters?limit=500").await?);
     }
-    let mut sim = tills(&mosquitto, 300, 0)?;
+    let mut sim = tills(&mosquitto, 5, 300, 0)?;
     sim.finish(LATER).await?;
     let (exit, listed) = gateway.run(&["dead-letters", "list"], SOON).await?;
     ensure!(
@@ -126,7 +126,7 @@ async fn large_orders_and_live_connections_that_do_not_read_never_exhaust_the_me
         Ok(())
     })
     .await?;
-    let mut sim = tills(&mosquitto, 300, 0)?;
+    let mut sim = tills(&mosquitto, 5, 300, 0)?;
     sim.finish(LATER).await?;
     within("the sales of the tills", SOON, async || {
         let sales = page
@@ -256,7 +256,7 @@ async fn all_attacks_at_once_lose_no_sale_and_no_memory() -> Result<()> {
                 .await;
         }
     });
-    let mut sim = tills(&shop.mosquitto, SALES, 100)?;
+    let mut sim = tills(&shop.mosquitto, 5, SALES, 100)?;
     sim.finish(LATER).await?;
     ensure!(attackers.try_join_next().is_none(), "an attacker gave up");
     attackers.abort_all();

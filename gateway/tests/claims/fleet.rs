@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use comptoir_core::mac::SignedRecord;
 use comptoir_core::shop_secret::ShopSecret;
-use comptoir_harness::{Kafka, PosSim, Reader, Record, within};
+use comptoir_harness::{Kafka, Reader, Record, within};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use serde_json::{Value, json};
 
 use crate::commands::send_numbered;
-use crate::shop::{LATER, SOON, STORE, Shop};
+use crate::shop::{LATER, SOON, STORE, Shop, tills};
 
 /// Deadline for a change, which is published within half a minute.
 const CHANGE: Duration = Duration::from_secs(90);
@@ -41,19 +41,7 @@ async fn a_gateway_publishes_its_state_and_what_changes_in_it() -> Result<()> {
         Ok(())
     })
     .await?;
-    let url = shop.mosquitto.url();
-    let mut sim = PosSim::spawn([
-        "--broker",
-        &url,
-        "--store",
-        STORE,
-        "--devices",
-        "4",
-        "--rate",
-        "0",
-        "--events",
-        "400",
-    ])?;
+    let mut sim = tills(&shop.mosquitto, 4, 400, 0)?;
     sim.finish(SOON).await?;
     shop.drained(400, SOON).await?;
     send_numbered(&shop, "3054198961/1", "Bonjour").await?;

@@ -1,10 +1,10 @@
 //! At `journal.max_bytes` nothing is dropped: the gateway refuses events, reports it, and accepts again when there is room.
 
 use anyhow::{Context, Result, ensure};
-use comptoir_harness::{Kafka, PosSim, within};
+use comptoir_harness::{Kafka, within};
 use serde_json::json;
 
-use crate::shop::{LATER, SOON, STORE, Shop};
+use crate::shop::{LATER, SOON, Shop, tills};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_journal_refuses_events_and_accepts_again_once_kafka_has_drained_it() -> Result<()> {
@@ -16,18 +16,7 @@ async fn a_full_journal_refuses_events_and_accepts_again_once_kafka_has_drained_
     .await?;
     kafka.stop().await?;
     let events = 12_000;
-    let mut sim = PosSim::spawn([
-        "--broker",
-        &shop.mosquitto.url(),
-        "--store",
-        STORE,
-        "--devices",
-        "10",
-        "--rate",
-        "0",
-        "--events",
-        &events.to_string(),
-    ])?;
+    let mut sim = tills(&shop.mosquitto, 10, events, 0)?;
     within("the journal to be full", LATER, async || {
         let status = shop.gateway.get_json("/api/gateway").await?;
         ensure!(status["journal"]["refusing"] == true, "{}", status["journal"]);

@@ -2,24 +2,16 @@
 //! of payments within a store and device.
 
 use anyhow::{Context, Result, ensure};
-use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, within};
+use comptoir_harness::{Gateway, MqttProbe, within};
 use serde_json::{Value, json};
 
-use crate::shop::{GATEWAY, SOON, STORE};
+use crate::shop::{SOON, STORE, without_kafka};
 
 const TILLS: [(&str, &str, u32); 3] = [
     (STORE, "till-1", 5),
     (STORE, "till-2", 90),
     ("lyon-1", "till-1", 30),
 ];
-
-async fn start() -> Result<(Gateway, Mosquitto, MqttProbe)> {
-    let mosquitto = Mosquitto::start().await?;
-    let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
-    gateway.wait_ready().await?;
-    let probe = MqttProbe::connect(&mosquitto.url()).await?;
-    Ok((gateway, mosquitto, probe))
-}
 
 /// Each till sells the order 1001, takes the payment 1 for it, and announces the delivery 7.
 async fn sell(probe: &mut MqttProbe) -> Result<()> {
@@ -73,7 +65,7 @@ async fn owners(gateway: &Gateway, kind: &str) -> Result<Vec<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tills_and_stores_that_use_the_same_ids_keep_their_own_sales() -> Result<()> {
-    let (mut gateway, _mosquitto, mut probe) = start().await?;
+    let (mut gateway, _mosquitto, mut probe) = without_kafka().await?;
     sell(&mut probe).await?;
     let all = [json!(2), json!(3), json!(2), json!(125.0)];
     wait_for_totals(&gateway, all.clone()).await?;
@@ -123,7 +115,7 @@ async fn tills_and_stores_that_use_the_same_ids_keep_their_own_sales() -> Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_post_changes_the_payment_of_the_counter_or_of_the_till_that_it_names() -> Result<()> {
-    let (gateway, _mosquitto, mut probe) = start().await?;
+    let (gateway, _mosquitto, mut probe) = without_kafka().await?;
     sell(&mut probe).await?;
     wait_for_totals(&gateway, [json!(2), json!(3), json!(2), json!(125.0)]).await?;
     let post = async |kind: &str, body: Value| gateway.post_json(&format!("/api/{kind}"), &body).await;
@@ -206,7 +198,7 @@ async fn a_post_changes_the_payment_of_the_counter_or_of_the_till_that_it_names(
 async fn a_projection_of_an_older_version_is_rebuilt_if_the_journal_still_has_every_event() -> Result<()> {
     use sqlx::ConnectOptions as _;
 
-    let (mut gateway, _mosquitto, mut probe) = start().await?;
+    let (mut gateway, _mosquitto, mut probe) = without_kafka().await?;
     sell(&mut probe).await?;
     let right = [json!(2), json!(3), json!(2), json!(125.0)];
     wait_for_totals(&gateway, right.clone()).await?;

@@ -18,6 +18,19 @@ use crate::shop::{GATEWAY, SOON, STORE, Shop};
 const WAL_HEADER: usize = 32;
 const FRAME: usize = 4_096 + 24;
 
+/// Copies the files of a journal.
+fn copy_journal(template: &Path, folder: &Scratch) -> Result<()> {
+    for name in [
+        "journal.db",
+        "journal.db-wal",
+        "journal.db-shm",
+        "journal.db-acked",
+    ] {
+        fs::copy(template.with_file_name(name), folder.join(name))?;
+    }
+    Ok(())
+}
+
 fn submission(device: &str, numbering: Numbering) -> Result<Submission> {
     Ok(Submission {
         device: DeviceId::new(STORE, device)?,
@@ -127,14 +140,7 @@ async fn events_lost_with_a_damaged_or_absent_wal_are_named_and_the_journal_cont
     for (what, damage) in damages {
         let folder = Scratch::new("damaged")?;
         let path = folder.join("journal.db");
-        for name in [
-            "journal.db",
-            "journal.db-wal",
-            "journal.db-shm",
-            "journal.db-acked",
-        ] {
-            fs::copy(template.with_file_name(name), folder.join(name))?;
-        }
+        copy_journal(&template, &folder)?;
         damage(&folder.join("journal.db-wal"))?;
         goes_on_with_what_is_left(&path).await.context(what)?;
     }
@@ -234,14 +240,7 @@ async fn an_absent_or_wrong_wal_index_and_trailing_zeros_lose_nothing() -> Resul
     ];
     for (what, change) in changes {
         let folder = Scratch::new("changed")?;
-        for name in [
-            "journal.db",
-            "journal.db-wal",
-            "journal.db-shm",
-            "journal.db-acked",
-        ] {
-            fs::copy(template.with_file_name(name), folder.join(name))?;
-        }
+        copy_journal(&template, &folder)?;
         change(&folder)?;
         let (journal, _writer) = open(&folder.join("journal.db")).await.context(what)?;
         let state = journal.state();

@@ -1,19 +1,11 @@
 //! The gateway keeps every sale, because it has happened: in any form, and even if its till reuses a number.
 
 use anyhow::{Context, Result, ensure};
-use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, within};
+use comptoir_harness::{Gateway, within};
 use comptoir_wire as wire;
 use serde_json::{Value, json};
 
-use crate::shop::{GATEWAY, SOON, STORE};
-
-async fn start() -> Result<(Gateway, Mosquitto, MqttProbe)> {
-    let mosquitto = Mosquitto::start().await?;
-    let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
-    gateway.wait_ready().await?;
-    let probe = MqttProbe::connect(&mosquitto.url()).await?;
-    Ok((gateway, mosquitto, probe))
-}
+use crate::shop::{SOON, STORE, without_kafka};
 
 fn payment(id: &str, seq: Option<u32>) -> Value {
     let mut payment =
@@ -47,7 +39,7 @@ async fn wait_for_journal(gateway: &Gateway, events: u64, duplicates: u64) -> Re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_json_till_that_restarts_its_count_within_an_epoch_loses_no_sale() -> Result<()> {
-    let (mut gateway, _mosquitto, mut probe) = start().await?;
+    let (mut gateway, _mosquitto, mut probe) = without_kafka().await?;
     let topic = format!("pos/{STORE}/till-1/payments");
     for seq in 1..=3 {
         probe
@@ -129,7 +121,7 @@ fn postcard(seq: u32, oldest: u32, id: &str, time_ms: u64) -> Result<Vec<u8>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_binary_tills_with_a_copied_flash_both_keep_their_sales() -> Result<()> {
-    let (gateway, _mosquitto, mut probe) = start().await?;
+    let (gateway, _mosquitto, mut probe) = without_kafka().await?;
     let topic = format!("pos/{STORE}/till-2/payments");
     probe.publish(&topic, postcard(1, 1, "one", 0)?).await?;
     probe.publish(&topic, postcard(2, 1, "two", 0)?).await?;
@@ -156,7 +148,7 @@ async fn two_binary_tills_with_a_copied_flash_both_keep_their_sales() -> Result<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_break_a_word_in_capitals_or_an_odd_time_loses_no_sale() -> Result<()> {
-    let (gateway, _mosquitto, mut probe) = start().await?;
+    let (gateway, _mosquitto, mut probe) = without_kafka().await?;
     let order = r#""order_id":"o-$","product":"Pain","amount":1"#;
     let sent = [
         r#"{$,"address":"1 rue du Four\n75006 Paris"}"#,

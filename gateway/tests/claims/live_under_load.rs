@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use comptoir_harness::{Listener, PosSim, SocketIoEvent, within};
+use comptoir_harness::{Listener, SocketIoEvent, within};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
@@ -12,24 +12,7 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::shop::{LATER, SOON, STORE, Shop};
-
-fn tills(shop: &Shop, rate: u32, events: u64) -> Result<PosSim> {
-    let (rate, events) = (rate.to_string(), events.to_string());
-    let url = shop.mosquitto.url();
-    PosSim::spawn([
-        "--broker",
-        &url,
-        "--store",
-        STORE,
-        "--devices",
-        "5",
-        "--rate",
-        &rate,
-        "--events",
-        &events,
-    ])
-}
+use crate::shop::{LATER, SOON, Shop, tills};
 
 /// The state of a client, from the messages that it received.
 #[derive(Default)]
@@ -142,7 +125,7 @@ async fn a_client_disconnected_under_load_receives_every_event_with_its_place_in
         Ok(())
     })
     .await?;
-    let mut sim = tills(&shop, 300, EVENTS)?;
+    let mut sim = tills(&shop.mosquitto, 5, EVENTS, 300)?;
     let state = within("300 events to arrive", SOON, async || {
         let state = ClientState::from_messages(&before.events()?)?;
         ensure!(state.offsets.len() > 300, "{}", state.offsets.len());
@@ -247,7 +230,7 @@ async fn a_slow_client_stays_connected_and_receives_every_event() -> Result<()> 
     const EVENTS: u64 = 14_000;
     let shop = Shop::open().await?;
     let mut slow = SlowClient::connect(&shop.gateway.http_url()?).await?;
-    let mut sim = tills(&shop, 400, EVENTS)?;
+    let mut sim = tills(&shop.mosquitto, 5, EVENTS, 400)?;
     // The client's slowness is the input, so this pace is intended: it reads a tenth of the messages, until its second ping.
     // The first ping comes at the beginning.
     let mut pace = tokio::time::interval(Duration::from_millis(10));

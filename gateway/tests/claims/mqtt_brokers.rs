@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, PosSim, within};
 use serde_json::Value;
 
-use crate::shop::{GATEWAY, LATER, SOON, STORE};
+use crate::shop::{GATEWAY, LATER, SOON, STORE, tills};
 
 /// The time over which connections are counted.
 const WINDOW: Duration = Duration::from_secs(8);
@@ -39,20 +39,7 @@ async fn tills_receive_acks_through_a_broker_without_retained_messages() -> Resu
     let link = wait_for_words(&gateway, "retained messages").await?;
     ensure!(link["state"] == "up", "{link}");
     // The simulated tills end once all their events are acked.
-    let url = mosquitto.url();
-    let sold = [
-        "--broker",
-        &url,
-        "--store",
-        STORE,
-        "--devices",
-        "3",
-        "--rate",
-        "100",
-        "--events",
-        "60",
-    ];
-    let mut tills = PosSim::spawn(sold)?;
+    let mut tills = tills(&mosquitto, 3, 60, 100)?;
     tills.finish(LATER).await?;
     let (_, said) = gateway.run(&["check"], SOON).await?;
     let line = said.lines().find(|line| line.contains("ok      mqtt.url"));

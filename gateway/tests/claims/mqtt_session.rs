@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Result, ensure};
 use comptoir_harness::{Gateway, GatewayConfig, Mosquitto, MqttProbe, Scratch, within};
 
-use crate::shop::{GATEWAY, LATER, SOON, STORE};
+use crate::shop::{GATEWAY, LATER, SOON, STORE, wait_for_mqtt};
 
 /// More messages than there are packet ids, and more than the gateway's Receive Maximum, which Mosquitto 2.0.11 does not
 /// respect when a session with a backlog is resumed.
@@ -16,7 +16,7 @@ async fn a_backlog_in_the_broker_is_stored_once_over_one_connection() -> Result<
     let mosquitto = Mosquitto::start().await?;
     let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
     gateway.wait_ready().await?;
-    wait_for_connection(&gateway).await?;
+    wait_for_mqtt(&gateway).await?;
     ensure!(gateway.terminate().await?.success());
 
     let mut till = MqttProbe::connect(&mosquitto.url()).await?;
@@ -37,7 +37,7 @@ async fn a_backlog_in_the_broker_is_stored_once_over_one_connection() -> Result<
         Ok(())
     })
     .await?;
-    wait_for_connection(&gateway).await?;
+    wait_for_mqtt(&gateway).await?;
     // If the connection had been lost in between, the broker would have redelivered events.
     let status = gateway.get_json("/api/gateway").await?;
     ensure!(status["journal"]["duplicates"] == 0, "{}", status["journal"]);
@@ -63,7 +63,7 @@ async fn the_gateway_connects_over_tls_only_to_a_broker_with_a_trusted_certifica
     ];
     let mut gateway = Gateway::spawn(GATEWAY, trusting)?;
     gateway.wait_ready().await?;
-    wait_for_connection(&gateway).await?;
+    wait_for_mqtt(&gateway).await?;
     ensure!(gateway.terminate().await?.success());
 
     let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &url))?;
@@ -76,13 +76,4 @@ async fn the_gateway_connects_over_tls_only_to_a_broker_with_a_trusted_certifica
     .await?;
     ensure!(gateway.terminate().await?.success());
     Ok(())
-}
-
-async fn wait_for_connection(gateway: &Gateway) -> Result<()> {
-    within("the MQTT broker to be connected", SOON, async || {
-        let status = gateway.get_json("/api/gateway").await?;
-        ensure!(status["mqtt"]["state"] == "up", "{}", status["mqtt"]);
-        Ok(())
-    })
-    .await
 }

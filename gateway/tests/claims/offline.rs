@@ -3,26 +3,17 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use comptoir_harness::{Gateway, GatewayConfig, Kafka, Mosquitto, PosSim, within};
+use comptoir_harness::{Gateway, GatewayConfig, Kafka, Mosquitto, within};
 use serde_json::json;
 
-use crate::shop::{GATEWAY, LATER, SOON, STORE, Shop};
+use crate::shop::{GATEWAY, LATER, SOON, STORE, Shop, tills};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_without_a_configured_kafka_works_and_buffers() -> Result<()> {
     let mosquitto = Mosquitto::start().await?;
     let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
     gateway.wait_ready().await?;
-    let mut sim = PosSim::spawn([
-        "--broker",
-        &mosquitto.url(),
-        "--store",
-        STORE,
-        "--rate",
-        "0",
-        "--events",
-        "300",
-    ])?;
+    let mut sim = tills(&mosquitto, 1, 300, 0)?;
     sim.finish(SOON).await?;
     let status = gateway.get_json("/api/gateway").await?;
     ensure!(status["kafka"]["state"] == "off", "{}", status["kafka"]);
@@ -51,10 +42,7 @@ async fn a_hanging_kafka_is_reported_as_down_and_delays_nothing() -> Result<()> 
     reaches(&shop, "up").await?;
     kafka.pause()?;
     reaches(&shop, "down").await?;
-    let url = shop.mosquitto.url();
-    let mut sim = PosSim::spawn([
-        "--broker", &url, "--store", STORE, "--rate", "0", "--events", "200",
-    ])?;
+    let mut sim = tills(&shop.mosquitto, 1, 200, 0)?;
     sim.finish(SOON).await?;
     let (status, _, body) = shop.gateway.post_json("/api/orders", &json!({})).await?;
     ensure!(status == 201, "{body}");

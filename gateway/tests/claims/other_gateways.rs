@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use crate::shop::{GATEWAY, LATER, SOON, Shop};
+use crate::shop::{GATEWAY, LATER, SOON, Shop, wait_for_mqtt};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sales_of_another_store_are_shown_apart_and_counted_once() -> Result<()> {
@@ -235,7 +235,7 @@ async fn gateways_on_one_mqtt_broker_receive_only_their_configured_stores() -> R
     for store in ["paris-1", "lyon-2"] {
         let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(store, &mosquitto.url()))?;
         gateway.wait_ready().await?;
-        wait_for_connection(&gateway).await?;
+        wait_for_mqtt(&gateway).await?;
         // Without mqtt.stores the gateway subscribed to all stores, and the MQTT broker keeps that subscription.
         ensure!(gateway.terminate().await?.success());
         gateway.config().extra = format!("mqtt.stores = [\"{store}\"]");
@@ -257,7 +257,7 @@ async fn gateways_on_one_mqtt_broker_receive_only_their_configured_stores() -> R
     for gateway in &mut gateways {
         gateway.start_again()?;
         gateway.wait_ready().await?;
-        wait_for_connection(gateway).await?;
+        wait_for_mqtt(gateway).await?;
     }
     sell("p-2").await?;
     for (gateway, store) in gateways.iter_mut().zip(["paris-1", "lyon-2"]) {
@@ -279,13 +279,4 @@ async fn gateways_on_one_mqtt_broker_receive_only_their_configured_stores() -> R
         );
     }
     Ok(())
-}
-
-async fn wait_for_connection(gateway: &Gateway) -> Result<()> {
-    within("the MQTT broker to be connected", SOON, async || {
-        let status = gateway.get_json("/api/gateway").await?;
-        ensure!(status["mqtt"]["state"] == "up", "{}", status["mqtt"]);
-        Ok(())
-    })
-    .await
 }

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use comptoir_harness::{
-    Gateway, GatewayConfig, Kafka, LedgerLine, Mosquitto, Reader, Record, audit, fresh_prefix, within,
+    Gateway, GatewayConfig, Kafka, LedgerLine, Mosquitto, MqttProbe, PosSim, Reader, Record, audit,
+    fresh_prefix, within,
 };
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 pub const GATEWAY: &str = env!("CARGO_BIN_EXE_gateway");
 pub const STORE: &str = "paris-1";
@@ -19,6 +22,39 @@ pub struct Shop {
     pub mosquitto: Mosquitto,
     pub brokers: String,
     pub prefix: String,
+}
+
+/// Tills that sell this many events in [`STORE`], and end when all are acknowledged. `rate` is in events per second, over
+/// all tills; 0: as fast as acknowledgements arrive.
+pub fn tills(mosquitto: &Mosquitto, devices: u32, events: u64, rate: u32) -> Result<PosSim> {
+    let url = mosquitto.url();
+    let numbers = [
+        ("--devices", u64::from(devices)),
+        ("--events", events),
+        ("--rate", rate.into()),
+    ];
+    let numbers = numbers.map(|(option, number)| [option.to_owned(), number.to_string()]);
+    let arguments = ["--broker", &url, "--store", STORE].map(str::to_owned);
+    PosSim::spawn(arguments.into_iter().chain(numbers.into_iter().flatten()))
+}
+
+/// A gateway without Kafka, its Mosquitto, and a client of that.
+pub async fn without_kafka() -> Result<(Gateway, Mosquitto, MqttProbe)> {
+    let mosquitto = Mosquitto::start().await?;
+    let mut gateway = Gateway::spawn(GATEWAY, GatewayConfig::new(STORE, &mosquitto.url()))?;
+    gateway.wait_ready().await?;
+    let probe = MqttProbe::connect(&mosquitto.url()).await?;
+    Ok((gateway, mosquitto, probe))
+}
+
+/// Waits until the gateway is connected to its MQTT broker.
+pub async fn wait_for_mqtt(gateway: &Gateway) -> Result<()> {
+    within("the MQTT broker to be connected", SOON, async || {
+        let status = gateway.get_json("/api/gateway").await?;
+        ensure!(status["mqtt"]["state"] == "up", "{}", status["mqtt"]);
+        Ok(())
+    })
+    .await
 }
 
 impl Shop {
@@ -90,6 +126,20 @@ impl Shop {
         println!("{audit}");
         // A panic instead of an error, because a panic keeps the logs, the journal and Kafka's segments.
         assert!(audit.is_clean(), "{audit}");
+        Ok(())
+    }
+
+    /// Changes the journal of a gateway that does not run, as a crash could have left it.
+    pub async fn alter_journal(&self, statements: &[&'static str]) -> Result<()> {
+        let options = SqliteConnectOptions::new().filename(self.gateway.journal_path());
+        let mut journal = SqliteConnection::connect_with(&options).await?;
+        for statement in statements {
+            sqlx::query(*statement).execute(&mut journal).await?;
+        }
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&mut journal)
+            .await?;
+        journal.close().await?;
         Ok(())
     }
 }

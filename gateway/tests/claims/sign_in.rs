@@ -9,7 +9,7 @@ use comptoir_harness::{Gateway, GatewayConfig, Listener, Mosquitto, PosSim, with
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-use crate::shop::{GATEWAY, SOON, STORE};
+use crate::shop::{GATEWAY, SOON, STORE, tills};
 
 pub const PASSWORD: &str = "sésame ouvre-toi";
 
@@ -54,10 +54,8 @@ pub async fn session(gateway: &Gateway, name: &str) -> Result<String> {
 }
 
 /// A till that sells, and ends when all its events are acked.
-fn sell(mosquitto: &Mosquitto, events: u32) -> Result<PosSim> {
-    let (url, events) = (mosquitto.url(), events.to_string());
-    let load = ["--devices", "1", "--rate", "50", "--events", &events];
-    PosSim::spawn(["--broker", &url, "--store", STORE].into_iter().chain(load))
+fn sell(mosquitto: &Mosquitto, events: u64) -> Result<PosSim> {
+    tills(mosquitto, 1, events, 50)
 }
 
 async fn problem(answer: Response) -> Result<(u16, String)> {

@@ -19,7 +19,7 @@ pub fn document() -> Value {
         let (plural, singular) = (kind.topic(), singular(kind));
         channels[format!("mqtt-{plural}")] = mqtt_channel(
             plural,
-            &format!("What tills publish: {plural}, and later states of them."),
+            &format!("The {plural} that tills publish, and their later states."),
             &[&format!("till-{singular}"), "frame"],
         );
         operations[format!("receive-{plural}")] = mqtt_operation("receive", plural, false);
@@ -30,7 +30,9 @@ pub fn document() -> Value {
         );
         channels[format!("kafka-{plural}")] = kafka_channel(
             plural,
-            &format!("The {plural} of every store, exactly once for readers of committed records."),
+            &format!(
+                "The {plural} of all stores, each event exactly once for consumers with isolation.level=read_committed."
+            ),
             &[singular],
             "delete",
         );
@@ -50,21 +52,21 @@ pub fn document() -> Value {
             "status",
             "receive",
             true,
-            "Whether the till is online; also its last will.",
+            "Whether the till is online. Also the till's last will.",
             &["status"][..],
         ),
         (
             "ack",
             "send",
             true,
-            "Up to which number the till's events are safe.",
+            "The number up to which the till's events are committed and fsynced: the till may delete them.",
             &["ack", "frame"],
         ),
         (
             "commands",
             "send",
             false,
-            "Commands from head office.",
+            "Commands from head office, which the gateway forwards.",
             &["command", "frame"],
         ),
     ] {
@@ -112,14 +114,15 @@ pub fn document() -> Value {
         ),
         (
             "audit",
-            "Who changed what in each shop, and failed sign-ins, exactly once for readers of committed records.",
+            "The audit log of each gateway: who changed what, and failed sign-ins, each entry exactly once for consumers with \
+             isolation.level=read_committed.",
             "audit",
             "delete",
             "send",
         ),
         (
             "gateways",
-            "The newest state of each gateway.",
+            "The latest state of each gateway.",
             "gateway-state",
             "compact",
             "send",
@@ -140,7 +143,7 @@ pub fn document() -> Value {
         ),
         (
             "comptoir-watermarks.{store}",
-            "The progress of each journal of a store, written in the transaction of the events.",
+            "The watermark of each journal of a store, written in the same transaction as the events.",
             "watermark",
             "compact",
             "send",
@@ -155,8 +158,8 @@ pub fn document() -> Value {
         "info": {
             "title": "Comptoir",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The MQTT and Kafka interfaces of the gateway of a shop. Operations are those of the gateway: it receives \
-                what others send. topics.md explains the details. kafka.topic_prefix precedes the Kafka topics.",
+            "description": "The MQTT and Kafka interfaces of a shop's gateway. Operations are from the gateway's point of view: \
+                `receive` is what it reads. topics.md has the details. kafka.topic_prefix precedes the names of Kafka topics.",
         },
         "servers": {
             "mqtt": {"host": "localhost:1883", "protocol": "mqtt", "description": "The MQTT broker, mqtt.url. The gateway speaks MQTT 5."},
@@ -167,8 +170,8 @@ pub fn document() -> Value {
         "components": {
             "messages": messages,
             "parameters": {
-                "store": {"description": format!("A store, {}", schemas::NAME)},
-                "device": {"description": format!("A till, {}", schemas::NAME)},
+                "store": {"description": format!("A store, for example paris-1: {}", schemas::NAME)},
+                "device": {"description": format!("A till, for example till-1: {}", schemas::NAME)},
             },
         },
     })
@@ -252,13 +255,13 @@ fn cloud_event(mut message: Value, event_type: &str, key: &str) -> Value {
         "type": "object",
         "properties": {
             "ce_specversion": {"const": "1.0"},
-            "ce_id": text("The name of the event, {store}/{device}/{epoch}/{seq}."),
+            "ce_id": text("The name of the event, {store}/{device}/{epoch}/{seq}, for example paris-1/till-1/2718281828/42."),
             "ce_source": text("/comptoir/{store}, the store of the gateway."),
             "ce_type": {"const": event_type},
             "ce_time": {"type": "string", "format": "date-time"},
             "content-type": {"const": message["contentType"]},
             "ce_journal": text("The id of the gateway's journal."),
-            "ce_journaloffset": text("The position in that journal."),
+            "ce_journaloffset": text("The position in that journal, for example 1742."),
             MAC_HEADER: {
                 "type": "string",
                 "pattern": schemas::MAC,
@@ -287,7 +290,7 @@ fn dead_letter() -> Value {
         json!({"type": "string", "description": "Why the payload could not be decoded, for people."});
     headers["ce_cutfrom"] = json!({
         "type": "string",
-        "description": "The full length of a payload that Kafka refused as too large, and of which the value has only the beginning.",
+        "description": "The full length in bytes of a payload that Kafka refused as too large. The value then contains only its beginning.",
     });
     letter
 }

@@ -148,7 +148,7 @@ fn ack() -> Value {
     headed(
         json!({
             "type": "object",
-            "description": "Every event of the epoch up to and including seq is committed and fsynced by the gateway.",
+            "description": "The gateway has committed and fsynced every event of the epoch up to and including seq.",
             "properties": {"epoch": number, "seq": number},
             "required": ["epoch", "seq"],
         }),
@@ -170,7 +170,7 @@ fn command() -> Value {
     });
     headed(
         json!({
-            "description": "Lengths are in bytes of UTF-8. Devices that send JSON receive any other JSON unchanged.",
+            "description": "Lengths are in bytes of UTF-8. Devices that send JSON also receive any other JSON, unchanged.",
             "oneOf": [
                 variant("message", "A text for the till's screen.", &json!({"text": text(MAX_MESSAGE)})),
                 variant("price_list", "New prices. Products that are not named keep theirs.", &json!({
@@ -202,7 +202,7 @@ fn watermark() -> Value {
         json!({
             "type": "object",
             "properties": {
-                "offset": {"type": "integer", "minimum": 0, "description": "Every entry of the journal up to this offset is in Kafka."},
+                "offset": {"type": "integer", "minimum": 0, "description": "All entries of the journal up to this offset are in Kafka."},
                 "event": {"type": "string", "description": "The ce_id of the entry at that offset."},
                 "run": {
                     "type": ["string", "null"],
@@ -233,7 +233,7 @@ fn gateway_state() -> Value {
                 "started": time("When this run of the gateway began."),
                 "last_exit": {
                     "enum": ["unknown", "stopped", "crashed", "power"],
-                    "description": "How the run before ended: stopped in order, by a crash of the program, or because the power was cut or the system restarted without stopping the gateway.",
+                    "description": "How the previous run ended: it was stopped, the program crashed, or the power was cut or the system restarted without stopping the gateway.",
                 },
                 "problems": {
                     "type": "array",
@@ -241,7 +241,7 @@ fn gateway_state() -> Value {
                         "mqtt-down", "bridge-down", "commands-down", "warnings", "journal-refusing", "events-lost",
                         "devices-refused", "clock-unsynchronised",
                     ]},
-                    "description": "Absent if there are none. Later versions may name others.",
+                    "description": "Absent if there are none. Later versions may add others.",
                 },
                 "journal": {
                     "type": "object",
@@ -270,8 +270,8 @@ fn gateway_state() -> Value {
                     "items": {
                         "type": "object",
                         "properties": {
-                            "device": {"type": "string", "description": "Preceded by its store and a slash if that is not the gateway's."},
-                            "online": {"type": "boolean", "description": "What the till's `status` topic says. Absent if unknown."},
+                            "device": {"type": "string", "description": "The device's name, preceded by STORE/ if its store is not the gateway's."},
+                            "online": {"type": "boolean", "description": "What the till last published to its `status` topic. Absent if unknown."},
                             "received": number("The highest numbers that arrived, summed over the epochs."),
                             "stored": number("Events that the journal has taken in. Absent means `received`."),
                             "in_kafka": number("Events that are in Kafka. Absent means as many as are stored."),
@@ -279,10 +279,10 @@ fn gateway_state() -> Value {
                         },
                         "required": ["device", "received"],
                     },
-                    "description": "Those with missing numbers first.",
+                    "description": "The devices; those with missing numbers first.",
                 },
                 "more_devices": number("Number of devices that are not listed. Absent means 0."),
-                "every": number("Seconds until the next state at the latest. Absent means 300."),
+                "every": number("The longest time until the next state, in seconds. Absent means 300."),
             },
             "required": ["time", "version", "started", "last_exit", "journal", "devices"],
         }),
@@ -299,23 +299,22 @@ fn audit() -> Value {
         *property = without_null(property);
     }
     for field in ["before", "after"] {
-        properties[field] =
-            json!({"type": "object", "description": "What was changed. Its text is part of the hash."});
+        properties[field] = json!({"type": "object", "description": "The changed fields and their values. Its exact text is part of the hash."});
     }
     let hash = |description: &str| json!({"type": "string", "pattern": "^[0-9a-f]{64}$", "description": description});
     for (field, property) in [
         (
             "id",
-            json!({"type": "integer", "minimum": 1, "description": "Counts 1, 2, 3 … in the accounts file of a gateway."}),
+            json!({"type": "integer", "minimum": 1, "description": "The entry's number in the gateway's accounts file: 1, 2, 3 …"}),
         ),
         ("store", json!({"type": "string", "pattern": NAME})),
         (
             "previous",
-            hash("The hash of the entry before; zeros before the first."),
+            hash("The hash of the previous entry; zeros in the first entry."),
         ),
         (
             "hash",
-            hash("SHA-256 of the entry and of the one before. topics.md describes it."),
+            hash("SHA-256 of this entry and the hash of the previous one. topics.md has the details."),
         ),
     ] {
         properties.insert(field.to_owned(), property);

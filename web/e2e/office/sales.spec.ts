@@ -70,7 +70,7 @@ test('a row has what a sale is, with exact amounts', async ({ sales, page }) => 
   await expect(rows.nth(19).locator('.num')).toHaveText(/^1\s500\s\S+$/);
   await expect(rows.nth(5).getByTestId('corrected')).toHaveAttribute(
     'title',
-    '2 modifications d’autres caisses n’ont pas été reprises',
+    '2 modifications d’autres caisses n’ont pas été appliquées',
   );
   await expect(page.getByTestId('corrected')).toHaveCount(2);
 });
@@ -162,7 +162,7 @@ test('the keyboard opens a row, which shows what the till wrote', async ({ sales
   await expect(details).toContainText('{"amount":1.5,"note":"<b>merci</b>"}');
   await sales.rows().nth(5).click();
   await expect(details).toContainText('Modifications');
-  await expect(details).toContainText('n’ont pas été reprises');
+  await expect(details).toContainText('n’ont pas été appliquées');
   // Another row closes it. A name from right to left stays apart.
   await sales.rows().nth(8).click();
   await expect(details).toHaveCount(1);

@@ -23,7 +23,7 @@ test('a dead letter shows its reason, its unchanged bytes, and the result of a r
   await expect(letter.locator('[lang=en]')).toHaveText(known!.reason);
   await expect(letter).toContainText('till-odd/payments');
   await expect(letter).toContainText(/257\sB/);
-  await expect(gateway.health()).toContainText('1 dead letter could not be decoded');
+  await expect(gateway.health()).toContainText('1 message could not be decoded');
 
   await letter.locator('.opener').click();
   await letter.locator('input[value=hex]').check({ force: true });

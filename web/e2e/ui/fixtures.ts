@@ -4,7 +4,7 @@
  */
 import { expect, test as base, type APIRequestContext } from '@playwright/test';
 import type { Scenario } from '../../dev/api';
-import type { Gateway } from '../../src/lib/api/types';
+import type { Gateway, Stats } from '../../src/lib/api/types';
 import { CLOCK } from '../../playwright.config';
 
 /**
@@ -39,6 +39,8 @@ async function createHistory(request: APIRequestContext): Promise<void> {
     await request.post('/api/deliveries', { data: { status: statuses[i % statuses.length] } });
   }
 }
+
+export const getStats = async (request: APIRequestContext) => (await (await request.get('/api/stats')).json()) as Stats;
 
 async function waitUntilAllInKafka(request: APIRequestContext): Promise<void> {
   await request.post('/api/demo/kafka', { data: { up: true } });

@@ -109,10 +109,10 @@ test.describe('signing in', SIMULATOR_ONLY, () => {
     await app.submit.click();
     await expect(app.name).toBeFocused();
     await app.fillSignIn('Camille', 'faux');
-    await expect(app.failure).toHaveText('Le nom ou le mot de passe n’est pas bon.');
+    await expect(app.failure).toHaveText('Nom ou mot de passe incorrect.');
     await expect(app.password).toBeFocused();
     await app.fillSignIn('Personne', 'faux');
-    await expect(app.failure).toHaveText('Le nom ou le mot de passe n’est pas bon.');
+    await expect(app.failure).toHaveText('Nom ou mot de passe incorrect.');
     await expect(page).toHaveURL(/\/login$/);
   });
 

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use comptoir_sim::{Broker, Plan, Progress, SimError, Summary};
+use comptoir_sim::{Broker, End, Plan, Progress, SimError, Summary};
 use comptoir_wire::topic::{Leaf, Topic};
 use comptoir_wire::{Ack, decode};
 use rumqttc::NetworkOptions;
@@ -341,4 +341,26 @@ pub async fn until(what: &str, condition: impl Fn() -> bool) {
     };
     let done = tokio::time::timeout(HALF_MINUTE, poll).await;
     assert!(done.is_ok(), "waited in vain for {what}");
+}
+
+/// A plan of this many events, always with the same seed.
+pub fn plan(mosquitto: &Mosquitto, devices: u32, rate: f64, events: u64) -> Plan {
+    let mut plan = Plan::new(mosquitto.broker(), "paris-1", devices, rate);
+    plan.seed = 42;
+    plan.end = End::Events(events);
+    plan
+}
+
+/// Drops every so many-th publish.
+pub fn dropping_each(count: u64) -> Faults {
+    Faults {
+        drop_each: count,
+        ..Faults::default()
+    }
+}
+
+/// Resends after 200 ms, so that a test with losses ends soon.
+pub fn resend_quickly(plan: &mut Plan) {
+    plan.link.resend = 200;
+    plan.link.resend_max = 1_000;
 }

@@ -31,31 +31,32 @@ const INVALID_SETTINGS: u8 = 2;
 // No doc comment: clap would print it in place of the subcommand's own description.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The settings: one KEY=value per line.
+    /// The settings file, with one KEY=value per line
     #[arg(value_name = "FILE", default_value = "/boot/firmware/comptoir.txt")]
     file: PathBuf,
-    /// The directory for the results: settings.env, hostname, timezone, mqtt-users, and where they are set
-    /// wpa_supplicant.conf and authorized_keys (or authorized_keys.unchanged). It must exist, and only root may read it:
-    /// there are passwords in it. `stored` has the secrets for the next start, and comptoir.txt the settings without
-    /// them: each is replaced by (stored).
+    /// Directory for the results. It must exist, and only root may read it, because it will contain passwords
     ///
-    /// If a setting has an error, only `problems` is written: place, key and message per line, separated by tabs,
-    /// as `gateway run --settings-report` reads it.
+    /// Always writes settings.env, hostname, timezone and mqtt-users, and, if they are set, wpa_supplicant.conf and
+    /// authorized_keys (or authorized_keys.unchanged). `stored` contains the secrets for the next start. comptoir.txt
+    /// contains the settings, with each secret replaced by (stored).
+    ///
+    /// If a setting has an error, only `problems` is written: one error per line, with place, key and message separated by
+    /// tabs, for `gateway run --settings-report`.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// The gateway's configuration, with which the settings are checked.
+    /// The gateway's configuration file, which the settings are checked with
     #[arg(long, value_name = "FILE", default_value = "/etc/comptoir/gateway.toml")]
     config: PathBuf,
-    /// Fallback: the last configuration that started.
+    /// Fallback: the last configuration that started
     #[arg(long, value_name = "FILE")]
     last_good: Option<PathBuf>,
-    /// The secrets of the start before, for those that are (stored).
+    /// The secrets of the previous start, for settings whose value is (stored)
     #[arg(long, value_name = "FILE")]
     stored: Option<PathBuf>,
-    /// Settings of this card have been applied before, so no new SSH key is accepted.
+    /// Accept no new SSH key, because settings of this card have been applied before
     #[arg(long)]
     set_up: bool,
-    /// The time zone database.
+    /// Directory of the time zone database
     #[arg(long, value_name = "DIR", default_value = "/usr/share/zoneinfo")]
     zoneinfo: PathBuf,
 }

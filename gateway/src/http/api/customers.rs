@@ -34,7 +34,7 @@ problems!(EraseProblems: operations::ACCESS, operations::BODY, operations::READ,
 /// Most orders and dead letters in one erasure; they fit into a request body.
 const MAX_NAMED: usize = 200;
 
-/// Finds the events that name a customer, in the journal and in the events of other gateways that the pages show.
+/// Finds the events that name a customer: in the journal, and in other gateways' events that this gateway has read.
 #[utoipa::path(post, path = "/api/customers/search", tag = "customers", security(("token" = ["manager"])), request_body = CustomerSearch,
     responses((status = 200, body = CustomerSearchResult), SearchProblems))]
 pub async fn search(
@@ -54,8 +54,7 @@ pub async fn search(
     }))
 }
 
-/// Erases the personal data of orders, of their deliveries, and of dead letters, as far as they are in Kafka. The sales
-/// themselves stay.
+/// Erases the personal data of orders, of their deliveries and of dead letters that are in Kafka. The sales stay.
 #[utoipa::path(post, path = "/api/customers/erase", tag = "customers", security(("token" = ["administrator"])), request_body = CustomerErasure,
     responses((status = 200, body = CustomerErasureResult), EraseProblems))]
 pub async fn erase(

@@ -28,10 +28,10 @@ use comptoir_journal::{DeadLetter, DeadLetterSummary, EntryKind, Numbering, Offs
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "only for the OpenAPI document")]
 struct Paging {
-    /// The number of dead letters, by default 50.
+    /// The largest number of dead letters to return. Default: 50.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
-    /// Only dead letters below this offset: the `offset` of the last one of the page before.
+    /// Only dead letters below this offset: the `offset` of the last one on the previous page.
     #[param(maximum = 9_223_372_036_854_775_807_i64)]
     before: Option<u64>,
 }
@@ -96,7 +96,7 @@ impl From<&DeadLetterSummary> for dto::DeadLetter {
     }
 }
 
-/// Lists the newest messages that could not be decoded, each with at most the first 512 bytes of its payload.
+/// Lists messages that could not be decoded, newest first, each with at most the first 512 bytes of its payload.
 #[utoipa::path(get, path = "/api/dead-letters", security(("token" = ["manager"])), tag = "dead letters", params(Paging),
     responses((status = 200, body = Vec<dto::DeadLetter>), ListProblems))]
 pub async fn list(
@@ -133,7 +133,7 @@ async fn find(app: &AppState, offset: OffsetPath) -> Result<DeadLetter, Problem>
     })
 }
 
-/// Shows one dead letter with its whole payload.
+/// Returns one dead letter with its complete payload.
 #[utoipa::path(get, path = "/api/dead-letters/{offset}", security(("token" = ["manager"])), tag = "dead letters", params(("offset" = u64, Path, description = "The dead letter's journal offset.", maximum = 9_223_372_036_854_775_807_i64)),
     responses((status = 200, body = dto::DeadLetter), ShowProblems))]
 pub async fn show(
@@ -143,9 +143,9 @@ pub async fn show(
     Ok(Json((&find(&app, offset).await?).into()))
 }
 
-/// Decodes a dead letter again, after an update of the gateway, and stores the event if that succeeds.
+/// Decodes a dead letter again, for example after an update of the gateway, and stores the event if that succeeds.
 ///
-/// The dead letter keeps its own number, so the gateway gives the event a new one. A second retry stores nothing.
+/// The dead letter keeps its number, so the gateway numbers the event itself. A second retry stores nothing.
 #[utoipa::path(post, path = "/api/dead-letters/{offset}/retry", security(("token" = ["manager"])), tag = "dead letters", params(("offset" = u64, Path, description = "The dead letter's journal offset.", maximum = 9_223_372_036_854_775_807_i64)),
     responses((status = 201, body = dto::RetryResult), RetryProblems))]
 pub async fn retry(

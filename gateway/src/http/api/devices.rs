@@ -20,10 +20,10 @@ problems!(ForgetProblems: operations::ACCESS, operations::BODY, operations::WRIT
     ProblemType::DeviceNotFound,
 ]);
 
-/// Frees the room that a device takes in the journal, for one that is gone or has flooded the gateway.
+/// Frees the space that a device uses in the journal, for a device that is gone or has flooded the gateway.
 ///
-/// Epochs that stored nothing are removed. The others keep their numbers, so that an event that is sent again is not stored
-/// twice, but take no room. No event is deleted.
+/// Epochs without a stored event are removed. The numbers of the others are kept, so that an event that is sent again is
+/// not stored twice, but they no longer use memory or the device's share. No event is deleted.
 #[utoipa::path(post, path = "/api/devices/{store}/{device}/forget", tag = "gateway", security(("token" = ["administrator"])),
     params(("store" = String, Path, description = "The device's store.", pattern = "^[a-z0-9][a-z0-9-]{0,31}$"), ("device" = String, Path, description = "The device's name.", pattern = "^[a-z0-9][a-z0-9-]{0,31}$")),
     responses((status = 200, body = dto::ForgottenDevice), ForgetProblems))]

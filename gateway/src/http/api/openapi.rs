@@ -30,7 +30,7 @@ use crate::http::{AppState, Problem};
     tags(
         (name = "sales", description = "Orders, payments and deliveries"),
         (name = "gateway", description = "State, health and metrics of the gateway"),
-        (name = "customers", description = "Finding a customer, and erasing personal data"),
+        (name = "customers", description = "Finding customers and erasing their personal data"),
         (name = "dead letters", description = "Messages that could not be decoded"),
         (name = "accounts", description = "Sign-in, users, sessions, wall screens and tokens"),
     ),
@@ -47,7 +47,10 @@ const PASSWORD: &str = "password";
 
 impl Modify for SecuritySchemes {
     fn modify(&self, document: &mut OpenApiDocument) {
-        let cookie = ApiKeyValue::with_description(COOKIE, "The cookie of a browser that has signed in.");
+        let cookie = ApiKeyValue::with_description(
+            COOKIE,
+            "A browser's session cookie, which `POST /api/session` sets.",
+        );
         let mut bearer = Http::new(HttpAuthScheme::Bearer);
         bearer.description = Some("A program's token.".to_owned());
         let mut basic = Http::new(HttpAuthScheme::Basic);

@@ -27,13 +27,13 @@ use comptoir_journal::Offset;
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "only for the OpenAPI document")]
 struct Paging {
-    /// The number of items, by default 50.
+    /// The largest number of items to return. Default: 50.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page. Omit it for the newest items.
     #[param(value_type = Option<u64>, maximum = 9_223_372_036_854_775_807_i64)]
     cursor: Option<String>,
-    /// The shop, by default this gateway's own. Others are known if `kafka.follow` is `all`: see `GET /api/shops`.
+    /// The shop. Default: this gateway's own. With `kafka.follow = "all"` others are available: see `GET /api/shops`.
     store: Option<String>,
 }
 
@@ -110,11 +110,11 @@ async fn list(
     Ok(Json(body).into_response())
 }
 
-/// Shows an order with its payments and deliveries.
+/// Returns an order with its payments and deliveries.
 ///
-/// Stores number their orders independently. `store` selects the store. Without it the answer is this gateway's own order,
-/// or the order of the only other store that has this id.
-#[utoipa::path(get, path = "/api/orders/{order_id}", security(("token" = ["viewer"])), tag = "sales", params(("order_id" = String, Path, description = "The id of the order."), ("store" = Option<String>, Query, description = "The store of the order, by default this gateway's own.")),
+/// Stores number their orders independently. Without `store`, the response is this gateway's own order, or the order of
+/// the only other store that has this id.
+#[utoipa::path(get, path = "/api/orders/{order_id}", security(("token" = ["viewer"])), tag = "sales", params(("order_id" = String, Path, description = "The id of the order."), ("store" = Option<String>, Query, description = "The store of the order. Default: this gateway's own.")),
     responses((status = 200, body = dto::OrderLife<dto::Order, dto::Payment, dto::Delivery>), LifeProblems))]
 pub async fn life(
     State(app): State<Arc<AppState>>,

@@ -21,10 +21,8 @@ problems!(StatsProblems: operations::ACCESS, operations::READ, &[ProblemType::In
 problems!(ShopsProblems: operations::ACCESS, operations::READ);
 problems!(GatewayProblems: operations::ACCESS, operations::READ);
 
-/// Shows the totals of the shop.
-///
-/// `store` selects another shop, which has totals if `kafka.follow` is `all`: see `GET /api/shops`.
-#[utoipa::path(get, path = "/api/stats", security(("token" = ["viewer"])), tag = "gateway", params(("store" = Option<String>, Query, description = "The shop, by default this gateway's own.")), responses((status = 200, body = dto::Stats), StatsProblems))]
+/// Returns the totals of a shop.
+#[utoipa::path(get, path = "/api/stats", security(("token" = ["viewer"])), tag = "gateway", params(("store" = Option<String>, Query, description = "The shop. Default: this gateway's own. With `kafka.follow = \"all\"` others are available: see `GET /api/shops`.")), responses((status = 200, body = dto::Stats), StatsProblems))]
 pub async fn stats(
     State(app): State<Arc<AppState>>,
     query: QueryParams,
@@ -36,7 +34,7 @@ pub async fn stats(
     Ok(Json(stats_of(&totals, app.currency)))
 }
 
-/// Lists the shops whose sales this gateway knows: its own, and, if `kafka.follow` is `all`, those that it has read from
+/// Lists the shops whose sales this gateway knows: its own and, with `kafka.follow = "all"`, those that it has read from
 /// Kafka.
 #[utoipa::path(get, path = "/api/shops", security(("token" = ["viewer"])), tag = "gateway", responses((status = 200, body = dto::Shops), ShopsProblems))]
 pub async fn shops(State(app): State<Arc<AppState>>) -> Result<Json<dto::Shops>, Problem> {
@@ -110,7 +108,7 @@ const MAX_DEVICES: u32 = 8_192;
 /// large.
 const MAX_RANGES: usize = 100;
 
-/// Shows the state of the gateway: its connections, its journal, and the events of each device.
+/// Returns the state of the gateway: its connections, its journal, and the events of each device.
 #[utoipa::path(get, path = "/api/gateway", security(("token" = ["viewer"])), tag = "gateway", responses((status = 200, body = dto::Gateway), GatewayProblems))]
 pub async fn gateway(State(app): State<Arc<AppState>>) -> Result<Json<dto::Gateway>, Problem> {
     // The status is read first: an event that is no longer pending in it then also counts as in Kafka for its device.

@@ -19,7 +19,7 @@ problems!(ToggleProblems: operations::ACCESS, operations::BODY, &[
     ProblemType::ShuttingDown,
 ]);
 
-/// Makes the demonstration's Kafka unreachable, or reachable again.
+/// Makes Kafka unreachable or reachable again, in `gateway demo` only.
 #[utoipa::path(post, path = "/api/demo/kafka", security(("token" = ["administrator"])), tag = "gateway", request_body = dto::DemoKafka,
     responses((status = 204, description = "Kafka is in the requested state."), ToggleProblems))]
 pub async fn kafka(
@@ -30,13 +30,13 @@ pub async fn kafka(
     let Some(demo) = &app.demo else {
         return Err(Problem::new(
             ProblemType::DemoOnly,
-            "This gateway is not a demonstration, and only the Kafka of a demonstration can be switched. Run `gateway demo`.",
+            "Only `gateway demo` can take its Kafka down, and this gateway is not a demo.",
         ));
     };
     demo.send(requested.up).await.map_err(|_| {
         Problem::new(
             ProblemType::ShuttingDown,
-            "The demonstration is shutting down. Run `gateway demo` to start it again.",
+            "The demo is shutting down. Run `gateway demo` to start it again.",
         )
     })?;
     Ok(StatusCode::NO_CONTENT)

@@ -22,19 +22,21 @@ pub use types::{ProblemType, Stored};
 
 const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Why a request failed.
+/// Why a request failed (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Problem {
     #[serde(rename = "type")]
     kind: ProblemType,
-    /// The name of the type, for people.
+    /// A short name of the type, for people.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
-    /// What failed, why, and what to do, for people: the words may change.
+    /// What failed, why, and what to do, for people. The wording may change.
     detail: String,
+    /// Whether the event of the request may be in the journal.
     stored: Stored,
-    /// The path of the field that is not valid, as in `lines[2].unit_price`.
+    /// The path of the invalid field, for example `lines[2].unit_price`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     field: Option<String>,
@@ -105,11 +107,11 @@ impl Problem {
             Refusal::Devices | Refusal::Epochs => Self::new(
                 ProblemType::TooManyDevices,
                 "The journal has reached its limit of device names, and the device of this event is not one of them. Nothing \
-                 was stored. Free the names that nobody uses with `gateway forget STORE/DEVICE`.",
+                 was stored. Free unused names with `gateway forget STORE/DEVICE`.",
             ),
             Refusal::PendingBytes | Refusal::DeadLetters => Self::new(
                 ProblemType::JournalFull,
-                "The events of this device that are not in Kafka take half of the journal, so nothing was stored. Send the \
+                "The events of this device that are not in Kafka fill half of the journal, so nothing was stored. Send the \
                  event again once Kafka is reachable, or raise `journal.max_bytes`.",
             ),
         }
@@ -224,7 +226,7 @@ pub async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     Problem::new(
         ProblemType::MethodNotAllowed,
         format!(
-            "{} does not support {method}. The Allow header lists the methods that it supports.",
+            "{} does not support {method}. The header `Allow` lists the methods that it supports.",
             uri.path()
         ),
     )

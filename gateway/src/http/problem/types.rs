@@ -109,7 +109,7 @@ pub enum ProblemType {
 pub enum Stored {
     /// The request stored nothing.
     No,
-    /// The event may be stored. If it is sent again with the same id, it is not counted twice.
+    /// The event may be stored. Send it again with the same id: it is not counted twice.
     Unknown,
 }
 
@@ -216,20 +216,20 @@ impl ProblemType {
             Self::SignInRequired => of(Code::UNAUTHORIZED, "Sign-in required"),
             Self::SignInFailed => of(Code::UNAUTHORIZED, "Sign-in failed"),
             Self::TooManyAttempts => of(Code::TOO_MANY_REQUESTS, "Too many attempts"),
-            Self::Forbidden => of(Code::FORBIDDEN, "The role is not sufficient"),
+            Self::Forbidden => of(Code::FORBIDDEN, "Insufficient role"),
             Self::PlainSignInRefused => of(Code::FORBIDDEN, "Sign-in needs HTTPS"),
             Self::SetupRequired => of(Code::FORBIDDEN, "The gateway is not set up"),
             Self::SetupCodeWrong => of(Code::FORBIDDEN, "Wrong set-up code"),
             Self::AlreadySetUp => of(Code::CONFLICT, "Already set up"),
             Self::OpenGateway => of(Code::CONFLICT, "The gateway is open"),
-            Self::UserExists => of(Code::CONFLICT, "The user exists already"),
+            Self::UserExists => of(Code::CONFLICT, "User already exists"),
             Self::UserNotFound => of(Code::NOT_FOUND, "User not found"),
             Self::LastAdministrator => of(Code::CONFLICT, "The last administrator"),
             Self::SessionNotFound => of(Code::NOT_FOUND, "Session not found"),
             Self::PairingNotFound => of(Code::NOT_FOUND, "Pairing not found"),
             Self::TooManyAccounts => of(Code::CONFLICT, "Too many users, sessions or tokens"),
             Self::AccountsUnavailable => {
-                of(Code::SERVICE_UNAVAILABLE, "The accounts are not available").retry_after(5)
+                of(Code::SERVICE_UNAVAILABLE, "The accounts are unavailable").retry_after(5)
             }
             Self::CrossSiteRequest => of(Code::FORBIDDEN, "Cross-site request"),
             Self::HttpsRequired => of(Code::FORBIDDEN, "HTTPS required"),
@@ -237,7 +237,7 @@ impl ProblemType {
             Self::OrderNotFound => of(Code::NOT_FOUND, "Order not found"),
             Self::DeadLetterNotFound => of(Code::NOT_FOUND, "Dead letter not found"),
             Self::DeviceNotFound => of(Code::NOT_FOUND, "Device not found"),
-            Self::DemoOnly => of(Code::NOT_FOUND, "Only in the demonstration"),
+            Self::DemoOnly => of(Code::NOT_FOUND, "Only available in the demo"),
             Self::MethodNotAllowed => of(Code::METHOD_NOT_ALLOWED, "Method not allowed"),
             Self::InvalidField => of(Code::UNPROCESSABLE_ENTITY, "Invalid field"),
             Self::InvalidParameter => of(Code::UNPROCESSABLE_ENTITY, "Invalid parameter"),

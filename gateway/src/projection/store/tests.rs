@@ -44,10 +44,15 @@ fn from_kafka(seq: u64) -> (Key, Row) {
 }
 
 async fn put(store: &mut Store, rows: impl IntoIterator<Item = (Key, Row)>) {
+    put_folded(store, rows, Offset(0)).await;
+}
+
+/// Writes the rows, and that the store is folded up to this entry.
+async fn put_folded(store: &mut Store, rows: impl IntoIterator<Item = (Key, Row)>, folded: Offset) {
     let rows = rows.into_iter().collect();
     let batch = FlushBatch {
         journal: JOURNAL,
-        folded: Offset(0),
+        folded,
         totals: &Totals::default(),
         rows: &rows,
         places: &[],
@@ -72,18 +77,7 @@ async fn folded_after(change: impl FnOnce(&Path), last: u64) -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dashboard.db");
     let mut store = store(folder.path()).await;
-    let rows = (1..=2_000).map(from_kafka).collect();
-    let batch = FlushBatch {
-        journal: JOURNAL,
-        folded: Offset(50),
-        totals: &Totals::default(),
-        rows: &rows,
-        places: &[],
-        corrections: &[],
-        positions: &HashMap::new(),
-        others: &OtherShops::default(),
-    };
-    store.flush(batch).await.unwrap();
+    put_folded(&mut store, (1..=2_000).map(from_kafka), Offset(50)).await;
     store.readers.close().await;
     store.connection.close().await.unwrap();
     change(&path);

@@ -14,7 +14,7 @@ export type Origin = "local" | "kafka";
 
 export type Whereabouts = { 
 /**
- * The name of the event that brought this state: `{store}/{device}/{epoch}/{seq}`.
+ * The name of the latest event of this item: `{store}/{device}/{epoch}/{seq}`.
  */
 ce_id: string, origin: Origin, 
 /**
@@ -22,33 +22,41 @@ ce_id: string, origin: Origin,
  */
 confirmed: boolean, 
 /**
- * The position in the order in which the orders, payments or deliveries were first seen; a later state keeps it.
- * Missing only in the answer to a `POST`.
+ * The item's position in the list, in the order of its first event: later states keep it. Absent only in the
+ * response to a `POST`.
  */
 row?: number, 
 /**
- * The position in this gateway's journal. Local events only.
+ * The position in this gateway's journal. Only if `origin` is `local`.
  */
 journal_offset?: number, 
 /**
- * The partition in Kafka, once the event was read back.
+ * The partition in Kafka. Absent until it is known.
  */
 partition?: number, 
 /**
- * The offset in that partition.
+ * The offset in `partition`. Absent until it is known.
  */
 offset?: number, 
 /**
- * How many changes by other devices than the one that created the order or delivery were not, or not wholly, taken over.
- * Missing if there are none. `GET /api/orders/{order_id}` lists them.
+ * The number of changes by devices other than the creator of the order or delivery that were not, or not fully,
+ * applied. Absent if there are none. `GET /api/orders/{order_id}` lists them.
  */
 corrections?: number, };
 
-export type Line = { product: string, quantity: number, unit_price: number, };
+export type Line = { product: string, 
+/**
+ * Number of pieces. 0 on receipts for goods sold by weight.
+ */
+quantity: number, 
+/**
+ * The price of one piece, an exact decimal number in the order's currency.
+ */
+unit_price: number, };
 
 export type Order = { order_id: string, customer_name: string, customer_email?: string, 
 /**
- * A summary of the lines, for people.
+ * A summary of the lines for people: the first product and the number of others, for example `Croissant + 3`.
  */
 product: string, lines: Array<Line>, 
 /**
@@ -72,7 +80,7 @@ store: string,
  */
 device: string, 
 /**
- * The name of the event that brought this state: `{store}/{device}/{epoch}/{seq}`.
+ * The name of the latest event of this item: `{store}/{device}/{epoch}/{seq}`.
  */
 ce_id: string, origin: Origin, 
 /**
@@ -80,25 +88,25 @@ ce_id: string, origin: Origin,
  */
 confirmed: boolean, 
 /**
- * The position in the order in which the orders, payments or deliveries were first seen; a later state keeps it.
- * Missing only in the answer to a `POST`.
+ * The item's position in the list, in the order of its first event: later states keep it. Absent only in the
+ * response to a `POST`.
  */
 row?: number, 
 /**
- * The position in this gateway's journal. Local events only.
+ * The position in this gateway's journal. Only if `origin` is `local`.
  */
 journal_offset?: number, 
 /**
- * The partition in Kafka, once the event was read back.
+ * The partition in Kafka. Absent until it is known.
  */
 partition?: number, 
 /**
- * The offset in that partition.
+ * The offset in `partition`. Absent until it is known.
  */
 offset?: number, 
 /**
- * How many changes by other devices than the one that created the order or delivery were not, or not wholly, taken over.
- * Missing if there are none. `GET /api/orders/{order_id}` lists them.
+ * The number of changes by devices other than the creator of the order or delivery that were not, or not fully,
+ * applied. Absent if there are none. `GET /api/orders/{order_id}` lists them.
  */
 corrections?: number, };
 
@@ -124,7 +132,7 @@ store: string,
  */
 device: string, 
 /**
- * The name of the event that brought this state: `{store}/{device}/{epoch}/{seq}`.
+ * The name of the latest event of this item: `{store}/{device}/{epoch}/{seq}`.
  */
 ce_id: string, origin: Origin, 
 /**
@@ -132,25 +140,25 @@ ce_id: string, origin: Origin,
  */
 confirmed: boolean, 
 /**
- * The position in the order in which the orders, payments or deliveries were first seen; a later state keeps it.
- * Missing only in the answer to a `POST`.
+ * The item's position in the list, in the order of its first event: later states keep it. Absent only in the
+ * response to a `POST`.
  */
 row?: number, 
 /**
- * The position in this gateway's journal. Local events only.
+ * The position in this gateway's journal. Only if `origin` is `local`.
  */
 journal_offset?: number, 
 /**
- * The partition in Kafka, once the event was read back.
+ * The partition in Kafka. Absent until it is known.
  */
 partition?: number, 
 /**
- * The offset in that partition.
+ * The offset in `partition`. Absent until it is known.
  */
 offset?: number, 
 /**
- * How many changes by other devices than the one that created the order or delivery were not, or not wholly, taken over.
- * Missing if there are none. `GET /api/orders/{order_id}` lists them.
+ * The number of changes by devices other than the creator of the order or delivery that were not, or not fully,
+ * applied. Absent if there are none. `GET /api/orders/{order_id}` lists them.
  */
 corrections?: number, };
 
@@ -176,7 +184,7 @@ store: string,
  */
 device: string, 
 /**
- * The name of the event that brought this state: `{store}/{device}/{epoch}/{seq}`.
+ * The name of the latest event of this item: `{store}/{device}/{epoch}/{seq}`.
  */
 ce_id: string, origin: Origin, 
 /**
@@ -184,31 +192,31 @@ ce_id: string, origin: Origin,
  */
 confirmed: boolean, 
 /**
- * The position in the order in which the orders, payments or deliveries were first seen; a later state keeps it.
- * Missing only in the answer to a `POST`.
+ * The item's position in the list, in the order of its first event: later states keep it. Absent only in the
+ * response to a `POST`.
  */
 row?: number, 
 /**
- * The position in this gateway's journal. Local events only.
+ * The position in this gateway's journal. Only if `origin` is `local`.
  */
 journal_offset?: number, 
 /**
- * The partition in Kafka, once the event was read back.
+ * The partition in Kafka. Absent until it is known.
  */
 partition?: number, 
 /**
- * The offset in that partition.
+ * The offset in `partition`. Absent until it is known.
  */
 offset?: number, 
 /**
- * How many changes by other devices than the one that created the order or delivery were not, or not wholly, taken over.
- * Missing if there are none. `GET /api/orders/{order_id}` lists them.
+ * The number of changes by devices other than the creator of the order or delivery that were not, or not fully,
+ * applied. Absent if there are none. `GET /api/orders/{order_id}` lists them.
  */
 corrections?: number, };
 
 export type Correction = { 
 /**
- * What was changed.
+ * Whether an order or a delivery was changed.
  */
 kind: Kind, 
 /**
@@ -216,15 +224,15 @@ kind: Kind,
  */
 id: string, 
 /**
- * The author: the till that sent the change.
+ * The device that sent the change.
  */
 device: string, 
 /**
- * The status that it sent, if that differed.
+ * The status that it sent, if it differed.
  */
 status?: string, 
 /**
- * The amount that it sent for an order, if that differed. It was not taken over.
+ * The amount that it sent for an order, if it differed. It was not applied.
  */
 amount?: number, 
 /**
@@ -232,27 +240,27 @@ amount?: number,
  */
 currency?: string, timestamp: string, 
 /**
- * The position of its event in this gateway's journal.
+ * The position of the change in this gateway's journal.
  */
 journal_offset: number, 
 /**
- * Whether the status was taken over. Other fields never are.
+ * Whether the status was applied. Other fields never are.
  */
 applied: boolean, };
 
 export type Page<T> = { items: Array<T>, 
 /**
- * Pass it as `cursor` to get the next page. Null on the last page.
+ * Send it as `cursor` to get the next page. Null on the last page.
  */
 next_cursor: string | null, };
 
 export type OrderLife = { 
 /**
- * Null if only payments or deliveries of the order are known.
+ * Null if the gateway knows only payments or deliveries of the order.
  */
 order: Order | null, payments: Array<Payment>, deliveries: Array<Delivery>, 
 /**
- * Changes of the order and its deliveries by other devices than those that created them, oldest first; the newest 100.
+ * Changes of the order and its deliveries by devices other than their creators: the newest 100, oldest first.
  */
 corrections: Array<Correction>, };
 
@@ -260,21 +268,25 @@ export type Quarters = { orders: [number, number, number, number], success_payme
 
 export type Hour = { 
 /**
- * The beginning of the hour.
+ * The start of the hour.
  */
 hour: string, orders: number, success_payments: number, failed_payments: number, deliveries: number, revenue: number, quarters: Quarters, };
 
 export type Stats = { total_orders: number, total_payments: number, success_payments: number, failed_payments: number, total_deliveries: number, 
 /**
- * The sum of the successful payments in the shop's currency.
+ * The sum of the successful payments in `currency`, an exact decimal number.
  */
-total_revenue: number, currency: string, 
+total_revenue: number, 
 /**
- * Percent, 0 to 100.
+ * The shop's currency, an ISO 4217 code.
+ */
+currency: string, 
+/**
+ * The share of successful payments in percent, 0 to 100.
  */
 payment_success_rate: number, 
 /**
- * At least the last three days by hour of UTC, oldest first. Hours without events are left out.
+ * At least the last three days by hour, in UTC, oldest first. Hours without events are left out.
  */
 orders_per_hour: Array<Hour>, };
 
@@ -286,17 +298,17 @@ export type Link = { state: LinkState,
  */
 since: string, 
 /**
- * Why the peer cannot be reached.
+ * Why the peer cannot be reached, in a sentence for people.
  */
 problem?: string, 
 /**
- * Restrictions while the peer is up, one sentence each.
+ * What is restricted although the peer is up, one sentence each.
  */
 warnings?: Array<string>, };
 
 export type JournalStatus = { 
 /**
- * Events that the journal holds, whether they are in Kafka or not.
+ * Events in the journal, including those that are already in Kafka.
  */
 events: number, 
 /**
@@ -306,22 +318,38 @@ pending: number,
 /**
  * The time of the oldest pending event.
  */
-oldest_pending: string | null, bytes: number, max_bytes: number, 
+oldest_pending: string | null, 
 /**
- * True while the journal accepts nothing: it is full, or its disk cannot be written.
+ * Bytes in use.
  */
-refusing: boolean, first_offset: number, last_offset: number, 
+bytes: number, 
 /**
- * Every entry up to this journal offset is in Kafka.
+ * The limit of `bytes`: `journal.max_bytes`.
+ */
+max_bytes: number, 
+/**
+ * Whether the journal refuses all events, because it is full or its disk cannot be written.
+ */
+refusing: boolean, 
+/**
+ * The journal offset of the oldest entry.
+ */
+first_offset: number, 
+/**
+ * The journal offset of the newest entry.
+ */
+last_offset: number, 
+/**
+ * All entries up to this journal offset are in Kafka.
  */
 watermark: number, 
 /**
- * Events that were sent again and not stored again.
+ * Events that arrived again and were not stored twice.
  */
 duplicates: number, 
 /**
- * Events that were acknowledged and later lost, because the journal's files were damaged or not copied completely.
- * `lost` of each epoch lists their numbers.
+ * Acknowledged events that were lost later, because the journal's files were damaged or copied incompletely. The
+ * `lost` of each epoch in `devices` lists their numbers.
  */
 lost: number, };
 
@@ -329,36 +357,40 @@ export type ClockState = "synchronised" | "unsynchronised" | "unknown";
 
 export type ClockJump = { 
 /**
- * By the clock as it is set now.
+ * When it happened, by the corrected clock.
  */
 at: string, 
 /**
- * The change; negative if the clock was set back.
+ * The size of the step in seconds; negative if the clock was set back.
  */
 seconds: number, };
 
 export type Clock = { state: ClockState, 
 /**
- * The last time that the clock was set, within the last 24 hours.
+ * The last step of the clock. Absent if there was none in the last 24 hours.
  */
 jump?: ClockJump, };
 
 export type Partition = { topic: string, partition: number, 
 /**
- * The next offset to be read, never beyond `end`. With `follow` = `own`: one past this gateway's newest event since its
- * start.
+ * With `follow` = `all`, the next offset to read, at most `end`. With `follow` = `own`, the offset after the newest
+ * event that this gateway has sent since its start.
  */
 position: number, 
 /**
- * The end of the partition. Known only where it is read.
+ * The offset after the newest record. Only with `follow` = `all`.
  */
-end?: number, lag?: number, };
+end?: number, 
+/**
+ * Records that are not read yet: `end` − `position`. Only with `follow` = `all`.
+ */
+lag?: number, };
 
 export type Follow = "own" | "all";
 
 export type Shops = { 
 /**
- * This gateway's store.
+ * The store of this gateway.
  */
 own: string, 
 /**
@@ -368,57 +400,81 @@ others: Array<string>, };
 
 export type GatewayStatus = { store: string, version: string, 
 /**
- * The demonstration: Kafka is in memory, and `POST /api/demo/kafka` makes it unreachable.
+ * Whether this is `gateway demo`: Kafka is in memory, and `POST /api/demo/kafka` can make it unreachable.
  */
 demo: boolean, mqtt: Link, kafka: Link, 
 /**
- * The transactional producer, journal → Kafka.
+ * The transactional producer, which sends the journal's entries to Kafka.
  */
 bridge: Link, 
 /**
- * The consumer of the Kafka topic `commands`.
+ * The consumer of head office's commands.
  */
 commands: Link, clock: Clock, journal: JournalStatus, follow: Follow, 
 /**
- * The name under which the positions are committed. Null without Kafka, and with `follow` = `own`.
+ * The Kafka consumer group of the reader. Null without Kafka, and with `follow` = `own`.
  */
-consumer_group: string | null, partitions: Array<Partition>, dead_letters: number, };
+consumer_group: string | null, partitions: Array<Partition>, 
+/**
+ * Dead letters in the journal.
+ */
+dead_letters: number, };
 
 export type Epoch = { epoch: number, 
 /**
  * The highest number that arrived.
  */
-received: number, stored: number, in_kafka: number, 
+received: number, 
 /**
- * Numbers that the till no longer holds and that never arrived here: another gateway has acknowledged them, or they
- * are lost. If this gateway already knew the epoch, they are also `missing`.
+ * Events that the journal has stored, including those that it has pruned since.
+ */
+stored: number, 
+/**
+ * Stored events that are in Kafka.
+ */
+in_kafka: number, 
+/**
+ * Numbers that the till has deleted but that never arrived here: another gateway acknowledged them, or they are
+ * lost. If this gateway already knew the epoch, `missing` lists them too.
  */
 elsewhere: number, 
 /**
- * Inclusive ranges of numbers whose events are not here.
+ * Inclusive ranges of numbers whose events never arrived, for example `[[3, 5], [9, 9]]`.
  */
 missing: Array<[number, number]>, 
 /**
- * The missing numbers that were acknowledged and then lost with a part of the journal's files. They are stored if
- * they are sent again.
+ * Those of the missing numbers that were acknowledged and later lost with a part of the journal's files. Their
+ * events are stored if the till sends them again.
  */
 lost: Array<[number, number]>, };
 
 export type Device = { store: string, device: string, 
 /**
- * What the till's `status` topic says. Null if the till never published it.
+ * What the till last published to its `status` topic. Null if it never did.
  */
-online: boolean | null, epochs: Array<Epoch>, received: number, stored: number, in_kafka: number, 
+online: boolean | null, epochs: Array<Epoch>, 
 /**
- * Bytes of the journal that its events take until they are in Kafka. At half of the journal, further ones are refused.
+ * The sum of `received` of the epochs.
+ */
+received: number, 
+/**
+ * The sum of `stored` of the epochs.
+ */
+stored: number, 
+/**
+ * The sum of `in_kafka` of the epochs.
+ */
+in_kafka: number, 
+/**
+ * Bytes of the journal used by events that are not in Kafka. At half of the journal, further events are refused.
  */
 pending_bytes: number, 
 /**
- * Inclusive ranges of numbers that never arrived, of the latest epochs.
+ * Inclusive ranges of numbers that never arrived, for example `[[3, 5], [9, 9]]`, in the latest epochs.
  */
 missing: Array<[number, number]>, 
 /**
- * Events whose number the till had already used for another sale. The gateway kept them under a number of its own.
+ * Events whose number the till had already used for another sale. The gateway stored them under its own numbers.
  */
 reused: number, };
 
@@ -426,7 +482,7 @@ export type RefusalReason = "devices" | "epochs" | "pending_bytes" | "dead_lette
 
 export type RefusedDevice = { store: string, device: string, reason: RefusalReason, 
 /**
- * Refused events since `since`, including events that were sent again.
+ * Refused events since `since`. An event that was sent again counts again.
  */
 count: number, since: string, last: string, };
 
@@ -434,7 +490,7 @@ export type BacklogPoint = { at: string, pending: number, };
 
 export type Gateway = { devices: Array<Device>, 
 /**
- * Devices whose events were refused within the last hour, latest first.
+ * Devices whose events were refused within the last hour, most recent first.
  */
 refused: Array<RefusedDevice>, 
 /**
@@ -442,83 +498,99 @@ refused: Array<RefusedDevice>,
  */
 backlog: Array<BacklogPoint>, 
 /**
- * Errors in the present configuration. If there are any, the last configuration that started is in use.
+ * Errors in the current configuration. If there are any, the gateway runs with the last configuration that started.
  */
 settings_problems: Array<SettingsProblem>, store: string, version: string, 
 /**
- * The demonstration: Kafka is in memory, and `POST /api/demo/kafka` makes it unreachable.
+ * Whether this is `gateway demo`: Kafka is in memory, and `POST /api/demo/kafka` can make it unreachable.
  */
 demo: boolean, mqtt: Link, kafka: Link, 
 /**
- * The transactional producer, journal → Kafka.
+ * The transactional producer, which sends the journal's entries to Kafka.
  */
 bridge: Link, 
 /**
- * The consumer of the Kafka topic `commands`.
+ * The consumer of head office's commands.
  */
 commands: Link, clock: Clock, journal: JournalStatus, follow: Follow, 
 /**
- * The name under which the positions are committed. Null without Kafka, and with `follow` = `own`.
+ * The Kafka consumer group of the reader. Null without Kafka, and with `follow` = `own`.
  */
-consumer_group: string | null, partitions: Array<Partition>, dead_letters: number, };
+consumer_group: string | null, partitions: Array<Partition>, 
+/**
+ * Dead letters in the journal.
+ */
+dead_letters: number, };
 
 export type SettingsProblem = { 
 /**
- * The file, or "the environment".
+ * Where the error is: a file, or "the environment".
  */
 place?: string, 
 /**
- * For example `journal.max_bytes`. Missing if the file cannot be read at all.
+ * The key, for example `journal.max_bytes`. Absent if the whole file is unreadable.
  */
-key?: string, message: string, };
+key?: string, 
+/**
+ * What is wrong and what is accepted, for people.
+ */
+message: string, };
 
 export type DeadLetterCause = "unknown_topic" | "wrong_topic" | "unknown_format" | "unknown_version" | "too_large" | "not_json" | "malformed_frame" | "invalid_field" | "other";
 
 export type DeadLetter = { 
 /**
- * The journal offset, which names the dead letter.
+ * The journal offset, which identifies the dead letter.
  */
-offset: number, ce_id: string, 
+offset: number, 
 /**
- * The MQTT topic on which the message came; in a list, its first 512 characters.
+ * The event name under which it is stored, `{store}/{device}/{epoch}/{seq}`.
+ */
+ce_id: string, 
+/**
+ * The MQTT topic of the message. A list shortens it to 512 characters.
  */
 topic: string, cause: DeadLetterCause, 
 /**
- * The path of the field that is not valid, as in `lines[2].unit_price`. Only with the cause `invalid_field`.
+ * The path of the invalid field, for example `lines[2].unit_price`. Only with the cause `invalid_field`.
  */
 field?: string, 
 /**
- * The cause in words, for people: the words may change.
+ * The cause in a sentence for people. The wording may change. A list shortens it to 512 characters.
  */
 reason: string, received: string, 
 /**
- * When a retry stored the event.
+ * When a retry decoded and stored the event. Null if none did.
  */
 retried: string | null, 
 /**
- * The length of the whole payload.
+ * The length of the complete payload in bytes.
  */
 bytes: number, 
 /**
- * The payload, Base64; in a list, its first 512 bytes. `GET /api/dead-letters/{offset}` has all of it.
+ * The payload in Base64. A list has only the first 512 bytes; `GET /api/dead-letters/{offset}` has all.
  */
 payload: string, };
 
-export type Retried = { ce_id: string, };
+export type Retried = { 
+/**
+ * The event's name, `{store}/{device}/{epoch}/{seq}`.
+ */
+ce_id: string, };
 
 export type DemoKafka = { up: boolean, };
 
 export type ForgottenDevice = { 
 /**
- * Epochs that had stored nothing, and are gone.
+ * Epochs without a stored event, which were removed.
  */
 removed_epochs: number, 
 /**
- * Epochs that keep their numbers, so that an event that is sent again is not stored twice. They take no room.
+ * Epochs whose numbers are kept, so that an event that is sent again is not stored twice. They use no memory.
  */
 dormant_epochs: number, 
 /**
- * Epochs that stay as they were, because events of them are not in Kafka yet.
+ * Epochs that are unchanged, because some of their events are not in Kafka yet.
  */
 pending_epochs: number, };
 
@@ -528,15 +600,23 @@ export type Stored = "no" | "unknown";
 
 export type Problem = { type: ProblemType, 
 /**
- * The name of the type, for people.
+ * A short name of the type, for people.
  */
-title: string, status: number, 
+title: string, 
 /**
- * What failed, why, and what to do, for people: the words may change.
+ * The HTTP status.
  */
-detail: string, stored: Stored, 
+status: number, 
 /**
- * The path of the field that is not valid, as in `lines[2].unit_price`.
+ * What failed, why, and what to do, for people. The wording may change.
+ */
+detail: string, 
+/**
+ * Whether the event of the request may be in the journal.
+ */
+stored: Stored, 
+/**
+ * The path of the invalid field, for example `lines[2].unit_price`.
  */
 field?: string, };
 
@@ -548,19 +628,19 @@ export type CurrentUser = { name: string, role: Role, kind: UserKind, };
 
 export type Session = { 
 /**
- * There is no administrator yet: only `/setup` answers.
+ * There is no administrator yet, and only the set-up is possible.
  */
 setup_required: boolean, 
 /**
- * Nobody has to sign in, and everybody may do everything.
+ * The gateway needs no sign-in (`http.open`): everyone may read and change everything.
  */
 open: boolean, 
 /**
- * `null` if nobody is signed in.
+ * Null if nobody is signed in.
  */
 user: CurrentUser | null, 
 /**
- * The connection is not encrypted and comes from the network, so that sign-in is refused.
+ * The request came unencrypted from the network, so sign-in is refused.
  */
 plain: boolean, };
 
@@ -568,19 +648,27 @@ export type SignIn = { name: string, password: string, };
 
 export type Setup = { 
 /**
- * The set-up code of the gateway's log, console or card.
+ * The set-up code, from the gateway's log, its console or its memory card.
  */
 code: string, 
 /**
- * The name of the first administrator.
+ * The administrator's name: 1 to 64 characters, without colons and control characters.
  */
 name: string, password: string, };
 
-export type NewPassword = { current: string, password: string, };
+export type NewPassword = { 
+/**
+ * The password until now.
+ */
+current: string, 
+/**
+ * The new password. One that is easy to guess is refused.
+ */
+password: string, };
 
 export type User = { name: string, role: Role, created_at: string, last_sign_in_at: string | null, 
 /**
- * The number of its open sessions.
+ * The number of the user's open sessions.
  */
 sessions: number, };
 
@@ -594,15 +682,15 @@ export type UserChange = { role?: Role, password?: string, };
 
 export type OpenSession = { id: string, 
 /**
- * The user's name, or the screen's.
+ * The name of the user or of the screen.
  */
 user: string, role: Role, kind: UserKind, created_at: string, 
 /**
- * Exact to a minute.
+ * The time of the latest request, exact to the minute.
  */
 last_seen_at: string, 
 /**
- * Where it was last used.
+ * The IP address of the latest request.
  */
 address: string | null, 
 /**
@@ -610,35 +698,39 @@ address: string | null,
  */
 agent: string | null, 
 /**
- * The session of this request.
+ * Whether this request belongs to this session.
  */
 is_current: boolean, };
 
-export type Token = { id: string, name: string, role: Role, created_at: string, 
+export type Token = { id: string, 
 /**
- * Exact to a minute.
+ * Which program the token is for.
+ */
+name: string, role: Role, created_at: string, 
+/**
+ * The time of the latest use, exact to the minute; before the first use, `created_at`.
  */
 last_used_at: string, };
 
 export type NewToken = { 
 /**
- * 1 to 64 characters, without control characters.
+ * Which program the token is for, for example `prometheus`: 1 to 64 characters, without control characters.
  */
 name: string, role: Role, };
 
 export type CreatedToken = { id: string, name: string, role: Role, 
 /**
- * Send it as `Authorization: Bearer …`. It is shown this once.
+ * The secret, sent as `Authorization: Bearer …`. It is returned only once.
  */
 token: string, };
 
 export type Pairing = { id: string, 
 /**
- * What the screen shows, as in `4F7-K2M`.
+ * The code that the screen shows, for example `4F7-K2M`.
  */
 code: string, 
 /**
- * What the screen asks with.
+ * The query parameter `secret` with which the screen asks for the state of its pairing.
  */
 secret: string, expires_at: string, };
 
@@ -648,7 +740,7 @@ export type PairingStatus = { state: PairingState, };
 
 export type PairingApproval = { 
 /**
- * What the screen shows.
+ * The code that the screen shows, for example `4F7-K2M`.
  */
 code: string, };
 
@@ -660,17 +752,21 @@ export type AuditEntry = { id: string, time: string,
  */
 actor: string, actor_kind: ActorKind, address: string | null, 
 /**
- * As in `user-added`. Later versions may have more.
+ * What happened, for example `user-added`. Later versions may add actions.
  */
 action: string, 
 /**
- * What was changed: a user's name, an order's id.
+ * What was changed, for example a user's name or an order's id.
  */
 subject: string | null, 
 /**
- * An object with what was changed.
+ * The changed fields and their values before the change, for example `{"role": "viewer"}`.
  */
-before: Record<string, unknown> | null, after: Record<string, unknown> | null, };
+before: Record<string, unknown> | null, 
+/**
+ * The changed fields and their values after the change.
+ */
+after: Record<string, unknown> | null, };
 
 export type AuditPage = { 
 /**
@@ -678,23 +774,23 @@ export type AuditPage = {
  */
 entries: Array<AuditEntry>, 
 /**
- * `cursor` of the next page; `null` on the last one.
+ * Send it as `cursor` to get the next page. Null on the last page.
  */
 next_cursor: string | null, };
 
 export type Auth = { 
 /**
- * Requests `batch` instead of one packet for each event, and `alive` every four seconds.
+ * Requests `batch` packets under load instead of one packet per event, and `alive` every four seconds.
  */
 batch: boolean, 
 /**
- * The `journal_offset` of the last event that the client has. Later events of this gateway are sent in order after
- * `initial_data`, as far as the journal still has them. Ignored with `batch`. A client must set it again at each
+ * The `journal_offset` of the last event that the client received. The gateway sends its later events in order after
+ * `initial_data`, as far as the journal still has them. Ignored with `batch`. A client must set it at each
  * reconnection: without it, it receives only the missed events that are in `initial_data`.
  */
 after?: number, 
 /**
- * A program's token, if it cannot send the header `Authorization`.
+ * A program's token, for clients that cannot send the header `Authorization`.
  */
 token?: string, };
 
@@ -722,26 +818,26 @@ export const PROBLEMS: Record<ProblemType, { title: string, status: number, stor
   "urn:comptoir:problem:sign-in-required": {"retry_after":null,"status":401,"stored":"no","title":"Sign-in required"},
   "urn:comptoir:problem:sign-in-failed": {"retry_after":null,"status":401,"stored":"no","title":"Sign-in failed"},
   "urn:comptoir:problem:too-many-attempts": {"retry_after":null,"status":429,"stored":"no","title":"Too many attempts"},
-  "urn:comptoir:problem:forbidden": {"retry_after":null,"status":403,"stored":"no","title":"The role is not sufficient"},
+  "urn:comptoir:problem:forbidden": {"retry_after":null,"status":403,"stored":"no","title":"Insufficient role"},
   "urn:comptoir:problem:plain-sign-in-refused": {"retry_after":null,"status":403,"stored":"no","title":"Sign-in needs HTTPS"},
   "urn:comptoir:problem:setup-required": {"retry_after":null,"status":403,"stored":"no","title":"The gateway is not set up"},
   "urn:comptoir:problem:setup-code-wrong": {"retry_after":null,"status":403,"stored":"no","title":"Wrong set-up code"},
   "urn:comptoir:problem:already-set-up": {"retry_after":null,"status":409,"stored":"no","title":"Already set up"},
   "urn:comptoir:problem:open-gateway": {"retry_after":null,"status":409,"stored":"no","title":"The gateway is open"},
-  "urn:comptoir:problem:user-exists": {"retry_after":null,"status":409,"stored":"no","title":"The user exists already"},
+  "urn:comptoir:problem:user-exists": {"retry_after":null,"status":409,"stored":"no","title":"User already exists"},
   "urn:comptoir:problem:user-not-found": {"retry_after":null,"status":404,"stored":"no","title":"User not found"},
   "urn:comptoir:problem:last-administrator": {"retry_after":null,"status":409,"stored":"no","title":"The last administrator"},
   "urn:comptoir:problem:session-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Session not found"},
   "urn:comptoir:problem:pairing-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Pairing not found"},
   "urn:comptoir:problem:too-many-accounts": {"retry_after":null,"status":409,"stored":"no","title":"Too many users, sessions or tokens"},
-  "urn:comptoir:problem:accounts-unavailable": {"retry_after":5,"status":503,"stored":"no","title":"The accounts are not available"},
+  "urn:comptoir:problem:accounts-unavailable": {"retry_after":5,"status":503,"stored":"no","title":"The accounts are unavailable"},
   "urn:comptoir:problem:cross-site-request": {"retry_after":null,"status":403,"stored":"no","title":"Cross-site request"},
   "urn:comptoir:problem:https-required": {"retry_after":null,"status":403,"stored":"no","title":"HTTPS required"},
   "urn:comptoir:problem:not-found": {"retry_after":null,"status":404,"stored":"no","title":"Not found"},
   "urn:comptoir:problem:order-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Order not found"},
   "urn:comptoir:problem:dead-letter-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Dead letter not found"},
   "urn:comptoir:problem:device-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Device not found"},
-  "urn:comptoir:problem:demo-only": {"retry_after":null,"status":404,"stored":"no","title":"Only in the demonstration"},
+  "urn:comptoir:problem:demo-only": {"retry_after":null,"status":404,"stored":"no","title":"Only available in the demo"},
   "urn:comptoir:problem:method-not-allowed": {"retry_after":null,"status":405,"stored":"no","title":"Method not allowed"},
   "urn:comptoir:problem:invalid-field": {"retry_after":null,"status":422,"stored":"no","title":"Invalid field"},
   "urn:comptoir:problem:invalid-parameter": {"retry_after":null,"status":422,"stored":"no","title":"Invalid parameter"},

@@ -30,7 +30,7 @@ export const fr: Messages = {
     signOut: 'Se déconnecter',
   },
   page: {
-    open: 'Ici, personne ne se connecte\u00a0: n’importe qui sur ce réseau peut tout lire et tout modifier.',
+    open: 'La connexion n’est pas demandée\u00a0: n’importe qui sur ce réseau peut tout voir et tout modifier.',
     notLoaded: 'Cette page n’a pas pu être chargée',
     again: 'Réessayer',
     forbidden: 'Vous n’avez pas accès à cette page',
@@ -43,7 +43,7 @@ export const fr: Messages = {
   bar: {
     connecting: 'Connexion à la passerelle…',
     lost: (at) => `Cette page n’est plus reliée à la passerelle depuis ${at}`,
-    selling: 'Les caisses vendent même sans connexion',
+    selling: 'Les caisses vendent quand même',
     refusing: 'La passerelle n’accepte plus de ventes\u00a0: journal plein ou disque en panne',
     full: (pending) =>
       plural(pending, {
@@ -182,8 +182,8 @@ export const fr: Messages = {
     waiting: 'en attente',
     elsewhere: 'sur une autre passerelle',
     corrections: 'Modifications d’autres caisses',
-    applied: 'reprise',
-    notApplied: 'non reprise',
+    applied: 'appliquée',
+    notApplied: 'non appliquée',
   },
   payments: {
     new: 'Encaisser un paiement',
@@ -273,7 +273,7 @@ export const fr: Messages = {
     till: 'Caisse',
     counter: 'Comptoir',
     received: 'Reçus',
-    stored: 'Gardés',
+    stored: 'Enregistrés',
     inKafka: 'Dans Kafka',
     missing: 'Manquants',
     nothingMissing: 'aucun',
@@ -298,7 +298,7 @@ export const fr: Messages = {
     noDeadLetters: 'Aucun message illisible',
     noDeadLettersHint: 'Les messages impossibles à décoder sont gardés ici tels quels, avec la raison.',
     olderDeadLetters: 'Messages plus anciens',
-    reload: 'Redemander',
+    reload: 'Recharger',
     retry: 'Réessayer',
     export: 'Exporter',
     viewText: 'Texte',
@@ -332,8 +332,7 @@ export const fr: Messages = {
     reused: (tills) =>
       `Des numéros de vente ont servi deux fois\u00a0: ${tills}. Aucune vente n’est perdue, mais il faut reconfigurer la caisse.`,
     refused: {
-      devices: (tills: string) =>
-        `Il y a trop de caisses\u00a0: ces nouvelles caisses ne sont pas acceptées\u00a0: ${tills}`,
+      devices: (tills: string) => `Il y a trop de caisses. Ces nouvelles caisses ne sont pas acceptées\u00a0: ${tills}`,
       epochs: (tills: string) =>
         `Ces caisses recommencent trop souvent leur numérotation et sont refusées\u00a0: ${tills}`,
       pending_bytes: (tills: string) =>
@@ -353,7 +352,7 @@ export const fr: Messages = {
   },
   failure: {
     unreachable: 'La passerelle est injoignable. Réessayez dans un instant.',
-    unknown: 'On ne sait pas si c’est enregistré',
+    unknown: 'Impossible de savoir si c’est enregistré',
     problem: {
       'urn:comptoir:problem:malformed-path': 'La passerelle ne comprend pas cette adresse.',
       'urn:comptoir:problem:malformed-json': 'La passerelle ne comprend pas la demande.',
@@ -363,12 +362,12 @@ export const fr: Messages = {
       'urn:comptoir:problem:unsupported-media-type': 'La passerelle ne comprend pas la demande.',
       'urn:comptoir:problem:cross-site-request': 'La passerelle ne l’accepte que depuis ses propres pages.',
       'urn:comptoir:problem:https-required': 'Ouvrez cette page avec https://.',
-      'urn:comptoir:problem:not-found': 'La passerelle n’a rien à cette adresse.',
+      'urn:comptoir:problem:not-found': 'Il n’y a rien à cette adresse.',
       'urn:comptoir:problem:order-not-found': 'La passerelle ne connaît pas cette commande.',
       'urn:comptoir:problem:dead-letter-not-found': 'Ce message n’existe plus.',
       'urn:comptoir:problem:device-not-found': 'La passerelle ne connaît pas cette caisse.',
       'urn:comptoir:problem:demo-only': 'C’est possible seulement dans la démonstration.',
-      'urn:comptoir:problem:method-not-allowed': 'La passerelle ne sait pas le faire.',
+      'urn:comptoir:problem:method-not-allowed': 'La passerelle ne le permet pas.',
       'urn:comptoir:problem:invalid-field': 'La passerelle a refusé une valeur.',
       'urn:comptoir:problem:invalid-parameter': 'La passerelle a refusé une valeur dans l’adresse.',
       'urn:comptoir:problem:invalid-cursor': 'Cette page de la liste n’existe plus. Revenez aux dernières lignes.',
@@ -389,18 +388,19 @@ export const fr: Messages = {
       'urn:comptoir:problem:not-ready': 'La passerelle n’est pas encore prête. Réessayez dans un instant.',
       'urn:comptoir:problem:internal-error': 'La passerelle a rencontré une erreur. Prévenez votre administrateur.',
       'urn:comptoir:problem:sign-in-required': 'Votre session est terminée. Reconnectez-vous.',
-      'urn:comptoir:problem:sign-in-failed': 'Le nom ou le mot de passe n’est pas bon.',
+      'urn:comptoir:problem:sign-in-failed': 'Nom ou mot de passe incorrect.',
       'urn:comptoir:problem:too-many-attempts': 'Trop d’essais. Patientez un instant, puis réessayez.',
-      'urn:comptoir:problem:plain-sign-in-refused': 'On ne peut pas se connecter sans connexion chiffrée.',
+      'urn:comptoir:problem:plain-sign-in-refused': 'Pour se connecter, il faut une connexion chiffrée.',
       'urn:comptoir:problem:setup-required': 'Cette passerelle n’est pas encore en service.',
       'urn:comptoir:problem:setup-code-wrong': 'Ce n’est pas le bon code.',
       'urn:comptoir:problem:already-set-up': 'Cette passerelle est déjà en service.',
       'urn:comptoir:problem:forbidden': 'Votre rôle ne le permet pas.',
       'urn:comptoir:problem:user-exists': 'Ce nom est déjà pris.',
-      'urn:comptoir:problem:open-gateway': 'Cette passerelle n’a pas d’utilisateurs\u00a0: personne ne se connecte.',
+      'urn:comptoir:problem:open-gateway':
+        'Cette passerelle n’a pas d’utilisateurs\u00a0: la connexion n’y est pas demandée.',
       'urn:comptoir:problem:user-not-found': 'Cet utilisateur n’existe plus.',
       'urn:comptoir:problem:session-not-found': 'C’est déjà terminé.',
-      'urn:comptoir:problem:too-many-accounts': 'Il y en a déjà trop. Supprimez-en d’abord.',
+      'urn:comptoir:problem:too-many-accounts': 'Il y en a déjà trop. Supprimez-en avant d’en ajouter.',
       'urn:comptoir:problem:accounts-unavailable':
         'La passerelle n’arrive pas à lire ses utilisateurs. Prévenez votre administrateur.',
       'urn:comptoir:problem:last-administrator': 'Il faut garder au moins un administrateur.',

@@ -13,10 +13,10 @@ use comptoir_sim::faults::Faults;
 use comptoir_sim::interactive::Language;
 use comptoir_sim::{Broker, End, Plan, Sales};
 
-/// Simulates tills: they sell, publish over MQTT 5, and keep every event until the gateway has acked it end to end
+/// Simulate tills that sell, publish over MQTT 5, and keep every event until the gateway has acknowledged it end to end
 ///
 /// Each till has its own connection, epoch, sequence numbers and queue, and survives restarts of the MQTT broker and of
-/// the gateway. pos-sim ends when everything it has sold is acked.
+/// the gateway. pos-sim ends when every event is acknowledged.
 #[derive(Parser)]
 #[command(version, after_long_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct CommandLine {
@@ -29,17 +29,17 @@ pub struct CommandLine {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// A till for you to operate: catalogue, cart, payment, and keys that pull the network's plug or cut the power
+    /// Operate a till yourself: catalogue, cart, payment, and keys that disconnect the network or cut the power
     Till(TillArguments),
 }
 
 #[derive(Args)]
 pub struct TillArguments {
-    /// The MQTT broker: mqtt://[user:password@]host[:port]
+    /// MQTT broker: mqtt://[user:password@]host[:port]
     #[arg(long, value_name = "URL", env = "POS_SIM_BROKER")]
     pub broker: Broker,
 
-    /// The store ([a-z0-9][a-z0-9-]{0,31})
+    /// The till's store ([a-z0-9][a-z0-9-]{0,31})
     #[arg(long, value_name = "NAME")]
     pub store: String,
 
@@ -47,11 +47,11 @@ pub struct TillArguments {
     #[arg(long, value_name = "NAME", default_value = "counter-1")]
     pub device: String,
 
-    /// Keep the till's flash in a file in this directory; without it, unacked events are lost when you quit
+    /// Keep the till's flash in a file in this directory; without it, unacknowledged events are lost when you quit
     #[arg(long, value_name = "DIR")]
     pub queue: Option<PathBuf>,
 
-    /// en or fr; default: the language of LC_ALL, LC_MESSAGES or LANG
+    /// Language, en or fr [default: that of LC_ALL, LC_MESSAGES or LANG]
     #[arg(long, value_name = "LANGUAGE", value_parser = language)]
     pub lang: Option<Language>,
 }
@@ -59,7 +59,7 @@ pub struct TillArguments {
 #[derive(Args)]
 #[command(group(ArgGroup::new("sales").required(true).args(["store", "replay"])))]
 pub struct SimulationArguments {
-    /// The MQTT broker: mqtt://[user:password@]host[:port]. {till} in the user stands for STORE/TILL, so that each till
+    /// MQTT broker: mqtt://[user:password@]host[:port]. {till} in the user name stands for STORE/TILL, so that each till
     /// has its own user
     #[arg(long, value_name = "URL", env = "POS_SIM_BROKER")]
     pub broker: Broker,
@@ -72,46 +72,46 @@ pub struct SimulationArguments {
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "replay")]
     pub devices: u32,
 
-    /// Events per second over all tills; 0: as fast as the acks allow
+    /// Events per second, over all tills; 0: as fast as acknowledgements arrive
     #[arg(long, value_name = "R", default_value_t = 10.0, conflicts_with = "replay")]
     pub rate: f64,
 
-    /// Stop selling after this time (90, 90s, 15m, 2h), then wait for the last acks
+    /// Stop selling after this time (90, 90s, 15m, 2h), then wait for the last acknowledgements
     #[arg(long, value_name = "T", value_parser = duration)]
     pub duration: Option<Duration>,
 
-    /// Stop selling after exactly this many events in all, then wait for the last acks
+    /// Stop selling after exactly this many events in all, then wait for the last acknowledgements
     #[arg(long, value_name = "N", conflicts_with_all = ["duration", "replay"])]
     pub events: Option<u64>,
 
-    /// Determines epochs, ids and sales: the same seed gives the same events. Default: a random seed, which is printed
+    /// Seed of epochs, ids and sales: the same seed gives the same events [default: random, and printed]
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
 
-    /// Write one JSON line per event when it is acked: ce_id, topic, key, published, acked. With --queue, appends to the
-    /// file, otherwise overwrites it
+    /// Write one JSON line per acknowledged event: ce_id, topic, key, published, acked. With --queue, the lines are
+    /// appended; otherwise the file is overwritten
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
 
-    /// Keep the tills' flash in files in this directory, synced before a sale counts: a killed pos-sim continues where it
-    /// was. Files that pos-sim did not write are refused
+    /// Keep the tills' flash in files in this directory, synced before a sale counts, so that pos-sim continues after a kill
+    /// where it was. Files that pos-sim did not write are refused
     #[arg(long, value_name = "DIR")]
     pub queue: Option<PathBuf>,
 
-    /// Number of unacked events at which a till stops selling until some are acked. It stops earlier if its flash of 4 MiB
-    /// has no room for another sale (some ten thousand typical events)
+    /// Number of unacknowledged events at which a till stops selling. It stops earlier if its flash of 4 MiB is full, which
+    /// holds about ten thousand typical events
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub queue_limit: usize,
 
-    /// Maximum number of events that a till has in flight
+    /// Largest number of unacknowledged events that a till has in flight
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub window: u32,
 
-    /// Replay real receipts: CSV (.gz) with store_id,basket_id,timestamp,product,quantity,amount; one till per store
+    /// Replay receipts from a CSV file (or .gz): store_id,basket_id,timestamp,product,quantity,amount; one till per store
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
 
-    /// Speed of the replay relative to the file's timestamps; max: as fast as the acks allow
+    /// Speed relative to the file's timestamps, for example 60; max: as fast as acknowledgements arrive
     #[arg(long, value_name = "X", default_value = "max", value_parser = speed, requires = "replay")]
     pub speed: Speed,
 
@@ -119,7 +119,7 @@ pub struct SimulationArguments {
     #[arg(long, value_name = "CODE", default_value = "EUR", requires = "replay")]
     pub currency: String,
 
-    /// Percentage of the tills that speak JSON instead of postcard
+    /// Percentage of the tills that send JSON instead of postcard
     #[arg(
         id = "json_tills",
         long = "json-terminals",
@@ -129,14 +129,14 @@ pub struct SimulationArguments {
     )]
     pub json_tills: u8,
 
-    /// Inject faults, e.g. power=5,drop=2 or all=5: percent of the events sold (power, flash, clock) or of the publishes
-    /// (drop, duplicate, delay, hang, break)
+    /// Inject faults, for example power=5,drop=2 or all=5: in percent of the events sold (power, flash, clock) or of the
+    /// publishes (drop, duplicate, delay, hang, break)
     ///
     /// power: the power is cut during one of the event's flash writes, and the till restarts from its flash, which has
-    /// everything that was confirmed. flash: a bit of the flash flips; at most two in each stored part of an event, which the
-    /// queue corrects. drop, duplicate, delay, hang, break: faults of the network. drop also loses acks; a hang lasts half
-    /// a second, sometimes longer than the keep-alive; break cuts the connection. Everything arrives in the end, once and in
-    /// order. clock: the time is missing or wrong, which changes nothing else.
+    /// every confirmed sale. flash: a bit of the flash flips, at most two in each stored part of an event, which the queue
+    /// corrects. drop, duplicate, delay, hang, break: faults of the network. drop also loses acknowledgements; a hang lasts
+    /// half a second, sometimes longer than the keep-alive; break cuts the connection. clock: the time is missing or wrong.
+    /// Despite all faults, every event arrives once and in order.
     #[arg(
         long,
         value_name = "KIND=PERCENT,...",
@@ -158,9 +158,12 @@ Examples:
   pos-sim --broker mqtt://localhost --store paris-1 --devices 500 --rate 0 --events 100000 --faults all=5
   pos-sim till --broker mqtt://localhost --store paris-1
 
-Ctrl-C or SIGTERM stops the selling and waits up to 10 s for the last acks; a second one ends pos-sim at once.
+Ctrl-C or SIGTERM stops the selling and waits up to 10 s for the last acknowledgements; a second one ends pos-sim at once.
 
-Exit codes: 0 everything sold is acked; 1 some events are not acked; 2 invalid arguments or an unusable file.";
+Exit codes:
+  0  Every event is acknowledged
+  1  Some events are not acknowledged
+  2  The command line is invalid, or a file cannot be used";
 
 /// The factor of `--speed`; `None` for `max`.
 #[derive(Clone, Copy)]

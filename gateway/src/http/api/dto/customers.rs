@@ -11,20 +11,20 @@ use utoipa::ToSchema;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerSearch {
-    /// A part of the name, of the e-mail address or of the address. Upper and lower case do not matter.
+    /// A part of the customer's name, e-mail address or address, for example `dupont`. Case-insensitive.
     #[schema(min_length = 3)]
     pub text: String,
-    /// The `next` of the part before.
+    /// The `next` of the previous answer. Omit it in the first request.
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(maximum = 9_223_372_036_854_775_807_i64)]
     pub after: Option<u64>,
 }
 
-/// A part of the events that name the customer.
+/// The events that name the customer, from one part of the journal. One request examines one part only.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CustomerSearchResult {
     pub found: Vec<CustomerEvent>,
-    /// Where the next part begins: the answer to one request examines a part of the journal only. Null after the last.
+    /// Send it as `after` to search the next part. Null after the last part.
     pub next: Option<u64>,
 }
 
@@ -33,16 +33,17 @@ pub struct CustomerSearchResult {
 pub struct CustomerEvent {
     pub kind: CustomerEventKind,
     pub store: String,
-    /// Of a dead letter, the MQTT topic.
+    /// The order's id. For a dead letter, its MQTT topic.
     pub order_id: String,
+    /// The event's name, `{store}/{device}/{epoch}/{seq}`.
     pub ce_id: String,
     #[schema(value_type = String, format = DateTime)]
     pub timestamp: Timestamp,
-    /// Null for a dead letter, whose content is not understood.
+    /// Null for a dead letter, because it could not be decoded.
     pub personal_data: Option<PersonalData>,
-    /// Null for an event of another gateway.
+    /// The position in this gateway's journal. Null for an event of another gateway.
     pub journal_offset: Option<u64>,
-    /// Personal data is erased here only after the event is in Kafka.
+    /// The event's personal data can be erased only after the event is in Kafka.
     pub is_in_kafka: bool,
 }
 
@@ -54,7 +55,7 @@ pub enum CustomerEventKind {
     DeadLetter,
 }
 
-/// An order of one store.
+/// Identifies an order: stores number their orders independently.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrderName {
@@ -66,28 +67,28 @@ pub struct OrderName {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerErasure {
-    /// All events of these orders and of their deliveries.
+    /// Erases all events of these orders and of their deliveries.
     #[serde(default)]
     #[schema(max_items = 200)]
     pub orders: Vec<OrderName>,
-    /// The `ce_id` of dead letters.
+    /// Erases the dead letters with these `ce_id`s.
     #[serde(default)]
     #[schema(max_items = 200)]
     pub dead_letters: Vec<String>,
-    /// The `next` of the part before.
+    /// The `next` of the previous answer. Omit it in the first request.
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(maximum = 9_223_372_036_854_775_807_i64)]
     pub after: Option<u64>,
 }
 
-/// What was erased from a part of the journal.
+/// What was erased from one part of the journal. One request erases from one part only.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CustomerErasureResult {
     /// Events whose personal data was erased.
     pub erased: u64,
     /// Events that keep their personal data until they are in Kafka.
     pub pending: u64,
-    /// Where the next part begins. Null after the last.
+    /// Send it as `after` to erase from the next part. Null after the last part.
     pub next: Option<u64>,
 }
 

@@ -8,26 +8,27 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct DeadLetter {
-    /// The journal offset, which names the dead letter.
+    /// The journal offset, which identifies the dead letter.
     pub offset: u64,
+    /// The event name under which it is stored, `{store}/{device}/{epoch}/{seq}`.
     pub ce_id: String,
-    /// The MQTT topic on which the message came; in a list, its first 512 characters.
+    /// The MQTT topic of the message. A list shortens it to 512 characters.
     pub topic: String,
     pub cause: DeadLetterCause,
-    /// The path of the field that is not valid, as in `lines[2].unit_price`. Only with the cause `invalid_field`.
+    /// The path of the invalid field, for example `lines[2].unit_price`. Only with the cause `invalid_field`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub field: Option<String>,
-    /// The cause in words, for people: the words may change.
+    /// The cause in a sentence for people. The wording may change. A list shortens it to 512 characters.
     pub reason: String,
     #[schema(value_type = String, format = DateTime)]
     pub received: Timestamp,
-    /// When a retry stored the event.
+    /// When a retry decoded and stored the event. Null if none did.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub retried: Option<Timestamp>,
-    /// The length of the whole payload.
+    /// The length of the complete payload in bytes.
     pub bytes: usize,
-    /// The payload, Base64; in a list, its first 512 bytes. `GET /api/dead-letters/{offset}` has all of it.
+    /// The payload in Base64. A list has only the first 512 bytes; `GET /api/dead-letters/{offset}` has all.
     pub payload: String,
 }
 
@@ -36,9 +37,9 @@ pub struct DeadLetter {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum DeadLetterCause {
-    /// The topic is not one that events are published on.
+    /// The MQTT topic is not one of a till's event topics.
     UnknownTopic,
-    /// The event is of another kind than its topic.
+    /// The event's kind does not match its topic, for example a payment on `…/orders`.
     WrongTopic,
     /// The payload is neither JSON nor a binary frame.
     UnknownFormat,
@@ -52,14 +53,15 @@ pub enum DeadLetterCause {
     MalformedFrame,
     /// A field is missing or not valid.
     InvalidField,
-    /// Anything else, for example a reason that another version of the gateway wrote.
+    /// Any other cause, for example one that another version of the gateway recorded.
     Other,
 }
 
-/// The event that a dead letter has become.
+/// The event that a retry stored.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "Retried"))]
 #[schema(as = Retried)]
 pub struct RetryResult {
+    /// The event's name, `{store}/{device}/{epoch}/{seq}`.
     pub ce_id: String,
 }

@@ -25,11 +25,11 @@ pub struct Peer {
     /// When the state last changed.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
-    /// Why the peer cannot be reached.
+    /// Why the peer cannot be reached, in a sentence for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub problem: Option<String>,
-    /// Restrictions while the peer is up, one sentence each.
+    /// What is restricted although the peer is up, one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(test, ts(optional, as = "Option<Vec<String>>"))]
     pub warnings: Vec<String>,
@@ -39,25 +39,29 @@ pub struct Peer {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct JournalStatus {
-    /// Events that the journal holds, whether they are in Kafka or not.
+    /// Events in the journal, including those that are already in Kafka.
     pub events: u64,
     /// Events that are not yet in Kafka.
     pub pending: u64,
     /// The time of the oldest pending event.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub oldest_pending: Option<Timestamp>,
+    /// Bytes in use.
     pub bytes: u64,
+    /// The limit of `bytes`: `journal.max_bytes`.
     pub max_bytes: u64,
-    /// True while the journal accepts nothing: it is full, or its disk cannot be written.
+    /// Whether the journal refuses all events, because it is full or its disk cannot be written.
     pub refusing: bool,
+    /// The journal offset of the oldest entry.
     pub first_offset: u64,
+    /// The journal offset of the newest entry.
     pub last_offset: u64,
-    /// Every entry up to this journal offset is in Kafka.
+    /// All entries up to this journal offset are in Kafka.
     pub watermark: u64,
-    /// Events that were sent again and not stored again.
+    /// Events that arrived again and were not stored twice.
     pub duplicates: u64,
-    /// Events that were acknowledged and later lost, because the journal's files were damaged or not copied completely.
-    /// `lost` of each epoch lists their numbers.
+    /// Acknowledged events that were lost later, because the journal's files were damaged or copied incompletely. The
+    /// `lost` of each epoch in `devices` lists their numbers.
     pub lost: u64,
 }
 
@@ -67,9 +71,9 @@ pub struct JournalStatus {
 #[serde(rename_all = "lowercase")]
 pub enum ClockState {
     Synchronised,
-    /// Nothing sets the clock: times may be wrong.
+    /// No time server sets the clock, so times may be wrong.
     Unsynchronised,
-    /// The operating system does not report it.
+    /// The operating system does not report whether the clock is synchronised.
     Unknown,
 }
 
@@ -78,20 +82,20 @@ pub enum ClockState {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Clock {
     pub state: ClockState,
-    /// The last time that the clock was set, within the last 24 hours.
+    /// The last step of the clock. Absent if there was none in the last 24 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub jump: Option<ClockJump>,
 }
 
-/// A moment at which the clock was set.
+/// A step of the clock: a change at once, not a gradual correction.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ClockJump {
-    /// By the clock as it is set now.
+    /// When it happened, by the corrected clock.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// The change; negative if the clock was set back.
+    /// The size of the step in seconds; negative if the clock was set back.
     pub seconds: i64,
 }
 
@@ -100,9 +104,9 @@ pub struct ClockJump {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Follow {
-    /// Nobody's. Where its own events are, it knows from Kafka's replies.
+    /// None. The gateway knows from Kafka's replies where its own events are.
     Own,
-    /// All shops'.
+    /// Those of all shops.
     All,
 }
 
@@ -110,25 +114,26 @@ pub enum Follow {
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Shops {
-    /// This gateway's store.
+    /// The store of this gateway.
     pub own: String,
     /// The stores of other gateways, sorted by name.
     pub others: Vec<String>,
 }
 
-/// A partition of a Kafka topic for events.
+/// A partition of one of the topics `orders`, `payments` and `deliveries`.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Partition {
     pub topic: String,
     pub partition: i32,
-    /// The next offset to be read, never beyond `end`. With `follow` = `own`: one past this gateway's newest event since its
-    /// start.
+    /// With `follow` = `all`, the next offset to read, at most `end`. With `follow` = `own`, the offset after the newest
+    /// event that this gateway has sent since its start.
     pub position: i64,
-    /// The end of the partition. Known only where it is read.
+    /// The offset after the newest record. Only with `follow` = `all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub end: Option<i64>,
+    /// Records that are not read yet: `end` − `position`. Only with `follow` = `all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub lag: Option<i64>,
@@ -140,20 +145,21 @@ pub struct Partition {
 pub struct GatewayStatus {
     pub store: String,
     pub version: &'static str,
-    /// The demonstration: Kafka is in memory, and `POST /api/demo/kafka` makes it unreachable.
+    /// Whether this is `gateway demo`: Kafka is in memory, and `POST /api/demo/kafka` can make it unreachable.
     pub demo: bool,
     pub mqtt: Peer,
     pub kafka: Peer,
-    /// The transactional producer, journal → Kafka.
+    /// The transactional producer, which sends the journal's entries to Kafka.
     pub bridge: Peer,
-    /// The consumer of the Kafka topic `commands`.
+    /// The consumer of head office's commands.
     pub commands: Peer,
     pub clock: Clock,
     pub journal: JournalStatus,
     pub follow: Follow,
-    /// The name under which the positions are committed. Null without Kafka, and with `follow` = `own`.
+    /// The Kafka consumer group of the reader. Null without Kafka, and with `follow` = `own`.
     pub consumer_group: Option<String>,
     pub partitions: Vec<Partition>,
+    /// Dead letters in the journal.
     pub dead_letters: u64,
 }
 
@@ -164,37 +170,37 @@ pub struct Gateway {
     #[serde(flatten)]
     pub status: GatewayStatus,
     pub devices: Vec<Device>,
-    /// Devices whose events were refused within the last hour, latest first.
+    /// Devices whose events were refused within the last hour, most recent first.
     pub refused: Vec<RefusedDevice>,
     /// Pending events over the last hour, oldest first.
     pub backlog: Vec<BacklogPoint>,
-    /// Errors in the present configuration. If there are any, the last configuration that started is in use.
+    /// Errors in the current configuration. If there are any, the gateway runs with the last configuration that started.
     pub settings_problems: Vec<SettingsProblem>,
 }
 
-/// Why the events of one device are refused. Events of other devices are stored.
+/// Why the events of one device are refused. The gateway still stores those of other devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalReason {
-    /// There are too many device names, and this one is new.
+    /// The gateway has reached its limit of device names, and this one is new.
     Devices,
-    /// The device draws new epochs faster than a till ever does.
+    /// The device draws new epochs faster than its share allows.
     Epochs,
-    /// The device's events that are not in Kafka take half of the journal.
+    /// The device's events that are not in Kafka fill half of the journal.
     PendingBytes,
-    /// The device's dead letters take their share of the journal. Of further ones only the beginning is kept.
+    /// The device's dead letters fill their share of the journal. Further ones are stored shortened.
     DeadLetters,
 }
 
-/// A device whose events are refused. They are not acknowledged, so its till keeps them.
+/// A device whose events are refused. A till keeps them, because they are not acknowledged.
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RefusedDevice {
     pub store: String,
     pub device: String,
     pub reason: RefusalReason,
-    /// Refused events since `since`, including events that were sent again.
+    /// Refused events since `since`. An event that was sent again counts again.
     pub count: u64,
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
@@ -206,18 +212,19 @@ pub struct RefusedDevice {
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SettingsProblem {
-    /// The file, or "the environment".
+    /// Where the error is: a file, or "the environment".
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub place: Option<String>,
-    /// For example `journal.max_bytes`. Missing if the file cannot be read at all.
+    /// The key, for example `journal.max_bytes`. Absent if the whole file is unreadable.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub key: Option<String>,
+    /// What is wrong and what is accepted, for people.
     pub message: String,
 }
 
-/// How many events were pending at one moment.
+/// The number of pending events at one moment.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct BacklogPoint {
@@ -232,29 +239,32 @@ pub struct BacklogPoint {
 pub struct Device {
     pub store: String,
     pub device: String,
-    /// What the till's `status` topic says. Null if the till never published it.
+    /// What the till last published to its `status` topic. Null if it never did.
     pub online: Option<bool>,
     pub epochs: Vec<Epoch>,
+    /// The sum of `received` of the epochs.
     pub received: u64,
+    /// The sum of `stored` of the epochs.
     pub stored: u64,
+    /// The sum of `in_kafka` of the epochs.
     pub in_kafka: u64,
-    /// Bytes of the journal that its events take until they are in Kafka. At half of the journal, further ones are refused.
+    /// Bytes of the journal used by events that are not in Kafka. At half of the journal, further events are refused.
     pub pending_bytes: u64,
-    /// Inclusive ranges of numbers that never arrived, of the latest epochs.
+    /// Inclusive ranges of numbers that never arrived, for example `[[3, 5], [9, 9]]`, in the latest epochs.
     pub missing: Vec<[u32; 2]>,
-    /// Events whose number the till had already used for another sale. The gateway kept them under a number of its own.
+    /// Events whose number the till had already used for another sale. The gateway stored them under its own numbers.
     pub reused: u64,
 }
 
-/// What is left of a device that was forgotten.
+/// What the journal keeps about a device after it was forgotten.
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ForgottenDevice {
-    /// Epochs that had stored nothing, and are gone.
+    /// Epochs without a stored event, which were removed.
     pub removed_epochs: u64,
-    /// Epochs that keep their numbers, so that an event that is sent again is not stored twice. They take no room.
+    /// Epochs whose numbers are kept, so that an event that is sent again is not stored twice. They use no memory.
     pub dormant_epochs: u64,
-    /// Epochs that stay as they were, because events of them are not in Kafka yet.
+    /// Epochs that are unchanged, because some of their events are not in Kafka yet.
     pub pending_epochs: u64,
 }
 
@@ -265,19 +275,21 @@ pub struct Epoch {
     pub epoch: u32,
     /// The highest number that arrived.
     pub received: u32,
+    /// Events that the journal has stored, including those that it has pruned since.
     pub stored: u64,
+    /// Stored events that are in Kafka.
     pub in_kafka: u64,
-    /// Numbers that the till no longer holds and that never arrived here: another gateway has acknowledged them, or they
-    /// are lost. If this gateway already knew the epoch, they are also `missing`.
+    /// Numbers that the till has deleted but that never arrived here: another gateway acknowledged them, or they are
+    /// lost. If this gateway already knew the epoch, `missing` lists them too.
     pub elsewhere: u64,
-    /// Inclusive ranges of numbers whose events are not here.
+    /// Inclusive ranges of numbers whose events never arrived, for example `[[3, 5], [9, 9]]`.
     pub missing: Vec<[u32; 2]>,
-    /// The missing numbers that were acknowledged and then lost with a part of the journal's files. They are stored if
-    /// they are sent again.
+    /// Those of the missing numbers that were acknowledged and later lost with a part of the journal's files. Their
+    /// events are stored if the till sends them again.
     pub lost: Vec<[u32; 2]>,
 }
 
-/// Whether the demonstration's Kafka is reachable.
+/// Whether Kafka is to be reachable in `gateway demo`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct DemoKafka {

@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// What somebody may do. Each role includes those before it.
+/// What a user, screen or program may do. Each role includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "Role"))]
 #[schema(as = Role)]
 #[serde(rename_all = "lowercase")]
 pub enum RoleName {
-    /// Reads, without the customers' e-mail and other addresses.
+    /// Sees the sales and the gateway's state, without customers' e-mail addresses and addresses.
     Viewer,
     /// Also creates orders, payments and deliveries.
     Cashier,
-    /// Also sees personal data, retries dead letters and pairs wall screens.
+    /// Also sees personal data, dead letters and the audit log, retries dead letters and pairs wall screens.
     Manager,
     /// Also manages users, sessions and tokens.
     Administrator,
@@ -45,6 +45,7 @@ impl From<RoleName> for Role {
     }
 }
 
+/// What is signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
@@ -65,20 +66,21 @@ pub struct CurrentUser {
     pub kind: UserKind,
 }
 
-/// What a page must know before it shows anything.
+/// Whether sign-in is required, and who is signed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Session {
-    /// There is no administrator yet: only `/setup` answers.
+    /// There is no administrator yet, and only the set-up is possible.
     pub setup_required: bool,
-    /// Nobody has to sign in, and everybody may do everything.
+    /// The gateway needs no sign-in (`http.open`): everyone may read and change everything.
     pub open: bool,
-    /// `null` if nobody is signed in.
+    /// Null if nobody is signed in.
     pub user: Option<CurrentUser>,
-    /// The connection is not encrypted and comes from the network, so that sign-in is refused.
+    /// The request came unencrypted from the network, so sign-in is refused.
     pub plain: bool,
 }
 
+/// A user's name and password.
 #[derive(Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
@@ -89,33 +91,38 @@ pub struct SignIn {
     pub password: Secret,
 }
 
+/// Creates the first administrator.
 #[derive(Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
-    /// The set-up code of the gateway's log, console or card.
+    /// The set-up code, from the gateway's log, its console or its memory card.
     #[schema(value_type = String)]
     #[cfg_attr(test, ts(type = "string"))]
     pub code: Secret,
-    /// The name of the first administrator.
+    /// The administrator's name: 1 to 64 characters, without colons and control characters.
     pub name: String,
     #[schema(value_type = String, format = Password, min_length = 8)]
     #[cfg_attr(test, ts(type = "string"))]
     pub password: Secret,
 }
 
+/// A change of the caller's own password.
 #[derive(Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct NewPassword {
+    /// The password until now.
     #[schema(value_type = String, format = Password)]
     #[cfg_attr(test, ts(type = "string"))]
     pub current: Secret,
+    /// The new password. One that is easy to guess is refused.
     #[schema(value_type = String, format = Password, min_length = 8)]
     #[cfg_attr(test, ts(type = "string"))]
     pub password: Secret,
 }
 
+/// A user of the pages.
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct User {
@@ -125,10 +132,11 @@ pub struct User {
     pub created_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_sign_in_at: Option<Timestamp>,
-    /// The number of its open sessions.
+    /// The number of the user's open sessions.
     pub sessions: u64,
 }
 
+/// A user to add.
 #[derive(Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
@@ -141,7 +149,7 @@ pub struct NewUser {
     pub password: Secret,
 }
 
-/// What changes of a user. A new password ends the user's sessions.
+/// A change of a user's role, password or both. A new password ends the user's sessions.
 #[derive(Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
@@ -158,93 +166,100 @@ pub struct UserChange {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct OpenSession {
     pub id: String,
-    /// The user's name, or the screen's.
+    /// The name of the user or of the screen.
     pub user: String,
     pub role: RoleName,
     pub kind: UserKind,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// Exact to a minute.
+    /// The time of the latest request, exact to the minute.
     #[schema(value_type = String, format = DateTime)]
     pub last_seen_at: Timestamp,
-    /// Where it was last used.
+    /// The IP address of the latest request.
     pub address: Option<String>,
     /// The browser's `User-Agent`.
     pub agent: Option<String>,
-    /// The session of this request.
+    /// Whether this request belongs to this session.
     pub is_current: bool,
 }
 
+/// A program's token, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Token {
     pub id: String,
+    /// Which program the token is for.
     pub name: String,
     pub role: RoleName,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// Exact to a minute.
+    /// The time of the latest use, exact to the minute; before the first use, `created_at`.
     #[schema(value_type = String, format = DateTime)]
     pub last_used_at: Timestamp,
 }
 
+/// A token to create.
 #[derive(Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
-    /// 1 to 64 characters, without control characters.
+    /// Which program the token is for, for example `prometheus`: 1 to 64 characters, without control characters.
     pub name: String,
     pub role: RoleName,
 }
 
-/// A new token.
+/// A new token, with its secret.
 #[derive(Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct CreatedToken {
     pub id: String,
     pub name: String,
     pub role: RoleName,
-    /// Send it as `Authorization: Bearer …`. It is shown this once.
+    /// The secret, sent as `Authorization: Bearer …`. It is returned only once.
     pub token: String,
 }
 
-/// A wall screen that waits for somebody to type its code.
+/// A wall screen that waits for a manager to enter its code.
 #[derive(Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Pairing {
     pub id: String,
-    /// What the screen shows, as in `4F7-K2M`.
+    /// The code that the screen shows, for example `4F7-K2M`.
     pub code: String,
-    /// What the screen asks with.
+    /// The query parameter `secret` with which the screen asks for the state of its pairing.
     pub secret: String,
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
 }
 
+/// The state of a pairing.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum PairingState {
     Waiting,
-    /// The answer signs the screen in.
+    /// A manager has entered the code. The response sets the session cookie.
     Approved,
     Expired,
 }
 
+/// How far a pairing is.
 #[derive(Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PairingStatus {
     pub state: PairingState,
 }
 
+/// A manager's approval of a wall screen.
 #[derive(Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(deny_unknown_fields)]
 pub struct PairingApproval {
-    /// What the screen shows.
+    /// The code that the screen shows, for example `4F7-K2M`.
     pub code: String,
 }
 
+/// What made a change.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
@@ -258,7 +273,7 @@ pub enum ActorKind {
     Anonymous,
 }
 
-/// Somebody changed something, or failed to sign in.
+/// An entry of the audit log: a change, or a failed sign-in.
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct AuditEntry {
@@ -269,22 +284,24 @@ pub struct AuditEntry {
     pub actor: String,
     pub actor_kind: ActorKind,
     pub address: Option<String>,
-    /// As in `user-added`. Later versions may have more.
+    /// What happened, for example `user-added`. Later versions may add actions.
     pub action: String,
-    /// What was changed: a user's name, an order's id.
+    /// What was changed, for example a user's name or an order's id.
     pub subject: Option<String>,
-    /// An object with what was changed.
+    /// The changed fields and their values before the change, for example `{"role": "viewer"}`.
     #[cfg_attr(test, ts(type = "Record<string, unknown> | null"))]
     pub before: Option<Value>,
+    /// The changed fields and their values after the change.
     #[cfg_attr(test, ts(type = "Record<string, unknown> | null"))]
     pub after: Option<Value>,
 }
 
+/// A page of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct AuditPage {
     /// Newest first.
     pub entries: Vec<AuditEntry>,
-    /// `cursor` of the next page; `null` on the last one.
+    /// Send it as `cursor` to get the next page. Null on the last page.
     pub next_cursor: Option<String>,
 }

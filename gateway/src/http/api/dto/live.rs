@@ -13,15 +13,15 @@ use comptoir_core::event::Kind;
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(default)]
 pub struct Auth {
-    /// Requests `batch` instead of one packet for each event, and `alive` every four seconds.
+    /// Requests `batch` packets under load instead of one packet per event, and `alive` every four seconds.
     pub batch: bool,
-    /// The `journal_offset` of the last event that the client has. Later events of this gateway are sent in order after
-    /// `initial_data`, as far as the journal still has them. Ignored with `batch`. A client must set it again at each
+    /// The `journal_offset` of the last event that the client received. The gateway sends its later events in order after
+    /// `initial_data`, as far as the journal still has them. Ignored with `batch`. A client must set it at each
     /// reconnection: without it, it receives only the missed events that are in `initial_data`.
     #[serde(deserialize_with = "number_or_none")]
     #[cfg_attr(test, ts(optional))]
     pub after: Option<u64>,
-    /// A program's token, if it cannot send the header `Authorization`.
+    /// A program's token, for clients that cannot send the header `Authorization`.
     #[cfg_attr(test, ts(optional, type = "string"))]
     pub token: Option<Secret>,
 }
@@ -31,7 +31,7 @@ fn number_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u
     serde_json::Value::deserialize(deserializer).map(|value| value.as_u64())
 }
 
-/// `initial_data`: everything that a page begins with. It may come again, and then replaces everything.
+/// `initial_data`: the state at the beginning. When it comes again, it replaces everything before it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(concrete(O = Order, P = Payment, D = Delivery)))]
 pub struct InitialData<O, P, D> {
@@ -43,7 +43,7 @@ pub struct InitialData<O, P, D> {
     pub gateway: GatewayStatus,
 }
 
-/// `event_confirmed`: an event of this gateway was read back from Kafka.
+/// `event_confirmed`: an event of this gateway is in Kafka.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "Confirmed"))]
 pub struct Confirmation {
@@ -54,7 +54,7 @@ pub struct Confirmation {
     pub offset: i64,
 }
 
-/// `batch`: the changes of one moment. Of each kind only the newest 50 rows: pages do not show older ones.
+/// `batch`: the changes of one tick, with the newest 50 rows of each kind at most: pages do not show older ones.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(concrete(O = Order, P = Payment, D = Delivery)))]
 pub struct Batch<O, P, D> {

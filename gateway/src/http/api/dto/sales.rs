@@ -7,57 +7,57 @@ use utoipa::ToSchema;
 use comptoir_core::event::Kind;
 use comptoir_core::sale::{DeliveryStatus, Money, OrderStatus, PaymentMethod, PaymentStatus};
 
-/// Where an event is stored: in which journal, and where in Kafka. Part of each order, payment and delivery.
+/// Where an event is stored: in which journal, and where in Kafka.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(rename = "Whereabouts"))]
 #[schema(as = Whereabouts)]
 pub struct EventLocation {
-    /// The name of the event that brought this state: `{store}/{device}/{epoch}/{seq}`.
+    /// The name of the latest event of this item: `{store}/{device}/{epoch}/{seq}`.
     pub ce_id: String,
     pub origin: Origin,
     /// Whether the event is in Kafka.
     pub confirmed: bool,
-    /// The position in the order in which the orders, payments or deliveries were first seen; a later state keeps it.
-    /// Missing only in the answer to a `POST`.
+    /// The item's position in the list, in the order of its first event: later states keep it. Absent only in the
+    /// response to a `POST`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub row: Option<u64>,
-    /// The position in this gateway's journal. Local events only.
+    /// The position in this gateway's journal. Only if `origin` is `local`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub journal_offset: Option<u64>,
-    /// The partition in Kafka, once the event was read back.
+    /// The partition in Kafka. Absent until it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub partition: Option<i32>,
-    /// The offset in that partition.
+    /// The offset in `partition`. Absent until it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub offset: Option<i64>,
-    /// How many changes by other devices than the one that created the order or delivery were not, or not wholly, taken over.
-    /// Missing if there are none. `GET /api/orders/{order_id}` lists them.
+    /// The number of changes by devices other than the creator of the order or delivery that were not, or not fully,
+    /// applied. Absent if there are none. `GET /api/orders/{order_id}` lists them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub corrections: Option<u32>,
 }
 
-/// A change of an order or a delivery by another device than the one that created it. That device, and a person at the
-/// counter, may change everything; another till may only move the status forwards.
+/// A change of an order or a delivery by a device other than its creator. The creator and the counter may change
+/// everything; another till may only advance the status.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Correction {
-    /// What was changed.
+    /// Whether an order or a delivery was changed.
     #[schema(value_type = String)]
     pub kind: Kind,
     /// The `order_id` or `delivery_id`.
     pub id: String,
-    /// The author: the till that sent the change.
+    /// The device that sent the change.
     pub device: String,
-    /// The status that it sent, if that differed.
+    /// The status that it sent, if it differed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub status: Option<String>,
-    /// The amount that it sent for an order, if that differed. It was not taken over.
+    /// The amount that it sent for an order, if it differed. It was not applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>)]
     #[cfg_attr(test, ts(optional, as = "Option<f64>"))]
@@ -68,9 +68,9 @@ pub struct Correction {
     pub currency: Option<&'static str>,
     #[schema(value_type = String, format = DateTime)]
     pub timestamp: Timestamp,
-    /// The position of its event in this gateway's journal.
+    /// The position of the change in this gateway's journal.
     pub journal_offset: u64,
-    /// Whether the status was taken over. Other fields never are.
+    /// Whether the status was applied. Other fields never are.
     pub applied: bool,
 }
 
@@ -81,7 +81,7 @@ pub struct Correction {
 pub enum Origin {
     /// This gateway.
     Local,
-    /// Another gateway; the event was read from Kafka.
+    /// Another gateway. This gateway read the event from Kafka.
     Kafka,
 }
 
@@ -90,7 +90,9 @@ pub enum Origin {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Line {
     pub product: String,
+    /// Number of pieces. 0 on receipts for goods sold by weight.
     pub quantity: u32,
+    /// The price of one piece, an exact decimal number in the order's currency.
     #[schema(minimum = 0)]
     pub unit_price: f64,
 }
@@ -104,7 +106,7 @@ pub struct Order {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub customer_email: Option<String>,
-    /// A summary of the lines, for people.
+    /// A summary of the lines for people: the first product and the number of others, for example `Croissant + 3`.
     pub product: String,
     pub lines: Vec<Line>,
     /// An exact decimal number with at most the decimals of the currency.
@@ -175,12 +177,12 @@ pub struct Delivery {
     pub location: EventLocation,
 }
 
-/// A page of a list, newest first.
+/// A page of a list, newest item first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// Pass it as `cursor` to get the next page. Null on the last page.
+    /// Send it as `cursor` to get the next page. Null on the last page.
     pub next_cursor: Option<String>,
 }
 
@@ -188,13 +190,13 @@ pub struct Page<T> {
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS), ts(concrete(O = Order, P = Payment, D = Delivery)))]
 pub struct OrderLife<O, P, D> {
-    /// Null if only payments or deliveries of the order are known.
+    /// Null if the gateway knows only payments or deliveries of the order.
     #[schema(value_type = Option<Order>)]
     pub order: Option<O>,
     #[schema(value_type = Vec<Payment>)]
     pub payments: Vec<P>,
     #[schema(value_type = Vec<Delivery>)]
     pub deliveries: Vec<D>,
-    /// Changes of the order and its deliveries by other devices than those that created them, oldest first; the newest 100.
+    /// Changes of the order and its deliveries by devices other than their creators: the newest 100, oldest first.
     pub corrections: Vec<Correction>,
 }

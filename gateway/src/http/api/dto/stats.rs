@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use comptoir_core::sale::Money;
 
-/// The totals of the shop.
+/// The totals of a shop since the beginning, and of its recent hours.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Stats {
@@ -15,22 +15,23 @@ pub struct Stats {
     pub success_payments: u64,
     pub failed_payments: u64,
     pub total_deliveries: u64,
-    /// The sum of the successful payments in the shop's currency.
+    /// The sum of the successful payments in `currency`, an exact decimal number.
     #[schema(value_type = f64)]
     #[cfg_attr(test, ts(as = "f64"))]
     pub total_revenue: Money,
+    /// The shop's currency, an ISO 4217 code.
     pub currency: &'static str,
-    /// Percent, 0 to 100.
+    /// The share of successful payments in percent, 0 to 100.
     pub payment_success_rate: f64,
-    /// At least the last three days by hour of UTC, oldest first. Hours without events are left out.
+    /// At least the last three days by hour, in UTC, oldest first. Hours without events are left out.
     pub orders_per_hour: Vec<Hour>,
 }
 
-/// The totals of one hour, by the time at which the events happened.
+/// The totals of one hour, by the time of the events.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Hour {
-    /// The beginning of the hour.
+    /// The start of the hour.
     #[schema(value_type = String, format = DateTime)]
     pub hour: Timestamp,
     pub orders: u64,
@@ -43,8 +44,8 @@ pub struct Hour {
     pub quarters: Quarters,
 }
 
-/// The totals of an hour by its four quarters, from which the days and hours of every time zone can be summed: time zones
-/// differ by multiples of a quarter of an hour.
+/// The totals of the four quarters of an hour. Time zones differ by multiples of a quarter of an hour, so the days and
+/// hours of every time zone can be summed from them.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Quarters {

@@ -19,10 +19,10 @@ use crate::http::{AppState, Problem, ProblemType};
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "only for the OpenAPI document")]
 struct Paging {
-    /// The number of entries, by default 50.
+    /// The largest number of entries to return. Default: 50.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page. Omit it for the newest entries.
     #[param(value_type = Option<u64>, maximum = 9_223_372_036_854_775_807_i64)]
     cursor: Option<String>,
 }
@@ -92,7 +92,7 @@ fn entry(entry: AuditEntry) -> dto::AuditEntry {
     }
 }
 
-/// Lists who changed what, and failed sign-ins, newest first.
+/// Lists the audit log: who changed what, and failed sign-ins, newest first.
 #[utoipa::path(get, path = "/api/audit", tag = "accounts", security(("token" = ["manager"])), params(Paging),
     responses((status = 200, body = dto::AuditPage), ListProblems))]
 pub async fn list(

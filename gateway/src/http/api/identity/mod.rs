@@ -27,7 +27,7 @@ fn accounts(app: &AppState) -> Result<&Accounts, Problem> {
     app.access.accounts().ok_or_else(|| {
         Problem::new(
             ProblemType::OpenGateway,
-            "This gateway is open: it has no users. Remove `http.open` from its configuration to have them.",
+            "This gateway is open: it has no users. To use accounts, remove `http.open` from its configuration.",
         )
     })
 }

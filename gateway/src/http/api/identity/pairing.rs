@@ -28,7 +28,7 @@ problems!(ApproveProblems: operations::ACCESS, operations::ACCOUNTS, operations:
     ProblemType::PairingNotFound,
 ]);
 
-/// Begins to pair a wall screen: the screen shows the code, and asks for its state until somebody has typed it.
+/// Starts to pair a wall screen. The screen shows `code`, and polls the pairing's state until a manager has entered it.
 #[utoipa::path(post, path = "/api/pairings", tag = "accounts", security(()),
     responses((status = 201, body = dto::Pairing), BeginProblems))]
 pub async fn begin(State(app): State<Arc<AppState>>, origin: Origin) -> Result<Response, Problem> {
@@ -45,7 +45,7 @@ pub async fn begin(State(app): State<Arc<AppState>>, origin: Origin) -> Result<R
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-/// Shows the state of a pairing. Once it is approved, the answer signs the screen in.
+/// Returns the state of a pairing. Once it is approved, the response sets the session cookie.
 #[utoipa::path(get, path = "/api/pairings/{id}", tag = "accounts", security(()),
     params(("id" = String, Path, description = "The pairing's id."),
         ("secret" = String, Query, description = "The pairing's secret.")),
@@ -73,7 +73,7 @@ pub async fn state(
     })
 }
 
-/// Approves the wall screen that shows a code.
+/// Approves the wall screen that shows the code.
 #[utoipa::path(post, path = "/api/pairings/approve", tag = "accounts", security(("token" = ["manager"])),
     request_body = dto::PairingApproval,
     responses((status = 204, description = "The screen is signed in."), ApproveProblems))]

@@ -32,7 +32,8 @@ fn may_manage(caller: &Caller, session: &Credential) -> bool {
     }
 }
 
-/// Lists open sessions and paired screens: all of them to administrators, also screens to managers, to others their own.
+/// Lists open sessions and paired screens. Administrators get all, managers their own sessions and the screens, others
+/// their own sessions.
 #[utoipa::path(get, path = "/api/sessions", tag = "accounts", security(("token" = ["viewer"])),
     responses((status = 200, body = Vec<dto::OpenSession>), ListProblems))]
 pub async fn list(
@@ -57,7 +58,7 @@ pub async fn list(
     Ok(Json(sessions.collect()))
 }
 
-/// Ends a session or a paired screen. Its live connections are closed within five seconds.
+/// Ends a session, or unpairs a screen. Its live connections are closed within five seconds.
 #[utoipa::path(delete, path = "/api/sessions/{id}", tag = "accounts", security(("token" = ["viewer"])),
     params(("id" = String, Path, description = "The session's id.")),
     responses((status = 204, description = "The session has ended."), EndProblems))]

@@ -28,7 +28,7 @@ problems!(PasswordProblems: operations::ACCESS, operations::ACCOUNTS, operations
     ProblemType::SignInFailed, ProblemType::TooManyAttempts,
 ]);
 
-/// Shows who is signed in, and whether somebody has to.
+/// Returns who is signed in, and whether the gateway requires sign-in.
 #[utoipa::path(get, path = "/api/session", tag = "accounts", security(()),
     responses((status = 200, body = dto::Session), SessionProblems))]
 pub async fn session(
@@ -39,7 +39,7 @@ pub async fn session(
     Ok(Json(session_of(&app, &origin, &caller).await?))
 }
 
-/// Signs a user in: the answer sets a cookie.
+/// Signs a user in. The response sets the session cookie.
 #[utoipa::path(post, path = "/api/session", tag = "accounts", security(()), request_body = dto::SignIn,
     responses((status = 200, body = dto::Session), SignInProblems))]
 pub async fn sign_in(
@@ -60,9 +60,9 @@ pub async fn sign_in(
     Ok(with_cookie(&signed_in, origin.transport, Json(session)))
 }
 
-/// Signs out: ends the session of the request.
+/// Signs out: ends the session of this request.
 #[utoipa::path(delete, path = "/api/session", tag = "accounts", security(()),
-    responses((status = 204, description = "Nobody is signed in any more."), SessionProblems))]
+    responses((status = 204, description = "The session has ended."), SessionProblems))]
 pub async fn sign_out(
     State(app): State<Arc<AppState>>,
     origin: Origin,
@@ -80,7 +80,7 @@ pub async fn sign_out(
     Ok(without_cookie(origin.transport, StatusCode::NO_CONTENT))
 }
 
-/// Makes the first administrator and signs it in.
+/// Creates the first administrator, and signs them in.
 #[utoipa::path(post, path = "/api/setup", tag = "accounts", security(()), request_body = dto::Setup,
     responses((status = 201, body = dto::Session), SetupProblems))]
 pub async fn set_up(
@@ -101,7 +101,7 @@ pub async fn set_up(
     Ok(with_cookie(&signed_in, origin.transport, answer))
 }
 
-/// Changes the password of the signed-in user, and ends its other sessions.
+/// Changes the password of the signed-in user, and ends the user's other sessions.
 #[utoipa::path(put, path = "/api/session/password", tag = "accounts", security(("token" = ["viewer"])),
     request_body = dto::NewPassword,
     responses((status = 204, description = "The password is changed."), PasswordProblems))]

@@ -40,7 +40,7 @@ pub async fn list(State(app): State<Arc<AppState>>) -> Result<Json<Vec<dto::Toke
     Ok(Json(tokens.collect()))
 }
 
-/// Makes a token for a program.
+/// Creates a token for a program.
 #[utoipa::path(post, path = "/api/tokens", tag = "accounts", security(("token" = ["administrator"])),
     request_body = dto::NewToken, responses((status = 201, body = dto::CreatedToken), AddProblems))]
 pub async fn add(

@@ -102,7 +102,7 @@ pub async fn change(
     Ok(Json(user(&changed)))
 }
 
-/// Removes a user and ends its sessions.
+/// Removes a user and ends the user's sessions.
 #[utoipa::path(delete, path = "/api/users/{name}", tag = "accounts", security(("token" = ["administrator"])),
     params(("name" = String, Path, description = "The user's name.")),
     responses((status = 204, description = "The user is removed."), RemoveProblems))]

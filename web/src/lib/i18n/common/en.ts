@@ -35,8 +35,8 @@ export const en = {
     total: 'Total',
     corrected: (count: number) =>
       plural(count, {
-        one: '# change from another till was not taken over',
-        other: '# changes from other tills were not taken over',
+        one: '# change from another till was not applied',
+        other: '# changes from other tills were not applied',
       }),
   },
 };

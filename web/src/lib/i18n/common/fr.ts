@@ -34,8 +34,8 @@ export const fr: CommonMessages = {
     total: 'Total',
     corrected: (count: number) =>
       plural(count, {
-        one: '# modification d’une autre caisse n’a pas été reprise',
-        other: '# modifications d’autres caisses n’ont pas été reprises',
+        one: '# modification d’une autre caisse n’a pas été appliquée',
+        other: '# modifications d’autres caisses n’ont pas été appliquées',
       }),
   },
 };
