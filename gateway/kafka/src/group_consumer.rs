@@ -19,10 +19,11 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
-use super::admin_request::AdminRequest;
 use super::connection_errors::ConnectionErrors;
 use super::consumer::{BorrowedRecord, FetchSize, config, reader};
+use super::describe::describe_topics;
 use super::settings::{self, LogOnlyContext};
+use super::undecodable::{first_readable, is_undecodable};
 use super::{Error, Settings};
 
 /// A topic's full name, and a partition.
@@ -32,11 +33,8 @@ pub type TopicPartition = (String, i32);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long Kafka may wait for records before it replies.
 const LONGEST_POLL: Duration = Duration::from_millis(500);
-/// How long to wait for the reply to a probe of [`GroupConsumer::undecodable_ranges`].
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interval between warnings of the same error.
 const WARN_EVERY: Duration = Duration::from_secs(300);
-const DESCRIBE: &str = "describe its topics";
 const REWIND: &str = "continue at the stored positions";
 
 /// The store of the positions.
@@ -99,23 +97,7 @@ impl Context {
 
     /// The ids of the existing topics.
     fn topic_ids(&self, topics: &[String]) -> Result<HashMap<String, TopicId>, Error> {
-        let failed = Error::of(DESCRIBE);
-        let first = topics.first().map(String::as_str);
-        let metadata = self
-            .admin
-            .fetch_metadata(first, REQUEST_TIMEOUT)
-            .map_err(&failed)?;
-        let mut result = Err(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown));
-        for broker in metadata.brokers() {
-            let request = AdminRequest::topics(&self.admin, broker.id(), topics, REQUEST_TIMEOUT);
-            // Longer than the request's own timeout, after which its reply is an error.
-            let reply = request.described(REQUEST_TIMEOUT + REQUEST_TIMEOUT);
-            result = reply.unwrap_or(Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)));
-            if result.is_ok() {
-                break;
-            }
-        }
-        let described = result.map_err(failed)?;
+        let described = describe_topics(&self.admin, topics)?;
         let ids = described
             .into_iter()
             .filter_map(|topic| Some((topic.name, topic.id?)));
@@ -407,57 +389,12 @@ impl GroupConsumer {
                 .map_err(Error::of("return the ends of a partition"))?;
             let stored = assigned.stored.filter(|_| !assigned.is_of_former_topic());
             let from = stored.map_or(first, |stored| stored.next.max(first));
-            let is_readable = |offset| match offset < end {
-                true => self.is_readable(&partition, offset),
-                false => Ok(true),
-            };
-            // Twice: records must not be skipped because of one damaged reply.
-            if is_readable(from)? || is_readable(from)? {
-                continue;
+            let readable = first_readable(&self.settings, &partition, from, end)?;
+            if let Some(to) = readable {
+                ranges.push(LostRange { partition, from, to });
             }
-            // All offsets in the batch fail, and none after it. Searches in growing steps first, then by bisection.
-            let (mut fails, mut step) = (from, 1);
-            while !is_readable(fails + step)? {
-                fails += step;
-                step *= 2;
-            }
-            let mut works = fails + step;
-            while works - fails > 1 {
-                let middle = fails + (works - fails) / 2;
-                match is_readable(middle)? {
-                    true => works = middle,
-                    false => fails = middle,
-                }
-            }
-            let to = works.min(end);
-            ranges.push(LostRange { partition, from, to });
         }
         Ok(ranges)
-    }
-
-    /// Whether the record at an offset can be decoded.
-    fn is_readable(&self, (topic, partition): &TopicPartition, offset: i64) -> Result<bool, Error> {
-        let failed = Error::of("return the records of a partition");
-        // A new client for each probe, so that late replies to an earlier probe cannot be mistaken for replies to this
-        // one.
-        let reader = reader(&self.settings, "read_uncommitted", FetchSize::OneBatch).map_err(&failed)?;
-        let mut assignment = TopicPartitionList::new();
-        assignment
-            .add_partition_offset(topic, *partition, Offset::Offset(offset))
-            .map_err(&failed)?;
-        reader.assign(&assignment).map_err(&failed)?;
-        let deadline = Instant::now() + PROBE_TIMEOUT;
-        while let Some(left) = deadline.checked_duration_since(Instant::now()) {
-            match reader.poll(left) {
-                Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => return Ok(true),
-                Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_undecodable) => {
-                    return Ok(false);
-                }
-                // The broker is unreachable; librdkafka retries.
-                Some(Err(_)) | None => {}
-            }
-        }
-        Err(failed(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)))
     }
 
     /// Whether Kafka had no record at one of the positions since the last call. [`Self::lost_ranges`] returns the
@@ -495,13 +432,4 @@ impl GroupConsumer {
     fn context(&self) -> &Arc<Context> {
         self.consumer.context()
     }
-}
-
-/// Whether librdkafka cannot decode a batch of records. Not the broker's own error for a damaged log (`InvalidMessage`):
-/// another replica may have the records.
-fn is_undecodable(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::BadCompression | RDKafkaErrorCode::BadMessage
-    )
 }
