@@ -13,9 +13,10 @@ const COMPRESSIBLE = /\.(html|js|css|svg|json|webmanifest)$/;
 const ICONS = /\.png$/;
 /**
  * The pages and the menu of sign-in, and the pages of other shops. They are downloaded when somebody opens them, and
- * are useless without the gateway, so the service worker does not cache them.
+ * are useless without the gateway, so the service worker does not cache them. The office's live connection is downloaded
+ * after its page is shown.
  */
-const ON_DEMAND = /\/src\/((pages|components)\/identity|pages\/otherShop)\//;
+const ON_DEMAND = /\/src\/((pages|components)\/identity|pages\/otherShop)\/|\/office\/lib\/liveSocket\.ts$/;
 
 const kilobytes = (bytes: number) => `${(bytes / 1024).toFixed(1)} KB`;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use comptoir_core::Secret;
@@ -16,6 +17,8 @@ use serde::Deserialize;
 pub const DEFAULT_FILE: &str = "/etc/comptoir/office.toml";
 
 const ENVIRONMENT: &str = "COMPTOIR_";
+/// The values of `http.max_connections`.
+const CONNECTIONS: RangeInclusive<usize> = 8..=100_000;
 /// The name of the clients.
 const IDENTITY: &str = "office";
 
@@ -87,6 +90,8 @@ impl AlertsConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     pub listen: SocketAddr,
+    /// Most open connections. At most three quarters of them are live ones. Each needs a file descriptor.
+    pub max_connections: usize,
     /// File to which the office writes its bound port, for programs that start it on port 0.
     pub port_file: Option<PathBuf>,
 }
@@ -114,6 +119,7 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8090)),
+            max_connections: 512,
             port_file: None,
         }
     }
@@ -209,6 +215,14 @@ impl Config {
                 self.http.listen
             )));
         }
+        if !CONNECTIONS.contains(&self.http.max_connections) {
+            return Err(ConfigError(format!(
+                "http.max_connections: {} is not from {} to {}; for example 512",
+                self.http.max_connections,
+                CONNECTIONS.start(),
+                CONNECTIONS.end()
+            )));
+        }
         self.alerts.url()?;
         check_properties(&self.kafka.properties).map_err(|error| {
             let key = error.property.map_or_else(
@@ -263,6 +277,10 @@ mod tests {
             (
                 &format!("{VALID}[http]\nlisten = \"0.0.0.0:8090\""),
                 "http.listen: 0.0.0.0:8090",
+            ),
+            (
+                &format!("{VALID}[http]\nmax_connections = 1"),
+                "http.max_connections: 1 is not from 8 to",
             ),
             (
                 &format!("{VALID}[kafka.properties]\n\"group.id\" = \"x\""),

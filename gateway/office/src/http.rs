@@ -1,4 +1,4 @@
-//! The HTTP server: the page, the overview as JSON, liveness, readiness and metrics.
+//! The HTTP server: the page, the overview as JSON, live connections, liveness, readiness and metrics.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,14 +23,17 @@ use tracing::error;
 use crate::access::Caller;
 use crate::database::within;
 use crate::health::Health;
+use crate::live::{self, Live};
 use crate::metrics::Metrics;
 use crate::overview::read_as_of;
 use crate::pages::pages;
 use crate::sales::{self, Filter, SalesQuery};
 
+mod connection;
 mod listener;
 mod overviews;
 
+pub use connection::ClientConnection;
 pub use listener::LimitedListener;
 pub use overviews::OverviewCache;
 
@@ -45,6 +48,7 @@ pub struct AppState {
     pub health: Arc<Health>,
     /// Limits the CSV files written at the same time, because each holds a connection to PostgreSQL.
     pub exports: Arc<Semaphore>,
+    pub live: Arc<Live>,
 }
 
 pub fn router(state: AppState) -> Router {
@@ -63,6 +67,11 @@ pub fn router(state: AppState) -> Router {
                 "There is nothing at this address.",
             )
         })
+        .layer(state.live.layer())
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state.live),
+            live::check,
+        ))
         .layer(middleware::from_fn(identify))
         .layer(middleware::from_fn(by_local_name))
         .with_state(state)
@@ -206,7 +215,7 @@ async fn sales(
         Ok(filter) => filter,
         Err(problem) => return *problem,
     };
-    match within(sales::page(&state.pool, &filter)).await {
+    match within(sales::page(&state.pool, &state.prefix, &filter)).await {
         Ok(page) => ([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response(),
         Err(error) => database_unavailable(&error),
     }

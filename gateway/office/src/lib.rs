@@ -8,6 +8,8 @@
 //!                                              overview ◀──────┘──▶ http
 //! ```
 //!
+//! Beside it, [`live`] follows the tail of the topics for pages that are open.
+//!
 //! `docs/adr/0017-office.md` of the gateway has the reasons.
 
 pub mod access;
@@ -15,11 +17,13 @@ pub mod alerts;
 pub mod cli;
 pub mod config;
 pub mod database;
+pub mod descriptors;
 pub mod fold;
 pub mod health;
 pub mod http;
 pub mod ingest;
 pub mod keys;
+pub mod live;
 pub mod metrics;
 pub mod overview;
 pub mod pages;

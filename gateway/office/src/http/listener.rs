@@ -2,27 +2,23 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::serve::Listener;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
-/// Of the usual 1,024 descriptors of a process.
-const MAX_CONNECTIONS: usize = 512;
+use super::connection::LimitedStream;
 
-/// A listener with at most [`MAX_CONNECTIONS`] open connections. Others wait in the kernel's queue.
+/// A listener with a limited number of open connections. Others wait in the kernel's queue.
 pub struct LimitedListener {
     listener: TcpListener,
     places: Arc<Semaphore>,
 }
 
 impl LimitedListener {
-    pub fn new(listener: TcpListener) -> Self {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    pub fn new(listener: TcpListener, max_connections: usize) -> Self {
+        let places = Arc::new(Semaphore::new(max_connections));
         Self { listener, places }
     }
 }
@@ -37,46 +33,10 @@ impl Listener for LimitedListener {
             std::future::pending().await
         };
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (
-            LimitedStream {
-                stream,
-                _place: place,
-            },
-            address,
-        )
+        (LimitedStream::new(stream, place), address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
         self.listener.local_addr()
-    }
-}
-
-/// A connection with its place.
-pub struct LimitedStream {
-    stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for LimitedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for LimitedStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

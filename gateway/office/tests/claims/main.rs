@@ -6,6 +6,8 @@ mod alerts;
 mod command_line;
 mod distrust;
 mod effectively_once;
+mod live;
+mod live_client;
 mod office;
 mod overview;
 mod sales;

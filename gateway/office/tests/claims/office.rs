@@ -121,7 +121,7 @@ pub struct Office {
 }
 
 impl Office {
-    async fn url(&mut self, path: &str) -> Result<String> {
+    pub async fn url(&mut self, path: &str) -> Result<String> {
         let port = within("the office to write its port", DEADLINE, async || {
             self.process.still_running()?;
             let port = fs::read_to_string(&self.port_file)?;
