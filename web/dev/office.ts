@@ -2,11 +2,12 @@
  * A simulated office, for `vite` and `vite preview`: the real office's endpoints, with shops generated from their
  * numbers.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
 import type { Overview, Session, Shop } from '../office/lib/types';
 import { SimulatedCommands } from './officeCommands';
 import { answerComparison, answerStats } from './officeFigures';
+import { LiveOffice, type SoldItem } from './officeLive';
 import { answerSales, createSales, type SalesAnswer } from './officeSales';
 
 /** A situation that a test sets up with `POST /__sim`. */
@@ -37,9 +38,17 @@ export type OfficeScenario = {
   oidc?: string | null;
   /** The connection is not encrypted. */
   isPlain?: boolean;
+  /** Events that happen now. They keep what happened before. */
+  events?: SoldItem[];
+  /** The database reads the events only when a later scenario has no `isBehind`. */
+  isBehind?: boolean;
+  /** Ends all live connections. The pages connect again. */
+  cut?: boolean;
 };
 
-const DEFAULTS: Required<OfficeScenario> = {
+type Situation = Required<Omit<OfficeScenario, 'events' | 'isBehind' | 'cut'>>;
+
+const DEFAULTS: Situation = {
   shops: 20,
   keptApart: 0,
   lostRanges: 0,
@@ -130,10 +139,7 @@ function createShop(i: number, shops: number, now: number): Shop {
   };
 }
 
-function createOverview(
-  { shops, keptApart, lostRanges, readMinutesAgo }: Required<OfficeScenario>,
-  now: number,
-): Overview {
+function createOverview({ shops, keptApart, lostRanges, readMinutesAgo }: Situation, now: number): Overview {
   const all = Array.from({ length: shops }, (_, i) => createShop(i, shops, now));
   return {
     time: new Date(now).toISOString(),
@@ -166,12 +172,17 @@ function sendText(response: ServerResponse, { status, type, body }: SalesAnswer)
 const sendProblem = (response: ServerResponse, type: string) =>
   send(response, 503, { type, status: 503, detail: 'PostgreSQL does not reply. Try again.' });
 
-function startSimulation(middlewares: Connect.Server): void {
+function startSimulation(http: Server, middlewares: Connect.Server): void {
   const startTime = process.env.COMPTOIR_SIM_CLOCK;
   const clockShift = startTime === undefined ? 0 : Date.parse(startTime) - Date.now();
   const start = Date.now() + clockShift;
   let scenario = DEFAULTS;
   let isSignedIn = false;
+  const live = new LiveOffice(
+    http,
+    () => !scenario.isUnreachable,
+    () => Date.now() + clockShift,
+  );
 
   const createSession = (): Session => ({
     setup_required: false,
@@ -201,9 +212,20 @@ function startSimulation(middlewares: Connect.Server): void {
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
     if (request.url === '/__sim') {
-      scenario = { ...DEFAULTS, ...(JSON.parse(await readBody(request)) as OfficeScenario) };
-      isSignedIn = false;
-      commands = createCommands();
+      const {
+        events,
+        isBehind = false,
+        cut = false,
+        ...situation
+      } = JSON.parse(await readBody(request)) as OfficeScenario;
+      if (!events && !isBehind && !cut) {
+        live.reset();
+        isSignedIn = false;
+        commands = createCommands();
+      }
+      scenario = { ...DEFAULTS, ...situation };
+      if (cut || scenario.isUnreachable) live.disconnectAll();
+      live.happen(events ?? [], isBehind);
       send(response, 200, {});
       return true;
     }
@@ -235,7 +257,7 @@ function startSimulation(middlewares: Connect.Server): void {
     }
     if (isSales) {
       if (scenario.salesProblem !== null) sendProblem(response, scenario.salesProblem);
-      else sendText(response, answerSales(url, readSales()));
+      else sendText(response, answerSales(url, live.addTo(readSales()), live.read()));
       return true;
     }
     if (isFigures) {
@@ -264,7 +286,11 @@ function startSimulation(middlewares: Connect.Server): void {
 export function simulatedOffice(): Plugin {
   return {
     name: 'simulated-office',
-    configureServer: ({ middlewares }) => startSimulation(middlewares),
-    configurePreviewServer: ({ middlewares }) => startSimulation(middlewares),
+    configureServer({ httpServer, middlewares }) {
+      if (httpServer) startSimulation(httpServer as Server, middlewares);
+    },
+    configurePreviewServer({ httpServer, middlewares }) {
+      startSimulation(httpServer as Server, middlewares);
+    },
   };
 }

@@ -28,7 +28,7 @@ function createOrder(n: number, stores: readonly string[], base: number): SaleIt
   const common = { order_id, store, device };
   const created: Record<
     (typeof KINDS)[number],
-    Omit<SaleItem, 'kind' | 'corrections' | 'store' | 'device' | 'order_id'>
+    Omit<SaleItem, 'kind' | 'corrections' | 'store' | 'device' | 'order_id' | 'epoch' | 'number'>
   > = {
     order: {
       id: order_id,
@@ -85,6 +85,8 @@ function createOrder(n: number, stores: readonly string[], base: number): SaleIt
   return KINDS.map((kind) => ({
     ...common,
     kind,
+    epoch: 7,
+    number: 3 * n + 1,
     corrections: kind === 'order' && n % 8 === 1 ? 2 : 0,
     ...created[kind],
   }));
@@ -100,7 +102,11 @@ function refuse(field: string | undefined, detail: string): SalesAnswer {
   return json(400, { type: 'urn:comptoir:problem:invalid-query', status: 400, detail, ...(field ? { field } : {}) });
 }
 
-export function answerSales({ pathname, searchParams }: URL, all: readonly SaleItem[]): SalesAnswer {
+export function answerSales(
+  { pathname, searchParams }: URL,
+  all: readonly SaleItem[],
+  read: Record<string, Record<number, number>>,
+): SalesAnswer {
   const problem = checkQuery(searchParams);
   if (problem) return problem;
   const text = (name: string) => searchParams.get(name);
@@ -120,7 +126,7 @@ export function answerSales({ pathname, searchParams }: URL, all: readonly SaleI
   const items = matching.slice(start, start + Number(text('limit') ?? 50));
   const last = items.at(-1);
   const isLast = last === undefined || last === matching.at(-1);
-  return json(200, { items, ...(isLast ? {} : { next: cursorOf(last) }) } satisfies SalesPage);
+  return json(200, { items, read, ...(isLast ? {} : { next: cursorOf(last) }) } satisfies SalesPage);
 }
 
 const cursorOf = ({ time, store, kind, id }: SaleItem): string =>

@@ -13,10 +13,11 @@ const COMPRESSIBLE = /\.(html|js|css|svg|json|webmanifest)$/;
 const ICONS = /\.png$/;
 /**
  * The pages and the menu of sign-in, the pages of other shops, and some of the office. They are downloaded when somebody
- * opens them, and are useless without the server, so the service worker does not cache them.
+ * opens them, and are useless without the server, so the service worker does not cache them. The office's live connection
+ * is downloaded after its page is shown.
  */
 const ON_DEMAND =
-  /\/src\/((pages|components)\/identity|pages\/otherShop)\/|\/office\/(pages|commands|components\/account)\//;
+  /\/src\/((pages|components)\/identity|pages\/otherShop)\/|\/office\/(pages|commands|components\/account|lib\/liveSocket\.ts$)/;
 
 const kilobytes = (bytes: number) => `${(bytes / 1024).toFixed(1)} KB`;
 

@@ -49,12 +49,25 @@ class Office:
                 office.hosts.append(host)
                 if host.split(":")[0] not in ("localhost", "127.0.0.1"):
                     self.answer(421, b"unknown host")
+                elif self.headers.get("Upgrade") == "websocket" and self.headers.get("Connection") == "upgrade":
+                    self.echo()
                 elif self.path == "/big":
                     self.answer(200, bytes(8 << 20))
                 elif office.has_database or self.path == "/healthz":
                     self.answer(200, office.name.encode())
                 else:
                     self.answer(503, b"no database")
+
+            def echo(self):
+                """Like a WebSocket: bytes in both directions. The first are the browser's address."""
+                self.send_response_only(101)
+                self.send_header("Upgrade", "websocket")
+                self.send_header("Connection", "upgrade")
+                self.end_headers()
+                self.close_connection = True
+                self.wfile.write(self.headers.get("X-Real-IP", "").encode() + b"\n")
+                while received := self.connection.recv(100):
+                    self.connection.sendall(received)
 
             def do_POST(self):
                 # Ends in the middle of the request, which may have been executed.
@@ -162,6 +175,19 @@ def request(at, path, method="GET", host="localhost"):
         connection.close()
 
 
+def open_live(at):
+    """A live connection, and the address that the office has of its browser."""
+    connection = socket.create_connection(at, 20)
+    head = "GET /socket.io/ HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Real-IP: 192.0.2.7\r\n\r\n"
+    connection.sendall(head.encode())
+    stream = connection.makefile("rb")
+    status = stream.readline()
+    assert b" 101 " in status, f"nginx passes no WebSocket: {status}"
+    while stream.readline().strip():
+        pass
+    return connection, stream, stream.readline().strip().decode()
+
+
 def check(program, front_text, replica_text, folder):
     dns = Dns()
     dns.start()
@@ -211,6 +237,12 @@ def check(program, front_text, replica_text, folder):
         assert request(front.at, "/", host="sales.example.org")[0] == 421, "a foreign Host is accepted"
         assert len(request(front.at, "/big")[1]) == 8 << 20, "a large answer is cut off"
 
+        connection, stream, address = open_live(front.at)
+        assert address == "127.0.0.1", f"the office takes {address!r} for the browser's address"
+        connection.sendall(b"sale\n")
+        assert stream.readline() == b"sale\n", "a live connection passes nothing on"
+        connection.close()
+
         # A replica is asked once: a second time might do it twice.
         for number in range(1, 9):
             assert request(front.at, "/", "POST")[0] == 502
@@ -224,6 +256,7 @@ def check(program, front_text, replica_text, folder):
             assert request(at, "/nginx")[0] == 204 and request(at, "/readyz")[0] == 502, "the probes"
             replicas[stopped].stop()
             all_succeed("one office and its nginx are stopped")
+            open_live(front.at)[0].close()
             replicas[stopped].start()
             offices[stopped].start()
             offices[stopped].has_database = False

@@ -19,11 +19,11 @@ use rdkafka::types::RDKafkaErrorCode;
 use tracing::debug;
 
 use super::consumer::{BorrowedRecord, FetchSize, config, reader};
+use super::undecodable::is_undecodable;
 use super::{Error, Settings};
 pub use context::{AssignedPartition, PositionStore};
 use context::{Context, REQUEST_TIMEOUT};
 pub use lost_ranges::LostRange;
-use lost_ranges::is_undecodable;
 
 /// A topic's full name, and a partition.
 pub type TopicPartition = (String, i32);

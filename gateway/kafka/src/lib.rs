@@ -8,6 +8,7 @@ mod cluster_check;
 mod connection_errors;
 mod consumer;
 mod deadline;
+mod describe;
 mod error;
 mod group_consumer;
 mod memory;
@@ -20,7 +21,9 @@ mod property_rules;
 mod publisher;
 mod reader;
 mod settings;
+mod tail;
 mod topics;
+mod undecodable;
 mod uplink;
 
 pub use cluster_check::check_cluster;
@@ -37,6 +40,7 @@ pub use properties::{PropertyError, check_properties};
 pub use publisher::Publisher;
 pub use reader::{ReadFrom, RecordAt, read_since, read_to_end, record_at, topic_exists};
 pub use settings::Settings;
+pub use tail::{TailChange, TailConsumer};
 pub use topics::{Deviation, InspectionMode, RecordSizeLimits, RepairOutcome, TopicInspector, TopicReport};
 pub use uplink::Uplink;
 

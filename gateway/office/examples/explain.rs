@@ -223,6 +223,6 @@ async fn comparison(pool: &PgPool, by: &str, days: i64, store: Option<&str>, now
 
 async fn sales(pool: &PgPool, query: SalesQuery) -> Result<()> {
     let filter = query.check(&Caller::local())?;
-    page(pool, &filter).await?;
+    page(pool, "", &filter).await?;
     Ok(())
 }

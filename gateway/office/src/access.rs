@@ -40,6 +40,18 @@ impl Caller {
         }
     }
 
+    /// The id of the session or token; `None` while the office has no accounts.
+    pub fn credential_id(&self) -> Option<&str> {
+        self.credential.as_ref().map(|credential| &*credential.id)
+    }
+
+    pub fn grant(&self) -> Grant {
+        Grant {
+            role: self.role,
+            shops: self.shops.clone(),
+        }
+    }
+
     /// Whether the caller sees the customers' e-mail and other addresses.
     pub fn sees_personal_data(&self) -> bool {
         self.role >= Role::Manager

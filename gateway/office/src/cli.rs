@@ -23,10 +23,12 @@ use crate::alerts::Alerts;
 use crate::commands::sender::Sender;
 use crate::config::{Config, ConfigError, Http, Log};
 use crate::database::{self, Pools, ServerError};
+use crate::descriptors;
 use crate::health::Health;
-use crate::http::{Access, AppState, Hosts, LimitedListener, OverviewCache, Peer, router};
+use crate::http::{Access, AppState, ClientConnection, Hosts, LimitedListener, OverviewCache, router};
 use crate::ingest::Ingest;
 use crate::keys::ShopKeys;
+use crate::live::{Live, LiveTail, watch_sessions};
 use crate::metrics::Metrics;
 use crate::oidc::Oidc;
 use crate::record::{Checker, topics};
@@ -173,7 +175,10 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = CancellationToken::new();
     let (metrics, health) = (Arc::new(Metrics::new()?), Arc::new(Health::default()));
+    let max_connections = config.http.max_connections;
+    descriptors::reserve(max_connections)?;
     let listener = listen(&config.http).await?;
+    let live = Live::new(max_connections, Arc::clone(&metrics));
     info!(
         version = env!("CARGO_PKG_VERSION"),
         kafka = config.kafka.brokers,
@@ -201,21 +206,28 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
             .map(|issuer| Oidc::new(&config.oidc, issuer))
             .transpose()?,
     };
+    let access = Arc::new(access);
+    tokio::spawn(watch_sessions(
+        Arc::clone(&live),
+        Arc::clone(&access),
+        stop.clone(),
+    ));
     let stored_commands = Arc::new(Notify::new());
     let state = AppState {
         pool: pools.requests,
-        access: Arc::new(access),
+        access,
         overviews: OverviewCache::default(),
         prefix: config.kafka.topic_prefix.clone(),
         metrics: Arc::clone(&metrics),
         health: Arc::clone(&health),
         exports: Arc::new(Semaphore::new(EXPORTS)),
         stored_commands: Arc::clone(&stored_commands),
+        live: Arc::clone(&live),
     };
     let shutdown = stop.clone();
-    let service = router(state).into_make_service_with_connect_info::<Peer>();
+    let service = router(state).into_make_service_with_connect_info::<ClientConnection>();
     let server = axum::serve(
-        LimitedListener::new(listener, config.http.trusted_networks()?),
+        LimitedListener::new(listener, max_connections, config.http.trusted_networks()?),
         service,
     )
     .with_graceful_shutdown(shutdown.cancelled_owned());
@@ -239,15 +251,25 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         stored: stored_commands,
     };
     tokio::spawn(sender.run(stop.clone()));
+    let group = format!("{}{}", config.kafka.topic_prefix, config.kafka.group);
+    let checker = Arc::new(Checker {
+        keys,
+        unsigned_before: config.shops.unsigned_before,
+        prefix: config.kafka.topic_prefix.clone(),
+    });
+    let tail = LiveTail {
+        kafka: config.kafka_settings(),
+        group: format!("{group}-live"),
+        checker: Arc::clone(&checker),
+        live,
+        stop: stop.clone(),
+    };
+    let mut following = tokio::task::spawn_blocking(|| tail.run());
     let ingest = Ingest {
         kafka: config.kafka_settings(),
-        group: format!("{}{}", config.kafka.topic_prefix, config.kafka.group),
+        group,
         pool: pools.own,
-        checker: Checker {
-            keys,
-            unsigned_before: config.shops.unsigned_before,
-            prefix: config.kafka.topic_prefix.clone(),
-        },
+        checker,
         metrics,
         health: Arc::clone(&health),
         runtime: Handle::current(),
@@ -258,6 +280,7 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
         result = &mut reading => Some(result.map_err(Into::into).and_then(|result| result)),
+        result = &mut following => Some(result.map_err(Into::into).and_then(|result| Ok(result?))),
         result = &mut server => Some(result.map_err(Into::into).and_then(|result| Ok(result?))),
     };
     stop.cancel();
@@ -267,8 +290,9 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
     }
     info!("stopping");
     let ended = tokio::time::timeout(SHUTDOWN, async {
-        // Both have been told to stop, so their results no longer matter.
+        // All have been told to stop, so their results no longer matter.
         let _ = reading.await;
+        let _ = following.await;
         let _ = server.await;
     });
     if ended.await.is_err() {

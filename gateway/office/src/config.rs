@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use comptoir_core::Secret;
@@ -21,6 +22,8 @@ mod alerts;
 pub const DEFAULT_FILE: &str = "/etc/comptoir/office.toml";
 
 const ENVIRONMENT: &str = "COMPTOIR_";
+/// The values of `http.max_connections`.
+const CONNECTIONS: RangeInclusive<usize> = 8..=100_000;
 /// The name of the clients.
 const IDENTITY: &str = "office";
 
@@ -78,6 +81,8 @@ pub struct Retention {
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     pub listen: SocketAddr,
+    /// Most open connections. At most three quarters of them are live ones. Each needs a file descriptor.
+    pub max_connections: usize,
     /// File to which the office writes its bound port, for programs that start it on port 0.
     pub port_file: Option<PathBuf>,
     /// Further names under which the office answers, without a port.
@@ -147,6 +152,7 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8090)),
+            max_connections: 512,
             port_file: None,
             hosts: Vec::new(),
             trusted_proxies: Vec::new(),
@@ -265,6 +271,14 @@ impl Config {
         {
             return refuse("retention.events: a number of months from 3 to 1200, for example 120");
         }
+        if !CONNECTIONS.contains(&self.http.max_connections) {
+            return Err(ConfigError(format!(
+                "http.max_connections: {} is not from {} to {}; for example 512",
+                self.http.max_connections,
+                CONNECTIONS.start(),
+                CONNECTIONS.end()
+            )));
+        }
         self.alerts.receivers()?;
         check_properties(&self.kafka.properties).map_err(|error| {
             let key = error.property.map_or_else(
@@ -351,6 +365,10 @@ mod tests {
             (
                 &format!("{VALID}[retention]\nevents = 1"),
                 "retention.events: a number of months from 3",
+            ),
+            (
+                &format!("{VALID}[http]\nmax_connections = 1"),
+                "http.max_connections: 1 is not from 8 to",
             ),
             (
                 &format!("{VALID}[kafka.properties]\n\"group.id\" = \"x\""),

@@ -1,4 +1,4 @@
-//! The HTTP server: the page, the overview as JSON, liveness, readiness and metrics.
+//! The HTTP server: the page, the overview as JSON, live connections, liveness, readiness and metrics.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use tracing::error;
 use crate::access::Caller;
 use crate::database::within;
 use crate::health::Health;
+use crate::live::{self, Live};
 use crate::metrics::Metrics;
 use crate::overview::read_as_of;
 use crate::pages::pages;
@@ -29,6 +30,7 @@ use crate::sales::{self, Filter, SalesQuery};
 
 mod access;
 mod commands;
+mod connection;
 pub mod dto;
 mod figures;
 mod listener;
@@ -40,10 +42,11 @@ mod routes;
 mod session;
 mod site;
 
-pub use access::Access;
+pub use access::{Access, Mode};
 pub use commands::CommandTargets;
+pub use connection::ClientConnection;
 pub use listener::LimitedListener;
-pub use origin::Peer;
+pub use origin::Origin;
 pub use overviews::OverviewCache;
 pub use routes::{ROUTES, Requirement, Route};
 pub use site::Hosts;
@@ -66,6 +69,7 @@ pub struct AppState {
     pub access: Arc<Access>,
     /// Notified when a command was stored.
     pub stored_commands: Arc<Notify>,
+    pub live: Arc<Live>,
 }
 
 pub fn router(state: AppState) -> Router {
@@ -83,6 +87,11 @@ pub fn router(state: AppState) -> Router {
         .fallback(async || not_found())
         .merge(accounts())
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(state.live.layer())
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state.live),
+            live::check,
+        ))
         .layer(middleware::from_fn_with_state(state.clone(), access::check))
         .layer(middleware::from_fn_with_state(state.clone(), site::check))
         .with_state(state)
@@ -242,7 +251,7 @@ async fn sales(
         Ok(filter) => filter,
         Err(problem) => return *problem,
     };
-    match within(sales::page(&state.pool, &filter)).await {
+    match within(sales::page(&state.pool, &state.prefix, &filter)).await {
         Ok(page) => ([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response(),
         Err(error) => database_unavailable(&error),
     }

@@ -42,7 +42,7 @@ pub struct Ingest {
     /// Full name of the consumer group.
     pub group: String,
     pub pool: PgPool,
-    pub checker: Checker,
+    pub checker: Arc<Checker>,
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
     pub runtime: Handle,

@@ -9,6 +9,7 @@
 //! ```
 //!
 //! In the other direction, [`commands`] go from a request to Kafka.
+//! Beside it, [`live`] follows the tail of the topics for pages that are open.
 //!
 //! `docs/adr/0017-office.md` of the gateway has the reasons.
 
@@ -20,12 +21,14 @@ pub mod commands;
 pub mod comparison;
 pub mod config;
 pub mod database;
+pub mod descriptors;
 pub mod figures;
 pub mod fold;
 pub mod health;
 pub mod http;
 pub mod ingest;
 pub mod keys;
+pub mod live;
 pub mod metrics;
 pub mod oidc;
 pub mod overview;

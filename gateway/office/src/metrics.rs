@@ -1,6 +1,8 @@
 //! The counters of `/metrics` and their names.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
 
 use crate::database::Written;
 use crate::record::Reason;
@@ -22,6 +24,10 @@ pub struct Metrics {
     pub commands_failed: IntCounter,
     pub alerts_sent: IntCounter,
     pub alerts_failed: IntCounter,
+    pub live_connections: IntGauge,
+    pub live_messages: IntCounter,
+    pub live_dropped: IntCounter,
+    pub live_refused: IntCounter,
 }
 
 impl Metrics {
@@ -58,6 +64,11 @@ impl Metrics {
             "Time to write a batch to PostgreSQL",
         ))?;
         registry.register(Box::new(batch_seconds.clone()))?;
+        let live_connections = IntGauge::new(
+            "comptoir_office_live_connections",
+            "Clients that have joined by Socket.IO",
+        )?;
+        registry.register(Box::new(live_connections.clone()))?;
         Ok(Self {
             events: counter("events", "Events written")?,
             repeated: counter("repeated_events", "Events that were there before")?,
@@ -89,6 +100,13 @@ impl Metrics {
                 "undecodable_batches",
                 "Batches of records that could not be decoded, and were skipped",
             )?,
+            live_messages: counter("live_messages", "Events handed to live clients")?,
+            live_dropped: counter(
+                "live_dropped",
+                "Events that a live client missed, because it did not keep up or they were too long; it reloads",
+            )?,
+            live_refused: counter("live_refused", "Live connections refused at a limit")?,
+            live_connections,
             apart,
             sign_ins,
             batch_seconds,

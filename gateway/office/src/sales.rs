@@ -1,5 +1,6 @@
 //! The sales of all shops and years: as JSON, page by page, and as CSV, in constant memory.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -90,6 +91,9 @@ pub struct SaleItem {
     pub currency: Option<Currency>,
     /// Number of changes by other devices that were rejected.
     pub corrections: i32,
+    /// Epoch and number of the device's newest event for this sale.
+    pub epoch: u32,
+    pub number: u32,
     /// The JSON as the gateway wrote it. `customer_email` and `address` are null for a role that does not see personal
     /// data.
     #[cfg_attr(test, ts(type = "unknown"))]
@@ -105,6 +109,8 @@ pub struct SalesPage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub next: Option<String>,
+    /// Where reading continues in Kafka, by kind and partition: the items contain at least all records before.
+    pub read: BTreeMap<&'static str, BTreeMap<i32, i64>>,
 }
 
 /// The sale after which a page begins.
@@ -210,7 +216,7 @@ impl Filter {
     fn query(&self, limit: Option<i64>) -> QueryBuilder<Postgres> {
         let mut query = QueryBuilder::new(
             "SELECT store, kind, device, id, creator, order_id, status, time, amount, currency, corrections, \
-             value::text AS value FROM sale WHERE true",
+             creator_epoch, creator_seq, value::text AS value FROM sale WHERE true",
         );
         if let Some(stores) = self.visible.for_sql() {
             query.push(" AND store = ANY(").push_bind(stores).push(")");
@@ -255,11 +261,13 @@ impl Filter {
     }
 }
 
-/// One page of sales.
+/// One page of sales. `prefix`: of all topics.
 ///
 /// # Errors
 /// PostgreSQL does not reply.
-pub async fn page(pool: &PgPool, filter: &Filter) -> Result<SalesPage, sqlx::Error> {
+pub async fn page(pool: &PgPool, prefix: &str, filter: &Filter) -> Result<SalesPage, sqlx::Error> {
+    // Before the sales, which then contain at least what was read until there.
+    let positions = read_positions(pool, prefix).await?;
     // One more than requested, to detect whether there is another page.
     let mut query = filter.query(Some(i64::from(filter.limit) + 1));
     let mut rows = query.build().fetch(pool);
@@ -268,14 +276,42 @@ pub async fn page(pool: &PgPool, filter: &Filter) -> Result<SalesPage, sqlx::Err
         let row = row?;
         if items.len() == filter.limit as usize || bytes >= MAX_PAGE {
             let next = last.as_ref().map(Cursor::encode);
-            return Ok(SalesPage { items, next });
+            return Ok(SalesPage {
+                items,
+                next,
+                read: positions,
+            });
         }
         let item = read(&row, filter)?;
         bytes += item.value.get().len();
         last = Some(cursor(&row)?);
         items.push(item);
     }
-    Ok(SalesPage { items, next: None })
+    Ok(SalesPage {
+        items,
+        next: None,
+        read: positions,
+    })
+}
+
+async fn read_positions(
+    pool: &PgPool,
+    prefix: &str,
+) -> Result<BTreeMap<&'static str, BTreeMap<i32, i64>>, sqlx::Error> {
+    let mut read: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    let topics = Kind::ALL.map(|kind| format!("{prefix}{}", kind.topic()));
+    let rows: Vec<(String, i32, i64)> =
+        sqlx::query_as("SELECT topic, partition, next FROM position WHERE topic = ANY($1)")
+            .bind(&topics[..])
+            .fetch_all(pool)
+            .await?;
+    for (topic, partition, next) in rows {
+        let kind = topic.strip_prefix(prefix).and_then(Kind::from_topic);
+        if let Some(kind) = kind {
+            read.entry(kind_name(kind)).or_default().insert(partition, next);
+        }
+    }
+    Ok(read)
 }
 
 fn cursor(row: &PgRow) -> Result<Cursor, sqlx::Error> {
@@ -311,10 +347,21 @@ fn read(row: &PgRow, filter: &Filter) -> Result<SaleItem, sqlx::Error> {
             .map(|(minor, currency)| Money::sum(minor, currency)),
         currency,
         corrections: row.try_get("corrections")?,
+        epoch: unsigned(row, "creator_epoch")?,
+        number: unsigned(row, "creator_seq")?,
         value: match filter.has_personal_data {
             true => value,
             false => without_personal_data(&value),
         },
+    })
+}
+
+/// PostgreSQL has no unsigned integers.
+fn unsigned(row: &PgRow, column: &str) -> Result<u32, sqlx::Error> {
+    let number: i64 = row.try_get(column)?;
+    u32::try_from(number).map_err(|error| sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: error.into(),
     })
 }
 

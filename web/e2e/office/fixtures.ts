@@ -45,6 +45,8 @@ export class Sales {
   readonly kind = (name: string) => this.page.getByTestId('filters').getByRole('radio', { name, exact: true });
   readonly apply = () => this.page.getByTestId('filters').getByRole('button');
   readonly more = () => this.page.getByTestId('more');
+  readonly newRows = () => this.page.getByTestId('new-rows');
+  readonly row = (id: string) => this.page.locator(`[data-panel=sales] [data-id="${id}"]`);
   readonly announcement = () => this.page.getByTestId('announcement');
 
   async open(query = ''): Promise<void> {
@@ -64,8 +66,9 @@ export const test = base.extend<Fixtures>({
     const errors: string[] = [];
     page.on('pageerror', (error) => errors.push(error.message));
     page.on('console', (message) => {
-      if (message.type() === 'error' && !message.text().includes('Failed to load resource'))
-        errors.push(message.text());
+      // The browser reports there that the office could not be reached.
+      const isExpected = /Failed to load resource|WebSocket connection to '[^']+' failed/.test(message.text());
+      if (message.type() === 'error' && !isExpected) errors.push(message.text());
     });
     await simulate({});
     await use(new Office(page));

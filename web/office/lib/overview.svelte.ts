@@ -1,6 +1,8 @@
-/** The overview, read again every few seconds while the page is visible. */
+/** The overview, read again every few seconds while the page is visible. Live sales show in between. */
 import { get } from '../../src/lib/api/http';
 import { Polling } from '../../src/lib/shops/polling';
+import { LatestSales } from './latestSales';
+import type { LiveEvent } from './liveEvents';
 import { startOfDay } from './startOfDay';
 import type { Overview } from './types';
 
@@ -17,10 +19,13 @@ export type PollState = {
 /** Call it while a component is created: it polls for as long as the component exists and `isWanted` is true. */
 export function pollOverview(isWanted: () => boolean) {
   let state = $state.raw<PollState>({ overview: null, readAt: null, error: null });
+  const sold = new LatestSales(() => {
+    if (state.overview) state = { ...state, overview: sold.applyTo(state.overview) };
+  });
   const polling = new Polling<Overview>(
     {
       read: () => get<Overview>(`/api/shops?since=${encodeURIComponent(startOfDay(Date.now()))}`),
-      onAnswer: (overview) => (state = { overview, readAt: Date.now(), error: null }),
+      onAnswer: (overview) => (state = { overview: sold.applyTo(overview), readAt: Date.now(), error: null }),
       onFailure: (error) => (state = { ...state, error }),
     },
     REFRESH_MS,
@@ -35,5 +40,6 @@ export function pollOverview(isWanted: () => boolean) {
     get state() {
       return state;
     },
+    add: (event: LiveEvent) => sold.add(event),
   };
 }

@@ -11,6 +11,8 @@ const sale = (id: string, more: Partial<SaleItem> = {}): SaleItem => ({
   status: 'SUCCESS',
   time: '2026-03-16T15:00:00Z',
   corrections: 0,
+  epoch: 7,
+  number: 1,
   value: {},
   ...more,
 });

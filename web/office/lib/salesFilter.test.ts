@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { fieldOf, formatApiQuery, formatFilter, isFiltered, isKind, NO_FILTER, parseFilter } from './salesFilter';
+import {
+  fieldOf,
+  formatApiQuery,
+  formatFilter,
+  isFiltered,
+  isKind,
+  matchesFilter,
+  NO_FILTER,
+  parseFilter,
+} from './salesFilter';
 
 const ALL = { store: 'paris-1', kind: 'payment', from: '2026-03-01', to: '2026-03-16', search: 'p-é&1' };
 
@@ -59,5 +68,42 @@ describe('a parameter that the API refuses', () => {
 
   it('may belong to none', () => {
     expect([undefined, 'after', 'limit', 'constructor'].map(fieldOf)).toEqual([null, null, null, null]);
+  });
+});
+
+describe('a live sale', () => {
+  it('matches the filters that the API would list it for', () => {
+    const sale = {
+      store: 'paris-1',
+      kind: 'payment',
+      device: 'till-1',
+      id: 'p-1',
+      order_id: 'o-1',
+      status: 'SUCCESS',
+      // In the middle of the day, whatever the time zone.
+      time: new Date(2026, 2, 16, 12).toISOString(),
+      corrections: 0,
+      epoch: 7,
+      number: 1,
+      value: {},
+    };
+    const matches = (filter: object) => matchesFilter({ ...NO_FILTER, ...filter }, sale);
+    for (const filter of [
+      {},
+      { store: 'paris-1', kind: 'payment', from: '2026-03-16', to: '2026-03-16' },
+      { search: 'p-' },
+      { search: 'o-1' },
+    ]) {
+      expect(matches(filter), JSON.stringify(filter)).toBe(true);
+    }
+    for (const filter of [
+      { store: 'lyon-2' },
+      { kind: 'order' },
+      { from: '2026-03-17' },
+      { to: '2026-03-15' },
+      { search: '-1' },
+    ]) {
+      expect(matches(filter), JSON.stringify(filter)).toBe(false);
+    }
   });
 });

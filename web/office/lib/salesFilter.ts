@@ -1,5 +1,6 @@
 /** Which sales are shown: as the form and the address of the page have it, and as the API wants it. */
 import { isDay, midnight } from './days';
+import type { SaleItem } from './types';
 
 export const KINDS = ['order', 'payment', 'delivery'] as const;
 export type Kind = (typeof KINDS)[number];
@@ -23,6 +24,19 @@ export const NO_FILTER: SalesFilter = { store: '', kind: '', from: '', to: '', s
 const FIELDS = Object.keys(NO_FILTER) as FilterField[];
 
 export const isFiltered = (filter: SalesFilter): boolean => FIELDS.some((field) => filter[field] !== '');
+
+/** Whether the API would list the sale for this filter. */
+export function matchesFilter({ store, kind, from, to, search }: SalesFilter, sale: SaleItem): boolean {
+  const [since, until] = [midnight(from), midnight(to, 1)];
+  const time = Date.parse(sale.time);
+  return (
+    (store === '' || sale.store === store) &&
+    (kind === '' || sale.kind === kind) &&
+    (since === null || time >= Date.parse(since)) &&
+    (until === null || time < Date.parse(until)) &&
+    (sale.id.startsWith(search) || sale.order_id.startsWith(search))
+  );
+}
 
 /** The query string of the page, without `?`. */
 export function formatFilter(filter: SalesFilter): string {

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { LiveEvent } from './liveEvents';
 import { NO_FILTER, type SalesFilter } from './salesFilter';
 import { MAX_PAGES, SalesList } from './salesList.svelte';
 import type { SaleItem, SalesPage } from './types';
@@ -12,6 +13,8 @@ const sale = (id: string): SaleItem => ({
   status: 'SUCCESS',
   time: '2026-03-16T15:00:00Z',
   corrections: 0,
+  epoch: 7,
+  number: 1,
   value: {},
 });
 const ids = (sales: readonly SaleItem[] | null) => sales?.map(({ id }) => id);
@@ -33,14 +36,14 @@ describe('the list of sales', () => {
     const { list, requests } = createOffice();
     const first = list.show(NO_FILTER);
     expect(list).toMatchObject({ sales: null, isReading: true });
-    requests[0]?.answer({ items: [sale('a'), sale('b')], next: 'n1' });
+    requests[0]?.answer({ items: [sale('a'), sale('b')], read: {}, next: 'n1' });
     await first;
     expect(ids(list.sales)).toEqual(['a', 'b']);
     expect(list.hasMore).toBe(true);
     const second = list.more();
     void list.more();
     expect(requests.map(({ after }) => after)).toEqual([null, 'n1']);
-    requests[1]?.answer({ items: [sale('c')] });
+    requests[1]?.answer({ items: [sale('c')], read: {} });
     await second;
     expect(ids(list.sales)).toEqual(['a', 'b', 'c']);
     expect(list).toMatchObject({ hasMore: false, isReading: false, error: null });
@@ -52,9 +55,9 @@ describe('the list of sales', () => {
     const { list, requests } = createOffice();
     const all = list.show(NO_FILTER);
     const some = list.show({ ...NO_FILTER, store: 'lyon-2' });
-    requests[1]?.answer({ items: [sale('b')] });
+    requests[1]?.answer({ items: [sale('b')], read: {} });
     await some;
-    requests[0]?.answer({ items: [sale('a')], next: 'n1' });
+    requests[0]?.answer({ items: [sale('a')], read: {}, next: 'n1' });
     await all;
     expect(ids(list.sales)).toEqual(['b']);
     expect(list.hasMore).toBe(false);
@@ -69,14 +72,14 @@ describe('the list of sales', () => {
     expect(list.error).toBeInstanceOf(Error);
     const again = list.more();
     expect(list.error).toBeNull();
-    requests[1]?.answer({ items: [sale('a')], next: 'n1' });
+    requests[1]?.answer({ items: [sale('a')], read: {}, next: 'n1' });
     await again;
     const second = list.more();
     requests[2]?.fail();
     await second;
     expect(ids(list.sales)).toEqual(['a']);
     const third = list.more();
-    requests[3]?.answer({ items: [sale('b')] });
+    requests[3]?.answer({ items: [sale('b')], read: {} });
     await third;
     expect(requests.map(({ after }) => after)).toEqual([null, null, 'n1', 'n1']);
     expect(ids(list.sales)).toEqual(['a', 'b']);
@@ -86,7 +89,7 @@ describe('the list of sales', () => {
     let reads = 0;
     const list = new SalesList(() => {
       reads += 1;
-      return Promise.resolve({ items: [sale(`p-${reads}`)], next: `n${reads}` });
+      return Promise.resolve({ items: [sale(`p-${reads}`)], next: `n${reads}`, read: {} });
     });
     await list.show(NO_FILTER);
     for (let i = 0; i < MAX_PAGES + 5; i += 1) await list.more();
@@ -95,5 +98,72 @@ describe('the list of sales', () => {
     await list.show(NO_FILTER);
     expect(list.isFull).toBe(false);
     expect(list.sales).toHaveLength(1);
+  });
+});
+
+describe('the list while sales happen', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  const event = (id: string, offset: number, more: Partial<SaleItem> = {}): LiveEvent => ({
+    sale: { ...sale(id), time: '2026-03-16T16:00:00Z', ...more },
+    partition: 0,
+    offset,
+    appended: '2026-03-16T16:00:01Z',
+  });
+
+  /** Answers the latest request, and lets the list take the answer. */
+  async function answer(requests: { answer: (page: SalesPage) => void }[], page: SalesPage) {
+    requests.at(-1)?.answer(page);
+    await vi.advanceTimersByTimeAsync(0);
+  }
+
+  it('is read again until it has everything from before the connection', async () => {
+    const { list, requests } = createOffice();
+    list.reload({ restart: false, sent: { payment: { 0: 2 } } });
+    void list.show(NO_FILTER);
+    list.add(event('c', 2));
+    await answer(requests, { items: [sale('a')], read: { payment: { 0: 1 } } });
+    expect(ids(list.sales)).toEqual(['c', 'a']);
+    await vi.advanceTimersByTimeAsync(500);
+    expect(requests).toHaveLength(2);
+    await answer(requests, { items: [sale('b'), sale('a')], read: { payment: { 0: 2 } } });
+    expect(ids(list.sales)).toEqual(['c', 'b', 'a']);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(requests).toHaveLength(2);
+    list.stop();
+  });
+
+  it('ends as the database says', async () => {
+    const { list, requests } = createOffice();
+    void list.show(NO_FILTER);
+    await answer(requests, { items: [], read: {} });
+    list.add(event('a', 0));
+    list.add(event('invented', 1));
+    expect(list.sales).toHaveLength(2);
+    list.reload({ restart: false, sent: { payment: { 0: 2 } } });
+    await vi.advanceTimersByTimeAsync(1000);
+    await answer(requests, { items: [sale('a')], read: { payment: { 0: 2 } } });
+    expect(ids(list.sales)).toEqual(['a']);
+    list.stop();
+  });
+
+  it('asks the database what another till has changed', async () => {
+    const { list, requests } = createOffice();
+    const order = { ...sale('o-1'), kind: 'order', status: 'Pending' };
+    void list.show(NO_FILTER);
+    await answer(requests, { items: [order], read: {} });
+    list.add(event('o-1', 0, { kind: 'order', device: 'till-2', status: 'Cancelled' }));
+    expect(list.sales?.[0]?.status).toBe('Pending');
+    await vi.advanceTimersByTimeAsync(500);
+    await answer(requests, { items: [{ ...order, corrections: 1 }], read: { order: { 0: 1 } } });
+    expect(list.sales).toMatchObject([{ status: 'Pending', corrections: 1 }]);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(requests).toHaveLength(2);
+    list.stop();
   });
 });

@@ -11,17 +11,23 @@ import { describeFailure, describeStatus } from './statusLine';
 const NOW = new Date(2026, 2, 16, 16, 40, 30).getTime();
 const f = createFormats('en-GB', () => new Date(NOW));
 const status = (more: object) =>
-  describeStatus({ overview: null, readAt: NOW - 4000, error: null, now: NOW, ...more }, en, f, createAges('en-GB'));
+  describeStatus(
+    { overview: null, readAt: NOW - 4000, error: null, now: NOW, isLive: true, ...more },
+    en,
+    f,
+    createAges('en-GB'),
+  );
 const problem = (type: string) => new RequestError({ type, status: 503, detail: 'No' } as unknown as Problem);
 
 describe('the sentence below the top bar', () => {
   it('says how old what is shown is', () => {
     expect(status({ readAt: null })).toEqual({ tone: 'quiet', text: en.bar.reading, more: [] });
-    expect(status({})).toEqual({ tone: 'good', text: 'Up to date', more: ['read 4 sec ago'] });
+    expect(status({})).toEqual({ tone: 'good', text: 'Up to date', more: ['live', 'read 4 sec ago'] });
+    expect(status({ isLive: false }).more).toEqual(['not live: connecting…', 'read 4 sec ago']);
   });
 
   it('is not ahead of the clock', () => {
-    expect(status({ readAt: NOW + 700 }).more).toEqual(['read 0 sec ago']);
+    expect(status({ readAt: NOW + 700 }).more).toEqual(['live', 'read 0 sec ago']);
   });
 
   it('says that the office cannot be reached, and when it was last read', () => {

@@ -19,10 +19,12 @@ type StatusInput = {
   error: unknown;
   /** In Unix milliseconds. */
   now: number;
+  /** Whether sales appear as they happen. */
+  isLive: boolean;
 };
 
 export function describeStatus(
-  { overview, readAt, error, now }: StatusInput,
+  { overview, readAt, error, now, isLive }: StatusInput,
   t: OfficeMessages,
   f: Formats,
   ages: Ages,
@@ -38,7 +40,7 @@ export function describeStatus(
   if (overview && readUntil !== undefined && Date.parse(overview.time) - Date.parse(readUntil) > LATE_AFTER_MS) {
     return { tone: 'wait', text: t.bar.late(f.moment(readUntil)), more: [t.bar.lateHint, t.bar.read(ago)] };
   }
-  return { tone: 'good', text: t.bar.good, more: [t.bar.read(ago)] };
+  return { tone: 'good', text: t.bar.good, more: [isLive ? t.bar.live : t.bar.notLive, t.bar.read(ago)] };
 }
 
 /**

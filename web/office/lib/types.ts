@@ -72,6 +72,10 @@ amount?: number, currency?: string,
  */
 corrections: number, 
 /**
+ * Epoch and number of the device's newest event for this sale.
+ */
+epoch: number, number: number, 
+/**
  * The JSON as the gateway wrote it. `customer_email` and `address` are null for a role that does not see personal
  * data.
  */
@@ -81,7 +85,11 @@ export type SalesPage = { items: Array<SaleItem>,
 /**
  * The value for `after`; absent on the last page.
  */
-next?: string, };
+next?: string, 
+/**
+ * Where reading continues in Kafka, by kind and partition: the items contain at least all records before.
+ */
+read: { [key in string]: { [key in number]: number } }, };
 
 export type Role = "viewer" | "cashier" | "manager" | "administrator";
 

@@ -11,21 +11,20 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::statistics::Statistics;
-use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tracing::{debug, warn};
 
 use super::TopicPartition;
 use crate::Error;
-use crate::admin_request::AdminRequest;
 use crate::connection_errors::ConnectionErrors;
+use crate::describe::describe_topics;
 use crate::settings::{self, LogOnlyContext};
 
 /// Timeout of one request.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interval between warnings of the same error.
 const WARN_EVERY: Duration = Duration::from_secs(300);
-const DESCRIBE: &str = "describe its topics";
 
 /// The store of the positions.
 pub trait PositionStore: Send + Sync {
@@ -87,23 +86,7 @@ impl Context {
 
     /// The ids of the existing topics.
     pub(super) fn topic_ids(&self, topics: &[String]) -> Result<HashMap<String, TopicId>, Error> {
-        let failed = Error::of(DESCRIBE);
-        let first = topics.first().map(String::as_str);
-        let metadata = self
-            .admin
-            .fetch_metadata(first, REQUEST_TIMEOUT)
-            .map_err(&failed)?;
-        let mut result = Err(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown));
-        for broker in metadata.brokers() {
-            let request = AdminRequest::topics(&self.admin, broker.id(), topics, REQUEST_TIMEOUT);
-            // Longer than the request's own timeout, after which its reply is an error.
-            let reply = request.described(REQUEST_TIMEOUT + REQUEST_TIMEOUT);
-            result = reply.unwrap_or(Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)));
-            if result.is_ok() {
-                break;
-            }
-        }
-        let described = result.map_err(failed)?;
+        let described = describe_topics(&self.admin, topics)?;
         let ids = described
             .into_iter()
             .filter_map(|topic| Some((topic.name, topic.id?)));

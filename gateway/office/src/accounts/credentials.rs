@@ -1,5 +1,6 @@
 //! Sessions and tokens.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use comptoir_core::Secret;
@@ -138,6 +139,21 @@ impl Accounts {
         let sql = format!("{VALID} ORDER BY c.used DESC, c.id");
         let rows = within(sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.0.pool)).await?;
         Ok(rows.iter().map(credential).collect::<Result<_, _>>()?)
+    }
+
+    /// What the valid ones among these sessions and tokens may do, by id.
+    ///
+    /// # Errors
+    /// PostgreSQL does not reply.
+    pub async fn grants<'a>(
+        &self,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Result<HashMap<String, Grant>, AccountsError> {
+        let ids: Vec<String> = ids.map(str::to_owned).collect();
+        let sql = format!("{VALID} AND c.id = ANY($1)");
+        let rows = within(sqlx::query(AssertSqlSafe(sql)).bind(ids).fetch_all(&self.0.pool)).await?;
+        let grants = rows.iter().map(|row| Ok((row.try_get("id")?, grant(row)?)));
+        Ok(grants.collect::<Result<_, sqlx::Error>>()?)
     }
 
     /// Ends a session or token.

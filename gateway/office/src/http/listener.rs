@@ -4,19 +4,16 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use axum::serve::Listener;
 use comptoir_identity::network_of;
 use ipnet::IpNet;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
-/// Of the usual 1,024 descriptors of a process.
-const MAX_CONNECTIONS: usize = 512;
+use super::connection::LimitedStream;
+
 /// Of one address. This machine and reverse proxies, which connect for many clients, may have all.
 const MAX_OF_CLIENT: usize = 64;
 
@@ -26,7 +23,7 @@ struct Clients(Mutex<HashMap<IpAddr, usize>>);
 
 impl Clients {
     /// Counts a connection. `None` if the address has too many already.
-    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<ClientPlace> {
         let network = network_of(address);
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(network).or_default();
@@ -34,7 +31,7 @@ impl Clients {
             return None;
         }
         *count += 1;
-        Some(Place {
+        Some(ClientPlace {
             network,
             clients: Arc::clone(self),
         })
@@ -42,12 +39,12 @@ impl Clients {
 }
 
 /// A connection of a client; it no longer counts when this is dropped.
-struct Place {
+pub struct ClientPlace {
     network: IpAddr,
     clients: Arc<Clients>,
 }
 
-impl Drop for Place {
+impl Drop for ClientPlace {
     fn drop(&mut self) {
         let mut open = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = open.get_mut(&self.network) {
@@ -59,7 +56,7 @@ impl Drop for Place {
     }
 }
 
-/// A listener with at most [`MAX_CONNECTIONS`] open connections. Others wait in the kernel's queue.
+/// A listener with a limited number of open connections. Others wait in the kernel's queue.
 pub struct LimitedListener {
     listener: TcpListener,
     places: Arc<Semaphore>,
@@ -69,10 +66,10 @@ pub struct LimitedListener {
 }
 
 impl LimitedListener {
-    pub fn new(listener: TcpListener, proxies: Vec<IpNet>) -> Self {
+    pub fn new(listener: TcpListener, max_connections: usize, proxies: Vec<IpNet>) -> Self {
         Self {
             listener,
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            places: Arc::new(Semaphore::new(max_connections)),
             clients: Arc::default(),
             proxies,
         }
@@ -103,55 +100,12 @@ impl Listener for LimitedListener {
                 },
                 false => None,
             };
-            let stream = LimitedStream {
-                stream,
-                _place: place,
-                _of_client: of_client,
-            };
-            return (stream, address);
+            return (LimitedStream::new(stream, place, of_client), address);
         }
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
         self.listener.local_addr()
-    }
-}
-
-/// A connection with its place.
-pub struct LimitedStream {
-    stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-    _of_client: Option<Place>,
-}
-
-impl LimitedStream {
-    /// The own address of the connection.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
-    }
-}
-
-impl AsyncRead for LimitedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for LimitedStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -6,13 +6,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
-use axum::extract::connect_info::Connected;
 use axum::http::{Extensions, HeaderMap, header};
-use axum::serve::IncomingStream;
 use comptoir_identity::{Act, Action, ActorKind};
 use ipnet::IpNet;
 
-use super::listener::LimitedListener;
+use super::connection::ClientConnection;
 use crate::access::Caller;
 use crate::accounts::Source;
 
@@ -28,19 +26,13 @@ pub struct Peer {
 }
 
 impl Peer {
-    fn new(remote: SocketAddr, own: Option<SocketAddr>) -> Self {
+    pub fn new(remote: SocketAddr, own: Option<SocketAddr>) -> Self {
         let address = remote.ip().to_canonical();
         let own = own.map(|own| own.ip().to_canonical());
         Self {
             address,
             is_local: address.is_loopback() || own == Some(address),
         }
-    }
-}
-
-impl Connected<IncomingStream<'_, LimitedListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, LimitedListener>) -> Self {
-        Self::new(*stream.remote_addr(), stream.io().local_addr().ok())
     }
 }
 
@@ -67,7 +59,8 @@ impl Origin {
         let agent = headers
             .get(header::USER_AGENT)
             .and_then(|agent| agent.to_str().ok());
-        let peer = extensions.get::<ConnectInfo<Peer>>().map(|peer| peer.0);
+        let connection = extensions.get::<ConnectInfo<ClientConnection>>();
+        let peer = connection.map(|connection| connection.0.peer());
         Self {
             source: Source {
                 address: peer.map(|peer| client(peer, headers, trusted)),
@@ -160,7 +153,10 @@ mod tests {
         let mut extensions = Extensions::new();
         let remote = SocketAddr::new(peer.parse().unwrap(), 50_000);
         let own = SocketAddr::from(([10, 0, 0, 1], 8090));
-        extensions.insert(ConnectInfo(Peer::new(remote, Some(own))));
+        extensions.insert(ConnectInfo(ClientConnection::of_peer(Peer::new(
+            remote,
+            Some(own),
+        ))));
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(HeaderName::from_static(name), value.parse().unwrap());

@@ -9,6 +9,8 @@ mod commands;
 mod distrust;
 mod effectively_once;
 mod figures;
+mod live;
+mod live_client;
 mod mail;
 mod office;
 mod oidc;

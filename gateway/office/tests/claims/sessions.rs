@@ -1,13 +1,16 @@
 //! Sessions on several replicas, and what protects sign-in: limits on guesses, encryption, and the same origin.
 
-use anyhow::{Context as _, Result};
-use comptoir_harness::Postgres;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use comptoir_harness::{Postgres, eventually};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use crate::accounts::{
     PASSWORD, add_user, cookie, get, problem_type, request, run, sign_in, site, wait_ready,
 };
+use crate::live_client::LiveClient;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_works_on_every_replica_and_ends_on_all_of_them() -> Result<()> {
@@ -52,6 +55,53 @@ async fn a_session_works_on_every_replica_and_ends_on_all_of_them() -> Result<()
     let idle = "UPDATE credential SET used = now() - interval '12 hours 1 second'";
     Postgres::shared().await.query(database, idle).await?;
     assert_eq!(get(&mut one, "/api/shops", &boss).await?.0, 401);
+    Ok(())
+}
+
+/// Waits until the office has closed the connection, which it must have done 5 seconds after the session's end.
+async fn must_end(client: &LiveClient) {
+    eventually("the live connection to end", Duration::from_secs(5), async || {
+        ensure!(client.received().has_ended, "it is open");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_connection_needs_a_session_and_ends_with_it_or_with_its_shops() -> Result<()> {
+    let site = site().await?;
+    add_user(&site, "boss", "administrator", None)?;
+    add_user(&site, "Zoé", "viewer", Some("paris-1,lyon-2"))?;
+    let mut office = site.start("one")?;
+    wait_ready(&mut office).await;
+    let server = office.url("").await?;
+    let Err(refused) = LiveClient::join(&server, &json!({})).await else {
+        anyhow::bail!("nobody is signed in");
+    };
+    ensure!(refused.to_string().contains("sign-in-required"), "{refused:#}");
+    let (boss, first, second) = (
+        cookie(&mut office, "boss").await?,
+        cookie(&mut office, "Zoé").await?,
+        cookie(&mut office, "Zoé").await?,
+    );
+    let Err(refused) = LiveClient::join_as(&server, &json!({"store": "nice-3"}), &first).await else {
+        anyhow::bail!("not her shop");
+    };
+    ensure!(refused.to_string().contains("unknown-shop"), "{refused:#}");
+    let stays = LiveClient::join_as(&server, &json!({}), &boss).await?;
+    let signed_out = LiveClient::join_as(&server, &json!({}), &first).await?;
+    let moved = LiveClient::join_as(&server, &json!({"store": "paris-1"}), &second).await?;
+    let sign_out = request(&mut office, "DELETE", "/api/session").await?;
+    ensure!(sign_out.header("cookie", &first).send().await?.status() == 204);
+    must_end(&signed_out).await;
+    ensure!(!moved.received().has_ended && !stays.received().has_ended);
+    run(
+        &site,
+        &["users", "role", "Zoé", "viewer", "--shops", "lyon-2"],
+        "",
+    )?;
+    must_end(&moved).await;
+    ensure!(!stays.received().has_ended);
     Ok(())
 }
 

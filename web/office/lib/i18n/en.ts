@@ -12,6 +12,8 @@ export const en = {
   bar: {
     reading: 'Reading the shops…',
     good: 'Up to date',
+    live: 'live',
+    notLive: 'not live: connecting…',
     read: (ago: string) => `read ${ago}`,
     stale: (at: string, ago: string) => `Last read: ${at}, ${ago}`,
     late: (at: string) => `The office is late: it has read what the shops sent until ${at}`,

@@ -13,6 +13,8 @@ export const fr: OfficeMessages = {
   bar: {
     reading: 'Lecture des magasins…',
     good: 'À jour',
+    live: 'en direct',
+    notLive: 'pas en direct\u00a0: connexion…',
     read: (ago) => `lu ${ago}`,
     stale: (at, ago) => `Dernière lecture\u00a0: ${at}, ${ago}`,
     late: (at) => `Le siège a du retard\u00a0: il a lu ce que les magasins ont envoyé jusqu’à ${at}`,

@@ -78,7 +78,6 @@ export const en = {
     updated: 'The gateway was updated. This page will reload once nothing on it is open.',
   },
   list: {
-    newRows: (count: number) => plural(count, { one: '# new', other: '# new' }),
     older: 'Older',
     newer: 'Newer',
     live: 'Back to the latest',

@@ -86,7 +86,6 @@ export const fr: Messages = {
     updated: 'La passerelle a été mise à jour. La page se rechargera dès que plus rien n’y sera ouvert.',
   },
   list: {
-    newRows: (count) => plural(count, { one: '# nouvelle ligne', other: '# nouvelles lignes' }),
     older: 'Voir plus ancien',
     newer: 'Voir plus récent',
     live: 'Revenir au début',

@@ -12,6 +12,7 @@ export const en = {
   dark: 'Dark',
   system: 'System',
   details: 'Details',
+  newRows: (count: number) => plural(count, { one: '# new', other: '# new' }),
   /** A sale, whichever program shows it. */
   sale: {
     status: {

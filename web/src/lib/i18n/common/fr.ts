@@ -12,6 +12,7 @@ export const fr: CommonMessages = {
   dark: 'Sombre',
   system: 'Système',
   details: 'Détails',
+  newRows: (count: number) => plural(count, { one: '# nouvelle ligne', other: '# nouvelles lignes' }),
   sale: {
     status: {
       Pending: 'En attente',
