@@ -18,6 +18,7 @@ use super::site::Hosts;
 use super::{AppState, problem};
 use crate::access::Caller;
 use crate::accounts::{Accounts, AccountsError, SetUp};
+use crate::live::PATH as LIVE_PATH;
 use crate::oidc::Oidc;
 
 /// The cookie with the secret of a session. Over HTTPS, browsers accept the prefix only from the office's own host, so that a
@@ -130,6 +131,8 @@ async fn admit(access: &Access, origin: &Origin, request: &Parts) -> Result<Opti
     if required == Requirement::Probe {
         return Ok(None);
     }
+    // Not a route: the layer of the live connections answers it.
+    let is_live = request.uri.path().starts_with(LIVE_PATH);
     if matched == Some("/metrics") && origin.is_of_this_machine(&request.headers) {
         return Ok(None);
     }
@@ -139,7 +142,7 @@ async fn admit(access: &Access, origin: &Origin, request: &Parts) -> Result<Opti
         Ok(Mode::SetupRequired) => return Err(Box::new(setup_required())),
         Ok(Mode::Accounts) => {}
         // The pages themselves say nothing about the shops, and explain that PostgreSQL does not reply.
-        Err(_) if matches!(required, Requirement::Page | Requirement::Public) => return Ok(None),
+        Err(_) if matches!(required, Requirement::Page | Requirement::Public) && !is_live => return Ok(None),
         Err(error) => return Err(unavailable(error)),
     }
     let caller = access

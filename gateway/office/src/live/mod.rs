@@ -51,7 +51,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(25);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Clients send one message, when they join.
 const MAX_PAYLOAD: u64 = 16 << 10;
-const PATH: &str = "/socket.io";
+/// The path of live connections.
+pub const PATH: &str = "/socket.io";
 
 /// The live connections of this replica.
 pub struct Live {

@@ -142,6 +142,7 @@ async fn only_this_sites_pages_may_connect_and_only_for_a_shop_that_can_exist() 
     site.create_topics(Kafka::shared().await).await?;
     site.write_keys(["shop-1"])?;
     let mut office = site.start("one")?;
+    wait_ready(&mut office).await;
     let url = office.url("").await?;
     for auth in [of("Shop"), json!({"store": 7}), json!([])] {
         let refused = join(&url, &auth).await.map(|_| ()).unwrap_err().to_string();

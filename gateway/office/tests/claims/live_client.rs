@@ -77,6 +77,10 @@ impl LiveClient {
         let reading = tokio::spawn(async move {
             while let Some(Ok(message)) = socket.next().await {
                 let text = message.to_text().unwrap_or_default();
+                // The office has ended the client's connection.
+                if text.starts_with("41") {
+                    break;
+                }
                 if text == "2" && socket.send(Message::text("3")).await.is_err() {
                     break;
                 }
