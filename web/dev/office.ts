@@ -30,8 +30,6 @@ export type OfficeScenario = {
   commands?: number;
   /** How many minutes the office lags behind in reading Kafka. */
   readMinutesAgo?: number;
-  /** The delay of each response, in milliseconds. */
-  delayMs?: number;
   /** Users must sign in: Camille, with the password "four words". */
   hasAccounts?: boolean;
   /** The name of an identity provider. */
@@ -59,7 +57,6 @@ const DEFAULTS: Situation = {
   figuresProblem: null,
   commands: 4,
   readMinutesAgo: 0,
-  delayMs: 0,
   hasAccounts: false,
   oidc: null,
   isPlain: false,
@@ -240,7 +237,6 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
       request.socket.destroy();
       return true;
     }
-    await new Promise((resolve) => setTimeout(resolve, scenario.delayMs));
     if (isSession) {
       await answerSession(request, response);
       return true;

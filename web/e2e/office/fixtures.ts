@@ -54,6 +54,19 @@ export class Sales {
   }
 }
 
+/** Holds the answers from these addresses back until the returned function is called. */
+export async function holdAnswers(page: Page, url: string): Promise<() => void> {
+  let release: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await page.route(url, async (route) => {
+    await released;
+    await route.continue();
+  });
+  return () => release();
+}
+
 type Fixtures = { office: Office; sales: Sales; simulate: (scenario: OfficeScenario) => Promise<void> };
 
 export const test = base.extend<Fixtures>({

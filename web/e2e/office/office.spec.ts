@@ -2,7 +2,7 @@
 import { expect } from '@playwright/test';
 import { CLOCK } from '../../playwright.config';
 import { findViolations } from '../pages/axe';
-import { findCut, LOOKS, TABLET, test } from './fixtures';
+import { findCut, LOOKS, TABLET, test, holdAnswers } from './fixtures';
 
 for (const [language, looks] of Object.entries(LOOKS)) {
   test.describe(language, () => {
@@ -147,13 +147,13 @@ test('without any shop, the page says what to do', async ({ office, page, simula
 test('the first answer takes the place that was kept for it, and the language can be changed', async ({
   office,
   page,
-  simulate,
 }) => {
-  await simulate({ delayMs: 1000 });
+  const release = await holdAnswers(page, '**/api/shops?*');
   await page.goto('/');
   await expect(page.locator('.skeleton').first()).toBeVisible();
   const top = () => page.locator('[data-panel=shops] tbody').evaluate((body) => body.getBoundingClientRect().top);
   const before = await top();
+  release();
   await expect(office.shops().first()).toBeVisible();
   expect(await top()).toBe(before);
   await page.locator('header input[value="en"]').check({ force: true });

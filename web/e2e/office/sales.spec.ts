@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { expect, type Page } from '@playwright/test';
 import { CLOCK } from '../../playwright.config';
 import { findViolations } from '../pages/axe';
-import { findCut, LOOKS, TABLET, test } from './fixtures';
+import { findCut, LOOKS, TABLET, test, holdAnswers } from './fixtures';
 
 /** Notes the query strings of the requests for sales. */
 function watchRequests(page: Page): URLSearchParams[] {
@@ -228,10 +228,12 @@ test('the page is announced while it reads, and says so if there is no sale at a
   simulate,
 }) => {
   await page.clock.install({ time: CLOCK });
-  await simulate({ sales: 0, delayMs: 800 });
+  await simulate({ sales: 0 });
+  const release = await holdAnswers(page, '**/api/sales?*');
   await sales.open();
   await expect(sales.announcement()).toHaveText('Lecture des ventes…');
   await expect(page.locator('[data-panel=sales] table')).toHaveAttribute('aria-busy', 'true');
+  release();
   await expect(page.getByTestId('none')).toContainText('Aucune vente pour l’instant');
   await expect(page.locator('[data-panel=sales]')).toContainText('Lu à 16:4');
 });
