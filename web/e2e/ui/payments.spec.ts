@@ -45,7 +45,7 @@ test.describe('payments', () => {
     });
     await payments.fill('o-1234', '7,70');
     await payments.send().click();
-    await expect(page.getByTestId('payment-failure')).toContainText('On ne sait pas si c’est enregistré');
+    await expect(page.getByTestId('payment-failure')).toContainText('Impossible de savoir si c’est enregistré');
     await expect(page.getByTestId('payment-failure')).not.toContainText('n’a pas été enregistré');
     await payments.send().click();
     await expect(payments.result().locator('[data-status]')).toContainText(/7,70\s€/);
@@ -75,10 +75,10 @@ test.describe('payments', () => {
     await payments.fill('o-1234', '7,70');
     await payments.send().click();
     const warning = page.getByTestId('payment-failure');
-    await expect(warning).toContainText('On ne sait pas si c’est enregistré');
+    await expect(warning).toContainText('Impossible de savoir si c’est enregistré');
     for (const leave of [() => payments.go('orders').then(() => payments.go('payments')), () => page.reload()]) {
       await leave();
-      await expect(warning).toContainText('On ne sait pas si c’est enregistré. Renvoyez-le tel quel');
+      await expect(warning).toContainText('Impossible de savoir si c’est enregistré. Renvoyez-le tel quel');
       await expect(payments.field('order_id')).toHaveValue('o-1234');
       await expect(payments.field('amount')).toHaveValue('7,70');
       await expect(payments.field('method')).toHaveValue('Cash');

@@ -143,7 +143,7 @@ test('a person changes their own password, and keeps this session only', SIMULAT
   await expect(form).toContainText('Ce n’est pas votre mot de passe actuel');
   await expect(form.locator('input[name=current]')).toBeFocused();
   await change(password, 'marbre-et-laiton');
-  await expect(app.toasts).toContainText('Votre mot de passe est changé');
+  await expect(app.toasts).toContainText('Votre mot de passe a été changé');
   await expect(other.page).toHaveURL(/\/login/, { timeout: 5000 });
   await other.fillSignIn(name, 'marbre-et-laiton');
   await other.waitForData();
