@@ -59,13 +59,13 @@ class Office:
                     self.answer(503, b"no database")
 
             def echo(self):
-                """Like a WebSocket: bytes in both directions. The first are the browser's address."""
+                """Like a WebSocket: bytes in both directions. The first are the addresses that the request came from."""
                 self.send_response_only(101)
                 self.send_header("Upgrade", "websocket")
                 self.send_header("Connection", "upgrade")
                 self.end_headers()
                 self.close_connection = True
-                self.wfile.write(self.headers.get("X-Real-IP", "").encode() + b"\n")
+                self.wfile.write(self.headers.get("X-Forwarded-For", "").encode() + b"\n")
                 while received := self.connection.recv(100):
                     self.connection.sendall(received)
 
@@ -176,9 +176,9 @@ def request(at, path, method="GET", host="localhost"):
 
 
 def open_live(at):
-    """A live connection, and the address that the office has of its browser."""
+    """A live connection, and the addresses that the office has been told it came from."""
     connection = socket.create_connection(at, 20)
-    head = "GET /socket.io/ HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Real-IP: 192.0.2.7\r\n\r\n"
+    head = "GET /socket.io/ HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
     connection.sendall(head.encode())
     stream = connection.makefile("rb")
     status = stream.readline()
@@ -237,8 +237,11 @@ def check(program, front_text, replica_text, folder):
         assert request(front.at, "/", host="sales.example.org")[0] == 421, "a foreign Host is accepted"
         assert len(request(front.at, "/big")[1]) == 8 << 20, "a large answer is cut off"
 
-        connection, stream, address = open_live(front.at)
-        assert address == "127.0.0.1", f"the office takes {address!r} for the browser's address"
+        connection, stream, addresses = open_live(front.at)
+        # After what the browser claims, its own address, and then that of the nginx in front.
+        claimed, browser, *proxies = addresses.split(", ")
+        found = (claimed, browser, len(proxies))
+        assert found == ("192.0.2.7", "127.0.0.1", 1), f"the office is told {addresses!r}"
         connection.sendall(b"sale\n")
         assert stream.readline() == b"sale\n", "a live connection passes nothing on"
         connection.close()
