@@ -26,6 +26,7 @@ use tracing::debug;
 use super::connection_errors::ConnectionErrors;
 use super::positions::Positions;
 use super::settings::{self, LogOnlyContext, at_most};
+use super::traffic::ClientTraffic;
 use super::{Error, Settings};
 use assignment::{AssignedTopic, PendingRequest};
 pub use record::{BorrowedRecord, OwnedRecord};
@@ -53,6 +54,7 @@ pub enum InitialPosition {
 pub(super) struct Context {
     positions: Positions,
     connection_errors: ConnectionErrors,
+    traffic: ClientTraffic,
     /// Set when a connection fails.
     has_connection_failed: Arc<AtomicBool>,
 }
@@ -63,6 +65,7 @@ impl Context {
         Self {
             positions: Positions::default(),
             connection_errors: settings.connection_errors.clone(),
+            traffic: settings.traffic.of_client(),
             has_connection_failed: Arc::default(),
         }
     }
@@ -81,6 +84,7 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
+        self.traffic.note(&statistics);
         self.positions.note_ends(statistics);
     }
 }
@@ -150,6 +154,7 @@ fn client(
     let context = Context {
         positions: positions.clone(),
         connection_errors: settings.connection_errors.clone(),
+        traffic: settings.traffic.of_client(),
         has_connection_failed: Arc::clone(has_connection_failed),
     };
     create(settings, group, longest_poll, context).map_err(Error::of("accept the consumer"))

@@ -23,6 +23,7 @@ mod reader;
 mod settings;
 mod tail;
 mod topics;
+mod traffic;
 mod undecodable;
 mod uplink;
 
@@ -42,6 +43,7 @@ pub use reader::{ReadFrom, RecordAt, read_since, read_to_end, record_at, topic_e
 pub use settings::Settings;
 pub use tail::{TailChange, TailConsumer};
 pub use topics::{Deviation, InspectionMode, RecordSizeLimits, RepairOutcome, TopicInspector, TopicReport};
+pub use traffic::{Traffic, TrafficBytes};
 pub use uplink::Uplink;
 
 /// The topic of dead letters; see `gateway/docs/interfaces/topics.md`.

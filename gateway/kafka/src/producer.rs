@@ -221,6 +221,7 @@ pub(super) fn config(settings: &Settings) -> ClientConfig {
         // A single event leaves at once; a backlog fills batches faster than this.
         .set("linger.ms", "1")
         .set("batch.size", "262144")
+        .set("statistics.interval.ms", "10000")
         .set("queue.buffering.max.kbytes", "16384")
         // The gateway recreates a deleted topic itself, with its own settings. Kafka brokers would use their defaults.
         .set("allow.auto.create.topics", "false")

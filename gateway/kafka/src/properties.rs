@@ -6,7 +6,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 use super::settings::{LogOnlyContext, canonical};
-use super::{ConnectionErrors, Settings, Uplink, consumer, producer, property_rules};
+use super::{ConnectionErrors, Settings, Traffic, Uplink, consumer, producer, property_rules};
 use comptoir_core::Secret;
 
 /// Why a property cannot be used. Never quotes a value, which may be a password.
@@ -54,6 +54,7 @@ fn settings(properties: &BTreeMap<String, Secret>) -> Settings {
         uplink: Uplink::Normal,
         properties: properties.clone(),
         connection_errors: ConnectionErrors::default(),
+        traffic: Traffic::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, ClientContext};
 use tracing::debug;
 
-use super::{ConnectionErrors, Uplink};
+use super::{ConnectionErrors, Traffic, Uplink};
 use comptoir_core::Secret;
 
 /// How to reach Kafka, and the names to use there.
@@ -30,6 +30,8 @@ pub struct Settings {
     pub properties: BTreeMap<String, Secret>,
     /// All clients record here why they cannot connect.
     pub connection_errors: ConnectionErrors,
+    /// The clients count their bytes here.
+    pub traffic: Traffic,
 }
 
 impl Settings {

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use comptoir_core::Secret;
-use comptoir_kafka::{ConnectionErrors, Settings, Uplink, check_properties};
+use comptoir_kafka::{ConnectionErrors, Settings, Traffic, Uplink, check_properties};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use ipnet::IpNet;
@@ -300,6 +300,7 @@ impl Config {
             uplink: Uplink::Normal,
             properties: self.kafka.properties.clone(),
             connection_errors: ConnectionErrors::default(),
+            traffic: Traffic::default(),
         }
     }
 }

@@ -37,6 +37,7 @@ use crate::platform::metrics::Metrics;
 use crate::platform::peer::{Peer, PeerState, WarningLimiter};
 use crate::platform::shop_secret::{self, SecretProblem, Startup};
 use crate::platform::tls::Certificate;
+use crate::platform::uplink::UplinkMeter;
 use crate::projection;
 use comptoir_core::event::DeviceId;
 use comptoir_core::shop_secret::ShopSecret;
@@ -131,6 +132,9 @@ impl App {
             audience: Audience::default(),
             live: LiveConnections::new(limits),
             backlog: Backlog::default(),
+            uplink: settings
+                .as_ref()
+                .map(|settings| UplinkMeter::new(settings.uplink, settings.traffic.clone(), metrics.clone())),
             metrics: metrics.clone(),
             connections: Connections::new(limits, metrics.clone()),
             request_rates: RequestRates::default(),

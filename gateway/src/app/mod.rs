@@ -89,5 +89,6 @@ pub fn kafka_settings(config: &Config) -> Option<kafka::Settings> {
         },
         properties: config.kafka.properties.clone(),
         connection_errors: kafka::ConnectionErrors::default(),
+        traffic: kafka::Traffic::default(),
     })
 }

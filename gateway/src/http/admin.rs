@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use prometheus::{IntGauge, Registry};
+use prometheus::{IntCounter, IntGauge, Registry};
 
 use crate::http::problem::operations::{self, problems};
 use crate::http::{AppState, Problem, ProblemType};
@@ -181,6 +181,25 @@ fn gauges(app: &AppState) -> Result<Registry, prometheus::Error> {
         let gauge = IntGauge::new(name, help)?;
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         registry.register(Box::new(gauge))?;
+    }
+    if let Some(uplink) = &app.uplink {
+        let bytes = uplink.total();
+        for (name, help, value) in [
+            (
+                "comptoir_kafka_sent_bytes_total",
+                "Bytes sent to Kafka, compressed, without TLS and TCP",
+                bytes.sent,
+            ),
+            (
+                "comptoir_kafka_received_bytes_total",
+                "Bytes received from Kafka, compressed, without TLS and TCP",
+                bytes.received,
+            ),
+        ] {
+            let counter = IntCounter::new(name, help)?;
+            counter.inc_by(value);
+            registry.register(Box::new(counter))?;
+        }
     }
     Ok(registry)
 }

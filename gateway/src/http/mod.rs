@@ -34,6 +34,7 @@ use crate::platform::clock::Clock;
 use crate::platform::metrics::Metrics;
 use crate::platform::peer::Peer;
 use crate::platform::tls::TlsStatus;
+use crate::platform::uplink::UplinkMeter;
 use crate::projection::Projection;
 pub use answers::budget as answer_budget;
 pub use api::create::LOCATION_FIELDS;
@@ -83,6 +84,8 @@ pub struct AppState {
     pub audience: Audience,
     pub live: LiveConnections,
     pub backlog: Backlog,
+    /// `None` without Kafka.
+    pub uplink: Option<UplinkMeter>,
     pub metrics: Arc<Metrics>,
     /// The open connections of the HTTP port.
     pub connections: Arc<Connections>,

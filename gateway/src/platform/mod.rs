@@ -1,5 +1,5 @@
 //! The gateway's environment: network addresses, clock, heap, panics, TLS certificate, systemd, metrics, the shop's
-//! secret, the built-in MQTT broker, and the status of its peers.
+//! secret, the built-in MQTT broker, the status of its peers, and the traffic with Kafka.
 
 pub mod address;
 pub mod clock;
@@ -14,3 +14,4 @@ pub mod peer;
 pub mod shop_secret;
 pub mod systemd;
 pub mod tls;
+pub mod uplink;

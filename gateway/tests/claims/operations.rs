@@ -49,6 +49,10 @@ async fn alert_rules_and_the_grafana_dashboard_match_the_exported_metrics() -> R
     let mut real = metrics(&samples);
     // Only a gateway with TLS has it.
     real.insert("comptoir_certificate_expiry_seconds".into());
+    // Only a gateway with Kafka has them.
+    for direction in ["sent", "received"] {
+        real.insert(format!("comptoir_kafka_{direction}_bytes_total"));
+    }
     let dashboard = metrics(&fs::read_to_string(deploy("grafana/comptoir.json"))?);
     let rules = metrics(&fs::read_to_string(deploy("prometheus/comptoir.rules.yml"))?);
     for (file, names) in [("the dashboard", &dashboard), ("the rules", &rules)] {

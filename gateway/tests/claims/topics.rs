@@ -12,8 +12,8 @@ use comptoir_gateway::platform::peer::{Peer, PeerState};
 use comptoir_harness::{Kafka, Operation, fresh_prefix, within};
 use comptoir_kafka::{
     ConnectionErrors, Deadline, Delivery, DeliveryReports, Error, InspectionMode, ReadFrom, Record, RecordAt,
-    RecordSizeLimits, RepairOutcome, Settings, TopicInspector, TopicReport, TransactionalProducer, Uplink,
-    WATERMARKS, record_at,
+    RecordSizeLimits, RepairOutcome, Settings, TopicInspector, TopicReport, Traffic, TransactionalProducer,
+    Uplink, WATERMARKS, record_at,
 };
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -38,6 +38,7 @@ fn settings(brokers: &str, prefix: &str) -> Settings {
         uplink: Uplink::Normal,
         properties: BTreeMap::new(),
         connection_errors: ConnectionErrors::default(),
+        traffic: Traffic::default(),
     }
 }
 

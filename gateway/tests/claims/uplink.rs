@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use comptoir_harness::{Gateway, MeteredKafka, within};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord};
@@ -127,6 +127,48 @@ async fn selling(kafka: &MeteredKafka, shop: &Shop, sold: &mut usize, window: Du
     Ok(median(totals) as f64 / count as f64)
 }
 
+/// The bytes that have passed the proxy, and those that the gateway has counted itself.
+#[derive(Clone, Copy)]
+struct Counted {
+    passed: u64,
+    counted: u64,
+}
+
+impl Counted {
+    async fn now(kafka: &MeteredKafka, gateway: &Gateway) -> Result<Self> {
+        let (_, metrics) = gateway.get("/metrics").await?;
+        let value = |name: &str| -> Result<u64> {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+            Ok(line.context(name.to_owned())?.trim().parse()?)
+        };
+        Ok(Self {
+            passed: kafka.traffic().total(),
+            counted: value("comptoir_kafka_sent_bytes_total ")? + value("comptoir_kafka_received_bytes_total ")?,
+        })
+    }
+
+    /// Waits until the gateway has counted what has passed since `self`. It counts every few seconds, and leaves out the
+    /// clients that live for one request only.
+    async fn agrees_with_proxy(self, kafka: &MeteredKafka, gateway: &Gateway) -> Result<()> {
+        within("the gateway's own count of its traffic", SOON, async || {
+            let now = Self::now(kafka, gateway).await?;
+            let (passed, counted) = (now.passed - self.passed, now.counted - self.counted);
+            ensure!(
+                (counted as f64 / passed as f64 - 1.0).abs() < 0.1,
+                "{counted} of {passed} bytes are counted"
+            );
+            let page = gateway.get_json("/api/gateway").await?;
+            let today = &page["uplink"];
+            ensure!(
+                today["sent_bytes"].as_u64() > Some(0) && today["events"].as_u64() > Some(0),
+                "{page}"
+            );
+            Ok(())
+        })
+        .await
+    }
+}
+
 fn median(mut totals: [u64; WINDOWS]) -> u64 {
     totals.sort_unstable();
     totals[WINDOWS / 2]
@@ -145,8 +187,10 @@ async fn measured(uplink: &str, rare: u64, window: Duration) -> Result<(u64, f64
     sell(&shop.gateway, 0).await?;
     shop.drained(1, SOON).await?;
     settled(&kafka).await?;
+    let counted = Counted::now(&kafka, &shop.gateway).await?;
     let idle = idle(&kafka, window).await * DAY.as_secs() / window.as_secs() + rare;
     let alone = selling(&kafka, &shop, &mut sold, window).await?;
+    counted.agrees_with_proxy(&kafka, &shop.gateway).await?;
     let _others = OtherShops::open(kafka.uncounted().brokers(), &shop.topic("payments"))?;
     let beside = selling(&kafka, &shop, &mut sold, window).await?;
     eprintln!("{uplink}: idle {idle} bytes a day, {alone:.0} and {beside:.0} bytes an event");

@@ -2,13 +2,14 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rdkafka::ClientContext;
+use rdkafka::{ClientContext, Statistics};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tracing::debug;
 
+use super::super::traffic::ClientTraffic;
 use super::super::{ConnectionErrors, RecordSizeLimits, Settings, settings};
 use super::{Delivery, Record, RejectedRecord, Rejection};
 
@@ -21,6 +22,7 @@ pub(in super::super) struct Context {
     limits: RecordSizeLimits,
     brokers: String,
     connection_errors: ConnectionErrors,
+    traffic: ClientTraffic,
 }
 
 impl Context {
@@ -31,6 +33,7 @@ impl Context {
             limits,
             brokers: settings.brokers.clone(),
             connection_errors: settings.connection_errors.clone(),
+            traffic: settings.traffic.of_client(),
         }
     }
 
@@ -121,6 +124,10 @@ impl ClientContext for Context {
         self.connection_errors.note(reason);
         // The calls return the relevant errors; this line names the broker.
         debug!(%error, reason, "kafka producer");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.traffic.note(&statistics);
     }
 }
 

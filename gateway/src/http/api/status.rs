@@ -13,6 +13,7 @@ use crate::http::query::QueryParams;
 use crate::http::{AppState, Problem, ProblemType};
 use crate::platform::clock::{Clock, Synchronisation};
 use crate::platform::peer::{Peer, PeerState};
+use crate::platform::uplink::UplinkMeter;
 use crate::projection::{ShopFilter, Totals};
 use comptoir_core::sale::{Currency, Money};
 use comptoir_journal::{DeviceReport, ReadError, Refusal, RefusalReport};
@@ -120,8 +121,25 @@ pub async fn gateway(State(app): State<Arc<AppState>>) -> Result<Json<dto::Gatew
         devices: devices.into_iter().map(|report| device(report, &app)).collect(),
         refused: app.journal.refusals().into_iter().map(refused).collect(),
         backlog: app.backlog.points(&app.clock),
+        uplink: app.uplink.as_ref().map(uplink),
         settings_problems: app.settings_problems.iter().map(settings_problem).collect(),
     }))
+}
+
+fn uplink(meter: &UplinkMeter) -> dto::Uplink {
+    let today = meter.today();
+    let delay = meter.mode.delay();
+    dto::Uplink {
+        mode: match delay {
+            None => dto::UplinkMode::Normal,
+            Some(_) => dto::UplinkMode::Metered,
+        },
+        delay: delay.map(|delay| delay.as_secs()),
+        since: today.since,
+        sent_bytes: today.bytes.sent,
+        received_bytes: today.bytes.received,
+        events: today.events,
+    }
 }
 
 fn refused(report: RefusalReport) -> dto::RefusedDevice {

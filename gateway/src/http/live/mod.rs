@@ -157,6 +157,10 @@ impl LiveFeed {
                 }
                 _ = backlog_interval.tick() => {
                     self.app.backlog.record(self.app.journal.state().pending());
+                    if let Some(uplink) = &self.app.uplink {
+                        // Begins a new day at midnight.
+                        uplink.today();
+                    }
                     self.app.live.snapshots.forget_old();
                 }
             }

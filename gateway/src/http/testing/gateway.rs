@@ -161,6 +161,7 @@ impl TestGateway {
             audience: Audience::default(),
             live: LiveConnections::new(ConnectionLimits::new(1_024)),
             backlog: Backlog::default(),
+            uplink: None,
             metrics: Arc::clone(&metrics),
             connections: Connections::new(ConnectionLimits::new(1_024), metrics),
             request_rates: RequestRates::default(),

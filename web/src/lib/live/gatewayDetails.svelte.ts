@@ -1,9 +1,9 @@
 /**
- * Details for the gateway page that the gateway does not push: tills, the backlog of the last hour, and settings
- * problems. The page polls them while it is open; between two polls, the pushed status extends the backlog.
+ * Details for the gateway page that the gateway does not push: tills, the backlog of the last hour, the traffic with
+ * Kafka, and settings problems. The page polls them while it is open; between two polls, the pushed status extends the backlog.
  */
 import { api } from '../api/http';
-import type { BacklogPoint, Device, GatewayStatus, RefusedDevice, SettingsProblem } from '../api/types';
+import type { BacklogPoint, Device, GatewayStatus, RefusedDevice, SettingsProblem, Uplink } from '../api/types';
 import { connection } from './connection.svelte';
 import { live } from './store.svelte';
 
@@ -14,6 +14,7 @@ export function pollGatewayDetails() {
   let devices = $state.raw<Device[] | null>(null);
   let polledBacklog = $state.raw<BacklogPoint[]>([]);
   let refused = $state.raw<RefusedDevice[]>([]);
+  let uplink = $state.raw<Uplink | null>(null);
   let settingsProblems = $state.raw<SettingsProblem[]>([]);
   const status: GatewayStatus | null = $derived(live.view.gateway);
 
@@ -24,6 +25,7 @@ export function pollGatewayDetails() {
       devices = answer.devices;
       refused = answer.refused;
       polledBacklog = answer.backlog;
+      uplink = answer.uplink;
       settingsProblems = answer.settings_problems;
     } catch {
       // The status bar says that the gateway is unreachable; the last answer stays.
@@ -60,6 +62,9 @@ export function pollGatewayDetails() {
     },
     get backlog() {
       return backlog;
+    },
+    get uplink() {
+      return uplink;
     },
   };
 }

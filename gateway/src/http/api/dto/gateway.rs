@@ -163,6 +163,40 @@ pub struct GatewayStatus {
     pub dead_letters: u64,
 }
 
+/// How the gateway uses the connection to Kafka: `kafka.uplink`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
+pub enum UplinkMode {
+    /// Events leave at once.
+    Normal,
+    /// Bytes cost money: events are gathered and leave together.
+    Metered,
+}
+
+/// What the connection to Kafka has carried today, in the time zone of the gateway's machine.
+///
+/// The bytes are those of Kafka's protocol, compressed, without TLS and TCP. They are counted every few seconds; requests
+/// of clients that live only for a moment are missing.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Uplink {
+    pub mode: UplinkMode,
+    /// Seconds for which events are gathered: `kafka.uplink_delay`. Only with `mode` = `metered`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub delay: Option<u64>,
+    /// Midnight, or the start of the gateway if that was later.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+    /// Bytes sent since then.
+    pub sent_bytes: u64,
+    /// Bytes received since then.
+    pub received_bytes: u64,
+    /// Events that got into Kafka since then.
+    pub events: u64,
+}
+
 /// The gateway's state.
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -174,6 +208,8 @@ pub struct Gateway {
     pub refused: Vec<RefusedDevice>,
     /// Pending events over the last hour, oldest first.
     pub backlog: Vec<BacklogPoint>,
+    /// The connection to Kafka. Null without Kafka.
+    pub uplink: Option<Uplink>,
     /// Errors in the current configuration. If there are any, the gateway runs with the last configuration that started.
     pub settings_problems: Vec<SettingsProblem>,
 }
