@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run run-office pages check test lint types fmt bench soak firmware firmware-demo flash-board clean kafka
+.PHONY: help run run-office pages check test lint types fmt bench soak office-scale firmware firmware-demo flash-board clean kafka
 
 # Appends rustup's folder to the PATH, because a shell that is not a login shell may lack it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -14,7 +14,7 @@ export PATH := $(or $(COMPTOIR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/com
 
 # LOCKED=--locked makes an outdated Cargo.lock an error, as in .ci/run.
 LOCKED ?=
-# For `make soak`. ONLY=bare_metal runs that test only.
+# For `make soak` and `make office-scale`. ONLY=bare_metal runs that test only.
 MINUTES ?= 10
 KILLS ?= 50
 # For the firmware: qemu-riscv or esp32c3, and the board's serial port (default: espflash finds it).
@@ -95,6 +95,12 @@ soak: kafka firmware pages ## test exactly-once delivery under random kills: mak
 	cargo build --release --workspace --bins $(LOCKED)
 	COMPTOIR_SOAK_MINUTES=$(MINUTES) COMPTOIR_SOAK_KILLS=$(KILLS) \
 		cargo test --release $(LOCKED) -p comptoir-gateway --test claims -- --ignored --nocapture --test-threads=1 $(ONLY)
+
+office-scale: kafka ## test head office with 1,000 shops under kills: make office-scale MINUTES=10
+	deploy/install-dependencies.sh test
+	cargo build --release $(LOCKED) -p comptoir-office --bin office
+	COMPTOIR_SCALE_MINUTES=$(MINUTES) \
+		cargo test --release $(LOCKED) -p comptoir-office --test claims -- --ignored --nocapture --test-threads=1
 
 firmware: ## build the till's firmware and print its sizes; BOARD=esp32c3 for the board with Wi-Fi
 	deploy/install-dependencies.sh firmware $(BOARD)

@@ -1,6 +1,6 @@
 /** The simulated gateway's HTTP API, limited to the part that the pages use. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Follow, SettingsProblem, Whereabouts } from '../src/lib/api/types';
+import type { Follow, SettingsProblem, Uplink, Whereabouts } from '../src/lib/api/types';
 import { problem, type Answer, type Body } from './answer';
 import type { SimulatedGateway } from './gateway';
 import type { Identity, IdentityMode } from './identity';
@@ -37,6 +37,8 @@ export type Scenario = {
   /** Whether the gateway reports that it is the demo. */
   demo?: boolean;
   settingsProblems?: SettingsProblem[];
+  /** Changes what the connection to Kafka has carried. */
+  uplink?: Partial<Uplink>;
   /** Which shops' events the gateway reads from Kafka. */
   follow?: Follow;
   /** The other shops whose sales the gateway knows. */

@@ -19,6 +19,7 @@ import type {
   Payment,
   SettingsProblem,
   Stats,
+  Uplink,
   Whereabouts,
 } from '../src/lib/api/types';
 import type { Item } from '../src/lib/live/reducer';
@@ -63,6 +64,14 @@ export class SimulatedGateway {
   isDemo = true;
   version = '0.3.0';
   settingsProblems: SettingsProblem[] = [];
+  uplink: Uplink = {
+    mode: 'normal',
+    since: new Date(new Date().setHours(0, 0, 0, 0)).toISOString(),
+    sent_bytes: 1_840_000,
+    received_bytes: 620_000,
+    events: 2_300,
+    payments_only: false,
+  };
   follow: Follow = 'all';
   /** The shops whose sales were read from Kafka, by name. */
   otherShops = new Map<string, OtherShop>();
@@ -286,6 +295,7 @@ export class SimulatedGateway {
       devices: this.#devices.devices(),
       refused: [],
       backlog: this.#backlog,
+      uplink: this.uplink,
       settings_problems: this.settingsProblems,
     };
   }

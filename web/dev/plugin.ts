@@ -69,6 +69,7 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
       mqtt,
       version,
       settingsProblems,
+      uplink,
       demo,
       follow,
       otherShops,
@@ -92,6 +93,7 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
     if (demo !== undefined) gateway.isDemo = demo;
     if (rate !== undefined) gateway.rate = rate;
     if (settingsProblems !== undefined) gateway.settingsProblems = settingsProblems;
+    if (uplink !== undefined) gateway.uplink = { ...gateway.uplink, ...uplink };
     if (refusing !== undefined) gateway.isRefusing = refusing;
     if (neverSent) gateway.forgetWatermark();
     if (mqtt !== undefined) gateway.setMqtt(mqtt);

@@ -98,9 +98,18 @@ impl Chain {
     /// # Errors
     /// Kafka does not reply.
     pub fn new(brokers: &str, prefix: &str) -> Result<Self> {
+        Self::with_producer(brokers, prefix, "chain")
+    }
+
+    /// As [`Chain::new`], for one of several chains that write to the same topics: each has a transactional producer of its
+    /// own, as each gateway has.
+    ///
+    /// # Errors
+    /// As [`Chain::new`].
+    pub fn with_producer(brokers: &str, prefix: &str, name: &str) -> Result<Self> {
         let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
             .set("bootstrap.servers", brokers)
-            .set("transactional.id", format!("{prefix}chain"))
+            .set("transactional.id", format!("{prefix}{name}"))
             .set("linger.ms", "1")
             .create()?;
         producer.init_transactions(TIMEOUT)?;

@@ -10,7 +10,7 @@ use super::group::Group;
 use super::pending::Quota;
 use super::transaction::{self, CommitError};
 use super::writer::Reply;
-use super::{AppendError, Offset, Receipt, State, Submission, Writer, dormant, fingerprints, reused};
+use super::{AppendError, Receipt, RelayReport, State, Submission, Writer, dormant, fingerprints, reused};
 
 impl Writer {
     /// Commits the batches and answers each one.
@@ -105,8 +105,7 @@ impl Writer {
                     elapsed = ?begun.elapsed(),
                     "committed"
                 );
-                let upto = relayed.map_or(Offset(0), |report| report.upto);
-                Ok(self.adopt(group, upto, bytes))
+                Ok(self.adopt(group, relayed, bytes))
             }
             Err(CommitError { is_in_doubt, error }) => {
                 debug!(is_in_doubt, %error, "not committed");
@@ -121,7 +120,7 @@ impl Writer {
     }
 
     /// Applies the committed group to memory and publishes the new state.
-    fn adopt(&mut self, mut group: Group, watermark: Offset, bytes: u64) -> Vec<Receipt> {
+    fn adopt(&mut self, mut group: Group, relayed: Option<&RelayReport>, bytes: u64) -> Vec<Receipt> {
         self.recent.note_commit(group.streams.keys().copied());
         self.streams.adopt(&mut group);
         let names_used_up = self.streams.are_names_used_up();
@@ -130,7 +129,10 @@ impl Writer {
         self.tail.push(group.entries, Instant::now());
         self.state.send_modify(|state| {
             state.last = last.unwrap_or(state.last);
-            state.watermark = state.watermark.max(watermark);
+            if let Some(report) = relayed {
+                state.watermark = state.watermark.max(report.upto);
+                state.payments = state.payments.max(report.payments);
+            }
             state.bytes = bytes;
             state.dead_letters += group.dead_letters;
             state.audit += group.audit;

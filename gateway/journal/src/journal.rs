@@ -61,6 +61,8 @@ pub struct Journal {
     pub(crate) runs: Arc<Runs>,
     /// The watermark of the bridge's last report, which the writer may not have made durable yet.
     pub(crate) reported: Arc<AtomicU64>,
+    /// The same of the payments' watermark.
+    pub(crate) reported_payments: Arc<AtomicU64>,
     /// Audit entries that the bridge has reported since the start.
     pub(crate) audit_in_kafka: Arc<AtomicU64>,
     pub(crate) read_from: Arc<AtomicI64>,
@@ -127,6 +129,8 @@ impl Journal {
     pub fn state(&self) -> State {
         let mut state = *self.state.borrow();
         state.watermark = state.watermark.max(Offset(self.reported.load(Ordering::Acquire)));
+        let payments = Offset(self.reported_payments.load(Ordering::Acquire));
+        state.payments = state.payments.max(payments).max(state.watermark);
         state.audit_in_kafka = self.audit_in_kafka.load(Ordering::Relaxed);
         state
     }
@@ -181,6 +185,8 @@ impl Journal {
         // Counted before the watermark moves; otherwise a pending event would briefly count as being in Kafka.
         self.audit_in_kafka.fetch_add(audit, Ordering::Relaxed);
         self.reported.fetch_max(report.upto.0, Ordering::Release);
+        self.reported_payments
+            .fetch_max(report.payments.0, Ordering::Release);
         self.read_from.store(report.read_from, Ordering::Relaxed);
         self.accepts_unsigned.store(false, Ordering::Relaxed);
         // If the writer is gone, the gateway is stopping and Kafka has the watermark.

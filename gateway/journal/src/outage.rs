@@ -135,13 +135,15 @@ impl Writer {
             *current = identity;
             has_changed
         });
-        self.report
-            .take_if(|(report, _)| report.upto <= stored.state.watermark);
+        self.report.take_if(|(report, _)| {
+            report.upto <= stored.state.watermark && report.payments <= stored.state.payments
+        });
         self.outage = None;
         self.state.send_modify(|state| {
             state.first = stored.state.first;
             state.last = stored.state.last;
             state.watermark = stored.state.watermark;
+            state.payments = stored.state.payments;
             state.dead_letters = stored.state.dead_letters;
             // Nothing was pruned meanwhile, so the difference comes from a commit in doubt.
             state.audit_stored += stored.state.audit.saturating_sub(state.audit);

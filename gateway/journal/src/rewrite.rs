@@ -150,6 +150,7 @@ mod tests {
         assert_eq!(early, 0, "nothing is in Kafka yet");
         let report = RelayReport {
             upto: Offset(2),
+            payments: Offset(2),
             read_from: 0,
             counts: HashMap::new(),
         };

@@ -13,6 +13,8 @@ pub struct State {
     pub last: Offset,
     /// Every entry up to and including this one is in Kafka. Not Kafka's high watermark.
     pub watermark: Offset,
+    /// Every payment up to and including this one is in Kafka. At or beyond `watermark`.
+    pub payments: Offset,
     /// Bytes in use.
     pub bytes: u64,
     /// The limit of `bytes`.
@@ -92,6 +94,8 @@ pub struct Signing {
 pub struct RelayReport {
     /// Every entry up to and including this one is in Kafka.
     pub upto: Offset,
+    /// Every payment up to and including this one is in Kafka.
+    pub payments: Offset,
     /// An offset in Kafka's watermark topic. This journal's records before it name no entry after `upto`.
     pub read_from: i64,
     /// Number of entries sent to Kafka since the previous report, by device and epoch.
@@ -120,6 +124,7 @@ impl Relayed {
 impl RelayReport {
     pub(crate) fn merge(&mut self, later: RelayReport) {
         self.upto = later.upto;
+        self.payments = later.payments;
         self.read_from = later.read_from;
         for (stream, relayed) in later.counts {
             let sum = self.counts.entry(stream).or_default();

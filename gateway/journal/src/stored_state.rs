@@ -115,10 +115,11 @@ pub(super) async fn branch_off(
 }
 
 pub(super) async fn load(connection: &mut SqliteConnection) -> Result<StoredState, sqlx::Error> {
-    let (watermark, read_from): (i64, i64) = sqlx::query_as("SELECT offset, read_from FROM watermark")
-        .fetch_optional(&mut *connection)
-        .await?
-        .unwrap_or((0, 0));
+    let (watermark, payments, read_from): (i64, i64, i64) =
+        sqlx::query_as("SELECT offset, payments, read_from FROM watermark")
+            .fetch_optional(&mut *connection)
+            .await?
+            .unwrap_or((0, 0, 0));
     // Two statements: SQLite answers min or max alone from the edge of the b-tree, but not both at once.
     let first: Option<i64> = sqlx::query_scalar("SELECT min(offset) FROM entry")
         .fetch_one(&mut *connection)
@@ -138,6 +139,8 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<StoredStat
             first: Offset(first),
             last: Offset(last),
             watermark: Offset(watermark as u64),
+            // The file may have lost its last entries. Other events will get their offsets.
+            payments: Offset((payments.max(watermark) as u64).min(last)),
             dead_letters,
             audit,
             audit_stored,

@@ -195,10 +195,13 @@ async fn write_watermark(
     transaction: &mut SqliteConnection,
     report: &RelayReport,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT OR REPLACE INTO watermark (id, offset, read_from, unsigned) VALUES (1, ?, ?, 0)")
-        .bind(report.upto.0 as i64)
-        .bind(report.read_from)
-        .execute(transaction)
-        .await
-        .map(|_| ())
+    sqlx::query(
+        "INSERT OR REPLACE INTO watermark (id, offset, payments, read_from, unsigned) VALUES (1, ?, ?, ?, 0)",
+    )
+    .bind(report.upto.0 as i64)
+    .bind(report.payments.0 as i64)
+    .bind(report.read_from)
+    .execute(transaction)
+    .await
+    .map(|_| ())
 }

@@ -169,6 +169,14 @@ impl TransactionalProducer {
         std::thread::sleep(wait);
     }
 
+    /// Waits until the bytes of this producer are counted in [`Settings::traffic`], about a second, or until the deadline.
+    pub fn count_traffic(&self, deadline: &Deadline<'_>) {
+        let before = self.producer.context().traffic_counts();
+        while self.producer.context().traffic_counts() == before && !deadline.is_over() {
+            self.producer.poll(Duration::from_millis(50));
+        }
+    }
+
     /// Serves callbacks while there is nothing to send.
     pub fn idle(&self) {
         self.producer.poll(Duration::ZERO);
@@ -221,7 +229,7 @@ pub(super) fn config(settings: &Settings) -> ClientConfig {
         // A single event leaves at once; a backlog fills batches faster than this.
         .set("linger.ms", "1")
         .set("batch.size", "262144")
-        .set("statistics.interval.ms", "10000")
+        .set("statistics.interval.ms", "1000")
         .set("queue.buffering.max.kbytes", "16384")
         // The gateway recreates a deleted topic itself, with its own settings. Kafka brokers would use their defaults.
         .set("allow.auto.create.topics", "false")

@@ -39,6 +39,7 @@ impl Traffic {
         ClientTraffic {
             all: self.clone(),
             counted: Mutex::default(),
+            counts: AtomicU64::new(0),
         }
     }
 }
@@ -48,6 +49,8 @@ pub(super) struct ClientTraffic {
     all: Traffic,
     /// The client's bytes that the total contains.
     counted: Mutex<TrafficBytes>,
+    /// How often the client was counted.
+    counts: AtomicU64,
 }
 
 impl ClientTraffic {
@@ -70,6 +73,12 @@ impl ClientTraffic {
             .received
             .fetch_add(now.received.saturating_sub(counted.received), Ordering::Relaxed);
         *counted = now;
+        self.counts.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often the client was counted.
+    pub fn counts(&self) -> u64 {
+        self.counts.load(Ordering::Acquire)
     }
 }
 

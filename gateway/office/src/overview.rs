@@ -26,7 +26,7 @@ const DISK_LOW: u64 = 500 << 20;
 
 /// The troubles, worst first: sales are lost, cannot be made, or their state is unknown; then troubles that get worse
 /// if nobody acts.
-const BY_SEVERITY: [&str; 14] = [
+const BY_SEVERITY: [&str; 15] = [
     "silent",
     "journal-refusing",
     "events-lost",
@@ -34,6 +34,7 @@ const BY_SEVERITY: [&str; 14] = [
     "missing-numbers",
     "mqtt-down",
     "bridge-down",
+    "payments-only",
     "backlog",
     "disk-low",
     "journal-fills",

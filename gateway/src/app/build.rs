@@ -14,7 +14,7 @@ use super::{App, KafkaParts, kafka_settings};
 use crate::audit::AuditCopier;
 use crate::bridge::ShopKeys;
 use crate::bridge::read_back::ReadBack;
-use crate::bridge::relay::{PlaceReports, Relay};
+use crate::bridge::relay::{PaymentPriority, PlaceReports, Relay};
 use crate::bridge::spot_check::{RecentPlaces, SpotCheck};
 use crate::commands::CommandForwarder;
 use crate::config::{Config, ConfigError, Follow, MqttUrl};
@@ -97,6 +97,15 @@ impl App {
         let (listener, http) = bind_http(config).await?;
         let (broker, mqtt) = start_broker(config, &metrics).await?;
         let settings = kafka_settings(config);
+        let uplink = settings.as_ref().map(|settings| {
+            Arc::new(UplinkMeter::open(
+                settings.uplink,
+                config.kafka.uplink_budget,
+                settings.traffic.clone(),
+                metrics.clone(),
+                &config.journal.path,
+            ))
+        });
         let kafka_state = match settings {
             Some(_) => PeerState::Down,
             None => PeerState::Off,
@@ -132,9 +141,7 @@ impl App {
             audience: Audience::default(),
             live: LiveConnections::new(limits),
             backlog: Backlog::default(),
-            uplink: settings
-                .as_ref()
-                .map(|settings| UplinkMeter::new(settings.uplink, settings.traffic.clone(), metrics.clone())),
+            uplink: uplink.clone(),
             metrics: metrics.clone(),
             connections: Connections::new(limits, metrics.clone()),
             request_rates: RequestRates::default(),
@@ -167,8 +174,9 @@ impl App {
             started: Instant::now(),
             last_exit,
             handled_commands: handled_commands.clone(),
+            uplink: uplink.clone(),
         };
-        let kafka = settings.map(|settings| KafkaParts {
+        let kafka = settings.zip(uplink).map(|(settings, uplink)| KafkaParts {
             state_reporter: keys.as_ref().ok().map(|keys| StateReporter {
                 settings: settings.clone(),
                 key: keys.records.clone(),
@@ -190,6 +198,10 @@ impl App {
                         is_behind: false.into(),
                     }),
                     Follow::All => None,
+                },
+                priority: PaymentPriority {
+                    at_once: config.kafka.payments_at_once,
+                    uplink,
                 },
                 is_truncating: false.into(),
             },

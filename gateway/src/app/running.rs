@@ -14,6 +14,7 @@ use crate::http::{self, LiveFeed};
 use crate::platform::address::{self, MdnsAnnouncement, Scheme};
 use crate::platform::heap;
 use crate::platform::last_exit::RunMarker;
+use crate::platform::uplink::UplinkMeter;
 use comptoir_journal::Journal;
 
 /// Longest time from the request to stop until the process ends. A part that is still blocked by an unresponsive Kafka
@@ -33,6 +34,8 @@ pub struct RunningApp {
     scheme: Scheme,
     supervisor: Supervisor,
     run_marker: RunMarker,
+    /// `None` without Kafka.
+    uplink: Option<Arc<UplinkMeter>>,
 }
 
 impl App {
@@ -123,6 +126,7 @@ impl App {
             scheme,
             supervisor,
             run_marker: self.run_marker,
+            uplink: self.state.uplink.clone(),
         })
     }
 }
@@ -174,6 +178,9 @@ impl RunningApp {
             .is_ok();
         if !in_time {
             warn!("a part did not end in time; the next start settles what it left open");
+        }
+        if let Some(uplink) = &self.uplink {
+            uplink.save();
         }
         self.run_marker.end();
         info!("stopped");

@@ -106,6 +106,7 @@ impl Rig {
         self.journal
             .report_relayed(RelayReport {
                 upto: entries.last().unwrap().offset,
+                payments: Offset(0),
                 read_from: 0,
                 counts,
             })

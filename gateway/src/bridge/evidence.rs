@@ -2,7 +2,7 @@
 //!
 //! Usually the watermark is the evidence. If it is gone (the topic was deleted or recreated), the events themselves
 //! serve: each carries its journal's uuid and its journal offset. Transactions are in order, so the lost watermark was
-//! at the furthest event that is in Kafka.
+//! at the furthest event that is in Kafka. Payments may overtake other entries, so they show only how far payments are.
 //!
 //! Others may write to these topics, so only records signed with the shop's keys count. Records of earlier versions are
 //! unsigned; they count once, after the upgrade, if they match the journal. `docs/adr/0011-kafka-is-not-trusted.md` has
@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::ShopKeys;
-use super::watermark::{self, JournalWatermarks};
+use super::progress::Progress;
+use super::watermark::{self, JournalWatermarks, Watermark};
 use comptoir_core::event::Kind;
 use comptoir_core::mac::{MAC_HEADER, SignedRecord};
 use comptoir_journal::{Offset, Signing};
@@ -28,8 +29,8 @@ pub struct JournalSnapshot {
     pub parent: String,
     /// The last entry that this journal shares with its parent.
     pub shared: Offset,
-    /// The journal's own watermark. Kafka may be ahead of it.
-    pub local: Offset,
+    /// The journal's own watermarks. Kafka may be ahead of them.
+    pub local: Progress,
     /// The last entry that a producer may have received, in this run or an earlier one.
     pub produced: Offset,
     /// An offset in the watermark topic that earlier versions shared. Our newest watermark there is at or after it.
@@ -41,6 +42,7 @@ pub struct JournalSnapshot {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventEvidence {
     pub offset: Offset,
+    pub is_payment: bool,
     /// The record's `ce_id`.
     pub name: String,
     /// For a record without a valid signature: the signature that its content would have. The journal's entry must have
@@ -109,8 +111,8 @@ impl JournalSnapshot {
 
     /// Whether there is a signed watermark at or beyond the journal's own.
     fn is_covered_by(&self, found: &WatermarkEvidence) -> bool {
-        let offset = found.signed(self.shared);
-        offset > Offset(0) && offset >= self.local
+        let progress = found.signed(self.shared);
+        progress != Progress::default() && self.local.is_at_most(progress)
     }
 
     fn read(
@@ -127,7 +129,7 @@ impl JournalSnapshot {
         Ok(WatermarkEvidence { own, parent })
     }
 
-    /// The entries beyond `local` that are in Kafka, furthest first. A copy that has diverged has other events at the
+    /// The entries beyond `local.upto` that are in Kafka, furthest first. A copy that has diverged has other events at the
     /// same offsets, so the caller must compare the names.
     ///
     /// Reads the event topics from their beginning; needed only if the watermark is lost.
@@ -144,6 +146,7 @@ impl JournalSnapshot {
         let mut found = Vec::new();
         let topics = Kind::ALL.map(Kind::topic);
         for name in topics.into_iter().chain([DEAD_LETTERS, AUDIT]) {
+            let is_payment = name == Kind::Payment.topic();
             kafka::read_to_end(
                 settings,
                 &settings.topic(name),
@@ -151,7 +154,8 @@ impl JournalSnapshot {
                 within,
                 stop,
                 |record| {
-                    found.extend(self.entry(record, keys).filter(|entry| entry.offset > self.local));
+                    let entry = self.entry(record, is_payment, keys);
+                    found.extend(entry.filter(|entry| entry.offset > self.local.upto));
                 },
             )?;
         }
@@ -160,7 +164,7 @@ impl JournalSnapshot {
     }
 
     /// The entry of this journal that a signed record holds, or that an unsigned one of an earlier version may hold.
-    fn entry(&self, record: &BorrowedRecord<'_>, keys: &ShopKeys) -> Option<EventEvidence> {
+    fn entry(&self, record: &BorrowedRecord<'_>, is_payment: bool, keys: &ShopKeys) -> Option<EventEvidence> {
         let (mut is_own, mut is_inherited, mut offset) = (false, false, None);
         let (mut ce_id, mut ce_type, mut code) = (&[][..], &[][..], &[][..]);
         record.headers(|key, value| match key {
@@ -191,6 +195,7 @@ impl JournalSnapshot {
         let may_be_unsigned = self.signing.accepts_unsigned_watermark && offset <= self.signing.unsigned_upto;
         (is_signed || may_be_unsigned).then(|| EventEvidence {
             offset,
+            is_payment,
             name: String::from_utf8_lossy(ce_id).into_owned(),
             unsigned: (!is_signed).then(|| signed.sign(&keys.records)),
         })
@@ -198,20 +203,19 @@ impl JournalSnapshot {
 }
 
 impl WatermarkEvidence {
-    /// The furthest signed watermark. The parent's counts only up to `shared`, the last entry that both journals have.
-    pub fn signed(&self, shared: Offset) -> Offset {
-        let offset = |watermarks: &JournalWatermarks| {
+    /// The furthest signed watermarks. The parent's count only up to `shared`, the last entry that both journals have.
+    pub fn signed(&self, shared: Offset) -> Progress {
+        let progress = |watermarks: &JournalWatermarks| {
             let signed = watermarks.signed.as_ref();
-            signed.map_or(Offset(0), |watermark| Offset(watermark.offset))
+            signed.map_or(Progress::default(), Watermark::progress)
         };
-        offset(&self.own).max(offset(&self.parent).min(shared))
+        progress(&self.own).max(progress(&self.parent).min(shared))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bridge::watermark::Watermark;
 
     #[test]
     fn only_signed_watermarks_count_and_the_parents_only_for_shared_entries() {
@@ -222,18 +226,19 @@ mod tests {
             }),
             ..JournalWatermarks::default()
         };
-        assert_eq!(WatermarkEvidence::default().signed(Offset(9)), Offset(0));
+        let upto = |offset| Progress::new(Offset(offset), Offset(0));
+        assert_eq!(WatermarkEvidence::default().signed(Offset(9)), upto(0));
         let own = WatermarkEvidence {
             own: of(7),
             ..WatermarkEvidence::default()
         };
-        assert_eq!(own.signed(Offset(0)), Offset(7));
+        assert_eq!(own.signed(Offset(0)), upto(7));
         let inherited = WatermarkEvidence {
             parent: of(7),
             ..WatermarkEvidence::default()
         };
-        assert_eq!(inherited.signed(Offset(9)), Offset(7));
-        assert_eq!(inherited.signed(Offset(5)), Offset(5));
+        assert_eq!(inherited.signed(Offset(9)), upto(7));
+        assert_eq!(inherited.signed(Offset(5)), upto(5));
         let forged = JournalWatermarks {
             unsigned: [Watermark {
                 offset: 1_000,
@@ -246,6 +251,6 @@ mod tests {
             own: forged,
             ..WatermarkEvidence::default()
         };
-        assert_eq!(forged.signed(Offset(9)), Offset(0));
+        assert_eq!(forged.signed(Offset(9)), upto(0));
     }
 }

@@ -14,6 +14,7 @@ mod batch;
 pub mod evidence;
 pub mod foreign;
 mod left_out;
+pub mod progress;
 pub mod provenance;
 pub mod read_back;
 pub mod relay;

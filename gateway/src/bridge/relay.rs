@@ -7,6 +7,7 @@
 //! another producer with our transactional id, and then reads the watermark back from Kafka
 //! ([`evidence`](super::evidence)). A commit whose reply was lost is therefore neither repeated nor skipped.
 
+mod lanes;
 mod places;
 mod reconcile;
 mod sender;
@@ -29,6 +30,7 @@ use crate::platform::shop_secret::SecretProblem;
 use comptoir_core::mac::SignedRecord;
 use comptoir_journal::{AppendError, Entry, EntryKind, Journal, Offset, ReadError, RelayedCounts};
 use comptoir_kafka::{self as kafka, DeliveryReports, Settings, TopicReport, TransactionalProducer};
+pub use lanes::PaymentPriority;
 pub use places::PlaceReports;
 use reconcile::RefusedWatermarks;
 use sender::Sender;
@@ -52,6 +54,8 @@ pub struct Relay {
     pub clock: Clock,
     /// Where to report the places of committed entries; `None` if the read-back reports them.
     pub places: Option<PlaceReports>,
+    /// How payments are sent before other entries.
+    pub priority: PaymentPriority,
     /// Whether large dead letters are truncated: Kafka rejected a record as too large, or one did not fit the uplink.
     pub is_truncating: AtomicBool,
 }
@@ -123,7 +127,7 @@ impl Relay {
         };
         let topics = TopicWatch::new(self.settings.clone(), self.peer.clone(), KAFKA_TIMEOUT);
         while !stop.is_cancelled() {
-            let begun = self.journal.state().watermark;
+            let begun = self.journal.state().payments;
             let error = match self.session(&topics, &mut state, runtime, stop) {
                 Ok(SessionEnd::Stopped) => return,
                 Ok(SessionEnd::TopicsChanged) => continue,
@@ -138,7 +142,7 @@ impl Relay {
             if let RelayError::Kafka(kafka::Error::TooLarge(_)) = error {
                 self.is_truncating.store(true, Ordering::Relaxed);
             }
-            if self.journal.state().watermark > begun {
+            if self.journal.state().payments > begun {
                 waits = backoff(MAX_BACKOFF);
             }
             let wait = match error {
@@ -200,7 +204,7 @@ impl Relay {
             false => Vec::new(),
             true => {
                 warn!(
-                    watermark = journal.local.0,
+                    watermark = journal.local.upto.0,
                     "Kafka has lost this gateway's watermark: searching the event topics for the last sent event"
                 );
                 let keys = state.keys.clone();
@@ -214,15 +218,15 @@ impl Relay {
                 }
             }
         };
-        let at = runtime.block_on(self.reconcile(watermarks, events, &journal, &state.keys))?;
+        let progress = runtime.block_on(self.reconcile(watermarks, events, &journal, &state.keys))?;
         state.is_in_doubt = false;
         self.peer.up();
-        self.search_places(state.placed, at, runtime)?;
-        state.placed = at;
+        self.search_places(state.placed, progress.payments, runtime)?;
+        state.placed = progress.upto;
         // Must follow `reconcile`, which may give the journal another uuid.
         let mut sender = Sender::new(self, producer, state.keys.clone(), report.limits.clone());
         let watch = topics.watch(runtime, report);
-        sender.run(at, watch, state, runtime, stop)
+        sender.run(progress, watch, state, runtime, stop)
     }
 
     /// Counts, logs and shows watermarks forged in this journal's name.

@@ -6,6 +6,9 @@
 //!
 //! A watermark counts only if its signature is valid. Otherwise anyone who may write to the topic could make the
 //! gateway believe that its events are in Kafka. Earlier versions wrote to one topic that all stores shared.
+//!
+//! Payments may overtake other entries. A second watermark in the same record says how far, and has a signature of its
+//! own, so that earlier versions can verify the first one. `docs/adr/0021-payments-first.md` has the reasons.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,7 +16,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::progress::Progress;
 use comptoir_core::mac::MacKey;
+use comptoir_journal::Offset;
 use comptoir_kafka::{self as kafka, ReadFrom, Settings};
 
 /// The partition that watermarks are written to. In the shared topic of earlier versions the partitioner chose, so a
@@ -33,7 +38,24 @@ pub struct Watermark {
     /// in earlier versions.
     #[serde(default)]
     pub run: Option<String>,
-    /// The message authentication code of the record's key and the other fields. Absent in earlier versions.
+    /// The watermark of payments. Absent if no payment has overtaken another entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payments: Option<PaymentsWatermark>,
+    /// The message authentication code of the record's key, `offset`, `event` and `run`. Absent in earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+}
+
+/// Every payment up to this entry is in Kafka. The entry is beyond [`Watermark::offset`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentsWatermark {
+    /// Journal offset.
+    pub offset: u64,
+    /// `ce_id` of the entry at that offset.
+    pub event: String,
+    /// The run in which the journal accepted that entry.
+    pub run: Option<String>,
+    /// The message authentication code of the record's key, [`Watermark::offset`] and the other fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
 }
@@ -44,6 +66,10 @@ impl Watermark {
     pub fn signed(mut self, key: &str, mac_key: &MacKey) -> Self {
         let offset = self.offset.to_string();
         self.mac = Some(mac_key.sign(&self.fields(key, &offset)));
+        if let Some(payments) = &mut self.payments {
+            let upto = payments.offset.to_string();
+            payments.mac = Some(mac_key.sign(&payments.fields(key, &offset, &upto)));
+        }
         self
     }
 
@@ -54,8 +80,37 @@ impl Watermark {
         mac_key.verify(&self.fields(key, &offset), code.as_bytes())
     }
 
+    /// Removes the watermark of payments unless its signature is valid.
+    fn verify_payments(&mut self, key: &str, mac_key: &MacKey) {
+        let offset = self.offset.to_string();
+        self.payments.take_if(|payments| {
+            let upto = payments.offset.to_string();
+            let code = payments.mac.as_deref().unwrap_or_default();
+            !mac_key.verify(&payments.fields(key, &offset, &upto), code.as_bytes())
+        });
+    }
+
+    /// What the watermark says to be in Kafka.
+    pub fn progress(&self) -> Progress {
+        let payments = self.payments.as_ref().map_or(0, |payments| payments.offset);
+        Progress::new(Offset(self.offset), Offset(payments))
+    }
+
     fn fields<'a>(&'a self, key: &'a str, offset: &'a str) -> [&'a [u8]; 4] {
         [key, offset, &self.event, self.run.as_deref().unwrap_or_default()].map(str::as_bytes)
+    }
+}
+
+impl PaymentsWatermark {
+    fn fields<'a>(&'a self, key: &'a str, offset: &'a str, upto: &'a str) -> [&'a [u8]; 5] {
+        [
+            key,
+            offset,
+            upto,
+            &self.event,
+            self.run.as_deref().unwrap_or_default(),
+        ]
+        .map(str::as_bytes)
     }
 }
 
@@ -90,7 +145,7 @@ impl JournalWatermarks {
             true if self
                 .signed
                 .as_ref()
-                .is_none_or(|known| known.offset <= watermark.offset) =>
+                .is_none_or(|known| known.progress().is_at_most(watermark.progress())) =>
             {
                 self.signed = Some(watermark);
             }
@@ -127,9 +182,10 @@ pub fn read<const N: usize>(
     };
     kafka::read_to_end(settings, topic, from, within, stop, |record| {
         if let Some(index) = keys.iter().position(|key| record.key() == key.as_bytes())
-            && let Ok(watermark) = serde_json::from_slice::<Watermark>(record.payload())
+            && let Ok(mut watermark) = serde_json::from_slice::<Watermark>(record.payload())
         {
             let is_signed = watermark.is_signed(&keys[index], mac_key);
+            watermark.verify_payments(&keys[index], mac_key);
             found[index].add(watermark, is_signed);
         }
     })?;
@@ -150,6 +206,7 @@ mod tests {
             offset,
             event: "paris-1/till-1/7/42".to_owned(),
             run: Some("r".to_owned()),
+            payments: None,
             mac: None,
         }
     }
@@ -178,6 +235,42 @@ mod tests {
         assert!(!signed.is_signed("paris-1/k", &mac_key), "of another journal");
         let other = ShopSecret::new([1; 32]).watermark_key();
         assert!(!signed.is_signed(&key, &other), "of another shop");
+    }
+
+    #[test]
+    fn the_watermark_of_payments_counts_only_with_its_own_signature() {
+        let (key, mac_key) = (key("paris-1", "j"), mac_key());
+        let payments = |offset| PaymentsWatermark {
+            offset,
+            event: "paris-1/till-1/7/50".to_owned(),
+            run: Some("r".to_owned()),
+            mac: None,
+        };
+        let mut plain = watermark(7);
+        let without = plain.clone().signed(&key, &mac_key);
+        plain.payments = Some(payments(12));
+        let signed = plain.signed(&key, &mac_key);
+        assert_eq!(
+            signed.mac, without.mac,
+            "earlier versions can verify the watermark"
+        );
+        let verified = |mut watermark: Watermark, key: &str| {
+            watermark.verify_payments(key, &mac_key);
+            watermark.progress()
+        };
+        let ahead = Progress::new(Offset(7), Offset(12));
+        assert_eq!(verified(signed.clone(), &key), ahead);
+        let plain = Progress::new(Offset(7), Offset(7));
+        let mut further = signed.clone();
+        further.payments.as_mut().unwrap().offset = 13;
+        assert_eq!(verified(further, &key), plain);
+        let mut of_another_record = signed.clone();
+        of_another_record.offset = 6;
+        assert_eq!(verified(of_another_record, &key).payments, Offset(6));
+        assert_eq!(verified(signed.clone(), "paris-1/k"), plain);
+        let mut unsigned = signed;
+        unsigned.payments.as_mut().unwrap().mac = None;
+        assert_eq!(verified(unsigned, &key), plain);
     }
 
     #[test]

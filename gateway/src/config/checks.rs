@@ -54,6 +54,8 @@ impl Mqtt {
     }
 }
 
+/// Smallest `kafka.uplink_budget`, in bytes a day: some 2 MB are needed without a single event.
+const MIN_UPLINK_BUDGET: u64 = 5_000_000;
 /// Longest `kafka.uplink_delay`, in seconds. Head office has no use for sales that are more than an hour late.
 const MAX_UPLINK_DELAY: u64 = 3_600;
 
@@ -88,6 +90,13 @@ impl Kafka {
                 "kafka.uplink_delay",
                 &self.uplink_delay.to_string(),
                 "is not a number of seconds from 1 to 3600; write SECONDS",
+            ));
+        }
+        if let Some(budget) = self.uplink_budget.filter(|&budget| budget < MIN_UPLINK_BUDGET) {
+            return Err(ConfigError::invalid_value(
+                "kafka.uplink_budget",
+                &budget.to_string(),
+                "is less than the 5000000 bytes a day that the connection itself may need; write BYTES",
             ));
         }
         let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -237,6 +246,7 @@ mod tests {
             ("[kafka]\nreplication_factor = -5", "kafka.replication_factor"),
             ("[kafka]\npartitions = 0", "kafka.partitions"),
             ("[kafka]\nuplink_delay = 0", "kafka.uplink_delay"),
+            ("[kafka]\nuplink_budget = 4999999", "kafka.uplink_budget"),
             ("[kafka]\nfollow = \"everything\"", "kafka.follow"),
             ("[http]\npassword = \"\"", "http.password"),
             ("[http]\nhosts = [\"kasse.example:8080\"]", "http.hosts"),

@@ -52,6 +52,8 @@ impl Default for Kafka {
             follow_since: None,
             uplink: Uplink::default(),
             uplink_delay: 10,
+            uplink_budget: None,
+            payments_at_once: false,
             properties: BTreeMap::new(),
         }
     }

@@ -16,6 +16,8 @@ pub const KEYS: &[(&str, &str)] = &[
     ("kafka.follow_since", "2026-11-01T00:00:00Z"),
     ("kafka.uplink", "metered"),
     ("kafka.uplink_delay", "10"),
+    ("kafka.uplink_budget", "20000000"),
+    ("kafka.payments_at_once", "true"),
     ("kafka.properties", ""),
     ("journal.path", "/var/lib/comptoir/journal.db"),
     ("journal.max_bytes", "2147483648"),

@@ -96,6 +96,10 @@ pub struct Kafka {
     pub uplink: Uplink,
     /// Seconds for which events are gathered into one transaction if the uplink is metered.
     pub uplink_delay: u64,
+    /// Bytes that the connection to Kafka may carry in a day. Near it, only payments are sent.
+    pub uplink_budget: Option<u64>,
+    /// Whether payments leave at once while other events are gathered.
+    pub payments_at_once: bool,
     /// librdkafka properties, passed on unchanged: TLS, SASL, compression.
     #[serde(deserialize_with = "properties")]
     pub properties: BTreeMap<String, Secret>,

@@ -18,6 +18,7 @@ use crate::platform::clock::{Clock, Synchronisation};
 use crate::platform::handled_commands::HandledRange;
 use crate::platform::last_exit::LastExit;
 use crate::platform::peer::{Peer, PeerState};
+use crate::platform::uplink::UplinkMeter;
 use state::{Commands, Conditions, DeviceState, GatewayState, JournalLevel, Trouble};
 
 /// Timeout of one publish.
@@ -40,6 +41,8 @@ pub struct StateSources {
     pub started: Instant,
     pub last_exit: LastExit,
     pub handled_commands: Arc<HandledRange>,
+    /// `None` without Kafka.
+    pub uplink: Option<Arc<UplinkMeter>>,
 }
 
 /// Publishes states.
@@ -197,9 +200,14 @@ impl StateSources {
         let peers = [&self.mqtt, &self.kafka, &self.bridge, &self.commands];
         let has_warnings = peers.iter().any(|peer| !peer.status().warnings.is_empty());
         let is_unsynchronised = self.clock.status().synchronisation == Synchronisation::Unsynchronised;
+        let is_restricted = self
+            .uplink
+            .as_ref()
+            .is_some_and(|uplink| uplink.is_nearly_used_up());
         [
             (Trouble::MqttDown, is_down(&self.mqtt)),
             (Trouble::BridgeDown, is_down(&self.bridge)),
+            (Trouble::PaymentsOnly, is_restricted),
             (Trouble::CommandsDown, is_down(&self.commands)),
             (Trouble::Warnings, has_warnings),
             (Trouble::JournalRefusing, journal.refusing),

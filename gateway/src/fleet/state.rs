@@ -25,6 +25,8 @@ pub enum Trouble {
     MqttDown,
     /// Events do not reach Kafka, although this record did.
     BridgeDown,
+    /// The day's bytes are nearly used up, so that only payments are sent: `kafka.uplink_budget`.
+    PaymentsOnly,
     /// Head office's commands do not arrive.
     CommandsDown,
     /// The gateway page shows warnings about a connection.

@@ -183,6 +183,12 @@ fn gauges(app: &AppState) -> Result<Registry, prometheus::Error> {
         registry.register(Box::new(gauge))?;
     }
     if let Some(uplink) = &app.uplink {
+        let restricted = IntGauge::new(
+            "comptoir_kafka_payments_only",
+            "1 while the day's bytes are nearly used up, so that only payments are sent to Kafka",
+        )?;
+        restricted.set(i64::from(uplink.is_nearly_used_up()));
+        registry.register(Box::new(restricted))?;
         let bytes = uplink.total();
         for (name, help, value) in [
             (

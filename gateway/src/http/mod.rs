@@ -85,7 +85,7 @@ pub struct AppState {
     pub live: LiveConnections,
     pub backlog: Backlog,
     /// `None` without Kafka.
-    pub uplink: Option<UplinkMeter>,
+    pub uplink: Option<Arc<UplinkMeter>>,
     pub metrics: Arc<Metrics>,
     /// The open connections of the HTTP port.
     pub connections: Arc<Connections>,

@@ -1,25 +1,52 @@
-//! How many bytes the connection to Kafka has carried today: on a metered uplink they cost money.
+//! How many bytes the connection to Kafka has carried today, and how many it may carry: on a metered uplink they cost
+//! money.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use comptoir_kafka::{Traffic, TrafficBytes, Uplink};
 use jiff::{Timestamp, Zoned, civil};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
 
 use super::metrics::Metrics;
+
+/// How often the day's count is written to its file.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// Bytes that the file may lack besides, so that an idle gateway does not write it every minute.
+const SAVE_FROM: u64 = 16 << 10;
 
 /// Counts the traffic of each day, in the time zone of the machine.
 pub struct UplinkMeter {
     pub mode: Uplink,
+    /// `kafka.uplink_budget`
+    pub budget: Option<u64>,
     traffic: Traffic,
     metrics: Arc<Metrics>,
-    today: Mutex<DayStart>,
+    day: Mutex<Day>,
+    /// `None` without a budget: then only the pages need the count, and it begins with the gateway.
+    file: Option<PathBuf>,
 }
 
-/// The counters at the beginning of a day, or at the start of the gateway if that was later.
-#[derive(Clone, Copy)]
-struct DayStart {
+/// The present day.
+struct Day {
     date: civil::Date,
-    at: Timestamp,
+    /// When the count began.
+    since: Timestamp,
+    /// Counted by earlier runs of the gateway.
+    earlier: Counted,
+    /// The counters when this run began the day.
+    base: Counted,
+    saved: (Instant, u64),
+    /// Whether the log says that the budget is nearly used up.
+    is_logged: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counted {
     bytes: TrafficBytes,
     events: u64,
 }
@@ -27,27 +54,68 @@ struct DayStart {
 /// The traffic of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayTraffic {
-    /// Midnight, or the start of the gateway if that was later.
+    /// When the count began: at midnight, or at a start of the gateway.
     pub since: Timestamp,
     pub bytes: TrafficBytes,
     /// Events committed to Kafka.
     pub events: u64,
 }
 
+impl DayTraffic {
+    fn total(&self) -> u64 {
+        self.bytes.sent + self.bytes.received
+    }
+}
+
+/// The content of the file.
+#[derive(Debug, Serialize, Deserialize)]
+struct DayFile {
+    date: civil::Date,
+    since: Timestamp,
+    sent: u64,
+    received: u64,
+    events: u64,
+}
+
 impl UplinkMeter {
-    pub fn new(mode: Uplink, traffic: Traffic, metrics: Arc<Metrics>) -> Self {
+    /// With a budget, continues the count of this day from a file next to the journal: `journal.db` has
+    /// `journal-uplink.json`. A file that cannot be read counts as empty.
+    pub fn open(
+        mode: Uplink,
+        budget: Option<u64>,
+        traffic: Traffic,
+        metrics: Arc<Metrics>,
+        journal: &Path,
+    ) -> Self {
         let now = Zoned::now();
-        let start = DayStart {
+        let stem = journal.file_stem().unwrap_or_default().to_string_lossy();
+        let file = budget.map(|_| journal.with_file_name(format!("{stem}-uplink.json")));
+        let saved = file
+            .as_deref()
+            .and_then(read)
+            .filter(|saved| saved.date == now.date());
+        let earlier = saved.as_ref().map_or(Counted::default(), |saved| Counted {
+            bytes: TrafficBytes {
+                sent: saved.sent,
+                received: saved.received,
+            },
+            events: saved.events,
+        });
+        let day = Day {
             date: now.date(),
-            at: now.timestamp(),
-            bytes: traffic.total(),
-            events: metrics.relayed.get(),
+            since: saved.map_or(now.timestamp(), |saved| saved.since),
+            earlier,
+            base: Counted::default(),
+            saved: (Instant::now(), earlier.bytes.sent + earlier.bytes.received),
+            is_logged: false,
         };
         Self {
             mode,
+            budget,
             traffic,
             metrics,
-            today: Mutex::new(start),
+            day: Mutex::new(day),
+            file,
         }
     }
 
@@ -58,49 +126,166 @@ impl UplinkMeter {
 
     /// The traffic of this day. Call it regularly, because a new day begins with the first call on it.
     pub fn today(&self) -> DayTraffic {
-        self.day_of(&Zoned::now())
+        self.day_of(&Zoned::now(), &mut self.lock())
     }
 
-    fn day_of(&self, now: &Zoned) -> DayTraffic {
-        let (bytes, events) = (self.traffic.total(), self.metrics.relayed.get());
-        // A panic elsewhere leaves the value consistent.
-        let mut start = self.today.lock().unwrap_or_else(PoisonError::into_inner);
-        if start.date != now.date() {
-            *start = DayStart {
-                date: now.date(),
-                at: now.timestamp(),
-                bytes,
-                events,
-            };
+    /// Whether nine tenths of the day's budget are used up, so that only payments may be sent.
+    pub fn is_nearly_used_up(&self) -> bool {
+        let Some(budget) = self.budget else { return false };
+        let mut day = self.lock();
+        let used = self.day_of(&Zoned::now(), &mut day).total();
+        let is_nearly_used_up = used >= budget - budget / 10;
+        if is_nearly_used_up != day.is_logged {
+            day.is_logged = is_nearly_used_up;
+            match is_nearly_used_up {
+                true => warn!(
+                    used,
+                    budget,
+                    "nine tenths of the day's bytes (kafka.uplink_budget) are used up: only payments are sent to Kafka until \
+                     midnight"
+                ),
+                false => info!(used, budget, "all events are sent to Kafka again"),
+            }
         }
-        DayTraffic {
-            since: start.at,
-            bytes: TrafficBytes {
-                sent: bytes.sent.saturating_sub(start.bytes.sent),
-                received: bytes.received.saturating_sub(start.bytes.received),
-            },
-            events: events.saturating_sub(start.events),
+        is_nearly_used_up
+    }
+
+    /// Writes the day's count to its file if that is due. Blocks.
+    pub fn save_if_due(&self) {
+        let day = self.lock();
+        let (at, saved) = day.saved;
+        drop(day);
+        if at.elapsed() >= SAVE_EVERY && self.today().total().abs_diff(saved) >= SAVE_FROM {
+            self.save();
         }
     }
+
+    /// Writes the day's count to its file. Blocks.
+    pub fn save(&self) {
+        let Some(path) = &self.file else { return };
+        let mut day = self.lock();
+        let today = self.day_of(&Zoned::now(), &mut day);
+        let content = DayFile {
+            date: day.date,
+            since: today.since,
+            sent: today.bytes.sent,
+            received: today.bytes.received,
+            events: today.events,
+        };
+        day.saved = (Instant::now(), today.total());
+        drop(day);
+        if let Err(error) = write(path, &content) {
+            warn!(%error, file = %path.display(), "the bytes that Kafka has cost today cannot be recorded");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Day> {
+        // A panic elsewhere leaves the value consistent.
+        self.day.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn day_of(&self, now: &Zoned, day: &mut Day) -> DayTraffic {
+        let bytes = self.traffic.total();
+        let events = self.metrics.relayed.get();
+        if day.date != now.date() {
+            *day = Day {
+                date: now.date(),
+                since: now.timestamp(),
+                earlier: Counted::default(),
+                base: Counted { bytes, events },
+                saved: (day.saved.0, 0),
+                is_logged: day.is_logged,
+            };
+        }
+        let Day { earlier, base, .. } = day;
+        DayTraffic {
+            since: day.since,
+            bytes: TrafficBytes {
+                sent: earlier.bytes.sent + bytes.sent.saturating_sub(base.bytes.sent),
+                received: earlier.bytes.received + bytes.received.saturating_sub(base.bytes.received),
+            },
+            events: earlier.events + events.saturating_sub(base.events),
+        }
+    }
+}
+
+fn read(path: &Path) -> Option<DayFile> {
+    match fs::read(path) {
+        // A damaged file counts as empty.
+        Ok(bytes) => serde_json::from_slice(&bytes).ok(),
+        Err(error) => {
+            if error.kind() != ErrorKind::NotFound {
+                warn!(%error, file = %path.display(), "the bytes that Kafka has cost today are unknown");
+            }
+            None
+        }
+    }
+}
+
+/// Replaces the file at once, so that it is whole after a power cut.
+fn write(path: &Path, content: &DayFile) -> io::Result<()> {
+    let next = path.with_extension("json.new");
+    fs::write(&next, serde_json::to_vec(content)?)?;
+    fs::File::open(&next)?.sync_all()?;
+    fs::rename(&next, path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn meter(budget: Option<u64>, journal: &Path) -> (UplinkMeter, Arc<Metrics>) {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let meter = UplinkMeter::open(
+            Uplink::Normal,
+            budget,
+            Traffic::default(),
+            Arc::clone(&metrics),
+            journal,
+        );
+        (meter, metrics)
+    }
+
     #[test]
     fn a_new_day_starts_at_midnight_of_the_time_zone() {
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let meter = UplinkMeter::new(Uplink::Normal, Traffic::default(), Arc::clone(&metrics));
-        let at = |text: &str| text.parse::<Zoned>().unwrap();
-        let evening = at("2026-12-01T23:59:50+01:00[Europe/Paris]");
-        let night = at("2026-12-02T00:00:00+01:00[Europe/Paris]");
-        meter.day_of(&evening);
+        let (meter, metrics) = meter(None, Path::new("journal.db"));
+        let events = |text: &str| {
+            let now = text.parse::<Zoned>().unwrap();
+            (meter.day_of(&now, &mut meter.lock()).events, now.timestamp())
+        };
+        events("2026-12-01T23:59:50+01:00[+01:00]");
         metrics.relayed.inc_by(7);
-        assert_eq!(meter.day_of(&evening).events, 7);
-        let begun = meter.day_of(&night);
-        assert_eq!((begun.events, begun.since), (0, night.timestamp()));
+        assert_eq!(events("2026-12-01T23:59:59+01:00[+01:00]").0, 7);
+        let (count, midnight) = events("2026-12-02T00:00:00+01:00[+01:00]");
+        assert_eq!(count, 0);
         metrics.relayed.inc_by(2);
-        assert_eq!(meter.day_of(&at("2026-12-02T23:59:59+01:00[Europe/Paris]")).events, 2);
+        assert_eq!(events("2026-12-02T23:59:59+01:00[+01:00]").0, 2);
+        assert_eq!(meter.lock().since, midnight);
+    }
+
+    #[test]
+    fn a_restart_grants_no_new_budget() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = folder.path().join("journal.db");
+        let file = folder.path().join("journal-uplink.json");
+        let used = |date: civil::Date| DayFile {
+            date,
+            since: Timestamp::now(),
+            sent: 8_000_000,
+            received: 1_000_000,
+            events: 3,
+        };
+        let today = Zoned::now().date();
+        write(&file, &used(today)).unwrap();
+        let (first, _) = meter(Some(10_000_000), &journal);
+        assert!(first.is_nearly_used_up());
+        first.save();
+        let (second, _) = meter(Some(10_000_000), &journal);
+        assert_eq!(second.today().total(), 9_000_000);
+        assert!(!meter(Some(10_000_001), &journal).0.is_nearly_used_up());
+        write(&file, &used(today.yesterday().unwrap())).unwrap();
+        assert!(!meter(Some(10_000_000), &journal).0.is_nearly_used_up());
+        fs::write(&file, "{").unwrap();
+        assert!(!meter(Some(10_000_000), &journal).0.is_nearly_used_up());
     }
 }

@@ -45,6 +45,7 @@ mod offline;
 mod operations;
 mod other_gateways;
 mod page_totals;
+mod payments_first;
 mod personal_data;
 mod power_cut;
 mod real_input;

@@ -143,7 +143,8 @@ impl Counted {
         };
         Ok(Self {
             passed: kafka.traffic().total(),
-            counted: value("comptoir_kafka_sent_bytes_total ")? + value("comptoir_kafka_received_bytes_total ")?,
+            counted: value("comptoir_kafka_sent_bytes_total ")?
+                + value("comptoir_kafka_received_bytes_total ")?,
         })
     }
 

@@ -7,7 +7,7 @@ use comptoir_core::event::DeviceId;
 use comptoir_core::sale::Currency;
 use comptoir_core::shop_secret::ShopSecret;
 use comptoir_gateway::audit::record;
-use comptoir_gateway::bridge::watermark::Watermark;
+use comptoir_gateway::bridge::watermark::{PaymentsWatermark, Watermark};
 use comptoir_gateway::fleet::state::{Commands, DeviceState, GatewayState, JournalLevel, Trouble};
 use comptoir_gateway::ingest::decode::Decoder;
 use comptoir_gateway::ingest::downlink::Downlink;
@@ -258,7 +258,13 @@ fn a_watermark_matches_its_schema() {
         let mark = Watermark {
             offset: 1_042,
             event: "paris-1/till-1/7/42".to_owned(),
-            run,
+            run: run.clone(),
+            payments: run.map(|run| PaymentsWatermark {
+                offset: 1_050,
+                event: "paris-1/till-2/7/3".to_owned(),
+                run: Some(run),
+                mac: None,
+            }),
             mac: None,
         };
         let key = ShopSecret::new([7; 32]).watermark_key();

@@ -208,10 +208,25 @@ fn watermark() -> Value {
                     "type": ["string", "null"],
                     "description": "The run of the journal in which that entry was stored. It distinguishes a journal from a copy that has diverged.",
                 },
+                "payments": {
+                    "type": "object",
+                    "description": "All payments up to this entry, which is beyond the first one, are in Kafka, too. Absent if no payment has overtaken another entry.",
+                    "properties": {
+                        "offset": {"type": "integer", "minimum": 0, "description": "The offset of the entry in the journal."},
+                        "event": {"type": "string", "description": "The ce_id of the entry."},
+                        "run": {"type": ["string", "null"], "description": "The run of the journal in which the entry was stored."},
+                        "mac": {
+                            "type": "string",
+                            "pattern": MAC,
+                            "description": "The message authentication code of the record's key, its offset and these fields.",
+                        },
+                    },
+                    "required": ["offset", "event", "run"],
+                },
                 "mac": {
                     "type": "string",
                     "pattern": MAC,
-                    "description": "The message authentication code of the record's key and the other fields. Only a gateway with the shop's secret can verify it.",
+                    "description": "The message authentication code of the record's key, offset, event and run. Only a gateway with the shop's secret can verify it.",
                 },
             },
             "required": ["offset", "event"],
@@ -239,7 +254,7 @@ fn gateway_state() -> Value {
                     "type": "array",
                     "items": {"enum": [
                         "mqtt-down", "bridge-down", "commands-down", "warnings", "journal-refusing", "events-lost",
-                        "devices-refused", "clock-unsynchronised",
+                        "devices-refused", "clock-unsynchronised", "payments-only",
                     ]},
                     "description": "Absent if there are none. Later versions may add others.",
                 },

@@ -14,6 +14,7 @@ const LOOKS: Record<keyof OfficeMessages['trouble'], Look> = {
   'devices-refused': { tone: 'bad', icon: 'till' },
   'mqtt-down': { tone: 'wait', icon: 'unplugged' },
   'bridge-down': { tone: 'wait', icon: 'unplugged' },
+  'payments-only': { tone: 'wait', icon: 'clock' },
   'commands-down': { tone: 'wait', icon: 'unplugged' },
   backlog: { tone: 'wait', icon: 'clock' },
   'journal-fills': { tone: 'wait', icon: 'box' },

@@ -28,6 +28,7 @@ const input = (more: Partial<HealthInput> = {}): HealthInput => ({
   devices: [],
   refused: [],
   settingsProblems: [],
+  uplink: null,
   unresolvedDeadLetters: 0,
   ...more,
 });
@@ -41,6 +42,14 @@ describe('the health of a gateway', () => {
   it('has no issue without Kafka', () => {
     const off = { state: 'off', since: '' };
     expect(issuesIn({ status: status({ kafka: off, bridge: off }) })).toEqual([]);
+  });
+
+  it('says that only payments are sent while the day’s bytes are nearly used up', () => {
+    const uplink = { mode: 'metered' as const, since: '', sent_bytes: 9, received_bytes: 1, events: 1, budget: 10 };
+    expect(issuesIn({ uplink: { ...uplink, payments_only: false } })).toEqual([]);
+    expect(issuesIn({ uplink: { ...uplink, payments_only: true } })).toEqual([
+      { tone: 'wait', text: en.health.paymentsOnly },
+    ]);
   });
 
   it('names confirmed sales that the storage has lost, and does not count them as a gap', () => {

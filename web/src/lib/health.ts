@@ -1,5 +1,13 @@
 /** Finds the issues that somebody has to look at, the worst first. */
-import type { ClockJump, Device, GatewayStatus, RefusalReason, RefusedDevice, SettingsProblem } from './api/types';
+import type {
+  ClockJump,
+  Device,
+  GatewayStatus,
+  RefusalReason,
+  RefusedDevice,
+  SettingsProblem,
+  Uplink,
+} from './api/types';
 import { deviceName } from './deviceName';
 import type { Messages } from './i18n/en';
 import type { Formats } from './i18n/format';
@@ -19,12 +27,13 @@ export type HealthInput = {
   /** Devices whose events the gateway refuses. */
   refused: readonly RefusedDevice[];
   settingsProblems: readonly SettingsProblem[];
+  uplink: Uplink | null;
   /** Dead letters that no retry has stored. `status.dead_letters` counts all that the gateway keeps. */
   unresolvedDeadLetters: number;
 };
 
 export function findIssues(
-  { status, devices, refused, settingsProblems, unresolvedDeadLetters }: HealthInput,
+  { status, devices, refused, settingsProblems, uplink, unresolvedDeadLetters }: HealthInput,
   m: Messages,
   f: Formats,
 ): Issue[] {
@@ -51,6 +60,7 @@ export function findIssues(
     mqtt.state === 'down' && { tone: 'wait', text: m.bar.mqtt },
     kafka.state === 'down' && { tone: 'wait', text: m.bar.offline(journal.pending) },
     isConnected && bridge.state === 'down' && { tone: 'wait', text: m.bar.stuck(journal.pending) },
+    uplink?.payments_only === true && { tone: 'wait', text: m.health.paymentsOnly },
     isConnected && commands.state === 'down' && { tone: 'wait', text: m.health.commands },
     clock.state === 'unsynchronised' && { tone: 'wait', text: m.health.clock },
     clock.jump !== undefined && { tone: 'wait', text: describeJump(clock.jump, m, f) },

@@ -77,6 +77,7 @@ async fn relay(journal: &Journal) {
     journal
         .report_relayed(RelayReport {
             upto,
+            payments: upto,
             read_from: 0,
             counts,
         })

@@ -2,11 +2,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rdkafka::{ClientContext, Statistics};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::{ClientContext, Statistics};
 use tracing::debug;
 
 use super::super::traffic::ClientTraffic;
@@ -40,6 +40,11 @@ impl Context {
     fn rejected(&self) -> MutexGuard<'_, Option<RejectedRecord>> {
         // A panic elsewhere leaves the value consistent.
         self.rejected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often this client's bytes were counted.
+    pub(super) fn traffic_counts(&self) -> u64 {
+        self.traffic.counts()
     }
 
     /// Removes and returns the rejected record.

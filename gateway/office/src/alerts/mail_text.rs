@@ -153,7 +153,7 @@ impl MailStyle {
     }
 }
 
-const NAMES: [(&str, &str, &str); 14] = [
+const NAMES: [(&str, &str, &str); 15] = [
     ("silent", "Silent", "Plus de nouvelles"),
     ("missing-numbers", "Missing events", "Événements manquants"),
     ("backlog", "Sending is late", "Envoi en retard"),
@@ -162,6 +162,11 @@ const NAMES: [(&str, &str, &str); 14] = [
     ("dead-letters", "Unreadable messages", "Messages illisibles"),
     ("mqtt-down", "MQTT broker unreachable", "Serveur MQTT injoignable"),
     ("bridge-down", "Sending has stopped", "Envoi arrêté"),
+    (
+        "payments-only",
+        "Only payments are sent",
+        "Seuls les paiements partent",
+    ),
     ("commands-down", "Commands do not arrive", "Consignes non reçues"),
     ("warnings", "Connection warnings", "Connexions à vérifier"),
     (

@@ -1,6 +1,7 @@
 //! Whatever is killed, each event is in PostgreSQL once, and the sales are right to the cent.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::chain::{Account, Chain};
@@ -45,18 +46,25 @@ async fn accounts(postgres: &Postgres, url: &str) -> Result<BTreeMap<String, Acc
 }
 
 async fn wait_until_equal(postgres: &Postgres, site: &Site, chain: &Chain) {
-    eventually("PostgreSQL to equal the audit", DEADLINE, async || {
+    wait_until_equal_to(chain.sold(), postgres, site, DEADLINE).await;
+}
+
+/// Waits until PostgreSQL has what the shops have sold.
+pub async fn wait_until_equal_to(
+    sold: &BTreeMap<String, Account>,
+    postgres: &Postgres,
+    site: &Site,
+    deadline: Duration,
+) {
+    eventually("PostgreSQL to equal the audit", deadline, async || {
         let found = accounts(postgres, &site.postgres).await?;
-        let wrong = chain
-            .sold()
-            .iter()
-            .find(|(store, sold)| found.get(*store) != Some(sold));
+        let wrong = sold.iter().find(|(store, sold)| found.get(*store) != Some(sold));
         ensure!(
             wrong.is_none(),
             "{wrong:?}, PostgreSQL has {:?}",
             wrong.map(|(store, _)| found.get(store))
         );
-        ensure!(found.len() == chain.sold().len(), "{} shops", found.len());
+        ensure!(found.len() == sold.len(), "{} shops", found.len());
         Ok(())
     })
     .await;

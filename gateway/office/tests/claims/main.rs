@@ -17,4 +17,5 @@ mod oidc;
 mod overview;
 mod retention;
 mod sales;
+mod scale;
 mod sessions;

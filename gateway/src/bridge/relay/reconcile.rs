@@ -7,7 +7,8 @@ use tracing::{error, info};
 use super::super::ShopKeys;
 use super::super::batch::{MAX_BYTES, MAX_ENTRIES};
 use super::super::evidence::{EventEvidence, JournalSnapshot, WatermarkEvidence};
-use super::super::watermark::Watermark;
+use super::super::progress::Progress;
+use super::super::watermark::{PaymentsWatermark, Watermark};
 use super::{Relay, RelayError, count, signed};
 use comptoir_journal::{Entry, Offset, RelayReport};
 
@@ -18,8 +19,8 @@ pub(super) struct JudgedWatermarks {
     own: Option<Watermark>,
     /// The furthest unsigned watermark of an earlier version that matches the journal.
     unsigned: Offset,
-    /// The parent's furthest watermark, limited to the entries that this journal shares.
-    inherited: Offset,
+    /// What is in Kafka according to the parent's furthest watermark, of the entries that this journal shares.
+    inherited: Progress,
     /// Whether an earlier version has continued another copy of this journal.
     is_copy: bool,
     /// Watermarks written without the shop's secret.
@@ -55,17 +56,19 @@ impl RefusedWatermarks {
 impl JudgedWatermarks {
     /// Whether any watermark counts.
     pub fn have_any(&self) -> bool {
-        self.own.is_some() || self.inherited > Offset(0) || self.unsigned > Offset(0)
+        self.own.is_some() || self.inherited != Progress::default() || self.unsigned > Offset(0)
     }
 
-    /// Whether the evidence is complete. Each transaction writes its watermark before the journal learns of the commit,
-    /// so one must be at or beyond `local`.
-    pub fn cover(&self, local: Offset) -> bool {
-        let own = self
-            .own
-            .as_ref()
-            .map_or(Offset(0), |watermark| Offset(watermark.offset));
-        own.max(self.inherited).max(self.unsigned) >= local
+    /// Whether the evidence is complete. Each transaction writes its watermarks before the journal learns of the commit,
+    /// so some must be at or beyond `local`.
+    pub fn cover(&self, local: Progress) -> bool {
+        let own = self.own.as_ref().map(Watermark::progress).unwrap_or_default();
+        local.is_at_most(own.max(self.others()))
+    }
+
+    /// What is in Kafka according to other watermarks than this journal's signed one.
+    fn others(&self) -> Progress {
+        self.inherited.max(Progress::new(self.unsigned, Offset(0)))
     }
 }
 
@@ -78,9 +81,9 @@ impl Relay {
             uuid: self.journal.uuid(),
             parent,
             shared,
-            local: state.watermark,
+            local: Progress::new(state.watermark, state.payments),
             // Entries written since the journal was opened cannot have been sent in an earlier run.
-            produced: handed.max(self.journal.opened_at()).max(state.watermark),
+            produced: handed.max(self.journal.opened_at()).max(state.payments),
             signing: self.journal.signing(),
             read_from: self.journal.read_from(),
         }
@@ -107,10 +110,12 @@ impl Relay {
                 if offset > journal.signing.unsigned_upto {
                     judged.refused.add(watermark);
                 }
-            } else if offset == journal.local || self.matches(watermark, Offset(u64::MAX), journal).await? {
+            } else if offset == journal.local.upto
+                || self.matches(watermark, Offset(u64::MAX), journal).await?
+            {
                 judged.unsigned = judged.unsigned.max(offset);
-            } else if offset > journal.local {
-                match self.is_of_a_copy(watermark) {
+            } else if offset > journal.local.upto {
+                match self.is_of_a_copy(Mark::from(watermark)) {
                     true => judged.is_copy = true,
                     false => judged.refused.add(watermark),
                 }
@@ -119,23 +124,39 @@ impl Relay {
         if accepts_unsigned {
             for watermark in &found.parent.unsigned {
                 if self.matches(watermark, journal.shared, journal).await? {
-                    judged.inherited = judged.inherited.max(Offset(watermark.offset));
+                    let inherited = Progress::new(Offset(watermark.offset), Offset(0));
+                    judged.inherited = judged.inherited.max(inherited);
                 }
             }
         }
         if let Some(watermark) = found.parent.signed {
-            judged.inherited = Offset(watermark.offset).min(journal.shared);
+            judged.inherited = watermark.progress().min(journal.shared);
         }
         if let Some(watermark) = found.own.signed {
-            let is_possible = Offset(watermark.offset) <= journal.local
-                || self.is_of_a_copy(&watermark)
-                || (Offset(watermark.offset) <= journal.produced && self.is_named(&watermark).await?);
+            let mark = Mark::from(&watermark);
+            let mut is_possible = self.is_possible(mark, journal.local.upto, journal).await?;
+            if let Some(payments) = &watermark.payments {
+                let mark = Mark::from(payments);
+                is_possible &= self.is_possible(mark, journal.local.payments, journal).await?;
+            }
             match is_possible {
                 true => judged.own = Some(watermark),
                 false => judged.refused.add(&watermark),
             }
         }
         Ok(judged)
+    }
+
+    /// Whether a signed watermark can be this journal's, which knows that everything up to `local` is in Kafka.
+    async fn is_possible(
+        &self,
+        mark: Mark<'_>,
+        local: Offset,
+        journal: &JournalSnapshot,
+    ) -> Result<bool, RelayError> {
+        Ok(mark.offset <= local
+            || self.is_of_a_copy(mark)
+            || (mark.offset <= journal.produced && self.is_named(mark).await?))
     }
 
     /// Whether an earlier version wrote the unsigned watermark for this journal: its run and its event match the entry,
@@ -151,26 +172,30 @@ impl Relay {
         Ok(is_of_run
             && offset <= limit
             && offset <= journal.signing.unsigned_upto
-            && self.is_named(watermark).await?)
+            && self.is_named(Mark::from(watermark)).await?)
     }
 
     /// Whether the watermark names the journal's event at its offset.
-    async fn is_named(&self, watermark: &Watermark) -> Result<bool, RelayError> {
-        let entry = self.journal.entry(Offset(watermark.offset)).await?;
-        Ok(entry.is_some_and(|entry| entry.name.to_string() == watermark.event))
+    async fn is_named(&self, mark: Mark<'_>) -> Result<bool, RelayError> {
+        let entry = self.journal.entry(mark.offset).await?;
+        Ok(entry.is_some_and(|entry| entry.name.to_string() == mark.event))
     }
 
     /// Whether another copy of this journal wrote the watermark: this file lacks its run, or has less of it.
-    fn is_of_a_copy(&self, watermark: &Watermark) -> bool {
-        let last = match &watermark.run {
-            Some(run) => self.journal.runs().last_of(run),
-            None => Some(self.journal.state().last),
-        };
-        last.is_none_or(|last| Offset(watermark.offset) > last)
+    fn is_of_a_copy(&self, mark: Mark<'_>) -> bool {
+        self.last_of_run(mark).is_none_or(|last| mark.offset > last)
     }
 
-    /// Compares the evidence in Kafka with the journal, and moves the journal's watermark forward accordingly. `events`
-    /// are sorted, furthest first. Returns the watermark.
+    /// The last entry that this file has of the watermark's run; `None` if the file lacks the run.
+    fn last_of_run(&self, mark: Mark<'_>) -> Option<Offset> {
+        match mark.run {
+            Some(run) => self.journal.runs().last_of(run),
+            None => Some(self.journal.state().last),
+        }
+    }
+
+    /// Compares the evidence in Kafka with the journal, and moves the journal's watermarks forward accordingly. `events`
+    /// are sorted, furthest first. Returns the watermarks.
     ///
     /// # Errors
     /// The journal cannot be read or written.
@@ -180,32 +205,41 @@ impl Relay {
         events: Vec<EventEvidence>,
         journal: &JournalSnapshot,
         keys: &ShopKeys,
-    ) -> Result<Offset, RelayError> {
+    ) -> Result<Progress, RelayError> {
         let local = journal.local;
-        let mut upto = match watermarks.own.filter(|watermark| watermark.offset > local.0) {
-            None => watermarks.inherited.max(watermarks.unsigned),
-            Some(watermark) => self.settle(watermark, local).await?,
-        };
-        for event in events.into_iter().take_while(|event| event.offset > local) {
-            let entry = self.journal.entry(event.offset).await?;
-            if entry.is_some_and(|entry| is_evidence(&event, &entry, keys)) {
-                upto = upto.max(event.offset);
-                break;
+        let mut found = watermarks.others();
+        if let Some(own) = watermarks.own.filter(|own| !own.progress().is_at_most(local)) {
+            found = found.max(self.settle(&own, local).await?);
+        }
+        for is_payment in [false, true] {
+            let events = events.iter().filter(|event| event.is_payment == is_payment);
+            for event in events {
+                let entry = self.journal.entry(event.offset).await?;
+                if entry.is_some_and(|entry| is_evidence(event, &entry, keys)) {
+                    found = found.max(match is_payment {
+                        true => Progress::new(Offset(0), event.offset),
+                        false => Progress::new(event.offset, Offset(0)),
+                    });
+                    break;
+                }
             }
         }
+        let progress = found.max(local);
         if watermarks.is_copy {
-            self.branch_off(upto.max(local)).await?;
+            self.branch_off(progress.payments).await?;
         }
-        if upto <= local {
+        if progress == local {
             return Ok(local);
         }
+        let Progress { upto, payments } = progress;
         info!(
-            from = local.0,
+            from = local.upto.0,
             to = upto.0,
-            "Kafka is ahead of the journal's watermark: moving the watermark forward"
+            payments = payments.0,
+            "Kafka is ahead of the journal's watermarks: moving the watermarks forward"
         );
         let mut counts = HashMap::new();
-        let mut at = local;
+        let mut at = local.upto;
         while at < upto {
             let wanted = usize::try_from(upto.0 - at.0)
                 .unwrap_or(MAX_ENTRIES)
@@ -218,30 +252,43 @@ impl Relay {
         self.journal
             .report_relayed(RelayReport {
                 upto,
+                payments,
                 read_from: journal.read_from,
                 counts,
             })
             .await;
-        Ok(upto)
+        Ok(progress)
     }
 
-    /// Determines how much of this journal is in Kafka from a watermark beyond `local`. If the watermark cannot be this
+    /// Determines how much of this journal is in Kafka from watermarks beyond `local`. If a watermark cannot be this
     /// journal's, the file is a copy: it becomes a branch, so that the entries that only it has are sent.
-    async fn settle(&self, watermark: Watermark, local: Offset) -> Result<Offset, RelayError> {
-        let offset = Offset(watermark.offset);
-        let last_shared = match &watermark.run {
-            Some(run) => self.journal.runs().last_of(run),
-            None => Some(self.journal.state().last),
-        };
-        let shared = match last_shared {
-            Some(last) if offset <= last => return Ok(offset),
-            // Kafka has more of that run than this file, so all of the run in this file is in Kafka.
-            Some(last) => last,
-            // The run began after the copy was made, at an unknown time. Entries beyond `local` may be sent twice.
-            None => local,
+    async fn settle(&self, watermark: &Watermark, local: Progress) -> Result<Progress, RelayError> {
+        let payments = watermark.payments.as_ref().map(Mark::from);
+        let marks = [
+            Some((Mark::from(watermark), local.upto)),
+            payments.map(|mark| (mark, local.payments)),
+        ];
+        // The last entry that this file shares with the journal that wrote the watermarks.
+        let mut shared: Option<Offset> = None;
+        let beyond = marks
+            .into_iter()
+            .flatten()
+            .filter(|(mark, local)| mark.offset > *local);
+        for (mark, local) in beyond {
+            let last = match self.last_of_run(mark) {
+                Some(last) if mark.offset <= last => continue,
+                // Kafka has more of that run than this file, so all of the run in this file is shared.
+                Some(last) => last,
+                // The run began after the copy was made, at an unknown time. Entries beyond `local` may be sent twice.
+                None => local,
+            };
+            shared = Some(shared.map_or(last, |shared| shared.min(last)));
+        }
+        let Some(shared) = shared else {
+            return Ok(watermark.progress());
         };
         self.branch_off(shared).await?;
-        Ok(shared)
+        Ok(watermark.progress().min(shared))
     }
 
     async fn branch_off(&self, shared: Offset) -> Result<(), RelayError> {
@@ -253,6 +300,34 @@ impl Relay {
              copy continues as a branch, with a uuid of its own"
         );
         Ok(())
+    }
+}
+
+/// One of the two watermarks of a record.
+#[derive(Clone, Copy)]
+struct Mark<'a> {
+    offset: Offset,
+    event: &'a str,
+    run: Option<&'a str>,
+}
+
+impl<'a> From<&'a Watermark> for Mark<'a> {
+    fn from(watermark: &'a Watermark) -> Self {
+        Self {
+            offset: Offset(watermark.offset),
+            event: &watermark.event,
+            run: watermark.run.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a PaymentsWatermark> for Mark<'a> {
+    fn from(payments: &'a PaymentsWatermark) -> Self {
+        Self {
+            offset: Offset(payments.offset),
+            event: &payments.event,
+            run: payments.run.as_deref(),
+        }
     }
 }
 

@@ -8,22 +8,30 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, debug_span, field, trace};
 
 use super::super::ShopKeys;
 use super::super::batch::TransactionSize;
+use super::super::progress::Progress;
 use super::super::topic_watch::{TopicWatchHandle, Verdict};
-use super::super::watermark::{self, Watermark};
+use super::super::watermark::{self as watermarks, Watermark};
+use super::lanes::{Lanes, PaymentPriority};
 use super::{KAFKA_TIMEOUT, Relay, RelayError, RelayState, SessionEnd, count, event_type, signed};
 use comptoir_core::event::Kind;
 use comptoir_core::mac::MAC_HEADER;
-use comptoir_journal::{Entry, EntryKind, Offset, ReadError, RelayReport};
+use comptoir_journal::{Entry, EntryKind, Offset, ReadError, RelayReport, RelayedCounts, State};
 use comptoir_kafka::{self as kafka, Delivery, Record, RecordSizeLimits, Settings, TransactionalProducer};
 
 /// The length, in bytes, to which a dead letter is truncated if it is too large for a topic that the gateway did not
 /// create, or too large for a slow uplink within the timeout.
 const TRUNCATED_BYTES: usize = 256 << 10;
+
+/// How often the client's callbacks are served while there is nothing to send.
+const IDLE: Duration = Duration::from_secs(1);
+/// Timeout of [`TransactionalProducer::count_traffic`].
+const COUNT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Full names of the topics, built once per session.
 struct TopicNames {
@@ -91,20 +99,20 @@ impl<'a> Sender<'a> {
             keys,
             topics: TopicNames::new(settings),
             limits,
-            key: watermark::key(&settings.identity, &journal),
+            key: watermarks::key(&settings.identity, &journal),
             journal,
             source: format!("/comptoir/{}", settings.identity),
             buffers: HeaderBuffers::default(),
         }
     }
 
-    /// Sends the entries after `at` until the stop, an error, or a change of the topics.
+    /// Sends the entries after `progress` until the stop, an error, or a change of the topics.
     ///
     /// # Errors
     /// A transaction fails, or the journal cannot be read.
     pub fn run(
         &mut self,
-        mut at: Offset,
+        progress: Progress,
         mut watch: TopicWatchHandle,
         state: &mut RelayState,
         runtime: &Handle,
@@ -114,6 +122,8 @@ impl<'a> Sender<'a> {
         let mut changes = journal.watch();
         let mut ahead = None;
         let delay = self.relay.settings.uplink.delay();
+        let PaymentPriority { at_once, uplink } = &self.relay.priority;
+        let mut lanes = runtime.block_on(Lanes::resume(journal.clone(), progress))?;
         // When the first entry of the gathering batch was seen.
         let mut gathering: Option<Instant> = None;
         while !stop.is_cancelled() {
@@ -122,73 +132,108 @@ impl<'a> Sender<'a> {
                 Some(Verdict::Changed) => return Ok(SessionEnd::TopicsChanged),
                 Some(Verdict::Refused(error)) => return Err(error.into()),
             }
-            let size = &mut state.size;
+            let is_payments_only = uplink.is_nearly_used_up();
+            let do_payments_go_first = is_payments_only || (*at_once && delay.is_some());
+            if do_payments_go_first {
+                let payments = runtime.block_on(lanes.payments(state.size))?;
+                if let Some(last) = payments.last() {
+                    lanes.advance_payments(last);
+                    self.send_batch(&payments, &lanes, HashMap::new(), &watch, state, runtime, stop)?;
+                    continue;
+                }
+            }
+            let at = lanes.upto();
+            let (size, searched) = (state.size, lanes.searched());
+            if is_payments_only {
+                self.producer.idle();
+                runtime.block_on(entry_after(searched, IDLE, &mut changes, &mut watch, stop));
+                continue;
+            }
             let entries = match ahead.take() {
                 Some(read) => runtime.block_on(join(read))?,
                 None => runtime.block_on(journal.read(at, size.entries(), size.bytes()))?,
             };
-            let Some(last) = entries.last().map(|entry| entry.offset) else {
+            let Some(last) = entries.last() else {
                 self.producer.idle();
-                runtime.block_on(async {
-                    tokio::select! {
-                        _ = changes.wait_for(|state| state.last > at) => {}
-                        () = stop.cancelled() => {}
-                        () = watch.ended() => {}
-                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                    }
-                });
+                runtime.block_on(entry_after(at, IDLE, &mut changes, &mut watch, stop));
                 continue;
             };
-            let bytes = entries.iter().map(|entry| entry.payload.len()).sum();
             if let Some(delay) = delay
                 && entries.len() < size.entries()
-                && bytes < size.bytes()
+                && bytes_of(&entries) < size.bytes()
             {
                 let left = delay.saturating_sub(gathering.get_or_insert_with(Instant::now).elapsed());
                 if !left.is_zero() {
-                    let full = at.0.saturating_add(size.entries() as u64);
-                    runtime.block_on(async {
-                        tokio::select! {
-                            _ = changes.wait_for(|state| state.last.0 >= full) => {}
-                            () = stop.cancelled() => {}
-                            () = watch.ended() => {}
-                            () = tokio::time::sleep(left) => {}
-                        }
-                    });
+                    let full = Offset(at.0.saturating_add(size.entries() as u64 - 1));
+                    // Each new entry may be a payment that leaves at once.
+                    let after = match at_once {
+                        true => searched.max(at).min(full),
+                        false => full,
+                    };
+                    runtime.block_on(entry_after(after, left, &mut changes, &mut watch, stop));
                     continue;
                 }
             }
             gathering = None;
-            if entries.first().is_none_or(|first| first.offset.0 != at.0 + 1) {
-                return Err(RelayError::Hole(at.0 + 1));
-            }
+            let unsent = lanes.unsent(&entries)?;
             // Read-ahead: the next entries come from disk while Kafka commits these.
-            let (next, most) = (journal.clone(), *size);
-            ahead = Some(runtime.spawn(async move { next.read(last, most.entries(), most.bytes()).await }));
-            let begun = Instant::now();
-            state.is_in_doubt = true;
-            state.handed = state.handed.max(last);
-            watch.transaction(Some(begun));
-            let deliveries = self
-                .transaction(&entries, stop)
-                .inspect_err(|error| self.note_failure(error, size, &entries, bytes))?;
-            state.is_in_doubt = false;
-            watch.transaction(None);
-            size.record_success(entries.len(), bytes, begun.elapsed());
-            at = last;
+            let (next, after) = (journal.clone(), last.offset);
+            ahead = Some(runtime.spawn(async move { next.read(after, size.entries(), size.bytes()).await }));
+            lanes.advance(last);
             let mut counts = HashMap::new();
             count(&mut counts, &entries);
-            runtime.block_on(journal.report_relayed(RelayReport {
-                upto: at,
-                read_from: journal.read_from(),
-                counts,
-            }));
-            if let Some(places) = &self.relay.places {
-                places.report(&entries, &deliveries, &self.relay.settings, runtime);
-                state.placed = at;
+            self.send_batch(&unsent, &lanes, counts, &watch, state, runtime, stop)?;
+            if self.relay.places.is_some() {
+                state.placed = lanes.upto();
             }
         }
         Ok(SessionEnd::Stopped)
+    }
+
+    /// Sends entries in a transaction, with the watermarks of `lanes`, and reports it to the journal and the projection.
+    /// `counts` are those of the entries that the watermark has passed.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the state of one loop, split for reading"
+    )]
+    fn send_batch(
+        &mut self,
+        entries: &[Arc<Entry>],
+        lanes: &Lanes,
+        counts: RelayedCounts,
+        watch: &TopicWatchHandle,
+        state: &mut RelayState,
+        runtime: &Handle,
+        stop: &CancellationToken,
+    ) -> Result<(), RelayError> {
+        let begun = Instant::now();
+        let bytes = bytes_of(entries);
+        let progress = lanes.progress();
+        state.is_in_doubt = true;
+        state.handed = state.handed.max(progress.payments);
+        watch.transaction(Some(begun));
+        let deliveries = self
+            .transaction(entries, lanes.watermark(), stop)
+            .inspect_err(|error| self.note_failure(error, &mut state.size, entries, bytes))?;
+        state.is_in_doubt = false;
+        watch.transaction(None);
+        state.size.record_success(entries.len(), bytes, begun.elapsed());
+        let journal = &self.relay.journal;
+        runtime.block_on(journal.report_relayed(RelayReport {
+            upto: progress.upto,
+            payments: progress.payments,
+            read_from: journal.read_from(),
+            counts,
+        }));
+        if let Some(places) = &self.relay.places {
+            places.report(entries, &deliveries, &self.relay.settings, runtime);
+        }
+        if self.relay.priority.uplink.budget.is_some() {
+            // Otherwise the transactions of a backlog would exceed the budget before their bytes are counted.
+            self.producer
+                .count_traffic(&kafka::Deadline::new(COUNT_TIMEOUT, stop));
+        }
+        Ok(())
     }
 
     /// Makes the next transactions smaller if the failure may be due to size.
@@ -226,6 +271,7 @@ impl<'a> Sender<'a> {
     fn transaction(
         &mut self,
         entries: &[Arc<Entry>],
+        watermark: Watermark,
         stop: &CancellationToken,
     ) -> Result<Vec<Delivery>, kafka::Error> {
         let span = debug_span!(
@@ -247,27 +293,19 @@ impl<'a> Sender<'a> {
         for (index, entry) in entries.iter().enumerate() {
             self.send(index, entry, &deadline)?;
         }
-        if let Some(last) = entries.last() {
-            let watermark = Watermark {
-                offset: last.offset.0,
-                event: last.name.to_string(),
-                run: self.relay.journal.runs().of(last.offset).map(str::to_owned),
-                mac: None,
-            }
-            .signed(&self.key, &self.keys.watermarks);
-            let payload = serde_json::json!(watermark).to_string();
-            self.producer.send(
-                &Record {
-                    topic: &self.topics.watermarks,
-                    partition: Some(watermark::PARTITION),
-                    key: self.key.as_bytes(),
-                    payload: payload.as_bytes(),
-                    headers: &[],
-                    id: entries.len(),
-                },
-                &deadline,
-            )?;
-        }
+        let watermark = watermark.signed(&self.key, &self.keys.watermarks);
+        let payload = serde_json::json!(watermark).to_string();
+        self.producer.send(
+            &Record {
+                topic: &self.topics.watermarks,
+                partition: Some(watermarks::PARTITION),
+                key: self.key.as_bytes(),
+                payload: payload.as_bytes(),
+                headers: &[],
+                id: entries.len(),
+            },
+            &deadline,
+        )?;
         let deliveries = self.producer.commit(&deadline)?;
         debug!("committed");
         let events = entries.iter().filter(|entry| !entry.kind.is_audit()).count();
@@ -353,6 +391,28 @@ impl<'a> Sender<'a> {
             deadline,
         )
     }
+}
+
+/// Waits until the journal has an entry after this one, at most for `limit`, and not beyond the end of the session.
+async fn entry_after(
+    offset: Offset,
+    limit: Duration,
+    changes: &mut watch::Receiver<State>,
+    topics: &mut TopicWatchHandle,
+    stop: &CancellationToken,
+) {
+    tokio::select! {
+        // Fails when the journal is closed, at the end of the gateway.
+        _ = changes.wait_for(|state| state.last > offset) => {}
+        () = stop.cancelled() => {}
+        () = topics.ended() => {}
+        () = tokio::time::sleep(limit) => {}
+    }
+}
+
+/// Payload bytes.
+fn bytes_of(entries: &[Arc<Entry>]) -> usize {
+    entries.iter().map(|entry| entry.payload.len()).sum()
 }
 
 async fn join(

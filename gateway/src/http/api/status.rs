@@ -126,7 +126,7 @@ pub async fn gateway(State(app): State<Arc<AppState>>) -> Result<Json<dto::Gatew
     }))
 }
 
-fn uplink(meter: &UplinkMeter) -> dto::Uplink {
+fn uplink(meter: &Arc<UplinkMeter>) -> dto::Uplink {
     let today = meter.today();
     let delay = meter.mode.delay();
     dto::Uplink {
@@ -139,6 +139,8 @@ fn uplink(meter: &UplinkMeter) -> dto::Uplink {
         sent_bytes: today.bytes.sent,
         received_bytes: today.bytes.received,
         events: today.events,
+        budget: meter.budget,
+        payments_only: meter.is_nearly_used_up(),
     }
 }
 

@@ -157,9 +157,8 @@ impl LiveFeed {
                 }
                 _ = backlog_interval.tick() => {
                     self.app.backlog.record(self.app.journal.state().pending());
-                    if let Some(uplink) = &self.app.uplink {
-                        // Begins a new day at midnight.
-                        uplink.today();
+                    if let Some(uplink) = self.app.uplink.clone() {
+                        tokio::task::spawn_blocking(move || uplink.save_if_due());
                     }
                     self.app.live.snapshots.forget_old();
                 }

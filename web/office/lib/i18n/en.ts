@@ -178,6 +178,7 @@ export const en = {
     warnings: 'Connection warnings',
     'journal-refusing': 'Not accepting sales',
     'events-lost': 'Sales lost',
+    'payments-only': 'Only payments are sent',
     'devices-refused': 'Tills refused',
     'clock-unsynchronised': 'Clock not synchronised',
   },

@@ -200,6 +200,7 @@ export const fr: OfficeMessages = {
     warnings: 'Connexions à vérifier',
     'journal-refusing': 'N’accepte plus de ventes',
     'events-lost': 'Ventes perdues',
+    'payments-only': 'Seuls les paiements partent',
     'devices-refused': 'Caisses refusées',
     'clock-unsynchronised': 'Horloge non synchronisée',
   },

@@ -266,6 +266,7 @@ export const en = {
     traffic: (sent: string, received: string, since: string) =>
       `Today, since ${since}: ${sent} sent, ${received} received.`,
     perEvent: (bytes: string) => `${bytes} per event.`,
+    budget: (bytes: string) => `Budget: ${bytes} a day.`,
     tills: 'Tills',
     till: 'Till',
     counter: 'Counter',
@@ -332,6 +333,7 @@ export const en = {
         `The sales of these tills fill half of the journal. They wait in the tills until Kafka is reachable: ${tills}`,
       dead_letters: (tills: string) => `These tills send too many messages that cannot be decoded: ${tills}`,
     } as Record<RefusalReason, (tills: string) => string>,
+    paymentsOnly: 'The day’s data budget is nearly used up: only payments are sent until midnight',
     commands: 'Commands from head office do not reach the tills',
     clock: 'The gateway’s clock is not synchronised: times shown here may be wrong',
     clockBack: (by: string, at: string) => `The gateway’s clock was set back by ${by} at ${at}`,

@@ -186,7 +186,7 @@ pub struct Uplink {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub delay: Option<u64>,
-    /// Midnight, or the start of the gateway if that was later.
+    /// When the count began: at midnight, or at a start of the gateway.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
     /// Bytes sent since then.
@@ -195,6 +195,12 @@ pub struct Uplink {
     pub received_bytes: u64,
     /// Events that got into Kafka since then.
     pub events: u64,
+    /// Bytes that may be sent and received in a day: `kafka.uplink_budget`. Absent without a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub budget: Option<u64>,
+    /// Whether the budget is nearly used up, so that only payments are sent until midnight.
+    pub payments_only: bool,
 }
 
 /// The gateway's state.

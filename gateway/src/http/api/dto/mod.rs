@@ -21,7 +21,7 @@ pub use dead_letters::{DeadLetter, DeadLetterCause, RetryResult};
 pub use gateway::{
     BacklogPoint, Clock, ClockJump, ClockState, DemoKafka, Device, Epoch, Follow, ForgottenDevice, Gateway,
     GatewayStatus, JournalStatus, Partition, Peer, PeerState, RefusalReason, RefusedDevice, SettingsProblem,
-    Shops,
+    Shops, Uplink, UplinkMode,
 };
 pub use identity::{
     ActorKind, AuditEntry, AuditPage, CreatedToken, CurrentUser, NewPassword, NewToken, NewUser, OpenSession,
