@@ -269,7 +269,8 @@ export const fr: Messages = {
     noOwnPartitions: 'Rien n’est encore parti vers Kafka',
     noOwnPartitionsHint: 'Les partitions s’affichent au premier événement envoyé depuis le démarrage.',
     uplink: 'Les événements partent aussitôt.',
-    meteredUplink: (seconds: string) => `Connexion facturée au volume\u00a0: les événements sont regroupés pendant ${seconds}\u00a0s.`,
+    meteredUplink: (seconds: string) =>
+      `Connexion facturée au volume\u00a0: les événements sont regroupés pendant ${seconds}\u00a0s.`,
     traffic: (sent: string, received: string, since: string) =>
       `Aujourd’hui, depuis ${since}\u00a0: ${sent} envoyés, ${received} reçus.`,
     perEvent: (bytes: string) => `${bytes} par événement.`,
@@ -344,8 +345,7 @@ export const fr: Messages = {
         `Les ventes de ces caisses remplissent la moitié du journal. Elles attendent dans les caisses que Kafka soit joignable\u00a0: ${tills}`,
       dead_letters: (tills: string) => `Ces caisses envoient trop de messages illisibles\u00a0: ${tills}`,
     },
-    paymentsOnly:
-      'Le forfait de données du jour est presque épuisé\u00a0: seuls les paiements partent jusqu’à minuit',
+    paymentsOnly: 'Le forfait de données du jour est presque épuisé\u00a0: seuls les paiements partent jusqu’à minuit',
     commands: 'Les consignes du siège n’arrivent pas aux caisses',
     clock: 'L’horloge de la passerelle n’est pas synchronisée\u00a0: les heures affichées peuvent être fausses',
     clockBack: (by, at) => `L’horloge de la passerelle a été retardée de ${by} à ${at}`,
