@@ -17,7 +17,7 @@ const ICONS = /\.png$/;
  * is downloaded after its page is shown.
  */
 const ON_DEMAND =
-  /\/src\/((pages|components)\/identity|pages\/otherShop)\/|\/office\/(pages|commands|components\/account|lib\/liveSocket\.ts$)/;
+  /\/src\/((pages|components)\/identity|pages\/otherShop)\/|\/office\/(pages|commands|accounts|lib\/liveSocket\.ts$)/;
 
 const kilobytes = (bytes: number) => `${(bytes / 1024).toFixed(1)} KB`;
 
