@@ -91,8 +91,8 @@ test.describe('gateway', () => {
       await expect(uplink).toContainText(/370\s*o par événement/);
       await simulate({ uplink: { budget: 20_000_000, payments_only: true } });
       await gateway.speak('en');
-      await expect(uplink).toContainText(/Budget: 20\s*MB a day/);
-      await expect(page.locator('[data-panel="health"]')).toContainText('only payments are sent until midnight');
+      await expect(uplink).toContainText(/18\.5\s*MB of 20\s*MB/);
+      await expect(page.getByTestId('health')).toContainText('only payments are sent until midnight');
     },
   );
 

@@ -242,12 +242,10 @@ export const en = {
     noPartitionsHint: 'They appear once Kafka is reachable.',
     noOwnPartitions: 'Nothing sent to Kafka yet',
     noOwnPartitionsHint: 'The partitions appear with the first event since the gateway started.',
-    uplink: 'Events leave at once.',
     meteredUplink: (seconds: string) => `Metered uplink: events are gathered for ${seconds} s.`,
     traffic: (sent: string, received: string, since: string) =>
       `Today, since ${since}: ${sent} sent, ${received} received.`,
     perEvent: (bytes: string) => `${bytes} per event.`,
-    budget: (bytes: string) => `Budget: ${bytes} a day.`,
     tills: 'Tills',
     till: 'Till',
     counter: 'Counter',

@@ -248,13 +248,11 @@ export const fr: Messages = {
     noPartitionsHint: 'Elles s’affichent dès que Kafka est joignable.',
     noOwnPartitions: 'Rien n’est encore parti vers Kafka',
     noOwnPartitionsHint: 'Les partitions s’affichent au premier événement envoyé depuis le démarrage.',
-    uplink: 'Les événements partent aussitôt.',
     meteredUplink: (seconds: string) =>
       `Connexion facturée au volume\u00a0: les événements sont regroupés pendant ${seconds}\u00a0s.`,
     traffic: (sent: string, received: string, since: string) =>
       `Aujourd’hui, depuis ${since}\u00a0: ${sent} envoyés, ${received} reçus.`,
     perEvent: (bytes: string) => `${bytes} par événement.`,
-    budget: (bytes: string) => `Forfait\u00a0: ${bytes} par jour.`,
     tills: 'Caisses',
     till: 'Caisse',
     counter: 'Comptoir',
