@@ -110,7 +110,7 @@ pub(super) async fn detect(
     // If the last run is missing, its entries are too, and it is unknown at which offset they began.
     let shared = match has_run {
         true => last,
-        false => last.min(stored.state.watermark),
+        false => last.min(stored.state.payments),
     };
     settle_as_lost(connection, acks, &missing, stored).await?;
     let own = acks.streams.iter().filter(|stream| stream.epoch == GATEWAY_EPOCH);

@@ -135,6 +135,12 @@ impl Writer {
             *current = identity;
             has_changed
         });
+        if let Some((report, _)) = &mut self.report
+            && report.upto <= stored.state.watermark
+        {
+            // The commit in doubt has counted them.
+            report.counts.clear();
+        }
         self.report.take_if(|(report, _)| {
             report.upto <= stored.state.watermark && report.payments <= stored.state.payments
         });

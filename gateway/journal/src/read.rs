@@ -140,10 +140,16 @@ impl Journal {
     ///
     /// The file cannot be read, or the entry is damaged.
     pub async fn oldest_pending(&self) -> Result<Option<i64>, ReadError> {
-        let mut after = self.state().watermark;
+        let state = self.state();
+        let mut after = state.watermark;
         loop {
             let entries = self.read(after, PENDING_ENTRIES, PENDING_BYTES).await?;
-            if let Some(entry) = entries.iter().find(|entry| !entry.kind.is_audit()) {
+            let is_pending = |entry: &&Arc<Entry>| match entry.kind {
+                EntryKind::Event(kind) => entry.offset > state.in_kafka_upto(kind),
+                EntryKind::DeadLetter => true,
+                EntryKind::Audit(_) => false,
+            };
+            if let Some(entry) = entries.iter().find(is_pending) {
                 return Ok(Some(entry.time));
             }
             match entries.last() {

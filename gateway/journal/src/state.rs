@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::pending::Pending;
 use super::{Entry, Offset};
-use comptoir_core::event::DeviceId;
+use comptoir_core::event::{DeviceId, Kind};
 
 /// How full the journal is, and how far its entries have been processed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,6 +47,14 @@ impl State {
     pub fn pending(&self) -> u64 {
         let entries = self.last.0.saturating_sub(self.watermark.0);
         entries.saturating_sub(self.audit_stored.saturating_sub(self.audit_in_kafka))
+    }
+
+    /// Every event of this kind up to and including this entry is in Kafka.
+    pub fn in_kafka_upto(&self, kind: Kind) -> Offset {
+        match kind {
+            Kind::Payment => self.payments.max(self.watermark),
+            Kind::Order | Kind::Delivery => self.watermark,
+        }
     }
 
     /// Number of events and dead letters.

@@ -127,7 +127,7 @@ impl Relay {
         };
         let topics = TopicWatch::new(self.settings.clone(), self.peer.clone(), KAFKA_TIMEOUT);
         while !stop.is_cancelled() {
-            let begun = self.journal.state().payments;
+            let begun = self.journal.state();
             let error = match self.session(&topics, &mut state, runtime, stop) {
                 Ok(SessionEnd::Stopped) => return,
                 Ok(SessionEnd::TopicsChanged) => continue,
@@ -142,7 +142,8 @@ impl Relay {
             if let RelayError::Kafka(kafka::Error::TooLarge(_)) = error {
                 self.is_truncating.store(true, Ordering::Relaxed);
             }
-            if self.journal.state().payments > begun {
+            let reached = self.journal.state();
+            if reached.watermark > begun.watermark || reached.payments > begun.payments {
                 waits = backoff(MAX_BACKOFF);
             }
             let wait = match error {
@@ -221,7 +222,7 @@ impl Relay {
         let progress = runtime.block_on(self.reconcile(watermarks, events, &journal, &state.keys))?;
         state.is_in_doubt = false;
         self.peer.up();
-        self.search_places(state.placed, progress.payments, runtime)?;
+        self.search_places(state.placed, progress, runtime)?;
         state.placed = progress.upto;
         // Must follow `reconcile`, which may give the journal another uuid.
         let mut sender = Sender::new(self, producer, state.keys.clone(), report.limits.clone());

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::super::batch::TransactionSize;
 use super::super::progress::Progress;
 use super::super::watermark::{PaymentsWatermark, Watermark};
-use super::RelayError;
+use super::{RelayError, count};
 use crate::platform::uplink::UplinkMeter;
 use comptoir_core::event::Kind;
-use comptoir_journal::{Entry, EntryKind, Journal, Offset};
+use comptoir_journal::{Entry, EntryKind, Journal, Offset, RelayedCounts};
 
 /// When payments are sent before other entries.
 pub struct PaymentPriority {
@@ -17,6 +17,31 @@ pub struct PaymentPriority {
     pub at_once: bool,
     /// Knows whether the day's bytes are nearly used up.
     pub uplink: Arc<UplinkMeter>,
+}
+
+/// The entries of one transaction.
+pub(super) struct Batch {
+    /// In the journal's order. May be empty.
+    pub entries: Vec<Arc<Entry>>,
+    /// How many entries and payload bytes were read for it, including those that it lacks.
+    pub read: (usize, usize),
+    /// Of the entries that the watermark passes with it.
+    pub counts: RelayedCounts,
+}
+
+impl Batch {
+    fn new(read: &[Arc<Entry>]) -> Self {
+        Self {
+            entries: read.to_vec(),
+            read: (read.len(), bytes_of(read)),
+            counts: RelayedCounts::new(),
+        }
+    }
+}
+
+/// Payload bytes.
+pub(super) fn bytes_of(entries: &[Arc<Entry>]) -> usize {
+    entries.iter().map(|entry| entry.payload.len()).sum()
 }
 
 /// How far a session has sent the journal's entries, and its payments before the others.
@@ -62,49 +87,46 @@ impl Lanes {
 
     /// The last entry that was searched for payments.
     pub fn searched(&self) -> Offset {
-        self.searched
+        self.searched.max(self.progress.upto)
     }
 
-    /// The payments that come next, if there are any.
+    /// Advances over the payments that come next; `None` if there are none.
     ///
     /// # Errors
     /// The journal cannot be read, or lacks an entry.
-    pub async fn payments(&mut self, size: TransactionSize) -> Result<Vec<Arc<Entry>>, RelayError> {
+    pub async fn payments(&mut self, size: TransactionSize) -> Result<Option<Batch>, RelayError> {
         loop {
-            let after = self.searched.max(self.progress.upto);
-            let mut entries = self.journal.read(after, size.entries(), size.bytes()).await?;
-            check_order(after, &entries)?;
-            let Some(last) = entries.last() else {
-                return Ok(entries);
-            };
+            let after = self.searched();
+            let read = self.journal.read(after, size.entries(), size.bytes()).await?;
+            check_order(after, &read)?;
+            let Some(last) = read.last() else { return Ok(None) };
             self.searched = last.offset;
-            entries.retain(|entry| is_payment(entry));
-            if !entries.is_empty() {
-                return Ok(entries);
+            let mut batch = Batch::new(&read);
+            batch.entries.retain(|entry| is_payment(entry));
+            if let Some(last) = batch.entries.last() {
+                self.payment = last.name.to_string();
+                self.progress = Progress::new(self.progress.upto, last.offset);
+                return Ok(Some(batch));
             }
         }
     }
 
-    /// The entries of these, which follow [`Lanes::upto`], that are not in Kafka yet.
+    /// Advances over these entries, which follow [`Lanes::upto`]. The batch lacks the payments that are in Kafka already.
     ///
     /// # Errors
     /// The journal lacks an entry.
-    pub fn unsent(&self, entries: &[Arc<Entry>]) -> Result<Vec<Arc<Entry>>, RelayError> {
-        check_order(self.progress.upto, entries)?;
-        let is_sent = |entry: &Entry| is_payment(entry) && entry.offset <= self.progress.payments;
-        Ok(entries.iter().filter(|entry| !is_sent(entry)).cloned().collect())
-    }
-
-    /// Advances over all entries up to this one.
-    pub fn advance(&mut self, last: &Entry) {
-        self.event = last.name.to_string();
-        self.progress = Progress::new(last.offset, self.progress.payments);
-    }
-
-    /// Advances over the payments up to this one.
-    pub fn advance_payments(&mut self, last: &Entry) {
-        self.payment = last.name.to_string();
-        self.progress = Progress::new(self.progress.upto, last.offset);
+    pub fn all(&mut self, read: &[Arc<Entry>]) -> Result<Batch, RelayError> {
+        check_order(self.progress.upto, read)?;
+        let mut batch = Batch::new(read);
+        count(&mut batch.counts, read);
+        batch
+            .entries
+            .retain(|entry| !is_payment(entry) || entry.offset > self.progress.payments);
+        if let Some(last) = read.last() {
+            self.event = last.name.to_string();
+            self.progress = Progress::new(last.offset, self.progress.payments);
+        }
+        Ok(batch)
     }
 
     /// The watermarks to send with the entries that were advanced over.
@@ -126,7 +148,7 @@ impl Lanes {
     }
 }
 
-fn is_payment(entry: &Entry) -> bool {
+pub(super) fn is_payment(entry: &Entry) -> bool {
     entry.kind == EntryKind::Event(Kind::Payment)
 }
 

@@ -17,8 +17,10 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::super::batch::{MAX_BYTES, MAX_ENTRIES};
+use super::super::progress::Progress;
 use super::super::spot_check::RecentPlaces;
 use super::Relay;
+use super::lanes::is_payment;
 
 /// How long a transaction waits for a slow projection. Later transactions skip the wait until the projection has caught
 /// up: only a page shows the places, and the bridge must not wait for a failing disk.
@@ -107,7 +109,7 @@ impl PlaceReports {
 }
 
 impl Relay {
-    /// Searches Kafka for the places of the entries after `placed`, up to `upto`. They are unknown if the previous
+    /// Searches Kafka for the places of the entries after `placed` that are in Kafka. They are unknown if the previous
     /// process ended before the projection had stored them, or if the reply to a commit was lost. Runs beside the
     /// session; a place that is not found soon stays unknown.
     ///
@@ -116,20 +118,23 @@ impl Relay {
     pub(super) fn search_places(
         &self,
         placed: Offset,
-        upto: Offset,
+        progress: Progress,
         runtime: &Handle,
     ) -> Result<(), ReadError> {
         let Some(places) = &self.places else { return Ok(()) };
-        let after = placed.max(Offset(upto.0.saturating_sub(MAX_SEARCHED)));
-        if after >= upto {
+        let Progress { upto, payments } = progress;
+        let after = placed.max(Offset(payments.0.saturating_sub(MAX_SEARCHED)));
+        if after >= payments {
             return Ok(());
         }
-        let count = usize::try_from(upto.0 - after.0).unwrap_or(MAX_ENTRIES);
+        let is_in_kafka = |entry: &Entry| entry.offset <= upto || is_payment(entry);
+        let count = usize::try_from(payments.0 - after.0).unwrap_or(MAX_ENTRIES);
         let entries = runtime.block_on(self.journal.read(after, count, MAX_BYTES))?;
         let oldest = Timestamp::now().as_millisecond() - MAX_AGE;
         let missing: HashMap<u64, Arc<Entry>> = entries
             .into_iter()
-            .filter(|entry| matches!(entry.kind, EntryKind::Event(_)) && entry.time >= oldest)
+            .filter(|entry| matches!(entry.kind, EntryKind::Event(_)) && is_in_kafka(entry))
+            .filter(|entry| entry.time >= oldest)
             .map(|entry| (entry.offset.0, entry))
             .collect();
         if missing.is_empty() {

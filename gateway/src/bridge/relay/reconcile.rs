@@ -23,6 +23,8 @@ pub(super) struct JudgedWatermarks {
     inherited: Progress,
     /// Whether an earlier version has continued another copy of this journal.
     is_copy: bool,
+    /// Whether a watermark that counts without a valid signature names payments beyond it, which cannot be believed.
+    hides_payments: bool,
     /// Watermarks written without the shop's secret.
     pub refused: RefusedWatermarks,
 }
@@ -63,7 +65,7 @@ impl JudgedWatermarks {
     /// so some must be at or beyond `local`.
     pub fn cover(&self, local: Progress) -> bool {
         let own = self.own.as_ref().map(Watermark::progress).unwrap_or_default();
-        local.is_at_most(own.max(self.others()))
+        !self.hides_payments && local.is_at_most(own.max(self.others()))
     }
 
     /// What is in Kafka according to other watermarks than this journal's signed one.
@@ -114,6 +116,7 @@ impl Relay {
                 || self.matches(watermark, Offset(u64::MAX), journal).await?
             {
                 judged.unsigned = judged.unsigned.max(offset);
+                judged.hides_payments |= watermark.payments.is_some();
             } else if offset > journal.local.upto {
                 match self.is_of_a_copy(Mark::from(watermark)) {
                     true => judged.is_copy = true,
@@ -126,6 +129,7 @@ impl Relay {
                 if self.matches(watermark, journal.shared, journal).await? {
                     let inherited = Progress::new(Offset(watermark.offset), Offset(0));
                     judged.inherited = judged.inherited.max(inherited);
+                    judged.hides_payments |= watermark.payments.is_some();
                 }
             }
         }
@@ -268,25 +272,19 @@ impl Relay {
             Some((Mark::from(watermark), local.upto)),
             payments.map(|mark| (mark, local.payments)),
         ];
-        // The last entry that this file shares with the journal that wrote the watermarks.
-        let mut shared: Option<Offset> = None;
-        let beyond = marks
-            .into_iter()
-            .flatten()
-            .filter(|(mark, local)| mark.offset > *local);
-        for (mark, local) in beyond {
-            let last = match self.last_of_run(mark) {
-                Some(last) if mark.offset <= last => continue,
-                // Kafka has more of that run than this file, so all of the run in this file is shared.
-                Some(last) => last,
-                // The run began after the copy was made, at an unknown time. Entries beyond `local` may be sent twice.
-                None => local,
-            };
-            shared = Some(shared.map_or(last, |shared| shared.min(last)));
+        // The last entry that this file certainly shares with the journal that wrote the watermarks. If the file lacks the
+        // run of a watermark, entries beyond it may be sent twice: it is unknown when the copy was made.
+        let mut shared = local.payments;
+        let mut is_copy = false;
+        for (mark, local) in marks.into_iter().flatten() {
+            let last = self.last_of_run(mark);
+            is_copy |= mark.offset > local && last.is_none_or(|last| mark.offset > last);
+            // If Kafka has more of the run than this file, all of the run in this file is shared.
+            shared = shared.max(last.map_or(Offset(0), |last| last.min(mark.offset)));
         }
-        let Some(shared) = shared else {
+        if !is_copy {
             return Ok(watermark.progress());
-        };
+        }
         self.branch_off(shared).await?;
         Ok(watermark.progress().min(shared))
     }

@@ -1,6 +1,5 @@
 //! The main loop of a session: sends entries in transactions until something fails.
 
-use std::collections::HashMap;
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,11 +16,11 @@ use super::super::batch::TransactionSize;
 use super::super::progress::Progress;
 use super::super::topic_watch::{TopicWatchHandle, Verdict};
 use super::super::watermark::{self as watermarks, Watermark};
-use super::lanes::{Lanes, PaymentPriority};
-use super::{KAFKA_TIMEOUT, Relay, RelayError, RelayState, SessionEnd, count, event_type, signed};
+use super::lanes::{Batch, Lanes, PaymentPriority, bytes_of};
+use super::{KAFKA_TIMEOUT, Relay, RelayError, RelayState, SessionEnd, event_type, signed};
 use comptoir_core::event::Kind;
 use comptoir_core::mac::MAC_HEADER;
-use comptoir_journal::{Entry, EntryKind, Offset, ReadError, RelayReport, RelayedCounts, State};
+use comptoir_journal::{Entry, EntryKind, Offset, ReadError, RelayReport, State};
 use comptoir_kafka::{self as kafka, Delivery, Record, RecordSizeLimits, Settings, TransactionalProducer};
 
 /// The length, in bytes, to which a dead letter is truncated if it is too large for a topic that the gateway did not
@@ -132,18 +131,24 @@ impl<'a> Sender<'a> {
                 Some(Verdict::Changed) => return Ok(SessionEnd::TopicsChanged),
                 Some(Verdict::Refused(error)) => return Err(error.into()),
             }
-            let is_payments_only = uplink.is_nearly_used_up();
-            let do_payments_go_first = is_payments_only || (*at_once && delay.is_some());
-            if do_payments_go_first {
-                let payments = runtime.block_on(lanes.payments(state.size))?;
-                if let Some(last) = payments.last() {
-                    lanes.advance_payments(last);
-                    self.send_batch(&payments, &lanes, HashMap::new(), &watch, state, runtime, stop)?;
-                    continue;
-                }
+            let (level, size) = (journal.state(), state.size);
+            // A journal that fills up would soon refuse payments, too.
+            let is_payments_only = uplink.is_nearly_used_up() && level.bytes < level.max_bytes / 5 * 4;
+            if is_payments_only
+                && let Some(delay) = delay.filter(|_| !at_once)
+                && level.last > lanes.searched()
+            {
+                // They gather, too, because bytes are scarce.
+                let full = Offset(lanes.searched().0 + size.entries() as u64 - 1);
+                runtime.block_on(entry_after(full, delay, &mut changes, &mut watch, stop));
             }
-            let at = lanes.upto();
-            let (size, searched) = (state.size, lanes.searched());
+            if (is_payments_only || (*at_once && delay.is_some()))
+                && let Some(batch) = runtime.block_on(lanes.payments(size))?
+            {
+                self.send_batch(&batch, &lanes, &watch, state, runtime, stop)?;
+                continue;
+            }
+            let (at, searched) = (lanes.upto(), lanes.searched());
             if is_payments_only {
                 self.producer.idle();
                 runtime.block_on(entry_after(searched, IDLE, &mut changes, &mut watch, stop));
@@ -167,7 +172,7 @@ impl<'a> Sender<'a> {
                     let full = Offset(at.0.saturating_add(size.entries() as u64 - 1));
                     // Each new entry may be a payment that leaves at once.
                     let after = match at_once {
-                        true => searched.max(at).min(full),
+                        true => searched.min(full),
                         false => full,
                     };
                     runtime.block_on(entry_after(after, left, &mut changes, &mut watch, stop));
@@ -175,14 +180,11 @@ impl<'a> Sender<'a> {
                 }
             }
             gathering = None;
-            let unsent = lanes.unsent(&entries)?;
             // Read-ahead: the next entries come from disk while Kafka commits these.
             let (next, after) = (journal.clone(), last.offset);
             ahead = Some(runtime.spawn(async move { next.read(after, size.entries(), size.bytes()).await }));
-            lanes.advance(last);
-            let mut counts = HashMap::new();
-            count(&mut counts, &entries);
-            self.send_batch(&unsent, &lanes, counts, &watch, state, runtime, stop)?;
+            let batch = lanes.all(&entries)?;
+            self.send_batch(&batch, &lanes, &watch, state, runtime, stop)?;
             if self.relay.places.is_some() {
                 state.placed = lanes.upto();
             }
@@ -190,40 +192,35 @@ impl<'a> Sender<'a> {
         Ok(SessionEnd::Stopped)
     }
 
-    /// Sends entries in a transaction, with the watermarks of `lanes`, and reports it to the journal and the projection.
-    /// `counts` are those of the entries that the watermark has passed.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the state of one loop, split for reading"
-    )]
+    /// Sends a batch in a transaction, with the watermarks of `lanes`, and reports it to the journal and the projection.
     fn send_batch(
         &mut self,
-        entries: &[Arc<Entry>],
+        batch: &Batch,
         lanes: &Lanes,
-        counts: RelayedCounts,
         watch: &TopicWatchHandle,
         state: &mut RelayState,
         runtime: &Handle,
         stop: &CancellationToken,
     ) -> Result<(), RelayError> {
         let begun = Instant::now();
-        let bytes = bytes_of(entries);
+        let entries = &batch.entries;
         let progress = lanes.progress();
         state.is_in_doubt = true;
         state.handed = state.handed.max(progress.payments);
         watch.transaction(Some(begun));
         let deliveries = self
             .transaction(entries, lanes.watermark(), stop)
-            .inspect_err(|error| self.note_failure(error, &mut state.size, entries, bytes))?;
+            .inspect_err(|error| self.note_failure(error, &mut state.size, entries, bytes_of(entries)))?;
         state.is_in_doubt = false;
         watch.transaction(None);
-        state.size.record_success(entries.len(), bytes, begun.elapsed());
+        let (read, bytes) = batch.read;
+        state.size.record_success(read, bytes, begun.elapsed());
         let journal = &self.relay.journal;
         runtime.block_on(journal.report_relayed(RelayReport {
             upto: progress.upto,
             payments: progress.payments,
             read_from: journal.read_from(),
-            counts,
+            counts: batch.counts.clone(),
         }));
         if let Some(places) = &self.relay.places {
             places.report(entries, &deliveries, &self.relay.settings, runtime);
@@ -408,11 +405,6 @@ async fn entry_after(
         () = topics.ended() => {}
         () = tokio::time::sleep(limit) => {}
     }
-}
-
-/// Payload bytes.
-fn bytes_of(entries: &[Arc<Entry>]) -> usize {
-    entries.iter().map(|entry| entry.payload.len()).sum()
 }
 
 async fn join(

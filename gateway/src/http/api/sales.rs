@@ -98,12 +98,12 @@ async fn list(
         return Err(Problem::of_field(ProblemType::InvalidParameter, error));
     }
     let page = app.projection.list(kind, shop, status, cursor, limit).await?;
-    let watermark = app.journal.state().watermark;
+    let in_kafka_upto = app.journal.state().in_kafka_upto(kind);
     let body = dto::Page {
         items: page
             .items
             .iter()
-            .filter_map(|row| Some(item_in(view, kind, item(row, watermark)?)))
+            .filter_map(|row| Some(item_in(view, kind, item(row, in_kafka_upto)?)))
             .collect(),
         next_cursor: page.next.map(|next| next.to_string()),
     };
@@ -142,7 +142,7 @@ pub async fn life(
         );
         return Err(Problem::new(ProblemType::OrderNotFound, problem));
     }
-    let watermark = app.journal.state().watermark;
+    let state = app.journal.state();
     let mut life = dto::OrderLife {
         order: None,
         payments: Vec::new(),
@@ -150,7 +150,7 @@ pub async fn life(
         corrections: corrections.into_iter().map(correction).collect(),
     };
     for (kind, row) in &found {
-        let row = item(row, watermark).map(|row| item_in(view, *kind, row));
+        let row = item(row, state.in_kafka_upto(*kind)).map(|row| item_in(view, *kind, row));
         match kind {
             Kind::Order => life.order = row,
             Kind::Payment => life.payments.extend(row),
@@ -175,8 +175,8 @@ fn correction(correction: Correction) -> dto::Correction {
 }
 
 /// The stored JSON with the location of its event appended. The JSON is not parsed, so that its numbers stay exact.
-/// `None` if it is not a JSON object.
-pub(in crate::http) fn item(item: &SaleState, watermark: Offset) -> Option<Box<RawValue>> {
+/// `None` if it is not a JSON object. `in_kafka_upto`: [`State::in_kafka_upto`](comptoir_journal::State::in_kafka_upto).
+pub(in crate::http) fn item(item: &SaleState, in_kafka_upto: Offset) -> Option<Box<RawValue>> {
     let entry = item.entry();
     let location = serde_json::to_string(&dto::EventLocation {
         ce_id: item.name(),
@@ -184,7 +184,7 @@ pub(in crate::http) fn item(item: &SaleState, watermark: Offset) -> Option<Box<R
             Some(_) => dto::Origin::Local,
             None => dto::Origin::Kafka,
         },
-        confirmed: entry.is_none_or(|entry| entry <= watermark),
+        confirmed: entry.is_none_or(|entry| entry <= in_kafka_upto),
         row: item.row,
         journal_offset: entry.map(|entry| entry.0),
         partition: item.place.map(|place| place.partition),

@@ -87,7 +87,7 @@ async fn make(app: &AppState, view: PersonalData) -> Result<Snapshot, Connection
     let made = Instant::now();
     let ticks = app.audience.ticks.end();
     let gateway = gateway_status(app).await?;
-    let watermark = app.journal.state().watermark;
+    let state = app.journal.state();
     let (progress, totals, rows) = app.projection.recent(|recent| {
         let rows = Kind::ALL.map(|kind| {
             let newest = recent.newest(kind);
@@ -111,7 +111,7 @@ async fn make(app: &AppState, view: PersonalData) -> Result<Snapshot, Connection
             left -= if is_within { bytes } else { 0 };
             is_within
         });
-        rows.filter_map(|row| Some(item_in(view, kind, item(row, watermark)?)))
+        rows.filter_map(|row| Some(item_in(view, kind, item(row, state.in_kafka_upto(kind))?)))
             .collect()
     });
     let state = dto::InitialData {

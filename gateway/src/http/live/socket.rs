@@ -265,9 +265,9 @@ impl LiveConnection<'_> {
             let Some(last) = entries.last() else { return Ok(()) };
             after = last.offset;
             let located = self.app.projection.locate(entries).await?;
-            let watermark = self.app.journal.state().watermark;
+            let state = self.app.journal.state();
             for (kind, row) in &located {
-                if let Some(json) = item(row, watermark) {
+                if let Some(json) = item(row, state.in_kafka_upto(*kind)) {
                     let json = item_in(self.view, *kind, json);
                     self.send(tick::event(*kind), &json).await?;
                 }

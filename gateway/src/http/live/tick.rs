@@ -57,7 +57,7 @@ pub fn render(
     let batched = app.audience.batched_views();
     let wanted = [single[0] || batched[0], single[1] || batched[1]];
     let (has_single, has_batched) = (single.contains(&true), batched.contains(&true));
-    let watermark = app.journal.state().watermark;
+    let state = app.journal.state();
     let oldest = app
         .projection
         .recent(|recent| Kind::ALL.map(|kind| recent.oldest(kind)));
@@ -80,7 +80,7 @@ pub fn render(
                     if !has_single && !is_in_batch {
                         continue;
                     }
-                    let Some(json) = item(row, watermark) else {
+                    let Some(json) = item(row, state.in_kafka_upto(*kind)) else {
                         continue;
                     };
                     let views = PerView::of_item(*kind, json, wanted);
