@@ -25,6 +25,11 @@ struct BudgetShop {
 impl BudgetShop {
     /// Opens the shop when the day's bytes are nearly used up.
     async fn open() -> Result<Self> {
+        Self::open_with_used(BUDGET / 10 * 9).await
+    }
+
+    /// Opens the shop when this many of the day's bytes are used up.
+    async fn open_with_used(used: u64) -> Result<Self> {
         let mut shop = Shop::open().await?;
         ensure!(shop.gateway.terminate().await?.success());
         // A zone in which it is about noon, because the budget is new at midnight.
@@ -32,11 +37,11 @@ impl BudgetShop {
         let east = 12 - now.to_zoned(TimeZone::UTC).hour();
         // POSIX counts to the west.
         let zone = format!("SHOP{:+}", -east);
-        let used = json!({
-            "date": now.to_zoned(TimeZone::fixed(jiff::tz::offset(east))).date(), "since": now, "sent": BUDGET / 10 * 9, "received": 0, "events": 1,
+        let day = json!({
+            "date": now.to_zoned(TimeZone::fixed(jiff::tz::offset(east))).date(), "since": now, "sent": used, "received": 0, "events": 1,
         });
         let file = shop.gateway.journal_path().with_file_name("journal-uplink.json");
-        fs::write(file, used.to_string())?;
+        fs::write(file, day.to_string())?;
         shop.gateway.config().env.push(("TZ".to_owned(), zone));
         let mut shop = Self { shop, sold: 0 };
         shop.start(BUDGET).await?;
@@ -123,6 +128,12 @@ async fn near_the_daily_budget_only_payments_are_sent_and_the_rest_follows() -> 
     ensure!(status["journal"]["pending"] == 20, "{}", status["journal"]);
     let (_, metrics) = shop.shop.gateway.get("/metrics").await?;
     ensure!(metrics.contains("comptoir_kafka_payments_only 1"), "{metrics}");
+    let page = shop.shop.gateway.get_json("/api/payments").await?;
+    let items = page["items"].as_array().context("items")?;
+    ensure!(
+        items.len() == 10 && items.iter().all(|item| item["confirmed"] == true),
+        "{page}"
+    );
     // A restart grants nothing, and repeats nothing.
     shop.shop.gateway.kill9()?;
     shop.start(BUDGET).await?;
@@ -166,6 +177,75 @@ async fn payments_that_went_first_are_known_even_if_the_watermark_topic_is_lost_
     shop.sell().await?;
     shop.shop.drained(12, SOON).await?;
     shop.expect(6, 6).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_that_went_first_are_not_doubled_after_a_lost_secret_is_replaced() -> Result<()> {
+    let mut shop = BudgetShop::open().await?;
+    shop.grant_more().await?;
+    shop.sell().await?;
+    shop.shop.drained(2, SOON).await?;
+    ensure!(shop.shop.gateway.terminate().await?.success());
+    shop.start(BUDGET).await?;
+    for _ in 0..3 {
+        shop.sell().await?;
+    }
+    shop.expect(4, 1).await?;
+    shop.shop.gateway.kill9()?;
+    fs::remove_file(shop.shop.gateway.journal_path().with_file_name("journal-secret"))?;
+    // As if the crash had happened before the journal recorded the last transactions.
+    shop.shop
+        .alter_journal(&["UPDATE watermark SET offset = 2, payments = 2"])
+        .await?;
+    let (status, said) = shop
+        .shop
+        .gateway
+        .run(&["recovery-code", "--replace"], SOON)
+        .await?;
+    ensure!(status.success(), "{said}");
+    shop.start(10 * BUDGET).await?;
+    shop.sell().await?;
+    shop.shop.drained(10, SOON).await?;
+    shop.expect(5, 5).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_waits_for_midnight_is_idle() -> Result<()> {
+    /// The length of the measurement.
+    const WINDOW: Duration = Duration::from_secs(3);
+    let mut shop = BudgetShop::open_with_used(BUDGET / 10 * 9 - 15_000).await?;
+    within(
+        "the budget to be nearly used up with nothing left to send",
+        LATER,
+        async || {
+            let status = shop.shop.gateway.get_json("/api/gateway").await?;
+            if status["uplink"]["payments_only"] != true {
+                shop.sell().await?;
+            }
+            ensure!(
+                status["uplink"]["payments_only"] == true && status["journal"]["pending"] == 0,
+                "{} {}",
+                status["uplink"],
+                status["journal"]
+            );
+            Ok(())
+        },
+    )
+    .await?;
+    let before = cpu_time(shop.shop.gateway.pid()?)?;
+    tokio::time::sleep(WINDOW).await;
+    let used = cpu_time(shop.shop.gateway.pid()?)? - before;
+    ensure!(used < WINDOW / 3, "{used:?} in {WINDOW:?}");
+    Ok(())
+}
+
+/// The CPU time that a process has used, to a hundredth of a second.
+fn cpu_time(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("no name")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = |at: usize| -> Result<u64> { Ok(fields.get(at).context("a field")?.parse()?) };
+    Ok(Duration::from_millis(10 * (ticks(11)? + ticks(12)?)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
