@@ -6,6 +6,7 @@ mod query;
 use std::collections::BTreeMap;
 
 use comptoir_core::event::Kind;
+use comptoir_core::sale::personal::with_hidden_fields;
 use comptoir_core::sale::{Currency, Money};
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -19,7 +20,6 @@ pub use self::csv::csv;
 use self::query::Cursor;
 pub use self::query::{Filter, MAX_LIMIT, QueryError, SalesQuery};
 use crate::fold::kind_name;
-use crate::personal::without_personal_data;
 
 /// A page ends once its values have this many bytes. One value may have 512 KiB.
 const MAX_PAGE: usize = 4 << 20;
@@ -147,7 +147,7 @@ fn read(row: &PgRow, filter: &Filter) -> Result<SaleItem, sqlx::Error> {
         number: unsigned(row, "creator_seq")?,
         value: match filter.has_personal_data {
             true => value,
-            false => without_personal_data(&value),
+            false => with_hidden_fields(value.get()),
         },
     })
 }
