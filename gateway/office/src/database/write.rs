@@ -54,7 +54,7 @@ impl From<sqlx::Error> for WriteError {
 
 /// The changes made by a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct WriteSummary {
     /// Number of new events.
     pub events: usize,
     /// Number of events that were already stored.
@@ -83,7 +83,7 @@ pub async fn write(
     pool: &PgPool,
     records: &[CheckedRecord],
     positions: &BTreeMap<TopicPartition, Advance>,
-) -> Result<Written, WriteError> {
+) -> Result<WriteSummary, WriteError> {
     // A server that has vanished never replies, so a timeout is needed.
     let write = write_batch(pool, records, positions);
     tokio::time::timeout(TIMEOUT, write)
@@ -95,7 +95,7 @@ async fn write_batch(
     pool: &PgPool,
     records: &[CheckedRecord],
     positions: &BTreeMap<TopicPartition, Advance>,
-) -> Result<Written, WriteError> {
+) -> Result<WriteSummary, WriteError> {
     let mut transaction = pool.begin().await?;
     let connection = &mut *transaction;
     // First, so that a replica that was overtaken does no further work.
@@ -112,12 +112,12 @@ async fn write_batch(
     }
     let expired = remove_expired(connection, &mut events).await?;
     let fresh = insert_events(connection, &events).await?;
-    let mut written = Written {
+    let mut written = WriteSummary {
         events: fresh.len(),
         repeated: events.len() - fresh.len(),
         expired,
         states: states.len(),
-        ..Written::default()
+        ..WriteSummary::default()
     };
     let changes = fold_sales(connection, &fresh).await?;
     let known = lock_shops(connection, &fresh, &states).await?;
