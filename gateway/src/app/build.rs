@@ -37,7 +37,7 @@ use crate::platform::metrics::Metrics;
 use crate::platform::peer::{Peer, PeerState, WarningLimiter};
 use crate::platform::shop_secret::{self, SecretProblem, Startup};
 use crate::platform::tls::Certificate;
-use crate::platform::uplink::UplinkMeter;
+use crate::platform::uplink::{Counted, UplinkMeter};
 use crate::projection;
 use comptoir_core::event::DeviceId;
 use comptoir_core::shop_secret::ShopSecret;
@@ -98,13 +98,17 @@ impl App {
         let (broker, mqtt) = start_broker(config, &metrics).await?;
         let settings = kafka_settings(config);
         let uplink = settings.as_ref().map(|settings| {
-            Arc::new(UplinkMeter::open(
-                settings.uplink,
-                config.kafka.uplink_budget,
-                settings.traffic.clone(),
-                metrics.clone(),
-                &config.journal.path,
-            ))
+            let (traffic, metrics) = (settings.traffic.clone(), metrics.clone());
+            let count = move || {
+                let bytes = traffic.total();
+                Counted {
+                    sent: bytes.sent,
+                    received: bytes.received,
+                    events: metrics.relayed.get(),
+                }
+            };
+            let (delay, budget) = (settings.uplink.delay(), config.kafka.uplink_budget);
+            Arc::new(UplinkMeter::open(delay, budget, &config.journal.path, count))
         });
         let kafka_state = match settings {
             Some(_) => PeerState::Down,

@@ -4,15 +4,12 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use comptoir_kafka::{Traffic, TrafficBytes, Uplink};
 use jiff::{Timestamp, Zoned, civil};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
-
-use super::metrics::Metrics;
 
 /// How often the day's count is written to its file.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -21,11 +18,12 @@ const SAVE_FROM: u64 = 16 << 10;
 
 /// Counts the traffic of each day, in the time zone of the machine.
 pub struct UplinkMeter {
-    pub mode: Uplink,
+    /// How long events are gathered on a metered uplink; `None` if they leave at once.
+    pub delay: Option<Duration>,
     /// `kafka.uplink_budget`
     pub budget: Option<u64>,
-    traffic: Traffic,
-    metrics: Arc<Metrics>,
+    /// Reads the counters, which count since the start of the gateway.
+    count: Box<dyn Fn() -> Counted + Send + Sync>,
     day: Mutex<Day>,
     /// `None` without a budget: then only the pages need the count, and it begins with the gateway.
     file: Option<PathBuf>,
@@ -45,10 +43,38 @@ struct Day {
     is_logged: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Counted {
-    bytes: TrafficBytes,
-    events: u64,
+/// What Kafka's connection has carried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Bytes.
+    pub sent: u64,
+    /// Bytes.
+    pub received: u64,
+    /// Events committed to Kafka.
+    pub events: u64,
+}
+
+impl Counted {
+    /// Bytes in both directions.
+    fn bytes(self) -> u64 {
+        self.sent + self.received
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            received: self.received + other.received,
+            events: self.events + other.events,
+        }
+    }
+
+    fn since(self, base: Self) -> Self {
+        Self {
+            sent: self.sent.saturating_sub(base.sent),
+            received: self.received.saturating_sub(base.received),
+            events: self.events.saturating_sub(base.events),
+        }
+    }
 }
 
 /// The traffic of a day.
@@ -56,15 +82,7 @@ struct Counted {
 pub struct DayTraffic {
     /// When the count began: at midnight, or at a start of the gateway.
     pub since: Timestamp,
-    pub bytes: TrafficBytes,
-    /// Events committed to Kafka.
-    pub events: u64,
-}
-
-impl DayTraffic {
-    fn total(&self) -> u64 {
-        self.bytes.sent + self.bytes.received
-    }
+    pub counted: Counted,
 }
 
 /// The content of the file.
@@ -72,20 +90,18 @@ impl DayTraffic {
 struct DayFile {
     date: civil::Date,
     since: Timestamp,
-    sent: u64,
-    received: u64,
-    events: u64,
+    #[serde(flatten)]
+    counted: Counted,
 }
 
 impl UplinkMeter {
     /// With a budget, continues the count of this day from a file next to the journal: `journal.db` has
     /// `journal-uplink.json`. A file that cannot be read counts as empty.
     pub fn open(
-        mode: Uplink,
+        delay: Option<Duration>,
         budget: Option<u64>,
-        traffic: Traffic,
-        metrics: Arc<Metrics>,
         journal: &Path,
+        count: impl Fn() -> Counted + Send + Sync + 'static,
     ) -> Self {
         let now = Zoned::now();
         let stem = journal.file_stem().unwrap_or_default().to_string_lossy();
@@ -94,34 +110,27 @@ impl UplinkMeter {
             .as_deref()
             .and_then(read)
             .filter(|saved| saved.date == now.date());
-        let earlier = saved.as_ref().map_or(Counted::default(), |saved| Counted {
-            bytes: TrafficBytes {
-                sent: saved.sent,
-                received: saved.received,
-            },
-            events: saved.events,
-        });
+        let earlier = saved.as_ref().map_or(Counted::default(), |saved| saved.counted);
         let day = Day {
             date: now.date(),
             since: saved.map_or(now.timestamp(), |saved| saved.since),
             earlier,
             base: Counted::default(),
-            saved: (Instant::now(), earlier.bytes.sent + earlier.bytes.received),
+            saved: (Instant::now(), earlier.bytes()),
             is_logged: false,
         };
         Self {
-            mode,
+            delay,
             budget,
-            traffic,
-            metrics,
+            count: Box::new(count),
             day: Mutex::new(day),
             file,
         }
     }
 
     /// The bytes since the start of the gateway.
-    pub fn total(&self) -> TrafficBytes {
-        self.traffic.total()
+    pub fn total(&self) -> Counted {
+        (self.count)()
     }
 
     /// The traffic of this day. Call it regularly, because a new day begins with the first call on it.
@@ -133,7 +142,7 @@ impl UplinkMeter {
     pub fn is_nearly_used_up(&self) -> bool {
         let Some(budget) = self.budget else { return false };
         let mut day = self.lock();
-        let used = self.day_of(&Zoned::now(), &mut day).total();
+        let used = self.day_of(&Zoned::now(), &mut day).counted.bytes();
         let is_nearly_used_up = used >= budget - budget / 10;
         if is_nearly_used_up != day.is_logged {
             day.is_logged = is_nearly_used_up;
@@ -155,7 +164,7 @@ impl UplinkMeter {
         let day = self.lock();
         let (at, saved) = day.saved;
         drop(day);
-        if at.elapsed() >= SAVE_EVERY && self.today().total().abs_diff(saved) >= SAVE_FROM {
+        if at.elapsed() >= SAVE_EVERY && self.today().counted.bytes().abs_diff(saved) >= SAVE_FROM {
             self.save();
         }
     }
@@ -168,11 +177,9 @@ impl UplinkMeter {
         let content = DayFile {
             date: day.date,
             since: today.since,
-            sent: today.bytes.sent,
-            received: today.bytes.received,
-            events: today.events,
+            counted: today.counted,
         };
-        day.saved = (Instant::now(), today.total());
+        day.saved = (Instant::now(), today.counted.bytes());
         drop(day);
         if let Err(error) = write(path, &content) {
             warn!(%error, file = %path.display(), "the bytes that Kafka has cost today cannot be recorded");
@@ -185,26 +192,20 @@ impl UplinkMeter {
     }
 
     fn day_of(&self, now: &Zoned, day: &mut Day) -> DayTraffic {
-        let bytes = self.traffic.total();
-        let events = self.metrics.relayed.get();
+        let count = self.total();
         if day.date != now.date() {
             *day = Day {
                 date: now.date(),
                 since: now.timestamp(),
                 earlier: Counted::default(),
-                base: Counted { bytes, events },
+                base: count,
                 saved: (day.saved.0, 0),
                 is_logged: day.is_logged,
             };
         }
-        let Day { earlier, base, .. } = day;
         DayTraffic {
             since: day.since,
-            bytes: TrafficBytes {
-                sent: earlier.bytes.sent + bytes.sent.saturating_sub(base.bytes.sent),
-                received: earlier.bytes.received + bytes.received.saturating_sub(base.bytes.received),
-            },
-            events: earlier.events + events.saturating_sub(base.events),
+            counted: day.earlier.plus(count.since(day.base)),
         }
     }
 }
@@ -232,34 +233,37 @@ fn write(path: &Path, content: &DayFile) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
-    fn meter(budget: Option<u64>, journal: &Path) -> (UplinkMeter, Arc<Metrics>) {
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let meter = UplinkMeter::open(
-            Uplink::Normal,
-            budget,
-            Traffic::default(),
-            Arc::clone(&metrics),
-            journal,
-        );
-        (meter, metrics)
+    fn meter(budget: Option<u64>, journal: &Path) -> UplinkMeter {
+        UplinkMeter::open(None, budget, journal, Counted::default)
     }
 
     #[test]
     fn a_new_day_starts_at_midnight_of_the_time_zone() {
-        let (meter, metrics) = meter(None, Path::new("journal.db"));
-        let events = |text: &str| {
+        let events = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&events);
+        let meter = UplinkMeter::open(None, None, Path::new("journal.db"), move || Counted {
+            events: count.load(Ordering::Relaxed),
+            ..Counted::default()
+        });
+        let at = |text: &str| {
             let now = text.parse::<Zoned>().unwrap();
-            (meter.day_of(&now, &mut meter.lock()).events, now.timestamp())
+            (
+                meter.day_of(&now, &mut meter.lock()).counted.events,
+                now.timestamp(),
+            )
         };
-        events("2026-12-01T23:59:50+01:00[+01:00]");
-        metrics.relayed.inc_by(7);
-        assert_eq!(events("2026-12-01T23:59:59+01:00[+01:00]").0, 7);
-        let (count, midnight) = events("2026-12-02T00:00:00+01:00[+01:00]");
+        at("2026-12-01T23:59:50+01:00[+01:00]");
+        events.store(7, Ordering::Relaxed);
+        assert_eq!(at("2026-12-01T23:59:59+01:00[+01:00]").0, 7);
+        let (count, midnight) = at("2026-12-02T00:00:00+01:00[+01:00]");
         assert_eq!(count, 0);
-        metrics.relayed.inc_by(2);
-        assert_eq!(events("2026-12-02T23:59:59+01:00[+01:00]").0, 2);
+        events.store(9, Ordering::Relaxed);
+        assert_eq!(at("2026-12-02T23:59:59+01:00[+01:00]").0, 2);
         assert_eq!(meter.lock().since, midnight);
     }
 
@@ -271,21 +275,23 @@ mod tests {
         let used = |date: civil::Date| DayFile {
             date,
             since: Timestamp::now(),
-            sent: 8_000_000,
-            received: 1_000_000,
-            events: 3,
+            counted: Counted {
+                sent: 8_000_000,
+                received: 1_000_000,
+                events: 3,
+            },
         };
         let today = Zoned::now().date();
         write(&file, &used(today)).unwrap();
-        let (first, _) = meter(Some(10_000_000), &journal);
+        let first = meter(Some(10_000_000), &journal);
         assert!(first.is_nearly_used_up());
         first.save();
-        let (second, _) = meter(Some(10_000_000), &journal);
-        assert_eq!(second.today().total(), 9_000_000);
-        assert!(!meter(Some(10_000_001), &journal).0.is_nearly_used_up());
+        let second = meter(Some(10_000_000), &journal);
+        assert_eq!(second.today().counted.bytes(), 9_000_000);
+        assert!(!meter(Some(10_000_001), &journal).is_nearly_used_up());
         write(&file, &used(today.yesterday().unwrap())).unwrap();
-        assert!(!meter(Some(10_000_000), &journal).0.is_nearly_used_up());
+        assert!(!meter(Some(10_000_000), &journal).is_nearly_used_up());
         fs::write(&file, "{").unwrap();
-        assert!(!meter(Some(10_000_000), &journal).0.is_nearly_used_up());
+        assert!(!meter(Some(10_000_000), &journal).is_nearly_used_up());
     }
 }

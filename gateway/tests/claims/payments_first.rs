@@ -60,11 +60,10 @@ impl BudgetShop {
     async fn sell(&mut self) -> Result<()> {
         self.sold += 1;
         let order = format!("o-{}", self.sold);
-        let lines = json!([{"product": "Bread", "quantity": 1, "price": 3.5}]);
         let sales = [
             (
                 "/api/orders",
-                json!({"order_id": order, "items": lines, "customer_name": "Ada"}),
+                json!({"order_id": order, "customer_name": "Ada", "product": "Bread", "amount": 3.5, "status": "Pending"}),
             ),
             (
                 "/api/payments",
@@ -192,8 +191,14 @@ async fn a_copy_of_the_journal_sends_the_payments_that_only_it_has() -> Result<(
     shop.expect(3, 0).await?;
     shop.shop.gateway.kill9()?;
     shop.shop.gateway.config().journal_path = Some(copy);
-    // These take the offsets of the payments that only the original had.
     shop.start(BUDGET).await?;
+    within("the copy to notice that it is one", SOON, async || {
+        let status = shop.shop.gateway.get_json("/api/gateway").await?;
+        ensure!(status["bridge"]["state"] == "up", "{}", status["bridge"]);
+        Ok(())
+    })
+    .await?;
+    // This sale takes the offsets of one that only the original had.
     shop.sell().await?;
     shop.expect(4, 0).await?;
     shop.grant_more().await?;

@@ -128,17 +128,16 @@ pub async fn gateway(State(app): State<Arc<AppState>>) -> Result<Json<dto::Gatew
 
 fn uplink(meter: &Arc<UplinkMeter>) -> dto::Uplink {
     let today = meter.today();
-    let delay = meter.mode.delay();
     dto::Uplink {
-        mode: match delay {
+        mode: match meter.delay {
             None => dto::UplinkMode::Normal,
             Some(_) => dto::UplinkMode::Metered,
         },
-        delay: delay.map(|delay| delay.as_secs()),
+        delay: meter.delay.map(|delay| delay.as_secs()),
         since: today.since,
-        sent_bytes: today.bytes.sent,
-        received_bytes: today.bytes.received,
-        events: today.events,
+        sent_bytes: today.counted.sent,
+        received_bytes: today.counted.received,
+        events: today.counted.events,
         budget: meter.budget,
         payments_only: meter.is_nearly_used_up(),
     }

@@ -498,6 +498,10 @@ refused: Array<RefusedDevice>,
  */
 backlog: Array<BacklogPoint>, 
 /**
+ * The connection to Kafka. Null without Kafka.
+ */
+uplink: Uplink | null, 
+/**
  * Errors in the current configuration. If there are any, the gateway runs with the last configuration that started.
  */
 settings_problems: Array<SettingsProblem>, store: string, version: string, 
