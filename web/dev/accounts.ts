@@ -1,5 +1,6 @@
-/** The simulated gateway's users, sessions and tokens. Passwords are in plaintext, because none of them is real. */
+/** The users, sessions and tokens of the simulated gateway and the simulated office. Passwords are in plaintext, because none of them is real. */
 import { randomUUID } from 'node:crypto';
+import type { Grant } from '../src/lib/grant';
 import {
   ROLES,
   type ActiveSession,
@@ -11,12 +12,13 @@ import {
   type UserKind,
 } from '../src/lib/api/identity';
 
-type Account = { name: string; role: Role; password: string; created_at: string; last_sign_in_at: string | null };
+type Account = Grant & { name: string; password: string; created_at: string; last_sign_in_at: string | null };
 export type StoredSession = Omit<ActiveSession, 'is_current'> & { secret: string };
 type StoredToken = CreatedToken & Token;
+export type Person = Grant & { name: string; password: string };
 
 /** One person of each role. The browser tests sign in with these. */
-export const STAFF: readonly { name: string; role: Role; password: string }[] = [
+export const STAFF: readonly Person[] = [
   { name: 'Camille', role: 'administrator', password: 'tiroir-caisse-bleu' },
   { name: 'Margaux', role: 'manager', password: 'comptoir-en-zinc' },
   { name: 'Hugo', role: 'cashier', password: 'ticket-de-midi' },
@@ -44,9 +46,9 @@ export class Accounts {
   }
 
   users(): User[] {
-    return [...this.#users.values()].map(({ name, role, created_at, last_sign_in_at }) => {
-      const sessions = [...this.#sessions.values()].filter((s) => s.kind === 'person' && s.user === name).length;
-      return { name, role, created_at, last_sign_in_at, sessions };
+    return [...this.#users.values()].map(({ password: _, ...user }) => {
+      const sessions = [...this.#sessions.values()].filter((s) => s.kind === 'person' && s.user === user.name).length;
+      return { ...user, sessions };
     });
   }
 
@@ -54,20 +56,21 @@ export class Accounts {
     return this.users().find((user) => user.name === name);
   }
 
-  add(name: string, role: Role, password: string): void {
-    this.#users.set(name.toLowerCase(), { name, role, password, created_at: this.#now(), last_sign_in_at: null });
+  add(person: Person): void {
+    this.#users.set(person.name.toLowerCase(), { ...person, created_at: this.#now(), last_sign_in_at: null });
   }
 
   /**
    * A new password ends the user's sessions, except the session with the id `kept`. A new role applies to them at once
    * and closes their live connections, which may have shown more than the new role may see.
    */
-  change(account: Account, { role, password }: { role?: Role; password?: string }, kept: string | null): void {
-    if (role) account.role = role;
+  change(account: Account, { password, ...grant }: Partial<Grant> & { password?: string }, kept: string | null): void {
+    Object.assign(account, grant);
     if (password) account.password = password;
     for (const session of this.#sessions.values()) {
       if (session.kind !== 'person' || session.user !== account.name) continue;
       session.role = account.role;
+      if (account.shops !== undefined) session.shops = account.shops;
       if (password && session.id !== kept) this.end(session.id);
       else this.#closeConnections(session.id);
     }
@@ -91,6 +94,7 @@ export class Accounts {
       secret: randomUUID(),
       user: user.name,
       role: user.role,
+      ...(account?.shops === undefined ? {} : { shops: account.shops }),
       kind: user.kind,
       created_at: now,
       last_seen_at: now,
@@ -131,21 +135,15 @@ export class Accounts {
   }
 
   tokens(): Token[] {
-    return [...this.#tokens.values()].map(({ id, name, role, created_at, last_used_at }) => ({
-      id,
-      name,
-      role,
-      created_at,
-      last_used_at,
-    }));
+    return [...this.#tokens.values()].map(({ token: _, ...token }) => token);
   }
 
-  addToken(name: string, role: Role): CreatedToken {
+  addToken(name: string, grant: Grant): CreatedToken {
     const now = this.#now();
     const token = {
       id: randomUUID(),
       name,
-      role,
+      ...grant,
       created_at: now,
       last_used_at: now,
       token: `comptoir_${randomUUID().replaceAll('-', '')}`,

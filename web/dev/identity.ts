@@ -1,7 +1,7 @@
 /** Sign-in, roles, set-up and paired screens of the simulated gateway. */
 import { randomInt, randomUUID } from 'node:crypto';
 import { ROLES, type Role, type Session } from '../src/lib/api/identity';
-import { Accounts, STAFF, type StoredSession } from './accounts';
+import { Accounts, STAFF, type Person, type StoredSession } from './accounts';
 import { AuditLog } from './audit';
 
 /**
@@ -29,14 +29,20 @@ export class Identity {
   readonly #failures = new Map<string, { count: number; until: number }>();
   readonly #pairings = new Map<string, StoredPairing>();
 
-  constructor(mode: IdentityMode, clock: () => number, closeConnections: (id: string) => void) {
+  constructor(
+    mode: IdentityMode,
+    clock: () => number,
+    closeConnections: (id: string) => void,
+    staff: readonly Person[] = STAFF,
+  ) {
     this.mode = mode;
     this.#clock = clock;
     this.accounts = new Accounts(clock, closeConnections);
     this.audit = new AuditLog(clock);
     if (mode !== 'staff') return;
-    for (const { name, role, password } of STAFF) this.accounts.add(name, role, password);
-    this.accounts.addToken('compta', 'viewer');
+    for (const person of staff) this.accounts.add(person);
+    if (staff !== STAFF) return;
+    this.accounts.addToken('compta', { role: 'viewer' });
     this.audit.addHistory();
   }
 

@@ -1,6 +1,7 @@
-/** The identity endpoints of the simulated gateway's API. */
+/** The identity endpoints of the simulated gateway and of the simulated office. */
 import type { IncomingMessage } from 'node:http';
 import { MIN_PASSWORD_LENGTH, type Role, type CurrentUser } from '../src/lib/api/identity';
+import type { Grant } from '../src/lib/grant';
 import { isRole, type StoredSession } from './accounts';
 import { problem, type Answer, type Body } from './answer';
 import { SETUP_CODE, THROTTLE_SECONDS, type Identity } from './identity';
@@ -9,10 +10,14 @@ const COOKIE = 'comptoir_session';
 
 export type Caller = { session: StoredSession | null; address: string; agent: string };
 
+export function findSession(identity: Identity, cookie: string | undefined): StoredSession | null {
+  const secret = new RegExp(`(?:^|; )${COOKIE}=([^;]*)`).exec(cookie ?? '')?.[1];
+  return identity.accounts.session(secret);
+}
+
 export function findCaller(identity: Identity, request: IncomingMessage): Caller {
-  const secret = new RegExp(`(?:^|; )${COOKIE}=([^;]*)`).exec(request.headers.cookie ?? '')?.[1];
   return {
-    session: identity.accounts.session(secret),
+    session: findSession(identity, request.headers.cookie),
     address: request.socket.remoteAddress?.replace(/^::ffff:/, '') ?? '127.0.0.1',
     agent: request.headers['user-agent'] ?? '',
   };
@@ -178,7 +183,7 @@ function setUp(identity: Identity, caller: Caller, { code, name, password }: Bod
   }
   const invalid = validateName(name) ?? validatePassword(password);
   if (invalid) return invalid;
-  identity.accounts.add(String(name), 'administrator', String(password));
+  identity.accounts.add({ name: String(name), role: 'administrator', password: String(password) });
   identity.audit.add({
     actor: String(name),
     actor_kind: 'person',
@@ -207,18 +212,31 @@ function changePassword(identity: Identity, caller: Caller, { current, password 
   return NO_CONTENT;
 }
 
-function addUser(identity: Identity, caller: Caller, { name, role, password }: Body): Answer {
+/** The shops of a user or token of the office; a gateway's have none. */
+function readGrant(role: Role, shops: unknown): Grant | Answer {
+  if (shops === undefined || shops === null) return { role, ...(shops === undefined ? {} : { shops }) };
+  if (role === 'administrator') return problem('invalid-field', 'shops: an administrator sees all shops', 'shops');
+  return Array.isArray(shops) && shops.length > 0
+    ? { role, shops: shops.map(String) }
+    : problem('invalid-field', 'shops: the list is empty; name at least one shop', 'shops');
+}
+
+const isAnswer = (value: Partial<Grant> | Answer): value is Answer => 'status' in value;
+
+function addUser(identity: Identity, caller: Caller, { name, role, shops, password }: Body): Answer {
   const invalid = validateName(name) ?? validatePassword(password);
   if (invalid) return invalid;
   if (!isRole(role))
     return problem('invalid-field', 'role: expected viewer, cashier, manager or administrator', 'role');
+  const grant = readGrant(role, shops);
+  if (isAnswer(grant)) return grant;
   if (identity.accounts.find(String(name))) return problem('user-exists', `There is already a user ${String(name)}.`);
-  identity.accounts.add(String(name), role, String(password));
-  identity.audit.add({ ...actorOf(caller), action: 'user-added', subject: String(name), after: { role } });
+  identity.accounts.add({ name: String(name), ...grant, password: String(password) });
+  identity.audit.add({ ...actorOf(caller), action: 'user-added', subject: String(name), after: grant });
   return { status: 201, body: identity.accounts.user(String(name)) };
 }
 
-function changeUser(identity: Identity, caller: Caller, name: string, { role, password }: Body): Answer {
+function changeUser(identity: Identity, caller: Caller, name: string, { role, shops, password }: Body): Answer {
   const account = identity.accounts.find(name);
   if (!account) return problem('not-found', `There is no user ${name}.`);
   if (role !== undefined && !isRole(role)) return problem('invalid-field', 'role: unknown', 'role');
@@ -227,15 +245,18 @@ function changeUser(identity: Identity, caller: Caller, name: string, { role, pa
   }
   const invalid = password === undefined ? null : validatePassword(password);
   if (invalid) return invalid;
-  const before = account.role;
-  const changes = { ...(role ? { role } : {}), ...(password ? { password: String(password) } : {}) };
+  const grant = role === undefined ? {} : readGrant(role, shops);
+  if (isAnswer(grant)) return grant;
+  const { role: roleBefore, shops: shopsBefore } = account;
+  const before = { role: roleBefore, ...(shopsBefore === undefined ? {} : { shops: shopsBefore }) };
+  const changes = { ...grant, ...(password ? { password: String(password) } : {}) };
   identity.accounts.change(account, changes, caller.session?.id ?? null);
   identity.audit.add({
     ...actorOf(caller),
     action: 'user-changed',
     subject: account.name,
-    before: role ? { role: before } : null,
-    after: { ...(role ? { role } : {}), ...(password ? { password: 'changed' } : {}) },
+    before: role ? before : null,
+    after: { ...grant, ...(password ? { password: 'changed' } : {}) },
   });
   return { status: 200, body: identity.accounts.user(account.name) };
 }
@@ -264,12 +285,14 @@ function endSession(identity: Identity, caller: Caller, id: string): Answer {
   return NO_CONTENT;
 }
 
-function addToken(identity: Identity, caller: Caller, { name, role }: Body): Answer {
+function addToken(identity: Identity, caller: Caller, { name, role, shops }: Body): Answer {
   const invalid = validateName(name);
   if (invalid) return invalid;
   if (!isRole(role)) return problem('invalid-field', 'role: unknown', 'role');
-  identity.audit.add({ ...actorOf(caller), action: 'token-added', subject: String(name), after: { role } });
-  return { status: 201, body: identity.accounts.addToken(String(name), role) };
+  const grant = readGrant(role, shops);
+  if (isAnswer(grant)) return grant;
+  identity.audit.add({ ...actorOf(caller), action: 'token-added', subject: String(name), after: grant });
+  return { status: 201, body: identity.accounts.addToken(String(name), grant) };
 }
 
 function removeToken(identity: Identity, caller: Caller, id: string): Answer {

@@ -4,7 +4,10 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Connect, Plugin } from 'vite';
-import type { Overview, Session, Shop } from '../office/lib/types';
+import type { Overview, Shop } from '../office/lib/types';
+import type { Answer, Body } from './answer';
+import type { Caller } from './identityApi';
+import { OfficeAccounts } from './officeAccounts';
 import { SimulatedCommands } from './officeCommands';
 import { answerComparison, answerStats } from './officeFigures';
 import { LiveOffice, type SoldItem } from './officeLive';
@@ -30,7 +33,7 @@ export type OfficeScenario = {
   commands?: number;
   /** How many minutes the office lags behind in reading Kafka. */
   readMinutesAgo?: number;
-  /** Users must sign in: Camille, with the password "four words". */
+  /** Users must sign in: those of `OFFICE_STAFF`. */
   hasAccounts?: boolean;
   /** The name of an identity provider. */
   oidc?: string | null;
@@ -60,14 +63,6 @@ const DEFAULTS: Situation = {
   hasAccounts: false,
   oidc: null,
   isPlain: false,
-};
-
-const USER: NonNullable<Session['user']> = {
-  name: 'Camille',
-  role: 'manager',
-  kind: 'person',
-  shops: ['paris-1', 'lyon-2'],
-  has_password: true,
 };
 
 const TOWNS = ['paris', 'lyon', 'nice', 'lille', 'nantes', 'rennes', 'saint-germain-en-laye', 'metz', 'pau', 'brest'];
@@ -174,32 +169,33 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
   const clockShift = startTime === undefined ? 0 : Date.parse(startTime) - Date.now();
   const start = Date.now() + clockShift;
   let scenario = DEFAULTS;
-  let isSignedIn = false;
   const live = new LiveOffice(
     http,
     () => !scenario.isUnreachable,
     () => Date.now() + clockShift,
   );
 
-  const createSession = (): Session => ({
-    setup_required: false,
-    open: !scenario.hasAccounts,
-    user: isSignedIn ? USER : null,
-    plain: scenario.isPlain,
-    oidc: scenario.oidc,
-  });
+  const createAccounts = () => new OfficeAccounts(scenario.hasAccounts, () => Date.now() + clockShift);
+  let accounts = createAccounts();
 
-  const refuse = (response: ServerResponse, type: string) =>
-    send(response, 401, { type: `urn:comptoir:problem:${type}`, status: 401, detail: 'Refused.' });
+  const sendAnswer = (response: ServerResponse, { status, body, cookie }: Answer) => {
+    if (cookie !== undefined) response.setHeader('set-cookie', cookie);
+    if (body !== undefined) return send(response, status, body as object);
+    response.statusCode = status;
+    response.end();
+  };
 
-  const answerSession = async (request: IncomingMessage, response: ServerResponse) => {
-    if (request.method === 'POST') {
-      const { name, password } = JSON.parse(await readBody(request)) as { name: string; password: string };
-      if (name !== USER.name || password !== 'four words') return refuse(response, 'sign-in-failed');
-      isSignedIn = true;
+  const answerAccounts = async (request: IncomingMessage, url: URL, caller: Caller): Promise<Answer> => {
+    const { method = 'GET' } = request;
+    const isSession = url.pathname === '/api/session';
+    if (isSession && method === 'GET') {
+      return { status: 200, body: accounts.describe(request.headers.cookie, scenario) };
     }
-    if (request.method === 'DELETE') isSignedIn = false;
-    send(response, 200, createSession());
+    const body = JSON.parse((await readBody(request)) || '{}') as Body;
+    const answered = accounts.answer(caller, method, url, body) ?? { status: 404 };
+    // The answer to a sign-in is the new session, with what only the office says of it.
+    const isSignIn = isSession && method === 'POST' && answered.status === 200;
+    return isSignIn ? { ...answered, body: accounts.describe(answered.cookie, scenario) } : answered;
   };
 
   const listStores = (least = 0) => Array.from({ length: Math.max(least, scenario.shops) }, (_, i) => nameShop(i));
@@ -217,10 +213,10 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
       } = JSON.parse(await readBody(request)) as OfficeScenario;
       if (!events && !isBehind && !cut) {
         live.reset();
-        isSignedIn = false;
         commands = createCommands();
       }
       scenario = { ...DEFAULTS, ...situation };
+      if (!events && !isBehind && !cut) accounts = createAccounts();
       if (cut || scenario.isUnreachable) live.disconnectAll();
       live.happen(events ?? [], isBehind);
       send(response, 200, {});
@@ -228,23 +224,27 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
     }
     const url = new URL(request.url ?? '/', 'http://localhost');
     const isSales = url.pathname === '/api/sales' || url.pathname === '/api/sales.csv';
-    const isSession = url.pathname === '/api/session';
+    const isAboutAccounts = /^\/api\/(session|sessions|users|tokens|audit)(\/|$)/.test(url.pathname);
     const statsOf = /^\/api\/shops\/([^/]+)\/stats$/.exec(url.pathname)?.[1];
     const isFigures = statsOf !== undefined || url.pathname === '/api/comparison';
     const isCommands = url.pathname.startsWith('/api/commands');
-    if (url.pathname !== '/api/shops' && !isSales && !isFigures && !isSession && !isCommands) return false;
+    if (url.pathname !== '/api/shops' && !isSales && !isFigures && !isAboutAccounts && !isCommands) return false;
     if (scenario.isUnreachable) {
       request.socket.destroy();
       return true;
     }
-    if (isSession) {
-      await answerSession(request, response);
+    const caller = accounts.findCaller(request);
+    const refusal = accounts.refuse(caller, url.pathname);
+    if (refusal) {
+      sendAnswer(response, refusal);
       return true;
     }
-    if (scenario.hasAccounts && !isSignedIn) {
-      refuse(response, 'sign-in-required');
+    if (isAboutAccounts) {
+      sendAnswer(response, await answerAccounts(request, url, caller));
       return true;
     }
+    const visible = accounts.shopsOf(caller);
+    const isVisible = (store: string) => visible?.includes(store) ?? true;
     if (isCommands) {
       const key = String(request.headers['idempotency-key'] ?? '') || null;
       const answered = commands.answer({ method: request.method ?? 'GET', url, key, body: await readBody(request) });
@@ -253,14 +253,32 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
     }
     if (isSales) {
       if (scenario.salesProblem !== null) sendProblem(response, scenario.salesProblem);
-      else sendText(response, answerSales(url, live.addTo(readSales()), live.read()));
+      else
+        sendText(
+          response,
+          answerSales(
+            url,
+            live.addTo(readSales()).filter(({ store }) => isVisible(store)),
+            live.read(),
+          ),
+        );
       return true;
     }
     if (isFigures) {
       const now = Date.now() + clockShift;
+      // A shop's figures depend on its position in the list.
+      const stores = listStores().map((store) => (isVisible(store) ? store : ''));
       if (scenario.figuresProblem !== null) sendProblem(response, scenario.figuresProblem);
-      else if (statsOf === undefined) sendText(response, answerComparison(url, listStores(), now));
-      else sendText(response, answerStats(decodeURIComponent(statsOf), listStores(), now));
+      else if (statsOf === undefined)
+        sendText(
+          response,
+          answerComparison(
+            url,
+            stores.filter((store) => store !== ''),
+            now,
+          ),
+        );
+      else sendText(response, answerStats(decodeURIComponent(statsOf), stores, now));
       return true;
     }
     if (Number.isNaN(Date.parse(url.searchParams.get('since') ?? ''))) {
@@ -268,7 +286,8 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
     } else if (scenario.problem !== null) {
       sendProblem(response, scenario.problem);
     } else {
-      send(response, 200, createOverview(scenario, Date.now() + clockShift));
+      const overview = createOverview(scenario, Date.now() + clockShift);
+      send(response, 200, { ...overview, shops: overview.shops.filter(({ store }) => isVisible(store)) });
     }
     return true;
   };

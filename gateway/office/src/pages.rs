@@ -29,6 +29,9 @@ pub fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/compare", get(document))
         .route("/shops/{store}", get(document))
         .route("/commands", get(document))
+        .route("/account", get(document))
+        .route("/users", get(document))
+        .route("/audit", get(document))
         .route("/assets/{name}", get(asset))
 }
 

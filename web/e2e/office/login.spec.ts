@@ -39,13 +39,13 @@ test('somebody who is not signed in signs in, returns to the wanted page, and si
   await page.keyboard.type('four words');
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL('/sales?store=paris-1');
-  await page.getByTestId('account').click();
+  await page.getByTestId('user-menu').click();
   await expect(page.getByText('Responsable')).toBeVisible();
   await expect(page.getByText('2 magasins', { exact: true })).toBeVisible();
   expect(await findViolations(office)).toEqual([]);
   await page.keyboard.press('Escape');
   await expect(page.getByTestId('sign-out')).toBeHidden();
-  await page.getByTestId('account').click();
+  await page.getByTestId('user-menu').click();
   await page.getByTestId('sign-out').click();
   await expect(page).toHaveURL(/\/login/);
 });

@@ -12,7 +12,7 @@ describe('the addresses', () => {
 
   it('name the shop', () => {
     expect(storeOf(pageFromPath('/shops/paris-1/'))).toBe('paris-1');
-    expect(PAGES.map(storeOf)).toEqual([null, null, null, null, null]);
+    expect(PAGES.map(storeOf)).toEqual(PAGES.map(() => null));
   });
 
   it('that are unknown lead to the shops', () => {

@@ -1,8 +1,16 @@
 /** The pages of the office, and their addresses. */
-export const PAGES = ['shops', 'sales', 'compare', 'commands', 'login'] as const;
+
+/** Those about people. `login` is not one of them: nobody is signed in there. */
+export const ACCOUNTS_PAGES = ['account', 'users', 'audit'] as const;
+export type AccountsPage = (typeof ACCOUNTS_PAGES)[number];
+
+export const PAGES = ['shops', 'sales', 'compare', 'commands', 'login', ...ACCOUNTS_PAGES] as const;
 export type OfficePage = (typeof PAGES)[number] | `shops/${string}`;
 
 const SHOP = /^\/shops\/([a-z0-9][a-z0-9-]{0,31})\/?$/;
+
+export const isAccountsPage = (page: OfficePage): page is AccountsPage =>
+  (ACCOUNTS_PAGES as readonly string[]).includes(page);
 
 /** `/` and unknown paths are the shops. */
 export function pageFromPath(path: string): OfficePage {

@@ -1,6 +1,6 @@
 /** Who is signed in to the office. The office enforces it; the page only leads to the sign-in page and back. */
 import { get, onRefusal, post, request } from '../../src/lib/api/http';
-import { returnAddress } from './addresses';
+import { isAccountsPage, returnAddress, type AccountsPage } from './addresses';
 import { router } from './router';
 import type { Session } from './types';
 
@@ -29,6 +29,11 @@ class OfficeSession {
     await this.refresh();
   }
 
+  /** Only administrators manage accounts. */
+  mayOpen(page: AccountsPage): boolean {
+    return page === 'account' ? this.user !== null : this.user?.role === 'administrator';
+  }
+
   /** Shows the sign-in page if somebody must sign in, and returns from it to the page that was wanted. */
   redirect(): void {
     if (this.state === null) return;
@@ -38,6 +43,9 @@ class OfficeSession {
     } else if (!this.mustSignIn && router.page === 'login') {
       const { page, query } = returnAddress(router.parameter('next'), location.origin);
       router.replace(page, query);
+    } else if (this.state.open && isAccountsPage(router.page)) {
+      // Without accounts there is nothing to manage: the command line adds the first one.
+      router.replace('shops');
     }
   }
 }

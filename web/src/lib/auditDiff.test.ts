@@ -26,3 +26,9 @@ it('flattens lists and objects', () => {
 it('tells a missing field from an empty one', () => {
   expect(diffFields({ address: null }, {})).toEqual([{ path: 'address', before: null, after: undefined }]);
 });
+
+it('shows a list of names as one value', () => {
+  expect(diffFields({ shops: null }, { shops: ['lyon-2', 'paris-1'] })).toEqual([
+    { path: 'shops', before: null, after: 'lyon-2, paris-1' },
+  ]);
+});

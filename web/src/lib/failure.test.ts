@@ -4,6 +4,8 @@ import { PROBLEMS, type Problem, type ProblemType } from './api/types';
 import { describeFailure, describeStoreFailure } from './failure';
 import { en } from './i18n/en';
 import { fr } from './i18n/fr';
+import { en as identityEn } from './i18n/identity/en';
+import { fr as identityFr } from './i18n/identity/fr';
 
 const types = Object.keys(PROBLEMS) as ProblemType[];
 const NOT_STORED = 'Not stored';
@@ -16,22 +18,27 @@ function errorOf(type: ProblemType, field?: string): RequestError {
 }
 
 describe.each([
-  ['English', en],
-  ['French', fr],
-] as const)('in %s', (_, m) => {
+  ['English', en, identityEn, fr],
+  ['French', fr, identityFr, en],
+] as const)('in %s', (_, m, identity, otherLanguage) => {
+  const texts: Record<string, string> = { ...m.failure.problem, ...identity.problem };
+
   it.each(types)('%s has a text of its own, with the gateway’s words as details', (type) => {
-    const { text, details } = describeFailure(errorOf(type), m);
-    expect(text).toBe(m.failure.problem[type]);
+    const { text, details } = describeFailure(errorOf(type), m, identity.problem);
+    expect(text).toBe(texts[type]);
     expect(text).toMatch(/^[A-ZÀ-Ý].*\.$/);
-    expect(text).not.toBe((m === en ? fr : en).failure.problem[type]);
+    expect(Object.values<string>(otherLanguage.failure.problem)).not.toContain(text);
     expect(details).toBe('the journal is full');
   });
 
-  it.each(types)('%s is called "not stored" only if the gateway says so', (type) => {
+  // Pages that store something bring no texts of their own.
+  const storeTypes = types.filter((type) => type in m.failure.problem);
+
+  it.each(storeTypes)('%s is called "not stored" only if the gateway says so', (type) => {
     const { text } = describeStoreFailure(errorOf(type), NOT_STORED, m);
     const isNotStored = PROBLEMS[type].stored === 'no';
     const [expected, other] = isNotStored ? [NOT_STORED, m.failure.unknown] : [m.failure.unknown, NOT_STORED];
-    expect(text).toBe(`${expected}. ${m.failure.problem[type]}`);
+    expect(text).toBe(`${expected}. ${texts[type]}`);
     expect(text).not.toContain(other);
   });
 

@@ -76,7 +76,10 @@ pub async fn change_user(
             password: body.password,
         };
         let act = origin.act(Some(&caller), Action::UserChanged);
-        accounts.change_user(&name, change, None, act).await?;
+        // Whoever changes the own password stays signed in here.
+        accounts
+            .change_user(&name, change, caller.credential_id(), act)
+            .await?;
         Ok(Json(dto::User::from(accounts.user(&name).await?)))
     };
     answer(changed.await)

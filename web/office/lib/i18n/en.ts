@@ -34,18 +34,7 @@ export const en = {
       'urn:comptoir:problem:plain-sign-in-refused': 'This connection is not encrypted, so nobody can sign in',
     },
   },
-  account: {
-    menu: (name: string) => `Account of ${name}`,
-    role: {
-      viewer: 'Read-only',
-      cashier: 'Cashier',
-      manager: 'Manager',
-      administrator: 'Administrator',
-    },
-    allShops: 'All shops',
-    shops: (count: number) => plural(count, { one: '# shop', other: '# shops' }),
-    signOut: 'Sign out',
-  },
+  accounts: { account: 'My account', users: 'Users', audit: 'Audit log' },
   login: {
     title: 'Sign in',
     provider: (name: string) => `Sign in with ${name}`,

@@ -37,18 +37,7 @@ export const fr: OfficeMessages = {
         'Cette connexion n’est pas chiffrée\u00a0: personne ne peut s’y identifier',
     },
   },
-  account: {
-    menu: (name) => `Compte de ${name}`,
-    role: {
-      viewer: 'Lecture seule',
-      cashier: 'Caisse',
-      manager: 'Responsable',
-      administrator: 'Administrateur',
-    },
-    allShops: 'Tous les magasins',
-    shops: (count) => plural(count, { one: '# magasin', many: '# de magasins', other: '# magasins' }),
-    signOut: 'Se déconnecter',
-  },
+  accounts: { account: 'Mon compte', users: 'Utilisateurs', audit: 'Historique' },
   login: {
     title: 'Connexion',
     provider: (name) => `Se connecter avec ${name}`,

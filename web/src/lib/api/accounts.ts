@@ -1,16 +1,10 @@
-/** The requests of the identity pages. Those that every page makes are in `session.svelte.ts`. */
+/**
+ * The requests of the pages of identity, to a gateway or to head office. Those that every page makes are in
+ * `session.svelte.ts`.
+ */
+import type { Grant } from '../grant';
 import { get, post, request } from './http';
-import type {
-  ActiveSession,
-  AuditPage,
-  CreatedToken,
-  Pairing,
-  PairingStatus,
-  Role,
-  Session,
-  Token,
-  User,
-} from './identity';
+import type { ActiveSession, AuditPage, CreatedToken, Pairing, PairingStatus, Session, Token, User } from './identity';
 
 const segment = encodeURIComponent;
 
@@ -20,8 +14,8 @@ export const accounts = {
   changePassword: (current: string, password: string) => request('PUT', '/api/session/password', { current, password }),
 
   users: () => get<User[]>('/api/users'),
-  addUser: (user: { name: string; role: Role; password: string }) => post<User>('/api/users', user),
-  changeUser: (name: string, changes: { role?: Role; password?: string }) =>
+  addUser: (user: Grant & { name: string; password: string }) => post<User>('/api/users', user),
+  changeUser: (name: string, changes: Partial<Grant> & { password?: string }) =>
     request('PATCH', `/api/users/${segment(name)}`, changes),
   removeUser: (name: string) => request('DELETE', `/api/users/${segment(name)}`),
 
@@ -29,7 +23,7 @@ export const accounts = {
   endSession: (id: string) => request('DELETE', `/api/sessions/${segment(id)}`),
 
   tokens: () => get<Token[]>('/api/tokens'),
-  addToken: (name: string, role: Role) => post<CreatedToken>('/api/tokens', { name, role }),
+  addToken: (token: Grant & { name: string }) => post<CreatedToken>('/api/tokens', token),
   removeToken: (id: string) => request('DELETE', `/api/tokens/${segment(id)}`),
 
   startPairing: () => post<Pairing>('/api/pairings', {}),

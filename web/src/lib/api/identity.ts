@@ -1,5 +1,12 @@
 /** Names for the generated types of sign-in, users and the audit log, and the lists of their values. */
-import type { AuditEntry, OpenSession, Role } from './types';
+import type { Shops } from '../identityContext';
+import type {
+  AuditEntry,
+  OpenSession as GatewaySession,
+  Role,
+  Token as GatewayToken,
+  User as GatewayUser,
+} from './types';
 
 export type {
   ActorKind,
@@ -11,11 +18,14 @@ export type {
   PairingStatus,
   Role,
   Session,
-  Token,
-  User,
   UserKind,
 } from './types';
-export type ActiveSession = OpenSession;
+
+/** Head office adds the shops. A gateway has one shop. */
+type WithShops = { shops?: Shops };
+export type User = GatewayUser & WithShops;
+export type Token = GatewayToken & WithShops;
+export type ActiveSession = GatewaySession & WithShops;
 
 /** Each role may do what the roles before it may. */
 export const ROLES = ['viewer', 'cashier', 'manager', 'administrator'] as const satisfies readonly Role[];

@@ -488,6 +488,38 @@ count: number, since: string, last: string, };
 
 export type BacklogPoint = { at: string, pending: number, };
 
+export type UplinkMode = "normal" | "metered";
+
+export type Uplink = { mode: UplinkMode, 
+/**
+ * Seconds for which events are gathered: `kafka.uplink_delay`. Only with `mode` = `metered`.
+ */
+delay?: number, 
+/**
+ * When the count began: at midnight, or at a start of the gateway.
+ */
+since: string, 
+/**
+ * Bytes sent since then.
+ */
+sent_bytes: number, 
+/**
+ * Bytes received since then.
+ */
+received_bytes: number, 
+/**
+ * Events that got into Kafka since then.
+ */
+events: number, 
+/**
+ * Bytes that may be sent and received in a day: `kafka.uplink_budget`. Absent without a limit.
+ */
+budget?: number, 
+/**
+ * Whether the budget is nearly used up, so that only payments are sent until midnight.
+ */
+payments_only: boolean, };
+
 export type Gateway = { devices: Array<Device>, 
 /**
  * Devices whose events were refused within the last hour, most recent first.

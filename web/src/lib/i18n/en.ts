@@ -1,4 +1,5 @@
-import type { DeadLetterCause, ProblemType, RefusalReason, Role } from '../api/types';
+import type { DeadLetterCause, ProblemType, RefusalReason } from '../api/types';
+import type { IdentityProblem } from './identity/en';
 import { createPluralizer } from './plural';
 
 const plural = createPluralizer('en-GB');
@@ -18,26 +19,10 @@ export const en = {
     users: 'Users',
     audit: 'Audit log',
   },
-  user: {
-    menu: (name: string) => `Account menu: ${name}`,
-    role: {
-      viewer: 'Viewer',
-      cashier: 'Cashier',
-      manager: 'Manager',
-      administrator: 'Administrator',
-    } satisfies Record<Role, string>,
-    signOut: 'Sign out',
-  },
   page: {
     open: 'Sign-in is off: anyone on this network can see and change everything.',
     notLoaded: 'This page could not be loaded',
     again: 'Try again',
-    forbidden: 'You do not have access to this page',
-    forbiddenHint: (role: string) => `Your role is ${role}. An administrator can change it.`,
-  },
-  controls: {
-    close: 'Close',
-    notices: 'Notifications',
   },
   bar: {
     connecting: 'Connecting to the gateway…',
@@ -121,10 +106,6 @@ export const en = {
     payments: 'Successful payments',
     deliveries: 'Deliveries',
     revenue: 'Revenue',
-    today: (value: string) => `${value} today`,
-    change: (change: string) => `${change} vs. yesterday at this time`,
-    same: 'same as yesterday at this time',
-    noYesterday: 'none yesterday by this time',
     perHour: 'Orders per hour',
     legendToday: 'Today',
     legendYesterday: 'Yesterday, whole day',
@@ -261,12 +242,10 @@ export const en = {
     noPartitionsHint: 'They appear once Kafka is reachable.',
     noOwnPartitions: 'Nothing sent to Kafka yet',
     noOwnPartitionsHint: 'The partitions appear with the first event since the gateway started.',
-    uplink: 'Events leave at once.',
     meteredUplink: (seconds: string) => `Metered uplink: events are gathered for ${seconds} s.`,
     traffic: (sent: string, received: string, since: string) =>
       `Today, since ${since}: ${sent} sent, ${received} received.`,
     perEvent: (bytes: string) => `${bytes} per event.`,
-    budget: (bytes: string) => `Budget: ${bytes} a day.`,
     tills: 'Tills',
     till: 'Till',
     counter: 'Counter',
@@ -381,19 +360,9 @@ export const en = {
       'urn:comptoir:problem:too-many-attempts': 'Too many attempts. Wait a moment, then try again.',
       'urn:comptoir:problem:plain-sign-in-refused': 'Sign-in needs an encrypted connection.',
       'urn:comptoir:problem:setup-required': 'This gateway is not set up yet.',
-      'urn:comptoir:problem:setup-code-wrong': 'This is not the set-up code.',
-      'urn:comptoir:problem:already-set-up': 'This gateway is already set up.',
       'urn:comptoir:problem:forbidden': 'Your role does not allow this.',
-      'urn:comptoir:problem:user-exists': 'There is already a user with this name.',
-      'urn:comptoir:problem:open-gateway': 'This gateway has no users: it needs no sign-in.',
-      'urn:comptoir:problem:user-not-found': 'This user no longer exists.',
-      'urn:comptoir:problem:session-not-found': 'This has already ended.',
-      'urn:comptoir:problem:too-many-accounts': 'There are too many already. Remove some first.',
       'urn:comptoir:problem:accounts-unavailable': 'The gateway cannot read its users. Tell your administrator.',
-      'urn:comptoir:problem:last-administrator': 'The gateway needs at least one administrator.',
-      'urn:comptoir:problem:pairing-not-found':
-        'No screen is showing this code. Check it, or show a new one on the screen.',
-    } satisfies Record<ProblemType, string>,
+    } satisfies Record<Exclude<ProblemType, IdentityProblem>, string>,
     field: {
       order_id: 'No order has this number',
       amount: 'This amount cannot be paid',

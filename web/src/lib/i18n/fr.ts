@@ -19,26 +19,10 @@ export const fr: Messages = {
     users: 'Utilisateurs',
     audit: 'Historique des actions',
   },
-  user: {
-    menu: (name) => `Menu du compte\u00a0: ${name}`,
-    role: {
-      viewer: 'Lecture seule',
-      cashier: 'Caisse',
-      manager: 'Responsable',
-      administrator: 'Administrateur',
-    },
-    signOut: 'Se déconnecter',
-  },
   page: {
     open: 'La connexion n’est pas demandée\u00a0: n’importe qui sur ce réseau peut tout voir et tout modifier.',
     notLoaded: 'Cette page n’a pas pu être chargée',
     again: 'Réessayer',
-    forbidden: 'Vous n’avez pas accès à cette page',
-    forbiddenHint: (role) => `Votre rôle est «\u00a0${role}\u00a0». Un administrateur peut le changer.`,
-  },
-  controls: {
-    close: 'Fermer',
-    notices: 'Notifications',
   },
   bar: {
     connecting: 'Connexion à la passerelle…',
@@ -129,10 +113,6 @@ export const fr: Messages = {
     payments: 'Paiements réussis',
     deliveries: 'Livraisons',
     revenue: 'Chiffre d’affaires',
-    today: (value) => `${value} aujourd’hui`,
-    change: (change) => `${change} par rapport à hier, même heure`,
-    same: 'comme hier à la même heure',
-    noYesterday: 'rien hier à la même heure',
     perHour: 'Commandes par heure',
     legendToday: 'Aujourd’hui',
     legendYesterday: 'Hier, toute la journée',
@@ -268,12 +248,11 @@ export const fr: Messages = {
     noPartitionsHint: 'Elles s’affichent dès que Kafka est joignable.',
     noOwnPartitions: 'Rien n’est encore parti vers Kafka',
     noOwnPartitionsHint: 'Les partitions s’affichent au premier événement envoyé depuis le démarrage.',
-    uplink: 'Les événements partent aussitôt.',
-    meteredUplink: (seconds: string) => `Connexion facturée au volume\u00a0: les événements sont regroupés pendant ${seconds}\u00a0s.`,
+    meteredUplink: (seconds: string) =>
+      `Connexion facturée au volume\u00a0: les événements sont regroupés pendant ${seconds}\u00a0s.`,
     traffic: (sent: string, received: string, since: string) =>
       `Aujourd’hui, depuis ${since}\u00a0: ${sent} envoyés, ${received} reçus.`,
     perEvent: (bytes: string) => `${bytes} par événement.`,
-    budget: (bytes: string) => `Forfait\u00a0: ${bytes} par jour.`,
     tills: 'Caisses',
     till: 'Caisse',
     counter: 'Comptoir',
@@ -344,8 +323,7 @@ export const fr: Messages = {
         `Les ventes de ces caisses remplissent la moitié du journal. Elles attendent dans les caisses que Kafka soit joignable\u00a0: ${tills}`,
       dead_letters: (tills: string) => `Ces caisses envoient trop de messages illisibles\u00a0: ${tills}`,
     },
-    paymentsOnly:
-      'Le forfait de données du jour est presque épuisé\u00a0: seuls les paiements partent jusqu’à minuit',
+    paymentsOnly: 'Le forfait de données du jour est presque épuisé\u00a0: seuls les paiements partent jusqu’à minuit',
     commands: 'Les consignes du siège n’arrivent pas aux caisses',
     clock: 'L’horloge de la passerelle n’est pas synchronisée\u00a0: les heures affichées peuvent être fausses',
     clockBack: (by, at) => `L’horloge de la passerelle a été retardée de ${by} à ${at}`,
@@ -399,20 +377,9 @@ export const fr: Messages = {
       'urn:comptoir:problem:too-many-attempts': 'Trop d’essais. Patientez un instant, puis réessayez.',
       'urn:comptoir:problem:plain-sign-in-refused': 'Pour se connecter, il faut une connexion chiffrée.',
       'urn:comptoir:problem:setup-required': 'Cette passerelle n’est pas encore en service.',
-      'urn:comptoir:problem:setup-code-wrong': 'Ce n’est pas le bon code.',
-      'urn:comptoir:problem:already-set-up': 'Cette passerelle est déjà en service.',
       'urn:comptoir:problem:forbidden': 'Votre rôle ne le permet pas.',
-      'urn:comptoir:problem:user-exists': 'Ce nom est déjà pris.',
-      'urn:comptoir:problem:open-gateway':
-        'Cette passerelle n’a pas d’utilisateurs\u00a0: la connexion n’y est pas demandée.',
-      'urn:comptoir:problem:user-not-found': 'Cet utilisateur n’existe plus.',
-      'urn:comptoir:problem:session-not-found': 'C’est déjà terminé.',
-      'urn:comptoir:problem:too-many-accounts': 'Il y en a déjà trop. Supprimez-en avant d’en ajouter.',
       'urn:comptoir:problem:accounts-unavailable':
         'La passerelle n’arrive pas à lire ses utilisateurs. Prévenez votre administrateur.',
-      'urn:comptoir:problem:last-administrator': 'Il faut garder au moins un administrateur.',
-      'urn:comptoir:problem:pairing-not-found':
-        'Aucun écran n’affiche ce code. Vérifiez-le, ou affichez-en un nouveau sur l’écran.',
     },
     field: {
       order_id: 'Aucune commande n’a ce numéro',

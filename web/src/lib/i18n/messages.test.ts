@@ -9,6 +9,8 @@ import { en as commonEn } from './common/en';
 import { fr as commonFr } from './common/fr';
 import { en as officeEn } from '../../../office/lib/i18n/en';
 import { fr as officeFr } from '../../../office/lib/i18n/fr';
+import { en as accountsEn } from '../../../office/accounts/en';
+import { fr as accountsFr } from '../../../office/accounts/fr';
 
 type Message = string | ((...values: never[]) => string);
 
@@ -22,8 +24,8 @@ function flatten(value: object, prefix = ''): Map<string, Message> {
   );
 }
 
-const english = flatten({ ...en, identity: identityEn, common: commonEn, office: officeEn });
-const french = flatten({ ...fr, identity: identityFr, common: commonFr, office: officeFr });
+const english = flatten({ ...en, identity: identityEn, common: commonEn, office: officeEn, accounts: accountsEn });
+const french = flatten({ ...fr, identity: identityFr, common: commonFr, office: officeFr, accounts: accountsFr });
 
 /** Distinct values for the placeholders. As numbers they also fit plurals; each is easy to find in a text. */
 const PLACEHOLDERS = [41, 52, 63];

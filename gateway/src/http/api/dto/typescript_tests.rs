@@ -48,6 +48,8 @@ fn typescript() -> String {
         RefusalReason::decl(&config),
         RefusedDevice::decl(&config),
         BacklogPoint::decl(&config),
+        UplinkMode::decl(&config),
+        Uplink::decl(&config),
         Gateway::decl(&config),
         SettingsProblem::decl(&config),
         DeadLetterCause::decl(&config),

@@ -13,6 +13,17 @@ export const en = {
   system: 'System',
   details: 'Details',
   newRows: (count: number) => plural(count, { one: '# new', other: '# new' }),
+  controls: {
+    close: 'Close',
+    notices: 'Notifications',
+  },
+  /** Today’s figure, compared with yesterday’s at the same time. */
+  figure: {
+    today: (value: string) => `${value} today`,
+    change: (change: string) => `${change} vs. yesterday at this time`,
+    same: 'same as yesterday at this time',
+    noYesterday: 'none yesterday by this time',
+  },
   /** A sale, whichever program shows it. */
   sale: {
     status: {

@@ -13,6 +13,16 @@ export const fr: CommonMessages = {
   system: 'Système',
   details: 'Détails',
   newRows: (count: number) => plural(count, { one: '# nouvelle ligne', other: '# nouvelles lignes' }),
+  controls: {
+    close: 'Fermer',
+    notices: 'Notifications',
+  },
+  figure: {
+    today: (value) => `${value} aujourd’hui`,
+    change: (change) => `${change} par rapport à hier, même heure`,
+    same: 'comme hier à la même heure',
+    noYesterday: 'rien hier à la même heure',
+  },
   sale: {
     status: {
       Pending: 'En attente',

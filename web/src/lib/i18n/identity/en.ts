@@ -1,10 +1,38 @@
 /** The texts of the pages of sign-in and identity, which are downloaded with them. */
 import type { ActorKind, AuditAction, Role, UserKind } from '../../api/identity';
+import type { ProblemType } from '../../api/types';
 import { createPluralizer } from '../plural';
 
 const plural = createPluralizer('en-GB');
 
 export const en = {
+  user: {
+    menu: (name: string) => `Account menu: ${name}`,
+    role: {
+      viewer: 'Viewer',
+      cashier: 'Cashier',
+      manager: 'Manager',
+      administrator: 'Administrator',
+    } satisfies Record<Role, string>,
+    signOut: 'Sign out',
+  },
+  forbidden: {
+    title: 'You do not have access to this page',
+    hint: (role: string) => `Your role is ${role}. An administrator can change it.`,
+  },
+  /** Why the server refused what only these pages request. */
+  problem: {
+    'urn:comptoir:problem:setup-code-wrong': 'This is not the set-up code.',
+    'urn:comptoir:problem:already-set-up': 'This gateway is already set up.',
+    'urn:comptoir:problem:user-exists': 'There is already a user with this name.',
+    'urn:comptoir:problem:open-gateway': 'This gateway has no users: it needs no sign-in.',
+    'urn:comptoir:problem:user-not-found': 'This user no longer exists.',
+    'urn:comptoir:problem:session-not-found': 'This has already ended.',
+    'urn:comptoir:problem:too-many-accounts': 'There are too many already. Remove some first.',
+    'urn:comptoir:problem:last-administrator': 'There must be at least one administrator.',
+    'urn:comptoir:problem:pairing-not-found':
+      'No screen is showing this code. Check it, or show a new one on the screen.',
+  } satisfies Partial<Record<ProblemType, string>>,
   form: {
     name: 'Name',
     role: 'Role',
@@ -167,6 +195,7 @@ export const en = {
     none: 'no details',
     was: 'before',
     is: 'after',
+    again: 'Try again',
     older: 'Older entries',
     end: 'These are all the entries.',
     empty: 'No entries yet',
@@ -207,6 +236,8 @@ export const en = {
     field: {
       name: 'Name',
       role: 'Role',
+      shops: 'Shops',
+      result: 'Reason',
       password: 'Password',
       user: 'User',
       entries: 'Earlier entries',
@@ -233,3 +264,5 @@ export const en = {
 };
 
 export type IdentityMessages = typeof en;
+/** The types of problems whose texts are here. */
+export type IdentityProblem = keyof IdentityMessages['problem'];

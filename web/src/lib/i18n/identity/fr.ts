@@ -4,6 +4,33 @@ import type { IdentityMessages } from './en';
 const plural = createPluralizer('fr-FR');
 
 export const fr: IdentityMessages = {
+  user: {
+    menu: (name) => `Menu du compte\u00a0: ${name}`,
+    role: {
+      viewer: 'Lecture seule',
+      cashier: 'Caisse',
+      manager: 'Responsable',
+      administrator: 'Administrateur',
+    },
+    signOut: 'Se déconnecter',
+  },
+  forbidden: {
+    title: 'Vous n’avez pas accès à cette page',
+    hint: (role) => `Votre rôle est «\u00a0${role}\u00a0». Un administrateur peut le changer.`,
+  },
+  problem: {
+    'urn:comptoir:problem:setup-code-wrong': 'Ce n’est pas le bon code.',
+    'urn:comptoir:problem:already-set-up': 'Cette passerelle est déjà en service.',
+    'urn:comptoir:problem:user-exists': 'Ce nom est déjà pris.',
+    'urn:comptoir:problem:open-gateway':
+      'Cette passerelle n’a pas d’utilisateurs\u00a0: la connexion n’y est pas demandée.',
+    'urn:comptoir:problem:user-not-found': 'Cet utilisateur n’existe plus.',
+    'urn:comptoir:problem:session-not-found': 'C’est déjà terminé.',
+    'urn:comptoir:problem:too-many-accounts': 'Il y en a déjà trop. Supprimez-en avant d’en ajouter.',
+    'urn:comptoir:problem:last-administrator': 'Il faut garder au moins un administrateur.',
+    'urn:comptoir:problem:pairing-not-found':
+      'Aucun écran n’affiche ce code. Vérifiez-le, ou affichez-en un nouveau sur l’écran.',
+  },
   form: {
     name: 'Nom',
     role: 'Rôle',
@@ -174,6 +201,7 @@ export const fr: IdentityMessages = {
     none: 'pas de détails',
     was: 'avant',
     is: 'après',
+    again: 'Réessayer',
     older: 'Plus anciennes',
     end: 'Il n’y a rien de plus ancien.',
     empty: 'Rien pour l’instant',
@@ -213,6 +241,8 @@ export const fr: IdentityMessages = {
     field: {
       name: 'Nom',
       role: 'Rôle',
+      shops: 'Magasins',
+      result: 'Raison',
       password: 'Mot de passe',
       user: 'Utilisateur',
       entries: 'Entrées antérieures',
