@@ -31,7 +31,8 @@ export const en = {
   },
   problem: {
     'urn:comptoir:problem:invalid-field': 'The head-office server does not accept a value',
-    'urn:comptoir:problem:accounts-unavailable': 'The accounts cannot be used. The log of the head-office server says why.',
+    'urn:comptoir:problem:accounts-unavailable':
+      'The accounts cannot be used. The log of the head-office server says why.',
   } as Record<string, string>,
 };
 
