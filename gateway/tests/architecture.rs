@@ -10,8 +10,9 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The crates of the gateway, each with the crates of this workspace that it may depend on.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("comptoir-core", &["comptoir-wire"]),
+    ("comptoir-http-rules", &[]),
     ("comptoir-identity", &["comptoir-core"]),
     ("comptoir-invent", &["comptoir-wire"]),
     ("comptoir-journal", &["comptoir-core"]),
@@ -21,6 +22,7 @@ const CRATES: [(&str, &[&str]); 9] = [
         "comptoir-office",
         &[
             "comptoir-core",
+            "comptoir-http-rules",
             "comptoir-identity",
             "comptoir-kafka",
             "comptoir-pages",
@@ -31,6 +33,7 @@ const CRATES: [(&str, &[&str]); 9] = [
         "comptoir-gateway",
         &[
             "comptoir-core",
+            "comptoir-http-rules",
             "comptoir-identity",
             "comptoir-invent",
             "comptoir-journal",
@@ -79,7 +82,8 @@ const MODULES: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that only these modules of the gateway may use.
-const CRATE_USERS: [(&str, &[&str]); 6] = [
+const CRATE_USERS: [(&str, &[&str]); 7] = [
+    ("comptoir_http_rules", &["http"]),
     ("comptoir_identity", &["app", "audit", "cli", "http"]),
     (
         "comptoir_kafka",

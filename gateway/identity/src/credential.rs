@@ -4,14 +4,41 @@ use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::Role;
+use crate::{Error, Role};
 
 /// A session ends after this time without a request.
-const SESSION_IDLE: SignedDuration = SignedDuration::from_hours(12);
+pub const SESSION_IDLE: SignedDuration = SignedDuration::from_hours(12);
 /// A session ends after this time in any case.
-const SESSION_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
+pub const SESSION_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Allows a wall screen to be switched off during long holidays.
 const SCREEN_IDLE: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// Most sessions of one user. A further one ends the session that has been idle longest.
+pub const MAX_SESSIONS: i64 = 20;
+pub const MAX_TOKENS: i64 = 500;
+/// Longest User-Agent that is stored, in characters.
+const MAX_AGENT: usize = 200;
+/// Longest name of a token, in characters.
+const MAX_TOKEN_NAME: usize = 64;
+
+/// Checks the name of a token, and returns it without surrounding spaces.
+///
+/// # Errors
+/// The name is empty or too long, or contains control characters.
+pub fn check_token_name(text: &str) -> Result<&str, Error> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > MAX_TOKEN_NAME || name.contains(char::is_control) {
+        return Err(Error::InvalidName(
+            "a token's name has 1 to 64 characters, without control characters",
+        ));
+    }
+    Ok(name)
+}
+
+/// The part of a `User-Agent` that is stored with a session.
+pub fn stored_agent(agent: &str) -> String {
+    let printable = agent.chars().filter(|c| !c.is_control());
+    printable.take(MAX_AGENT).collect()
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {
@@ -97,6 +124,17 @@ impl Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_token_fits_on_one_line() {
+        assert_eq!(
+            check_token_name(" till roll report ").unwrap(),
+            "till roll report"
+        );
+        for name in ["", "  ", "a\nb", &"x".repeat(65)] {
+            assert!(check_token_name(name).is_err(), "{name:?}");
+        }
+    }
 
     #[test]
     fn a_credential_ends_when_it_is_idle_too_long_or_too_old() {

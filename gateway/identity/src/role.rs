@@ -34,6 +34,11 @@ impl Role {
             Self::Administrator => "administrator",
         }
     }
+
+    /// Whether the role sees the customers' e-mail and other addresses.
+    pub fn sees_personal_data(self) -> bool {
+        self >= Self::Manager
+    }
 }
 
 impl fmt::Display for Role {

@@ -15,7 +15,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, Row as _};
 
-use crate::credential::{Credential, CredentialKind};
+use crate::credential::{Credential, CredentialKind, MAX_SESSIONS, MAX_TOKENS};
 use crate::user::{User, UserName};
 use crate::{Error, Role};
 
@@ -28,9 +28,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 const CONNECTIONS: u32 = 2;
 
 const MAX_USERS: i64 = 500;
-const MAX_TOKENS: i64 = 500;
-/// Most sessions of one user. A further one ends the session that has been idle longest.
-const MAX_SESSIONS: i64 = 20;
 const MAX_SCREENS: i64 = 100;
 
 pub struct Store(SqlitePool);

@@ -1,4 +1,4 @@
-//! Kafka for the gateway: a transactional producer, consumers, and the topics. The only crate that depends on
+//! Kafka for the gateway and head office: producers, consumers, and the topics. The only crate that depends on
 //! `rdkafka`.
 //!
 //! librdkafka's calls block. Everything here is synchronous and must run on its own thread.

@@ -1,4 +1,4 @@
-//! Which librdkafka properties the owner may set: all except those that the gateway itself relies on.
+//! Which librdkafka properties the owner may set: all except those that the gateway and head office rely on.
 //!
 //! Every property in librdkafka's `CONFIGURATION.md` was reviewed, under each of its names. A property without a rule
 //! is safe: it changes how Kafka is reached (TLS, SASL, addresses), how fast, or nothing.
@@ -41,7 +41,7 @@ pub(super) fn violation(name: &str, value: &str) -> Option<String> {
     }
     let (_, rule) = RULES.iter().find(|(ruled, _)| *ruled == name)?;
     match *rule {
-        PropertyRule::Reserved { reason } => Some(format!("set by the gateway ({reason}); remove it")),
+        PropertyRule::Reserved { reason } => Some(format!("set by the program itself ({reason}); remove it")),
         PropertyRule::NotText => Some(NOT_TEXT.to_owned()),
         PropertyRule::Forbidden {
             value: forbidden,
@@ -99,7 +99,7 @@ mod tests {
         }
         assert_eq!(
             violation("enable.partition.eof", "false").unwrap(),
-            "set by the gateway (the gateway needs it to find the end of the watermark topic); remove it"
+            "set by the program itself (it is needed to find the end of the watermark topic); remove it"
         );
     }
 

@@ -1,4 +1,4 @@
-//! Who asks, and which shops they may see.
+//! The caller of a request, and the shops that the caller may see.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use comptoir_core::event::DeviceId;
 use comptoir_identity::{CredentialKind, Role};
 
-/// Whoever sent a request or opened a live connection. The middleware in [`crate::http`] stores it in the request.
+/// The user or program that sent a request or opened a live connection. The middleware in [`crate::http`] stores it in the
+/// request.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The user or token, for the log.
@@ -17,7 +18,7 @@ pub struct Caller {
     pub credential: Option<CallerCredential>,
 }
 
-/// The session or token that a request was sent with.
+/// The session or token of a request.
 #[derive(Debug, Clone)]
 pub struct CallerCredential {
     /// Not secret.
@@ -54,7 +55,7 @@ impl Caller {
 
     /// Whether the caller sees the customers' e-mail and other addresses.
     pub fn sees_personal_data(&self) -> bool {
-        self.role >= Role::Manager
+        self.role.sees_personal_data()
     }
 }
 

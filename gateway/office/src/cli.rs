@@ -71,27 +71,26 @@ enum Command {
     ///
     /// Any number of replicas may run. They divide the partitions of the topics among themselves.
     Run(ConfigArguments),
-    /// Say whether the configuration is valid, and what can be reached
+    /// Validate the configuration and test the connections
     Check(ConfigArguments),
     /// Read all topics again from their beginning, for example because the key of a shop was missing
     ///
     /// Add the key to the file of `shops.keys`, stop all replicas, run this command, and start them: a replica that still runs
-    /// without the key would keep the records apart again. Events that are there already are recognised, and nothing is
-    /// counted twice.
+    /// without the key would keep the records apart again. Events that are already stored are not counted twice.
     Reread(ConfigArguments),
-    /// Manage the users of the pages
+    /// Manage the users of the pages; lists them without a subcommand
     Users {
         #[command(flatten)]
         config: ConfigArguments,
         #[command(subcommand)]
-        action: UserAction,
+        action: Option<UserAction>,
     },
-    /// Manage the tokens of programs
+    /// Manage the tokens of programs; lists them without a subcommand
     Tokens {
         #[command(flatten)]
         config: ConfigArguments,
         #[command(subcommand)]
-        action: TokenAction,
+        action: Option<TokenAction>,
     },
 }
 
@@ -137,18 +136,18 @@ pub fn main() -> ExitCode {
 }
 
 /// The loaded configuration, with the resources that it names.
-struct Loaded {
+struct LoadedConfig {
     config: Config,
     keys: ShopKeys,
     pools: Pools,
 }
 
-fn load(arguments: &ConfigArguments) -> Result<Loaded, ConfigError> {
+fn load(arguments: &ConfigArguments) -> Result<LoadedConfig, ConfigError> {
     let (config, pools) = load_pools(arguments)?;
     let file = &config.shops.keys;
     let keys = ShopKeys::read(file)
         .map_err(|error| ConfigError(format!("shops.keys: {}: {error}", file.display())))?;
-    Ok(Loaded { config, keys, pools })
+    Ok(LoadedConfig { config, keys, pools })
 }
 
 fn load_pools(arguments: &ConfigArguments) -> Result<(Config, Pools), ConfigError> {
@@ -168,7 +167,7 @@ fn load_pools(arguments: &ConfigArguments) -> Result<(Config, Pools), ConfigErro
 }
 
 async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
-    let Loaded { config, keys, pools } = load(arguments)?;
+    let LoadedConfig { config, keys, pools } = load(arguments)?;
     start_log(&config.log)?;
     // Registered before the start, so that a signal during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -296,7 +295,7 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         let _ = server.await;
     });
     if ended.await.is_err() {
-        warn!("Kafka or a client does not reply: the office ends without it");
+        warn!("Kafka or a client does not reply; the office ends without waiting for it");
     }
     info!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -379,7 +378,7 @@ async fn prepare(pool: &PgPool, retention: Option<u32>) -> Result<(), ServerErro
 }
 
 async fn check(arguments: &ConfigArguments) -> Result<ExitCode> {
-    let Loaded { config, keys, pools } = load(arguments)?;
+    let LoadedConfig { config, keys, pools } = load(arguments)?;
     println!("configuration  ok: {} shop keys", keys.len());
     // Not through the pool, whose error would only say that it got no connection.
     let database = check_database(&pools.own).await;
@@ -441,10 +440,12 @@ async fn check_database(pool: &PgPool) -> Result<(), ServerError> {
 }
 
 async fn reread(arguments: &ConfigArguments) -> Result<ExitCode> {
-    let Loaded { pools, .. } = load(arguments)?;
+    let LoadedConfig { pools, .. } = load(arguments)?;
     database::reread(&pools.own)
         .await
         .context("the positions cannot be removed")?;
-    println!("the topics are read again from their beginning; events that are there are recognised");
+    println!(
+        "all topics will be read again from the beginning; events that are already stored are not counted twice"
+    );
     Ok(ExitCode::SUCCESS)
 }

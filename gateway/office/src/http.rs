@@ -12,6 +12,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, put};
 use comptoir_core::sale;
+use comptoir_http_rules::response_headers;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -94,6 +95,7 @@ pub fn router(state: AppState) -> Router {
         ))
         .layer(middleware::from_fn_with_state(state.clone(), access::check))
         .layer(middleware::from_fn_with_state(state.clone(), site::check))
+        .layer(middleware::from_fn(response_headers::add))
         .with_state(state)
 }
 
@@ -117,15 +119,6 @@ fn accounts() -> Router<AppState> {
         .route("/api/audit", get(manage::audit))
         .route("/login/oidc", get(oidc::begin))
         .route("/login/oidc/callback", get(oidc::finish))
-        .layer(middleware::from_fn(no_store))
-}
-
-/// Middleware: names of users must not stay in the cache of a shared browser.
-async fn no_store(request: axum::extract::Request, next: middleware::Next) -> Response {
-    let mut response = next.run(request).await;
-    let no_store = axum::http::HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
-    response
 }
 
 /// An error response, `application/problem+json`.
@@ -233,10 +226,7 @@ async fn shops(
     let day = query.since.unwrap_or_else(midnight);
     let overview = state.overviews.get(&state.pool, &state.prefix, now, day);
     match within(overview).await {
-        Ok(overview) => {
-            let overview = overview.of_shops(&caller.shops);
-            ([(header::CACHE_CONTROL, "no-store")], Json(overview)).into_response()
-        }
+        Ok(overview) => Json(overview.of_shops(&caller.shops)).into_response(),
         Err(error) => database_unavailable(&error),
     }
 }
@@ -252,7 +242,7 @@ async fn sales(
         Err(problem) => return *problem,
     };
     match within(sales::page(&state.pool, &state.prefix, &filter)).await {
-        Ok(page) => ([(header::CACHE_CONTROL, "no-store")], Json(page)).into_response(),
+        Ok(page) => Json(page).into_response(),
         Err(error) => database_unavailable(&error),
     }
 }
@@ -277,7 +267,6 @@ async fn sales_csv(
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"sales.csv\""),
-        (header::CACHE_CONTROL, "no-store"),
     ];
     (headers, sales::csv(state.pool, filter, permit)).into_response()
 }

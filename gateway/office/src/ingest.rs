@@ -99,13 +99,13 @@ impl Ingest {
             if !batch.records.is_empty() && !needs_rewind {
                 let size = batch.records.len();
                 needs_rewind = match self.store(&consumer, batch.records) {
-                    Stored::All => {
+                    StoreOutcome::All => {
                         most = MAX_RECORDS.min(most * 2);
                         false
                     }
-                    Stored::NotAll => true,
+                    StoreOutcome::NotAll => true,
                     // A slow database would not manage the same records next time either.
-                    Stored::TooSlow => {
+                    StoreOutcome::TooSlow => {
                         most = (size / 2).max(1);
                         true
                     }
@@ -147,9 +147,9 @@ impl Ingest {
 
     /// Writes the records. If PostgreSQL rejects one of them, or they would take too much memory, writes them in
     /// halves; a single rejected record is kept apart.
-    fn store(&self, consumer: &GroupConsumer, mut records: Vec<CheckedRecord>) -> Stored {
+    fn store(&self, consumer: &GroupConsumer, mut records: Vec<CheckedRecord>) -> StoreOutcome {
         if self.stop.is_cancelled() {
-            return Stored::NotAll;
+            return StoreOutcome::NotAll;
         }
         let started = Instant::now();
         let positions = positions_behind(consumer, &records);
@@ -167,12 +167,12 @@ impl Ingest {
                 self.health.database_works();
                 self.metrics.note(&written);
                 debug!(?written, "written");
-                Stored::All
+                StoreOutcome::All
             }
             Err(WriteError::Unstorable(_) | WriteError::TooLarge) if records.len() > 1 => {
                 let second = records.split_off(records.len() / 2);
                 match self.store(consumer, records) {
-                    Stored::All => self.store(consumer, second),
+                    StoreOutcome::All => self.store(consumer, second),
                     other => other,
                 }
             }
@@ -184,7 +184,7 @@ impl Ingest {
                 }
                 _ => {
                     self.database_failed(&error);
-                    Stored::NotAll
+                    StoreOutcome::NotAll
                 }
             },
             Err(WriteError::Overtaken(partition)) => {
@@ -194,14 +194,14 @@ impl Ingest {
                     "another replica has read this partition since: nothing was written"
                 );
                 self.metrics.overtaken.inc();
-                Stored::NotAll
+                StoreOutcome::NotAll
             }
             Err(error) => {
                 let is_slow = matches!(error, WriteError::TimedOut);
                 self.database_failed(&error);
                 match is_slow {
-                    true => Stored::TooSlow,
-                    false => Stored::NotAll,
+                    true => StoreOutcome::TooSlow,
+                    false => StoreOutcome::NotAll,
                 }
             }
         }
@@ -274,7 +274,7 @@ impl Ingest {
 }
 
 /// The outcome of writing a batch.
-enum Stored {
+enum StoreOutcome {
     All,
     /// Nothing or only a part was written; PostgreSQL knows which.
     NotAll,

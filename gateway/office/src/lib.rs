@@ -33,7 +33,6 @@ pub mod metrics;
 pub mod oidc;
 pub mod overview;
 pub mod pages;
-pub mod personal;
 pub mod record;
 pub mod sales;
 pub mod state;

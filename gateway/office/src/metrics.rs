@@ -4,7 +4,7 @@ use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
-use crate::database::Written;
+use crate::database::WriteSummary;
 use crate::record::Reason;
 
 pub struct Metrics {
@@ -115,7 +115,7 @@ impl Metrics {
     }
 
     /// Counts the changes of a batch.
-    pub fn note(&self, written: &Written) {
+    pub fn note(&self, written: &WriteSummary) {
         self.events.inc_by(written.events as u64);
         self.repeated.inc_by(written.repeated as u64);
         self.expired.inc_by(written.expired as u64);

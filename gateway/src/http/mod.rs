@@ -41,6 +41,7 @@ pub use api::create::LOCATION_FIELDS;
 use body::Timeouts;
 use budget::ByteBudget;
 use comptoir_core::sale::Currency;
+use comptoir_http_rules::response_headers;
 use comptoir_journal::Journal;
 use comptoir_kafka::{Positions, Switch};
 use connections::Connections;
@@ -50,7 +51,7 @@ pub use rate::RequestRates;
 pub use security::access::Access;
 use security::access::{self, Gate, Permissions};
 pub use security::failure_log::FailureLog;
-use security::{headers, same_site};
+use security::same_site;
 
 /// The parts of the gateway that HTTP handlers use.
 pub struct AppState {
@@ -128,7 +129,7 @@ fn router_with_timeouts(app: &Arc<AppState>, timeouts: Timeouts) -> (Router, Soc
         // Runs before authentication: a page of another site must not use the browser's credentials.
         .layer(middleware::from_fn_with_state(Arc::clone(app), same_site::check))
         .layer(middleware::from_fn_with_state(Arc::clone(app), rate::check))
-        .layer(middleware::from_fn(headers::add))
+        .layer(middleware::from_fn(response_headers::add))
         .layer(middleware::from_fn(request_span::enter));
     (router, io)
 }

@@ -85,7 +85,7 @@ test('a price list is pasted from a spreadsheet, and each wrong row says why', a
   await expect(rows(page, 'product')).toHaveCount(4);
   const wrong = page.locator('[data-testid=compose] li .wrong');
   await expect(wrong).toHaveText([
-    /Ce n’est pas un prix, par exemple 1,05/,
+    /Ce n’est pas un prix\u00a0; écrivez par exemple 1,05/,
     'Cet article est déjà dans la liste',
     'Le nom manque',
   ]);

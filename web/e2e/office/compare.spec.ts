@@ -33,7 +33,7 @@ test('shops and days are compared with the period before, with their total', asy
   await expect(page.getByTestId('period')).toContainText(
     'Du mar. 10 mars au lun. 16 mars, par rapport à la période du mar. 3 mars au lun. 9 mars',
   );
-  await expect(page.getByTestId('period')).toContainText('n’est pas fini');
+  await expect(page.getByTestId('period')).toContainText('n’est pas terminée');
   await expect(shops(page)).toHaveCount(20);
   await expect(steps(page)).toHaveCount(7);
   const revenues = await shops(page)
@@ -41,7 +41,7 @@ test('shops and days are compared with the period before, with their total', asy
     .evaluateAll((all) => all.map((one) => one.textContent));
   expect(revenues[0]).toMatch(/^[\d\s]+,\d\d\s€$/);
   const total = page.locator('[data-panel=by-shop] tr.total');
-  await expect(total).toContainText('Ensemble');
+  await expect(total).toContainText('Total');
   await expect(total).toContainText('CHF');
   await expect(total).toContainText('avant');
   // It opened three days ago.
@@ -69,7 +69,7 @@ test('the address keeps weeks, days and shops, and the keyboard chooses them', a
   await page.locator('[name=to]').press('Enter');
   await expect(page).toHaveURL('/compare?by=week&from=2026-03-02&to=2026-03-15&store=paris-1,paris-11');
   await expect(steps(page)).toHaveCount(2);
-  await expect(page.getByTestId('period')).not.toContainText('n’est pas fini');
+  await expect(page.getByTestId('period')).not.toContainText('n’est pas terminée');
   await page.reload();
   await expect(steps(page)).toHaveCount(2);
   await expect(page.locator('[name=from]')).toHaveValue('2026-03-02');

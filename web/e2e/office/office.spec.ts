@@ -141,7 +141,7 @@ test('without any shop, the page says what to do', async ({ office, page, simula
   await expect(office.summary()).toContainText('1 200 enregistrements mis à part');
   await simulate({ isUnreachable: true });
   await office.open();
-  await expect(page.locator('main')).toContainText('Les magasins n’ont pas pu être lus');
+  await expect(page.locator('main')).toContainText('La liste des magasins n’a pas pu être chargée');
 });
 
 test('the first answer takes the place that was kept for it, and the language can be changed', async ({

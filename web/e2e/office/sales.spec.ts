@@ -131,7 +131,7 @@ test('a field that the office refuses has its reason, and another value is accep
   await sales.apply().click();
   await expect(sales.field('store')).toHaveAttribute('aria-invalid', 'true');
   await expect(sales.field('store')).toHaveAccessibleDescription(/n’accepte pas ce filtre.*store "Paris 1": only a-z/);
-  await expect(page.getByTestId('failed')).toContainText('Les ventes n’ont pas pu être lues');
+  await expect(page.getByTestId('failed')).toContainText('Les ventes n’ont pas pu être chargées');
   await expect(page.getByTestId('file')).toHaveCount(0);
   await sales.field('store').fill('paris-1');
   await sales.apply().click();
@@ -231,7 +231,7 @@ test('the page is announced while it reads, and says so if there is no sale at a
   await simulate({ sales: 0 });
   const release = await holdAnswers(page, '**/api/sales?*');
   await sales.open();
-  await expect(sales.announcement()).toHaveText('Lecture des ventes…');
+  await expect(sales.announcement()).toHaveText('Chargement des ventes…');
   await expect(page.locator('[data-panel=sales] table')).toHaveAttribute('aria-busy', 'true');
   release();
   await expect(page.getByTestId('none')).toContainText('Aucune vente pour l’instant');

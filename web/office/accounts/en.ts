@@ -12,7 +12,7 @@ export const en = {
     administrator: 'Also manages users, sessions and tokens, and always has all shops',
   } satisfies Record<Role, string> as Record<Role, string>,
   auditHint:
-    'Who signed in and who changed accounts, also with the command line. Of many failed sign-ins at once, only some have an entry. The office cannot change or delete entries.',
+    'Who signed in and who changed accounts, also with the command line. Of many failed sign-ins at once, only some have an entry. Head office cannot change or delete entries.',
   system: 'Command line',
   provider: 'You sign in with the identity provider. It also has your password.',
   shops: {
@@ -25,13 +25,14 @@ export const en = {
     ofAdministrator: 'An administrator has all shops',
     search: 'Search for a shop',
     add: (store: string) => `Add ${store}`,
-    addHint: 'The office has not heard from this shop yet.',
+    addHint: 'Head office has not heard from this shop yet.',
     none: 'No shop matches. A shop’s name has lower-case letters, digits and hyphens, such as paris-1.',
     need: 'Choose at least one shop',
   },
   problem: {
     'urn:comptoir:problem:invalid-field': 'The head-office server does not accept a value',
-    'urn:comptoir:problem:accounts-unavailable': 'The accounts cannot be used. The office’s log says why.',
+    'urn:comptoir:problem:accounts-unavailable':
+      'The accounts cannot be used. The log of the head-office server says why.',
   } as Record<string, string>,
 };
 

@@ -38,7 +38,7 @@ const en = {
     longProduct: 'Too long for a till: at most 64 bytes',
     twice: 'The list has this product already',
     noPrice: 'The price is missing',
-    price: (example: string) => `Not a price, for example ${example}`,
+    price: (example: string) => `Not a price; write for example ${example}`,
     noRows: 'Add at least one product',
     manyRows: 'A price list has at most 256 products',
     rows: (count: number) => plural(count, { one: '# row has an error', other: '# rows have errors' }),
@@ -51,7 +51,7 @@ const en = {
   sent: (target: string) => `Accepted, for ${target}`,
   list: 'Sent',
   proof:
-    '“Handed over” means that the shop’s gateway has received it and passed it to its MQTT broker for its tills. It does not prove that a till’s screen has shown it.',
+    '“Handed over” means that the shop’s gateway has received it and passed it to its MQTT broker for the tills. It does not prove that a till has shown it.',
   none: 'Nothing sent yet',
   noneHint: 'What you send appears here, with the shops that have received it.',
   failed: 'The list could not be read',
@@ -66,10 +66,10 @@ const en = {
     'in-kafka': 'In Kafka, not yet received',
     'handed-over': 'Handed over',
     missed: 'Missed by the gateway',
-    unknown: 'In Kafka, receipt unknown',
+    unknown: 'In Kafka, not known whether received',
   },
   hint: {
-    waiting: 'The office tries again. If it lasts, its log says why.',
+    waiting: 'The head-office server tries again. If this lasts, its log says why.',
     'in-kafka': 'The gateway confirms it within a minute, or within five minutes on a metered connection.',
     missed: 'Kafka had deleted it before the gateway could read it. Send it again.',
     unknown: 'The gateway’s version does not confirm what it receives. Update it.',
@@ -117,7 +117,7 @@ const fr: Texts = {
     longProduct: 'Trop long pour une caisse\u00a0: 64 octets au plus',
     twice: 'Cet article est déjà dans la liste',
     noPrice: 'Le prix manque',
-    price: (example) => `Ce n’est pas un prix, par exemple ${example}`,
+    price: (example) => `Ce n’est pas un prix\u00a0; écrivez par exemple ${example}`,
     noRows: 'Ajoutez au moins un article',
     manyRows: 'Une liste de prix a 256 articles au plus',
     rows: (count) =>
@@ -140,7 +140,7 @@ const fr: Texts = {
   sent: (target) => `Envoi accepté, pour ${target}`,
   list: 'Envois',
   proof:
-    '«\u00a0Remis\u00a0» veut dire que la passerelle du magasin l’a reçu et l’a transmis à son broker MQTT pour ses caisses. Cela ne prouve pas que l’écran d’une caisse l’a affiché.',
+    '«\u00a0Remis\u00a0» veut dire que la passerelle du magasin a reçu l’envoi et l’a transmis à son serveur MQTT pour les caisses. Cela ne prouve pas qu’une caisse l’a affiché.',
   none: 'Aucun envoi pour l’instant',
   noneHint: 'Vos envois s’affichent ici, avec les magasins qui les ont reçus.',
   failed: 'La liste n’a pas pu être lue',
@@ -158,8 +158,9 @@ const fr: Texts = {
     unknown: 'Dans Kafka, réception inconnue',
   },
   hint: {
-    waiting: 'Le siège réessaie. Si cela dure, son journal en donne la raison.',
-    'in-kafka': 'La passerelle le confirme en moins d’une minute, ou de cinq minutes sur une connexion limitée.',
+    waiting: 'Le serveur du siège réessaie. Si cela dure, son journal en donne la raison.',
+    'in-kafka':
+      'La passerelle confirme la réception en moins d’une minute, ou de cinq minutes sur une connexion limitée.',
     missed: 'Kafka l’avait supprimé avant que la passerelle puisse le lire. Renvoyez-le.',
     unknown: 'La version de la passerelle ne confirme pas ce qu’elle reçoit. Mettez-la à jour.',
   },

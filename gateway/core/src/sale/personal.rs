@@ -1,14 +1,15 @@
-//! The personal data in the JSON of a sale: finds a person, and erases the data.
+//! The personal data in the JSON of a sale: finds a person, hides the data from roles that may not see it, and erases it.
 //!
 //! Works on any JSON object, because records of other gateways are not necessarily valid sales. The other fields keep
-//! their order and every character: erasing a person must not change amounts.
+//! their order and every character: hiding or erasing a person must not change amounts.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::{SerializeMap as _, Serializer};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
 use crate::event::Kind;
@@ -70,6 +71,33 @@ impl PersonalData {
     }
 }
 
+/// Whether a field is null for roles that may not see personal data. The customer's name is not.
+pub fn is_hidden(field: &str) -> bool {
+    matches!(field, "customer_email" | "address")
+}
+
+/// The sale with null in its hidden fields, for roles that may not see personal data.
+pub fn with_hidden_fields(json: &str) -> Box<RawValue> {
+    // A sale is always an object. Anything else could contain personal data, so nothing of it is shown.
+    let hidden = fields(json).and_then(|fields| to_raw_value(&HiddenFields(fields)).ok());
+    hidden.unwrap_or_else(|| RawValue::NULL.to_owned())
+}
+
+struct HiddenFields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl Serialize for HiddenFields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            match is_hidden(name) {
+                true => map.serialize_entry(name, &())?,
+                false => map.serialize_entry(name, value)?,
+            }
+        }
+        map.end()
+    }
+}
+
 /// The sale without its personal data; `None` if it has none. Fields that a sale of this kind must have become empty;
 /// the others are removed.
 pub fn without_personal_data(kind: Kind, json: &str) -> Option<String> {
@@ -103,8 +131,9 @@ fn text(value: &RawValue) -> String {
     }
 }
 
-/// The fields of a JSON object, in order.
-fn fields(json: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+/// The fields of a JSON object in order, including duplicates. Numbers are not parsed, so that they stay exact. `None` if
+/// the text is not a JSON object.
+pub fn fields(json: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
     let Fields(fields) = serde_json::from_str(json).ok()?;
     Some(fields)
 }
@@ -168,6 +197,14 @@ mod tests {
             assert_eq!(rest, expected);
             assert_eq!(without_personal_data(kind, &rest), None, "{rest}");
         }
+    }
+
+    #[test]
+    fn hidden_fields_are_null_and_everything_else_is_unchanged() {
+        let order = r#"{"order_id":"o-1","customer_name":"Zoé","customer_email":"a@b.example","amount":12.50,"\u0061ddress":"Rue 1","address":"Rue 2","lines":[{"unit_price":1.10}]}"#;
+        let hidden = r#"{"order_id":"o-1","customer_name":"Zoé","customer_email":null,"amount":12.50,"address":null,"address":null,"lines":[{"unit_price":1.10}]}"#;
+        assert_eq!(with_hidden_fields(order).get(), hidden);
+        assert_eq!(with_hidden_fields(r#""a@b.example""#).get(), "null");
     }
 
     #[test]

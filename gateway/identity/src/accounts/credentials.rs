@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
 
 use super::sign_in::password_id;
-use super::{Accounts, Attempt, MAX_LABEL, USE_PRECISION};
+use super::{Accounts, Attempt, USE_PRECISION};
+use crate::credential::check_token_name;
 use crate::secret::digest;
 use crate::store::Owner;
 use crate::{Credential, CredentialKind, Error, Principal, Role};
@@ -82,18 +83,13 @@ impl Accounts {
         role: Role,
         life: Option<SignedDuration>,
     ) -> Result<(String, Secret), Error> {
-        let label = name.trim();
-        if label.is_empty() || label.chars().count() > MAX_LABEL || label.contains(char::is_control) {
-            return Err(Error::InvalidName(
-                "a token's name has 1 to 64 characters, without control characters",
-            ));
-        }
+        let name = check_token_name(name)?;
         let expires_at = life.map(|life| Timestamp::now().saturating_add(life).unwrap_or(Timestamp::MAX));
         let here = Attempt {
             address: None,
             agent: None,
         };
-        self.add(here, CredentialKind::Token, Owner::Label(label, role), expires_at)
+        self.add(here, CredentialKind::Token, Owner::Label(name, role), expires_at)
             .await
     }
 }

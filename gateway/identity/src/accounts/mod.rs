@@ -23,9 +23,8 @@ use tracing::error;
 
 use crate::Error;
 use crate::credential::Principal;
-use crate::limits::SignInLimits;
 use crate::pairing::Pairings;
-use crate::password::Hasher;
+use crate::password_check::PasswordCheck;
 use crate::rate::SetupGuesses;
 use crate::store::{self, Store};
 
@@ -35,10 +34,6 @@ const USE_PRECISION: SignedDuration = SignedDuration::from_secs(60);
 const BASIC_LIFE: Duration = Duration::from_secs(300);
 /// Most HTTP Basic passwords remembered.
 const MAX_BASIC: usize = 100;
-/// Longest User-Agent that is stored, in characters.
-const MAX_AGENT: usize = 200;
-/// Longest name of a token, in characters.
-const MAX_LABEL: usize = 64;
 
 const SETUP_CODE: &str = "setup_code";
 
@@ -69,10 +64,9 @@ struct Inner {
     store: OnceCell<Store>,
     /// The file to which the set-up code is written for scripts.
     code_file: PathBuf,
-    hasher: Hasher,
+    passwords: PasswordCheck,
     /// Whether an administrator was found. From then on there is always one.
     is_set_up: AtomicBool,
-    limits: SignInLimits,
     setup_guesses: SetupGuesses,
     pairings: Pairings,
     basic: Mutex<BasicCache>,
@@ -109,9 +103,8 @@ impl Accounts {
             shop: shop.to_owned(),
             store: OnceCell::new(),
             code_file: path.with_file_name("setup-code"),
-            hasher: Hasher::new(),
+            passwords: PasswordCheck::new(),
             is_set_up: AtomicBool::new(false),
-            limits: SignInLimits::new(),
             setup_guesses: SetupGuesses::new(),
             pairings: Pairings::default(),
             basic: Mutex::new(BasicCache {

@@ -7,7 +7,7 @@ use crate::{CredentialKind, Error, Pairing, PairingState, Principal, Role};
 impl Accounts {
     /// Starts to pair a wall screen.
     pub fn begin_pairing(&self, from: Attempt<'_>) -> Pairing {
-        self.0.pairings.begin(self.0.limits.network(from.address))
+        self.0.pairings.begin(self.0.passwords.network(from.address))
     }
 
     /// The state of a screen's pairing. Signs the screen in once it is approved.

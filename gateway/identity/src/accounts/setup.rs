@@ -72,7 +72,7 @@ impl Accounts {
         if self.is_set_up().await? {
             return Err(Error::AlreadySetUp);
         }
-        let network = self.0.limits.network(from.address);
+        let network = self.0.passwords.network(from.address);
         let expected = self
             .store()
             .await?
@@ -85,7 +85,7 @@ impl Accounts {
         }
         let name = UserName::new(name)?;
         self.check_password(&name, password)?;
-        let hash = self.0.hasher.hash(network, password).await?;
+        let hash = self.0.passwords.hash_for(network, password).await?;
         if !self.store().await?.add_first(&name, &hash).await? {
             return Err(Error::AlreadySetUp);
         }
@@ -105,7 +105,7 @@ impl Accounts {
             return Ok(());
         }
         let name = UserName::new("admin")?;
-        let hash = self.0.hasher.hash(self.0.limits.network(None), password).await?;
+        let hash = self.0.passwords.hash(password).await?;
         if self.store().await?.add_first(&name, &hash).await? {
             info!("http.password became the password of the user admin, who is administrator");
         }

@@ -1,4 +1,4 @@
-//! Sign-in with a password, and limits on guessing.
+//! Sign-in with a password.
 
 use std::net::IpAddr;
 use std::sync::PoisonError;
@@ -7,7 +7,9 @@ use std::time::Instant;
 use comptoir_core::Secret;
 use jiff::Timestamp;
 
-use super::{Accounts, Attempt, BASIC_LIFE, BasicCache, MAX_AGENT, MAX_BASIC, SignedIn};
+use super::{Accounts, Attempt, BASIC_LIFE, BasicCache, MAX_BASIC, SignedIn};
+use crate::credential::stored_agent;
+use crate::password_check::TypedUser;
 use crate::rate::network_of;
 use crate::secret::{digest, new_id, new_secret};
 use crate::store::{NewCredential, Owner, StoredPassword};
@@ -122,26 +124,23 @@ impl Accounts {
         stored: Option<StoredPassword>,
         password: &Secret,
     ) -> Result<(UserName, Role), Error> {
-        let network = from.address.map(network_of);
-        let limits = &self.0.limits;
-        let bucket = limits.network(from.address);
-        let account = limits.account(stored.as_ref().map(|stored| &stored.name), name);
-        let is_known = match &stored {
-            Some(stored) => self.is_signed_in_at(&stored.name, network).await?,
-            None => false,
+        let user = match &stored {
+            Some(stored) => Some(TypedUser {
+                name: &stored.name,
+                hash: &stored.hash,
+                is_signed_in_here: self.is_signed_in_at(&stored.name, from.address).await?,
+            }),
+            None => None,
         };
-        limits.check(bucket, &account, is_known)?;
-        let hash = stored.as_ref().map(|stored| stored.hash.clone());
-        if let (true, Some(stored)) = (self.0.hasher.verify(bucket, password, hash).await?, stored) {
-            limits.count_right(bucket, &account);
-            return Ok((stored.name, stored.role));
-        }
-        limits.count_wrong(bucket, &account);
-        Err(Error::WrongPassword)
+        self.0.passwords.check(from.address, name, user, password).await?;
+        // Without a user, the check never succeeds.
+        let stored = stored.ok_or(Error::WrongPassword)?;
+        Ok((stored.name, stored.role))
     }
 
     /// Whether the user has a session at this address; if so, guesses from elsewhere do not lock the user out.
-    async fn is_signed_in_at(&self, name: &UserName, network: Option<IpAddr>) -> Result<bool, Error> {
+    async fn is_signed_in_at(&self, name: &UserName, address: Option<IpAddr>) -> Result<bool, Error> {
+        let network = address.map(network_of);
         let credentials = self.store().await?.credentials().await?;
         Ok(credentials.iter().any(|credential| {
             credential.kind == CredentialKind::Session
@@ -176,7 +175,7 @@ impl Accounts {
         expires_at: Option<Timestamp>,
     ) -> Result<(String, Secret), Error> {
         let (id, secret) = (new_id(), new_secret());
-        let agent: Option<String> = from.agent.map(|agent| agent.chars().take(MAX_AGENT).collect());
+        let agent = from.agent.map(stored_agent);
         let new = NewCredential {
             id: &id,
             digest: digest(secret.reveal()),

@@ -234,7 +234,7 @@ async fn guesses_from_elsewhere_keep_no_user_out_who_knows_the_password() {
         .add_user(&name("marie"), Role::Cashier, &password())
         .await
         .unwrap();
-    let addresses: [IpAddr; 7] = distinct(&accounts.0.limits.networks);
+    let addresses: [IpAddr; 7] = distinct(&accounts.0.passwords.limits.networks);
     let [owner, attackers @ ..] = addresses.map(|address| Attempt {
         address: Some(address),
         agent: None,
@@ -270,7 +270,7 @@ async fn right_passwords_are_limited_for_each_user_whatever_addresses_they_come_
             .await
             .unwrap();
     }
-    let addresses: [IpAddr; 100] = distinct(&accounts.0.limits.networks);
+    let addresses: [IpAddr; 100] = distinct(&accounts.0.passwords.limits.networks);
     let mut refused = None;
     for address in addresses {
         let from = Attempt {

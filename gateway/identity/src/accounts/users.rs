@@ -32,8 +32,7 @@ impl Accounts {
         except: Option<&str>,
     ) -> Result<(), Error> {
         self.check_password(name, password)?;
-        // Only a signed-in user or the command line gets here, so a flood of sign-ins cannot displace this request.
-        let hash = self.0.hasher.hash(self.0.limits.network(None), password).await?;
+        let hash = self.0.passwords.hash(password).await?;
         let store = self.store().await?;
         store.set_password(name, &hash).await?;
         store.end_sessions(&store.stored_name(name).await?, except).await
@@ -69,7 +68,7 @@ impl Accounts {
     /// The name is taken, or the password is invalid.
     pub async fn add_user(&self, name: &UserName, role: Role, password: &Secret) -> Result<(), Error> {
         self.check_password(name, password)?;
-        let hash = self.0.hasher.hash(self.0.limits.network(None), password).await?;
+        let hash = self.0.passwords.hash(password).await?;
         self.store().await?.add_user(name, role, &hash).await
     }
 

@@ -3,10 +3,10 @@
 use super::{NO_LIMIT, PropertyRule};
 
 const EXACTLY_ONCE: &str = "exactly-once delivery depends on it";
-const POSITIONS: &str = "the gateway keeps its own positions";
-const NO_MEMBER: &str = "the gateway does not join consumer groups";
+const POSITIONS: &str = "the positions are stored with the data";
+const NO_MEMBER: &str = "the program manages its consumers";
 const TOO_SHORT: &str = "a healthy Kafka may take longer";
-const TOO_LONG: &str = "the gateway would seem to hang for that long";
+const TOO_LONG: &str = "the program would seem to hang for that long";
 
 const fn reserved(reason: &'static str) -> PropertyRule {
     PropertyRule::Reserved { reason }
@@ -69,7 +69,7 @@ pub(super) const RULES: &[(&str, PropertyRule)] = &[
     ("isolation.level", reserved(EXACTLY_ONCE)),
     (
         "enable.partition.eof",
-        reserved("the gateway needs it to find the end of the watermark topic"),
+        reserved("it is needed to find the end of the watermark topic"),
     ),
     ("enable.auto.commit", reserved(POSITIONS)),
     ("auto.commit.enable", reserved(POSITIONS)),

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use comptoir_core::Secret;
-use comptoir_identity::{Act, CredentialKind, Error, UserName, digest, new_id, new_secret};
-use jiff::Timestamp;
+use comptoir_identity::{
+    Act, CredentialKind, Error, MAX_SESSIONS, MAX_TOKENS, SESSION_IDLE, SESSION_LIFE, UserName,
+    check_token_name, digest, new_id, new_secret, stored_agent,
+};
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::Timestamp as SqlTimestamp;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -17,21 +20,24 @@ use super::{Accounts, AccountsError, Source};
 use crate::access::{Caller, CallerCredential, Grant};
 use crate::database::within;
 
-/// A further session of a user ends the one that has been idle longest.
-const MAX_SESSIONS: i64 = 20;
-const MAX_TOKENS: i64 = 500;
-/// Longest User-Agent that is stored, in characters.
-const MAX_AGENT: usize = 200;
-/// Longest name of a token, in characters.
-const MAX_LABEL: usize = 64;
+/// Longest session of a user of the identity provider. Then the provider is asked again, because it does not say when
+/// somebody loses a role.
+const EXTERNAL_SESSION_LIFE: SignedDuration = SignedDuration::from_hours(12);
 
-/// The valid credentials, with the name, role and shops of their user, or their own. A session ends after 12 hours without
-/// a request.
-const VALID: &str = "SELECT c.id, c.kind, c.account IS NOT NULL AS has_password, coalesce(c.account, c.subject) AS owner, coalesce(a.name, c.name) AS name, \
-     coalesce(a.role, c.role) AS role, CASE WHEN c.account IS NULL THEN c.shops ELSE a.shops END AS shops, c.created, c.used, \
-     c.address, c.agent, c.used < now() - interval '1 minute' AS is_stale \
-     FROM credential c LEFT JOIN account a ON a.key = c.account \
-     WHERE (c.expires IS NULL OR c.expires > now()) AND (c.kind = 'token' OR c.used > now() - interval '12 hours')";
+/// SQL that selects the valid credentials, with the name, role and shops of their user, or their own. `rest` continues the
+/// condition. The result contains no values of a request.
+fn select_valid(rest: &'static str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!(
+        "SELECT c.id, c.kind, c.account IS NOT NULL AS has_password, coalesce(c.account, c.subject) AS owner, \
+         coalesce(a.name, c.name) AS name, coalesce(a.role, c.role) AS role, \
+         CASE WHEN c.account IS NULL THEN c.shops ELSE a.shops END AS shops, c.created, c.used, \
+         c.address, c.agent, c.used < now() - interval '1 minute' AS is_stale \
+         FROM credential c LEFT JOIN account a ON a.key = c.account \
+         WHERE (c.expires IS NULL OR c.expires > now()) \
+         AND (c.kind = 'token' OR c.used > now() - make_interval(secs => {})) {rest}",
+        SESSION_IDLE.as_secs()
+    ))
+}
 
 /// A credential as listed, without its secret.
 #[derive(Debug, Clone)]
@@ -116,8 +122,7 @@ impl Accounts {
     /// # Errors
     /// PostgreSQL does not reply.
     pub async fn authenticate(&self, from: &Source, secret: &str) -> Result<Option<Caller>, AccountsError> {
-        let sql = format!("{VALID} AND c.digest = $1");
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(digest(secret).to_vec());
+        let query = sqlx::query(select_valid("AND c.digest = $1")).bind(digest(secret).to_vec());
         let Some(row) = within(query.fetch_optional(&self.0.pool)).await? else {
             return Ok(None);
         };
@@ -136,8 +141,8 @@ impl Accounts {
     /// # Errors
     /// PostgreSQL does not reply.
     pub async fn credentials(&self) -> Result<Vec<Credential>, AccountsError> {
-        let sql = format!("{VALID} ORDER BY c.used DESC, c.id");
-        let rows = within(sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.0.pool)).await?;
+        let query = sqlx::query(select_valid("ORDER BY c.used DESC, c.id"));
+        let rows = within(query.fetch_all(&self.0.pool)).await?;
         Ok(rows.iter().map(credential).collect::<Result<_, _>>()?)
     }
 
@@ -150,8 +155,8 @@ impl Accounts {
         ids: impl Iterator<Item = &'a str>,
     ) -> Result<HashMap<String, Grant>, AccountsError> {
         let ids: Vec<String> = ids.map(str::to_owned).collect();
-        let sql = format!("{VALID} AND c.id = ANY($1)");
-        let rows = within(sqlx::query(AssertSqlSafe(sql)).bind(ids).fetch_all(&self.0.pool)).await?;
+        let query = sqlx::query(select_valid("AND c.id = ANY($1)")).bind(ids);
+        let rows = within(query.fetch_all(&self.0.pool)).await?;
         let grants = rows.iter().map(|row| Ok((row.try_get("id")?, grant(row)?)));
         Ok(grants.collect::<Result<_, sqlx::Error>>()?)
     }
@@ -186,18 +191,23 @@ impl Accounts {
         act: &Act,
     ) -> Result<SignedIn, AccountsError> {
         let (id, secret) = (new_id(), new_secret());
-        let (account, subject, name, grant, hours) = match new {
-            NewSession::Account { name, grant } => (Some(key(name)), None, name.as_str(), grant, 30 * 24),
-            // The provider is asked again every day, because it does not say when somebody loses a role.
-            NewSession::External { subject, name, grant } => (None, Some(subject), name, grant, 12),
+        let (account, subject, name, grant, life) = match new {
+            NewSession::Account { name, grant } => {
+                (Some(key(name)), None, name.as_str(), grant, SESSION_LIFE)
+            }
+            NewSession::External { subject, name, grant } => {
+                (None, Some(subject), name, grant, EXTERNAL_SESSION_LIFE)
+            }
         };
         let own = account.is_none().then_some((name, grant.role.name()));
         let own_shops = account.is_none().then(|| grant.shops.for_sql()).flatten();
         within(async {
             let mut transaction = self.0.pool.begin().await?;
             sqlx::query(
-                "DELETE FROM credential WHERE kind = 'session' AND (expires < now() OR used < now() - interval '12 hours')",
+                "DELETE FROM credential WHERE kind = 'session' \
+                 AND (expires < now() OR used < now() - make_interval(secs => $1))",
             )
+            .bind(SESSION_IDLE.as_secs_f64())
             .execute(&mut *transaction)
             .await?;
             sqlx::query(
@@ -211,7 +221,7 @@ impl Accounts {
             .await?;
             sqlx::query(
                 "INSERT INTO credential (id, digest, kind, account, subject, name, role, shops, expires, address, agent) \
-                 VALUES ($1, $2, 'session', $3, $4, $5, $6, $7, now() + make_interval(hours => $8), $9, $10)",
+                 VALUES ($1, $2, 'session', $3, $4, $5, $6, $7, now() + make_interval(secs => $8), $9, $10)",
             )
             .bind(&id)
             .bind(digest(secret.reveal()).to_vec())
@@ -220,7 +230,7 @@ impl Accounts {
             .bind(own.map(|own| own.0))
             .bind(own.map(|own| own.1))
             .bind(own_shops)
-            .bind(hours)
+            .bind(life.as_secs_f64())
             .bind(address(from))
             .bind(agent(from))
             .execute(&mut *transaction)
@@ -258,15 +268,9 @@ impl Accounts {
         grant: &Grant,
         act: Act,
     ) -> Result<(String, Secret), AccountsError> {
-        let label = name.trim();
-        if label.is_empty() || label.chars().count() > MAX_LABEL || label.contains(char::is_control) {
-            return Err(Error::InvalidName(
-                "a token's name has 1 to 64 characters, without control characters",
-            )
-            .into());
-        }
+        let name = check_token_name(name)?;
         let (id, secret) = (new_id(), new_secret());
-        let act = act.on(label).from_to(None, Some(grant_json(grant)));
+        let act = act.on(name).from_to(None, Some(grant_json(grant)));
         within(async {
             let mut transaction = self.0.pool.begin().await?;
             let query = sqlx::query(
@@ -276,7 +280,7 @@ impl Accounts {
             let query = query
                 .bind(&id)
                 .bind(digest(secret.reveal()).to_vec())
-                .bind(label)
+                .bind(name)
                 .bind(grant.role.name())
                 .bind(grant.shops.for_sql())
                 .bind(MAX_TOKENS);
@@ -297,12 +301,5 @@ fn address(from: &Source) -> Option<String> {
 }
 
 fn agent(from: &Source) -> Option<String> {
-    let agent = from.agent.as_ref()?;
-    Some(
-        agent
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(MAX_AGENT)
-            .collect(),
-    )
+    from.agent.as_deref().map(stored_agent)
 }

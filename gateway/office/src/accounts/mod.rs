@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use comptoir_identity::{Hasher, SignInLimits};
+use comptoir_identity::PasswordCheck;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use sqlx::PgPool;
 
@@ -47,8 +47,7 @@ pub struct Accounts(Arc<Inner>);
 
 struct Inner {
     pool: PgPool,
-    hasher: Hasher,
-    limits: SignInLimits,
+    passwords: PasswordCheck,
     metrics: Arc<Metrics>,
     recorded: DefaultDirectRateLimiter,
     /// Whether an administrator was found. From then on there is always one.
@@ -70,8 +69,7 @@ impl Accounts {
         let quota = Quota::with_period(RECORDED_PERIOD).unwrap_or(Quota::per_minute(RECORDED_BURST));
         Self(Arc::new(Inner {
             pool,
-            hasher: Hasher::new(),
-            limits: SignInLimits::new(),
+            passwords: PasswordCheck::new(),
             metrics,
             recorded: RateLimiter::direct(quota.allow_burst(RECORDED_BURST)),
             has_administrator: AtomicBool::new(false),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use comptoir_core::Secret;
-use comptoir_identity::{Act, Action, ActorKind, Error, UserName, network_of};
+use comptoir_identity::{Act, Action, ActorKind, Error, TypedUser, UserName, network_of};
 use serde_json::json;
 use sqlx::Row as _;
 use tracing::{error, warn};
@@ -71,22 +71,18 @@ impl Accounts {
         password: &Secret,
     ) -> Result<(UserName, Grant), AccountsError> {
         let stored = self.stored(name).await?;
-        let limits = &self.0.limits;
-        let bucket = limits.network(from.address);
-        let account = limits.account(stored.as_ref().map(|stored| &stored.name), name);
-        let is_known = match &stored {
-            Some(stored) => self.is_signed_in_at(&stored.name, from.address).await?,
-            None => false,
+        let user = match &stored {
+            Some(stored) => Some(TypedUser {
+                name: &stored.name,
+                hash: &stored.hash,
+                is_signed_in_here: self.is_signed_in_at(&stored.name, from.address).await?,
+            }),
+            None => None,
         };
-        limits.check(bucket, &account, is_known)?;
-        let hash = stored.as_ref().map(|stored| stored.hash.clone());
-        let is_right = self.0.hasher.verify(bucket, password, hash).await?;
-        if let (true, Some(stored)) = (is_right, stored) {
-            limits.count_right(bucket, &account);
-            return Ok((stored.name, stored.grant));
-        }
-        limits.count_wrong(bucket, &account);
-        Err(Error::WrongPassword.into())
+        self.0.passwords.check(from.address, name, user, password).await?;
+        // Without a user, the check never succeeds.
+        let stored = stored.ok_or(Error::WrongPassword)?;
+        Ok((stored.name, stored.grant))
     }
 
     /// `None` if there is no such user.

@@ -214,11 +214,10 @@ impl Accounts {
         Ok(())
     }
 
-    /// Checks a new password and hashes it. Only an administrator, the user or the command line gets here, so a flood of
-    /// sign-ins cannot displace this request.
+    /// Checks a new password and hashes it.
     async fn hash(&self, name: &UserName, password: &Secret) -> Result<String, Error> {
         check_password(password.reveal(), name.as_str(), PROGRAM)?;
-        self.0.hasher.hash(self.0.limits.network(None), password).await
+        self.0.passwords.hash(password).await
     }
 
     /// Begins a transaction that nobody else changes accounts in, so that two administrators cannot remove each other.

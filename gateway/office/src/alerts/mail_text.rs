@@ -70,8 +70,8 @@ impl MailStyle {
         self.list(&mut body, self.pick("Problems:", "Problèmes\u{a0}:"), &began);
         self.list(&mut body, self.pick("All clear:", "Fin d’alerte\u{a0}:"), &ended);
         body.push_str(self.pick(
-            "The page of each shop in the head office shows its state.\n",
-            "La page de chaque magasin, au siège, montre son état.\n",
+            "Each shop's page at head office shows its state.\n",
+            "La page de chaque magasin, sur le serveur du siège, montre son état.\n",
         ));
         MailText {
             subject: self.subject(&began, &ended),
@@ -156,7 +156,7 @@ impl MailStyle {
 const NAMES: [(&str, &str, &str); 15] = [
     ("silent", "Silent", "Plus de nouvelles"),
     ("missing-numbers", "Missing events", "Événements manquants"),
-    ("backlog", "Sending is late", "Envoi en retard"),
+    ("backlog", "Sending delayed", "Envoi en retard"),
     ("journal-fills", "Journal almost full", "Journal presque plein"),
     ("disk-low", "Disk almost full", "Disque presque plein"),
     ("dead-letters", "Unreadable messages", "Messages illisibles"),

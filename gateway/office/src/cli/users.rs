@@ -25,9 +25,9 @@ pub enum UserAction {
     List,
     /// Add a user
     Add {
-        /// The user's name: 1 to 64 characters
+        /// The user's name: 1 to 64 characters, without colons and control characters
         name: UserName,
-        /// What the user may do: viewer, cashier, manager or administrator
+        /// The user's role: viewer, cashier, manager or administrator
         #[arg(long)]
         role: Role,
         /// The shops that the user sees, separated by commas [default: all shops]
@@ -38,18 +38,18 @@ pub enum UserAction {
         password_stdin: bool,
     },
     /// Set a user's password and end the user's sessions
-    Password {
+    SetPassword {
         /// The user's name
         name: UserName,
         /// Read the password from standard input: its first line, at least 8 characters and not easy to guess
         #[arg(long, required = true)]
         password_stdin: bool,
     },
-    /// Change what a user may do, and in which shops
-    Role {
+    /// Change a user's role and shops
+    SetRole {
         /// The user's name
         name: UserName,
-        /// viewer, cashier, manager or administrator
+        /// The new role: viewer, cashier, manager or administrator
         role: Role,
         /// The shops that the user sees, separated by commas [default: all shops]
         #[arg(long, value_delimiter = ',')]
@@ -66,11 +66,11 @@ pub enum UserAction {
 pub enum TokenAction {
     /// List the tokens of programs
     List,
-    /// Make a token and print it; it is shown this once
+    /// Create a token and print it; it cannot be shown again
     Add {
-        /// Which program it is for
+        /// The program that will use it, for example prometheus
         name: String,
-        /// What the program may do: viewer, cashier, manager or administrator
+        /// The program's role: viewer, cashier, manager or administrator
         #[arg(long)]
         role: Role,
         /// The shops that the program sees, separated by commas [default: all shops]
@@ -79,7 +79,7 @@ pub enum TokenAction {
     },
     /// Remove a token
     Remove {
-        /// Its id in the list
+        /// The token's id in the list
         id: String,
     },
 }
@@ -95,9 +95,9 @@ async fn accounts(arguments: &ConfigArguments) -> Result<Accounts> {
 
 /// # Errors
 /// The accounts cannot be read or written, or the request is invalid (for example, the user does not exist).
-pub async fn run(arguments: &ConfigArguments, action: UserAction) -> Result<ExitCode> {
+pub async fn run(arguments: &ConfigArguments, action: Option<UserAction>) -> Result<ExitCode> {
     let accounts = accounts(arguments).await?;
-    match action {
+    match action.unwrap_or(UserAction::List) {
         UserAction::List => list(&accounts).await?,
         UserAction::Add {
             name, role, shops, ..
@@ -107,7 +107,7 @@ pub async fn run(arguments: &ConfigArguments, action: UserAction) -> Result<Exit
             accounts.add_user(&name, &grant, &read_password()?, act).await?;
             println!("{name} can sign in as {role}");
         }
-        UserAction::Password { name, .. } => {
+        UserAction::SetPassword { name, .. } => {
             let change = UserChange {
                 password: Some(read_password()?),
                 ..UserChange::default()
@@ -116,7 +116,7 @@ pub async fn run(arguments: &ConfigArguments, action: UserAction) -> Result<Exit
             accounts.change_user(&name, change, None, act).await?;
             println!("{name} has a new password, and must sign in again");
         }
-        UserAction::Role { name, role, shops } => {
+        UserAction::SetRole { name, role, shops } => {
             let change = UserChange {
                 grant: Some(Grant::new(role, shops)?),
                 ..UserChange::default()
@@ -136,9 +136,9 @@ pub async fn run(arguments: &ConfigArguments, action: UserAction) -> Result<Exit
 
 /// # Errors
 /// See [`run`].
-pub async fn run_tokens(arguments: &ConfigArguments, action: TokenAction) -> Result<ExitCode> {
+pub async fn run_tokens(arguments: &ConfigArguments, action: Option<TokenAction>) -> Result<ExitCode> {
     let accounts = accounts(arguments).await?;
-    match action {
+    match action.unwrap_or(TokenAction::List) {
         TokenAction::List => list_tokens(&accounts).await?,
         TokenAction::Add { name, role, shops } => {
             let grant = Grant::new(role, shops)?;
@@ -183,7 +183,7 @@ async fn list_tokens(accounts: &Accounts) -> Result<()> {
     let mut tokens = accounts.credentials().await?;
     tokens.retain(|token| token.kind == CredentialKind::Token);
     if tokens.is_empty() {
-        println!("no tokens; make one: office tokens add NAME --role viewer");
+        println!("no tokens; create one: office tokens add NAME --role viewer");
     }
     for token in tokens {
         println!(

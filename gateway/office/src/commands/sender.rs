@@ -40,7 +40,7 @@ pub struct Sender {
 }
 
 /// A record to send.
-struct Due {
+struct DueCommand {
     command: i64,
     store: String,
     /// The target as it is stored.
@@ -124,7 +124,7 @@ impl Sender {
     }
 
     /// The oldest unsent delivery of each shop, with its number, which is stored when this returns.
-    async fn number_due(&self) -> Result<Vec<Due>, sqlx::Error> {
+    async fn number_due(&self) -> Result<Vec<DueCommand>, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         let rows = sqlx::query(
             "SELECT stream.store, stream.epoch AS stream_epoch, stream.next, stream.attempts, delivery.command, \
@@ -149,10 +149,10 @@ impl Sender {
     /// Writes the records to Kafka. Returns them with a result for each.
     async fn publish(
         &self,
-        due: Vec<Due>,
+        due: Vec<DueCommand>,
         publisher: &mut Option<Publisher>,
         stop: &CancellationToken,
-    ) -> (Vec<Due>, Vec<Result<(), Error>>) {
+    ) -> (Vec<DueCommand>, Vec<Result<(), Error>>) {
         let (settings, stop, kept) = (self.kafka.clone(), stop.clone(), publisher.take());
         let send = move || {
             let publisher = match kept.map_or_else(|| Publisher::idempotent(&settings), Ok) {
@@ -176,7 +176,7 @@ impl Sender {
         }
     }
 
-    async fn note_sent(&self, due: &Due) -> Result<(), sqlx::Error> {
+    async fn note_sent(&self, due: &DueCommand) -> Result<(), sqlx::Error> {
         sqlx::query(
             "WITH noted AS (UPDATE command_delivery SET sent = now() WHERE command = $1 AND store = $2) \
              UPDATE command_stream SET attempts = 0, next_attempt = now() WHERE store = $2",
@@ -189,7 +189,7 @@ impl Sender {
     }
 
     /// The next attempt is in 2 s, 4 s, 8 s … five minutes.
-    async fn note_failed(&self, due: &Due) -> Result<(), sqlx::Error> {
+    async fn note_failed(&self, due: &DueCommand) -> Result<(), sqlx::Error> {
         sqlx::query(
             "UPDATE command_stream SET attempts = attempts + 1, \
              next_attempt = now() + least(2 * 2 ^ least(attempts, 10), 300) * interval '1 second' WHERE store = $1",
@@ -202,7 +202,7 @@ impl Sender {
 }
 
 /// Gives a delivery its number, unless it has one from an earlier attempt.
-async fn number(connection: &mut PgConnection, row: &PgRow) -> Result<Due, sqlx::Error> {
+async fn number(connection: &mut PgConnection, row: &PgRow) -> Result<DueCommand, sqlx::Error> {
     let (command, store): (i64, String) = (row.try_get("command")?, row.try_get("store")?);
     let known: Option<(i64, i64)> = row
         .try_get::<Option<i64>, _>("epoch")?
@@ -237,7 +237,7 @@ async fn number(connection: &mut PgConnection, row: &PgRow) -> Result<Due, sqlx:
         }
     };
     let narrow = |number: i64| u32::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()));
-    Ok(Due {
+    Ok(DueCommand {
         command,
         target: row.try_get("target")?,
         value: row.try_get("value")?,
@@ -259,7 +259,7 @@ async fn new_epoch(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
 fn publish_with(
     publisher: &Publisher,
     settings: &Settings,
-    due: &[Due],
+    due: &[DueCommand],
     stop: &CancellationToken,
 ) -> Vec<Result<(), Error>> {
     let texts: Vec<(String, String)> = due

@@ -25,7 +25,7 @@ pub use figures::{QUARTER_SECONDS, quarter_of};
 pub use maintenance::maintain;
 pub use retention::expire;
 pub use server::{ServerError, check_server};
-pub use write::{Advance, WriteError, Written, write};
+pub use write::{Advance, WriteError, WriteSummary, write};
 
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -111,7 +111,7 @@ impl Positions {
             match result {
                 Ok(positions) => return Some(positions),
                 Err(error) if !is_logged => {
-                    warn!(%error, "PostgreSQL does not say where to continue; the office tries again");
+                    warn!(%error, "the positions cannot be read from PostgreSQL; the office tries again");
                     is_logged = true;
                 }
                 Err(_) => {}
@@ -211,8 +211,8 @@ async fn skip_range(pool: &PgPool, lost: &LostRange) -> Result<(), sqlx::Error> 
     transaction.commit().await
 }
 
-/// Makes everything be read again from the beginning of the topics. Events that are already stored are recognised. A
-/// running replica fails to write its next batch, and continues at the beginning.
+/// Removes all positions, so that the topics are read again from the beginning. Events that are already stored are
+/// recognised. A running replica fails to write its next batch, and continues at the beginning.
 ///
 /// # Errors
 /// PostgreSQL does not reply.

@@ -4,12 +4,13 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
+use comptoir_http_rules::cookie::SecretCookie;
+use comptoir_http_rules::sign_in::{BEARER_CHALLENGE, login_redirect};
 use comptoir_identity::{Error, Role};
 use headers::authorization::Bearer;
-use headers::{Authorization, Cookie, HeaderMapExt as _};
+use headers::{Authorization, HeaderMapExt as _};
 use ipnet::IpNet;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing::{debug, error};
 
 use super::origin::{Origin, Transport};
@@ -25,7 +26,6 @@ use crate::oidc::Oidc;
 /// page of a sibling domain cannot replace it.
 const COOKIE: &str = "comptoir_office";
 const SECURE_COOKIE: &str = "__Host-comptoir_office";
-const LOGIN_PAGE: &str = "/login";
 
 /// Who may use the office, and from where.
 pub struct Access {
@@ -82,7 +82,7 @@ impl Access {
         let bearer = headers.typed_get::<Authorization<Bearer>>();
         let secret = match &bearer {
             Some(bearer) => Some(bearer.token().to_owned()),
-            None => cookie(headers, origin.transport),
+            None => session_cookie(origin.transport).read(headers),
         };
         match secret {
             Some(secret) => self.accounts.authenticate(&origin.source, &secret).await,
@@ -91,16 +91,9 @@ impl Access {
     }
 }
 
-pub fn cookie_name(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Https => SECURE_COOKIE,
-        Transport::LocalPlaintext | Transport::RemotePlaintext => COOKIE,
-    }
-}
-
-fn cookie(headers: &HeaderMap, transport: Transport) -> Option<String> {
-    let cookies = headers.typed_get::<Cookie>()?;
-    cookies.get(cookie_name(transport)).map(str::to_owned)
+/// The cookie with the secret of a session, for a browser with this transport.
+pub fn session_cookie(transport: Transport) -> SecretCookie {
+    transport.cookie(COOKIE, SECURE_COOKIE)
 }
 
 /// Middleware: stores the [`Origin`] and the [`Caller`] in the request, and refuses what the caller may not do. A request that
@@ -171,9 +164,9 @@ async fn admit(access: &Access, origin: &Origin, request: &Parts) -> Result<Opti
 /// The answer to somebody who is not signed in.
 fn refusal(access: &Access, origin: &Origin, request: &Parts, required: Requirement) -> Response {
     let has_credentials = request.headers.contains_key(header::AUTHORIZATION)
-        || cookie(&request.headers, origin.transport).is_some();
+        || session_cookie(origin.transport).read(&request.headers).is_some();
     match required {
-        Requirement::Page => login_page(request),
+        Requirement::Page => login_redirect(&request.uri),
         _ if access.refuses_credentials(origin) && has_credentials => plain_sign_in_refused(),
         _ => sign_in_required(),
     }
@@ -202,35 +195,15 @@ pub fn setup_required() -> Response {
 }
 
 fn sign_in_required() -> Response {
-    // Not `Basic`: browsers would show their own password prompt over the sign-in page.
-    const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"Comptoir\"");
     let mut response = problem(
         StatusCode::UNAUTHORIZED,
         "urn:comptoir:problem:sign-in-required",
         "Nobody is signed in. Sign in on the page /login, or send a token: `Authorization: Bearer TOKEN`.",
     );
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
     response
-}
-
-/// Redirects to the sign-in page, which returns to the requested page.
-fn login_page(request: &Parts) -> Response {
-    let wanted = request.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
-    see_other(match wanted {
-        "/" => LOGIN_PAGE.to_owned(),
-        _ => format!(
-            "{LOGIN_PAGE}?next={}",
-            utf8_percent_encode(wanted, NON_ALPHANUMERIC)
-        ),
-    })
-}
-
-pub fn see_other(location: String) -> Response {
-    let headers = [
-        (header::LOCATION, location),
-        (header::CACHE_CONTROL, "no-store".to_owned()),
-    ];
-    (StatusCode::SEE_OTHER, headers).into_response()
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, BEARER_CHALLENGE);
+    response
 }
 
 /// The answer to a failed operation on the accounts.

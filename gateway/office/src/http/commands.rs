@@ -195,7 +195,7 @@ async fn list(
     }
     let page = receipts::page(&state.pool, &caller.shops, limit, query.after);
     match within(page).await {
-        Ok(page) => uncached(&page),
+        Ok(page) => Json(page).into_response(),
         Err(error) => database_unavailable(&error),
     }
 }
@@ -210,7 +210,7 @@ async fn details(
         return not_found();
     };
     match within(receipts::details(&state.pool, &caller.shops, id)).await {
-        Ok(Some(details)) => uncached(&details),
+        Ok(Some(details)) => Json(details).into_response(),
         Ok(None) => not_found(),
         Err(error) => database_unavailable(&error),
     }
@@ -247,13 +247,9 @@ async fn targets(
         return problem(StatusCode::FORBIDDEN, FORBIDDEN, detail);
     }
     match within(tills_of(&state.pool, &store)).await {
-        Ok(tills) => uncached(&CommandTargets { tills }),
+        Ok(tills) => Json(CommandTargets { tills }).into_response(),
         Err(error) => database_unavailable(&error),
     }
-}
-
-fn uncached<T: Serialize>(body: &T) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
 #[cfg(test)]

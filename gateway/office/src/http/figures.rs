@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use comptoir_core::sale;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{AppState, database_unavailable, invalid_query, problem};
 use crate::access::Caller;
@@ -67,7 +67,7 @@ pub(super) async fn stats(
         }
     };
     match within(read).await {
-        Ok(Some(stats)) => respond(stats),
+        Ok(Some(stats)) => Json(stats).into_response(),
         Ok(None) => unknown_shop(&store),
         Err(error) => database_unavailable(&error),
     }
@@ -99,14 +99,10 @@ pub(super) async fn comparison(
         compare(&mut connection, &plan, &stores).await.map(Ok)
     };
     match within(read).await {
-        Ok(Ok(comparison)) => respond(comparison),
+        Ok(Ok(comparison)) => Json(comparison).into_response(),
         Ok(Err(problem)) => problem,
         Err(error) => database_unavailable(&error),
     }
-}
-
-fn respond(body: impl Serialize) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
 fn refuse(error: &QueryError) -> Response {

@@ -2,16 +2,17 @@
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use comptoir_http_rules::cookie::SecretCookie;
+use comptoir_http_rules::sign_in::{LOGIN_PAGE, see_other};
 use comptoir_identity::Action;
-use headers::{Cookie, HeaderMapExt as _};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::access::{self, failure, see_other};
+use super::access::{self, failure};
 use super::origin::{Origin, Transport};
-use super::session::{secure_attribute, with_cookie};
+use super::session::with_cookie;
 use super::{AppState, not_found};
 use crate::accounts::{AccountsError, NewSession};
 use crate::oidc::{Callback, Oidc, OidcError, PENDING_LIFE, Pending};
@@ -27,11 +28,9 @@ pub struct BeginQuery {
     next: Option<String>,
 }
 
-fn cookie_name(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Https => SECURE_COOKIE,
-        Transport::LocalPlaintext | Transport::RemotePlaintext => COOKIE,
-    }
+/// The cookie with a sign-in that has begun.
+fn pending_cookie(transport: Transport) -> SecretCookie {
+    transport.cookie(COOKIE, SECURE_COOKIE)
 }
 
 /// The office's own address for the provider, under the name that the browser uses.
@@ -67,8 +66,7 @@ pub async fn begin(
         .await
     {
         Ok((url, pending)) => {
-            let life = PENDING_LIFE.as_secs();
-            with_pending(see_other(url), &pending.encode(), life, origin.transport)
+            pending_cookie(origin.transport).set(&pending.encode(), PENDING_LIFE, see_other(url))
         }
         Err(error) => refuse(&state, &origin, &error, "/").await,
     }
@@ -87,11 +85,8 @@ pub async fn finish(
     if state.access.refuses_credentials(&origin) {
         return access::plain_sign_in_refused();
     }
-    let cookies = headers.typed_get::<Cookie>();
-    let cookie = cookies
-        .as_ref()
-        .and_then(|cookies| cookies.get(cookie_name(origin.transport)));
-    let pending = cookie.and_then(Pending::decode);
+    let cookie = pending_cookie(origin.transport).read(&headers);
+    let pending = cookie.as_deref().and_then(Pending::decode);
     // The cookie's content is the browser's, so it is checked like a query.
     let next = pending.as_ref().map(|pending| pending.next.clone());
     let next = next
@@ -106,7 +101,7 @@ pub async fn finish(
         Err(Failure::Accounts(error)) => failure(&error),
     };
     // It works once.
-    with_pending(response, "", 0, origin.transport)
+    pending_cookie(origin.transport).remove(response)
 }
 
 enum Failure {
@@ -155,24 +150,13 @@ async fn refuse(state: &AppState, origin: &Origin, error: &OidcError, next: &str
         _ => "failed",
     };
     let next = utf8_percent_encode(next, NON_ALPHANUMERIC);
-    see_other(format!("/login?failure={reason}&next={next}"))
+    see_other(format!("{LOGIN_PAGE}?failure={reason}&next={next}"))
 }
 
 /// Whether this is an address of the office without a host: browsers read `//host` and `/\host` as one with a host.
 fn is_own_path(next: &str) -> bool {
     let is_visible = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     next.starts_with('/') && !next.starts_with("//") && is_visible
-}
-
-fn with_pending(mut response: Response, pending: &str, life: u64, transport: Transport) -> Response {
-    let (name, secure) = (cookie_name(transport), secure_attribute(transport));
-    let cookie = format!("{name}={pending}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life}{secure}");
-    // It is Base64, so the value is always valid.
-    if let Ok(mut value) = HeaderValue::from_str(&cookie) {
-        value.set_sensitive(true);
-        response.headers_mut().append(header::SET_COOKIE, value);
-    }
-    response
 }
 
 #[cfg(test)]

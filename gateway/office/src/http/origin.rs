@@ -7,15 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap, header};
+use comptoir_http_rules::cookie::SecretCookie;
+use comptoir_http_rules::forwarded::{FORWARDED_FOR, FORWARDED_PROTO, is_forwarded};
 use comptoir_identity::{Act, Action, ActorKind};
 use ipnet::IpNet;
 
 use super::connection::ClientConnection;
 use crate::access::Caller;
 use crate::accounts::Source;
-
-const FORWARDED_FOR: &str = "x-forwarded-for";
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +44,20 @@ pub enum Transport {
     LocalPlaintext,
     /// Unencrypted from the network, or through a proxy that is not trusted.
     RemotePlaintext,
+}
+
+impl Transport {
+    /// A cookie with a secret. `secure_name` is its name over HTTPS.
+    pub fn cookie(self, name: &'static str, secure_name: &'static str) -> SecretCookie {
+        let is_secure = self == Self::Https;
+        SecretCookie {
+            name: match is_secure {
+                true => secure_name,
+                false => name,
+            },
+            is_secure,
+        }
+    }
 }
 
 /// The origin of a request. The middleware stores it in the request.
@@ -96,12 +109,6 @@ impl Origin {
 
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
-}
-
-fn is_forwarded(headers: &HeaderMap) -> bool {
-    headers.contains_key(FORWARDED_FOR)
-        || headers.contains_key(FORWARDED_PROTO)
-        || headers.contains_key(header::FORWARDED)
 }
 
 /// The comma-separated values of all headers of this name, in order. `None` for one that is not text.

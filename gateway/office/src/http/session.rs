@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use comptoir_core::Secret;
+use comptoir_http_rules::cookie::SESSION_COOKIE_LIFE;
 use comptoir_identity::{Action, CredentialKind};
 
 use super::access::{self, Mode, failure};
@@ -13,9 +13,6 @@ use super::origin::{Origin, Transport};
 use super::{AppState, dto, malformed};
 use crate::access::Caller;
 use crate::accounts::{AccountsError, SignedIn, UserChange};
-
-/// Cookie lifetime in the browser, in seconds. The office ends sessions earlier.
-const COOKIE_LIFE: u32 = 400 * 24 * 60 * 60;
 
 type MaybeCaller = Option<Extension<Caller>>;
 
@@ -89,7 +86,7 @@ pub async fn sign_out(
             return failure(&error);
         }
     }
-    set_cookie(&Secret::new(""), 0, origin.transport, StatusCode::NO_CONTENT)
+    access::session_cookie(origin.transport).remove(StatusCode::NO_CONTENT)
 }
 
 /// `PUT /api/session/password`: changes the password of the signed-in user, and ends its other sessions.
@@ -126,26 +123,5 @@ pub async fn change_password(
 
 /// A response that signs a browser in.
 pub fn with_cookie(signed_in: &SignedIn, transport: Transport, answer: impl IntoResponse) -> Response {
-    set_cookie(&signed_in.secret, COOKIE_LIFE, transport, answer)
-}
-
-fn set_cookie(secret: &Secret, life: u32, transport: Transport, answer: impl IntoResponse) -> Response {
-    let name = access::cookie_name(transport);
-    let secure = secure_attribute(transport);
-    let secret = secret.reveal();
-    let cookie = format!("{name}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life}{secure}");
-    let mut response = answer.into_response();
-    // The secret is Base64, so the value is always valid.
-    if let Ok(mut value) = HeaderValue::from_str(&cookie) {
-        value.set_sensitive(true);
-        response.headers_mut().append(header::SET_COOKIE, value);
-    }
-    response
-}
-
-pub fn secure_attribute(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Https => "; Secure",
-        Transport::LocalPlaintext | Transport::RemotePlaintext => "",
-    }
+    access::session_cookie(transport).set(signed_in.secret.reveal(), SESSION_COOKIE_LIFE, answer)
 }

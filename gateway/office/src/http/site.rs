@@ -5,12 +5,14 @@ use std::net::IpAddr;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use comptoir_http_rules::cross_site::{is_from_another_site, is_read_of_another_site};
 
 use super::origin::{Origin, Transport};
 use super::{AppState, problem};
+use crate::live::PATH as LIVE_PATH;
 
 /// Answered under any host name: probes use the address of a pod or container, and nothing here is secret.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
@@ -57,12 +59,14 @@ pub async fn check(State(state): State<AppState>, request: Request, next: Next) 
         );
     };
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let is_refused = match is_read {
-        true => is_read_of_another_site(&request),
+    // Browsers do not apply the same-origin policy to WebSockets.
+    let is_live = request.uri().path().starts_with(LIVE_PATH);
+    let is_refused = match is_read && !is_live {
+        true => is_read_of_another_site(request.headers(), request.uri().path()),
         false => {
             let trusted = &state.access.trusted_proxies;
             let origin = Origin::of(request.extensions(), request.headers(), trusted);
-            is_change_of_another_site(&request, &authority, origin.transport)
+            is_change_of_another_site(request.headers(), &authority, origin.transport)
         }
     };
     if is_refused {
@@ -75,39 +79,35 @@ pub async fn check(State(state): State<AppState>, request: Request, next: Next) 
     next.run(request).await
 }
 
-fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.headers().get(name)?.to_str().ok()
-}
-
-/// Whether the browser reports that a page of another site caused the request, other than by a link to a page. Such a page
-/// could not read the response, but it could keep PostgreSQL busy.
-fn is_read_of_another_site(request: &Request) -> bool {
-    let is_link = header(request, "sec-fetch-mode") == Some("navigate")
-        && header(request, "sec-fetch-dest") == Some("document")
-        && !request.uri().path().starts_with("/api/");
-    header(request, "sec-fetch-site") == Some("cross-site") && !is_link
-}
-
-/// A browser names the page's site in `Origin`. Programs send neither header. Over HTTPS, a page that was loaded without it is
-/// another site: anybody on its way could have written it.
-fn is_change_of_another_site(request: &Request, own: &Authority, transport: Transport) -> bool {
-    let is_other_site =
-        header(request, "sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
-    let is_other_origin = request.headers().contains_key(header::ORIGIN)
-        && header(request, "origin")
-            .and_then(|origin| origin.split_once("://"))
-            .is_none_or(|(scheme, origin)| {
-                let is_downgraded = transport == Transport::Https && scheme != "https";
-                is_downgraded || !origin.eq_ignore_ascii_case(own.as_str())
-            });
-    is_other_site || is_other_origin
+/// Whether a page of another site caused a request that changes something or opens a live connection. A browser names the
+/// page's site in `Origin`; programs do not. Over HTTPS, a page that was loaded without it is another site: anybody on its
+/// way could have written it.
+fn is_change_of_another_site(headers: &HeaderMap, own: &Authority, transport: Transport) -> bool {
+    let is_other_origin = headers.get(header::ORIGIN).is_some_and(|origin| {
+        let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        // `null` has no scheme.
+        origin.is_none_or(|(scheme, origin)| {
+            let is_downgraded = transport == Transport::Https && scheme != "https";
+            is_downgraded || !origin.eq_ignore_ascii_case(own.as_str())
+        })
+    });
+    is_from_another_site(headers) || is_other_origin
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use axum::http::{HeaderName, HeaderValue};
 
     use super::*;
+
+    fn headers(named: &[(&'static str, Option<&str>)]) -> HeaderMap {
+        let present = named
+            .iter()
+            .filter_map(|(name, value)| Some((HeaderName::from_static(name), (*value)?)));
+        present
+            .map(|(name, value)| (name, HeaderValue::from_str(value).unwrap()))
+            .collect()
+    }
 
     #[test]
     fn only_own_names_and_on_the_network_addresses_are_answered() {
@@ -147,25 +147,18 @@ mod tests {
             (Some("https://office.example.org"), None, true),
             (Some("https://attacker.example"), None, true),
             (Some("null"), None, true),
+            (Some("https://OFFICE.example.org:8090"), None, false),
             (None, Some("cross-site"), true),
             (None, Some("same-site"), true),
         ] {
-            let mut request = Request::post("/api/session");
-            for (name, value) in [("origin", origin), ("sec-fetch-site", site)] {
-                if let Some(value) = value {
-                    request = request.header(name, value);
-                }
-            }
-            let request = request.body(Body::empty()).unwrap();
-            let found = is_change_of_another_site(&request, &own, Transport::Https);
+            let headers = headers(&[("origin", origin), ("sec-fetch-site", site)]);
+            let found = is_change_of_another_site(&headers, &own, Transport::Https);
             assert_eq!(found, expected, "{origin:?} {site:?}");
         }
-        let plain = "http://office.example.org:8090";
-        let request = Request::post("/api/session").header("origin", plain);
-        let request = request.body(Body::empty()).unwrap();
-        assert!(is_change_of_another_site(&request, &own, Transport::Https));
+        let plain = headers(&[("origin", Some("http://office.example.org:8090"))]);
+        assert!(is_change_of_another_site(&plain, &own, Transport::Https));
         assert!(!is_change_of_another_site(
-            &request,
+            &plain,
             &own,
             Transport::LocalPlaintext
         ));

@@ -67,7 +67,7 @@ pub struct Audience {
 }
 
 /// The outcome of handing a client its messages.
-enum Handed {
+enum HandOutcome {
     All,
     Behind,
     Closed,
@@ -189,9 +189,9 @@ impl Audience {
                 continue;
             };
             match client.hand(items) {
-                Handed::All => messages += items.len(),
-                Handed::Behind => dropped += items.len(),
-                Handed::Closed => state.remove(id),
+                HandOutcome::All => messages += items.len(),
+                HandOutcome::Behind => dropped += items.len(),
+                HandOutcome::Closed => state.remove(id),
             }
         }
         self.metrics.live_messages.inc_by(messages as u64);
@@ -270,26 +270,26 @@ impl State {
 }
 
 impl Client {
-    fn hand(&mut self, items: &[&LiveItem<'_>]) -> Handed {
+    fn hand(&mut self, items: &[&LiveItem<'_>]) -> HandOutcome {
         if self.behind.is_some() {
-            return Handed::Behind;
+            return HandOutcome::Behind;
         }
         for item in items {
             let Some(json) = item.json(self.view) else {
                 // Too long to be sent.
                 let now = Instant::now();
                 self.behind = Some(now.checked_sub(RELOAD_EVERY).unwrap_or(now));
-                return Handed::Behind;
+                return HandOutcome::Behind;
             };
             match self.socket.emit(item.name(), json) {
                 Ok(()) => {}
                 Err(SendError::Socket(SocketError::InternalChannelFull)) => {
                     self.behind = Some(Instant::now());
-                    return Handed::Behind;
+                    return HandOutcome::Behind;
                 }
-                Err(_) => return Handed::Closed,
+                Err(_) => return HandOutcome::Closed,
             }
         }
-        Handed::All
+        HandOutcome::All
     }
 }

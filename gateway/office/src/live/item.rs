@@ -1,11 +1,11 @@
 //! An event as live clients get it, rendered once for each view.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::fmt;
 
 use comptoir_core::event::Kind;
+use comptoir_core::sale::personal::{fields, is_hidden};
 use comptoir_identity::Role;
-use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde::ser::{SerializeMap as _, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -16,8 +16,6 @@ use crate::record::EventRecord;
 const MAX_ITEM: usize = 16 << 10;
 /// The fields that the office sets itself, from what the shop has signed and from the place in Kafka.
 const OWN_FIELDS: [&str; 6] = ["store", "device", "ce_id", "partition", "offset", "appended"];
-/// The personal fields.
-const PERSONAL: [&str; 2] = ["customer_email", "address"];
 
 /// Whether a client may see the customers' e-mail addresses and postal addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +26,10 @@ pub enum PersonalData {
 }
 
 impl PersonalData {
-    /// Only managers and administrators see personal data.
     pub fn of(role: Role) -> Self {
-        match role {
-            Role::Manager | Role::Administrator => Self::Shown,
-            Role::Viewer | Role::Cashier => Self::Hidden,
+        match role.sees_personal_data() {
+            true => Self::Shown,
+            false => Self::Hidden,
         }
     }
 }
@@ -81,45 +78,23 @@ fn render(event: &EventRecord, view: PersonalData) -> Option<Box<RawValue>> {
         return None;
     }
     // The value was an object when the record was checked.
-    let mut reader = serde_json::Deserializer::from_str(&event.value);
-    let fields = reader.deserialize_map(Fields).ok()?;
+    let fields = fields(&event.value)?;
     to_raw_value(&Item { event, view, fields }).ok()
-}
-
-/// Reads an object's fields in order. Numbers are not parsed, so that they stay exact.
-struct Fields;
-
-impl<'de> Visitor<'de> for Fields {
-    type Value = Vec<(String, &'de RawValue)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::with_capacity(24);
-        while let Some(field) = map.next_entry()? {
-            fields.push(field);
-        }
-        Ok(fields)
-    }
 }
 
 struct Item<'a> {
     event: &'a EventRecord,
     view: PersonalData,
-    fields: Vec<(String, &'a RawValue)>,
+    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
 impl serde::Serialize for Item<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         let fields = self.fields.iter();
-        for (name, value) in fields.filter(|(name, _)| !OWN_FIELDS.contains(&name.as_str())) {
+        for (name, value) in fields.filter(|(name, _)| !OWN_FIELDS.contains(&&**name)) {
             match self.view {
-                PersonalData::Hidden if PERSONAL.contains(&name.as_str()) => {
-                    map.serialize_entry(name, &())?
-                }
+                PersonalData::Hidden if is_hidden(name) => map.serialize_entry(name, &())?,
                 _ => map.serialize_entry(name, value)?,
             }
         }

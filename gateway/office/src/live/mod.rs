@@ -21,8 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 use comptoir_core::event::DeviceId;
@@ -112,7 +111,7 @@ impl Live {
             let caller = caller.ok_or(Rejection::SignInRequired)?;
             let (subscription, view) = admit(caller, auth.0.ok())?;
             let caller = caller.clone();
-            socket.extensions.insert(Admitted {
+            socket.extensions.insert(AdmittedClient {
                 caller,
                 subscription,
                 view,
@@ -120,7 +119,7 @@ impl Live {
             Ok::<(), Rejection>(())
         };
         let join = async |socket: SocketRef, SocketState(live): SocketState<Arc<Self>>| {
-            let Some(admitted) = socket.extensions.remove::<Admitted>() else {
+            let Some(admitted) = socket.extensions.remove::<AdmittedClient>() else {
                 return;
             };
             let of_disconnect = Arc::clone(&live);
@@ -136,7 +135,7 @@ impl Live {
 
 /// A client that may join.
 #[derive(Debug, Clone)]
-struct Admitted {
+struct AdmittedClient {
     caller: Caller,
     subscription: Subscription,
     view: PersonalData,
@@ -160,18 +159,10 @@ fn admit(caller: &Caller, auth: Option<Auth>) -> Result<(Subscription, PersonalD
     Ok((subscription, PersonalData::of(caller.role)))
 }
 
-/// Middleware: lets only this site's pages open live connections, and not more than the limits allow. A WebSocket is not
-/// subject to the browser's same-origin policy.
+/// Middleware: refuses live connections beyond the limits.
 pub async fn check(State(live): State<Arc<Live>>, request: Request, next: Next) -> Response {
     if !request.uri().path().starts_with(PATH) {
         return next.run(request).await;
-    }
-    if is_from_other_origin(request.headers()) {
-        return problem(
-            StatusCode::FORBIDDEN,
-            "urn:comptoir:problem:cross-site-request",
-            "A page of another site may not load anything from the office.",
-        );
     }
     let origin = request.extensions().get::<Origin>();
     let connection = request.extensions().get::<ConnectInfo<ClientConnection>>();
@@ -192,22 +183,4 @@ pub async fn check(State(live): State<Arc<Live>>, request: Request, next: Next) 
         }
     }
     next.run(request).await
-}
-
-/// Whether the browser names a page of another origin. Only the authority is compared: a proxy may have ended TLS.
-fn is_from_other_origin(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        // Not a browser.
-        return false;
-    };
-    let authority = |value: &[u8]| Authority::try_from(value).ok();
-    let origin = std::str::from_utf8(origin.as_bytes())
-        .ok()
-        .and_then(|origin| origin.parse::<Uri>().ok())
-        .and_then(|origin| origin.authority().cloned());
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| authority(host.as_bytes()));
-    // `null` has no authority.
-    origin.is_none() || origin != host
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use comptoir_identity::network_of;
+
 /// Of the port's connections, one in this many remains for requests.
 const FOR_REQUESTS: usize = 4;
 /// Of the live connections, one address may have one in this many.
@@ -14,6 +16,7 @@ const PER_ADDRESS: usize = 4;
 pub struct Places {
     total: usize,
     per_address: usize,
+    /// By address; for IPv6 by network, because anyone can have many addresses of one.
     taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -48,18 +51,19 @@ impl Places {
     /// # Errors
     /// The limit that has been reached.
     pub fn take(self: &Arc<Self>, address: IpAddr) -> Result<Place, PlacesLimit> {
+        let network = network_of(address);
         let mut taken = self.lock();
-        let own = taken.get(&address).copied().unwrap_or(0);
+        let own = taken.get(&network).copied().unwrap_or(0);
         if !address.is_loopback() && own >= self.per_address {
             return Err(PlacesLimit::PerAddress(self.per_address));
         }
         if taken.values().sum::<usize>() >= self.total {
             return Err(PlacesLimit::Total(self.total));
         }
-        taken.insert(address, own + 1);
+        taken.insert(network, own + 1);
         Ok(Place {
             places: Arc::clone(self),
-            address,
+            network,
         })
     }
 }
@@ -68,16 +72,16 @@ impl Places {
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
-    address: IpAddr,
+    network: IpAddr,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.lock();
-        if let Some(count) = taken.get_mut(&self.address) {
+        if let Some(count) = taken.get_mut(&self.network) {
             *count -= 1;
             if *count == 0 {
-                taken.remove(&self.address);
+                taken.remove(&self.network);
             }
         }
     }
@@ -103,5 +107,15 @@ mod tests {
         assert_eq!(places.take(address(2)).unwrap_err(), PlacesLimit::Total(6));
         drop(local);
         assert!(places.take(address(2)).is_ok());
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_share_their_places() {
+        let places = Places::of_port(8);
+        let network = |last: &str| places.take(format!("2001:db8::{last}").parse().unwrap());
+        let (first, _second) = (network("1").unwrap(), network("2").unwrap());
+        assert_eq!(network("3").unwrap_err(), PlacesLimit::PerAddress(2));
+        drop(first);
+        assert!(network("3").is_ok());
     }
 }

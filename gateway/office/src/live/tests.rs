@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::HeaderMap;
 use axum::middleware::{self, Next};
 use comptoir_core::event::{EventName, Kind};
 use comptoir_identity::Role;
@@ -17,7 +16,7 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::item::{LiveItem, PersonalData};
-use super::{Auth, Live, Rejection, Subscription, admit, is_from_other_origin};
+use super::{Auth, Live, Rejection, Subscription, admit};
 use crate::access::{Caller, VisibleShops};
 use crate::metrics::Metrics;
 use crate::record::{EventRecord, Place};
@@ -150,26 +149,4 @@ fn only_managers_and_administrators_see_personal_data() {
         let (_, seen) = admit(&caller(role, None), wants(None)).unwrap();
         assert_eq!(seen, view, "{role:?}");
     }
-}
-
-fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-    let pairs = pairs
-        .iter()
-        .map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-    pairs.collect()
-}
-
-#[test]
-fn a_page_of_another_origin_may_not_connect() {
-    for (host, origin, is_other) in [
-        ("localhost:8090", "http://localhost:8090", false),
-        ("office.example", "https://office.example", false),
-        ("localhost:8090", "http://localhost:8091", true),
-        ("localhost:8090", "https://attacker.example", true),
-        ("localhost:8090", "null", true),
-    ] {
-        let headers = headers(&[("host", host), ("origin", origin)]);
-        assert_eq!(is_from_other_origin(&headers), is_other, "{origin}");
-    }
-    assert!(!is_from_other_origin(&headers(&[("host", "localhost")])));
 }

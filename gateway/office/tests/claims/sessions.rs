@@ -97,7 +97,7 @@ async fn a_live_connection_needs_a_session_and_ends_with_it_or_with_its_shops() 
     ensure!(!moved.received().has_ended && !stays.received().has_ended);
     run(
         &site,
-        &["users", "role", "Zoé", "viewer", "--shops", "lyon-2"],
+        &["users", "set-role", "Zoé", "viewer", "--shops", "lyon-2"],
         "",
     )?;
     must_end(&moved).await;

@@ -1,16 +1,13 @@
 //! Views: a live connection sees either everything or everything but personal data.
 
-use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::ser::{SerializeMap as _, Serializer};
-use serde_json::value::RawValue;
-
-use super::tick::{Json, write};
-use crate::http::security::caller::Caller;
 use comptoir_core::event::Kind;
+use comptoir_core::sale::personal::with_hidden_fields;
 use comptoir_identity::Role;
+
+use super::tick::Json;
+use crate::http::security::caller::Caller;
 
 /// Whether a live connection may see the customers' e-mail addresses and postal addresses.
 ///
@@ -25,11 +22,10 @@ pub enum PersonalData {
 impl PersonalData {
     pub const ALL: [Self; 2] = [Self::Shown, Self::Hidden];
 
-    /// Only managers and administrators see personal data.
     pub fn of(caller: &Caller) -> Self {
-        match caller.role() {
-            Some(Role::Manager | Role::Administrator) => Self::Shown,
-            Some(Role::Viewer | Role::Cashier) | None => Self::Hidden,
+        match caller.role().is_some_and(Role::sees_personal_data) {
+            true => Self::Shown,
+            false => Self::Hidden,
         }
     }
 }
@@ -71,7 +67,7 @@ impl PerView<Arc<Json>> {
         if !has_personal_data(kind) {
             return Self::same(item);
         }
-        let hidden = wanted[PersonalData::Hidden as usize].then(|| Arc::new(without_personal_data(&item)));
+        let hidden = wanted[PersonalData::Hidden as usize].then(|| Arc::new(with_hidden_fields(item.get())));
         Self([Some(Arc::new(item)), hidden])
     }
 
@@ -87,7 +83,7 @@ impl PerView<Arc<Json>> {
 /// An item in one view.
 pub fn item_in(view: PersonalData, kind: Kind, item: Json) -> Json {
     match view {
-        PersonalData::Hidden if has_personal_data(kind) => without_personal_data(&item),
+        PersonalData::Hidden if has_personal_data(kind) => with_hidden_fields(item.get()),
         _ => item,
     }
 }
@@ -99,55 +95,10 @@ fn has_personal_data(kind: Kind) -> bool {
     }
 }
 
-/// The personal fields.
-const PERSONAL: [&str; 2] = ["customer_email", "address"];
-
-/// The object with `null` in its personal fields. Numbers are not parsed, so that they stay exact.
-fn without_personal_data(item: &RawValue) -> Json {
-    let mut reader = serde_json::Deserializer::from_str(item.get());
-    match reader.deserialize_map(Fields) {
-        Ok(fields) => write(&Redacted(fields)),
-        // An item is always an object. Anything else could contain personal data, so nothing of it is shown.
-        Err(_) => write(&()),
-    }
-}
-
-/// Reads an object's fields in order, including duplicates.
-struct Fields;
-
-impl<'de> Visitor<'de> for Fields {
-    type Value = Vec<(String, &'de RawValue)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::with_capacity(24);
-        while let Some(field) = map.next_entry()? {
-            fields.push(field);
-        }
-        Ok(fields)
-    }
-}
-
-struct Redacted<'a>(Vec<(String, &'a RawValue)>);
-
-impl serde::Serialize for Redacted<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            match PERSONAL.contains(&name.as_str()) {
-                true => map.serialize_entry(name, &())?,
-                false => map.serialize_entry(name, value)?,
-            }
-        }
-        map.end()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     fn json(text: &str) -> Json {
@@ -181,10 +132,5 @@ mod tests {
         for view in PersonalData::ALL {
             assert_eq!(payment.get(view).unwrap().get(), text);
         }
-    }
-
-    #[test]
-    fn what_is_not_an_object_is_hidden_as_a_whole() {
-        assert_eq!(without_personal_data(&json(r#""a@b.example""#)).get(), "null");
     }
 }

@@ -11,15 +11,17 @@ use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use comptoir_core::Secret;
 use comptoir_core::sale::draft::FieldError;
+use comptoir_http_rules::cookie::SecretCookie;
+use comptoir_http_rules::forwarded::is_forwarded;
+use comptoir_http_rules::sign_in::{BEARER_CHALLENGE, LOGIN_PAGE, login_redirect, see_other};
 use comptoir_identity::{Accounts, Error, Role};
 use headers::authorization::{Basic, Bearer};
-use headers::{Authorization, Cookie, HeaderMapExt as _};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use headers::{Authorization, HeaderMapExt as _};
 use serde_json::Value;
 use tracing::debug;
 use utoipa::openapi::OpenApi;
@@ -30,9 +32,8 @@ use crate::http::{AppState, Problem, ProblemType, pages, trust};
 
 /// The cookie that holds the secret of a session or a wall screen.
 pub const COOKIE: &str = "comptoir_session";
-/// The pages for set-up and sign-in.
+/// The page for set-up.
 const SETUP_PAGE: &str = "/setup";
-const LOGIN_PAGE: &str = "/login";
 const METRICS: &str = "/metrics";
 
 /// Whether sign-in is required.
@@ -97,16 +98,18 @@ impl AppState {
         let secret = match &bearer {
             Some(bearer) => Some(bearer.token().to_owned()),
             None if is_refused => None,
-            None => cookie(headers),
+            None => session_cookie(origin.transport).read(headers),
         };
         self.access.caller_of(origin, secret.as_deref()).await
     }
 }
 
-/// The secret in the session cookie.
-fn cookie(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers.typed_get::<Cookie>()?;
-    cookies.get(COOKIE).map(str::to_owned)
+/// The cookie with the secret of a session, for a browser with this transport.
+pub fn session_cookie(transport: Transport) -> SecretCookie {
+    SecretCookie {
+        name: COOKIE,
+        is_secure: transport == Transport::Tls,
+    }
 }
 
 pub fn plain_sign_in_refused() -> Problem {
@@ -232,8 +235,10 @@ async fn admit(gate: &Gate, request: &Parts) -> Result<Caller, Response> {
         None => {
             debug!(path = request.uri.path(), "rejected: nobody is signed in");
             match target {
-                Target::Page => Err(login_page(request)),
-                _ if access.refuses_credentials(origin.transport) && cookie(&request.headers).is_some() => {
+                Target::Page => Err(login_redirect(&request.uri)),
+                _ if access.refuses_credentials(origin.transport)
+                    && session_cookie(origin.transport).read(&request.headers).is_some() =>
+                {
                     Err(plain_sign_in_refused().into_response())
                 }
                 _ => Err(sign_in_required()),
@@ -278,13 +283,12 @@ impl Target {
     }
 }
 
-/// Whether the request comes from a program on this machine. A reverse proxy is recognised by its forwarding headers.
+/// Whether the request comes from a program on this machine, and not from a reverse proxy.
 fn is_of_this_machine(origin: &Origin, headers: &HeaderMap) -> bool {
-    let is_forwarded = headers.contains_key(header::FORWARDED) || headers.contains_key("x-forwarded-for");
     origin
         .address
         .is_none_or(|address| address.to_canonical().is_loopback())
-        && !is_forwarded
+        && !is_forwarded(headers)
 }
 
 pub fn setup_required() -> Problem {
@@ -295,34 +299,12 @@ pub fn setup_required() -> Problem {
     )
 }
 
-/// Redirects to the sign-in page, which returns to the requested page.
-fn login_page(request: &Parts) -> Response {
-    let wanted = request.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
-    see_other(match wanted {
-        "/" => LOGIN_PAGE.to_owned(),
-        _ => format!(
-            "{LOGIN_PAGE}?next={}",
-            utf8_percent_encode(wanted, NON_ALPHANUMERIC)
-        ),
-    })
-}
-
-fn see_other(location: String) -> Response {
-    let headers = [
-        (header::LOCATION, location),
-        (header::CACHE_CONTROL, "no-store".to_owned()),
-    ];
-    (StatusCode::SEE_OTHER, headers).into_response()
-}
-
 fn sign_in_required() -> Response {
-    // Not `Basic`: browsers would show their own password prompt over the sign-in page.
-    const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"Comptoir\"");
     let problem = Problem::new(
         ProblemType::SignInRequired,
         "Nobody is signed in. Sign in on the page /login, or send a token: `Authorization: Bearer TOKEN`.",
     );
-    ([(header::WWW_AUTHENTICATE, CHALLENGE)], problem).into_response()
+    ([(header::WWW_AUTHENTICATE, BEARER_CHALLENGE)], problem).into_response()
 }
 
 impl From<Error> for Problem {

@@ -23,6 +23,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use comptoir_http_rules::cross_site::{is_from_another_site, is_read_of_another_site};
 use tracing::{debug, warn};
 use url::{Host, Url};
 
@@ -61,19 +62,10 @@ fn is_allowed(request: &Request, hosts: &[String]) -> bool {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let is_live = request.uri().path().starts_with("/socket.io");
     let is_of_this_site = match is_read && !is_live {
-        true => !is_read_of_another_site(request),
+        true => !is_read_of_another_site(request.headers(), request.uri().path()),
         false => is_of_this_site(request, hosts),
     };
     is_of_this_site && has_private_host(request, hosts)
-}
-
-/// Whether a page of another site reads. Following a link to a page does not count, because the visitor then sees that
-/// page.
-fn is_read_of_another_site(request: &Request) -> bool {
-    let is_link = text(request, "sec-fetch-mode") == Some("navigate")
-        && matches!(text(request, "sec-fetch-dest"), None | Some("document"))
-        && !request.uri().path().starts_with("/api/");
-    text(request, "sec-fetch-site") == Some("cross-site") && !is_link
 }
 
 /// Whether nobody on the internet can own the requested host. Also true without a host, because such a client is not a
@@ -116,8 +108,7 @@ fn text(request: &Request, name: impl header::AsHeaderName) -> Option<&str> {
 /// Whether the request comes from a page of this site. Also true without an `Origin` header, because such a client is
 /// not a browser.
 fn is_of_this_site(request: &Request, hosts: &[String]) -> bool {
-    let fetch_site = text(request, "sec-fetch-site");
-    if matches!(fetch_site, Some("cross-site" | "same-site")) {
+    if is_from_another_site(request.headers()) {
         return false;
     }
     let Some(origin) = text(request, header::ORIGIN) else {
@@ -133,7 +124,7 @@ fn is_of_this_site(request: &Request, hosts: &[String]) -> bool {
         return false;
     }
     let host = requested_host(request);
-    let is_requested = fetch_site == Some("same-origin")
+    let is_requested = text(request, "sec-fetch-site") == Some("same-origin")
         || origin.split_once("://").map(|(_, origin)| origin) == host
         || is_listed(&url, hosts);
     is_requested && is_private(&url, hosts)

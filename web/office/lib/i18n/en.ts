@@ -7,16 +7,16 @@ export const en = {
   office: 'Head office',
   nav: 'Pages',
   compare: 'Compare',
-  notLoaded: 'This page could not be downloaded',
+  notLoaded: 'This page could not be loaded',
   notLoadedHint: 'Check the connection, then reload the page.',
   bar: {
-    reading: 'Reading the shops…',
+    reading: 'Loading the shops…',
     good: 'Up to date',
     live: 'live',
     notLive: 'not live: connecting…',
     read: (ago: string) => `read ${ago}`,
     stale: (at: string, ago: string) => `Last read: ${at}, ${ago}`,
-    late: (at: string) => `The office is late: it has read what the shops sent until ${at}`,
+    late: (at: string) => `Head office is behind: it has read what the shops sent until ${at}`,
     lateHint: 'Kafka may be unreachable',
     again: 'Trying again every 5 seconds',
   },
@@ -54,8 +54,8 @@ export const en = {
       'No known shop has signed these records, or they cannot be read. They do not count. The database table kept_apart has the reasons.',
     lost: (count: number) =>
       plural(count, {
-        one: 'Kafka no longer has # range of records that the office had not read',
-        other: 'Kafka no longer has # ranges of records that the office had not read',
+        one: 'Kafka no longer has # range of records that head office had not read',
+        other: 'Kafka no longer has # ranges of records that head office had not read',
       }),
     lostHint:
       'The sales in them are missing here. The database table lost_records has the positions. To prevent it, set a longer retention on Kafka’s topics.',
@@ -67,7 +67,7 @@ export const en = {
     sort: {
       trouble: 'Problems',
       name: 'Name',
-      heard: 'Last heard of',
+      heard: 'Last contact',
       backlog: 'Events waiting',
     },
     all: 'All shops',
@@ -79,8 +79,8 @@ export const en = {
     showAll: 'Show all shops',
     empty: 'No shop yet',
     emptyHint:
-      'Add a line with the name and the key of each shop to the file that shops.keys names, and restart the office. A shop appears here once its gateway publishes to Kafka.',
-    failed: 'The shops could not be read',
+      'Add a line with the name and the key of each shop to the file that shops.keys names, and restart the head-office server. A shop appears here once its gateway publishes to Kafka.',
+    failed: 'The list of shops could not be loaded',
     failedHint: 'They appear here as soon as the head-office server answers.',
   },
   sales: {
@@ -98,7 +98,7 @@ export const en = {
     showAll: 'Show all sales',
     file: 'CSV file',
     fileHint: 'All sales that match, as a file for a spreadsheet',
-    reading: 'Reading the sales…',
+    reading: 'Loading the sales…',
     readAt: (at: string) => `Read at ${at}`,
     count: (count: number) => plural(count, { one: '# sale', other: '# sales' }),
     latest: (count: number) => plural(count, { one: 'The latest sale', other: 'The latest # sales' }),
@@ -111,7 +111,7 @@ export const en = {
     noneHint: 'Change the filter, or show all sales.',
     empty: 'No sales yet',
     emptyHint: 'A sale appears here once its shop’s gateway has sent it to Kafka.',
-    failed: 'The sales could not be read',
+    failed: 'The sales could not be loaded',
     refused: 'The head-office server does not accept this filter',
     again: 'Try again',
     orders: 'Orders',
@@ -141,12 +141,11 @@ export const en = {
   commands: {
     title: 'Messages and prices',
     shortTitle: 'Messages',
-    failed: 'This page could not be downloaded. Reload it.',
   },
   column: {
     store: 'Shop',
     troubles: 'Problems',
-    heard: 'Last heard of',
+    heard: 'Last contact',
     waiting: 'Waiting',
     check: 'To check',
     gateway: 'Gateway',
@@ -157,7 +156,7 @@ export const en = {
   trouble: {
     silent: 'Silent',
     'missing-numbers': 'Missing events',
-    backlog: 'Sending is late',
+    backlog: 'Sending delayed',
     'journal-fills': 'Journal almost full',
     'disk-low': 'Disk almost full',
     'dead-letters': 'Unreadable messages',

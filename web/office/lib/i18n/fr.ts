@@ -8,16 +8,16 @@ export const fr: OfficeMessages = {
   office: 'Siège',
   nav: 'Pages',
   compare: 'Comparer',
-  notLoaded: 'Cette page n’a pas pu être téléchargée',
+  notLoaded: 'Cette page n’a pas pu être chargée',
   notLoadedHint: 'Vérifiez la connexion, puis rechargez la page.',
   bar: {
-    reading: 'Lecture des magasins…',
+    reading: 'Chargement des magasins…',
     good: 'À jour',
     live: 'en direct',
     notLive: 'pas en direct\u00a0: connexion…',
     read: (ago) => `lu ${ago}`,
     stale: (at, ago) => `Dernière lecture\u00a0: ${at}, ${ago}`,
-    late: (at) => `Le siège a du retard\u00a0: il a lu ce que les magasins ont envoyé jusqu’à ${at}`,
+    late: (at) => `Le siège a du retard\u00a0: il a lu les envois des magasins jusqu’à ${at}`,
     lateHint: 'Kafka est peut-être injoignable',
     again: 'Nouvel essai toutes les 5 secondes',
   },
@@ -98,7 +98,7 @@ export const fr: OfficeMessages = {
     empty: 'Aucun magasin pour l’instant',
     emptyHint:
       'Ajoutez une ligne avec le nom et la clé de chaque magasin au fichier indiqué par shops.keys, puis redémarrez le serveur du siège. Un magasin s’affiche ici dès que sa passerelle publie dans Kafka.',
-    failed: 'Les magasins n’ont pas pu être lus',
+    failed: 'La liste des magasins n’a pas pu être chargée',
     failedHint: 'Ils s’affichent ici dès que le serveur du siège répond.',
   },
   sales: {
@@ -116,7 +116,7 @@ export const fr: OfficeMessages = {
     showAll: 'Afficher toutes les ventes',
     file: 'Fichier CSV',
     fileHint: 'Toutes les ventes qui correspondent, dans un fichier pour tableur',
-    reading: 'Lecture des ventes…',
+    reading: 'Chargement des ventes…',
     readAt: (at) => `Lu à ${at}`,
     count: (count) => plural(count, { one: '# vente', many: '# de ventes', other: '# ventes' }),
     latest: (count) =>
@@ -133,7 +133,7 @@ export const fr: OfficeMessages = {
     noneHint: 'Changez le filtre, ou affichez toutes les ventes.',
     empty: 'Aucune vente pour l’instant',
     emptyHint: 'Une vente s’affiche ici dès que la passerelle de son magasin l’a envoyée à Kafka.',
-    failed: 'Les ventes n’ont pas pu être lues',
+    failed: 'Les ventes n’ont pas pu être chargées',
     refused: 'Le serveur du siège n’accepte pas ce filtre',
     again: 'Réessayer',
     orders: 'Commandes',
@@ -163,7 +163,6 @@ export const fr: OfficeMessages = {
   commands: {
     title: 'Messages et prix',
     shortTitle: 'Messages',
-    failed: 'Cette page n’a pas pu être téléchargée. Rechargez-la.',
   },
   column: {
     store: 'Magasin',
@@ -214,7 +213,7 @@ export const fr: OfficeMessages = {
     journalOf: (bytes, max) => `${bytes} sur ${max}`,
     free: (bytes) => `${bytes} libres`,
     offline: (count) => plural(count, { one: '# hors ligne', other: '# hors ligne' }),
-    noTakings: 'aucune recette',
+    noTakings: 'aucun encaissement',
     orders: (count) => plural(count, { one: '# commande', many: '# de commandes', other: '# commandes' }),
     payments: (count) => plural(count, { one: '# paiement', many: '# de paiements', other: '# paiements' }),
     deliveries: (count) => plural(count, { one: '# livraison', many: '# de livraisons', other: '# livraisons' }),

@@ -7,20 +7,15 @@ pub mod sign_in;
 pub mod tokens;
 pub mod users;
 
-use axum::http::HeaderValue;
-use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use comptoir_core::Secret;
+use comptoir_http_rules::cookie::SESSION_COOKIE_LIFE;
 use comptoir_identity::{Accounts, CredentialKind, Principal, SignedIn};
 
 use super::dto;
 use crate::http::listener::Transport;
-use crate::http::security::access::{COOKIE, plain_sign_in_refused, setup_required};
+use crate::http::security::access::{plain_sign_in_refused, session_cookie, setup_required};
 use crate::http::security::caller::{Caller, Origin};
 use crate::http::{AppState, Problem, ProblemType};
-
-/// Cookie lifetime in the browser, in seconds. The gateway ends sessions earlier.
-const COOKIE_LIFE: u32 = 400 * 24 * 60 * 60;
 
 /// The accounts; an open gateway has none.
 fn accounts(app: &AppState) -> Result<&Accounts, Problem> {
@@ -85,28 +80,10 @@ async fn session_of(app: &AppState, origin: &Origin, caller: &Caller) -> Result<
 
 /// A response that signs a browser in.
 fn with_cookie(signed_in: &SignedIn, transport: Transport, answer: impl IntoResponse) -> Response {
-    set_cookie(&signed_in.secret, COOKIE_LIFE, transport, answer)
+    session_cookie(transport).set(signed_in.secret.reveal(), SESSION_COOKIE_LIFE, answer)
 }
 
 /// A response that signs a browser out.
 fn without_cookie(transport: Transport, answer: impl IntoResponse) -> Response {
-    set_cookie(&Secret::new(""), 0, transport, answer)
-}
-
-fn set_cookie(secret: &Secret, life: u32, transport: Transport, answer: impl IntoResponse) -> Response {
-    let secure = match transport {
-        Transport::Tls => "; Secure",
-        Transport::LocalPlaintext | Transport::RemotePlaintext => "",
-    };
-    let cookie = format!(
-        "{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={life}{secure}",
-        secret.reveal()
-    );
-    let mut response = answer.into_response();
-    // The secret is Base64, so the value is always valid.
-    if let Ok(mut value) = HeaderValue::from_str(&cookie) {
-        value.set_sensitive(true);
-        response.headers_mut().insert(header::SET_COOKIE, value);
-    }
-    response
+    session_cookie(transport).remove(answer)
 }
