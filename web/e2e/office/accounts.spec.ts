@@ -48,12 +48,12 @@ for (const [language, looks] of Object.entries(LOOKS)) {
         for (const { viewport, colorScheme } of looks) {
           await page.setViewportSize(viewport);
           await page.emulateMedia({ colorScheme });
-          const texts = 'main :is(h1, h2, h3, p, label, .button, .badge, td > b):visible';
+          const texts = 'main :is(h1, h2, h3, p, label, .button, .badge, td > b):not(.visually-hidden):visible';
           expect(await findCut(page, texts), `${name} at ${viewport.width}`).toEqual([]);
           expect(await findViolations(office), `${name} at ${viewport.width}`).toEqual([]);
         }
         await page.setViewportSize(NARROW);
-        expect(await findCut(page, 'main :is(h1, h2, .button):visible'), `${name} at 320`).toEqual([]);
+        expect(await findCut(page, 'main :is(h1, h2, .button):not(.visually-hidden):visible'), `${name} at 320`).toEqual([]);
       };
       await openAs(page, 'administrator', '/users');
       await expect(page.locator('html')).toHaveAttribute('lang', language);
@@ -284,7 +284,7 @@ test('lists that cannot be read say so, and the audit log offers to try again', 
   isBroken = false;
   await app.panel('audit').getByRole('button', { name: 'Réessayer' }).click();
   await expect(app.entries().first()).toBeVisible();
-  await expect(app.panel('audit').getByTestId('failure')).toHaveText('');
+  await expect(app.panel('audit').getByTestId('failure')).toHaveCount(0);
 });
 
 test('without accounts, these pages lead to the shops', async ({ page, simulate }) => {
