@@ -106,6 +106,7 @@ test('an administrator adds a user with two shops, who then sees only those', as
   // A shop that the office has not heard from yet.
   await search.fill('metz-99');
   await page.getByRole('button', { name: 'Ajouter metz-99' }).click();
+  await expect(search).toBeFocused();
   await expect(shopsField(page)).toContainText('2 magasins choisis');
   await form.locator('[type=submit]').click();
   await expect(form).toContainText('Ce nom est déjà pris');
@@ -244,6 +245,7 @@ test('a viewer has no links to these pages, and gets no data', async ({ page }) 
     await expect(page.locator('main')).toContainText('Vous n’avez pas accès à cette page');
     await expect(page.locator('[data-panel]')).toHaveCount(0);
   }
+  // The pages do not even ask.
   expect(refused).toEqual([]);
   for (const path of ['/api/users', '/api/tokens', '/api/audit'])
     expect((await page.request.get(path)).status(), path).toBe(403);
