@@ -53,7 +53,10 @@ for (const [language, looks] of Object.entries(LOOKS)) {
           expect(await findViolations(office), `${name} at ${viewport.width}`).toEqual([]);
         }
         await page.setViewportSize(NARROW);
-        expect(await findCut(page, 'main :is(h1, h2, .button):not(.visually-hidden):visible'), `${name} at 320`).toEqual([]);
+        expect(
+          await findCut(page, 'main :is(h1, h2, .button):not(.visually-hidden):visible'),
+          `${name} at 320`,
+        ).toEqual([]);
       };
       await openAs(page, 'administrator', '/users');
       await expect(page.locator('html')).toHaveAttribute('lang', language);
