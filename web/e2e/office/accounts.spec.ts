@@ -54,7 +54,7 @@ for (const [language, looks] of Object.entries(LOOKS)) {
         }
         await page.setViewportSize(NARROW);
         expect(
-          await findCut(page, 'main :is(h1, h2, .button):not(.visually-hidden):visible'),
+          await findCut(page, 'main :is(h1, h2, form, fieldset, .button):not(.visually-hidden):visible'),
           `${name} at 320`,
         ).toEqual([]);
       };
