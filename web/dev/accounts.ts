@@ -25,6 +25,12 @@ export const STAFF: readonly Person[] = [
   { name: 'Inès', role: 'viewer', password: 'vitrine-du-matin' },
 ];
 
+function without<T extends object, K extends keyof T>(value: T, key: K): Omit<T, K> {
+  const copy = { ...value };
+  Reflect.deleteProperty(copy, key);
+  return copy;
+}
+
 export class Accounts {
   readonly #users = new Map<string, Account>();
   readonly #sessions = new Map<string, StoredSession>();
@@ -46,7 +52,8 @@ export class Accounts {
   }
 
   users(): User[] {
-    return [...this.#users.values()].map(({ password: _, ...user }) => {
+    return [...this.#users.values()].map((account) => {
+      const user = without(account, 'password');
       const sessions = [...this.#sessions.values()].filter((s) => s.kind === 'person' && s.user === user.name).length;
       return { ...user, sessions };
     });
@@ -135,7 +142,7 @@ export class Accounts {
   }
 
   tokens(): Token[] {
-    return [...this.#tokens.values()].map(({ token: _, ...token }) => token);
+    return [...this.#tokens.values()].map((token) => without(token, 'token'));
   }
 
   addToken(name: string, grant: Grant): CreatedToken {

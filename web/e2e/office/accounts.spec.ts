@@ -48,12 +48,15 @@ for (const [language, looks] of Object.entries(LOOKS)) {
         for (const { viewport, colorScheme } of looks) {
           await page.setViewportSize(viewport);
           await page.emulateMedia({ colorScheme });
-          const texts = 'main :is(h1, h2, h3, p, label, .button, .badge, td > b):visible';
+          const texts = 'main :is(h1, h2, h3, p, label, .button, .badge, td > b):not(.visually-hidden):visible';
           expect(await findCut(page, texts), `${name} at ${viewport.width}`).toEqual([]);
           expect(await findViolations(office), `${name} at ${viewport.width}`).toEqual([]);
         }
         await page.setViewportSize(NARROW);
-        expect(await findCut(page, 'main :is(h1, h2, .button):visible'), `${name} at 320`).toEqual([]);
+        expect(
+          await findCut(page, 'main :is(h1, h2, form, fieldset, .button):not(.visually-hidden):visible'),
+          `${name} at 320`,
+        ).toEqual([]);
       };
       await openAs(page, 'administrator', '/users');
       await expect(page.locator('html')).toHaveAttribute('lang', language);
@@ -106,6 +109,7 @@ test('an administrator adds a user with two shops, who then sees only those', as
   // A shop that the office has not heard from yet.
   await search.fill('metz-99');
   await page.getByRole('button', { name: 'Ajouter metz-99' }).click();
+  await expect(search).toBeFocused();
   await expect(shopsField(page)).toContainText('2 magasins choisis');
   await form.locator('[type=submit]').click();
   await expect(form).toContainText('Ce nom est déjà pris');
@@ -244,6 +248,7 @@ test('a viewer has no links to these pages, and gets no data', async ({ page }) 
     await expect(page.locator('main')).toContainText('Vous n’avez pas accès à cette page');
     await expect(page.locator('[data-panel]')).toHaveCount(0);
   }
+  // The pages do not even ask.
   expect(refused).toEqual([]);
   for (const path of ['/api/users', '/api/tokens', '/api/audit'])
     expect((await page.request.get(path)).status(), path).toBe(403);
@@ -284,7 +289,7 @@ test('lists that cannot be read say so, and the audit log offers to try again', 
   isBroken = false;
   await app.panel('audit').getByRole('button', { name: 'Réessayer' }).click();
   await expect(app.entries().first()).toBeVisible();
-  await expect(app.panel('audit').getByTestId('failure')).toHaveText('');
+  await expect(app.panel('audit').getByTestId('failure')).toHaveCount(0);
 });
 
 test('without accounts, these pages lead to the shops', async ({ page, simulate }) => {

@@ -41,7 +41,7 @@ test('somebody who is not signed in signs in, returns to the wanted page, and si
   await expect(page).toHaveURL('/sales?store=paris-1');
   await page.getByTestId('user-menu').click();
   await expect(page.getByText('Responsable')).toBeVisible();
-  await expect(page.getByText('2 magasins', { exact: true })).toBeVisible();
+  await expect(page.getByText('paris-1, lyon-2', { exact: true })).toBeVisible();
   expect(await findViolations(office)).toEqual([]);
   await page.keyboard.press('Escape');
   await expect(page.getByTestId('sign-out')).toBeHidden();

@@ -18,6 +18,7 @@ export const en = {
   shops: {
     title: 'Shops',
     all: 'All shops',
+    every: 'All',
     some: 'Only some',
     count: (count: number) => plural(count, { one: '# shop', other: '# shops' }),
     chosen: (count: number) => plural(count, { zero: 'No shop chosen', one: '# shop chosen', other: '# shops chosen' }),

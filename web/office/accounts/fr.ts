@@ -17,6 +17,7 @@ export const fr: AccountMessages = {
   shops: {
     title: 'Magasins',
     all: 'Tous les magasins',
+    every: 'Tous',
     some: 'Certains seulement',
     count: (count) => plural(count, { one: '# magasin', many: '# de magasins', other: '# magasins' }),
     chosen: (count) =>

@@ -37,6 +37,7 @@ export const officeIdentity: IdentityContext = {
   get texts() {
     return accountTexts.t;
   },
+  defaultRole: 'viewer',
   auditActions: AUDIT_ACTIONS,
   shops: {
     get needShop() {

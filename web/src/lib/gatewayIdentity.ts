@@ -15,5 +15,6 @@ export const gatewayIdentity: IdentityContext = {
     const { form, audit } = identityTexts.t;
     return { roleHint: form.roleHint, auditHint: audit.hint, system: audit.actorKind.system };
   },
+  defaultRole: 'cashier',
   auditActions: AUDIT_ACTIONS,
 };

@@ -26,6 +26,8 @@ export type IdentityContext = {
     /** The program itself, as the actor of an audit entry. */
     readonly system: string;
   };
+  /** The role that a new user has unless another one is chosen. */
+  readonly defaultRole: Role;
   /** The actions that the program's audit log may have. */
   readonly auditActions: readonly AuditAction[];
   /** Head office restricts users and tokens to shops. A gateway has one shop. */

@@ -58,6 +58,26 @@ async fn a_session_works_on_every_replica_and_ends_on_all_of_them() -> Result<()
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_who_changes_the_own_password_keeps_only_this_session() -> Result<()> {
+    let site = site().await?;
+    add_user(&site, "boss", "administrator", None)?;
+    let mut office = site.start("one")?;
+    wait_ready(&mut office).await;
+    let (here, elsewhere) = (
+        cookie(&mut office, "boss").await?,
+        cookie(&mut office, "boss").await?,
+    );
+    let change = request(&mut office, "PATCH", "/api/users/boss").await?;
+    let change = change
+        .header("cookie", &here)
+        .json(&json!({"password": "four other words for the office"}));
+    assert_eq!(change.send().await?.status(), 200);
+    assert_eq!(get(&mut office, "/api/users", &here).await?.0, 200);
+    assert_eq!(get(&mut office, "/api/users", &elsewhere).await?.0, 401);
+    Ok(())
+}
+
 /// Waits until the office has closed the connection, which it must have done 5 seconds after the session's end.
 async fn must_end(client: &LiveClient) {
     eventually("the live connection to end", Duration::from_secs(5), async || {

@@ -205,6 +205,8 @@ export const en = {
     yes: 'yes',
     no: 'no',
     nothing: 'nothing',
+    /** Values of `password` and `result`. */
+    word: { changed: 'changed', wrong: 'wrong name or password', throttled: 'too many attempts' },
     actorKind: {
       person: 'Person',
       token: 'Program',

@@ -211,6 +211,7 @@ export const fr: IdentityMessages = {
     yes: 'oui',
     no: 'non',
     nothing: 'rien',
+    word: { changed: 'modifié', wrong: 'nom ou mot de passe incorrect', throttled: 'trop de tentatives' },
     actorKind: {
       person: 'Personne',
       token: 'Programme',
