@@ -1,6 +1,8 @@
-//! Argon2id hashing, one password at a time.
+//! Argon2id hashing, one password at a time, on a thread of its own: each hash takes 19 MiB, which glibc would keep for
+//! every thread that has ever hashed.
 
-use std::sync::{Arc, OnceLock};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
 use argon2::Argon2;
@@ -19,9 +21,13 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Hasher(Arc<Shared>);
 
+type Job = Box<dyn FnOnce() + Send>;
+
 struct Shared {
     /// A queue, because each hash takes 19 MiB of memory and most of a core.
     queue: Arc<Queue>,
+    /// The thread that hashes; started by the first password.
+    worker: Mutex<Option<mpsc::Sender<Job>>>,
     /// A dummy hash, so that verifying takes as long for an unknown user as for an existing one.
     nobody: OnceLock<String>,
 }
@@ -36,6 +42,7 @@ impl Hasher {
     pub fn new() -> Self {
         Self(Arc::new(Shared {
             queue: Arc::default(),
+            worker: Mutex::default(),
             nobody: OnceLock::new(),
         }))
     }
@@ -51,23 +58,33 @@ impl Hasher {
 
     /// Whether `password` matches `expected`. Without `expected` it never does, but verifying takes as long.
     ///
+    /// `before` and `after` belong to it: `before` may refuse, and `after` gets the result. No other password is verified
+    /// meanwhile, so that simultaneous guesses are all counted before the next one is checked.
+    ///
     /// # Errors
-    /// Too many requests are waiting, or `expected` is not a hash.
+    /// Too many requests are waiting, or `expected` is not a hash; and those of `before`.
     pub async fn verify(
         &self,
         network: Network,
         password: &Secret,
         expected: Option<String>,
+        before: impl FnOnce() -> Result<(), Error> + Send + 'static,
+        after: impl FnOnce(bool) + Send + 'static,
     ) -> Result<bool, Error> {
         let (password, shared) = (password.clone(), Arc::clone(&self.0));
-        let work = move || match expected {
-            Some(expected) => verify(password.reveal(), &expected),
-            None => verify(password.reveal(), shared.nobody()?).map(|_| false),
+        let work = move || {
+            before()?;
+            let is_right = match expected {
+                Some(expected) => verify(password.reveal(), &expected),
+                None => verify(password.reveal(), shared.nobody()?).map(|_| false),
+            }?;
+            after(is_right);
+            Ok(is_right)
         };
         self.alone(network, work).await?
     }
 
-    /// Runs work on a blocking thread, one at a time.
+    /// Runs work on the thread for passwords.
     async fn alone<T: Send + 'static>(
         &self,
         network: Network,
@@ -77,17 +94,44 @@ impl Hasher {
             return Err(Error::TooManyAttempts { after: RETRY_AFTER });
         };
         // The turn ends with the work, even if the request has gone away by then.
-        let work = move || {
+        let (reply, result) = tokio::sync::oneshot::channel();
+        let job: Job = Box::new(move || {
             let _turn = turn;
-            work()
-        };
-        tokio::task::spawn_blocking(work)
+            // Fails if the request has gone away.
+            let _ = reply.send(work());
+        });
+        self.0.run(job)?;
+        result
             .await
-            .map_err(|error| Error::Hash(error.to_string()))
+            .map_err(|_| Error::Hash("hashing a password has panicked".to_owned()))
     }
 }
 
 impl Shared {
+    /// Hands a job to the thread for passwords.
+    fn run(&self, job: Job) -> Result<(), Error> {
+        let ended = |error: &dyn std::fmt::Display| Error::Hash(error.to_string());
+        // The sender stays valid even if a thread panics while it holds the lock.
+        let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let jobs = match &*worker {
+            Some(jobs) => jobs,
+            None => {
+                let (sender, jobs) = mpsc::channel::<Job>();
+                std::thread::Builder::new()
+                    .name("passwords".to_owned())
+                    .spawn(move || {
+                        for job in jobs {
+                            // The job's caller reports a panic; later passwords must still be checked.
+                            let _ = catch_unwind(AssertUnwindSafe(job));
+                        }
+                    })
+                    .map_err(|error| ended(&error))?;
+                worker.insert(sender)
+            }
+        };
+        jobs.send(job).map_err(|error| ended(&error))
+    }
+
     fn nobody(&self) -> Result<&str, Error> {
         if let Some(nobody) = self.nobody.get() {
             return Ok(nobody);
@@ -131,7 +175,7 @@ mod tests {
             ("sésame: 1", None, false),
         ] {
             let matches = hasher
-                .verify(here(), &Secret::new(password), of.clone())
+                .verify(here(), &Secret::new(password), of.clone(), || Ok(()), |_| ())
                 .await
                 .unwrap();
             assert_eq!(matches, expected, "{password} {of:?}");
@@ -144,7 +188,7 @@ mod tests {
         let password = Secret::new("a password");
         let all = (0..20).map(|_| {
             let (hasher, password) = (hasher.clone(), password.clone());
-            tokio::spawn(async move { hasher.verify(network, &password, None).await })
+            tokio::spawn(async move { hasher.verify(network, &password, None, || Ok(()), |_| ()).await })
         });
         let mut rejected = 0;
         for request in all.collect::<Vec<_>>() {
@@ -156,7 +200,12 @@ mod tests {
         }
         // The first ones may have ended before the last ones started.
         assert!((1..=11).contains(&rejected), "{rejected}");
-        assert!(!hasher.verify(network, &password, None).await.unwrap());
+        assert!(
+            !hasher
+                .verify(network, &password, None, || Ok(()), |_| ())
+                .await
+                .unwrap()
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]

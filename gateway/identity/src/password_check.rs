@@ -2,6 +2,7 @@
 //! passwords with this.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use comptoir_core::Secret;
 
@@ -24,7 +25,7 @@ pub struct TypedUser<'a> {
 #[derive(Default)]
 pub struct PasswordCheck {
     hasher: Hasher,
-    pub(crate) limits: SignInLimits,
+    pub(crate) limits: Arc<SignInLimits>,
 }
 
 impl PasswordCheck {
@@ -50,13 +51,17 @@ impl PasswordCheck {
         let is_signed_in_here = user.is_some_and(|user| user.is_signed_in_here);
         self.limits.check(network, &account, is_signed_in_here)?;
         let hash = user.map(|user| user.hash.to_owned());
-        // Never true without a hash.
-        if self.hasher.verify(network, password, hash).await? {
-            self.limits.count_right(network, &account);
-            return Ok(());
-        }
-        self.limits.count_wrong(network, &account);
-        Err(Error::WrongPassword)
+        // Checked again when it is this password's turn: others may have waited at the same time.
+        let (limits, of) = (Arc::clone(&self.limits), account.clone());
+        let check = move || limits.check(network, &of, is_signed_in_here);
+        let limits = Arc::clone(&self.limits);
+        // Never right without a hash.
+        let count = move |is_right| match is_right {
+            true => limits.count_right(network, &account),
+            false => limits.count_wrong(network, &account),
+        };
+        let is_right = self.hasher.verify(network, password, hash, check, count).await?;
+        is_right.then_some(()).ok_or(Error::WrongPassword)
     }
 
     /// The hash of a new password, for a signed-in user or the command line. A flood of sign-ins cannot displace them.

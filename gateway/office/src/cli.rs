@@ -25,7 +25,7 @@ use crate::config::{Config, ConfigError, Http, Log};
 use crate::database::{self, Pools, ServerError};
 use crate::descriptors;
 use crate::health::Health;
-use crate::http::{Access, AppState, ClientConnection, Hosts, LimitedListener, OverviewCache, router};
+use crate::http::{Access, AppState, Hosts, LimitedListener, OverviewCache, router, serve};
 use crate::ingest::Ingest;
 use crate::keys::ShopKeys;
 use crate::live::{Live, LiveTail, watch_sessions};
@@ -223,14 +223,8 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         stored_commands: Arc::clone(&stored_commands),
         live: Arc::clone(&live),
     };
-    let shutdown = stop.clone();
-    let service = router(state).into_make_service_with_connect_info::<ClientConnection>();
-    let server = axum::serve(
-        LimitedListener::new(listener, max_connections, config.http.trusted_networks()?),
-        service,
-    )
-    .with_graceful_shutdown(shutdown.cancelled_owned());
-    let mut server = tokio::spawn(server.into_future());
+    let listener = LimitedListener::new(listener, max_connections, config.http.trusted_networks()?);
+    let mut server = tokio::spawn(serve(listener, router(state), stop.clone()));
     let receivers = config.alerts.receivers()?;
     if !receivers.is_empty() {
         let alerts = Alerts::new(
@@ -280,7 +274,7 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         _ = interrupt.recv() => None,
         result = &mut reading => Some(result.map_err(Into::into).and_then(|result| result)),
         result = &mut following => Some(result.map_err(Into::into).and_then(|result| Ok(result?))),
-        result = &mut server => Some(result.map_err(Into::into).and_then(|result| Ok(result?))),
+        result = &mut server => Some(result.map_err(Into::into)),
     };
     stop.cancel();
     if let Some(result) = failure {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -13,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, put};
 use comptoir_core::sale;
 use comptoir_http_rules::response_headers;
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,7 @@ mod oidc;
 mod origin;
 mod overviews;
 mod routes;
+mod server;
 mod session;
 mod site;
 
@@ -50,10 +53,13 @@ pub use listener::LimitedListener;
 pub use origin::Origin;
 pub use overviews::OverviewCache;
 pub use routes::{ROUTES, Requirement, Route};
+pub use server::serve;
 pub use site::Hosts;
 
 /// Largest body of a request, in bytes.
 const MAX_BODY: usize = 256 << 10;
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Shared by the request handlers.
 #[derive(Clone)]
@@ -87,6 +93,8 @@ pub fn router(state: AppState) -> Router {
         .merge(pages())
         .fallback(async || not_found())
         .merge(accounts())
+        .method_not_allowed_fallback(async || method_not_allowed())
+        .layer(middleware::from_fn(body_timeout))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(state.live.layer())
         .layer(middleware::from_fn_with_state(
@@ -142,6 +150,23 @@ fn not_found() -> Response {
         "urn:comptoir:problem:not-found",
         "There is nothing at this address.",
     )
+}
+
+fn method_not_allowed() -> Response {
+    problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "urn:comptoir:problem:method-not-allowed",
+        "This address has no such method. The header Allow lists those that it has.",
+    )
+}
+
+/// Middleware: a body that does not arrive in time ends, so it counts as incomplete.
+async fn body_timeout(request: axum::extract::Request, next: middleware::Next) -> Response {
+    let request = request.map(|body| {
+        let in_time = Box::pin(tokio::time::sleep(BODY_TIMEOUT));
+        axum::body::Body::from_stream(body.into_data_stream().take_until(in_time))
+    });
+    next.run(request).await
 }
 
 /// `field`: the parameter that is not valid, where it is known.
@@ -223,12 +248,30 @@ async fn shops(
         let day = now.to_zoned(TimeZone::UTC).start_of_day();
         day.map_or(now, |day| day.timestamp())
     };
-    let day = query.since.unwrap_or_else(midnight);
+    let day = match query.since.map(|since| beginning(since, now)) {
+        None => midnight(),
+        Some(Ok(day)) => day,
+        Some(Err(detail)) => return invalid_query(Some("since"), detail),
+    };
     let overview = state.overviews.get(&state.pool, &state.prefix, now, day);
     match within(overview).await {
         Ok(overview) => Json(overview.of_shops(&caller.shops)).into_response(),
         Err(error) => database_unavailable(&error),
     }
+}
+
+/// The beginning of the day that somebody asks for, rounded to a quarter of an hour, as time zones are. A page asks for its
+/// own midnight; a longer time would sum up all sales of all shops while others wait.
+fn beginning(since: Timestamp, now: Timestamp) -> Result<Timestamp, String> {
+    const QUARTER: i64 = 900;
+    const LONGEST: i64 = 48 * 3_600;
+    let second = since.as_second();
+    if now.as_second() - second > LONGEST {
+        return Err(
+            "since: within the last 48 hours; for longer periods there is /api/comparison".to_owned(),
+        );
+    }
+    Ok(Timestamp::from_second(second - second.rem_euclid(QUARTER)).unwrap_or(since))
 }
 
 /// `GET /api/sales`

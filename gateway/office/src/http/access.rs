@@ -129,20 +129,26 @@ async fn admit(access: &Access, origin: &Origin, request: &Parts) -> Result<Opti
     if matched == Some("/metrics") && origin.is_of_this_machine(&request.headers) {
         return Ok(None);
     }
+    // The pages themselves say nothing about the shops, and explain that PostgreSQL does not reply.
+    let is_for_everybody = matches!(required, Requirement::Page | Requirement::Public) && !is_live;
     let unavailable = |error: AccountsError| Box::new(failure(&error));
     match access.mode().await {
         Ok(Mode::Open) => return Ok(Some(Caller::local())),
         Ok(Mode::SetupRequired) => return Err(Box::new(setup_required())),
         Ok(Mode::Accounts) => {}
-        // The pages themselves say nothing about the shops, and explain that PostgreSQL does not reply.
-        Err(_) if matches!(required, Requirement::Page | Requirement::Public) && !is_live => return Ok(None),
+        Err(_) if is_for_everybody => return Ok(None),
         Err(error) => return Err(unavailable(error)),
     }
-    let caller = access
-        .identify(origin, &request.headers)
-        .await
-        .map_err(unavailable)?;
+    let caller = match access.identify(origin, &request.headers).await {
+        Ok(caller) => caller,
+        Err(_) if is_for_everybody => return Ok(None),
+        Err(error) => return Err(unavailable(error)),
+    };
     let needed = match required {
+        // Before it costs one of the places of live connections.
+        _ if is_live && caller.is_none() => {
+            return Err(Box::new(refusal(access, origin, request, required)));
+        }
         Requirement::Probe | Requirement::Public => return Ok(caller),
         Requirement::Page => Role::Viewer,
         Requirement::Role(role) => role,

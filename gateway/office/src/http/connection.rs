@@ -1,25 +1,26 @@
-//! One connection of the port. A live one ends if its client stops reading, or sends more than a page does.
+//! One connection of the port. It ends if the head of a request does not arrive in time. A live one also ends if its client
+//! stops reading, or sends more than a page does.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
-use super::LimitedListener;
 use super::listener::ClientPlace;
 use super::origin::Peer;
 use crate::live::Place;
 
+/// How long the head of a request may take, and a new connection until its first one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may read nothing of what waits for it.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The kernel's send buffer for a connection, in bytes. The default can be megabytes.
@@ -33,6 +34,23 @@ const LIVE_INPUT: u64 = 64 << 10;
 pub struct ClientConnection {
     peer: Peer,
     live: Arc<OnceLock<LiveUse>>,
+    requests: Arc<Requests>,
+}
+
+/// The requests of a connection.
+#[derive(Debug, Default)]
+struct Requests {
+    begun: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+/// A request whose head has arrived; it ends when this is dropped.
+pub struct RequestInProgress(Arc<Requests>);
+
+impl Drop for RequestInProgress {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Set once a connection is live.
@@ -50,7 +68,14 @@ impl ClientConnection {
         Self {
             peer,
             live: Arc::default(),
+            requests: Arc::default(),
         }
+    }
+
+    /// The head of a request has arrived.
+    pub(super) fn begin_request(&self) -> RequestInProgress {
+        self.requests.begun.fetch_add(1, Ordering::Relaxed);
+        RequestInProgress(Arc::clone(&self.requests))
     }
 
     /// The other end, which may be a proxy.
@@ -68,20 +93,14 @@ impl ClientConnection {
     }
 }
 
-impl Connected<IncomingStream<'_, LimitedListener>> for ClientConnection {
-    fn connect_info(stream: IncomingStream<'_, LimitedListener>) -> Self {
-        let remote: &SocketAddr = stream.remote_addr();
-        Self {
-            peer: Peer::new(*remote, stream.io().stream.local_addr().ok()),
-            live: Arc::clone(&stream.io().live),
-        }
-    }
-}
-
 /// The byte stream of a connection, with its place among the port's connections.
 pub struct LimitedStream {
     stream: TcpStream,
+    remote: SocketAddr,
     live: Arc<OnceLock<LiveUse>>,
+    requests: Arc<Requests>,
+    /// Runs while the head of the request after this many others is awaited.
+    head: Option<(usize, Pin<Box<Sleep>>)>,
     /// Bytes read since the connection is live.
     received: u64,
     /// Runs while the client reads nothing.
@@ -94,19 +113,61 @@ pub struct LimitedStream {
 }
 
 impl LimitedStream {
-    pub fn new(stream: TcpStream, place: OwnedSemaphorePermit, of_client: Option<ClientPlace>) -> Self {
+    pub fn new(
+        stream: TcpStream,
+        remote: SocketAddr,
+        place: OwnedSemaphorePermit,
+        of_client: Option<ClientPlace>,
+    ) -> Self {
         // Fails only if the client has gone, which the first read will notice.
         let _ = stream.set_nodelay(true);
         let _ = set_socket_send_buffer_size(&stream, SEND_BUFFER);
         Self {
             stream,
+            remote,
             live: Arc::default(),
+            requests: Arc::default(),
+            // The first request.
+            head: Some((0, Box::pin(tokio::time::sleep(HEAD_TIMEOUT)))),
             received: 0,
             stall: None,
             has_stalled: false,
             reader: None,
             _place: place,
             _of_client: of_client,
+        }
+    }
+
+    /// The connection, as handlers see it.
+    pub(super) fn connection(&self) -> ClientConnection {
+        ClientConnection {
+            peer: Peer::new(self.remote, self.stream.local_addr().ok()),
+            live: Arc::clone(&self.live),
+            requests: Arc::clone(&self.requests),
+        }
+    }
+
+    /// Whether the head of a request has not arrived in time.
+    fn is_head_late(&mut self, context: &mut Context<'_>) -> bool {
+        let begun = self.requests.begun.load(Ordering::Relaxed);
+        match &mut self.head {
+            Some((after, timeout)) if *after == begun => timeout.as_mut().poll(context).is_ready(),
+            // It has arrived.
+            head => {
+                *head = None;
+                false
+            }
+        }
+    }
+
+    /// Notes that bytes have arrived. Between two requests they begin a head.
+    fn note_read(&mut self) {
+        let begun = self.requests.begun.load(Ordering::Relaxed);
+        if self.head.is_none()
+            && self.requests.ended.load(Ordering::Relaxed) == begun
+            && self.live.get().is_none()
+        {
+            self.head = Some((begun, Box::pin(tokio::time::sleep(HEAD_TIMEOUT))));
         }
     }
 
@@ -145,14 +206,17 @@ impl AsyncRead for LimitedStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.has_stalled {
+        if self.has_stalled || self.is_head_late(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_pending() {
             self.reader = Some(cx.waker().clone());
-        } else if self.is_too_much(buf.filled().len() - before) {
+            return read;
+        }
+        self.note_read();
+        if self.is_too_much(buf.filled().len() - before) {
             return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
         }
         read

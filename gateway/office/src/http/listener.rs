@@ -100,7 +100,7 @@ impl Listener for LimitedListener {
                 },
                 false => None,
             };
-            return (LimitedStream::new(stream, place, of_client), address);
+            return (LimitedStream::new(stream, address, place, of_client), address);
         }
     }
 
