@@ -248,30 +248,12 @@ async fn shops(
         let day = now.to_zoned(TimeZone::UTC).start_of_day();
         day.map_or(now, |day| day.timestamp())
     };
-    let day = match query.since.map(|since| beginning(since, now)) {
-        None => midnight(),
-        Some(Ok(day)) => day,
-        Some(Err(detail)) => return invalid_query(Some("since"), detail),
-    };
+    let day = query.since.unwrap_or_else(midnight);
     let overview = state.overviews.get(&state.pool, &state.prefix, now, day);
     match within(overview).await {
         Ok(overview) => Json(overview.of_shops(&caller.shops)).into_response(),
         Err(error) => database_unavailable(&error),
     }
-}
-
-/// The beginning of the day that somebody asks for, rounded to a quarter of an hour, as time zones are. A page asks for its
-/// own midnight; a longer time would sum up all sales of all shops while others wait.
-fn beginning(since: Timestamp, now: Timestamp) -> Result<Timestamp, String> {
-    const QUARTER: i64 = 900;
-    const LONGEST: i64 = 48 * 3_600;
-    let second = since.as_second();
-    if now.as_second() - second > LONGEST {
-        return Err(
-            "since: within the last 48 hours; for longer periods there is /api/comparison".to_owned(),
-        );
-    }
-    Ok(Timestamp::from_second(second - second.rem_euclid(QUARTER)).unwrap_or(since))
 }
 
 /// `GET /api/sales`

@@ -266,6 +266,7 @@ async fn a_journal_of_the_first_schema_is_migrated_with_all_its_entries() -> Res
         "ALTER TABLE journal DROP COLUMN secret",
         "ALTER TABLE journal DROP COLUMN signed_since",
         "ALTER TABLE journal DROP COLUMN unsigned_upto",
+        "ALTER TABLE watermark DROP COLUMN payments",
         "ALTER TABLE watermark DROP COLUMN unsigned",
         "DROP TABLE run",
         "ALTER TABLE stream DROP COLUMN lost",

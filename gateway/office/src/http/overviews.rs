@@ -1,11 +1,11 @@
 //! One overview for all pages that ask within a moment: it sums up the day's sales of all shops.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::PgPool;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::overview::{Overview, overview};
 
@@ -13,19 +13,37 @@ use crate::overview::{Overview, overview};
 const MAX_AGE: Duration = Duration::from_secs(2);
 /// Days that are kept: pages in different time zones ask for different beginnings of the day.
 const MAX_DAYS: usize = 8;
+/// Pages ask for the sales of their own day. Sums over a longer time are slow, so one is made at a time.
+const LONGEST_DAY: SignedDuration = SignedDuration::from_hours(48);
 
 /// The overviews of the last moment. Clones share them.
-#[derive(Clone, Default)]
-pub struct OverviewCache(Arc<Mutex<Vec<CachedOverview>>>);
+#[derive(Clone)]
+pub struct OverviewCache(Arc<Cache>);
 
-struct CachedOverview {
+struct Cache {
+    /// The oldest request first.
+    days: std::sync::Mutex<Vec<CachedDay>>,
+    /// For sums over a longer time than a day.
+    long: Semaphore,
+}
+
+/// Requests for the same day wait for one another, so that many of them are one query.
+struct CachedDay {
     day: Timestamp,
-    read: Instant,
-    overview: Arc<Overview>,
+    overview: Arc<Mutex<Option<(Instant, Arc<Overview>)>>>,
+}
+
+impl Default for OverviewCache {
+    fn default() -> Self {
+        Self(Arc::new(Cache {
+            days: std::sync::Mutex::default(),
+            long: Semaphore::new(1),
+        }))
+    }
 }
 
 impl OverviewCache {
-    /// The overview with the sales since `day`. Requests wait for one another, so that many of them are one query.
+    /// The overview with the sales since `day`.
     ///
     /// # Errors
     /// PostgreSQL does not reply.
@@ -36,20 +54,37 @@ impl OverviewCache {
         now: Timestamp,
         day: Timestamp,
     ) -> Result<Arc<Overview>, sqlx::Error> {
-        let mut cached = self.0.lock().await;
-        cached.retain(|cached| cached.read.elapsed() < MAX_AGE);
-        if let Some(cached) = cached.iter().find(|cached| cached.day == day) {
-            return Ok(Arc::clone(&cached.overview));
+        let slot = self.slot(day);
+        let mut cached = slot.lock().await;
+        if let Some((read, overview)) = &*cached
+            && read.elapsed() < MAX_AGE
+        {
+            return Ok(Arc::clone(overview));
         }
+        let _turn = match now.duration_since(day) > LONGEST_DAY {
+            // The semaphore is never closed.
+            true => self.0.long.acquire().await.ok(),
+            false => None,
+        };
         let overview = Arc::new(overview(pool, prefix, now, day).await?);
-        if cached.len() == MAX_DAYS {
-            cached.remove(0);
+        *cached = Some((Instant::now(), Arc::clone(&overview)));
+        Ok(overview)
+    }
+
+    fn slot(&self, day: Timestamp) -> Arc<Mutex<Option<(Instant, Arc<Overview>)>>> {
+        // A panic elsewhere leaves the list consistent.
+        let mut days = self.0.days.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = days.iter().find(|known| known.day == day) {
+            return Arc::clone(&known.overview);
         }
-        cached.push(CachedOverview {
+        if days.len() == MAX_DAYS {
+            days.remove(0);
+        }
+        let overview = Arc::default();
+        days.push(CachedDay {
             day,
-            read: Instant::now(),
             overview: Arc::clone(&overview),
         });
-        Ok(overview)
+        overview
     }
 }

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod alerts;
+mod attackers;
 mod command_line;
 mod commands;
 mod distrust;
