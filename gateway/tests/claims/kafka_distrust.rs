@@ -364,7 +364,7 @@ async fn the_unsigned_watermark_of_an_earlier_version_counts_once_if_it_fits_the
     }
     shop.alter_journal(&[
         "UPDATE journal SET unsigned_upto = 5",
-        "UPDATE watermark SET offset = 2, read_from = 0, unsigned = 1",
+        "UPDATE watermark SET offset = 2, payments = 0, read_from = 0, unsigned = 1",
     ])
     .await?;
     for (offset, seq) in [(4, 4), (5, 99)] {
