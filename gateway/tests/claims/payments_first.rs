@@ -215,25 +215,27 @@ async fn a_gateway_that_waits_for_midnight_is_idle() -> Result<()> {
     /// The length of the measurement.
     const WINDOW: Duration = Duration::from_secs(3);
     let mut shop = BudgetShop::open_with_used(BUDGET / 10 * 9 - 15_000).await?;
-    within(
-        "the budget to be nearly used up with nothing left to send",
-        LATER,
-        async || {
-            let status = shop.shop.gateway.get_json("/api/gateway").await?;
-            // Only payments, because an order could be held back by then.
-            if status["uplink"]["payments_only"] != true {
-                shop.pay().await?;
-            }
-            ensure!(
-                status["uplink"]["payments_only"] == true && status["journal"]["pending"] == 0,
-                "{} {}",
-                status["uplink"],
-                status["journal"]
-            );
-            Ok(())
-        },
-    )
-    .await?;
+    let mut is_used_up = false;
+    while !is_used_up {
+        // Only payments, because an order could be held back; and one by one, so that nothing is left to send.
+        shop.pay().await?;
+        let sold = shop.sold as u64;
+        is_used_up = within(
+            "the payment to be sent, and its bytes to be counted",
+            SOON,
+            async || {
+                let status = shop.shop.gateway.get_json("/api/gateway").await?;
+                let is_used_up = status["uplink"]["payments_only"] == true;
+                ensure!(
+                    is_used_up || status["uplink"]["events"].as_u64() > Some(sold),
+                    "{}",
+                    status["uplink"]
+                );
+                Ok(is_used_up)
+            },
+        )
+        .await?;
+    }
     let before = cpu_time(shop.shop.gateway.pid()?)?;
     tokio::time::sleep(WINDOW).await;
     let used = cpu_time(shop.shop.gateway.pid()?)? - before;
