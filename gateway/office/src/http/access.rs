@@ -145,10 +145,6 @@ async fn admit(access: &Access, origin: &Origin, request: &Parts) -> Result<Opti
         Err(error) => return Err(unavailable(error)),
     };
     let needed = match required {
-        // Before it costs one of the places of live connections.
-        _ if is_live && caller.is_none() => {
-            return Err(Box::new(refusal(access, origin, request, required)));
-        }
         Requirement::Probe | Requirement::Public => return Ok(caller),
         Requirement::Page => Role::Viewer,
         Requirement::Role(role) => role,

@@ -166,7 +166,10 @@ pub async fn check(State(live): State<Arc<Live>>, request: Request, next: Next) 
     }
     let origin = request.extensions().get::<Origin>();
     let connection = request.extensions().get::<ConnectInfo<ClientConnection>>();
+    // A stranger gets no place, only the answer to sign in; the connection ends as one without a request does.
+    let is_somebody = request.extensions().get::<Caller>().is_some();
     if let Some((origin, ConnectInfo(connection))) = origin.zip(connection)
+        && is_somebody
         && let Some(address) = origin.source.address
     {
         match live.places.take(address) {

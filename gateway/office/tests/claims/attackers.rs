@@ -3,11 +3,16 @@
 use anyhow::{Context as _, Result, ensure};
 use comptoir_harness::Kafka;
 use futures::future::join_all;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::accounts::{add_user, cookie, get, sign_in, wait_ready};
+use crate::accounts::{add_user, cookie, sign_in, wait_ready};
+use crate::live_client::LiveClient;
 use crate::office::{DEADLINE, Office, Site};
+
+/// The office has 384 places for live pages.
+const STRANGERS: usize = 400;
 
 async fn office(site: &Site) -> Result<Office> {
     site.create_topics(Kafka::shared().await).await?;
@@ -56,21 +61,32 @@ async fn strangers_take_no_place_of_live_pages() -> Result<()> {
     let mut office = office(&site).await?;
     add_user(&site, "boss", "administrator", None)?;
     let cookie = cookie(&mut office, "boss").await?;
-    let path = "/socket.io/?EIO=4&transport=websocket";
-    for _ in 0..3 {
+    // More than there are places.
+    let mut strangers = Vec::new();
+    for _ in 0..STRANGERS {
         let mut connection = connect(&mut office).await?;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        connection.write_all(request.as_bytes()).await?;
-        let mut answer = [0; 512];
-        let length = connection.read(&mut answer).await?;
-        let answer = String::from_utf8_lossy(&answer[..length]);
-        ensure!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        connection
+            .write_all(
+                b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
+                  Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            )
+            .await?;
+        strangers.push(connection);
     }
-    let (status, text) = get(&mut office, "/api/shops", &cookie).await?;
-    ensure!(status == 200, "{text}");
+    for stranger in &mut strangers {
+        let mut answer = [0; 512];
+        let length = stranger.read(&mut answer).await?;
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        ensure!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    }
+    let server = office.url("").await?;
+    let boss = LiveClient::join_as(&server, &json!({}), &cookie).await?;
+    ensure!(!boss.received().has_ended);
+    for stranger in &mut strangers {
+        tokio::time::timeout(DEADLINE, stranger.read_to_end(&mut Vec::new()))
+            .await
+            .context("a stranger's connection is still open")??;
+    }
     Ok(())
 }
 
@@ -84,7 +100,7 @@ async fn guesses_at_the_same_time_are_all_counted() -> Result<()> {
     let mut checked = 0;
     for _ in 0..3 {
         let guesses = (0..9).map(|_| {
-            let body = serde_json::json!({"name": "boss", "password": "a wrong guess of it"});
+            let body = json!({"name": "boss", "password": "a wrong guess of it"});
             client.post(&url).json(&body).send()
         });
         for answer in join_all(guesses).await {
