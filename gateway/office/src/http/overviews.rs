@@ -27,10 +27,13 @@ struct Cache {
     long: Semaphore,
 }
 
+/// An overview, and when it was read.
+type Slot = Arc<Mutex<Option<(Instant, Arc<Overview>)>>>;
+
 /// Requests for the same day wait for one another, so that many of them are one query.
 struct CachedDay {
     day: Timestamp,
-    overview: Arc<Mutex<Option<(Instant, Arc<Overview>)>>>,
+    overview: Slot,
 }
 
 impl Default for OverviewCache {
@@ -71,7 +74,7 @@ impl OverviewCache {
         Ok(overview)
     }
 
-    fn slot(&self, day: Timestamp) -> Arc<Mutex<Option<(Instant, Arc<Overview>)>>> {
+    fn slot(&self, day: Timestamp) -> Slot {
         // A panic elsewhere leaves the list consistent.
         let mut days = self.0.days.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = days.iter().find(|known| known.day == day) {
