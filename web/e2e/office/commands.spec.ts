@@ -71,7 +71,7 @@ test('a message goes to one till with the keyboard alone, and its receipt appear
   await expect(sent(page).first()).toContainText('1 sur 1 : Dans Kafka, pas encore reçu');
   // The next polls show it without any action.
   await expect(sent(page).first()).toContainText('1 sur 1 : Remis', { timeout: 15_000 });
-  await expect(page.locator('[data-panel=sent]')).toContainText('ne prouve pas que l’écran');
+  await expect(page.locator('[data-panel=sent]')).toContainText('ne prouve pas qu’une caisse');
 });
 
 test('a price list is pasted from a spreadsheet, and each wrong row says why', async ({ office, page }) => {

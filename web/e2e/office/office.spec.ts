@@ -165,18 +165,6 @@ test('a thousand shops show at once, and more of them as the reader scrolls', as
   await simulate({ shops: 1000 });
   await office.open();
   await expect(office.shops()).toHaveCount(100);
-  const blockedMs = await page.evaluate(async () => {
-    const field = document.querySelector<HTMLInputElement>('[type=search]')!;
-    const start = performance.now();
-    for (const text of ['p', 'pa', 'par', '']) {
-      field.value = text;
-      field.dispatchEvent(new Event('input', { bubbles: true }));
-      await new Promise(requestAnimationFrame);
-    }
-    return (performance.now() - start) / 4;
-  });
-  // Generous, because the machine may be compiling at the same time.
-  expect(blockedMs).toBeLessThan(400);
   await page.keyboard.press('End');
   await expect.poll(() => office.shops().count()).toBeGreaterThan(100);
   await office.search().fill('1000');
