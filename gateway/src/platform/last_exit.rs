@@ -1,11 +1,12 @@
 //! How the previous run of the gateway ended, from a file next to the journal: `journal.db` has `journal-run.json`.
 
 use std::fs;
-use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
+
+use super::state_file;
 
 /// An id that the operating system draws at each boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -47,9 +48,8 @@ impl RunMarker {
     }
 
     fn begin_at(journal: &Path, boot_id: String) -> (Self, LastExit) {
-        let stem = journal.file_stem().unwrap_or_default().to_string_lossy();
-        let path = journal.with_file_name(format!("{stem}-run.json"));
-        let last_exit = match read(&path) {
+        let path = state_file::beside(journal, "run");
+        let last_exit = match state_file::read::<RunFile>(&path, "how the last run ended cannot be read") {
             Some(run) if run.is_stopped => LastExit::Stopped,
             Some(run) if run.boot_id == boot_id => LastExit::Crashed,
             Some(_) => LastExit::Power,
@@ -70,28 +70,8 @@ impl RunMarker {
             boot_id: self.boot_id.clone(),
             is_stopped,
         };
-        if let Err(error) = self.write(&run) {
+        if let Err(error) = state_file::write(&self.path, &run) {
             warn!(%error, file = %self.path.display(), "how this run ends cannot be recorded");
-        }
-    }
-
-    fn write(&self, run: &RunFile) -> io::Result<()> {
-        let next = self.path.with_extension("json.new");
-        fs::write(&next, serde_json::to_vec(run)?)?;
-        fs::File::open(&next)?.sync_all()?;
-        fs::rename(&next, &self.path)
-    }
-}
-
-fn read(path: &Path) -> Option<RunFile> {
-    match fs::read(path) {
-        // A damaged file counts as unknown.
-        Ok(bytes) => serde_json::from_slice(&bytes).ok(),
-        Err(error) => {
-            if error.kind() != ErrorKind::NotFound {
-                warn!(%error, file = %path.display(), "how the last run ended cannot be read");
-            }
-            None
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod panics;
 pub mod peer;
 pub mod shop_secret;
+pub mod state_file;
 pub mod systemd;
 pub mod tls;
 pub mod uplink;

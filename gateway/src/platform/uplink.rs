@@ -1,8 +1,6 @@
 //! How many bytes the connection to Kafka has carried today, and how many it may carry: on a metered uplink they cost
 //! money.
 
-use std::fs;
-use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +8,8 @@ use std::time::{Duration, Instant};
 use jiff::{Timestamp, Zoned, civil};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
+
+use super::state_file;
 
 /// How often the day's count is written to its file.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -39,11 +39,11 @@ struct Day {
     /// The counters when this run began the day.
     base: Counted,
     saved: (Instant, u64),
-    /// Whether the log says that the budget is nearly used up.
-    is_logged: bool,
+    /// Whether the budget was nearly used up at the last [`UplinkMeter::tick`].
+    is_nearly_used_up: bool,
 }
 
-/// What Kafka's connection has carried.
+/// What the connection to Kafka has carried.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// Bytes.
@@ -104,11 +104,11 @@ impl UplinkMeter {
         count: impl Fn() -> Counted + Send + Sync + 'static,
     ) -> Self {
         let now = Zoned::now();
-        let stem = journal.file_stem().unwrap_or_default().to_string_lossy();
-        let file = budget.map(|_| journal.with_file_name(format!("{stem}-uplink.json")));
+        let file = budget.map(|_| state_file::beside(journal, "uplink"));
+        let unknown = "the bytes that the connection to Kafka has carried today are unknown";
         let saved = file
             .as_deref()
-            .and_then(read)
+            .and_then(|file| state_file::read::<DayFile>(file, unknown))
             .filter(|saved| saved.date == now.date());
         let earlier = saved.as_ref().map_or(Counted::default(), |saved| saved.counted);
         let day = Day {
@@ -117,7 +117,7 @@ impl UplinkMeter {
             earlier,
             base: Counted::default(),
             saved: (Instant::now(), earlier.bytes()),
-            is_logged: false,
+            is_nearly_used_up: false,
         };
         Self {
             delay,
@@ -133,38 +133,41 @@ impl UplinkMeter {
         (self.count)()
     }
 
-    /// The traffic of this day. Call it regularly, because a new day begins with the first call on it.
+    /// The traffic of this day.
     pub fn today(&self) -> DayTraffic {
         self.day_of(&Zoned::now(), &mut self.lock())
     }
 
     /// Whether nine tenths of the day's budget are used up, so that only payments may be sent.
     pub fn is_nearly_used_up(&self) -> bool {
-        let Some(budget) = self.budget else { return false };
-        let mut day = self.lock();
-        let used = self.day_of(&Zoned::now(), &mut day).counted.bytes();
-        let is_nearly_used_up = used >= budget - budget / 10;
-        if is_nearly_used_up != day.is_logged {
-            day.is_logged = is_nearly_used_up;
-            match is_nearly_used_up {
-                true => warn!(
-                    used,
-                    budget,
-                    "nine tenths of the day's bytes (kafka.uplink_budget) are used up: only payments are sent to Kafka until \
-                     midnight"
-                ),
-                false => info!(used, budget, "all events are sent to Kafka again"),
-            }
-        }
-        is_nearly_used_up
+        self.is_nearly_used_up_in(&mut self.lock())
     }
 
-    /// Writes the day's count to its file if that is due. Blocks.
-    pub fn save_if_due(&self) {
-        let day = self.lock();
+    fn is_nearly_used_up_in(&self, day: &mut Day) -> bool {
+        self.budget
+            .is_some_and(|budget| self.day_of(&Zoned::now(), day).counted.bytes() >= budget - budget / 10)
+    }
+
+    /// Begins a new day at midnight, logs when the budget is nearly used up, and writes the day's count to its file if that
+    /// is due. Blocks. Call it every few seconds.
+    pub fn tick(&self) {
+        let mut day = self.lock();
+        let bytes = self.day_of(&Zoned::now(), &mut day).counted.bytes();
+        let is_nearly_used_up = self.is_nearly_used_up_in(&mut day);
+        let was_nearly_used_up = std::mem::replace(&mut day.is_nearly_used_up, is_nearly_used_up);
         let (at, saved) = day.saved;
         drop(day);
-        if at.elapsed() >= SAVE_EVERY && self.today().counted.bytes().abs_diff(saved) >= SAVE_FROM {
+        match (was_nearly_used_up, is_nearly_used_up) {
+            (false, true) => warn!(
+                bytes,
+                budget = self.budget,
+                "nine tenths of the day's bytes (kafka.uplink_budget) are used up: only payments are sent to Kafka until \
+                 midnight"
+            ),
+            (true, false) => info!(bytes, budget = self.budget, "all events are sent to Kafka again"),
+            _ => {}
+        }
+        if at.elapsed() >= SAVE_EVERY && bytes.abs_diff(saved) >= SAVE_FROM {
             self.save();
         }
     }
@@ -181,8 +184,8 @@ impl UplinkMeter {
         };
         day.saved = (Instant::now(), today.counted.bytes());
         drop(day);
-        if let Err(error) = write(path, &content) {
-            warn!(%error, file = %path.display(), "the bytes that Kafka has cost today cannot be recorded");
+        if let Err(error) = state_file::write(path, &content) {
+            warn!(%error, file = %path.display(), "the bytes that the connection to Kafka has carried today cannot be recorded");
         }
     }
 
@@ -200,7 +203,7 @@ impl UplinkMeter {
                 earlier: Counted::default(),
                 base: count,
                 saved: (day.saved.0, 0),
-                is_logged: day.is_logged,
+                is_nearly_used_up: day.is_nearly_used_up,
             };
         }
         DayTraffic {
@@ -208,27 +211,6 @@ impl UplinkMeter {
             counted: day.earlier.plus(count.since(day.base)),
         }
     }
-}
-
-fn read(path: &Path) -> Option<DayFile> {
-    match fs::read(path) {
-        // A damaged file counts as empty.
-        Ok(bytes) => serde_json::from_slice(&bytes).ok(),
-        Err(error) => {
-            if error.kind() != ErrorKind::NotFound {
-                warn!(%error, file = %path.display(), "the bytes that Kafka has cost today are unknown");
-            }
-            None
-        }
-    }
-}
-
-/// Replaces the file at once, so that it is whole after a power cut.
-fn write(path: &Path, content: &DayFile) -> io::Result<()> {
-    let next = path.with_extension("json.new");
-    fs::write(&next, serde_json::to_vec(content)?)?;
-    fs::File::open(&next)?.sync_all()?;
-    fs::rename(&next, path)
 }
 
 #[cfg(test)]
@@ -282,16 +264,16 @@ mod tests {
             },
         };
         let today = Zoned::now().date();
-        write(&file, &used(today)).unwrap();
+        state_file::write(&file, &used(today)).unwrap();
         let first = meter(Some(10_000_000), &journal);
         assert!(first.is_nearly_used_up());
         first.save();
         let second = meter(Some(10_000_000), &journal);
         assert_eq!(second.today().counted.bytes(), 9_000_000);
         assert!(!meter(Some(10_000_001), &journal).is_nearly_used_up());
-        write(&file, &used(today.yesterday().unwrap())).unwrap();
+        state_file::write(&file, &used(today.yesterday().unwrap())).unwrap();
         assert!(!meter(Some(10_000_000), &journal).is_nearly_used_up());
-        fs::write(&file, "{").unwrap();
+        std::fs::write(&file, "{").unwrap();
         assert!(!meter(Some(10_000_000), &journal).is_nearly_used_up());
     }
 }

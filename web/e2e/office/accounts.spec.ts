@@ -254,7 +254,7 @@ test('a viewer has no links to these pages, and gets no data', async ({ page }) 
     expect((await page.request.get(path)).status(), path).toBe(403);
 });
 
-test('a user changes the own password, and sees only the own sessions', async ({ page, browser, request }) => {
+test('users change their own password, and see only their own sessions', async ({ page, browser, request }) => {
   const app = new Identity(page);
   const other = await openElsewhere(browser);
   await openAs(other, 'administrator', '/');

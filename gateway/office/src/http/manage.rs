@@ -76,7 +76,7 @@ pub async fn change_user(
             password: body.password,
         };
         let act = origin.act(Some(&caller), Action::UserChanged);
-        // Whoever changes the own password stays signed in here.
+        // An administrator who changes their own password stays signed in.
         accounts
             .change_user(&name, change, caller.credential_id(), act)
             .await?;

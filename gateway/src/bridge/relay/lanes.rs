@@ -30,10 +30,10 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    fn new(read: &[Arc<Entry>]) -> Self {
+    fn new(read: Vec<Arc<Entry>>) -> Self {
         Self {
-            entries: read.to_vec(),
-            read: (read.len(), bytes_of(read)),
+            read: (read.len(), bytes_of(&read)),
+            entries: read,
             counts: RelayedCounts::new(),
         }
     }
@@ -101,7 +101,7 @@ impl Lanes {
             check_order(after, &read)?;
             let Some(last) = read.last() else { return Ok(None) };
             self.searched = last.offset;
-            let mut batch = Batch::new(&read);
+            let mut batch = Batch::new(read);
             batch.entries.retain(|entry| is_payment(entry));
             if let Some(last) = batch.entries.last() {
                 self.payment = last.name.to_string();
@@ -115,17 +115,18 @@ impl Lanes {
     ///
     /// # Errors
     /// The journal lacks an entry.
-    pub fn all(&mut self, read: &[Arc<Entry>]) -> Result<Batch, RelayError> {
-        check_order(self.progress.upto, read)?;
-        let mut batch = Batch::new(read);
-        count(&mut batch.counts, read);
-        batch
-            .entries
-            .retain(|entry| !is_payment(entry) || entry.offset > self.progress.payments);
+    pub fn all(&mut self, read: Vec<Arc<Entry>>) -> Result<Batch, RelayError> {
+        check_order(self.progress.upto, &read)?;
+        let sent = self.progress.payments;
         if let Some(last) = read.last() {
             self.event = last.name.to_string();
-            self.progress = Progress::new(last.offset, self.progress.payments);
+            self.progress = Progress::new(last.offset, sent);
         }
+        let mut batch = Batch::new(read);
+        count(&mut batch.counts, &batch.entries);
+        batch
+            .entries
+            .retain(|entry| !is_payment(entry) || entry.offset > sent);
         Ok(batch)
     }
 

@@ -183,7 +183,7 @@ impl<'a> Sender<'a> {
             // Read-ahead: the next entries come from disk while Kafka commits these.
             let (next, after) = (journal.clone(), last.offset);
             ahead = Some(runtime.spawn(async move { next.read(after, size.entries(), size.bytes()).await }));
-            let batch = lanes.all(&entries)?;
+            let batch = lanes.all(entries)?;
             self.send_batch(&batch, &lanes, &watch, state, runtime, stop)?;
             if self.relay.places.is_some() {
                 state.placed = lanes.upto();

@@ -158,7 +158,7 @@ impl LiveFeed {
                 _ = backlog_interval.tick() => {
                     self.app.backlog.record(self.app.journal.state().pending());
                     if let Some(uplink) = self.app.uplink.clone() {
-                        tokio::task::spawn_blocking(move || uplink.save_if_due());
+                        tokio::task::spawn_blocking(move || uplink.tick());
                     }
                     self.app.live.snapshots.forget_old();
                 }
