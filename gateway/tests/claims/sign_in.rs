@@ -1,5 +1,6 @@
 //! Reading, selling and changing anything require credentials with exactly that right, and guessing them is slow.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -33,10 +34,16 @@ pub async fn add_user(gateway: &Gateway, name: &str, role: &str) -> Result<()> {
 }
 
 pub fn request(gateway: &Gateway, method: Method, path: &str) -> Result<RequestBuilder> {
-    let client = Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()?;
-    Ok(client.request(method, gateway.http_url()? + path))
+    /// Made once: hundreds of clients take longer to make than the gateway waits for a request on a new connection. It
+    /// keeps no connection, because each test has a runtime of its own.
+    static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+        Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap()
+    });
+    Ok(CLIENT.request(method, gateway.http_url()? + path))
 }
 
 async fn sign_in(gateway: &Gateway, name: &str, password: &str) -> Result<Response> {
