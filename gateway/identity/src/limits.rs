@@ -80,11 +80,20 @@ impl SignInLimits {
             true => Ok(()),
             false => self.wrong_by_account.check(account),
         };
+        self.check_address(from)?;
+        of_account
+            .and_then(|()| self.right_by_account.check(account))
+            .map_err(|after| Error::TooManyAttempts { after })
+    }
+
+    /// Checks the limits on attempts from an address.
+    ///
+    /// # Errors
+    /// There were too many.
+    pub fn check_address(&self, from: Network) -> Result<(), Error> {
         self.wrong_by_address
             .check(&from)
-            .and(of_account)
             .and_then(|()| self.right_by_address.check(&from))
-            .and_then(|()| self.right_by_account.check(account))
             .map_err(|after| Error::TooManyAttempts { after })
     }
 

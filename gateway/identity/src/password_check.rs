@@ -33,6 +33,14 @@ impl PasswordCheck {
         Self::default()
     }
 
+    /// Checks the limits on attempts from an address, before anything is read for one.
+    ///
+    /// # Errors
+    /// There were too many attempts from this address.
+    pub fn check_address(&self, address: Option<IpAddr>) -> Result<(), Error> {
+        self.limits.check_address(self.network(address))
+    }
+
     /// Checks the password of `user`, who has the name `typed`; `None` if nobody has this name. That takes as long and is
     /// limited in the same way, so that a guesser does not learn which names exist.
     ///

@@ -41,6 +41,18 @@ impl Caller {
         }
     }
 
+    /// Tells apart callers that may have the same name: `account KEY`, `provider SUBJECT`, `token ID` or `local`.
+    pub fn identity(&self) -> String {
+        let Some(credential) = &self.credential else {
+            return "local".to_owned();
+        };
+        match &credential.owner {
+            Some(account) if credential.has_password => format!("account {account}"),
+            Some(subject) => format!("provider {subject}"),
+            None => format!("token {}", credential.id),
+        }
+    }
+
     /// The id of the session or token; `None` while the office has no accounts.
     pub fn credential_id(&self) -> Option<&str> {
         self.credential.as_ref().map(|credential| &*credential.id)

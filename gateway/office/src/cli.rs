@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions as _, PgPool};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -25,7 +25,7 @@ use crate::config::{Config, ConfigError, Http, Log};
 use crate::database::{self, Pools, ServerError};
 use crate::descriptors;
 use crate::health::Health;
-use crate::http::{Access, AppState, Hosts, LimitedListener, OverviewCache, router, serve};
+use crate::http::{Access, AppState, Exports, Hosts, LimitedListener, OverviewCache, router, serve};
 use crate::ingest::Ingest;
 use crate::keys::ShopKeys;
 use crate::live::{Live, LiveTail, watch_sessions};
@@ -39,8 +39,6 @@ use users::{TokenAction, UserAction};
 
 /// Exit code for an invalid configuration. clap uses the same code for an invalid command line.
 const INVALID_CONFIGURATION: u8 = 2;
-/// Most CSV files written at the same time.
-const EXPORTS: usize = 2;
 /// Longest time from a signal to the end; anything still running is abandoned.
 const SHUTDOWN: Duration = Duration::from_secs(8);
 /// How often the tables are maintained.
@@ -219,7 +217,7 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         prefix: config.kafka.topic_prefix.clone(),
         metrics: Arc::clone(&metrics),
         health: Arc::clone(&health),
-        exports: Arc::new(Semaphore::new(EXPORTS)),
+        exports: Exports::default(),
         stored_commands: Arc::clone(&stored_commands),
         live: Arc::clone(&live),
     };

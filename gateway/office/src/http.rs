@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Extension, Query, State};
+use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -19,7 +18,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tracing::error;
 
 use crate::access::Caller;
@@ -34,7 +33,9 @@ use crate::sales::{self, Filter, SalesQuery};
 mod access;
 mod commands;
 mod connection;
-pub mod dto;
+pub pub mod dto;
+mod exports;
+mod extract;
 mod figures;
 mod listener;
 mod manage;
@@ -49,6 +50,7 @@ mod site;
 pub use access::{Access, Mode};
 pub use commands::CommandTargets;
 pub use connection::ClientConnection;
+pub use exports::{Export, Exports};
 pub use listener::LimitedListener;
 pub use origin::Origin;
 pub use overviews::OverviewCache;
@@ -70,8 +72,7 @@ pub struct AppState {
     pub prefix: String,
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
-    /// Limits the CSV files written at the same time, because each holds a connection to PostgreSQL.
-    pub exports: Arc<Semaphore>,
+    pub exports: Exports,
     /// Who may use the office.
     pub access: Arc<Access>,
     /// Notified when a command was stored.
@@ -169,34 +170,14 @@ async fn body_timeout(request: axum::extract::Request, next: middleware::Next) -
     next.run(request).await
 }
 
-/// `field`: the parameter that is not valid, where it is known.
-fn invalid_query(field: Option<&'static str>, detail: String) -> Response {
+/// `field`: the invalid parameter.
+fn invalid_query(field: &'static str, detail: String) -> Response {
     respond(
         StatusCode::BAD_REQUEST,
         "urn:comptoir:problem:invalid-query",
         detail,
-        field.map(Cow::from),
+        Some(field.into()),
     )
-}
-
-/// The answer to a body that is not the expected JSON.
-fn malformed(rejection: &JsonRejection) -> Response {
-    let (status, r#type) = match rejection {
-        JsonRejection::JsonDataError(_) => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "urn:comptoir:problem:invalid-field",
-        ),
-        JsonRejection::MissingJsonContentType(_) => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "urn:comptoir:problem:unsupported-media-type",
-        ),
-        _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "urn:comptoir:problem:body-too-large",
-        ),
-        _ => (StatusCode::BAD_REQUEST, "urn:comptoir:problem:malformed-json"),
-    };
-    problem(status, r#type, rejection.body_text())
 }
 
 fn respond(
@@ -230,19 +211,12 @@ struct OverviewQuery {
 async fn shops(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    query: Result<Query<OverviewQuery>, QueryRejection>,
+    Query(query): Query<OverviewQuery>,
 ) -> Response {
-    let query = match query {
-        Ok(Query(query)) if query.since.is_none_or(sale::is_rfc3339) => query,
-        Ok(_) => {
-            let detail = "since: a year from 0000 to 9999, for example since=2026-11-30T00:00:00Z";
-            return invalid_query(Some("since"), detail.to_owned());
-        }
-        Err(error) => {
-            let detail = format!("{}; for example since=2026-11-30T00:00:00Z", error.body_text());
-            return invalid_query(None, detail);
-        }
-    };
+    if !query.since.is_none_or(sale::is_rfc3339) {
+        let detail = "since: a year from 0000 to 9999, for example since=2026-11-30T00:00:00Z";
+        return invalid_query("since", detail.to_owned());
+    }
     let now = sale::now();
     let midnight = || {
         let day = now.to_zoned(TimeZone::UTC).start_of_day();
@@ -260,7 +234,7 @@ async fn shops(
 async fn sales(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    query: Result<Query<SalesQuery>, QueryRejection>,
+    Query(query): Query<SalesQuery>,
 ) -> Response {
     let filter = match filter(query, &caller) {
         Ok(filter) => filter,
@@ -276,34 +250,30 @@ async fn sales(
 async fn sales_csv(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    query: Result<Query<SalesQuery>, QueryRejection>,
+    Query(query): Query<SalesQuery>,
 ) -> Response {
     let filter = match filter(query, &caller) {
         Ok(filter) => filter,
         Err(problem) => return *problem,
     };
-    let Ok(permit) = state.exports.clone().try_acquire_owned() else {
-        return problem(
-            StatusCode::TOO_MANY_REQUESTS,
-            "urn:comptoir:problem:too-many-requests",
-            "Other files are being written. Try again when they are done.",
-        );
+    let place = match state.exports.begin(&caller.identity()) {
+        Ok(place) => place,
+        Err(busy) => {
+            let detail = format!("{busy}. Try again when it is done.");
+            let r#type = "urn:comptoir:problem:too-many-requests";
+            return problem(StatusCode::TOO_MANY_REQUESTS, r#type, detail);
+        }
     };
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"sales.csv\""),
     ];
-    (headers, sales::csv(state.pool, filter, permit)).into_response()
+    (headers, sales::csv(state.pool, filter, place)).into_response()
 }
 
-fn filter(
-    query: Result<Query<SalesQuery>, QueryRejection>,
-    caller: &Caller,
-) -> Result<Filter, Box<Response>> {
-    let Query(query) = query.map_err(|error| Box::new(invalid_query(None, error.body_text())))?;
-    query
-        .check(caller)
-        .map_err(|error| Box::new(invalid_query(Some(error.parameter), error.to_string())))
+fn filter(query: SalesQuery, caller: &Caller) -> Result<Filter, Box<Response>> {
+    let refuse = |error: sales::QueryError| Box::new(invalid_query(error.parameter, error.to_string()));
+    query.check(caller).map_err(refuse)
 }
 
 fn database_unavailable(error: &sqlx::Error) -> Response {

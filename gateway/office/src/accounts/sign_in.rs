@@ -22,6 +22,17 @@ struct StoredPassword {
     grant: Grant,
     /// Argon2id in PHC string format.
     hash: String,
+    /// The addresses of the user's sessions.
+    addresses: Vec<String>,
+}
+
+impl StoredPassword {
+    /// Whether the user has a session at this address; if so, guesses from elsewhere do not lock the user out.
+    fn is_signed_in_at(&self, address: Option<IpAddr>) -> bool {
+        let network = address.map(network_of);
+        let mut known = self.addresses.iter().filter_map(|address| address.parse().ok());
+        known.any(|known| Some(network_of(known)) == network)
+    }
 }
 
 impl Accounts {
@@ -70,15 +81,14 @@ impl Accounts {
         name: &str,
         password: &Secret,
     ) -> Result<(UserName, Grant), AccountsError> {
+        // A flood of guesses costs no query.
+        self.0.passwords.check_address(from.address)?;
         let stored = self.stored(name).await?;
-        let user = match &stored {
-            Some(stored) => Some(TypedUser {
-                name: &stored.name,
-                hash: &stored.hash,
-                is_signed_in_here: self.is_signed_in_at(&stored.name, from.address).await?,
-            }),
-            None => None,
-        };
+        let user = stored.as_ref().map(|stored| TypedUser {
+            name: &stored.name,
+            hash: &stored.hash,
+            is_signed_in_here: stored.is_signed_in_at(from.address),
+        });
         self.0.passwords.check(from.address, name, user, password).await?;
         // Without a user, the check never succeeds.
         let stored = stored.ok_or(Error::WrongPassword)?;
@@ -91,8 +101,13 @@ impl Accounts {
         let Ok(name) = UserName::new(name) else {
             return Ok(None);
         };
-        let query =
-            sqlx::query("SELECT name, role, shops, password FROM account WHERE key = $1").bind(key(&name));
+        // One query, whether there is such a user or not: the time of the answer must not tell.
+        let query = sqlx::query(
+            "SELECT name, role, shops, password, \
+             ARRAY(SELECT address FROM credential WHERE account = $1 AND address IS NOT NULL) AS addresses \
+             FROM account WHERE key = $1",
+        );
+        let query = query.bind(key(&name));
         let Some(row) = within(query.fetch_optional(&self.0.pool)).await? else {
             return Ok(None);
         };
@@ -100,17 +115,8 @@ impl Accounts {
             name: UserName::new(row.try_get("name")?)?,
             grant: grant(&row)?,
             hash: row.try_get("password")?,
+            addresses: row.try_get("addresses")?,
         }))
-    }
-
-    /// Whether the user has a session at this address; if so, guesses from elsewhere do not lock the user out.
-    async fn is_signed_in_at(&self, name: &UserName, address: Option<IpAddr>) -> Result<bool, AccountsError> {
-        let query =
-            sqlx::query_scalar("SELECT address FROM credential WHERE account = $1 AND address IS NOT NULL");
-        let addresses: Vec<String> = within(query.bind(key(name)).fetch_all(&self.0.pool)).await?;
-        let network = address.map(network_of);
-        let mut known = addresses.iter().filter_map(|address| address.parse().ok());
-        Ok(known.any(|known| Some(network_of(known)) == network))
     }
 
     /// Counts a failed sign-in, and logs and records it, unless there were many.

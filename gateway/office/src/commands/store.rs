@@ -8,6 +8,7 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Row as _};
 
 use super::content::{NewCommand, Target};
+use crate::access::Caller;
 use crate::database::within;
 
 /// Most unsent commands of a shop. A shop whose topic cannot be written must not fill the database.
@@ -43,7 +44,7 @@ pub struct StoredCommand {
 /// See [`StoreError`].
 pub async fn store(
     pool: &PgPool,
-    author: &str,
+    author: &Caller,
     key: Option<&str>,
     command: &NewCommand,
 ) -> Result<StoredCommand, StoreError> {
@@ -53,21 +54,23 @@ pub async fn store(
 
 async fn store_now(
     pool: &PgPool,
-    author: &str,
+    author: &Caller,
     key: Option<&str>,
     command: &NewCommand,
 ) -> Result<StoredCommand, StoreError> {
     let mut transaction = pool.begin().await?;
     let connection = &mut *transaction;
     let id: Option<i64> = sqlx::query_scalar(
-        "INSERT INTO command (author, target, kind, value, idempotency_key) VALUES ($1, $2, $3, $4::json, $5) \
-         ON CONFLICT (author, idempotency_key) DO NOTHING RETURNING id",
+        "INSERT INTO command (author, target, kind, value, idempotency_key, author_identity) \
+         VALUES ($1, $2, $3, $4::json, $5, $6) \
+         ON CONFLICT (author_identity, idempotency_key) DO NOTHING RETURNING id",
     )
-    .bind(author)
+    .bind(&*author.name)
     .bind(command.target.to_string())
     .bind(command.kind)
     .bind(&command.value)
     .bind(key)
+    .bind(author.identity())
     .fetch_optional(&mut *connection)
     .await?;
     let Some(id) = id else {
@@ -91,14 +94,15 @@ async fn store_now(
 /// The command that was stored with the same key.
 async fn earlier(
     connection: &mut PgConnection,
-    author: &str,
+    author: &Caller,
     key: Option<&str>,
     command: &NewCommand,
 ) -> Result<StoredCommand, StoreError> {
     let row = sqlx::query(
-        "SELECT id, target = $3 AND value::text = $4 AS is_same FROM command WHERE author = $1 AND idempotency_key = $2",
+        "SELECT id, target = $3 AND value::text = $4 AS is_same FROM command \
+         WHERE author_identity = $1 AND idempotency_key = $2",
     )
-    .bind(author)
+    .bind(author.identity())
     .bind(key)
     .bind(command.target.to_string())
     .bind(&command.value)

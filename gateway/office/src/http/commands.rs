@@ -1,8 +1,8 @@
 //! `/api/commands`: sends commands to shops and tills, and says who has received them.
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Extension, Path, Query, Request, State};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +12,7 @@ use comptoir_core::event::DeviceId;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
+use super::extract::{Path, Query};
 use super::{AppState, database_unavailable, invalid_query, problem, respond};
 use crate::access::{Caller, VisibleShops};
 use crate::commands::content::{FieldError, NewCommand, parse};
@@ -75,7 +76,7 @@ async fn send(
     if let Some(refusal) = refuse_target(&caller, &command) {
         return refusal;
     }
-    let stored = match store(&state.pool, &caller.name, key.as_deref(), &command).await {
+    let stored = match store(&state.pool, &caller, key.as_deref(), &command).await {
         Ok(stored) => stored,
         Err(error) => return not_stored(error),
     };
@@ -182,16 +183,12 @@ struct ListQuery {
 async fn list(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    Query(query): Query<ListQuery>,
 ) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(error) => return invalid_query(None, error.body_text()),
-    };
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         let detail = format!("limit: from 1 to {MAX_LIMIT}, for example 50");
-        return invalid_query(Some("limit"), detail);
+        return invalid_query("limit", detail);
     }
     let page = receipts::page(&state.pool, &caller.shops, limit, query.after);
     match within(page).await {
@@ -204,9 +201,9 @@ async fn list(
 async fn details(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    id: Result<Path<i64>, PathRejection>,
+    Path(id): Path,
 ) -> Response {
-    let Ok(Path(id)) = id else {
+    let Ok(id) = id.parse() else {
         return not_found();
     };
     match within(receipts::details(&state.pool, &caller.shops, id)).await {
@@ -233,14 +230,10 @@ pub struct CommandTargets {
 async fn targets(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    query: Result<Query<TargetsQuery>, QueryRejection>,
+    Query(TargetsQuery { store }): Query<TargetsQuery>,
 ) -> Response {
-    let store = match query {
-        Ok(Query(query)) => query.store,
-        Err(error) => return invalid_query(None, error.body_text()),
-    };
     if let Err(error) = DeviceId::gateway(&store) {
-        return invalid_query(Some("store"), error.to_string());
+        return invalid_query("store", error.to_string());
     }
     if !caller.shops.contains(&store) {
         let detail = format!("You may not see {store}.");

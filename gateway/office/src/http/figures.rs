@@ -1,14 +1,14 @@
 //! `GET /api/shops/{store}/stats` and `GET /api/comparison`.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use comptoir_core::sale;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::extract::{Path, Query};
 use super::{AppState, database_unavailable, invalid_query, problem};
 use crate::access::Caller;
 use crate::comparison::{ComparisonQuery, compare, known_stores};
@@ -46,13 +46,12 @@ impl StatsQuery {
 pub(super) async fn stats(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    Path(store): Path<String>,
-    query: Result<Query<StatsQuery>, QueryRejection>,
+    Path(store): Path,
+    Query(query): Query<StatsQuery>,
 ) -> Response {
-    let period = match query.map(|Query(query)| query.period()) {
-        Ok(Ok(period)) => period,
-        Ok(Err((field, detail))) => return invalid_query(Some(field), detail),
-        Err(error) => return invalid_query(None, error.body_text()),
+    let period = match query.period() {
+        Ok(period) => period,
+        Err((field, detail)) => return invalid_query(field, detail),
     };
     if !caller.shops.contains(&store) {
         return unknown_shop(&store);
@@ -77,12 +76,11 @@ pub(super) async fn stats(
 pub(super) async fn comparison(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    query: Result<Query<ComparisonQuery>, QueryRejection>,
+    Query(query): Query<ComparisonQuery>,
 ) -> Response {
-    let plan = match query.map(|Query(query)| query.check(sale::now())) {
-        Ok(Ok(plan)) => plan,
-        Ok(Err(error)) => return refuse(&error),
-        Err(error) => return invalid_query(None, error.body_text()),
+    let plan = match query.check(sale::now()) {
+        Ok(plan) => plan,
+        Err(error) => return refuse(&error),
     };
     let read = async {
         let mut connection = state.pool.acquire().await?;
@@ -106,7 +104,7 @@ pub(super) async fn comparison(
 }
 
 fn refuse(error: &QueryError) -> Response {
-    invalid_query(Some(error.parameter), error.to_string())
+    invalid_query(error.parameter, error.to_string())
 }
 
 /// The same for a shop that does not exist and for one that the caller may not see.

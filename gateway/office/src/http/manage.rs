@@ -1,16 +1,16 @@
 //! Users, open sessions, tokens and the audit log.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use comptoir_identity::{Action, CredentialKind, Error, Role, UserName};
 use serde::Deserialize;
 
 use super::access::failure;
+use super::extract::{Body, Path, Query};
 use super::origin::Origin;
-use super::{AppState, dto, invalid_query, malformed};
+use super::{AppState, dto, invalid_query};
 use crate::access::Caller;
 use crate::accounts::{AccountsError, Credential, MAX_ENTRIES, UserChange};
 
@@ -34,12 +34,8 @@ pub async fn add_user(
     State(state): State<AppState>,
     Extension(origin): Extension<Origin>,
     Extension(caller): Extension<Caller>,
-    body: Result<Json<dto::NewUser>, JsonRejection>,
+    Body(body): Body<dto::NewUser>,
 ) -> Response {
-    let Json(body) = match body {
-        Ok(body) => body,
-        Err(rejection) => return malformed(&rejection),
-    };
     let accounts = &state.access.accounts;
     let added = async {
         let name = UserName::new(&body.name)?;
@@ -57,13 +53,9 @@ pub async fn change_user(
     State(state): State<AppState>,
     Extension(origin): Extension<Origin>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
-    body: Result<Json<dto::UserChange>, JsonRejection>,
+    Path(name): Path,
+    Body(body): Body<dto::UserChange>,
 ) -> Response {
-    let Json(body) = match body {
-        Ok(body) => body,
-        Err(rejection) => return malformed(&rejection),
-    };
     if body.role.is_none() && body.shops.is_some() {
         return super::access::invalid_field("shops", "shops: send the role, too".to_owned());
     }
@@ -90,7 +82,7 @@ pub async fn remove_user(
     State(state): State<AppState>,
     Extension(origin): Extension<Origin>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Path(name): Path,
 ) -> Response {
     let removed = async {
         let name = UserName::new(&name)?;
@@ -140,7 +132,7 @@ pub async fn end_session(
     State(state): State<AppState>,
     Extension(origin): Extension<Origin>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Path(id): Path,
 ) -> Response {
     let accounts = &state.access.accounts;
     let ended = async {
@@ -179,12 +171,8 @@ pub async fn add_token(
     State(state): State<AppState>,
     Extension(origin): Extension<Origin>,
     Extension(caller): Extension<Caller>,
-    body: Result<Json<dto::NewToken>, JsonRejection>,
+    Body(body): Body<dto::NewToken>,
 ) -> Response {
-    let Json(body) = match body {
-        Ok(body) => body,
-        Err(rejection) => return malformed(&rejection),
-    };
     let added = async {
         let grant = dto::grant(body.role, body.shops)?;
         let act = origin.act(Some(&caller), Action::TokenAdded);
@@ -206,7 +194,7 @@ pub async fn remove_token(
     State(state): State<AppState>,
     Extension(origin): Extension<Origin>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Path(id): Path,
 ) -> Response {
     let accounts = &state.access.accounts;
     let removed = async {
@@ -232,16 +220,12 @@ pub struct AuditQuery {
 /// `GET /api/audit`
 pub async fn audit(
     State(state): State<AppState>,
-    query: Result<Query<AuditQuery>, QueryRejection>,
+    Query(query): Query<AuditQuery>,
 ) -> Response {
-    let Query(query) = match query {
-        Ok(query) => query,
-        Err(rejection) => return invalid_query(None, rejection.body_text()),
-    };
     let limit = query.limit.unwrap_or(DEFAULT_ENTRIES);
     if !(1..=MAX_ENTRIES).contains(&limit) {
         let detail = format!("limit: from 1 to {MAX_ENTRIES}, for example 100");
-        return invalid_query(Some("limit"), detail);
+        return invalid_query("limit", detail);
     }
     let entries = state.access.accounts.entries(query.cursor, limit).await;
     answer(entries.map(|entries| {

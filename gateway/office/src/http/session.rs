@@ -1,7 +1,6 @@
 //! Sign-in with a password, sign-out, and the user's own password.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -9,8 +8,9 @@ use comptoir_http_rules::cookie::SESSION_COOKIE_LIFE;
 use comptoir_identity::{Action, CredentialKind};
 
 use super::access::{self, Mode, failure};
+use super::extract::Body;
 use super::origin::{Origin, Transport};
-use super::{AppState, dto, malformed};
+use super::{AppState, dto};
 use crate::access::Caller;
 use crate::accounts::{AccountsError, SignedIn, UserChange};
 
@@ -48,12 +48,8 @@ pub async fn show(
 pub async fn sign_in(
     State(state): State<AppState>,
     Extension(origin): Extension<Origin>,
-    body: Result<Json<dto::SignIn>, JsonRejection>,
+    Body(body): Body<dto::SignIn>,
 ) -> Response {
-    let Json(body) = match body {
-        Ok(body) => body,
-        Err(rejection) => return malformed(&rejection),
-    };
     if state.access.refuses_credentials(&origin) {
         return access::plain_sign_in_refused();
     }
@@ -94,12 +90,8 @@ pub async fn change_password(
     State(state): State<AppState>,
     Extension(origin): Extension<Origin>,
     Extension(caller): Extension<Caller>,
-    body: Result<Json<dto::NewPassword>, JsonRejection>,
+    Body(body): Body<dto::NewPassword>,
 ) -> Response {
-    let Json(body) = match body {
-        Ok(body) => body,
-        Err(rejection) => return malformed(&rejection),
-    };
     let Some(session) = caller.credential.as_ref().filter(|session| session.has_password) else {
         return access::forbidden("Only a user with a password in the office can change it.");
     };

@@ -7,10 +7,11 @@ use axum::body::{Body, Bytes};
 use futures::StreamExt as _;
 use serde::Deserialize;
 use sqlx::PgPool;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::{Filter, SaleItem, read};
+use crate::http::Export;
 
 /// Size of a chunk of the file, in bytes, and how many chunks wait for the client.
 const CHUNK: usize = 32 << 10;
@@ -49,11 +50,11 @@ struct Texts {
 }
 
 /// All sales that match the filter, as CSV. If PostgreSQL fails midway, the connection is cut before the end of the
-/// file. `permit` is released at the end.
-pub fn csv(pool: PgPool, filter: Filter, permit: OwnedSemaphorePermit) -> Body {
+/// file. `place` is free again at the end.
+pub fn csv(pool: PgPool, filter: Filter, place: Export) -> Body {
     let (chunks, reader) = mpsc::channel::<Result<Bytes, io::Error>>(CHUNKS);
     tokio::spawn(async move {
-        let _permit = permit;
+        let _place = place;
         if let Err(error) = write_csv(&pool, &filter, &chunks).await {
             warn!(%error, "a CSV file was cut off");
             // Fails if the client has gone.

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use comptoir_harness::Kafka;
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -86,6 +86,31 @@ async fn strangers_take_no_place_of_live_pages() -> Result<()> {
         tokio::time::timeout(DEADLINE, stranger.read_to_end(&mut Vec::new()))
             .await
             .context("a stranger's connection is still open")??;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_address_or_parameter_is_a_problem_that_names_it() -> Result<()> {
+    let site = Site::new().await?;
+    let mut office = office(&site).await?;
+    for (path, name, field) in [
+        ("/api/shops/%FF/stats", "malformed-path", None),
+        ("/api/shops?since=today", "invalid-query", Some("since")),
+        ("/api/shops/shop-1/stats?until=today", "invalid-query", Some("until")),
+        ("/api/sales?limit=many", "invalid-query", Some("limit")),
+        ("/api/sales.csv?until=today", "invalid-query", Some("until")),
+        ("/api/comparison?unknown=1", "invalid-query", Some("unknown")),
+        ("/api/commands?after=now", "invalid-query", Some("after")),
+        ("/api/audit?limit=-1", "invalid-query", Some("limit")),
+    ] {
+        let (status, text) = office.get(path).await?;
+        let problem: Value = serde_json::from_str(&text).with_context(|| format!("{path}: {text}"))?;
+        let kind = format!("urn:comptoir:problem:{name}");
+        ensure!(
+            status == 400 && problem["type"] == kind && problem["field"].as_str() == field,
+            "{path}: {status} {text}"
+        );
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use comptoir_harness::{
 };
 use serde_json::{Value, json};
 
+use crate::accounts::run;
 use crate::office::{DEADLINE, Office, Site};
 
 const STORE: &str = "paris-1";
@@ -260,8 +261,9 @@ async fn a_command_that_is_not_valid_or_not_from_the_office_is_refused() -> Resu
         .post("/api/commands", &key, &message("paris-1", "b"))
         .await?;
     assert_eq!((status, &answer["field"]), (422, &json!("Idempotency-Key")));
-    let (status, _) = office.get("/api/commands/999999").await?;
-    assert_eq!(status, 404);
+    for path in ["/api/commands/999999", "/api/commands/none"] {
+        assert_eq!(office.get(path).await?.0, 404);
+    }
     for text in ["b", "c"] {
         send(&mut office, &message("paris-1", text)).await?;
     }
@@ -272,5 +274,19 @@ async fn a_command_that_is_not_valid_or_not_from_the_office_is_refused() -> Resu
         .await?;
     assert_eq!(older["items"][0]["text"], "a");
     assert!(older.get("next").is_none() && older["items"].as_array().map(Vec::len) == Some(1));
+
+    // Tokens may have the same name: each has idempotency keys of its own.
+    let mut ids = Vec::new();
+    for text in ["of the first", "of the second"] {
+        let token = run(&site, &["tokens", "add", "price list", "--role", "manager"], "")?;
+        let bearer = format!("Bearer {token}");
+        let headers = [("idempotency-key", "7c1f"), ("authorization", bearer.as_str())];
+        let (status, answer) = office
+            .post("/api/commands", &headers, &message("paris-1", text))
+            .await?;
+        ensure!(status == 201, "{status} {answer}");
+        ids.push(answer["id"].clone());
+    }
+    assert_ne!(ids[0], ids[1]);
     Ok(())
 }

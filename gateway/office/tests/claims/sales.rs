@@ -92,6 +92,17 @@ async fn a_file_of_many_sales_needs_no_more_memory_than_one_of_few() -> Result<(
     let before = usage(office.pid())?.peak_rss_bytes;
     let (status, file) = office.get("/api/sales.csv").await?;
     assert_eq!((status, file.lines().count()), (200, SALES + 1));
+    // Somebody who does not read a file has no second one, until the first is given up.
+    let unread = reqwest::get(office.url("/api/sales.csv").await?).await?;
+    let (status, problem) = office.get("/api/sales.csv").await?;
+    assert_eq!((unread.status().as_u16(), status), (200, 429), "{problem}");
+    drop(unread);
+    eventually("another file", DEADLINE, async || {
+        let (status, _) = office.get("/api/sales.csv?search=p-1").await?;
+        ensure!(status == 200, "{status}");
+        Ok(())
+    })
+    .await;
     let grown = usage(office.pid())?.peak_rss_bytes.saturating_sub(before);
     // The file itself has 13 MB.
     assert!(
