@@ -89,7 +89,9 @@ fn unusable(rejection: &JsonRejection) -> Response {
 }
 
 /// The path of the invalid value, unless the whole is invalid, and what is wrong with it.
-fn described<E: Error + 'static>(rejection: &(dyn Error + 'static)) -> Option<(Option<Cow<'static, str>>, String)> {
+fn described<E: Error + 'static>(
+    rejection: &(dyn Error + 'static),
+) -> Option<(Option<Cow<'static, str>>, String)> {
     let mut sources = std::iter::successors(Some(rejection), |error| (*error).source());
     let error = sources.find_map(|error| error.downcast_ref::<serde_path_to_error::Error<E>>())?;
     let is_whole = error.path().iter().next().is_none();
@@ -124,7 +126,9 @@ mod tests {
     }
 
     async fn of_query(query: &str) -> (u16, Value) {
-        let request = Request::get(format!("/?{query}")).body(HttpBody::empty()).unwrap();
+        let request = Request::get(format!("/?{query}"))
+            .body(HttpBody::empty())
+            .unwrap();
         let rejected = Query::<Wanted>::from_request_parts(&mut request.into_parts().0, &()).await;
         problem_of(rejected.err().unwrap()).await
     }
@@ -137,7 +141,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_invalid_parameter_is_named() {
-        for (query, field) in [("limit=many", "limit"), ("limit=-1", "limit"), ("unknown=1", "unknown")] {
+        for (query, field) in [
+            ("limit=many", "limit"),
+            ("limit=-1", "limit"),
+            ("unknown=1", "unknown"),
+        ] {
             let (status, problem) = of_query(query).await;
             assert_eq!(status, 400, "{query}");
             assert_eq!(problem["type"], "urn:comptoir:problem:invalid-query");
@@ -159,6 +167,9 @@ mod tests {
             assert_eq!(problem["field"], field, "{body}");
         }
         let (status, problem) = of_body("[1").await;
-        assert_eq!((status, &problem["type"]), (400, &"urn:comptoir:problem:malformed-json".into()));
+        assert_eq!(
+            (status, &problem["type"]),
+            (400, &"urn:comptoir:problem:malformed-json".into())
+        );
     }
 }

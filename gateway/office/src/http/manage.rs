@@ -218,10 +218,7 @@ pub struct AuditQuery {
 }
 
 /// `GET /api/audit`
-pub async fn audit(
-    State(state): State<AppState>,
-    Query(query): Query<AuditQuery>,
-) -> Response {
+pub async fn audit(State(state): State<AppState>, Query(query): Query<AuditQuery>) -> Response {
     let limit = query.limit.unwrap_or(DEFAULT_ENTRIES);
     if !(1..=MAX_ENTRIES).contains(&limit) {
         let detail = format!("limit: from 1 to {MAX_ENTRIES}, for example 100");

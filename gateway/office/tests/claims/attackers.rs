@@ -97,7 +97,11 @@ async fn an_unreadable_address_or_parameter_is_a_problem_that_names_it() -> Resu
     for (path, name, field) in [
         ("/api/shops/%FF/stats", "malformed-path", None),
         ("/api/shops?since=today", "invalid-query", Some("since")),
-        ("/api/shops/shop-1/stats?until=today", "invalid-query", Some("until")),
+        (
+            "/api/shops/shop-1/stats?until=today",
+            "invalid-query",
+            Some("until"),
+        ),
         ("/api/sales?limit=many", "invalid-query", Some("limit")),
         ("/api/sales.csv?until=today", "invalid-query", Some("until")),
         ("/api/comparison?unknown=1", "invalid-query", Some("unknown")),
