@@ -22,7 +22,7 @@ const DELETE_SALES: &str = "DELETE FROM sale WHERE (store, kind, device, id) IN 
     WHERE time < $1 ORDER BY time LIMIT $2 FOR UPDATE SKIP LOCKED)";
 /// Rows whose month has no partition.
 const DELETE_OTHER_EVENTS: &str = "DELETE FROM event_other WHERE (store, device, epoch, seq, time) IN \
-    (SELECT store, device, epoch, seq, time FROM event_other WHERE time < $1 LIMIT $2)";
+    (SELECT store, device, epoch, seq, time FROM event_other WHERE time < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)";
 
 /// The first day that is kept if the sales of so many whole months are kept.
 pub fn first_kept(now: Timestamp, months: u32) -> Option<Date> {
@@ -123,18 +123,10 @@ async fn drop_oldest_partition(pool: &PgPool, limit: Timestamp) -> Result<Option
     Ok(Some(oldest))
 }
 
-/// Returns how many rows were deleted.
+/// Returns how many rows were deleted. Other replicas may delete at the same time: each skips the rows of the others.
 async fn delete_step(pool: &PgPool, statement: &'static str, limit: Timestamp) -> Result<u64, sqlx::Error> {
-    let Some(mut transaction) = begin_maintenance(pool).await? else {
-        return Ok(0);
-    };
-    let deleted = sqlx::query(statement)
-        .bind(limit.to_sqlx())
-        .bind(STEP)
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    Ok(deleted.rows_affected())
+    let query = sqlx::query(statement).bind(limit.to_sqlx()).bind(STEP);
+    Ok(query.execute(pool).await?.rows_affected())
 }
 
 #[cfg(test)]
