@@ -7,6 +7,7 @@ mod build;
 mod health;
 mod running;
 mod section_checks;
+mod serving;
 mod supervisor;
 
 use std::net::SocketAddr;

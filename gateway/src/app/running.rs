@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
+use super::serving::ServingRuntime;
 use super::supervisor::Supervisor;
 use super::{App, Health, KafkaParts};
 use crate::http::{self, LiveFeed};
@@ -33,6 +35,8 @@ pub struct RunningApp {
     announcement: Option<MdnsAnnouncement>,
     scheme: Scheme,
     supervisor: Supervisor,
+    /// Ends with this value.
+    _serving: ServingRuntime,
     run_marker: RunMarker,
     /// `None` without Kafka.
     uplink: Option<Arc<UplinkMeter>>,
@@ -64,7 +68,8 @@ impl App {
         let live = LiveFeed {
             app: Arc::clone(&self.state),
         };
-        supervisor.spawn_task("live pages", live.run(stop.clone()));
+        let serving = ServingRuntime::new().context("start the threads of the pages")?;
+        supervisor.spawn_task("live pages", serving.run(live.run(stop.clone())));
         supervisor.spawn_task("clock", clock.watch(stop.clone()));
         supervisor.spawn_task("memory", heap::trim_periodically(stop.clone()));
         if self.personal_data_days > 0 {
@@ -90,8 +95,18 @@ impl App {
             }
         };
         let connections = Arc::clone(&self.state.connections);
-        let serving = http::serve(self.listener, tls, router, connections, stop_intake);
-        supervisor.spawn_intake("HTTP", serving);
+        // Its socket belongs to the runtime that it was bound on.
+        let listener = self
+            .listener
+            .into_std()
+            .context("pass on the port of the pages")?;
+        let server = async move {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => http::serve(listener, tls, router, connections, stop_intake).await,
+                Err(error) => error!(%error, "the pages cannot be served"),
+            }
+        };
+        supervisor.spawn_intake("HTTP", serving.run(server));
         if let Some(KafkaParts {
             relay,
             read_back,
@@ -125,6 +140,7 @@ impl App {
             announcement,
             scheme,
             supervisor,
+            _serving: serving,
             run_marker: self.run_marker,
             uplink: self.state.uplink.clone(),
         })
