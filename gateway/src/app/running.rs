@@ -215,7 +215,8 @@ mod tests {
 
     use super::super::Unresponsive;
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Follow, Uplink};
+    use crate::platform::peer::PeerState;
 
     /// For operations that take a second or two on an idle machine.
     const DEADLINE: Duration = Duration::from_secs(40);
@@ -278,6 +279,29 @@ mod tests {
             "{warnings}"
         );
         running.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn kafka_counts_as_reachable_soon_after_it_is_back_on_a_metered_uplink_too() {
+        let folder = tempfile::tempdir().unwrap();
+        for follow in [Follow::Own, Follow::All] {
+            let mut config = config(&folder);
+            config.journal.path = folder.path().join(format!("{follow:?}.db"));
+            let kafka = InMemoryKafka::start(&config.store).unwrap();
+            config.kafka.brokers = Some(kafka.brokers());
+            config.kafka.follow = follow;
+            config.kafka.uplink = Uplink::Metered;
+            let app = App::build(&config, Vec::new()).await.unwrap();
+            let mut status = app.state.kafka.watch();
+            let running = app.start().unwrap();
+            for is_up in [true, false, true] {
+                kafka.set_up(is_up).unwrap();
+                let changed = status.wait_for(|status| (status.state == PeerState::Up) == is_up);
+                let changed = tokio::time::timeout(DEADLINE, changed).await;
+                assert!(changed.is_ok(), "{follow:?}, up: {is_up}");
+            }
+            running.stop().await;
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,9 @@ use super::{Consumer, Context, InitialPosition, drop_in_background};
 const DESCRIBE_ABSENT_EVERY: Duration = Duration::from_millis(300);
 /// Number of descriptions at that interval. A topic that is still absent then may stay absent.
 const DESCRIBE_ABSENT: u32 = 40;
+/// Interval between descriptions while Kafka does not reply. Short on a metered uplink too: without a connection a
+/// request transfers nothing, and the gateway shows Kafka as unreachable until a reply arrives.
+const DESCRIBE_UNREACHABLE_EVERY: Duration = Duration::from_secs(1);
 /// Timeout of each request. A healthy Kafka replies much sooner.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 const ASSIGN: &str = "assign the partitions";
@@ -108,6 +111,7 @@ impl Consumer {
             false => self.incomplete.saturating_add(1),
         };
         let interval = match self.incomplete {
+            _ if assigned.as_ref().is_err_and(Error::is_silence) => DESCRIBE_UNREACHABLE_EVERY,
             1..=DESCRIBE_ABSENT => DESCRIBE_ABSENT_EVERY,
             _ => self.settings.uplink.describe_every(),
         };
