@@ -1,11 +1,31 @@
-import { defineConfig } from '@playwright/test';
+import { defineConfig, type TestInfo } from '@playwright/test';
 
 /** 16:40 on a Monday in Paris: a busy shop, so that curves have a shape. Fixed, so that screenshots can be compared. */
 export const CLOCK = '2026-03-16T15:40:00Z';
-const PORT = 4317;
-const OFFICE_PORT = 4321;
+/** One for each core of a small machine. */
+const WORKERS = 2;
+/** Worker 0's; each further worker has the next one. */
+const GATEWAY_PORT = 4317;
+const OFFICE_PORT = 4327;
 
-const SERVER = { reuseExistingServer: false, env: { COMPTOIR_SIM_CLOCK: CLOCK, TZ: 'Europe/Paris' } };
+/**
+ * A server for each worker, with the built pages and a simulated gateway or office. Two tests on one would see each
+ * other's sales.
+ */
+const servers = (firstPort: number, options = '') =>
+  Array.from({ length: WORKERS }, (_, worker) => ({
+    command: `npx vite preview ${options} --port ${firstPort + worker} --strictPort`,
+    port: firstPort + worker,
+    reuseExistingServer: false,
+    env: { COMPTOIR_SIM_CLOCK: CLOCK, TZ: 'Europe/Paris' },
+  }));
+
+/** The address of the server of a test's worker. `first` is that of worker 0. */
+export function serverOf({ parallelIndex }: TestInfo, first = ''): string {
+  const url = new URL(first);
+  url.port = String(Number(url.port) + parallelIndex);
+  return url.origin;
+}
 
 /**
  * The tests of `e2e/ui` and the screenshots, on the built pages and the simulated gateway, and those of `e2e/office`, on
@@ -19,16 +39,16 @@ export default defineConfig({
   expect: { timeout: 15_000 },
   // A test that passes only the second time has found a race.
   retries: 0,
-  // All tests share one gateway: two at once would see each other's sales.
-  workers: 1,
+  workers: WORKERS,
   fullyParallel: false,
   reporter: [['list']],
   use: {
-    baseURL: `http://localhost:${PORT}`,
+    baseURL: `http://localhost:${GATEWAY_PORT}`,
     timezoneId: 'Europe/Paris',
     locale: 'fr-FR',
     viewport: { width: 1440, height: 900 },
-    trace: 'retain-on-failure',
+    // A trace takes a quarter of a test's time. For one: `npx playwright test --trace retain-on-failure`.
+    trace: 'off',
     // A service worker's requests bypass routes, as do some of the page's while it takes over. Its own tests allow it.
     serviceWorkers: 'block',
     launchOptions: {
@@ -49,12 +69,5 @@ export default defineConfig({
     { name: 'office', testMatch: 'office/**/*.spec.ts', use: { baseURL: `http://localhost:${OFFICE_PORT}` } },
     { name: 'screenshots', testMatch: 'screenshots.spec.ts' },
   ],
-  webServer: [
-    { ...SERVER, command: `npx vite preview --port ${PORT} --strictPort`, port: PORT },
-    {
-      ...SERVER,
-      command: `npx vite preview --config vite.office.config.ts --port ${OFFICE_PORT} --strictPort`,
-      port: OFFICE_PORT,
-    },
-  ],
+  webServer: [...servers(GATEWAY_PORT), ...servers(OFFICE_PORT, '--config vite.office.config.ts')],
 });

@@ -1,9 +1,9 @@
 import { defineConfig } from '@playwright/test';
 import ui from './playwright.config';
 
-const GATEWAY_PORT = 4318;
-const MQTT_PORT = 4319;
-const PAGES_PORT = 4320;
+const GATEWAY_PORT = 4337;
+const MQTT_PORT = 4338;
+const PAGES_PORT = 4339;
 const gateway = process.env.COMPTOIR_GATEWAY ?? '../target/debug/gateway';
 // The test fixtures read this variable, too.
 process.env.COMPTOIR_GATEWAY_URL = `http://127.0.0.1:${GATEWAY_PORT}`;
@@ -14,6 +14,8 @@ process.env.COMPTOIR_GATEWAY_URL = `http://127.0.0.1:${GATEWAY_PORT}`;
  */
 export default defineConfig({
   ...ui,
+  // All tests share one gateway.
+  workers: 1,
   use: { ...ui.use, baseURL: `http://localhost:${PAGES_PORT}` },
   projects: [{ name: 'ui-demo', testMatch: 'ui/**/*.spec.ts', grepInvert: /@simulator/ }],
   webServer: [

@@ -1,6 +1,7 @@
 /** What the tests of the office's pages share. */
 import { expect, test as base, type Page } from '@playwright/test';
 import type { OfficeScenario } from '../../dev/office';
+import { serverOf } from '../../playwright.config';
 
 export const PHONE = { width: 390, height: 844 };
 export const TABLET = { width: 1024, height: 768 };
@@ -70,6 +71,7 @@ export async function holdAnswers(page: Page, url: string): Promise<() => void> 
 type Fixtures = { office: Office; sales: Sales; simulate: (scenario: OfficeScenario) => Promise<void> };
 
 export const test = base.extend<Fixtures>({
+  baseURL: ({ baseURL }, use, test) => use(serverOf(test, baseURL)),
   simulate: async ({ request }, use) => {
     await use(async (scenario) => {
       await request.post('/__sim', { data: scenario });

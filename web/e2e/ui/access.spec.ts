@@ -4,46 +4,50 @@ import { App, Deliveries, Gateway, Orders, PAGES, Payments } from '../pages/app'
 import { expect, SIMULATOR_ONLY, test } from './fixtures';
 
 // Simulator only: the violations would be the same on the real gateway, and axe is slow.
-for (const language of ['fr', 'en'] as const) {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    test.describe(`in ${language}, ${colorScheme}`, SIMULATOR_ONLY, () => {
-      test.use({ colorScheme, locale: language === 'fr' ? 'fr-FR' : 'en-GB' });
+// Texts depend on the language and contrasts on the colours, so two pairs cover all four.
+const LOOKS = [
+  ['fr', 'light'],
+  ['en', 'dark'],
+] as const;
 
-      test('axe finds no violation on any page', async ({ page }) => {
-        const app = new App(page);
-        for (const name of PAGES) {
-          await app.open(name);
-          await expect(page.locator('html')).toHaveAttribute('lang', language);
-          expect(await findViolations(app), name).toEqual([]);
-        }
-      });
+for (const [language, colorScheme] of LOOKS) {
+  test.describe(`in ${language}, ${colorScheme}`, SIMULATOR_ONLY, () => {
+    test.use({ colorScheme, locale: language === 'fr' ? 'fr-FR' : 'en-GB' });
 
-      test('axe finds no violation with an open row, without Kafka, with settings problems, or in an empty shop', async ({
-        page,
-        simulate,
-        request,
-      }) => {
-        const orders = new Orders(page);
-        await orders.open('orders');
-        await orders.rows().first().getByRole('button').click();
-        await expect(orders.life()).toBeVisible();
-        expect(await findViolations(orders), 'open').toEqual([]);
-        await request.post('/api/demo/kafka', { data: { up: false } });
-        await orders.createOne();
-        await expect(orders.bar).toHaveAttribute('data-tone', 'wait');
-        expect(await findViolations(orders), 'offline').toEqual([]);
-        const problem = { place: '/etc/comptoir/gateway.toml', key: 'journal.max_bytes', message: '10 is too small' };
-        await simulate({ settingsProblems: [problem] });
-        const gateway = new Gateway(page);
-        await gateway.open('gateway');
-        await expect(gateway.settings()).toBeVisible();
-        expect(await findViolations(gateway), 'settings').toEqual([]);
-        await simulate({ empty: true });
-        await orders.open('dashboard');
-        expect(await findViolations(orders), 'empty').toEqual([]);
-      });
+    test('axe finds no violation on any page', async ({ page }) => {
+      const app = new App(page);
+      for (const name of PAGES) {
+        await app.open(name);
+        await expect(page.locator('html')).toHaveAttribute('lang', language);
+        expect(await findViolations(app), name).toEqual([]);
+      }
     });
-  }
+
+    test('axe finds no violation with an open row, without Kafka, with settings problems, or in an empty shop', async ({
+      page,
+      simulate,
+      request,
+    }) => {
+      const orders = new Orders(page);
+      await orders.open('orders');
+      await orders.rows().first().getByRole('button').click();
+      await expect(orders.life()).toBeVisible();
+      expect(await findViolations(orders), 'open').toEqual([]);
+      await request.post('/api/demo/kafka', { data: { up: false } });
+      await orders.createOne();
+      await expect(orders.bar).toHaveAttribute('data-tone', 'wait');
+      expect(await findViolations(orders), 'offline').toEqual([]);
+      const problem = { place: '/etc/comptoir/gateway.toml', key: 'journal.max_bytes', message: '10 is too small' };
+      await simulate({ settingsProblems: [problem] });
+      const gateway = new Gateway(page);
+      await gateway.open('gateway');
+      await expect(gateway.settings()).toBeVisible();
+      expect(await findViolations(gateway), 'settings').toEqual([]);
+      await simulate({ empty: true });
+      await orders.open('dashboard');
+      expect(await findViolations(orders), 'empty').toEqual([]);
+    });
+  });
 }
 
 test.describe('on a phone', SIMULATOR_ONLY, () => {

@@ -5,7 +5,7 @@
 import { expect, test as base, type APIRequestContext } from '@playwright/test';
 import type { Scenario } from '../../dev/api';
 import type { Gateway, Stats } from '../../src/lib/api/types';
-import { CLOCK } from '../../playwright.config';
+import { CLOCK, serverOf } from '../../playwright.config';
 
 /**
  * For tests of situations that only the simulated gateway can create, and for tests of the browser alone, which would
@@ -50,6 +50,7 @@ async function waitUntilAllInKafka(request: APIRequestContext): Promise<void> {
 }
 
 export const test = base.extend<TestFixtures, WorkerFixtures>({
+  baseURL: ({ baseURL }, use, test) => use(serverOf(test, baseURL)),
   simulate: async ({ request }, use) => {
     await use(async (scenario) => {
       await request.post('/__sim', { data: scenario });

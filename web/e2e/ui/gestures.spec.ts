@@ -93,6 +93,7 @@ test.describe('orders', () => {
   }) => {
     const orders = new Orders(page);
     await orders.open('orders');
+    await expect(orders.rows()).toHaveCount(50);
     const [first] = await orders.shownIds();
     await orders.older().click();
     await expect(orders.title()).toContainText('page 2');
@@ -108,7 +109,7 @@ test.describe('orders', () => {
     await expect.poll(() => orders.shownIds()).toEqual(third);
     await page.goBack();
     await expect(orders.title()).toContainText('page 2');
-    expect(await orders.shownIds()).toEqual(second);
+    await expect.poll(() => orders.shownIds()).toEqual(second);
     await page.getByRole('button', { name: 'Voir plus récent' }).click();
     await expect(orders.rows().first()).toHaveAttribute('data-id', first ?? '');
     await page.goBack();

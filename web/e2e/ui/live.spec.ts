@@ -164,7 +164,8 @@ test('two tabs show the same orders', async ({ page, context, request }) => {
     created.unshift(order.order_id);
   }
   for (const tab of tabs) await expect.poll(async () => (await tab.shownIds()).slice(0, 20)).toEqual(created);
-  expect(await tabs[0]!.shownIds()).toEqual(await tabs[1]!.shownIds());
+  const shown = await tabs[0]!.shownIds();
+  await expect.poll(() => tabs[1]!.shownIds()).toEqual(shown);
 });
 
 test('the page says that the journal is full', SIMULATOR_ONLY, async ({ page, simulate }) => {

@@ -55,7 +55,7 @@ test(
   SIMULATOR_ONLY,
   async ({ page, browser }) => {
     const screen = await openScreen(browser, '/login?screen');
-    await expect(codeOn(screen)).toHaveText(/-/);
+    await expect(codeOn(screen)).toHaveText(/^[0-9A-Z]{3}-[0-9A-Z]{3}$/);
     const code = await codeOn(screen).innerText();
     const manager = new Identity(page);
     await page.goto(`/account?pair=${code}`);
@@ -70,17 +70,21 @@ test(
   },
 );
 
-test('the QR code holds that address, and can be scanned in the dark theme', SIMULATOR_ONLY, async ({ page }) => {
-  await page.emulateMedia({ colorScheme: 'dark' });
-  // Not `localhost`: other devices could not open the address.
-  const origin = (test.info().project.use.baseURL ?? '').replace('localhost', 'comptoir.localhost');
-  await page.goto(`${origin}/login?screen`);
-  await expect(page.getByTestId('pairing-code')).toHaveText(/^\w{3}-\w{3}$/);
-  const code = await page.getByTestId('pairing-code').innerText();
-  const image = await page.locator('main svg[role=img]').screenshot();
-  const text = await readQrCode(image);
-  expect(text).toBe(`${origin}/account?pair=${code}`);
-});
+test(
+  'the QR code holds that address, and can be scanned in the dark theme',
+  SIMULATOR_ONLY,
+  async ({ page, baseURL }) => {
+    await page.emulateMedia({ colorScheme: 'dark' });
+    // Not `localhost`: other devices could not open the address.
+    const origin = (baseURL ?? '').replace('localhost', 'comptoir.localhost');
+    await page.goto(`${origin}/login?screen`);
+    await expect(page.getByTestId('pairing-code')).toHaveText(/^\w{3}-\w{3}$/);
+    const code = await page.getByTestId('pairing-code').innerText();
+    const image = await page.locator('main svg[role=img]').screenshot();
+    const text = await readQrCode(image);
+    expect(text).toBe(`${origin}/account?pair=${code}`);
+  },
+);
 
 /** Decodes a PNG with the browser's canvas and the decoder of the package that drew it. */
 async function readQrCode(png: Buffer): Promise<string> {

@@ -106,10 +106,10 @@ test.describe('the chosen shop', SIMULATOR_ONLY, () => {
     const first = await list('/api/orders?store=lyon-2&limit=50');
     const second = await list(`/api/orders?store=lyon-2&limit=50&cursor=${first.next_cursor}`);
     await orders.open('orders', 'lyon-2');
-    expect(await orders.shownIds()).toEqual(first.items.map(({ order_id }) => order_id));
+    await expect.poll(() => orders.shownIds()).toEqual(first.items.map(({ order_id }) => order_id));
     await orders.older().click();
     await expect(orders.title()).toHaveText('Commandes plus anciennes, page 2');
-    expect(await orders.shownIds()).toEqual(second.items.map(({ order_id }) => order_id));
+    await expect.poll(() => orders.shownIds()).toEqual(second.items.map(({ order_id }) => order_id));
     await orders.rows().nth(3).getByRole('button').click();
     await expect(orders.life()).toContainText('lyon-2/till-');
     await expect(orders.life()).toContainText('sur une autre passerelle');
@@ -136,12 +136,13 @@ test.describe('the chosen shop', SIMULATOR_ONLY, () => {
   test('is never mixed with this shop, whose sales go on', async ({ page, request, simulate }) => {
     const orders = new Orders(page);
     await orders.open('orders', 'lyon-2');
+    await expect(orders.rows()).toHaveCount(50);
     const before = await orders.shownIds();
     const created = (await (await request.post('/api/orders', { data: {} })).json()) as { order_id: string };
     await simulate({ sellAt: 'lyon-2' });
     // The next poll adds the other shop's new sale, and nothing else.
     await expect(orders.rows().first()).not.toHaveAttribute('data-id', before[0] ?? '', { timeout: 15_000 });
-    expect((await orders.shownIds()).slice(1)).toEqual(before.slice(0, -1));
+    await expect.poll(async () => (await orders.shownIds()).slice(1)).toEqual(before.slice(0, -1));
     await expect(orders.row(created.order_id)).toHaveCount(0);
     const sold = (await orders.shownIds())[0] ?? '';
     await orders.chooseShop('nice-3');
@@ -156,13 +157,14 @@ test.describe('the chosen shop', SIMULATOR_ONLY, () => {
   test('is refreshed under an open row without moving it', async ({ page, simulate }) => {
     const orders = new Orders(page);
     await orders.open('orders', 'lyon-2');
+    await expect(orders.rows()).toHaveCount(50);
     await orders.rows().first().getByRole('button').click();
     const before = await orders.shownIds();
     await simulate({ sellAt: 'lyon-2' });
     await expect(orders.newRows()).toContainText('1 nouvelle', { timeout: 15_000 });
-    expect(await orders.shownIds()).toEqual(before);
+    await expect.poll(() => orders.shownIds()).toEqual(before);
     await orders.newRows().click();
-    expect((await orders.shownIds()).slice(1, 50)).toEqual(before.slice(0, 49));
+    await expect.poll(async () => (await orders.shownIds()).slice(1, 50)).toEqual(before.slice(0, 49));
   });
 
   test('has no form, and the page says why', async ({ page }) => {
@@ -234,21 +236,25 @@ test.describe('a problem', SIMULATOR_ONLY, () => {
   });
 });
 
-for (const language of ['fr', 'en'] as const) {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    test.describe(`in ${language}, ${colorScheme}`, SIMULATOR_ONLY, () => {
-      test.use({ colorScheme, locale: language === 'fr' ? 'fr-FR' : 'en-GB' });
+// As in `access.spec.ts`, two pairs cover all four.
+const LOOKS = [
+  ['fr', 'light'],
+  ['en', 'dark'],
+] as const;
 
-      test('axe finds no violation on the pages of another shop', async ({ page }) => {
-        const app = new App(page);
-        for (const name of SALES_PAGES) {
-          await app.open(name, 'lyon-2');
-          await expect(app.shopNotice).toContainText(language === 'fr' ? 'Lues à' : 'Read at');
-          expect(await findViolations(app), name).toEqual([]);
-        }
-      });
+for (const [language, colorScheme] of LOOKS) {
+  test.describe(`in ${language}, ${colorScheme}`, SIMULATOR_ONLY, () => {
+    test.use({ colorScheme, locale: language === 'fr' ? 'fr-FR' : 'en-GB' });
+
+    test('axe finds no violation on the pages of another shop', async ({ page }) => {
+      const app = new App(page);
+      for (const name of SALES_PAGES) {
+        await app.open(name, 'lyon-2');
+        await expect(app.shopNotice).toContainText(language === 'fr' ? 'Lues à' : 'Read at');
+        expect(await findViolations(app), name).toEqual([]);
+      }
     });
-  }
+  });
 }
 
 test('no page of another shop shows English to a French reader', SIMULATOR_ONLY, async ({ page }) => {
@@ -264,23 +270,25 @@ test('no page of another shop shows English to a French reader', SIMULATOR_ONLY,
   }
 });
 
-for (const width of [390, 900, 1024, 1200]) {
-  test.describe(`${width} px wide`, SIMULATOR_ONLY, () => {
-    test.use({ viewport: { width, height: 844 } });
-
-    test('the picker fits, and no page is wider than the screen', async ({ page, simulate }) => {
-      await simulate({ identity: 'staff' });
-      const app = new Identity(page);
-      await app.openAs('manager', '/orders');
-      for (const name of SALES_PAGES) {
-        for (const query of ['', '?store=lyon-2']) {
-          await page.goto(`/${name}${query}`);
-          await app.waitForData();
+test(
+  'the picker fits at every width, and no page is wider than the screen',
+  SIMULATOR_ONLY,
+  async ({ page, simulate }) => {
+    await simulate({ identity: 'staff' });
+    const app = new Identity(page);
+    await app.openAs('manager', '/orders');
+    for (const name of SALES_PAGES) {
+      for (const query of ['', '?store=lyon-2']) {
+        await page.goto(`/${name}${query}`);
+        await app.waitForData();
+        for (const width of [390, 900, 1024, 1200]) {
+          await page.setViewportSize({ width, height: 844 });
           const picker = await page.getByTestId('shop-picker').boundingBox();
-          expect(picker?.width, name).toBeGreaterThanOrEqual(80);
-          expect(await page.evaluate(() => document.documentElement.scrollWidth), name).toBeLessThanOrEqual(width);
+          expect(picker?.width, `${name} at ${width}`).toBeGreaterThanOrEqual(80);
+          const scrollWidth = await page.evaluate(() => document.documentElement.scrollWidth);
+          expect(scrollWidth, `${name} at ${width}`).toBeLessThanOrEqual(width);
         }
       }
-    });
-  });
-}
+    }
+  },
+);
