@@ -14,6 +14,9 @@ export PATH := $(or $(COMPTOIR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/com
 
 # LOCKED=--locked makes an outdated Cargo.lock an error, as in .ci/run.
 LOCKED ?=
+# Cargo for builds that stay on this machine. Where it has OpenSSL 3, they link it, instead of the bundled one that takes
+# minutes to compile. Releases, packages and images always have the bundled one.
+DEV_CARGO = OPENSSL_NO_VENDOR=$$(pkg-config --exists 'openssl >= 3' && echo 1 || echo 0) cargo
 # For `make soak` and `make office-scale`. ONLY=bare_metal runs that test only.
 MINUTES ?= 10
 KILLS ?= 50
@@ -27,28 +30,25 @@ PAGE_SOURCES := $(shell find web/office web/public web/scripts web/src -type f) 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The demo needs no TLS, so it links the system's OpenSSL (OPENSSL_NO_VENDOR) instead of compiling the bundled one.
-# Where the system has none, the bundled one is compiled.
 # SQLite, zstd and librdkafka take a third of the compile time at -O2; -O1 is fast enough for a few simulated tills.
 run: ## install what is missing, build and start the demo: MQTT broker, in-memory Kafka, tills, pages
 	deploy/install-dependencies.sh run
 	$(MAKE) pages
 	@echo "Building the demo. The first build compiles several hundred packages, which takes some minutes; later builds take seconds."
-	no_vendor=$$(pkg-config --exists 'openssl >= 3' && echo 1 || echo 0); \
-		CFLAGS="-O1 -g0 $${CFLAGS:-}" OPENSSL_NO_VENDOR=$$no_vendor cargo build --profile demo $(LOCKED) -p comptoir-gateway --bin gateway
+	CFLAGS="-O1 -g0 $${CFLAGS:-}" $(DEV_CARGO) build --profile demo $(LOCKED) -p comptoir-gateway --bin gateway
 	"$${CARGO_TARGET_DIR:-target}/demo/gateway" demo $(ARGS)
 
 run-office: kafka pages ## start a demo of head office: Kafka, PostgreSQL, twenty simulated shops, two of them in trouble
 	deploy/install-dependencies.sh test
-	cargo build $(LOCKED) -p comptoir-office --bin office --example chain
+	$(DEV_CARGO) build $(LOCKED) -p comptoir-office --bin office --example chain
 	"$${CARGO_TARGET_DIR:-target}/debug/examples/chain"
 
 pages: web/dist/index.html web/dist-office/index.html ## build the web pages for the gateway and the office
 
 test: kafka operations firmware pages ## run all tests, on a real Mosquitto, Kafka and browser, and an emulated till
-	cargo build --workspace --bins $(LOCKED)
+	$(DEV_CARGO) build --workspace --bins $(LOCKED)
 	deploy/test/settings.sh
-	cargo test --workspace $(LOCKED)
+	$(DEV_CARGO) test --workspace $(LOCKED)
 	cd web && npm test
 	cd web && npm run e2e
 	COMPTOIR_GATEWAY="$$(realpath "$${CARGO_TARGET_DIR:-target}")/debug/gateway" npm --prefix web run e2e:demo
@@ -57,20 +57,20 @@ lint: web/node_modules ## check formatting, Clippy, and the pages' types and lin
 	deploy/install-dependencies.sh lint
 	cd web && npm run check && npm run lint
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items $(LOCKED)
+	$(DEV_CARGO) clippy --workspace --all-targets $(LOCKED) -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(DEV_CARGO) doc --workspace --no-deps --document-private-items $(LOCKED)
 	deploy/test/dependencies.sh
 	firmware/boards/lint.sh
 
 check: ## the quick check: compile, and run the unit tests and the pages' tests
-	cargo check --workspace --all-targets $(LOCKED)
-	cargo test --workspace --lib $(LOCKED)
+	$(DEV_CARGO) check --workspace --all-targets $(LOCKED)
+	$(DEV_CARGO) test --workspace --lib $(LOCKED)
 	cd web && npm run check && npm test
 
 types: ## generate the pages' types and gateway/docs/interfaces from the code
-	COMPTOIR_WRITE_TYPES=1 cargo test -p comptoir-gateway --lib -- http::api::dto
-	COMPTOIR_WRITE_TYPES=1 cargo test -p comptoir-office --lib -- typescript_tests
-	COMPTOIR_WRITE_INTERFACES=1 cargo test -p comptoir-gateway --test interfaces
+	COMPTOIR_WRITE_TYPES=1 $(DEV_CARGO) test -p comptoir-gateway --lib -- http::api::dto
+	COMPTOIR_WRITE_TYPES=1 $(DEV_CARGO) test -p comptoir-office --lib -- typescript_tests
+	COMPTOIR_WRITE_INTERFACES=1 $(DEV_CARGO) test -p comptoir-gateway --test interfaces
 
 web/node_modules: web/package-lock.json
 	deploy/install-dependencies.sh run

@@ -3,7 +3,7 @@
 use comptoir_pages::PageSource;
 
 fn main() {
-    // `sqlx::migrate!` reads this folder.
+    // The program embeds this folder.
     println!("cargo::rerun-if-changed=migrations");
     PageSource {
         program: "office",

@@ -10,13 +10,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The crates of the gateway, each with the crates of this workspace that it may depend on.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("comptoir-core", &["comptoir-wire"]),
     ("comptoir-http-rules", &[]),
-    ("comptoir-identity", &["comptoir-core"]),
+    ("comptoir-identity", &["comptoir-core", "comptoir-migrate"]),
     ("comptoir-invent", &["comptoir-wire"]),
-    ("comptoir-journal", &["comptoir-core"]),
+    ("comptoir-journal", &["comptoir-core", "comptoir-migrate"]),
     ("comptoir-kafka", &["comptoir-core"]),
+    ("comptoir-migrate", &[]),
     ("comptoir-mqtt", &[]),
     (
         "comptoir-office",
@@ -25,6 +26,7 @@ const CRATES: [(&str, &[&str]); 10] = [
             "comptoir-http-rules",
             "comptoir-identity",
             "comptoir-kafka",
+            "comptoir-migrate",
             "comptoir-pages",
         ],
     ),
@@ -38,6 +40,7 @@ const CRATES: [(&str, &[&str]); 10] = [
             "comptoir-invent",
             "comptoir-journal",
             "comptoir-kafka",
+            "comptoir-migrate",
             "comptoir-mqtt",
             "comptoir-pages",
             "comptoir-sim",

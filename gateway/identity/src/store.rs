@@ -4,6 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ use crate::credential::{Credential, CredentialKind, MAX_SESSIONS, MAX_TOKENS};
 use crate::user::{User, UserName};
 use crate::{Error, Role};
 
-pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub(crate) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| comptoir_migrate::embedded!());
 
 /// How long to wait for the command line, which may be writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

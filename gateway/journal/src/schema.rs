@@ -5,6 +5,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -17,7 +18,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use super::wal;
 use crate::sqlite::{Readers, WriteConnection, is_disk_error};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| comptoir_migrate::embedded!());
 
 /// The newest schema version that this gateway knows. It rejects journals with a later one.
 pub fn schema_version() -> i64 {

@@ -8,6 +8,7 @@ mod write;
 
 use std::io;
 use std::str::FromStr as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use comptoir_core::Secret;
@@ -27,7 +28,7 @@ pub use retention::expire;
 pub use server::{ServerError, check_server};
 pub use write::{Advance, WriteError, WriteSummary, write};
 
-pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| comptoir_migrate::embedded!());
 
 /// Connections for reading Kafka, alerts, commands and maintenance, so that requests cannot delay these.
 const OWN_CONNECTIONS: u32 = 6;

@@ -10,6 +10,7 @@ mod rows;
 mod sweep;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sqlx::Row as _;
@@ -28,7 +29,7 @@ use comptoir_kafka::{Position, PositionTable, TopicId};
 pub(super) use rows::{EntryPlace, FlushBatch, read_correction};
 use sweep::Sweep;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| comptoir_migrate::embedded!());
 
 /// The layout of the rows' content. Since 2 each row names its store and device. Since 3 the totals, and the rows with
 /// `home`, cover only this shop.
