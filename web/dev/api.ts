@@ -17,8 +17,8 @@ export type Scenario = {
   empty?: boolean;
   /** Orders per second that the tills create. */
   rate?: number;
-  /** How long the gateway is unreachable. */
-  unreachableSeconds?: number;
+  /** Whether the gateway is unreachable, but for this request. */
+  unreachable?: boolean;
   /** The gateway refuses every event: its journal is full. */
   refusing?: boolean;
   /** Nothing was ever sent to Kafka. */

@@ -25,12 +25,11 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
     new Identity(mode, clock, (sessionId) => sockets.in(roomOf(sessionId)).disconnectSockets());
   let gateway = createGateway(true);
   let identity = createIdentity('open');
-  let unreachableUntil = 0;
-  const isReachable = () => Date.now() >= unreachableUntil;
+  let isReachable = true;
 
   const sockets = new SocketServer(http, {
     destroyUpgrade: false,
-    allowRequest: (_, decide) => decide(null, isReachable()),
+    allowRequest: (_, decide) => decide(null, isReachable),
   });
   sockets.use((socket, next) => {
     const { session } = findCaller(identity, socket.request);
@@ -63,7 +62,7 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
       reset = false,
       empty,
       rate,
-      unreachableSeconds,
+      unreachable,
       refusing,
       neverSent,
       mqtt,
@@ -78,7 +77,7 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
     const isNewShop = reset || empty !== undefined;
     if (isNewShop) {
       gateway = createGateway(empty !== true);
-      unreachableUntil = 0;
+      isReachable = true;
       if (empty) gateway.rate = 0;
     }
     if (scenario.identity !== undefined || (reset && identity.mode !== 'open')) {
@@ -103,8 +102,8 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
     if (sellAt !== undefined) gateway.otherShops.get(sellAt)?.sell(gateway.now());
     const hasNewStatus = [refusing, neverSent, mqtt, version, demo, follow].some((value) => value !== undefined);
     if (hasNewStatus) sockets.emit('gateway_status', gateway.status());
-    if (unreachableSeconds !== undefined) {
-      unreachableUntil = Date.now() + unreachableSeconds * 1000;
+    if (unreachable !== undefined) isReachable = !unreachable;
+    if (unreachable) {
       sockets.disconnectSockets(true);
     } else if (isNewShop) {
       emitInitial();
@@ -112,7 +111,7 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
   };
 
   middlewares.use((request, response, next) => {
-    if (!isReachable() && request.url !== '/__sim') {
+    if (!isReachable && request.url !== '/__sim') {
       request.socket.destroy();
       return;
     }

@@ -80,7 +80,7 @@ const SITUATIONS: Record<string, (page: Page) => Promise<void>> = {
     const app = new App(page);
     await app.open('dashboard');
     await app.waitForCharts();
-    await simulate(page, { unreachableSeconds: 5 });
+    await simulate(page, { unreachable: true });
     await expect(app.bar).toHaveAttribute('data-tone', 'bad');
   },
   'state-empty': async (page) => {

@@ -25,7 +25,7 @@ for (const [language, looks] of Object.entries(LOOKS)) {
 
 test('the shops are listed as the office sorts them, with their troubles in words', async ({ office }) => {
   await office.open();
-  expect((await office.shownStores()).slice(0, 3)).toEqual(['paris-1', 'lyon-2', 'nice-3']);
+  await expect.poll(async () => (await office.shownStores()).slice(0, 3)).toEqual(['paris-1', 'lyon-2', 'nice-3']);
   const first = office.shop('paris-1');
   await expect(first.locator('.status')).toHaveText([
     'Plus de nouvelles',

@@ -15,10 +15,11 @@ test(
     const orders = new Orders(page);
     await orders.open('orders');
     await markDocument(orders);
-    await simulate({ unreachableSeconds: 2 });
+    await simulate({ unreachable: true });
     await expect(orders.bar).toContainText('n’est plus reliée à la passerelle depuis');
     await orders.create().click();
     await expect(orders.toasts).toContainText('injoignable');
+    await simulate({ unreachable: false });
     await expect(orders.bar).toHaveAttribute('data-tone', 'good', { timeout: 10_000 });
     const created = (await (await request.post('/api/orders', { data: {} })).json()) as { order_id: string };
     await expect(orders.row(created.order_id)).toHaveCount(1);
@@ -34,13 +35,14 @@ test(
     await gateway.open('gateway');
     await expect(page.getByTestId('as-of')).toHaveCount(0);
     await expect(gateway.kafkaDown()).toBeEnabled();
-    await simulate({ unreachableSeconds: 4 });
+    await simulate({ unreachable: true });
     await expect(page.getByTestId('as-of')).toContainText('État à 16:40');
     await expect(gateway.kafkaDown()).toBeDisabled();
     const since = await gateway.link('Kafka').locator('.state').innerText();
     await page.clock.setFixedTime('2026-03-16T17:10:00Z');
     await expect(page.locator('header time')).toHaveText('18:10');
     expect(await gateway.link('Kafka').locator('.state').innerText()).toBe(since);
+    await simulate({ unreachable: false });
     await expect(gateway.kafkaDown()).toBeEnabled();
     await expect(page.getByTestId('as-of')).toHaveCount(0);
   },
@@ -75,7 +77,7 @@ test.describe('on a phone', () => {
     await simulate({ refusing: true });
     await expect(app.bar).toHaveAttribute('data-tone', 'bad');
     expect(await isTextWhole()).toBe(true);
-    await simulate({ unreachableSeconds: 2 });
+    await simulate({ unreachable: true });
     await expect(app.bar).toContainText('n’est plus reliée à la passerelle');
     expect(await isTextWhole()).toBe(true);
   });
@@ -267,10 +269,11 @@ test.describe('installed', () => {
     await app.open('dashboard');
     await page.evaluate(() => navigator.serviceWorker.ready);
     await page.reload();
-    await simulate({ unreachableSeconds: 4 });
+    await simulate({ unreachable: true });
     await page.goto('/gateway');
     await expect(app.bar).toContainText('n’est plus reliée à la passerelle');
     await expect(page.locator('h1')).toHaveText('Passerelle');
+    await simulate({ unreachable: false });
     await expect(app.bar).toHaveAttribute('data-tone', 'good', { timeout: 15_000 });
   });
 });

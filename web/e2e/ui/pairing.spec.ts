@@ -113,8 +113,9 @@ test(
     const code = page.getByTestId('pairing-code');
     await expect(code).toHaveText(/^\w{3}-\w{3}$/);
     const first = await code.innerText();
-    await simulate({ unreachableSeconds: 3 });
-    await simulate({ expirePairings: true });
+    await simulate({ unreachable: true, expirePairings: true });
+    await page.waitForEvent('requestfailed');
+    await simulate({ unreachable: false });
     await expect(code).not.toHaveText(first, { timeout: 20_000 });
     await expect(code).toHaveText(/^[0-9A-Z]{3}-[0-9A-Z]{3}$/, { timeout: 20_000 });
   },

@@ -87,7 +87,7 @@ test.describe('the chosen shop', SIMULATOR_ONLY, () => {
       ((await (await request.get(`/api/stats${query}`)).json()) as Stats).total_orders;
     const digits = async () => (await dashboard.card('orders').innerText()).replace(/\D/g, '');
     await dashboard.open('dashboard');
-    expect(await digits()).toBe(String(await totalOrders()));
+    await expect.poll(digits).toBe(String(await totalOrders()));
     await dashboard.chooseShop('lyon-2');
     await expect(dashboard.shopNotice).toBeVisible();
     expect(await totalOrders('?store=lyon-2')).not.toBe(await totalOrders());
