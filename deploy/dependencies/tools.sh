@@ -12,9 +12,14 @@ look_for_build_tools() {
     [[ -e /etc/ssl/certs/ca-certificates.crt || ! -e /etc/debian_version ]] || missing "CA certificates" ca-certificates
 }
 
-# `make run` links the system's OpenSSL, which saves compiling the bundled one.
+# Builds that stay on this machine link the system's OpenSSL, which saves compiling the bundled one.
 look_for_run_tools() {
     ! is_debian || pkg-config --exists 'openssl >= 3' 2>/dev/null || missing "OpenSSL's development files" libssl-dev
+}
+
+# `make run` does the same with zstd.
+look_for_demo_tools() {
+    ! is_debian || pkg-config --exists 'libzstd >= 1.5' 2>/dev/null || missing "zstd's development files" libzstd-dev
 }
 
 java_version() {
