@@ -46,13 +46,16 @@ run-office: kafka pages ## start a demo of head office: Kafka, PostgreSQL, twent
 
 pages: web/dist/index.html web/dist-office/index.html ## build the web pages for the gateway and the office
 
+# Compiles the tests first, and with them the programs. `cargo build` would compile most packages once more, because the
+# tests need other features of some dependencies. The browser tests use the pages as they were built.
 test: kafka operations firmware pages ## run all tests, on a real Mosquitto, Kafka and browser, and an emulated till
-	$(DEV_CARGO) build --workspace --bins $(LOCKED)
+	$(DEV_CARGO) test --workspace --no-run $(LOCKED)
 	deploy/test/settings.sh
 	$(DEV_CARGO) test --workspace $(LOCKED)
 	cd web && npm test
-	cd web && npm run e2e
-	COMPTOIR_GATEWAY="$$(realpath "$${CARGO_TARGET_DIR:-target}")/debug/gateway" npm --prefix web run e2e:demo
+	cd web && npx playwright test --project ui --project office
+	COMPTOIR_GATEWAY="$$(realpath "$${CARGO_TARGET_DIR:-target}")/debug/gateway" && export COMPTOIR_GATEWAY && \
+		cd web && npx playwright test --config playwright.demo.config.ts
 
 lint: web/node_modules ## check formatting, Clippy, and the pages' types and linter; warnings are errors
 	deploy/install-dependencies.sh lint
