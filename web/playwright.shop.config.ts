@@ -20,6 +20,8 @@ const trustArguments = (file: string) => {
 export default defineConfig({
   ...ui,
   testDir: 'e2e/shop',
+  // All tests share one shop, and some take a part of it down.
+  workers: 1,
   timeout: 120_000,
   expect: { timeout: 20_000 },
   use: { ...ui.use, baseURL: process.env.COMPTOIR_URL, locale: 'en-GB' },
