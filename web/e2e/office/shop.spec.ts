@@ -33,7 +33,7 @@ test('a shop’s name leads to its figures, and they lead to its sales', async (
   await expect(page).toHaveURL('/sales?store=paris-1&kind=payment');
   await expect(sales.kind('Paiements')).toBeChecked();
   await page.goBack();
-  await page.getByRole('link', { name: 'Comparer' }).last().click();
+  await page.locator('main').getByRole('link', { name: 'Comparer' }).click();
   await expect(page).toHaveURL('/compare?store=paris-1');
   await page.goBack();
   await page.goBack();
