@@ -32,11 +32,10 @@ help: ## list the targets
 
 # SQLite, zstd and librdkafka take a third of the compile time at -O2; -O1 is fast enough for a few simulated tills.
 run: ## install what is missing, build and start the demo: MQTT broker, in-memory Kafka, tills, pages
-	deploy/install-dependencies.sh demo
+	deploy/install-dependencies.sh run
 	$(MAKE) web/dist/index.html
 	@echo "Building the demo. The first build compiles several hundred packages, which takes some minutes; later builds take seconds."
-	! pkg-config --exists 'libzstd >= 1.5' || export ZSTD_SYS_USE_PKG_CONFIG=1; \
-		CFLAGS="-O1 -g0 $${CFLAGS:-}" $(DEV_CARGO) build --profile demo $(LOCKED) -p comptoir-gateway --bin gateway
+	CFLAGS="-O1 -g0 $${CFLAGS:-}" $(DEV_CARGO) build --profile demo $(LOCKED) -p comptoir-gateway --bin gateway
 	"$${CARGO_TARGET_DIR:-target}/demo/gateway" demo $(ARGS)
 
 run-office: kafka pages ## start a demo of head office: Kafka, PostgreSQL, twenty simulated shops, two of them in trouble

@@ -5,8 +5,7 @@
 #
 #   run               a C and C++ compiler, make, perl (for OpenSSL's build), OpenSSL's development files, pkg-config, git,
 #                     CA certificates, Rust, and Node.js with npm (for the pages)
-#   demo              the same, zstd's development files
-#   lint              the same as run, rustfmt and Clippy
+#   lint              the same, rustfmt and Clippy
 #   test              the same as run and operations, Java 17 or later, Maven (for Kafka's jars), strace, kcat, Python's
 #                     venv, Chromium, PostgreSQL 15 or later (without a system cluster)
 #   operations        for the checks of deploy/, which build nothing: shellcheck, promtool, nginx, Mosquitto and its
@@ -48,12 +47,12 @@ PATH="$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin"
 
 readonly purpose="${1:-}"
 case "$purpose" in
-run | demo | lint | test | operations | arm | package | image | flash | firmware) ;;
+run | lint | test | operations | arm | package | image | flash | firmware) ;;
 -h | --help)
     sed -n '/^set/q; 2,$s/^# \{0,1\}//p' "$0"
     exit 0
     ;;
-*) fail "usage: install-dependencies.sh run|demo|lint|test|operations|arm|package|image|flash|firmware [BOARD]" ;;
+*) fail "usage: install-dependencies.sh run|lint|test|operations|arm|package|image|flash|firmware [BOARD]" ;;
 esac
 is_for() { [[ " $* " == *" $purpose "* ]]; }
 
@@ -68,8 +67,7 @@ find_missing() {
     tools=()
     packages=()
     [[ -z "$builds" ]] || look_for_build_tools
-    ! is_for run demo || look_for_run_tools
-    ! is_for demo || look_for_demo_tools
+    ! is_for run || look_for_run_tools
     ! is_for test || look_for_test_tools
     ! is_for test operations || look_for_operations_tools
     ! is_for flash || look_for_flash_tools

@@ -17,11 +17,6 @@ look_for_run_tools() {
     ! is_debian || pkg-config --exists 'openssl >= 3' 2>/dev/null || missing "OpenSSL's development files" libssl-dev
 }
 
-# `make run` does the same with zstd.
-look_for_demo_tools() {
-    ! is_debian || pkg-config --exists 'libzstd >= 1.5' 2>/dev/null || missing "zstd's development files" libzstd-dev
-}
-
 java_version() {
     local line
     line="$(java -version 2>&1 | grep -m 1 -o 'version "[0-9.]*')" || return 1

@@ -1,15 +1,9 @@
 /** Accessibility: axe finds no violation on any page, and everything works with the keyboard. */
 import { findViolations } from '../pages/axe';
 import { App, Deliveries, Gateway, Orders, PAGES, Payments } from '../pages/app';
-import { expect, SIMULATOR_ONLY, test } from './fixtures';
+import { expect, LOOKS, SIMULATOR_ONLY, test } from './fixtures';
 
 // Simulator only: the violations would be the same on the real gateway, and axe is slow.
-// Texts depend on the language and contrasts on the colours, so two pairs cover all four.
-const LOOKS = [
-  ['fr', 'light'],
-  ['en', 'dark'],
-] as const;
-
 for (const [language, colorScheme] of LOOKS) {
   test.describe(`in ${language}, ${colorScheme}`, SIMULATOR_ONLY, () => {
     test.use({ colorScheme, locale: language === 'fr' ? 'fr-FR' : 'en-GB' });

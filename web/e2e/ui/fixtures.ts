@@ -13,6 +13,12 @@ import { CLOCK, serverOf } from '../../playwright.config';
  */
 export const SIMULATOR_ONLY = { tag: '@simulator' };
 
+/** Texts depend on the language and contrasts on the colours, so these two pairs cover all four. */
+export const LOOKS = [
+  ['fr', 'light'],
+  ['en', 'dark'],
+] as const;
+
 /** `playwright.demo.config.ts` sets the variable. */
 const isSimulated = process.env.COMPTOIR_GATEWAY_URL === undefined;
 
