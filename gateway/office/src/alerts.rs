@@ -115,15 +115,13 @@ impl Alerts {
         })
     }
 
-    /// Runs until the stop.
+    /// Runs until the stop. A delivery that has begun is finished and noted, so that the next start does not repeat it.
     pub async fn run(self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.watch()).await;
-    }
-
-    async fn watch(&self) {
         // The tables are made at the first start.
         while !self.health.is_prepared() {
-            tokio::time::sleep(PREPARED_EVERY).await;
+            if is_stopped_within(PREPARED_EVERY, &stop).await {
+                return;
+            }
         }
         let mut has_failed = false;
         loop {
@@ -138,19 +136,21 @@ impl Alerts {
                 }
             }
             // A receiver that does not reply must not delay the other.
-            for result in <[_; 2]>::from(tokio::join!(self.call_webhook(), self.send_mails())) {
+            for result in <[_; 2]>::from(tokio::join!(self.call_webhook(&stop), self.send_mails(&stop))) {
                 if let Err(error) = result {
                     debug!(%error, "the messages cannot be read");
                 }
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            if is_stopped_within(LOOK_EVERY, &stop).await {
+                return;
+            }
         }
     }
 
-    async fn call_webhook(&self) -> Result<(), sqlx::Error> {
+    async fn call_webhook(&self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
         if let Some(webhook) = &self.receivers.webhook {
             for _ in 0..AT_ONCE {
-                if !self.deliver_one(webhook).await? {
+                if stop.is_cancelled() || !self.deliver_one(webhook).await? {
                     break;
                 }
             }
@@ -159,11 +159,14 @@ impl Alerts {
     }
 
     /// Sends each recipient what waits for them, in one mail.
-    async fn send_mails(&self) -> Result<(), sqlx::Error> {
+    async fn send_mails(&self, stop: &CancellationToken) -> Result<(), sqlx::Error> {
         let Some(mailer) = &self.receivers.mail else {
             return Ok(());
         };
         for recipient in mailer.recipients() {
+            if stop.is_cancelled() {
+                break;
+            }
             let due = mailer.claim(&self.pool, recipient, sale::now(), GIVE_UP_AFTER);
             let Some(due) = due.await? else { continue };
             let failure = mailer.send(recipient, &due).await.err();
@@ -344,6 +347,13 @@ impl Alerts {
         let result = post.await.and_then(reqwest::Response::error_for_status);
         result.map(|_| ()).map_err(reqwest::Error::without_url)
     }
+}
+
+/// Waits for the stop, but not longer than `pause`.
+async fn is_stopped_within(pause: Duration, stop: &CancellationToken) -> bool {
+    stop.run_until_cancelled(tokio::time::sleep(pause))
+        .await
+        .is_none()
 }
 
 /// The troubles that were reported, and when they began.

@@ -224,7 +224,9 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
     let listener = LimitedListener::new(listener, max_connections, config.http.trusted_networks()?);
     let mut server = tokio::spawn(serve(listener, router(state), stop.clone()));
     let receivers = config.alerts.receivers()?;
-    if !receivers.is_empty() {
+    let alerts = if receivers.is_empty() {
+        None
+    } else {
         let alerts = Alerts::new(
             pools.own.clone(),
             &config.kafka.topic_prefix,
@@ -232,8 +234,8 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
             Arc::clone(&metrics),
             Arc::clone(&health),
         )?;
-        tokio::spawn(alerts.run(stop.clone()));
-    }
+        Some(tokio::spawn(alerts.run(stop.clone())))
+    };
     let sender = Sender {
         pool: pools.own.clone(),
         kafka: config.kafka_settings(),
@@ -285,9 +287,14 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
         let _ = reading.await;
         let _ = following.await;
         let _ = server.await;
+        if let Some(alerts) = alerts {
+            let _ = alerts.await;
+        }
     });
     if ended.await.is_err() {
-        warn!("Kafka or a client does not reply; the office ends without waiting for it");
+        warn!(
+            "Kafka, a client or a receiver of alerts does not reply; the office ends without waiting for it"
+        );
     }
     info!("stopped");
     Ok(ExitCode::SUCCESS)

@@ -8,10 +8,12 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
 use comptoir_harness::chain::Chain;
-use comptoir_harness::{Kafka, eventually};
+use comptoir_harness::process::Signal;
+use comptoir_harness::{Kafka, Postgres, eventually};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::office::{DEADLINE, Site};
 
@@ -31,6 +33,23 @@ pub async fn webhook() -> Result<(String, Received)> {
     let router = Router::new()
         .route("/hook", post(receive))
         .with_state(Arc::clone(&received));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/hook", listener.local_addr()?);
+    tokio::spawn(axum::serve(listener, router).into_future());
+    Ok((url, received))
+}
+
+/// A webhook that replies when it is let.
+async fn slow_webhook(replies: Arc<Semaphore>) -> Result<(String, Received)> {
+    let received = Received::default();
+    let receive = |State((received, replies)): State<(Received, Arc<Semaphore>)>,
+                   Json(message): Json<Value>| async move {
+        received.lock().unwrap().push(message);
+        replies.acquire().await.unwrap().forget();
+    };
+    let router = Router::new()
+        .route("/hook", post(receive))
+        .with_state((Arc::clone(&received), replies));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/hook", listener.local_addr()?);
     tokio::spawn(axum::serve(listener, router).into_future());
@@ -97,5 +116,35 @@ async fn a_silent_shop_is_reported_once_until_the_webhook_has_it() -> Result<()>
             replica.log()
         );
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_finishes_the_delivery_in_progress_and_the_next_start_does_not_repeat_it() -> Result<()> {
+    let site = Site::new().await?;
+    site.create_topics(Kafka::shared().await).await?;
+    site.write_keys(["shop-1"])?;
+    let replies = Arc::new(Semaphore::new(0));
+    let (url, received) = slow_webhook(Arc::clone(&replies)).await?;
+    let variables = [("COMPTOIR_ALERTS__WEBHOOK", &*url)];
+    let mut office = site.start_with("one", &variables)?;
+    let chain = Chain::new(&site.brokers, &site.prefix)?;
+    chain.publish("shop-1", &state())?;
+    message(&received, 0).await;
+    office.signal(Signal::TERM)?;
+    eventually("the office to stop", DEADLINE, async || {
+        let log = office.log();
+        ensure!(log.contains("stopping"), "{log}");
+        Ok(())
+    })
+    .await;
+    replies.add_permits(1);
+    assert!(office.terminate().await?.success(), "{}", office.log());
+    let database = site.postgres.rsplit('/').next().unwrap_or_default();
+    let left = Postgres::shared()
+        .await
+        .query(database, "SELECT count(*) FROM notification");
+    assert_eq!(left.await?.trim(), "0", "{}", office.log());
+    assert_eq!(received.lock().unwrap().len(), 1);
     Ok(())
 }
