@@ -1,7 +1,6 @@
 //! Extractors whose rejections are problems of the API, with the name of the invalid parameter or field.
 
 use std::borrow::Cow;
-use std::error::Error;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -9,6 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
+use comptoir_http_rules::rejection::{BodyFault, InvalidValue};
 use serde::de::DeserializeOwned;
 
 use super::{problem, respond};
@@ -29,11 +29,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         match axum::extract::Query::try_from_uri(&parts.uri) {
             Ok(axum::extract::Query(query)) => Ok(Self(query)),
             Err(rejection) => {
+                let text = rejection.body_text();
                 // The error type of `serde_urlencoded`.
-                let (field, detail) = described::<serde::de::value::Error>(&rejection)
-                    .unwrap_or_else(|| (None, rejection.body_text()));
+                let value = InvalidValue::in_sources::<serde::de::value::Error>(&rejection, text);
                 let r#type = "urn:comptoir:problem:invalid-query";
-                Err(respond(StatusCode::BAD_REQUEST, r#type, detail, field))
+                Err(invalid(StatusCode::BAD_REQUEST, r#type, value))
             }
         }
     }
@@ -68,35 +68,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 fn unusable(rejection: &JsonRejection) -> Response {
-    let (status, r#type) = match rejection {
-        JsonRejection::JsonDataError(_) => (
+    let (status, r#type) = match BodyFault::of(rejection) {
+        BodyFault::InvalidValue => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "urn:comptoir:problem:invalid-field",
         ),
-        JsonRejection::MissingJsonContentType(_) => (
+        BodyFault::NotDeclaredAsJson => (
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "urn:comptoir:problem:unsupported-media-type",
         ),
-        _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => (
+        BodyFault::TooLarge => (
             StatusCode::PAYLOAD_TOO_LARGE,
             "urn:comptoir:problem:body-too-large",
         ),
-        _ => (StatusCode::BAD_REQUEST, "urn:comptoir:problem:malformed-json"),
+        BodyFault::Malformed | BodyFault::Unreadable => {
+            (StatusCode::BAD_REQUEST, "urn:comptoir:problem:malformed-json")
+        }
     };
-    let described = described::<serde_json::Error>(rejection);
-    let (field, detail) = described.unwrap_or_else(|| (None, rejection.body_text()));
-    respond(status, r#type, detail, field)
+    invalid(status, r#type, InvalidValue::of_body(rejection))
 }
 
-/// The path of the invalid value, unless the whole is invalid, and what is wrong with it.
-fn described<E: Error + 'static>(
-    rejection: &(dyn Error + 'static),
-) -> Option<(Option<Cow<'static, str>>, String)> {
-    let mut sources = std::iter::successors(Some(rejection), |error| (*error).source());
-    let error = sources.find_map(|error| error.downcast_ref::<serde_path_to_error::Error<E>>())?;
-    let is_whole = error.path().iter().next().is_none();
-    let field = (!is_whole).then(|| Cow::from(error.path().to_string()));
-    Some((field, error.to_string()))
+fn invalid(status: StatusCode, r#type: &'static str, value: InvalidValue) -> Response {
+    let detail = value.to_string();
+    respond(status, r#type, detail, value.path.map(Cow::from))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use crate::projection::ProjectionError;
 use comptoir_core::sale::draft::FieldError;
+use comptoir_http_rules::rejection::{BodyFault, InvalidValue};
 use comptoir_journal::{AppendError, ReadError, Refusal};
 pub use types::{ProblemType, Stored};
 
@@ -141,14 +142,18 @@ impl From<FieldError> for Problem {
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         let text = rejection.body_text();
-        match rejection {
-            JsonRejection::MissingJsonContentType(_) => Self::new(
+        match BodyFault::of(&rejection) {
+            BodyFault::NotDeclaredAsJson => Self::new(
                 ProblemType::UnsupportedMediaType,
                 "The request body is not declared as JSON. Send the header `Content-Type: application/json`.",
             ),
-            JsonRejection::JsonSyntaxError(_) => Self::new(ProblemType::MalformedJson, text),
-            JsonRejection::JsonDataError(_) => FieldError::new("body", text).into(),
-            _ => Self::new(ProblemType::UnreadableBody, text),
+            BodyFault::Malformed => Self::new(ProblemType::MalformedJson, text),
+            BodyFault::InvalidValue => {
+                let InvalidValue { path, reason } = InvalidValue::of_body(&rejection);
+                FieldError::new(path.unwrap_or_else(|| "body".to_owned()), reason).into()
+            }
+            BodyFault::TooLarge => Self::new(ProblemType::BodyTooLarge, text),
+            BodyFault::Unreadable => Self::new(ProblemType::UnreadableBody, text),
         }
     }
 }
