@@ -6,6 +6,7 @@
 //! * [`rejection`]: what is wrong with a body or a query that was rejected.
 //! * [`response_headers`]: the headers that protect every response.
 //! * [`sign_in`]: the answers to somebody who is not signed in.
+//! * [`spreadsheet`]: texts in CSV files.
 //!
 //! The rules in which the two programs differ are their own: which host names they answer, and who may do what.
 
@@ -15,3 +16,4 @@ pub mod forwarded;
 pub mod rejection;
 pub mod response_headers;
 pub mod sign_in;
+pub mod spreadsheet;

@@ -5,10 +5,12 @@ use std::fmt::Display;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use jiff::Timestamp;
 
 use super::{Problem, ProblemType};
-use crate::projection::ShopFilter;
+use crate::projection::{Cursor, ShopFilter};
 use comptoir_core::sale::draft::FieldError;
+use comptoir_core::sale::is_rfc3339;
 
 /// The parameters in the order of the query string. Unknown parameters are ignored.
 #[derive(Debug, Default)]
@@ -72,6 +74,40 @@ impl QueryParams {
         })
     }
 
+    /// The cursor of a list of sales.
+    ///
+    /// # Errors
+    ///
+    /// The value is not a cursor.
+    pub fn list_cursor(&self) -> Result<Option<Cursor>, Problem> {
+        let Some(text) = self.text("cursor")? else {
+            return Ok(None);
+        };
+        text.parse().map(Some).map_err(|_| {
+            let problem = format!(
+                "{text:?} is not a cursor; use the `next_cursor` of the page before, or leave it out to get the newest"
+            );
+            Problem::of_field(ProblemType::InvalidCursor, FieldError::new("cursor", problem))
+        })
+    }
+
+    /// A time, in Unix milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// The value is not a time of RFC 3339.
+    pub fn time(&self, field: &str) -> Result<Option<i64>, Problem> {
+        let Some(text) = self.text(field)? else {
+            return Ok(None);
+        };
+        let time = text.parse::<Timestamp>().ok().filter(|time| is_rfc3339(*time));
+        time.map(|time| Some(time.as_millisecond())).ok_or_else(|| {
+            let problem =
+                format!("{text:?} is not a time with an offset; write for example 2026-11-30T00:00:00Z");
+            invalid(field, problem)
+        })
+    }
+
     /// A cursor: a position in a list. `source` tells the client, in an error, where to get a cursor.
     ///
     /// # Errors
@@ -90,7 +126,7 @@ impl QueryParams {
     }
 }
 
-fn invalid(field: &str, problem: impl Display) -> Problem {
+pub fn invalid(field: &str, problem: impl Display) -> Problem {
     Problem::of_field(ProblemType::InvalidParameter, FieldError::new(field, problem))
 }
 

@@ -31,10 +31,8 @@ pub fn routes() -> Router<Arc<AppState>> {
 
 async fn page(State(app): State<Arc<AppState>>, request: HeaderMap) -> Result<Response, Problem> {
     let authority = authority(&app)?;
-    let languages = request.get(header::ACCEPT_LANGUAGE);
-    let prefers_french = languages.is_some_and(|languages| languages.as_bytes().starts_with(b"fr"));
     // A store's name consists of letters, digits and hyphens.
-    let text = text(prefers_french)
+    let text = text(prefers_french(&request))
         .replace("{{store}}", &app.store)
         .replace("{{fingerprint}}", &authority.fingerprint);
     Ok((
@@ -43,6 +41,12 @@ async fn page(State(app): State<Arc<AppState>>, request: HeaderMap) -> Result<Re
         text,
     )
         .into_response())
+}
+
+/// Whether the reader prefers French to English.
+pub(super) fn prefers_french(request: &HeaderMap) -> bool {
+    let languages = request.get(header::ACCEPT_LANGUAGE);
+    languages.is_some_and(|languages| languages.as_bytes().starts_with(b"fr"))
 }
 
 /// The page with the reader's language first, because a phone shows only the beginning.

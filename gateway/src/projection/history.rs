@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 
 use super::authority::Correction;
-use super::sale_rows::{COLUMNS, PAGE_BYTES, SHOWABLE, first, listed, truncate_to};
+use super::sale_rows::{PAGE_BYTES, SHOWABLE, first, listed, select_from, truncate_to};
 use super::sale_state::SaleState;
 use super::store::read_correction;
 use super::{Projection, ProjectionError, kind_code};
@@ -81,10 +81,11 @@ impl Projection {
     ) -> Result<Vec<(Kind, SaleState)>, ProjectionError> {
         /// Most payments and deliveries of an order; only people read them.
         const MAX_ROWS: i64 = 500;
+        let select = select_from("sale");
         let sql = format!(
-            "SELECT * FROM ({COLUMNS} WHERE kind = ? AND id = ? AND store = ? AND {SHOWABLE})
+            "SELECT * FROM ({select} WHERE kind = ? AND id = ? AND store = ? AND {SHOWABLE})
              UNION ALL
-             SELECT * FROM ({COLUMNS} WHERE order_id = ? AND store = ? AND {SHOWABLE} ORDER BY seq LIMIT ?)"
+             SELECT * FROM ({select} WHERE order_id = ? AND store = ? AND {SHOWABLE} ORDER BY seq LIMIT ?)"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(kind_code(Kind::Order))

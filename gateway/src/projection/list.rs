@@ -1,12 +1,15 @@
 //! Pages of orders, payments and deliveries, newest first.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 
 use super::recent::{KEPT, KEPT_BYTES};
 use super::row::Source;
-use super::sale_rows::{Budget, COLUMNS, HOME, PAGE_BYTES, SHOWABLE, first, listed, truncate_to};
+use super::sale_rows::{Budget, HOME, PAGE_BYTES, SHOWABLE, first, listed, select_from, truncate_to};
 use super::sale_state::SaleState;
 use super::{Key, Projection, ProjectionError, Request, kind_code};
 use comptoir_core::event::Kind;
@@ -18,8 +21,152 @@ use comptoir_journal::sqlite::Readers;
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     pub items: Vec<SaleState>,
-    /// The next page begins before this row. `None` on the last page.
-    pub next: Option<u64>,
+    /// The next page begins after this sale. `None` on the last page.
+    pub next: Option<Cursor>,
+}
+
+/// The last sale of a page. Which of the two it is depends on the filter: [`ListFilter::is_by_time`]. In a list of the
+/// other order it selects the same sales, in that list's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cursor {
+    /// In a list in the order in which sales were first seen.
+    Row(u64),
+    /// In a list in the order of the newest events.
+    Time {
+        /// Unix milliseconds.
+        time: i64,
+        row: u64,
+    },
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Row(row) => write!(f, "{row}"),
+            Self::Time { time, row } => write!(f, "{time}.{row}"),
+        }
+    }
+}
+
+/// The text is not a cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidCursor;
+
+impl FromStr for Cursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let digits = |text: &str| {
+            let is_number = (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| text.parse().ok()).flatten()
+        };
+        let cursor = match text.split_once('.') {
+            None => digits(text).map(Self::Row),
+            Some((time, row)) => {
+                let (sign, time) = time.strip_prefix('-').map_or((1, time), |time| (-1, time));
+                let time = digits(time).map(|time| sign * time as i64);
+                time.zip(digits(row)).map(|(time, row)| Self::Time { time, row })
+            }
+        };
+        cursor.ok_or(InvalidCursor)
+    }
+}
+
+/// Selects the sales of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct ListFilter<'a> {
+    pub shop: ShopFilter<'a>,
+    pub status: Option<&'a str>,
+    /// The till that recorded the sale, without its store.
+    pub device: Option<&'a str>,
+    /// Only sales whose newest event is at or after this time, in Unix milliseconds.
+    pub from: Option<i64>,
+    /// Only sales whose newest event is before this time, in Unix milliseconds.
+    pub to: Option<i64>,
+    pub order: ListOrder,
+}
+
+/// The order of a list with a period or a device. All other lists are in the order in which sales were first seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListOrder {
+    /// Newest event first. An index finds the period or the device, but a sale that changes moves to the beginning.
+    Newest,
+    /// In the order in which sales were first seen, which a change keeps: whoever reads all pages gets each sale. All
+    /// sales of the kind are read.
+    FirstSeen,
+}
+
+impl ListFilter<'_> {
+    /// Whether the list is in the order of the newest events.
+    pub fn is_by_time(&self) -> bool {
+        self.order == ListOrder::Newest && self.is_narrow()
+    }
+
+    /// Whether the list is of a device or a period.
+    fn is_narrow(&self) -> bool {
+        self.device.is_some() || self.from.is_some() || self.to.is_some()
+    }
+
+    /// The cursor after a row of [`select_from`].
+    fn cursor_after(&self, row: &SqliteRow) -> Cursor {
+        let number = row.get::<i64, _>("seq") as u64;
+        match self.is_by_time() {
+            true => Cursor::Time {
+                time: row.get("time"),
+                row: number,
+            },
+            false => Cursor::Row(number),
+        }
+    }
+
+    /// The query for a page. Its parameters: kind, the journal's first entry, store, status, device, from, to, cursor,
+    /// limit, except those that do not apply.
+    pub(super) fn sql(&self, before: Option<Cursor>) -> String {
+        let is_by_time = self.is_by_time();
+        let sale = match (is_by_time, self.device) {
+            (true, Some(_)) => "sale INDEXED BY sale_device",
+            (true, None) => "sale INDEXED BY sale_time",
+            (false, _) => "sale",
+        };
+        let mut sql = format!("{} WHERE kind = ? AND {SHOWABLE}", select_from(sale));
+        // The sign keeps SQLite from an index on that column, from which it would have to sort all rows.
+        let plain = if is_by_time { "" } else { "+" };
+        match self.shop {
+            ShopFilter::Home => sql += &format!(" AND {HOME}"),
+            ShopFilter::Other(_) => sql += " AND home = 0 AND sale.store = ?",
+        }
+        if self.status.is_some() {
+            sql += " AND status = ?";
+        }
+        if self.device.is_some() {
+            sql += &format!(" AND {plain}coalesce(nullif(device, ''), creator) = ?");
+        }
+        if self.from.is_some() {
+            sql += &format!(" AND {plain}time >= ?");
+        }
+        if self.to.is_some() {
+            sql += &format!(" AND {plain}time < ?");
+        }
+        sql += match before {
+            Some(Cursor::Row(_)) => " AND seq < ?",
+            Some(Cursor::Time { .. }) => " AND (time, seq) < (?, ?)",
+            None => "",
+        };
+        sql += match is_by_time {
+            true => " ORDER BY time DESC, seq DESC",
+            false => " ORDER BY seq DESC",
+        };
+        sql + " LIMIT ?"
+    }
+}
+
+/// Where the sales of a list come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// Everything that is folded.
+    Current,
+    /// Only what the file has: for the pages of an export, which would otherwise write the file again and again.
+    AsWritten,
 }
 
 /// The result of looking up an order, a payment or a delivery.
@@ -42,7 +189,7 @@ pub enum ShopFilter<'a> {
 }
 
 impl Projection {
-    /// At most `limit` sales, newest first. With `before` (the previous page's [`Page::next`]), only rows before that.
+    /// At most `limit` sales, newest first. With `before` (the previous page's [`Page::next`]), only those after it.
     /// If sales are large the page has fewer and a next page follows.
     ///
     /// # Errors
@@ -51,13 +198,15 @@ impl Projection {
     pub async fn list(
         &self,
         kind: Kind,
-        shop: ShopFilter<'_>,
-        status: Option<&str>,
-        before: Option<u64>,
+        filter: ListFilter<'_>,
+        before: Option<Cursor>,
         limit: u32,
+        freshness: Freshness,
     ) -> Result<Page, ProjectionError> {
         let limit = limit as usize;
-        if shop == ShopFilter::Home && status.is_none() && before.is_none() && limit <= KEPT {
+        let is_whole = filter.shop == ShopFilter::Home && filter.status.is_none() && !filter.is_narrow();
+        let is_current = freshness == Freshness::Current;
+        if is_current && is_whole && before.is_none() && limit <= KEPT {
             return Ok(self.recent(|recent| {
                 let mut rows = recent.kept(kind).peekable();
                 let mut page: Vec<(u64, &SaleState)> = Vec::new();
@@ -69,42 +218,43 @@ impl Projection {
                 }
                 let more = rows.next().is_some() || recent.has_older(kind);
                 Page {
-                    next: page.last().map(|(seq, _)| *seq).filter(|_| more),
+                    next: page.last().map(|(seq, _)| Cursor::Row(*seq)).filter(|_| more),
                     items: page.into_iter().map(|(_, item)| item.clone()).collect(),
                 }
             }));
         }
-        self.flush().await?;
-        let filter = if status.is_some() { "AND status = ?" } else { "" };
-        let of_shop = match shop {
-            ShopFilter::Home => HOME,
-            ShopFilter::Other(_) => "home = 0 AND sale.store = ?",
-        };
-        let sql = format!(
-            "{COLUMNS} WHERE kind = ? AND seq < ? AND {SHOWABLE} AND {of_shop} {filter} ORDER BY seq DESC LIMIT ?"
-        );
-        let before = before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql))
+        if is_current {
+            self.flush().await?;
+        }
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(filter.sql(before)))
             .bind(kind_code(kind))
-            .bind(before)
             .bind(first(&self.journal));
-        if let ShopFilter::Other(store) = shop {
+        if let ShopFilter::Other(store) = filter.shop {
             query = query.bind(store);
         }
-        if let Some(status) = status {
-            query = query.bind(status);
+        for text in [filter.status, filter.device].into_iter().flatten() {
+            query = query.bind(text);
         }
+        for time in [filter.from, filter.to].into_iter().flatten() {
+            query = query.bind(time);
+        }
+        // A cursor's row fits, because it was parsed or read from the file.
+        query = match before {
+            Some(Cursor::Row(row)) => query.bind(row as i64),
+            Some(Cursor::Time { time, row }) => query.bind(time).bind(row as i64),
+            None => query,
+        };
         // One more than requested, to detect whether there is a next page.
         let mut rows = self.fetch_all(query.bind(limit as i64 + 1)).await?;
         let found = rows.len();
         rows.truncate(limit);
         truncate_to(&mut rows, PAGE_BYTES, &self.journal).await?;
         let more = rows.len() < found;
-        let last = rows.last().map(|row| row.get::<i64, _>("seq") as u64);
+        let next = rows.last().map(|row| filter.cursor_after(row)).filter(|_| more);
         let rows = listed(&self.journal, &rows).await?;
         Ok(Page {
             items: rows.into_iter().map(|(_, _, item)| item).collect(),
-            next: last.filter(|_| more),
+            next,
         })
     }
 
@@ -160,7 +310,10 @@ pub(super) async fn newest(
     journal: &Journal,
     kind: Kind,
 ) -> Result<(Vec<(u64, SaleState)>, bool), ProjectionError> {
-    let sql = format!("{COLUMNS} WHERE kind = ? AND {SHOWABLE} AND {HOME} ORDER BY seq DESC LIMIT ?");
+    let sql = format!(
+        "{} WHERE kind = ? AND {SHOWABLE} AND {HOME} ORDER BY seq DESC LIMIT ?",
+        select_from("sale")
+    );
     let query = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(kind_code(kind))
         .bind(first(journal))

@@ -48,7 +48,7 @@ pub use history::OrderHistory;
 use interner::Interner;
 pub use kept_apart::KeptApart;
 pub use key::Key;
-pub use list::{Lookup, Page, ShopFilter};
+pub use list::{Cursor, Freshness, ListFilter, ListOrder, Lookup, Page, ShopFilter};
 use personal::ForeignScope;
 pub use projector::Projector;
 pub use quarters::{Counts, QUARTER_MS};
@@ -195,7 +195,10 @@ impl Projection {
     }
 
     /// Writes all folded changes to the file.
-    async fn flush(&self) -> Result<(), ProjectionError> {
+    ///
+    /// # Errors
+    /// The projection has ended.
+    pub async fn flush(&self) -> Result<(), ProjectionError> {
         self.ask(Request::Flush).await
     }
 

@@ -15,7 +15,7 @@ use comptoir_core::sale::draft::{Draft, from_json};
 use comptoir_core::sale::ownership::with_status;
 use comptoir_journal::{Entry, Journal, Offset};
 
-/// A row of [`COLUMNS`], before its event is read from the journal.
+/// A row of [`select_from`], before its event is read from the journal.
 struct SaleRow {
     kind: Kind,
     seq: u64,
@@ -28,10 +28,14 @@ struct SaleRow {
     moved: Option<String>,
 }
 
-pub(super) const COLUMNS: &str =
-    "SELECT kind, seq, sale.entry, name, payload, corrections, CASE moved WHEN 1 THEN status END AS moved,
-     coalesce(sale.partition, place.partition) AS partition, coalesce(sale.offset, place.offset) AS offset
-     FROM sale LEFT JOIN place ON place.entry = sale.entry";
+/// The beginning of a query for rows of the table `sale`, which may name the index to use.
+pub(super) fn select_from(sale: &str) -> String {
+    format!(
+        "SELECT kind, seq, time, sale.entry, name, payload, corrections, CASE moved WHEN 1 THEN status END AS moved,
+         coalesce(sale.partition, place.partition) AS partition, coalesce(sale.offset, place.offset) AS offset
+         FROM {sale} LEFT JOIN place ON place.entry = sale.entry"
+    )
+}
 
 /// Selects the rows that can be shown: those whose entry the journal still has, and the newest from Kafka. The others
 /// are kept only to recognise later events of the same sale. Bind [`first`].
@@ -102,7 +106,7 @@ fn entry_of(row: &SqliteRow) -> Option<Offset> {
         .map(|entry| Offset(entry as u64))
 }
 
-/// Adds the events to rows of [`COLUMNS`]. Omits rows whose entry has just been pruned.
+/// Adds the events to rows of [`select_from`]. Omits rows whose entry has just been pruned.
 pub(super) async fn listed(
     journal: &Journal,
     rows: &[SqliteRow],

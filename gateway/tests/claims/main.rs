@@ -25,6 +25,7 @@ mod fleet;
 mod full;
 mod hostile_input;
 mod http;
+mod http_exports;
 mod http_limits;
 mod http_lists;
 mod http_states;

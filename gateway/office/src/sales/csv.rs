@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use comptoir_http_rules::spreadsheet::escape_formulas;
 use futures::StreamExt as _;
 use serde::Deserialize;
 use sqlx::PgPool;
@@ -115,8 +116,8 @@ fn write_row(writer: &mut csv::Writer<Vec<u8>>, item: &SaleItem) -> Result<(), i
         item.store.clone(),
         item.kind.clone(),
         item.device.clone(),
-        cell(&item.id),
-        cell(&item.order_id),
+        escape_formulas(&item.id),
+        escape_formulas(&item.order_id),
         item.status.clone(),
         item.time.to_string(),
         amount.unwrap_or_default(),
@@ -125,52 +126,11 @@ fn write_row(writer: &mut csv::Writer<Vec<u8>>, item: &SaleItem) -> Result<(), i
             .unwrap_or_default(),
         item.corrections.to_string(),
         texts.method.unwrap_or_default(),
-        cell(&texts.product.unwrap_or_default()),
-        cell(&texts.customer_name.unwrap_or_default()),
-        cell(&texts.customer_email.unwrap_or_default()),
-        cell(&texts.address.unwrap_or_default()),
+        escape_formulas(&texts.product.unwrap_or_default()),
+        escape_formulas(&texts.customer_name.unwrap_or_default()),
+        escape_formulas(&texts.customer_email.unwrap_or_default()),
+        escape_formulas(&texts.address.unwrap_or_default()),
     ];
     writer.write_record(cells)?;
     Ok(())
-}
-
-/// Escapes text that somebody typed, because a spreadsheet would execute one that begins like a formula. Where the list
-/// separator is a semicolon, as in France, each one in a text begins a cell.
-fn cell(text: &str) -> String {
-    /// ASCII, and the full-width forms that spreadsheets take for them.
-    const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-    const SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
-    let mut escaped = String::with_capacity(text.len() + 1);
-    let mut is_start = true;
-    for c in text.chars() {
-        if is_start && FORMULA.contains(&c) {
-            escaped.push('\'');
-        }
-        escaped.push(c);
-        // A space or a quotation mark before a formula does not stop every spreadsheet.
-        is_start = SEPARATORS.contains(&c) || (is_start && matches!(c, ' ' | '"' | '\''));
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_is_a_formula_whatever_separates_the_cells() {
-        for (text, escaped) in [
-            ("=1+1", "'=1+1"),
-            ("＝1+1", "'＝1+1"),
-            ("-5", "'-5"),
-            ("Pain;=1+2;", "Pain;'=1+2;"),
-            ("a\t@b", "a\t'@b"),
-            ("a\n+b", "a\n'+b"),
-            ("; \"=1", "; \"'=1"),
-            ("Pain", "Pain"),
-            ("12-14 rue", "12-14 rue"),
-        ] {
-            assert_eq!(cell(text), escaped);
-        }
-    }
 }

@@ -7,6 +7,7 @@ mod customers;
 pub mod dead_letters;
 pub mod devices;
 pub mod dto;
+mod export;
 pub mod identity;
 pub mod openapi;
 pub mod sales;

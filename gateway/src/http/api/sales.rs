@@ -5,20 +5,20 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
-use super::dto;
+use super::{dto, export};
 use crate::http::live::{PersonalData, item_in};
 use crate::http::problem::operations::{self, problems};
-use crate::http::query::QueryParams;
+use crate::http::query::{QueryParams, invalid};
 use crate::http::security::caller::Caller;
 use crate::http::{AppState, Problem, ProblemType};
-use crate::projection::{Correction, OrderHistory, SaleState};
+use crate::projection::{Correction, Freshness, ListFilter, ListOrder, OrderHistory, Page, SaleState};
 use comptoir_core::event::Kind;
-use comptoir_core::sale::draft::FieldError;
 use comptoir_core::sale::{DeliveryStatus, OrderStatus, PaymentStatus, status_names};
 use comptoir_journal::Offset;
 
@@ -31,10 +31,19 @@ struct Paging {
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// The `next_cursor` of the previous page. Omit it for the newest items.
-    #[param(value_type = Option<u64>, maximum = 9_223_372_036_854_775_807_i64)]
+    #[param(pattern = r"^(-?[0-9]{1,18}\.)?[0-9]{1,18}$")]
     cursor: Option<String>,
     /// The shop. Default: this gateway's own. With `kafka.follow = "all"` others are available: see `GET /api/shops`.
     store: Option<String>,
+    /// Only items of this till, or of the `counter`.
+    device: Option<String>,
+    /// Only items whose latest event is at or after this time. With `from`, `to` or `device` the order is that of the
+    /// latest events; otherwise it is that of the first events.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<String>,
+    /// Only items whose latest event is before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<String>,
 }
 
 problems!(ListProblems: operations::ACCESS, operations::READ, &[
@@ -49,65 +58,99 @@ problems!(LifeProblems: operations::ACCESS, operations::READ, &[
 ]);
 
 /// Lists orders, newest first.
+///
+/// With `Accept: text/csv` the response is a file with all of them, without pages.
 #[utoipa::path(get, path = "/api/orders", security(("token" = ["viewer"])), tag = "sales", params(Paging, ("status" = Option<OrderStatus>, Query, description = "Only items with this status.")),
-    responses((status = 200, body = dto::Page<dto::Order>), ListProblems))]
+    responses((status = 200, content((dto::Page<dto::Order> = "application/json"), (String = "text/csv"))), ListProblems))]
 pub async fn orders(
     app: State<Arc<AppState>>,
     caller: Caller,
     query: QueryParams,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    list(Kind::Order, app, &caller, query).await
+    list(Kind::Order, app, &caller, &query, &headers).await
 }
 
 /// Lists payments, newest first.
+///
+/// With `Accept: text/csv` the response is a file with all of them, without pages.
 #[utoipa::path(get, path = "/api/payments", security(("token" = ["viewer"])), tag = "sales", params(Paging, ("status" = Option<PaymentStatus>, Query, description = "Only items with this status.")),
-    responses((status = 200, body = dto::Page<dto::Payment>), ListProblems))]
+    responses((status = 200, content((dto::Page<dto::Payment> = "application/json"), (String = "text/csv"))), ListProblems))]
 pub async fn payments(
     app: State<Arc<AppState>>,
     caller: Caller,
     query: QueryParams,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    list(Kind::Payment, app, &caller, query).await
+    list(Kind::Payment, app, &caller, &query, &headers).await
 }
 
 /// Lists deliveries, newest first.
+///
+/// With `Accept: text/csv` the response is a file with all of them, without pages.
 #[utoipa::path(get, path = "/api/deliveries", security(("token" = ["viewer"])), tag = "sales", params(Paging, ("status" = Option<DeliveryStatus>, Query, description = "Only items with this status.")),
-    responses((status = 200, body = dto::Page<dto::Delivery>), ListProblems))]
+    responses((status = 200, content((dto::Page<dto::Delivery> = "application/json"), (String = "text/csv"))), ListProblems))]
 pub async fn deliveries(
     app: State<Arc<AppState>>,
     caller: Caller,
     query: QueryParams,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    list(Kind::Delivery, app, &caller, query).await
+    list(Kind::Delivery, app, &caller, &query, &headers).await
 }
 
 async fn list(
     kind: Kind,
     State(app): State<Arc<AppState>>,
     caller: &Caller,
-    query: QueryParams,
+    query: &QueryParams,
+    headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let view = PersonalData::of(caller);
-    let cursor = query.cursor("cursor", "the `next_cursor` of the page before")?;
-    let (limit, status) = (query.limit()?, query.text("status")?);
-    let shop = query.shop(&app.store)?;
-    let statuses = status_names(kind);
-    if let Some(status) = status.filter(|status| !statuses.contains(status)) {
-        let problem = format!("{status:?} is not a status; write one of {}", statuses.join(", "));
-        let error = FieldError::new("status", problem);
-        return Err(Problem::of_field(ProblemType::InvalidParameter, error));
+    let filter = filter(kind, &app, query)?;
+    if export::is_wanted(headers) {
+        return export::respond(app, kind, view, filter, headers).await;
     }
-    let page = app.projection.list(kind, shop, status, cursor, limit).await?;
+    let (limit, cursor) = (query.limit()?, query.list_cursor()?);
+    let page = app
+        .projection
+        .list(kind, filter, cursor, limit, Freshness::Current)
+        .await?;
     let in_kafka_upto = app.journal.state().in_kafka_upto(kind);
     let body = dto::Page {
-        items: page
-            .items
-            .iter()
-            .filter_map(|row| Some(item_in(view, kind, item(row, in_kafka_upto)?)))
-            .collect(),
+        items: items_in(view, kind, &page, in_kafka_upto).collect(),
         next_cursor: page.next.map(|next| next.to_string()),
     };
     Ok(Json(body).into_response())
+}
+
+/// The sales that the parameters select.
+fn filter<'a>(kind: Kind, app: &AppState, query: &'a QueryParams) -> Result<ListFilter<'a>, Problem> {
+    let status = query.text("status")?;
+    let statuses = status_names(kind);
+    if let Some(status) = status.filter(|status| !statuses.contains(status)) {
+        let problem = format!("{status:?} is not a status; write one of {}", statuses.join(", "));
+        return Err(invalid("status", problem));
+    }
+    Ok(ListFilter {
+        shop: query.shop(&app.store)?,
+        status,
+        device: query.text("device")?,
+        from: query.time("from")?,
+        to: query.time("to")?,
+        order: ListOrder::Newest,
+    })
+}
+
+/// The JSON of a page's items for a caller. `in_kafka_upto`: [`item`].
+pub(super) fn items_in(
+    view: PersonalData,
+    kind: Kind,
+    page: &Page,
+    in_kafka_upto: Offset,
+) -> impl Iterator<Item = Box<RawValue>> {
+    let items = page.items.iter();
+    items.filter_map(move |row| Some(item_in(view, kind, item(row, in_kafka_upto)?)))
 }
 
 /// Returns an order with its payments and deliveries.

@@ -1,10 +1,11 @@
 use std::collections::HashMap;
 
-use super::super::Key;
 use super::super::personal::ForeignScope;
 use super::super::row::{Row, Source};
+use super::super::{Cursor, Key, ListFilter, ListOrder, ShopFilter};
 use super::sweep::{KEPT, SHOWN, STEP};
 use super::*;
+use sqlx::AssertSqlSafe;
 
 const JOURNAL: &str = "the journal";
 
@@ -244,4 +245,51 @@ async fn personal_data_of_other_gateways_sales_is_erased_by_order_and_by_age() {
             "",
         ]
     );
+}
+
+/// Sorting would read every sale of years for one page.
+#[tokio::test]
+async fn no_list_is_sorted_and_each_page_of_a_period_or_device_uses_its_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = store(folder.path()).await;
+    let connection = store.connection.get().await.unwrap();
+    let periods = [(None, None), (Some(1), None), (None, Some(2)), (Some(1), Some(2))];
+    let mut filters = Vec::new();
+    for order in [ListOrder::Newest, ListOrder::FirstSeen] {
+        for shop in [ShopFilter::Home, ShopFilter::Other("lyon-2")] {
+            for status in [None, Some("Pending")] {
+                for device in [None, Some("till-1")] {
+                    filters.extend(periods.map(|(from, to)| ListFilter {
+                        shop,
+                        status,
+                        device,
+                        from,
+                        to,
+                        order,
+                    }));
+                }
+            }
+        }
+    }
+    for filter in filters {
+        let (cursor, index) = match (filter.is_by_time(), filter.device) {
+            (true, Some(_)) => (
+                Cursor::Time { time: 1, row: 1 },
+                "sale_device (kind=? AND <expr>=?",
+            ),
+            (true, None) => (Cursor::Time { time: 1, row: 1 }, "sale_time (kind=?"),
+            (false, _) => (Cursor::Row(1), "kind=?"),
+        };
+        for before in [None, Some(cursor)] {
+            let plan = sqlx::query(AssertSqlSafe(format!(
+                "EXPLAIN QUERY PLAN {}",
+                filter.sql(before)
+            )));
+            let plan = plan.fetch_all(&mut *connection).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+            let plan = plan.join("\n");
+            assert!(!plan.contains("TEMP B-TREE"), "{filter:?} {before:?}: {plan}");
+            assert!(plan.contains(index), "{filter:?} {before:?}: {plan}");
+        }
+    }
 }
