@@ -5,6 +5,7 @@ import { problem, type Answer, type Body } from './answer';
 import type { SimulatedGateway } from './gateway';
 import type { Identity, IdentityMode } from './identity';
 import { answerIdentity, auditShopChange, checkAccess, findCaller } from './identityApi';
+import { hasFile, writeFile } from './listFile';
 import { noSales, type Sales } from './otherShop';
 import { hideInAnswer } from './personalData';
 import { STORE } from './shop';
@@ -74,11 +75,22 @@ export async function handleRequest(
   const answer =
     checkAccess(identity, caller, method, url.pathname) ??
     answerIdentity(identity, caller, method, url, body) ??
-    (method === 'POST' ? post(gateway, url, body) : get(gateway, url));
+    (method === 'POST' ? post(gateway, url, body) : get(gateway, url, isFileWanted(request, url)));
   if (method === 'POST') auditShopChange(identity, caller, url.pathname, answer);
   const isHidden = answer.status === 200 && !identity.seesPersonalData(caller.session);
-  send(response, isHidden ? { ...answer, body: hideInAnswer(url.pathname, answer.body) } : answer);
+  const shown = isHidden ? { ...answer, body: hideInAnswer(url.pathname, answer.body) } : answer;
+  if (shown.status === 200 && isFileWanted(request, url)) sendFile(request, response, url.pathname, shown);
+  else send(response, shown);
   return true;
+}
+
+const isFileWanted = ({ headers }: IncomingMessage, { pathname }: URL): boolean =>
+  hasFile(pathname) && headers.accept?.startsWith('text/csv') === true;
+
+function sendFile({ headers }: IncomingMessage, response: ServerResponse, path: string, { body }: Answer): void {
+  const { items } = body as { items: Record<string, unknown>[] };
+  response.setHeader('content-type', 'text/csv; charset=utf-8');
+  response.end(writeFile(path, items, headers['accept-language']?.startsWith('fr') === true));
 }
 
 function send(response: ServerResponse, { status, body, retryAfter, cookie }: Answer): void {
@@ -148,18 +160,18 @@ function retryDeadLetter(gateway: SimulatedGateway, offset: number): Answer {
 
 const limitOf = (url: URL) => Math.min(500, Number(url.searchParams.get('limit') ?? 50));
 
-function get(gateway: SimulatedGateway, url: URL): Answer {
+function get(gateway: SimulatedGateway, url: URL, isFile: boolean): Answer {
   const store = url.searchParams.get('store') ?? STORE;
   const sales = store === STORE ? gateway : (gateway.otherShops.get(store) ?? noSales);
   const orderPath = /^\/api\/orders\/(.+)$/.exec(url.pathname);
   if (orderPath) return orderLife(sales, decodeURIComponent(orderPath[1] ?? ''));
   switch (url.pathname) {
     case '/api/orders':
-      return listPage(sales.orders, url);
+      return listPage(sales.orders, url, isFile);
     case '/api/payments':
-      return listPage(sales.payments, url);
+      return listPage(sales.payments, url, isFile);
     case '/api/deliveries':
-      return listPage(sales.deliveries, url);
+      return listPage(sales.deliveries, url, isFile);
     case '/api/stats':
       return { status: 200, body: sales.stats() };
     case '/api/shops':
@@ -176,12 +188,21 @@ function get(gateway: SimulatedGateway, url: URL): Answer {
   }
 }
 
-function listPage(all: readonly (Whereabouts & { status: string })[], url: URL): Answer {
-  const limit = limitOf(url);
+type Listed = Whereabouts & { status: string; timestamp: string };
+
+/** A page of a list, or all of it for a file. */
+function listPage(all: readonly Listed[], url: URL, isFile: boolean): Answer {
+  const limit = isFile ? Infinity : limitOf(url);
   const status = url.searchParams.get('status');
   // The cursor is the row of the previous page's last item, so that new items do not shift the pages.
   const before = Number(url.searchParams.get('cursor') ?? Infinity);
-  const rest = all.filter((item) => (item.row ?? 0) < before && (status === null || item.status === status));
+  const from = Date.parse(url.searchParams.get('from') ?? '1970-01-01');
+  const to = Date.parse(url.searchParams.get('to') ?? '9999-12-31');
+  const isWanted = (item: Listed) => {
+    const time = Date.parse(item.timestamp);
+    return (item.row ?? 0) < before && (status === null || item.status === status) && time >= from && time < to;
+  };
+  const rest = all.filter(isWanted);
   const items = rest.slice(0, limit);
   return { status: 200, body: { items, next_cursor: rest.length > limit ? String(items.at(-1)?.row) : null } };
 }

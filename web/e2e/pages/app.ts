@@ -50,6 +50,22 @@ export class App {
   }
 }
 
+/** The dialog that saves a list as a file. */
+export class ExportDialog {
+  readonly dialog: Locator;
+  readonly opener: Locator;
+  readonly first: Locator;
+  readonly last: Locator;
+  readonly save: Locator;
+
+  constructor(page: Page) {
+    this.dialog = page.getByTestId('export-dialog');
+    this.opener = page.getByTestId('export');
+    [this.first, this.last] = [0, 1].map((i) => this.dialog.locator('input[type=date]').nth(i)) as [Locator, Locator];
+    this.save = this.dialog.locator('button[type=submit]');
+  }
+}
+
 export class Dashboard extends App {
   card(name: 'orders' | 'payments' | 'deliveries' | 'revenue'): Locator {
     return this.page.locator(`[data-card="${name}"] [data-value]`);

@@ -1,6 +1,6 @@
 /** Accessibility: axe finds no violation on any page, and everything works with the keyboard. */
 import { findViolations } from '../pages/axe';
-import { App, Deliveries, Gateway, Orders, PAGES, Payments } from '../pages/app';
+import { App, Deliveries, ExportDialog, Gateway, Orders, PAGES, Payments } from '../pages/app';
 import { expect, LOOKS, SIMULATOR_ONLY, test } from './fixtures';
 
 // Simulator only: the violations would be the same on the real gateway, and axe is slow.
@@ -63,6 +63,8 @@ test('an order is opened and a payment made with the keyboard alone', SIMULATOR_
   await page.keyboard.press('Tab');
   await expect(page.locator('.skip')).toBeFocused();
   await orders.create().focus();
+  await page.keyboard.press('Tab');
+  await expect(new ExportDialog(page).opener).toBeFocused();
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   await expect(orders.life()).toBeVisible();

@@ -53,15 +53,19 @@ type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 export async function request(method: Method, path: string, body?: unknown): Promise<Response> {
   const json = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  return send(path, {
+    method,
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+    ...(body === undefined ? {} : json),
+  });
+}
+
+/** A request without its own timeout. */
+export async function send(path: string, init: RequestInit): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(path, {
-      method,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-      // Responses belong to one person: the next person at this browser must not find them in its cache.
-      cache: 'no-store',
-      ...(body === undefined ? {} : json),
-    });
+    // Responses belong to one person: the next person at this browser must not find them in its cache.
+    response = await fetch(path, { cache: 'no-store', ...init });
   } catch {
     throw new RequestError(null);
   }

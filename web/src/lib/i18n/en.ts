@@ -66,6 +66,7 @@ export const en = {
     older: 'Older',
     newer: 'Newer',
     live: 'Back to the latest',
+    export: 'Export',
   },
   shops: {
     label: 'Shop',

@@ -73,6 +73,7 @@ export const fr: Messages = {
     older: 'Voir plus ancien',
     newer: 'Voir plus récent',
     live: 'Revenir au début',
+    export: 'Exporter',
   },
   shops: {
     label: 'Magasin',
