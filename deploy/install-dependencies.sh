@@ -7,7 +7,8 @@
 #                     CA certificates, Rust, and Node.js with npm (for the pages)
 #   lint              the same, rustfmt and Clippy
 #   test              the same as run and operations, Java 17 or later, Maven (for Kafka's jars), strace, kcat, Python's
-#                     venv, Chromium, PostgreSQL 15 or later (without a system cluster)
+#                     venv, Chromium, its variant without a window if there is one, PostgreSQL 15 or later (without a
+#                     system cluster)
 #   operations        for the checks of deploy/, which build nothing: shellcheck, promtool, nginx, Mosquitto and its
 #                     clients, openssl, nftables, minisign, Python's YAML
 #   flash             xz, and pv for its progress bar
@@ -91,6 +92,7 @@ if ((${#packages[@]} > 0)); then
     # For example an older Java that comes first on the PATH.
     ((${#packages[@]} == 0)) || fail_with_list "these are installed, but the PATH leads to others:"
 fi
+! is_for test || look_for_headless_shell
 ! is_for test operations || unpack promtool usr/bin/promtool prometheus
 ! is_for test operations || unpack nginx usr/sbin/nginx nginx
 [[ -n "$builds" ]] || exit 0

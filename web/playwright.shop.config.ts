@@ -1,7 +1,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { defineConfig } from '@playwright/test';
-import ui from './playwright.config';
+import ui, { CHROMIUM } from './playwright.config';
 
 /** The browser trusts this certificate and resolves its name to this machine, like a phone set up for the shop. */
 const certificate = process.env.COMPTOIR_CERTIFICATE;
@@ -12,6 +12,9 @@ const trustArguments = (file: string) => {
     '--host-resolver-rules=MAP comptoir.local 127.0.0.1',
   ];
 };
+
+/** On a real gateway: the browser as people have it. */
+const launchOptions = { ...ui.use?.launchOptions, executablePath: CHROMIUM };
 
 /**
  * The tests of `e2e/shop`. The Rust tests in `gateway/tests/claims/browser.rs` and `page_totals.rs` start them, with a
@@ -24,7 +27,7 @@ export default defineConfig({
   workers: 1,
   timeout: 120_000,
   expect: { timeout: 20_000 },
-  use: { ...ui.use, baseURL: process.env.COMPTOIR_URL, locale: 'en-GB' },
+  use: { ...ui.use, launchOptions, baseURL: process.env.COMPTOIR_URL, locale: 'en-GB' },
   projects: [
     { name: 'shop', testIgnore: ['demo.spec.ts', 'https.spec.ts', 'totals.spec.ts'] },
     { name: 'totals', testMatch: 'totals.spec.ts' },
@@ -34,8 +37,8 @@ export default defineConfig({
       testMatch: 'https.spec.ts',
       use: {
         launchOptions: {
-          ...ui.use?.launchOptions,
-          args: [...(ui.use?.launchOptions?.args ?? []), ...(certificate ? trustArguments(certificate) : [])],
+          ...launchOptions,
+          args: [...(launchOptions.args ?? []), ...(certificate ? trustArguments(certificate) : [])],
         },
       },
     },
