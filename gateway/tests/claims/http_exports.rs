@@ -1,4 +1,4 @@
-//! Lists of a period or of a device, and lists as CSV files.
+//! Lists of a period or of a device, searches, and lists as CSV files.
 
 use std::collections::BTreeSet;
 
@@ -193,5 +193,61 @@ async fn a_text_that_somebody_typed_is_no_formula_in_a_spreadsheet() -> Result<(
         let shown = cell(&rows[0], "customer_name");
         ensure!(shown == format!("'{name}"), "{shown}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_finds_each_sale_with_the_words_and_none_without() -> Result<()> {
+    let shop = Shop::open().await?;
+    for id in 0..60 {
+        let (name, product) = (
+            ["Léa Müller", "Jean Petit"][id % 2],
+            ["Thé", "Œuf", "Pain"][id % 3],
+        );
+        // Every field that is searched, because the gateway invents the others.
+        let order = json!({"order_id": format!("o-{id:02}"), "customer_name": name, "product": product,
+            "customer_email": "customer@example.org", "address": "1 rue Haute", "status": "Completed"});
+        let (status, _, body) = shop.gateway.post_json("/api/orders", &order).await?;
+        ensure!(status == 201, "{body}");
+    }
+    let found = async |query: &str| -> Result<Vec<String>> {
+        let mut ids = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = shop
+                .gateway
+                .get_json(&format!("/api/orders?{query}{cursor}"))
+                .await?;
+            let id = |order: &Value| order["order_id"].as_str().map(str::to_owned);
+            ids.extend(page["items"].as_array().context("items")?.iter().filter_map(id));
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(ids),
+            }
+        }
+    };
+    let ids = |of: &dyn Fn(usize) -> bool| -> Vec<String> {
+        let ids = (0..60).rev().filter(|id| of(*id));
+        ids.map(|id| format!("o-{id:02}")).collect()
+    };
+    for limit in ["", "&limit=7", "&limit=1"] {
+        ensure!(found(&format!("q=muller{limit}")).await? == ids(&|id| id % 2 == 0));
+        ensure!(found(&format!("q=oeuf+L%C3%89A{limit}")).await? == ids(&|id| id % 6 == 4));
+        ensure!(found(&format!("q=o-17{limit}")).await? == ["o-17"]);
+        ensure!(found(&format!("q=nobody{limit}")).await?.is_empty());
+        ensure!(found(&format!("q=%20{limit}")).await?.len() == 60);
+    }
+    let text = file(&shop, "/api/orders?q=petit+pain", "en").await?;
+    let in_file: Vec<String> = rows(&text, b',')?
+        .iter()
+        .map(|row| cell(row, "order_id").to_owned())
+        .collect();
+    ensure!(in_file == ids(&|id| id % 6 == 5), "{in_file:?}");
+    let (status, body) = shop
+        .gateway
+        .get(&format!("/api/orders?q={}", "x".repeat(201)))
+        .await?;
+    let problem: Value = serde_json::from_str(&body)?;
+    ensure!(status == 422 && problem["field"] == "q", "{status} {body}");
     Ok(())
 }

@@ -11,15 +11,14 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tracing::warn;
 
-use super::sales::items_in;
+use super::sales::{items_in, read_in_turn};
+use super::search::SearchWords;
 use crate::http::live::PersonalData;
 use crate::http::{AppState, Problem, trust};
-use crate::projection::{Cursor, Freshness, ListFilter, ListOrder, Page, ShopFilter};
+use crate::projection::{Cursor, ListFilter, ListOrder, Page, ShopFilter};
 use comptoir_core::event::Kind;
 use comptoir_http_rules::spreadsheet::escape_formulas;
 
-/// Sales read at a time.
-const PAGE: u32 = 500;
 /// Tells Excel that the file is UTF-8.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
@@ -107,6 +106,8 @@ struct Export {
     view: PersonalData,
     format: Format,
     filter: OwnedFilter,
+    /// Only sales with these words.
+    words: Option<SearchWords>,
     next: Next,
 }
 
@@ -164,14 +165,12 @@ pub(super) async fn respond(
     kind: Kind,
     view: PersonalData,
     filter: ListFilter<'_>,
+    words: Option<SearchWords>,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let filter = OwnedFilter::new(filter);
     app.projection.flush().await?;
-    let first = app
-        .projection
-        .list(kind, filter.get(), None, PAGE, Freshness::AsWritten)
-        .await?;
+    let first = read_in_turn(&app, kind, filter.get(), None).await?;
     let day = Timestamp::now().strftime("%Y-%m-%d").to_string();
     let name = format!("attachment; filename=\"{}-{day}.csv\"", kind.topic());
     let export = Export {
@@ -180,6 +179,7 @@ pub(super) async fn respond(
         view,
         format: Format::of(headers),
         filter,
+        words,
         next: Next::First(first),
     };
     let headers = [
@@ -197,13 +197,7 @@ impl Export {
         let (is_first, page) = match std::mem::replace(&mut self.next, Next::End) {
             Next::First(page) => (true, page),
             Next::After(cursor) => {
-                let list = self.app.projection.list(
-                    self.kind,
-                    self.filter.get(),
-                    Some(cursor),
-                    PAGE,
-                    Freshness::AsWritten,
-                );
+                let list = read_in_turn(&self.app, self.kind, self.filter.get(), Some(cursor));
                 match list.await {
                     Ok(page) => (false, page),
                     Err(error) => {
@@ -235,6 +229,9 @@ impl Export {
         }
         let in_kafka_upto = self.app.journal.state().in_kafka_upto(self.kind);
         for item in items_in(self.view, self.kind, page, in_kafka_upto) {
+            if self.words.as_ref().is_some_and(|words| !words.are_in(item.get())) {
+                continue;
+            }
             let fields: HashMap<String, &RawValue> = serde_json::from_str(item.get())?;
             writer.write_record(
                 columns

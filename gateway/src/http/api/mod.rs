@@ -11,5 +11,6 @@ mod export;
 pub mod identity;
 pub mod openapi;
 pub mod sales;
+mod search;
 pub mod status;
 pub mod toggle;

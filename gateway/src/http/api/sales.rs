@@ -9,18 +9,25 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
 use utoipa::IntoParams;
 
+use super::search::SearchWords;
 use super::{dto, export};
 use crate::http::live::{PersonalData, item_in};
 use crate::http::problem::operations::{self, problems};
 use crate::http::query::{QueryParams, invalid};
 use crate::http::security::caller::Caller;
 use crate::http::{AppState, Problem, ProblemType};
-use crate::projection::{Correction, Freshness, ListFilter, ListOrder, OrderHistory, Page, SaleState};
+use crate::projection::{
+    Correction, Cursor, Freshness, ListFilter, ListOrder, OrderHistory, Page, ProjectionError, SaleState,
+};
 use comptoir_core::event::Kind;
 use comptoir_core::sale::{DeliveryStatus, OrderStatus, PaymentStatus, status_names};
 use comptoir_journal::Offset;
+
+/// A page of a search ends with the item that reaches this size.
+const MAX_PAGE_BYTES: usize = 1 << 20;
 
 /// Only for the OpenAPI document: handlers read [`QueryParams`], whose errors name the field.
 #[derive(IntoParams)]
@@ -37,6 +44,10 @@ struct Paging {
     store: Option<String>,
     /// Only items of this till, or of the `counter`.
     device: Option<String>,
+    /// Only items whose ids, names, addresses or products contain each of these words. Case and accents do not matter.
+    /// A page may be short, or empty, although a next page follows.
+    #[param(max_length = 200)]
+    q: Option<String>,
     /// Only items whose latest event is at or after this time. With `from`, `to` or `device` the order is that of the
     /// latest events; otherwise it is that of the first events.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -107,21 +118,88 @@ async fn list(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let view = PersonalData::of(caller);
-    let filter = filter(kind, &app, query)?;
+    let (filter, words) = (filter(kind, &app, query)?, SearchWords::of(query)?);
     if export::is_wanted(headers) {
-        return export::respond(app, kind, view, filter, headers).await;
+        return export::respond(app, kind, view, filter, words, headers).await;
     }
     let (limit, cursor) = (query.limit()?, query.list_cursor()?);
-    let page = app
-        .projection
-        .list(kind, filter, cursor, limit, Freshness::Current)
-        .await?;
-    let in_kafka_upto = app.journal.state().in_kafka_upto(kind);
+    let (items, next) = match words {
+        Some(words) => search(&app, kind, view, filter, &words, cursor, limit).await?,
+        None => {
+            let list = app
+                .projection
+                .list(kind, filter, cursor, limit, Freshness::Current);
+            let page = list.await?;
+            let in_kafka_upto = app.journal.state().in_kafka_upto(kind);
+            (items_in(view, kind, &page, in_kafka_upto).collect(), page.next)
+        }
+    };
     let body = dto::Page {
-        items: items_in(view, kind, &page, in_kafka_upto).collect(),
-        next_cursor: page.next.map(|next| next.to_string()),
+        items,
+        next_cursor: next.map(|next| next.to_string()),
     };
     Ok(Json(body).into_response())
+}
+
+/// The items with these words, and where the next page begins. A request examines so many items at most; the next page
+/// continues.
+async fn search(
+    app: &AppState,
+    kind: Kind,
+    view: PersonalData,
+    filter: ListFilter<'_>,
+    words: &SearchWords,
+    cursor: Option<Cursor>,
+    limit: u32,
+) -> Result<(Vec<Box<RawValue>>, Option<Cursor>), Problem> {
+    const MAX_EXAMINED: usize = 10_000;
+    // An item keeps its place in this order, and its row is its cursor.
+    let filter = ListFilter {
+        order: ListOrder::FirstSeen,
+        ..filter
+    };
+    let (mut found, mut bytes, mut examined, mut next) = (Vec::new(), 0, 0, cursor);
+    app.projection.flush().await?;
+    loop {
+        let page = read_in_turn(app, kind, filter, next).await?;
+        let in_kafka_upto = app.journal.state().in_kafka_upto(kind);
+        examined += page.items.len();
+        for row in &page.items {
+            let Some(json) = item(row, in_kafka_upto).map(|json| item_in(view, kind, json)) else {
+                continue;
+            };
+            if !words.are_in(json.get()) {
+                continue;
+            }
+            bytes += json.get().len();
+            found.push(json);
+            if found.len() == limit as usize || bytes >= MAX_PAGE_BYTES {
+                return Ok((found, row.row.map(Cursor::Row)));
+            }
+        }
+        next = page.next;
+        if next.is_none() || examined >= MAX_EXAMINED {
+            return Ok((found, next));
+        }
+    }
+}
+
+/// Reads a page of many. All searches and files together read one page at a time, so that the projection's other readers
+/// stay free for lists.
+pub(super) async fn read_in_turn(
+    app: &AppState,
+    kind: Kind,
+    filter: ListFilter<'_>,
+    after: Option<Cursor>,
+) -> Result<Page, ProjectionError> {
+    const PAGE: u32 = 500;
+    static TURN: Semaphore = Semaphore::const_new(1);
+    // Never closed.
+    let _turn = TURN.acquire().await;
+    let list = app
+        .projection
+        .list(kind, filter, after, PAGE, Freshness::AsWritten);
+    list.await
 }
 
 /// The sales that the parameters select.
