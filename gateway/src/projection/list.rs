@@ -29,7 +29,7 @@ pub struct Page {
 /// other order it selects the same sales, in that list's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cursor {
-    /// In a list in the order in which sales were first seen.
+    /// In a list in the order of the sales' first events.
     Row(u64),
     /// In a list in the order of the newest events.
     Time {
@@ -86,20 +86,20 @@ pub struct ListFilter<'a> {
     pub order: ListOrder,
 }
 
-/// The order of a list with a period or a device. All other lists are in the order in which sales were first seen.
+/// The order of a list with a period or a device, newest first. All other lists are in the order of the sales' first events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListOrder {
-    /// Newest event first. An index finds the period or the device, but a sale that changes moves to the beginning.
-    Newest,
-    /// In the order in which sales were first seen, which a change keeps: whoever reads all pages gets each sale. All
-    /// sales of the kind are read.
-    FirstSeen,
+    /// By newest event. An index finds the period or the device, but a sale that changes moves to the beginning.
+    NewestEvent,
+    /// By first event. A change does not move a sale, so all pages together have each sale once. SQLite reads
+    /// every sale of the kind.
+    FirstEvent,
 }
 
 impl ListFilter<'_> {
     /// Whether the list is in the order of the newest events.
     pub fn is_by_time(&self) -> bool {
-        self.order == ListOrder::Newest && self.is_narrow()
+        self.order == ListOrder::NewestEvent && self.is_narrow()
     }
 
     /// Whether the list is of a device or a period.

@@ -17,17 +17,14 @@ async fn pay(probe: &mut MqttProbe, till: &str, id: u32, minute: u32) -> Result<
     probe.publish(&topic, payment.to_string()).await
 }
 
-/// The ids of the payments on all pages of a list.
-async fn listed(shop: &Shop, query: &str) -> Result<Vec<String>> {
+/// The ids of the items on all pages of a list. `id`: the name of the field.
+async fn listed(shop: &Shop, path: &str, id: &str, query: &str) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     let mut cursor = String::new();
     loop {
-        let page = shop
-            .gateway
-            .get_json(&format!("/api/payments?{query}{cursor}"))
-            .await?;
-        let id = |payment: &Value| payment["payment_id"].as_str().map(str::to_owned);
-        ids.extend(page["items"].as_array().context("items")?.iter().filter_map(id));
+        let page = shop.gateway.get_json(&format!("{path}?{query}{cursor}")).await?;
+        let items = page["items"].as_array().context("items")?.iter();
+        ids.extend(items.filter_map(|item| item[id].as_str().map(str::to_owned)));
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return Ok(ids),
@@ -91,29 +88,26 @@ async fn a_period_and_a_till_select_exactly_their_sales() -> Result<()> {
         .await?;
     }
     shop.drained(60, SOON).await?;
+    let payments = async |query: &str| listed(&shop, "/api/payments", "payment_id", query).await;
     let ids = |ids: &mut dyn Iterator<Item = u32>| ids.map(|id| format!("p-{id}")).collect::<Vec<_>>();
     for limit in ["", "&limit=7"] {
-        let all = listed(&shop, &format!("from=2026-03-01T10:00:00Z{limit}")).await?;
+        let all = payments(&format!("from=2026-03-01T10:00:00Z{limit}")).await?;
         ensure!(all == ids(&mut (0..60).rev()), "{all:?}");
         let period = format!("from=2026-03-01T10:20:00Z&to=2026-03-01T11:40:00%2B01:00{limit}");
-        let found = listed(&shop, &period).await?;
+        let found = payments(&period).await?;
         ensure!(found == ids(&mut (20..40).rev()), "{found:?}");
-        let of_till = listed(&shop, &format!("device=till-2{limit}")).await?;
+        let of_till = payments(&format!("device=till-2{limit}")).await?;
         ensure!(
             of_till == ids(&mut (0..60).rev().filter(|id| id % 3 == 1)),
             "{of_till:?}"
         );
-        let both = listed(&shop, &format!("{period}&device=till-3&status=SUCCESS")).await?;
+        let both = payments(&format!("{period}&device=till-3&status=SUCCESS")).await?;
         ensure!(
             both == ids(&mut (20..40).rev().filter(|id| id % 3 == 2)),
             "{both:?}"
         );
-        ensure!(
-            listed(&shop, &format!("{period}&status=FAILED"))
-                .await?
-                .is_empty()
-        );
-        ensure!(listed(&shop, &format!("device=till-9{limit}")).await?.is_empty());
+        ensure!(payments(&format!("{period}&status=FAILED")).await?.is_empty());
+        ensure!(payments(&format!("device=till-9{limit}")).await?.is_empty());
     }
     let page = shop
         .gateway
@@ -210,22 +204,7 @@ async fn a_search_finds_each_sale_with_the_words_and_none_without() -> Result<()
         let (status, _, body) = shop.gateway.post_json("/api/orders", &order).await?;
         ensure!(status == 201, "{body}");
     }
-    let found = async |query: &str| -> Result<Vec<String>> {
-        let mut ids = Vec::new();
-        let mut cursor = String::new();
-        loop {
-            let page = shop
-                .gateway
-                .get_json(&format!("/api/orders?{query}{cursor}"))
-                .await?;
-            let id = |order: &Value| order["order_id"].as_str().map(str::to_owned);
-            ids.extend(page["items"].as_array().context("items")?.iter().filter_map(id));
-            match page["next_cursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => return Ok(ids),
-            }
-        }
-    };
+    let found = async |query: &str| listed(&shop, "/api/orders", "order_id", query).await;
     let ids = |of: &dyn Fn(usize) -> bool| -> Vec<String> {
         let ids = (0..60).rev().filter(|id| of(*id));
         ids.map(|id| format!("o-{id:02}")).collect()

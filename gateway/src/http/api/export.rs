@@ -142,7 +142,7 @@ impl OwnedFilter {
             from: self.from,
             to: self.to,
             // A sale that changes while the file is written keeps its place, and so is in the file once.
-            order: ListOrder::FirstSeen,
+            order: ListOrder::FirstEvent,
         }
     }
 }

@@ -155,7 +155,7 @@ async fn search(
     const MAX_EXAMINED: usize = 10_000;
     // An item keeps its place in this order, and its row is its cursor.
     let filter = ListFilter {
-        order: ListOrder::FirstSeen,
+        order: ListOrder::FirstEvent,
         ..filter
     };
     let (mut found, mut bytes, mut examined, mut next) = (Vec::new(), 0, 0, cursor);
@@ -216,7 +216,7 @@ fn filter<'a>(kind: Kind, app: &AppState, query: &'a QueryParams) -> Result<List
         device: query.text("device")?,
         from: query.time("from")?,
         to: query.time("to")?,
-        order: ListOrder::Newest,
+        order: ListOrder::NewestEvent,
     })
 }
 

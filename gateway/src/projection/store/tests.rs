@@ -255,7 +255,7 @@ async fn no_list_is_sorted_and_each_page_of_a_period_or_device_uses_its_index() 
     let connection = store.connection.get().await.unwrap();
     let periods = [(None, None), (Some(1), None), (None, Some(2)), (Some(1), Some(2))];
     let mut filters = Vec::new();
-    for order in [ListOrder::Newest, ListOrder::FirstSeen] {
+    for order in [ListOrder::NewestEvent, ListOrder::FirstEvent] {
         for shop in [ShopFilter::Home, ShopFilter::Other("lyon-2")] {
             for status in [None, Some("Pending")] {
                 for device in [None, Some("till-1")] {
