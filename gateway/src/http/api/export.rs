@@ -169,7 +169,6 @@ pub(super) async fn respond(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let filter = OwnedFilter::new(filter);
-    app.projection.flush().await?;
     let first = read_in_turn(&app, kind, filter.get(), None).await?;
     let day = Timestamp::now().strftime("%Y-%m-%d").to_string();
     let name = format!("attachment; filename=\"{}-{day}.csv\"", kind.topic());

@@ -159,7 +159,6 @@ async fn search(
         ..filter
     };
     let (mut found, mut bytes, mut examined, mut next) = (Vec::new(), 0, 0, cursor);
-    app.projection.flush().await?;
     loop {
         let page = read_in_turn(app, kind, filter, next).await?;
         let in_kafka_upto = app.journal.state().in_kafka_upto(kind);
@@ -196,6 +195,10 @@ pub(super) async fn read_in_turn(
     static TURN: Semaphore = Semaphore::const_new(1);
     // Never closed.
     let _turn = TURN.acquire().await;
+    // In turn, because lists wait for the same writes.
+    if after.is_none() {
+        app.projection.flush().await?;
+    }
     let list = app
         .projection
         .list(kind, filter, after, PAGE, Freshness::AsWritten);
