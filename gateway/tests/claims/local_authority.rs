@@ -17,12 +17,17 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, HandshakeKind, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::RwLock;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::shop::{GATEWAY, SOON, STORE};
 
 const DAY: i64 = 24 * 3_600;
+
+/// This machine's addresses, which every gateway here has in its certificate. Held for reading by claims that need them
+/// to stay as they are, and for writing by the one that changes them.
+static ADDRESSES: RwLock<()> = RwLock::const_new(());
 
 /// A client that trusts the authority of a gateway and nothing else.
 struct Client {
@@ -224,6 +229,7 @@ async fn the_fingerprint_to_compare_is_the_same_in_the_log_in_check_on_the_page_
 #[tokio::test(flavor = "multi_thread")]
 async fn the_authority_and_a_good_certificate_survive_restarts_and_a_new_name_renews_only_the_latter()
 -> Result<()> {
+    let _addresses = ADDRESSES.read().await;
     let mosquitto = Mosquitto::start().await?;
     let mut gateway = gateway(&mosquitto, |_| {}).await?;
     let client = Client::of(&gateway)?;
@@ -243,6 +249,7 @@ async fn the_authority_and_a_good_certificate_survive_restarts_and_a_new_name_re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_expires_while_the_gateway_runs_is_renewed_by_itself() -> Result<()> {
+    let _addresses = ADDRESSES.read().await;
     let (mosquitto, clock) = (Mosquitto::start().await?, SettableClock::new(0)?);
     let gateway = gateway(&mosquitto, |config| config.env = clock.env()).await?;
     Client::of(&gateway)?.is_accepted(&gateway, "localhost").await?;
@@ -278,6 +285,7 @@ async fn a_certificate_that_expires_while_the_gateway_runs_is_renewed_by_itself(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reconnects_resumes_its_session() -> Result<()> {
+    let _addresses = ADDRESSES.read().await;
     let mosquitto = Mosquitto::start().await?;
     let gateway = gateway(&mosquitto, |_| {}).await?;
     let client = Client::of(&gateway)?;
@@ -367,6 +375,7 @@ fn ip(arguments: &[&str]) -> io::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_address_renews_the_certificate_and_plain_http_from_the_network_only_explains_trust()
 -> Result<()> {
+    let _addresses = ADDRESSES.write().await;
     let mosquitto = Mosquitto::start().await?;
     let gateway = gateway(&mosquitto, |_| {}).await?;
     let client = Client::of(&gateway)?;
