@@ -26,6 +26,18 @@ pub async fn send(shop: &Shop, key: &str, command: &str) -> Result<()> {
     Ok(())
 }
 
+/// Waits until the MQTT broker has acknowledged `count` commands since the gateway's start. A gateway that ends before the
+/// acknowledgement delivers the command again.
+pub async fn wait_for_acknowledged(shop: &Shop, count: u32) -> Result<()> {
+    within("the commands to be acknowledged", SOON, async || {
+        let (_, metrics) = shop.gateway.get("/metrics").await?;
+        let line = format!("comptoir_commands_total {count}");
+        ensure!(metrics.lines().any(|found| found == line), "{metrics}");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_reaches_its_till_in_the_encoding_of_that_till() -> Result<()> {
     let mut shop = Shop::open().await?;
@@ -130,6 +142,7 @@ async fn a_numbered_command_is_handed_over_once_however_often_kafka_has_it() -> 
         let got = probe.next(SOON).await?;
         ensure!(text_of(&got.payload)? == expected, "{got:?}");
     }
+    wait_for_acknowledged(&shop, 4).await?;
     // Stored once the next command of the journal's writer is done; a stop writes everything.
     ensure!(shop.gateway.terminate().await?.success());
     shop.gateway.start_again()?;

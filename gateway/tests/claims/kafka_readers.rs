@@ -10,7 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::{Value, json};
 
-use crate::commands::send;
+use crate::commands::{send, wait_for_acknowledged};
 use crate::shop::{GATEWAY, SOON, STORE, Shop};
 
 fn message(text: &str) -> String {
@@ -33,18 +33,6 @@ async fn send_and_receive(shop: &Shop, probe: &mut MqttProbe, texts: &[&str]) ->
         ensure!(got.payload == message(text), "{text}: {got:?}");
     }
     Ok(())
-}
-
-/// Waits until the MQTT broker has acknowledged `count` commands since the gateway's start. A gateway that ends before the
-/// acknowledgement delivers the command again.
-async fn wait_for_acknowledged(shop: &Shop, count: u32) -> Result<()> {
-    within("the commands to be acknowledged", SOON, async || {
-        let (_, metrics) = shop.gateway.get("/metrics").await?;
-        let line = format!("comptoir_commands_total {count}");
-        ensure!(metrics.lines().any(|found| found == line), "{metrics}");
-        Ok(())
-    })
-    .await
 }
 
 async fn listen(shop: &Shop) -> Result<MqttProbe> {
