@@ -13,10 +13,16 @@ pub fn escape_formulas(text: &str) -> String {
             escaped.push('\'');
         }
         escaped.push(c);
-        // A space or a quotation mark before a formula does not stop every spreadsheet.
-        is_start = SEPARATORS.contains(&c) || (is_start && matches!(c, ' ' | '"' | '\''));
+        // Spaces, quotation marks and invisible characters before a formula do not stop every spreadsheet.
+        is_start = SEPARATORS.contains(&c)
+            || (is_start && (c.is_whitespace() || is_invisible(c) || matches!(c, '"' | '\'')));
     }
     escaped
+}
+
+/// Whether a character takes no room: zero-width spaces and joiners, marks of direction, soft hyphens.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -34,6 +40,8 @@ mod tests {
             ("a\t@b", "a\t'@b"),
             ("a\n+b", "a\n'+b"),
             ("; \"=1", "; \"'=1"),
+            ("\u{200b}\u{feff}=1", "\u{200b}\u{feff}'=1"),
+            ("\u{a0}+1", "\u{a0}'+1"),
             ("Pain", "Pain"),
             ("12-14 rue", "12-14 rue"),
         ] {

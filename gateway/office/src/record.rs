@@ -284,7 +284,8 @@ fn read_event(place: Place, name: EventName, kind: Kind, value: &[u8]) -> Option
     let amount = match (draft.amount, currency, kind) {
         (_, _, Kind::Delivery) => None,
         (Some(amount), Some(currency), _) => {
-            let money = sale::Money::from_decimal(amount.0, currency).ok()?;
+            // Validated below: only a refund has a negative amount.
+            let money = sale::Money::from_signed_decimal(amount.0, currency).ok()?;
             Some((money.minor(), currency))
         }
         _ => return None,

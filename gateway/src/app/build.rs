@@ -122,6 +122,8 @@ impl App {
         let state = Arc::new(AppState {
             store: config.store.clone(),
             currency: config.currency,
+            time_zone: config.time_zone(),
+            invents: config.invents(),
             settings_problems: problems,
             access: open_access(config).await?,
             hosts: host_names.chain(address::host_name()).collect(),

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, RunningApp};
-use crate::config::{Config, Follow, Http, JournalConfig, MqttUrl, TlsSetting};
+use crate::config::{Config, Demo, Follow, Http, JournalConfig, MqttUrl, TlsSetting};
 use crate::http::AppState;
 use crate::platform::address;
 use comptoir_core::sale::Money;
@@ -139,6 +139,7 @@ fn configuration(arguments: &DemoArguments, folder: PathBuf, kafka: &InMemoryKaf
             tls: TlsSetting::Off,
             ..Http::default()
         },
+        demo: Demo { invent: Some(true) },
         ..Config::default()
     };
     config.mqtt.embedded = Some(arguments.mqtt);

@@ -1,5 +1,6 @@
 //! Rules for values that their types cannot express.
 
+use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
 
 use comptoir_core::event::{COUNTER, DeviceId};
@@ -21,6 +22,15 @@ impl Config {
                 "journal.max_bytes",
                 &self.journal.max_bytes.to_string(),
                 &format!("is too small; write {MIN_JOURNAL_BYTES} or more"),
+            ));
+        }
+        if let Some(zone) = self.time_zone.as_deref()
+            && TimeZone::get(zone).is_err()
+        {
+            return Err(ConfigError::invalid_value(
+                "time_zone",
+                zone,
+                "is not a time zone of this machine's database; write an IANA name",
             ));
         }
         self.mqtt.check()?;

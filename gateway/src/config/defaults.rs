@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use comptoir_core::sale::Currency;
 
 use super::{
-    Config, Follow, Http, JournalConfig, Kafka, Log, LogFormat, Mqtt, MqttUrl, Retention, TlsSetting, Uplink,
+    Config, Demo, Follow, Http, JournalConfig, Kafka, Log, LogFormat, Mqtt, MqttUrl, Retention, TlsSetting,
+    Uplink,
 };
 
 impl Default for Config {
@@ -15,10 +16,12 @@ impl Default for Config {
         Self {
             store: "shop-1".to_owned(),
             currency: Currency::EUR,
+            time_zone: None,
             mqtt: Mqtt::default(),
             kafka: Kafka::default(),
             journal: JournalConfig::default(),
             http: Http::default(),
+            demo: Demo::default(),
             retention: Retention::default(),
             log: Log::default(),
         }

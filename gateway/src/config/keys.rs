@@ -4,6 +4,7 @@
 pub const KEYS: &[(&str, &str)] = &[
     ("store", "paris-1"),
     ("currency", "EUR"),
+    ("time_zone", "Europe/Paris"),
     ("mqtt.url", "mqtt://localhost:1883"),
     ("mqtt.embedded", "127.0.0.1:1883"),
     ("mqtt.client_id", "comptoir-paris-1"),
@@ -31,6 +32,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("http.password", ""),
     ("http.open", "true"),
     ("http.plain_sign_in", "true"),
+    ("demo.invent", "true"),
     ("retention.personal_data_days", "400"),
     ("log.format", "json"),
     ("log.filter", "info,comptoir_gateway=debug"),

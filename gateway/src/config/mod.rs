@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use comptoir_core::Secret;
@@ -53,10 +54,13 @@ pub struct Config {
     /// ISO 4217 currency of the revenue, and of amounts without a currency.
     #[serde(deserialize_with = "currency")]
     pub currency: Currency,
+    /// IANA name of the time zone in which the shop's days begin. Default: the machine's.
+    pub time_zone: Option<String>,
     pub mqtt: Mqtt,
     pub kafka: Kafka,
     pub journal: JournalConfig,
     pub http: Http,
+    pub demo: Demo,
     pub retention: Retention,
     pub log: Log,
 }
@@ -203,6 +207,14 @@ impl Http {
     }
 }
 
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Demo {
+    /// Whether a `POST` may leave fields out, which are then invented. Default: the value of `http.open`, see
+    /// [`Config::invents`].
+    pub invent: Option<bool>,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
@@ -258,6 +270,19 @@ impl Config {
             .and_then(|()| checks.iter().try_for_each(|check| check(&config)))
             .map_err(|error| error.located_in(figment))?;
         Ok(config)
+    }
+
+    /// Whether fields that a `POST` leaves out are invented. A shop in which nobody signs in is a demonstration, unless
+    /// `demo.invent` says otherwise.
+    pub fn invents(&self) -> bool {
+        self.demo.invent.unwrap_or(self.http.open)
+    }
+
+    /// The time zone in which the shop's days begin.
+    pub fn time_zone(&self) -> TimeZone {
+        let named = self.time_zone.as_deref().map(TimeZone::get);
+        // The checks have already refused an unknown name.
+        named.and_then(Result::ok).unwrap_or_else(TimeZone::system)
     }
 
     /// The client id for the MQTT broker.

@@ -6,6 +6,7 @@ pub mod api;
 mod body;
 mod budget;
 pub mod connections;
+mod finish;
 mod listener;
 mod live;
 mod pages;
@@ -22,6 +23,7 @@ mod upgrade;
 use std::sync::Arc;
 
 use axum::{Router, middleware};
+use jiff::tz::TimeZone;
 use rustls::ServerConfig;
 use socketioxide::SocketIo;
 use tokio::net::TcpListener;
@@ -57,6 +59,10 @@ use security::same_site;
 pub struct AppState {
     pub store: String,
     pub currency: Currency,
+    /// The time zone in which the shop's days begin.
+    pub time_zone: TimeZone,
+    /// Whether fields that a `POST` leaves out are invented: `demo.invent`.
+    pub invents: bool,
     /// Errors in the present configuration, if the gateway runs with the fallback.
     pub settings_problems: Vec<ConfigError>,
     /// Whether sign-in is required, and the accounts.
@@ -108,11 +114,13 @@ fn router_with_timeouts(app: &Arc<AppState>, timeouts: Timeouts) -> (Router, Soc
         app: Arc::clone(app),
         permissions: Permissions::of(&document),
     });
+    let changes = finish::Changes::new(Arc::clone(&app.metrics));
     let router = api
         .merge(pages::pages())
         .merge(trust::routes())
         .fallback(pages::static_file_or_not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn_with_state(changes, finish::run))
         .layer(middleware::from_fn_with_state(Arc::clone(app), answers::reserve))
         .layer(middleware::from_fn_with_state(timeouts, body::buffer))
         .with_state(Arc::clone(app))

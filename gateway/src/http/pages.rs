@@ -16,10 +16,13 @@ use super::{AppState, Problem, ProblemType, problem};
 struct Files;
 
 /// The paths of the pages. Each can be opened directly.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 14] = [
     "/",
     "/dashboard",
     "/orders",
+    "/orders/{order_id}",
+    "/day",
+    "/day/{date}",
     "/payments",
     "/deliveries",
     "/gateway",

@@ -102,8 +102,9 @@ impl QueryParams {
         };
         let time = text.parse::<Timestamp>().ok().filter(|time| is_rfc3339(*time));
         time.map(|time| Some(time.as_millisecond())).ok_or_else(|| {
-            let problem =
-                format!("{text:?} is not a time with an offset; write for example 2026-11-30T00:00:00Z");
+            let problem = format!(
+                "{text:?} is not a time with an offset in the years 0000 to 9998; write for example 2026-11-30T00:00:00Z"
+            );
             invalid(field, problem)
         })
     }

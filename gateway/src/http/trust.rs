@@ -46,7 +46,8 @@ async fn page(State(app): State<Arc<AppState>>, request: HeaderMap) -> Result<Re
 /// Whether the reader prefers French to English.
 pub(super) fn prefers_french(request: &HeaderMap) -> bool {
     let languages = request.get(header::ACCEPT_LANGUAGE);
-    languages.is_some_and(|languages| languages.as_bytes().starts_with(b"fr"))
+    let first = languages.and_then(|languages| languages.as_bytes().get(..2));
+    first.is_some_and(|language| language.eq_ignore_ascii_case(b"fr"))
 }
 
 /// The page with the reader's language first, because a phone shows only the beginning.

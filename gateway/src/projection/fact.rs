@@ -18,8 +18,10 @@ pub struct Fact<'a> {
     /// The order to which a payment or a delivery belongs.
     pub order_id: Option<Cow<'a, str>>,
     pub status: Cow<'a, str>,
-    /// The amount of a payment.
+    /// The amount of a payment, negative for a refund.
     pub amount: Option<Money>,
+    /// The payment that a refund pays back.
+    pub refund_of: Option<Cow<'a, str>>,
     /// Unix milliseconds.
     pub time: i64,
 }
@@ -34,6 +36,8 @@ struct FactJson<'a> {
     delivery_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     status: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    refund_of: Option<Cow<'a, str>>,
     #[serde(borrow)]
     amount: Option<&'a RawValue>,
     currency: Option<Currency>,
@@ -77,7 +81,11 @@ impl<'a> Fact<'a> {
             (Kind::Payment, Some(raw)) => {
                 let amount: Amount = raw.get().parse().ok()?;
                 let currency = json.currency.unwrap_or(Currency::EUR);
-                Some(Money::from_decimal(amount.0, currency).ok()?)
+                let money = match &json.refund_of {
+                    Some(_) => Money::from_signed_decimal(amount.0, currency),
+                    None => Money::from_decimal(amount.0, currency),
+                };
+                Some(money.ok()?)
             }
             _ => None,
         };
@@ -87,6 +95,7 @@ impl<'a> Fact<'a> {
             order_id,
             status: json.status?,
             amount,
+            refund_of: json.refund_of,
             time: json
                 .timestamp
                 .and_then(|timestamp| timestamp.get().trim_matches('"').parse::<Timestamp>().ok())
@@ -133,6 +142,14 @@ mod tests {
         }
         let leap = r#"{"order_id":"o","status":"Pending","timestamp":"2016-12-31T23:59:60Z"}"#;
         assert_eq!(Fact::read(Kind::Order, leap, 7).unwrap().time, 1_483_228_799_000);
+    }
+
+    #[test]
+    fn only_a_refund_has_a_negative_amount() {
+        let refund = r#"{"payment_id":"r","order_id":"o","refund_of":"p","amount":-2.50,"currency":"EUR","status":"SUCCESS"}"#;
+        let fact = Fact::read(Kind::Payment, refund, 0).unwrap();
+        assert_eq!(fact.amount.map(Money::minor), Some(-250));
+        assert_eq!(fact.refund_of.as_deref(), Some("p"));
     }
 
     #[test]

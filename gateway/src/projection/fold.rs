@@ -336,6 +336,7 @@ impl Projector {
                 status: self.interner.intern(&fact.status),
                 time: fact.time,
                 amount: fact.amount,
+                refund_of: fact.refund_of.as_deref().map(Arc::from),
                 source,
                 creator,
                 is_moved: false,

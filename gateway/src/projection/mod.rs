@@ -5,6 +5,7 @@
 //! again, and Kafka is read from the positions of that flush.
 
 mod authority;
+mod day;
 mod deltas;
 mod fact;
 mod fold;
@@ -18,6 +19,7 @@ pub mod personal;
 mod projector;
 mod quarters;
 mod recent;
+mod refunds;
 mod row;
 mod sale_rows;
 mod sale_state;
@@ -53,6 +55,7 @@ use personal::ForeignScope;
 pub use projector::Projector;
 pub use quarters::{Counts, QUARTER_MS};
 pub use recent::{NEWEST, RecentSales};
+pub use refunds::{Refund, Refunds};
 use row::Row;
 pub use sale_state::SaleState;
 pub use totals::Totals;
@@ -68,6 +71,8 @@ pub enum ProjectionError {
     Damaged,
     #[error("the projection has stopped")]
     Ended,
+    #[error("the projection is behind the journal")]
+    Behind,
 }
 
 impl ProjectionError {
@@ -76,7 +81,7 @@ impl ProjectionError {
         match self {
             Self::Storage(error) => is_damage(error),
             Self::Damaged => true,
-            Self::Journal(_) | Self::Ended => false,
+            Self::Journal(_) | Self::Ended | Self::Behind => false,
         }
     }
 }

@@ -14,7 +14,10 @@ pub struct Row {
     pub status: Arc<str>,
     /// The time of the newest event, in Unix milliseconds.
     pub time: i64,
+    /// Of a payment; negative for a refund.
     pub amount: Option<Money>,
+    /// The `payment_id` of the payment that a refund pays back.
+    pub refund_of: Option<Arc<str>>,
     pub source: Source,
     /// The device that created the order or delivery. Empty if unknown, and for a payment, whose key names the device.
     pub creator: Arc<str>,

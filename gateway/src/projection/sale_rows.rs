@@ -82,6 +82,19 @@ pub(super) async fn truncate_to(
     bytes: usize,
     journal: &Journal,
 ) -> Result<(), ProjectionError> {
+    let count = leading(rows, rows.len(), bytes, journal).await?;
+    rows.truncate(count);
+    Ok(())
+}
+
+/// The number of leading rows, at most `limit`, whose JSON has at most `bytes` together. At least one, however large it is.
+pub(super) async fn leading(
+    rows: &[SqliteRow],
+    limit: usize,
+    bytes: usize,
+    journal: &Journal,
+) -> Result<usize, ProjectionError> {
+    let rows = &rows[..rows.len().min(limit)];
     let entries: Vec<Option<Offset>> = rows.iter().map(entry_of).collect();
     let own: Vec<Offset> = entries.iter().flatten().copied().collect();
     let sizes = journal.payload_sizes(&own).await?;
@@ -90,14 +103,12 @@ pub(super) async fn truncate_to(
         Some(entry) => sizes.get(entry).copied().unwrap_or(0),
         None => row.get::<Option<&str>, _>("payload").map_or(0, str::len),
     };
-    let count = rows
+    Ok(rows
         .iter()
         .zip(&entries)
         .map(size)
         .take_while(|size| budget.take(*size))
-        .count();
-    rows.truncate(count);
-    Ok(())
+        .count())
 }
 
 /// The journal offset from the column `entry`.

@@ -19,7 +19,7 @@ pub struct Totals {
     pub success_payments: u64,
     pub failed_payments: u64,
     pub deliveries: u64,
-    /// Successful payments in minor units, by currency.
+    /// Successful payments less refunds, in minor units, by currency.
     pub revenue: BTreeMap<String, i64>,
     /// Counts by the quarter of an hour in which an event happened.
     pub quarters: Quarters,
@@ -181,12 +181,28 @@ mod tests {
             status: (&*fact.status).into(),
             time: fact.time,
             amount: fact.amount,
+            refund_of: None,
             source: Source::Entry(Offset(1)),
             creator: "".into(),
             is_moved: false,
             corrections: 0,
             is_home: true,
         }
+    }
+
+    #[test]
+    fn a_refund_lowers_the_revenue_and_is_a_payment() {
+        let mut totals = Totals::default();
+        let paid = payment(r#"{"payment_id":"p","amount":12.50,"currency":"EUR","status":"SUCCESS"}"#);
+        totals.apply(&paid, None, AT);
+        let refund = payment(
+            r#"{"payment_id":"r","refund_of":"p","amount":-2.50,"currency":"EUR","status":"SUCCESS"}"#,
+        );
+        totals.apply(&refund, None, AT);
+        assert_eq!(totals.revenue["EUR"], 1_000);
+        assert_eq!((totals.payments, totals.success_payments), (2, 2));
+        let net: i64 = totals.quarters.iter().map(|(_, counts)| counts.revenue).sum();
+        assert_eq!(net, 1_000);
     }
 
     #[test]

@@ -92,7 +92,7 @@ async fn move_other_shops(
                 let amount = row
                     .get::<Option<i64>, _>("minor")
                     .zip(row.get::<Option<&str>, _>("currency"))
-                    .and_then(|(minor, code)| Money::from_minor(minor as u64, code.parse().ok()?).ok());
+                    .and_then(|(minor, code)| Money::from_signed(minor, code.parse().ok()?));
                 let sale = SaleCount {
                     status: row.get("status"),
                     amount,

@@ -217,6 +217,8 @@ async fn a_projection_of_an_older_version_is_rebuilt_if_the_journal_still_has_ev
         "DROP INDEX sale_shop",
         "DROP INDEX sale_time",
         "DROP INDEX sale_device",
+        "DROP INDEX sale_refund",
+        "ALTER TABLE sale DROP COLUMN refund_of",
         "DELETE FROM sale WHERE store = 'paris-1'",
         "ALTER TABLE sale DROP COLUMN store",
         "ALTER TABLE sale DROP COLUMN device",
@@ -225,7 +227,7 @@ async fn a_projection_of_an_older_version_is_rebuilt_if_the_journal_still_has_ev
         "ALTER TABLE progress DROP COLUMN layout",
         "ALTER TABLE sale DROP COLUMN home",
         "DROP TABLE shop",
-        "DELETE FROM _sqlx_migrations WHERE version IN (2, 5, 6)",
+        "DELETE FROM _sqlx_migrations WHERE version IN (2, 5, 6, 7)",
     ] {
         sqlx::query(statement)
             .execute(&mut old)

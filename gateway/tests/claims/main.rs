@@ -58,6 +58,7 @@ mod shop_secret;
 mod sign_in;
 mod sign_in_floods;
 mod soak;
+mod takings;
 mod topics;
 mod topics_of_a_running_shop;
 mod uplink;

@@ -198,7 +198,7 @@ fn a_json_message_with_an_invalid_value_is_a_dead_letter_and_does_not_match() {
         (
             2,
             "lines",
-            json!([{"product": "Lait", "unit_price": 3, "quantity": 1.5}]),
+            json!([{"product": "Lait", "unit_price": 3, "quantity": -1}]),
         ),
         (3, "method", json!("Cheque")),
         (4, "estimated_date", json!("2026-13-01")),

@@ -17,17 +17,10 @@ pub const MAC: &str = "^v1\\.[A-Za-z0-9_-]{22}$";
 pub fn all() -> Vec<(&'static str, Value)> {
     vec![
         ("order", kafka("Order", "An order in Kafka")),
-        ("payment", kafka("Payment", "A payment in Kafka")),
+        ("payment", with_refunds(kafka("Payment", "A payment in Kafka"))),
         ("delivery", kafka("Delivery", "A delivery in Kafka")),
         ("mqtt-order", mqtt_order()),
-        (
-            "mqtt-payment",
-            mqtt(
-                "NewPayment",
-                "A payment from a JSON device",
-                &["payment_id", "order_id", "amount", "method", "status"],
-            ),
-        ),
+        ("mqtt-payment", mqtt_payment()),
         (
             "mqtt-delivery",
             mqtt(
@@ -131,6 +124,24 @@ fn mqtt_order() -> Value {
     }
     // Goods that are sold by weight have lines without a quantity.
     line["properties"]["quantity"]["minimum"] = json!(0);
+    schema
+}
+
+fn mqtt_payment() -> Value {
+    let required = ["payment_id", "order_id", "amount", "method", "status"];
+    let mut schema = mqtt("NewPayment", "A payment from a JSON device", &required);
+    let components = components();
+    let amount = schema["properties"]["amount"].as_object_mut().unwrap();
+    amount["minimum"] = components["NewRefund"]["properties"]["amount"]["minimum"].clone();
+    schema["properties"]["refund_of"] = components["NewRefund"]["properties"]["refund_of"].clone();
+    with_refunds(schema)
+}
+
+/// The amount of a refund is negative, and no other one.
+fn with_refunds(mut schema: Value) -> Value {
+    schema["if"] = json!({"required": ["refund_of"]});
+    schema["then"] = json!({"properties": {"amount": {"exclusiveMaximum": 0}}});
+    schema["else"] = json!({"properties": {"amount": {"minimum": 0}}});
     schema
 }
 

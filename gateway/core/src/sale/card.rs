@@ -200,7 +200,9 @@ impl Event<'_> {
                 address,
                 ..
             }) => {
-                let lines = lines.iter_mut().map(|Line { product, .. }| mask(product));
+                let lines = lines
+                    .iter_mut()
+                    .map(|Line { product, unit, .. }| mask(product) + unit.as_mut().map_or(0, &mut mask));
                 let lines: usize = lines.sum();
                 let optional = [customer_email, address].into_iter().flatten().map(mask);
                 lines + optional.sum::<usize>() + mask(customer_name) + mask(product)

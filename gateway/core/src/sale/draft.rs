@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Deserializer};
 
 use super::money::Amount;
-use super::{Currency, PaymentMethod, is_rfc3339};
+use super::{Currency, Money, PaymentMethod, Percent, Quantity, is_rfc3339};
 
 /// An invalid field, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,9 +31,24 @@ impl FieldError {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct LineDraft {
     pub product: Option<String>,
-    #[serde(default, deserialize_with = "whole_number")]
-    pub quantity: Option<u32>,
+    pub quantity: Option<Quantity>,
+    pub unit: Option<String>,
     pub unit_price: Option<Amount>,
+    pub vat_rate: Option<Percent>,
+    pub discount: Option<Amount>,
+}
+
+impl LineDraft {
+    /// The price of the line less its discount, in minor units of `currency`; at least 0. `None` if the line has no valid
+    /// price.
+    pub fn amount(&self, currency: Currency) -> Option<i64> {
+        let money = |amount: Amount| Money::from_decimal(amount.0, currency).ok();
+        // A receipt without a weight has the quantity 0 and the price of what was weighed.
+        let quantity = self.quantity.filter(|quantity| !quantity.is_zero());
+        let price = quantity.unwrap_or(Quantity::ONE).price(money(self.unit_price?)?);
+        let discount = self.discount.and_then(money).map_or(0, Money::minor);
+        Some(price.saturating_sub(discount).max(0))
+    }
 }
 
 /// The fields of all three kinds of event, and the sender's name, which a device may include in its JSON.
@@ -42,6 +57,7 @@ pub struct Draft {
     pub order_id: Option<String>,
     pub payment_id: Option<String>,
     pub delivery_id: Option<String>,
+    pub refund_of: Option<String>,
     pub customer_name: Option<String>,
     pub customer_email: Option<String>,
     pub product: Option<String>,
@@ -66,18 +82,6 @@ fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timest
     match Option::<Timestamp>::deserialize(deserializer)?.map(super::to_the_millisecond) {
         Some(time) if !is_rfc3339(time) => Err(D::Error::custom("expected a year from 0000 to 9999, in UTC")),
         time => Ok(time),
-    }
-}
-
-/// A whole number. Accepts `2.0` as well as `2`: they are the same JSON number, and some programs write the former.
-fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    use serde::de::Error;
-    let Some(Amount(number)) = Option::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    match u32::try_from(number) {
-        Ok(count) if number.is_integer() => Ok(Some(count)),
-        _ => Err(D::Error::custom("expected a whole number, like 2")),
     }
 }
 

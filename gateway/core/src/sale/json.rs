@@ -74,6 +74,14 @@ mod tests {
     }
 
     #[test]
+    fn refunds_and_lines_by_weight_keep_every_field() {
+        let order = r#"{"order_id":"o-1","customer_name":"Ana","product":"Comté","lines":[{"product":"Comté","quantity":0.254,"unit":"kg","unit_price":32.00,"vat_rate":5.5,"discount":0.50}],"amount":7.63,"currency":"EUR","status":"Pending","timestamp":"2026-11-22T10:00:00.5Z","store":"paris-1","device":"till-9"}"#;
+        assert_eq!(rewritten(Kind::Order, order), order);
+        let refund = r#"{"payment_id":"r-1","order_id":"o-1","refund_of":"p-1","amount":-12.50,"currency":"EUR","method":"Cash","status":"SUCCESS","timestamp":"2026-11-22T10:00:00.5Z","store":"paris-1","device":"till-9"}"#;
+        assert_eq!(rewritten(Kind::Payment, refund), refund);
+    }
+
+    #[test]
     fn an_absent_email_and_an_absent_address_are_left_out() {
         let json = rewritten(Kind::Order, r#"{"order_id":"o-1","product":"Pain","amount":1}"#);
         assert_eq!(

@@ -12,6 +12,7 @@ mod json;
 pub mod money;
 pub mod ownership;
 pub mod personal;
+pub mod quantity;
 pub mod repair;
 mod time;
 mod validate;
@@ -25,12 +26,15 @@ use utoipa::ToSchema;
 
 use crate::event::Kind;
 pub use money::{Currency, Money};
+pub use quantity::{Percent, Quantity};
 pub use time::{is_rfc3339, now, to_the_millisecond};
 
 /// Longest id of an order, a payment or a delivery, in characters.
 pub const MAX_ID: usize = 128;
 /// Longest other text, in characters.
 pub const MAX_TEXT: usize = 512;
+/// Longest unit of a quantity, in characters.
+pub const MAX_UNIT: usize = 16;
 /// Most lines in an order.
 pub const MAX_LINES: usize = 2_000;
 
@@ -92,9 +96,18 @@ pub const fn status_names(kind: Kind) -> &'static [&'static str] {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Line<'a> {
     product: Cow<'a, str>,
-    /// Number of pieces. 0 on receipts for goods sold by weight.
-    quantity: u32,
+    /// 0 on receipts of tills that print no weight.
+    quantity: Quantity,
+    /// The unit of the quantity, such as `kg`. Absent for pieces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<Cow<'a, str>>,
+    /// The price of one piece or one unit.
     unit_price: Money,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vat_rate: Option<Percent>,
+    /// Taken off the price of the whole line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discount: Option<Money>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -118,6 +131,9 @@ pub struct Order<'a> {
 pub struct Payment<'a> {
     payment_id: Cow<'a, str>,
     order_id: Cow<'a, str>,
+    /// The `payment_id` of the payment that is paid back. The amount is then negative.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_of: Option<Cow<'a, str>>,
     #[serde(flatten, serialize_with = "json::amount_and_currency")]
     amount: Money,
     method: PaymentMethod,

@@ -88,7 +88,7 @@ pub enum MoneyError {
 }
 
 /// An amount: `minor` units (cents) of `currency`, between 0 and [`Money::MAX_MINOR`] unless it is a
-/// [`Money::sum`].
+/// [`Money::sum`] or [paid out](Money::paid_out).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Money {
     minor: i64,
@@ -141,6 +141,35 @@ impl Money {
             .and_then(|mantissa| mantissa.checked_mul(factor))
             .unwrap_or(u64::MAX);
         Self::from_minor(minor, currency)
+    }
+
+    /// The amount that is paid out: `12.50` becomes `-12.50`.
+    #[must_use]
+    pub fn paid_out(self) -> Self {
+        Self {
+            minor: -self.minor,
+            currency: self.currency,
+        }
+    }
+
+    /// An amount from minor units, negative if it is paid out. `None` beyond [`Money::MAX_MINOR`].
+    pub fn from_signed(minor: i64, currency: Currency) -> Option<Self> {
+        let is_valid = minor.unsigned_abs() <= Self::MAX_MINOR as u64;
+        is_valid.then_some(Self { minor, currency })
+    }
+
+    /// Like [`Money::from_decimal`], and negative if it is paid out.
+    ///
+    /// # Errors
+    ///
+    /// The amount is too large, or has more decimals than the currency.
+    pub fn from_signed_decimal(amount: Decimal, currency: Currency) -> Result<Self, MoneyError> {
+        let money = Self::from_decimal(amount.abs(), currency)?;
+        Ok(if amount.is_sign_negative() {
+            money.paid_out()
+        } else {
+            money
+        })
     }
 
     /// A sum of amounts, which may be negative or above the maximum of a single amount.
@@ -253,6 +282,26 @@ mod tests {
             Err(MoneyError::TooLarge { .. })
         ));
         assert!("EURO".parse::<Currency>().is_err());
+    }
+
+    #[test]
+    fn an_amount_that_is_paid_out_is_negative_within_the_same_limits() {
+        let signed = |text: &str| Money::from_signed_decimal(text.parse().unwrap(), Currency::EUR);
+        assert_eq!(signed("-12.5").unwrap().to_string(), "-12.50");
+        assert_eq!(signed("-12.5").unwrap(), eur("12.50").unwrap().paid_out());
+        assert_eq!(signed("3").unwrap().minor(), 300);
+        assert!(matches!(signed("-12.505"), Err(MoneyError::TooPrecise { .. })));
+        assert!(matches!(
+            signed("-10000000000.01"),
+            Err(MoneyError::TooLarge { .. })
+        ));
+        assert_eq!(
+            Money::from_signed(-Money::MAX_MINOR, Currency::EUR)
+                .unwrap()
+                .minor(),
+            -Money::MAX_MINOR
+        );
+        assert_eq!(Money::from_signed(i64::MIN, Currency::EUR), None);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::draft::{Draft, FieldError, LineDraft};
 use super::money::Amount;
 use super::{
-    Currency, Delivery, DeliveryStatus, Event, Line, MAX_ID, MAX_LINES, MAX_TEXT, Money, Order, OrderStatus,
-    Payment, PaymentStatus,
+    Currency, Delivery, DeliveryStatus, Event, Line, MAX_ID, MAX_LINES, MAX_TEXT, MAX_UNIT, Money, Order,
+    OrderStatus, Payment, PaymentStatus, Quantity,
 };
 use crate::event::Kind;
 
@@ -61,10 +61,21 @@ impl Draft {
 
     fn payment(self, currency: Currency) -> Result<Payment<'static>, FieldError> {
         let word: String = self.status.ok_or_else(|| missing("status"))?;
+        let payment_id = id("payment_id", self.payment_id)?;
+        let order_id = id("order_id", self.order_id)?;
+        let refund_of = self
+            .refund_of
+            .map(|refunded| id("refund_of", Some(refunded)))
+            .transpose()?;
+        let amount = paid("amount", self.amount, currency, refund_of.is_some())?;
+        if refund_of.as_ref() == Some(&payment_id) {
+            return Err(FieldError::new("refund_of", "a payment cannot refund itself"));
+        }
         Ok(Payment {
-            payment_id: id("payment_id", self.payment_id)?,
-            order_id: id("order_id", self.order_id)?,
-            amount: money("amount", self.amount, currency)?,
+            payment_id,
+            order_id,
+            refund_of,
+            amount,
             method: self.method.ok_or_else(|| missing("method"))?,
             status: status::<PaymentStatus>("status", &word)?,
         })
@@ -88,10 +99,23 @@ impl LineDraft {
     fn complete(self, index: usize, currency: Currency) -> Result<Line<'static>, FieldError> {
         let field = |name: &str| format!("lines[{index}].{name}");
         let product = self.product.ok_or_else(|| missing(&field("product")))?;
+        let quantity = self.quantity.unwrap_or(Quantity::ONE);
+        let unit_price = money(&field("unit_price"), self.unit_price, currency)?;
+        let unit = self
+            .unit
+            .map(|unit| bounded(&field("unit"), unit, MAX_UNIT))
+            .transpose()?;
+        let discount = self
+            .discount
+            .map(|discount| money(&field("discount"), Some(discount), currency))
+            .transpose()?;
         Ok(Line {
             product: text(&field("product"), product)?,
-            quantity: self.quantity.unwrap_or(1),
-            unit_price: money(&field("unit_price"), self.unit_price, currency)?,
+            quantity,
+            unit,
+            unit_price,
+            vat_rate: self.vat_rate,
+            discount,
         })
     }
 }
@@ -111,6 +135,29 @@ fn missing(field: &str) -> FieldError {
 fn money(field: &str, amount: Option<Amount>, currency: Currency) -> Result<Money, FieldError> {
     let amount = amount.ok_or_else(|| missing(field))?;
     Money::from_decimal(amount.0, currency).map_err(|error| FieldError::new(field, error))
+}
+
+/// The amount of a payment, which is negative for a refund and only then.
+fn paid(
+    field: &str,
+    amount: Option<Amount>,
+    currency: Currency,
+    is_refund: bool,
+) -> Result<Money, FieldError> {
+    let amount = amount.ok_or_else(|| missing(field))?;
+    let money =
+        Money::from_signed_decimal(amount.0, currency).map_err(|error| FieldError::new(field, error))?;
+    match (is_refund, money.minor() < 0) {
+        (true, false) => Err(FieldError::new(
+            field,
+            "must be negative, like -12.50, because `refund_of` makes it a refund",
+        )),
+        (false, true) => Err(FieldError::new(
+            field,
+            "must not be negative; a refund names the payment in `refund_of`",
+        )),
+        _ => Ok(money),
+    }
 }
 
 /// Validates an id. It must not be empty, because it becomes a Kafka key and a part of URLs.
@@ -173,7 +220,10 @@ mod tests {
         let lines = r#"{"order_id":"o","amount":3,"lines":[
             {"product":"Pain","quantity":1,"unit_price":1},{"product":"Lait","quantity":2.0,"unit_price":1.00}]}"#;
         let order = order(lines);
-        assert_eq!((&*order.product, order.lines[1].quantity), ("Pain + 1", 2));
+        assert_eq!(
+            (&*order.product, order.lines[1].quantity),
+            ("Pain + 1", Quantity::pieces(2))
+        );
     }
 
     #[test]
@@ -218,8 +268,43 @@ mod tests {
             ),
             (
                 Kind::Order,
-                r#"{"order_id":"o","amount":1,"lines":[{"product":"a","unit_price":1,"quantity":1.5}]}"#,
+                r#"{"order_id":"o","amount":1,"lines":[{"product":"a","unit_price":1,"quantity":1.0005}]}"#,
                 "lines[0].quantity",
+            ),
+            (
+                Kind::Order,
+                r#"{"order_id":"o","amount":1,"lines":[{"product":"a","unit_price":1,"vat_rate":101}]}"#,
+                "lines[0].vat_rate",
+            ),
+            (
+                Kind::Order,
+                r#"{"order_id":"o","amount":1,"lines":[{"product":"a","unit_price":1,"discount":-0.51}]}"#,
+                "lines[0].discount",
+            ),
+            (
+                Kind::Order,
+                r#"{"order_id":"o","amount":1,"lines":[{"product":"a","unit_price":1,"unit":"kilogrammes net weight"}]}"#,
+                "lines[0].unit",
+            ),
+            (
+                Kind::Payment,
+                r#"{"payment_id":"p","order_id":"o","amount":-1,"method":"Cash","status":"SUCCESS"}"#,
+                "amount",
+            ),
+            (
+                Kind::Payment,
+                r#"{"payment_id":"r","order_id":"o","refund_of":"p","amount":1,"method":"Cash","status":"SUCCESS"}"#,
+                "amount",
+            ),
+            (
+                Kind::Payment,
+                r#"{"payment_id":"r","order_id":"o","refund_of":"r","amount":-1,"method":"Cash","status":"SUCCESS"}"#,
+                "refund_of",
+            ),
+            (
+                Kind::Payment,
+                r#"{"payment_id":"r","order_id":"o","refund_of":"","amount":-1,"method":"Cash","status":"SUCCESS"}"#,
+                "refund_of",
             ),
             (
                 Kind::Payment,

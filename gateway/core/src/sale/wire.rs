@@ -10,7 +10,7 @@ use super::draft::FieldError;
 use super::repair::tidy;
 use super::{
     Currency, Delivery, DeliveryStatus, Event, Line, Money, Order, OrderStatus, Payment, PaymentMethod,
-    PaymentStatus,
+    PaymentStatus, Quantity,
 };
 
 impl<'a> Event<'a> {
@@ -26,6 +26,7 @@ impl<'a> Event<'a> {
             wire::Event::Payment(payment) => Event::Payment(Payment {
                 payment_id: payment.payment_id.into(),
                 order_id: payment.order_id.into(),
+                refund_of: None,
                 amount: money("amount", payment.amount, currency(&payment.currency)?)?,
                 method: payment.method.into(),
                 status: payment.status.into(),
@@ -46,8 +47,11 @@ fn order_from<'a>(order: &wire::Order<'a>) -> Result<Order<'a>, FieldError> {
     let lines = order.lines.iter().map(|line| {
         Ok(Line {
             product: tidy(line.product),
-            quantity: line.quantity,
+            quantity: Quantity::pieces(line.quantity),
+            unit: None,
             unit_price: money("lines.unit_price", line.unit_price, currency)?,
+            vat_rate: None,
+            discount: None,
         })
     });
     Ok(Order {

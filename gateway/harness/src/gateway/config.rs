@@ -21,6 +21,8 @@ pub struct GatewayConfig {
     pub http_listen: String,
     /// Whether the gateway works without sign-in. Tests of sign-in set it to false.
     pub open: bool,
+    /// Whether the gateway makes up what a `POST` leaves out.
+    pub invent: bool,
     /// Additional TOML with dotted keys: `kafka.properties."linger.ms" = "5"`.
     pub extra: String,
     pub env: Vec<(String, String)>,
@@ -31,7 +33,8 @@ pub struct GatewayConfig {
 }
 
 impl GatewayConfig {
-    /// A configuration without Kafka and without sign-in, with the gateway's defaults for all other keys.
+    /// A configuration without Kafka and without sign-in, whose gateway makes up what a `POST` leaves out, with the
+    /// gateway's defaults for all other keys.
     pub fn new(store: &str, mqtt_url: &str) -> Self {
         Self {
             store: store.to_owned(),
@@ -42,6 +45,7 @@ impl GatewayConfig {
             max_bytes: None,
             http_listen: "127.0.0.1:0".to_owned(),
             open: true,
+            invent: true,
             extra: String::new(),
             env: Vec::new(),
             args: Vec::new(),
@@ -76,6 +80,7 @@ impl GatewayConfig {
             ("http.listen", quoted(&self.http_listen)),
             ("http.port_file", quoted(&port_file)),
             ("http.open", self.open.to_string()),
+            ("demo.invent", self.invent.to_string()),
         ];
         lines.extend(
             self.kafka_brokers

@@ -55,7 +55,9 @@ async fn join_as(server: &str, auth: &Value, cookie: &str) -> Result<Socket> {
             match message.to_text()? {
                 text if text.starts_with("40") => return Ok(socket),
                 text if text.starts_with("44") => bail!("{text}"),
-                text => ensure!(text.starts_with('0') || text.starts_with('2'), "{text}"),
+                // The first ping comes before the client has joined. Without a pong the connection ends.
+                "2" => socket.send(Message::text("3")).await?,
+                text => ensure!(text.starts_with('0'), "{text}"),
             }
         }
     };

@@ -2,8 +2,10 @@
 
 mod defaults;
 mod input;
+mod refund;
 mod request_schema;
 mod target;
+mod turns;
 
 use std::sync::Arc;
 
@@ -28,13 +30,18 @@ use comptoir_core::event::{COUNTER, Kind};
 use comptoir_core::sale;
 use comptoir_journal::{Entry, EntryKind, Numbering, Offset, Outcome, Payload, Submission};
 pub use input::LOCATION_FIELDS;
+use refund::Worth;
 pub(super) use request_schema::StrictRequestSchemas;
-pub use request_schema::{NewDelivery, NewOrder, NewPayment};
+pub use request_schema::{NewDelivery, NewOrder, PaymentBody};
 use target::Target;
 
 problems!(CreateProblems: operations::ACCESS, operations::BODY, operations::APPEND, &[ProblemType::InvalidField]);
+problems!(PaymentProblems: operations::ACCESS, operations::BODY, operations::APPEND, &[
+    ProblemType::InvalidField,
+    ProblemType::RefundNotPossible,
+]);
 
-/// Stores an order. Missing fields are invented; without a body, the whole order is.
+/// Stores an order. With `demo.invent`, missing fields are invented, or the whole order if there is no body.
 ///
 /// If the `order_id` is known, the body is a later state of that order, and missing fields keep their values. The item that
 /// `GET` returned may be changed and sent back.
@@ -49,15 +56,18 @@ pub async fn order(
     create(Kind::Order, app, (origin, caller), body).await
 }
 
-/// Stores a payment. Missing fields are invented: the amount is that of the order, if the order is known, and a payment
-/// without a status succeeds nine times in ten.
+/// Stores a payment. Without an amount, it is that of the order, if the order is known. With `demo.invent`, missing fields
+/// are invented: a payment without a status succeeds nine times in ten.
+///
+/// With `refund_of`, the payment of that id is paid back: all that is left of it, or the part that a negative `amount` says.
+/// Other fields that are missing are those of the payment, and a refund without a status is a success.
 ///
 /// If the `payment_id` is known, the body is a later state of that payment, and missing fields keep their values. The item
 /// that `GET` returned may be changed and sent back. Tills number their payments independently: without `device`, the
 /// `payment_id` names a payment of the counter, or, if the counter has none with that id and the body has no `order_id`, that
 /// of the only till that has one.
-#[utoipa::path(post, path = "/api/payments", security(("token" = ["cashier"])), tag = "sales", request_body(content = Option<NewPayment>, content_type = "application/json"),
-    responses((status = 201, body = dto::Payment), CreateProblems))]
+#[utoipa::path(post, path = "/api/payments", security(("token" = ["cashier"])), tag = "sales", request_body(content = Option<PaymentBody>, content_type = "application/json"),
+    responses((status = 201, body = dto::Payment), PaymentProblems))]
 pub async fn payment(
     app: State<Arc<AppState>>,
     origin: Origin,
@@ -67,7 +77,8 @@ pub async fn payment(
     create(Kind::Payment, app, (origin, caller), body).await
 }
 
-/// Stores a delivery. Missing fields are invented; the address is that of the order, if the order is known.
+/// Stores a delivery. Without an address, it is that of the order, if the order is known. With `demo.invent`, missing fields
+/// are invented.
 ///
 /// If the `delivery_id` is known, the body is a later state of that delivery, and missing fields keep their values. The item
 /// that `GET` returned may be changed and sent back.
@@ -93,25 +104,52 @@ async fn create(
         // An empty append fails with the reason, before any lookup for an event that could not be stored.
         app.journal.append(Vec::new()).await?;
     }
+    let _turn = turns::of_sale(kind, &draft).await;
     let Target { device, previous } = Target::resolve(&app, kind, &mut draft).await?;
     input::check(&draft, previous.as_ref())?;
+    let refunded = draft
+        .refund_of
+        .clone()
+        .or_else(|| previous.as_ref()?.refund_of.clone());
+    let _turn_of_refunds = match refunded.is_some() || (kind == Kind::Payment && previous.is_some()) {
+        true => Some(turns::of_refunds().await),
+        false => None,
+    };
     let timestamp = draft.timestamp.unwrap_or_else(sale::now);
     let before = previous
         .as_ref()
         .map(|previous| json!({"status": previous.status}));
+    let is_new = previous.is_none();
+    let worth = previous.as_ref().and_then(Worth::of);
     match previous {
-        Some(previous) => defaults::keep_previous(&mut draft, previous),
+        Some(previous) => {
+            let is_payment = kind == Kind::Payment && refunded.is_none();
+            let stored = is_payment.then(|| previous.clone());
+            defaults::keep_previous(&mut draft, previous, app.currency);
+            if let Some(stored) = stored {
+                refund::check_change(&app, &stored, &draft).await?;
+            }
+        }
         None => {
-            if defaults::needs_order(kind, &draft)
+            if refunded.is_none()
+                && defaults::needs_order(kind, &draft)
                 && let Some(order_id) = draft.order_id.as_deref()
                 && let Some(order) =
                     target::previous_state(&app, Key::new(Kind::Order, order_id, &app.store, "")).await?
             {
                 defaults::copy_from_order(kind, &mut draft, order);
             }
-            let currency = draft.currency.unwrap_or(app.currency);
-            defaults::invent_missing(kind, &mut draft, currency);
+            defaults::sum_lines(&mut draft, app.currency);
         }
+    }
+    if let Some(refunded) = refunded
+        && (is_new || refund::pays_back_more(&draft, worth))
+    {
+        refund::complete(&app, &mut draft, refunded, &device).await?;
+    }
+    if is_new && app.invents {
+        let currency = draft.currency.unwrap_or(app.currency);
+        defaults::invent_missing(kind, &mut draft, currency);
     }
     let mut event = draft.complete(kind, app.currency)?;
     let cards = event.mask_card_numbers();

@@ -64,6 +64,7 @@ fn columns(kind: Kind) -> &'static [&'static str] {
         Kind::Payment => &[
             "payment_id",
             "order_id",
+            "refund_of",
             "timestamp",
             "store",
             "device",
@@ -93,7 +94,18 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     let types = accepted
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','));
-    let mut names = types.map(|of| of.split(';').next().unwrap_or_default().trim());
+    let mut names = types.filter_map(|of| {
+        let mut parts = of.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        // A weight of 0 refuses the type.
+        let is_refused = parts.any(|parameter| {
+            let weight = parameter
+                .strip_prefix("q=")
+                .or_else(|| parameter.strip_prefix("Q="));
+            weight.is_some_and(|weight| weight.parse() == Ok(0.0))
+        });
+        (!is_refused).then_some(name)
+    });
     let known = names
         .find(|name| ["text/csv", "application/json", "*/*"].contains(&name.to_ascii_lowercase().as_str()));
     known.is_some_and(|name| name.eq_ignore_ascii_case("text/csv"))
@@ -268,6 +280,9 @@ mod tests {
             is_wanted(&headers)
         };
         assert!(accepts("text/csv") && accepts("Text/CSV;q=0.9") && accepts("text/html, text/csv, */*"));
+        assert!(
+            !accepts("text/csv;q=0") && !accepts("text/csv; q=0.000, */*") && accepts("text/csv;q=0.001")
+        );
         assert!(!accepts("application/json, text/csv") && !accepts("*/*, text/csv") && !accepts("text/html"));
         assert!(!is_wanted(&HeaderMap::new()));
     }

@@ -4,6 +4,7 @@
 
 pub mod create;
 mod customers;
+mod days;
 pub mod dead_letters;
 pub mod devices;
 pub mod dto;

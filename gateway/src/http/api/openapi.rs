@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::identity::{audit, pairing, sessions, sign_in, tokens, users};
-use super::{create, customers, dead_letters, devices, sales, status, toggle};
+use super::{create, customers, days, dead_letters, devices, sales, status, toggle};
 use crate::http::admin;
 use crate::http::security::access::COOKIE;
 use crate::http::{AppState, Problem};
@@ -106,6 +106,7 @@ fn routes_with_document() -> (Router<Arc<AppState>>, OpenApiDocument) {
         .routes(routes!(sales::life))
         .routes(routes!(sales::payments, create::payment))
         .routes(routes!(sales::deliveries, create::delivery))
+        .routes(routes!(days::day))
         .routes(routes!(status::stats))
         .routes(routes!(status::shops))
         .routes(routes!(status::gateway))

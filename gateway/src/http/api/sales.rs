@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -56,6 +56,9 @@ struct Paging {
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<String>,
 }
+
+/// Held while something reads many sales, so that all searches, files and days together cost no more than one.
+pub(super) static READING_TURN: Semaphore = Semaphore::const_new(1);
 
 problems!(ListProblems: operations::ACCESS, operations::READ, &[
     ProblemType::InvalidParameter,
@@ -119,10 +122,11 @@ async fn list(
 ) -> Result<Response, Problem> {
     let view = PersonalData::of(caller);
     let (filter, words) = (filter(kind, &app, query)?, SearchWords::of(query)?);
+    let (limit, cursor) = (query.limit()?, query.list_cursor()?);
     if export::is_wanted(headers) {
+        // A file has no pages.
         return export::respond(app, kind, view, filter, words, headers).await;
     }
-    let (limit, cursor) = (query.limit()?, query.list_cursor()?);
     let (items, next) = match words {
         Some(words) => search(&app, kind, view, filter, &words, cursor, limit).await?,
         None => {
@@ -138,7 +142,7 @@ async fn list(
         items,
         next_cursor: next.map(|next| next.to_string()),
     };
-    Ok(Json(body).into_response())
+    Ok(([(header::VARY, "accept")], Json(body)).into_response())
 }
 
 /// The items with these words, and where the next page begins. A request examines so many items at most; the next page
@@ -192,9 +196,8 @@ pub(super) async fn read_in_turn(
     after: Option<Cursor>,
 ) -> Result<Page, ProjectionError> {
     const PAGE: u32 = 500;
-    static TURN: Semaphore = Semaphore::const_new(1);
     // Never closed.
-    let _turn = TURN.acquire().await;
+    let _turn = READING_TURN.acquire().await;
     // In turn, because lists wait for the same writes.
     if after.is_none() {
         app.projection.flush().await?;

@@ -180,6 +180,7 @@ pub(in crate::http) async fn gateway_status(app: &AppState) -> Result<dto::Gatew
         store: app.store.clone(),
         version: env!("CARGO_PKG_VERSION"),
         demo: app.demo.is_some(),
+        invent: app.invents,
         mqtt: peer(&app.mqtt, &app.clock),
         kafka: with_kept_apart(peer(&app.kafka, &app.clock), app),
         bridge: peer(&app.bridge, &app.clock),

@@ -203,6 +203,12 @@ impl From<ProjectionError> for Problem {
                 "The gateway is shutting down. Try again in a moment.",
             );
         }
+        if let ProjectionError::Behind = error {
+            return Self::new(
+                ProblemType::ReadFailed,
+                "The newest events are not counted yet. Try again in a moment.",
+            );
+        }
         tracing::error!(%error, "stored events could not be read");
         Self::new(
             ProblemType::ReadFailed,

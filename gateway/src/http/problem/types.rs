@@ -60,6 +60,8 @@ pub enum ProblemType {
     NotFound,
     #[serde(rename = "urn:comptoir:problem:order-not-found")]
     OrderNotFound,
+    #[serde(rename = "urn:comptoir:problem:refund-not-possible")]
+    RefundNotPossible,
     #[serde(rename = "urn:comptoir:problem:dead-letter-not-found")]
     DeadLetterNotFound,
     #[serde(rename = "urn:comptoir:problem:device-not-found")]
@@ -146,7 +148,7 @@ impl Definition {
 
 impl ProblemType {
     /// Every type. A test compares this list with the OpenAPI document, so that none is missing.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::MalformedPath,
         Self::MalformedJson,
         Self::UnreadableBody,
@@ -173,6 +175,7 @@ impl ProblemType {
         Self::HttpsRequired,
         Self::NotFound,
         Self::OrderNotFound,
+        Self::RefundNotPossible,
         Self::DeadLetterNotFound,
         Self::DeviceNotFound,
         Self::DemoOnly,
@@ -235,6 +238,7 @@ impl ProblemType {
             Self::HttpsRequired => of(Code::FORBIDDEN, "HTTPS required"),
             Self::NotFound => of(Code::NOT_FOUND, "Not found"),
             Self::OrderNotFound => of(Code::NOT_FOUND, "Order not found"),
+            Self::RefundNotPossible => of(Code::CONFLICT, "The refund is not possible"),
             Self::DeadLetterNotFound => of(Code::NOT_FOUND, "Dead letter not found"),
             Self::DeviceNotFound => of(Code::NOT_FOUND, "Device not found"),
             Self::DemoOnly => of(Code::NOT_FOUND, "Only available in the demo"),

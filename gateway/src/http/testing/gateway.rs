@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Metric, MetricFamily};
 use sqlx::sqlite::SqliteConnection;
@@ -138,6 +139,8 @@ impl TestGateway {
         let mut app = AppState {
             store: STORE.to_owned(),
             currency,
+            time_zone: TimeZone::UTC,
+            invents: true,
             settings_problems: Vec::new(),
             access: Access::Open,
             hosts: Vec::new(),

@@ -24,7 +24,7 @@ static FIND: LazyLock<BatchStatement> = LazyLock::new(|| {
         "WITH wanted (kind, id, store, device) AS (VALUES",
         4,
         ") SELECT sale.kind, sale.id, seq, status, minor, currency, entry, name, payload, partition, offset,
-                order_id, time, sale.store, sale.device, creator, moved, corrections, home
+                order_id, time, sale.store, sale.device, creator, moved, corrections, home, refund_of
          FROM wanted CROSS JOIN sale ON sale.kind = wanted.kind AND sale.id = wanted.id
               AND sale.store = wanted.store AND sale.device = wanted.device",
     )
@@ -32,15 +32,16 @@ static FIND: LazyLock<BatchStatement> = LazyLock::new(|| {
 static PUT_SALE: LazyLock<BatchStatement> = LazyLock::new(|| {
     BatchStatement::new(
         "INSERT INTO sale (kind, seq, id, order_id, status, time, minor, currency, entry, name, payload, partition,
-                           offset, store, device, creator, moved, corrections, home)
+                           offset, store, device, creator, moved, corrections, home, refund_of)
          VALUES",
-        19,
+        20,
         // Not REPLACE, which would also rewrite the index over the id.
         "ON CONFLICT (kind, seq) DO UPDATE SET
             order_id = excluded.order_id, status = excluded.status, time = excluded.time, minor = excluded.minor, currency = excluded.currency,
             entry = excluded.entry, name = excluded.name, payload = excluded.payload,
             partition = excluded.partition, offset = excluded.offset, creator = excluded.creator,
-            moved = excluded.moved, corrections = excluded.corrections, home = excluded.home",
+            moved = excluded.moved, corrections = excluded.corrections, home = excluded.home,
+            refund_of = excluded.refund_of",
     )
 });
 static PUT_PLACE: LazyLock<BatchStatement> = LazyLock::new(|| {
@@ -175,7 +176,8 @@ impl Store {
                     .bind(Arc::clone(&row.creator))
                     .bind(row.is_moved)
                     .bind(row.corrections)
-                    .bind(row.is_home);
+                    .bind(row.is_home)
+                    .bind(row.refund_of.clone());
             }
             query.execute(&mut *transaction).await?;
         }
@@ -252,7 +254,7 @@ pub(in super::super) fn read_correction(row: &SqliteRow) -> Correction {
     let minor = row.get::<Option<i64>, _>("minor");
     let amount = minor
         .zip(row.get::<Option<&str>, _>("currency"))
-        .and_then(|(minor, code)| Money::from_minor(minor as u64, code.parse().ok()?).ok());
+        .and_then(|(minor, code)| Money::from_signed(minor, code.parse().ok()?));
     let text = |column| -> Arc<str> { row.get::<&str, _>(column).into() };
     Correction {
         entry: Offset(row.get::<i64, _>("entry") as u64),
@@ -273,7 +275,7 @@ fn read(row: &SqliteRow) -> (Key, Row) {
     let amount = row
         .get::<Option<i64>, _>("minor")
         .zip(row.get::<Option<&str>, _>("currency"))
-        .and_then(|(minor, code)| Money::from_minor(minor as u64, code.parse().ok()?).ok());
+        .and_then(|(minor, code)| Money::from_signed(minor, code.parse().ok()?));
     let source = match row.get::<Option<i64>, _>("entry") {
         Some(entry) => Source::Entry(Offset(entry as u64)),
         None => Source::Kafka {
@@ -289,6 +291,7 @@ fn read(row: &SqliteRow) -> (Key, Row) {
         status: row.get::<&str, _>("status").into(),
         time: row.get("time"),
         amount,
+        refund_of: row.get::<Option<&str>, _>("refund_of").map(Into::into),
         source,
         creator: row.get::<&str, _>("creator").into(),
         is_moved: row.get("moved"),

@@ -25,6 +25,7 @@ fn row(seq: u64, source: Source) -> (Key, Row) {
         status: "Pending".into(),
         time: 1,
         amount: None,
+        refund_of: None,
         source,
         creator: "till".into(),
         is_moved: false,

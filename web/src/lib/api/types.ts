@@ -46,13 +46,25 @@ corrections?: number, };
 
 export type Line = { product: string, 
 /**
- * Number of pieces. 0 on receipts for goods sold by weight.
+ * Number of pieces, or of the unit, with up to three decimals. 0 on receipts of tills that print no weight.
  */
 quantity: number, 
 /**
- * The price of one piece, an exact decimal number in the order's currency.
+ * The unit of the quantity, such as `kg`. Absent for pieces.
  */
-unit_price: number, };
+unit?: string, 
+/**
+ * The price of one piece or one unit, an exact decimal number in the order's currency.
+ */
+unit_price: number, 
+/**
+ * VAT in percent, included in the price.
+ */
+vat_rate?: number, 
+/**
+ * Taken off the price of the whole line.
+ */
+discount?: number, };
 
 export type Order = { order_id: string, customer_name: string, customer_email?: string, 
 /**
@@ -112,7 +124,11 @@ corrections?: number, };
 
 export type Payment = { payment_id: string, order_id: string, 
 /**
- * An exact decimal number with at most the decimals of the currency.
+ * The `payment_id` of the payment that is paid back. Absent for a payment that is not a refund.
+ */
+refund_of?: string, 
+/**
+ * An exact decimal number with at most the decimals of the currency. Negative for a refund.
  */
 amount: number, 
 /**
@@ -274,7 +290,7 @@ hour: string, orders: number, success_payments: number, failed_payments: number,
 
 export type Stats = { total_orders: number, total_payments: number, success_payments: number, failed_payments: number, total_deliveries: number, 
 /**
- * The sum of the successful payments in `currency`, an exact decimal number.
+ * Successful payments less refunds in `currency`, an exact decimal number.
  */
 total_revenue: number, 
 /**
@@ -402,7 +418,11 @@ export type GatewayStatus = { store: string, version: string,
 /**
  * Whether this is `gateway demo`: Kafka is in memory, and `POST /api/demo/kafka` can make it unreachable.
  */
-demo: boolean, mqtt: Link, kafka: Link, 
+demo: boolean, 
+/**
+ * Whether fields that a `POST` leaves out are invented: `demo.invent`.
+ */
+invent: boolean, mqtt: Link, kafka: Link, 
 /**
  * The transactional producer, which sends the journal's entries to Kafka.
  */
@@ -540,7 +560,11 @@ settings_problems: Array<SettingsProblem>, store: string, version: string,
 /**
  * Whether this is `gateway demo`: Kafka is in memory, and `POST /api/demo/kafka` can make it unreachable.
  */
-demo: boolean, mqtt: Link, kafka: Link, 
+demo: boolean, 
+/**
+ * Whether fields that a `POST` leaves out are invented: `demo.invent`.
+ */
+invent: boolean, mqtt: Link, kafka: Link, 
 /**
  * The transactional producer, which sends the journal's entries to Kafka.
  */
@@ -630,7 +654,7 @@ dormant_epochs: number,
  */
 pending_epochs: number, };
 
-export type ProblemType = "urn:comptoir:problem:malformed-path" | "urn:comptoir:problem:malformed-json" | "urn:comptoir:problem:unreadable-body" | "urn:comptoir:problem:body-timeout" | "urn:comptoir:problem:body-too-large" | "urn:comptoir:problem:unsupported-media-type" | "urn:comptoir:problem:sign-in-required" | "urn:comptoir:problem:sign-in-failed" | "urn:comptoir:problem:too-many-attempts" | "urn:comptoir:problem:forbidden" | "urn:comptoir:problem:plain-sign-in-refused" | "urn:comptoir:problem:setup-required" | "urn:comptoir:problem:setup-code-wrong" | "urn:comptoir:problem:already-set-up" | "urn:comptoir:problem:open-gateway" | "urn:comptoir:problem:user-exists" | "urn:comptoir:problem:user-not-found" | "urn:comptoir:problem:last-administrator" | "urn:comptoir:problem:session-not-found" | "urn:comptoir:problem:pairing-not-found" | "urn:comptoir:problem:too-many-accounts" | "urn:comptoir:problem:accounts-unavailable" | "urn:comptoir:problem:cross-site-request" | "urn:comptoir:problem:https-required" | "urn:comptoir:problem:not-found" | "urn:comptoir:problem:order-not-found" | "urn:comptoir:problem:dead-letter-not-found" | "urn:comptoir:problem:device-not-found" | "urn:comptoir:problem:demo-only" | "urn:comptoir:problem:method-not-allowed" | "urn:comptoir:problem:invalid-field" | "urn:comptoir:problem:invalid-parameter" | "urn:comptoir:problem:invalid-cursor" | "urn:comptoir:problem:dead-letter-undecodable" | "urn:comptoir:problem:dead-letter-already-stored" | "urn:comptoir:problem:too-many-requests" | "urn:comptoir:problem:too-many-live-connections" | "urn:comptoir:problem:journal-full" | "urn:comptoir:problem:journal-write-failed" | "urn:comptoir:problem:too-many-devices" | "urn:comptoir:problem:outcome-unknown" | "urn:comptoir:problem:read-failed" | "urn:comptoir:problem:answer-timeout" | "urn:comptoir:problem:shutting-down" | "urn:comptoir:problem:not-ready" | "urn:comptoir:problem:internal-error";
+export type ProblemType = "urn:comptoir:problem:malformed-path" | "urn:comptoir:problem:malformed-json" | "urn:comptoir:problem:unreadable-body" | "urn:comptoir:problem:body-timeout" | "urn:comptoir:problem:body-too-large" | "urn:comptoir:problem:unsupported-media-type" | "urn:comptoir:problem:sign-in-required" | "urn:comptoir:problem:sign-in-failed" | "urn:comptoir:problem:too-many-attempts" | "urn:comptoir:problem:forbidden" | "urn:comptoir:problem:plain-sign-in-refused" | "urn:comptoir:problem:setup-required" | "urn:comptoir:problem:setup-code-wrong" | "urn:comptoir:problem:already-set-up" | "urn:comptoir:problem:open-gateway" | "urn:comptoir:problem:user-exists" | "urn:comptoir:problem:user-not-found" | "urn:comptoir:problem:last-administrator" | "urn:comptoir:problem:session-not-found" | "urn:comptoir:problem:pairing-not-found" | "urn:comptoir:problem:too-many-accounts" | "urn:comptoir:problem:accounts-unavailable" | "urn:comptoir:problem:cross-site-request" | "urn:comptoir:problem:https-required" | "urn:comptoir:problem:not-found" | "urn:comptoir:problem:order-not-found" | "urn:comptoir:problem:refund-not-possible" | "urn:comptoir:problem:dead-letter-not-found" | "urn:comptoir:problem:device-not-found" | "urn:comptoir:problem:demo-only" | "urn:comptoir:problem:method-not-allowed" | "urn:comptoir:problem:invalid-field" | "urn:comptoir:problem:invalid-parameter" | "urn:comptoir:problem:invalid-cursor" | "urn:comptoir:problem:dead-letter-undecodable" | "urn:comptoir:problem:dead-letter-already-stored" | "urn:comptoir:problem:too-many-requests" | "urn:comptoir:problem:too-many-live-connections" | "urn:comptoir:problem:journal-full" | "urn:comptoir:problem:journal-write-failed" | "urn:comptoir:problem:too-many-devices" | "urn:comptoir:problem:outcome-unknown" | "urn:comptoir:problem:read-failed" | "urn:comptoir:problem:answer-timeout" | "urn:comptoir:problem:shutting-down" | "urn:comptoir:problem:not-ready" | "urn:comptoir:problem:internal-error";
 
 export type Stored = "no" | "unknown";
 
@@ -814,6 +838,151 @@ entries: Array<AuditEntry>,
  */
 next_cursor: string | null, };
 
+export type DayTakings = { 
+/**
+ * Successful payments, without refunds.
+ */
+payments: number, gross: number, refunds: number, 
+/**
+ * What was paid back, a positive number.
+ */
+refunded: number, 
+/**
+ * `gross` less `refunded`.
+ */
+net: number, 
+/**
+ * Payments that failed.
+ */
+failed: number, };
+
+export type DayOrders = { 
+/**
+ * Orders that are not cancelled.
+ */
+orders: number, amount: number, cancelled: number, cancelled_amount: number, };
+
+export type MethodTakings = { method: PaymentMethod, 
+/**
+ * Successful payments, without refunds.
+ */
+payments: number, gross: number, refunds: number, 
+/**
+ * What was paid back, a positive number.
+ */
+refunded: number, 
+/**
+ * `gross` less `refunded`.
+ */
+net: number, 
+/**
+ * Payments that failed.
+ */
+failed: number, };
+
+export type TillTakings = { 
+/**
+ * The till, or the `counter`. `STORE/TILL` for a till of another store that this gateway serves.
+ */
+device: string, 
+/**
+ * Successful payments, without refunds.
+ */
+payments: number, gross: number, refunds: number, 
+/**
+ * What was paid back, a positive number.
+ */
+refunded: number, 
+/**
+ * `gross` less `refunded`.
+ */
+net: number, 
+/**
+ * Payments that failed.
+ */
+failed: number, };
+
+export type VatAmount = { 
+/**
+ * In percent. Null for lines that name no rate.
+ */
+vat_rate: number | null, 
+/**
+ * With VAT.
+ */
+amount: number, 
+/**
+ * The VAT in `amount`, rounded once for the rate. Null if the rate is.
+ */
+vat: number | null, };
+
+export type ProductSales = { product: string, 
+/**
+ * Absent for pieces.
+ */
+unit?: string, quantity: number, amount: number, };
+
+export type OtherProducts = { products: number, amount: number, };
+
+export type HourTakings = { 
+/**
+ * The beginning of the hour in the shop's time zone.
+ */
+hour: string, 
+/**
+ * Successful payments, without refunds.
+ */
+payments: number, net: number, };
+
+export type OtherCurrency = { currency: string, net: number, };
+
+export type ShopDay = { date: string, 
+/**
+ * IANA name, or the offset from UTC if the machine's time zone has no name.
+ */
+time_zone: string, 
+/**
+ * The beginning of the day.
+ */
+from: string, 
+/**
+ * The end of the day, which is the beginning of the next one.
+ */
+to: string, is_today: boolean, 
+/**
+ * False if some sales of the day are missing from the figures, because the gateway no longer keeps them or because
+ * there are more than 50,000. Absent otherwise.
+ */
+complete?: boolean, 
+/**
+ * ISO 4217.
+ */
+currency: string, takings: DayTakings, orders: DayOrders, 
+/**
+ * The largest net takings first.
+ */
+by_method: Array<MethodTakings>, 
+/**
+ * The largest net takings first.
+ */
+by_till: Array<TillTakings>, 
+/**
+ * The lines of the orders that are not cancelled, by their VAT rate; the lines that name none are last.
+ */
+by_vat_rate: Array<VatAmount>, 
+/**
+ * The lines of the orders that are not cancelled, the largest amount first. At most 200.
+ */
+by_product: Array<ProductSales>, 
+/**
+ * The products that are not in `by_product`.
+ */
+other_products: OtherProducts, 
+/**
+ * The hours in which something was paid, oldest first.
+ */
+by_hour: Array<HourTakings>, other_currencies: Array<OtherCurrency>, };
+
 export type Auth = { 
 /**
  * Requests `batch` packets under load instead of one packet per event, and `alive` every four seconds.
@@ -871,6 +1040,7 @@ export const PROBLEMS: Record<ProblemType, { title: string, status: number, stor
   "urn:comptoir:problem:https-required": {"retry_after":null,"status":403,"stored":"no","title":"HTTPS required"},
   "urn:comptoir:problem:not-found": {"retry_after":null,"status":404,"stored":"no","title":"Not found"},
   "urn:comptoir:problem:order-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Order not found"},
+  "urn:comptoir:problem:refund-not-possible": {"retry_after":null,"status":409,"stored":"no","title":"The refund is not possible"},
   "urn:comptoir:problem:dead-letter-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Dead letter not found"},
   "urn:comptoir:problem:device-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Device not found"},
   "urn:comptoir:problem:demo-only": {"retry_after":null,"status":404,"stored":"no","title":"Only available in the demo"},

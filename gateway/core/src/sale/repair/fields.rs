@@ -17,7 +17,7 @@ pub(super) fn repaired(kind: Kind, json: &str) -> Option<Vec<u8>> {
     let mut fields: Fields = serde_json::from_str(json).ok()?;
     for (name, value) in &mut fields.0 {
         let repaired = match name.as_str() {
-            "order_id" | "payment_id" | "delivery_id" => id(value)?,
+            "order_id" | "payment_id" | "delivery_id" | "refund_of" => id(value)?,
             "customer_name" | "customer_email" | "product" | "address" => text(value),
             "currency" => currency(value),
             "status" => name_in(status_names(kind), value),

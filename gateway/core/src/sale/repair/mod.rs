@@ -178,7 +178,7 @@ mod tests {
             ("order_id", "-1"),
             ("order_id", r#""""#),
             ("status", r#""Paid""#),
-            ("lines", r#"[{"product":"Pain","quantity":0.5,"unit_price":1}]"#),
+            ("lines", r#"[{"product":"Pain","quantity":-0.5,"unit_price":1}]"#),
             ("lines", r#"[{"product":"Remise","unit_price":-1}]"#),
         ] {
             assert_eq!(order(field, sent), None, "{field} {sent}");

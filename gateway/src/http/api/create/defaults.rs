@@ -6,14 +6,14 @@ use jiff::{Timestamp, Zoned};
 use rust_decimal::Decimal;
 
 use comptoir_core::event::Kind;
-use comptoir_core::sale::Currency;
 use comptoir_core::sale::draft::{Draft, LineDraft};
 use comptoir_core::sale::money::Amount;
+use comptoir_core::sale::{Currency, Quantity};
 
 /// Copies the missing fields from the previous state of the same order, payment or delivery.
 ///
 /// Except for the timestamp, because the change happens now. Nothing is invented.
-pub fn keep_previous(draft: &mut Draft, previous: Draft) {
+pub fn keep_previous(draft: &mut Draft, previous: Draft, currency: Currency) {
     fn or<T>(field: &mut Option<T>, previous: Option<T>) {
         if field.is_none() {
             *field = previous;
@@ -22,6 +22,7 @@ pub fn keep_previous(draft: &mut Draft, previous: Draft) {
     or(&mut draft.order_id, previous.order_id);
     or(&mut draft.payment_id, previous.payment_id);
     or(&mut draft.delivery_id, previous.delivery_id);
+    or(&mut draft.refund_of, previous.refund_of);
     or(&mut draft.customer_name, previous.customer_name);
     or(&mut draft.customer_email, previous.customer_email);
     or(&mut draft.currency, previous.currency);
@@ -31,7 +32,8 @@ pub fn keep_previous(draft: &mut Draft, previous: Draft) {
     or(&mut draft.estimated_date, previous.estimated_date);
     // New lines change the sum and the summary.
     if draft.lines.as_ref().is_some_and(|lines| !lines.is_empty()) {
-        or(&mut draft.amount, sum(draft.lines.as_deref()));
+        let currency = draft.currency.unwrap_or(currency);
+        or(&mut draft.amount, sum(draft.lines.as_deref(), currency));
     } else {
         or(&mut draft.lines, previous.lines);
         or(&mut draft.product, previous.product);
@@ -61,6 +63,13 @@ pub fn copy_from_order(kind: Kind, draft: &mut Draft, order: Draft) {
     }
 }
 
+/// Sets the amount of an order without one to the sum of its lines.
+pub fn sum_lines(draft: &mut Draft, currency: Currency) {
+    if draft.amount.is_none() {
+        draft.amount = sum(draft.lines.as_deref(), draft.currency.unwrap_or(currency));
+    }
+}
+
 /// Invents the missing fields.
 pub fn invent_missing(kind: Kind, draft: &mut Draft, currency: Currency) {
     let mut rng = rand::rng();
@@ -81,17 +90,17 @@ pub fn invent_missing(kind: Kind, draft: &mut Draft, currency: Currency) {
             if has_no_goods {
                 let lines = order.lines.into_iter().map(|line| LineDraft {
                     product: Some(line.product),
-                    quantity: Some(line.quantity),
+                    quantity: Some(Quantity::pieces(line.quantity)),
                     unit_price: Some(amount(line.unit_price)),
+                    ..LineDraft::default()
                 });
                 draft.lines = Some(lines.collect());
             }
             if draft.product.is_none() && draft.lines.as_ref().is_none_or(Vec::is_empty) || has_no_goods {
                 draft.product.get_or_insert(order.product);
             }
-            if draft.amount.is_none() {
-                draft.amount = Some(sum(draft.lines.as_deref()).unwrap_or(amount(order.amount)));
-            }
+            sum_lines(draft, currency);
+            draft.amount.get_or_insert_with(|| amount(order.amount));
         }
         Kind::Payment => {
             draft.payment_id.get_or_insert_with(|| id("p"));
@@ -120,14 +129,11 @@ pub fn invent_missing(kind: Kind, draft: &mut Draft, currency: Currency) {
     }
 }
 
-/// The sum of the lines. `None` without lines, or if a line has no price.
-fn sum(lines: Option<&[LineDraft]>) -> Option<Amount> {
+/// The sum of the lines. `None` without lines, or if a line has no valid price.
+fn sum(lines: Option<&[LineDraft]>, currency: Currency) -> Option<Amount> {
     let lines = lines.filter(|lines| !lines.is_empty())?;
-    lines
-        .iter()
-        .try_fold(Decimal::ZERO, |sum, line| {
-            let quantity = Decimal::from(line.quantity.unwrap_or(1));
-            sum.checked_add(line.unit_price?.0.checked_mul(quantity)?)
-        })
-        .map(Amount)
+    let minor = lines.iter().try_fold(0_i64, |sum, line| {
+        line.amount(currency).map(|amount| sum.saturating_add(amount))
+    })?;
+    Some(Amount(Decimal::new(minor, currency.decimals())))
 }

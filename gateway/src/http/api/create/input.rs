@@ -4,6 +4,7 @@
 //! already happened.
 
 use comptoir_core::event::Kind;
+use comptoir_core::sale::Quantity;
 use comptoir_core::sale::draft::{self, Draft, FieldError};
 
 /// The location fields that `GET` adds to an item. A `POST` may contain them, so that an item can be changed and sent
@@ -69,7 +70,14 @@ fn is_deeper_than(levels: usize, json: &[u8]) -> bool {
 /// Rejects unknown fields: a misspelt field would otherwise be replaced by an invented value.
 fn reject_unknown_fields(kind: Kind, fields: &Fields) -> Result<(), FieldError> {
     const COMMON: [&str; 5] = ["order_id", "status", "timestamp", "store", "device"];
-    const LINE: [&str; 3] = ["product", "quantity", "unit_price"];
+    const LINE: [&str; 6] = [
+        "product",
+        "quantity",
+        "unit",
+        "unit_price",
+        "vat_rate",
+        "discount",
+    ];
     let own: &[&str] = match kind {
         Kind::Order => &[
             "customer_name",
@@ -80,7 +88,7 @@ fn reject_unknown_fields(kind: Kind, fields: &Fields) -> Result<(), FieldError> 
             "currency",
             "address",
         ],
-        Kind::Payment => &["payment_id", "amount", "currency", "method"],
+        Kind::Payment => &["payment_id", "refund_of", "amount", "currency", "method"],
         Kind::Delivery => &["delivery_id", "address", "estimated_date"],
     };
     let unknown = |field: String| FieldError::new(field, "unknown field; correct its name or remove it");
@@ -99,15 +107,25 @@ fn reject_unknown_fields(kind: Kind, fields: &Fields) -> Result<(), FieldError> 
     Ok(())
 }
 
-/// Rejects empty texts and lines without a quantity, unless they are unchanged from the `previous` state: a till's sale
-/// may have them.
+/// Rejects a payment that would become a refund, and a refund that would move to another order. Rejects empty texts and lines without a quantity, unless they are
+/// unchanged from the `previous` state: a till's sale may have them.
 ///
 /// # Errors
 ///
-/// Names the empty field.
+/// Names the field.
 pub fn check(draft: &Draft, previous: Option<&Draft>) -> Result<(), FieldError> {
     let none = Draft::default();
+    let is_known = previous.is_some();
     let previous = previous.unwrap_or(&none);
+    if is_known && draft.refund_of.is_some() && draft.refund_of != previous.refund_of {
+        let problem = "cannot be changed; a refund is a payment of its own, with a `payment_id` of its own";
+        return Err(FieldError::new("refund_of", problem));
+    }
+    let is_refund = previous.refund_of.is_some();
+    if is_refund && draft.order_id.is_some() && draft.order_id != previous.order_id {
+        // It would belong to another payment with the same id.
+        return Err(FieldError::new("order_id", "a refund stays with its order"));
+    }
     for (field, new, previous) in [
         ("customer_name", &draft.customer_name, &previous.customer_name),
         ("customer_email", &draft.customer_email, &previous.customer_email),
@@ -123,11 +141,14 @@ pub fn check(draft: &Draft, previous: Option<&Draft>) -> Result<(), FieldError> 
         if line.product.as_deref() == Some("") {
             return Err(FieldError::new(format!("lines[{index}].product"), EMPTY));
         }
-        if line.quantity == Some(0) {
+        if line.quantity.is_some_and(Quantity::is_zero) {
             return Err(FieldError::new(
                 format!("lines[{index}].quantity"),
-                "must be at least 1",
+                "must be more than 0",
             ));
+        }
+        if line.unit.as_deref() == Some("") {
+            return Err(FieldError::new(format!("lines[{index}].unit"), EMPTY));
         }
     }
     Ok(())
@@ -184,6 +205,22 @@ mod tests {
         assert!(!is_deeper_than(8, text.as_bytes()), "brackets in a text: {text}");
         let order = format!(r#"{{"order_id":"o-1","lines":{}}}"#, nested(30_000));
         assert_eq!(invalid_field(Kind::Order, &order, None).as_deref(), Some("body"));
+    }
+
+    #[test]
+    fn a_payment_does_not_become_a_refund() {
+        let refund = r#"{"payment_id":"p","refund_of":"q","amount":-1}"#;
+        let field = |previous| invalid_field(Kind::Payment, refund, previous);
+        assert_eq!(field(None), None);
+        assert_eq!(field(Some(refund)), None);
+        assert_eq!(
+            field(Some(r#"{"payment_id":"p","amount":1}"#)).as_deref(),
+            Some("refund_of")
+        );
+        assert_eq!(
+            field(Some(r#"{"payment_id":"p","refund_of":"o","amount":-1}"#)).as_deref(),
+            Some("refund_of")
+        );
     }
 
     #[test]

@@ -147,6 +147,8 @@ pub struct GatewayStatus {
     pub version: &'static str,
     /// Whether this is `gateway demo`: Kafka is in memory, and `POST /api/demo/kafka` can make it unreachable.
     pub demo: bool,
+    /// Whether fields that a `POST` leaves out are invented: `demo.invent`.
+    pub invent: bool,
     pub mqtt: Peer,
     pub kafka: Peer,
     /// The transactional producer, which sends the journal's entries to Kafka.

@@ -4,6 +4,7 @@
 //! amounts are exact decimal numbers in JSON.
 
 mod customers;
+mod days;
 mod dead_letters;
 mod gateway;
 mod identity;
@@ -16,6 +17,10 @@ mod typescript_tests;
 pub use customers::{
     CustomerErasure, CustomerErasureResult, CustomerEvent, CustomerEventKind, CustomerSearch,
     CustomerSearchResult,
+};
+pub use days::{
+    DayOrders, DayTakings, HourTakings, MethodTakings, OtherCurrency, OtherProducts, ProductSales, ShopDay,
+    TillTakings, VatAmount,
 };
 pub use dead_letters::{DeadLetter, DeadLetterCause, RetryResult};
 pub use gateway::{

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use comptoir_core::event::Kind;
-use comptoir_core::sale::{DeliveryStatus, Money, OrderStatus, PaymentMethod, PaymentStatus};
+use comptoir_core::sale::{
+    DeliveryStatus, Money, OrderStatus, PaymentMethod, PaymentStatus, Percent, Quantity,
+};
 
 /// Where an event is stored: in which journal, and where in Kafka.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -90,11 +92,27 @@ pub enum Origin {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Line {
     pub product: String,
-    /// Number of pieces. 0 on receipts for goods sold by weight.
-    pub quantity: u32,
-    /// The price of one piece, an exact decimal number in the order's currency.
+    /// Number of pieces, or of the unit, with up to three decimals. 0 on receipts of tills that print no weight.
+    #[schema(value_type = f64, minimum = 0)]
+    #[cfg_attr(test, ts(as = "f64"))]
+    pub quantity: Quantity,
+    /// The unit of the quantity, such as `kg`. Absent for pieces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub unit: Option<String>,
+    /// The price of one piece or one unit, an exact decimal number in the order's currency.
     #[schema(minimum = 0)]
     pub unit_price: f64,
+    /// VAT in percent, included in the price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional, as = "Option<f64>"))]
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 100)]
+    pub vat_rate: Option<Percent>,
+    /// Taken off the price of the whole line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    #[schema(minimum = 0)]
+    pub discount: Option<f64>,
 }
 
 /// An order, with the location of its latest event.
@@ -135,8 +153,11 @@ pub struct Order {
 pub struct Payment {
     pub payment_id: String,
     pub order_id: String,
-    /// An exact decimal number with at most the decimals of the currency.
-    #[schema(minimum = 0)]
+    /// The `payment_id` of the payment that is paid back. Absent for a payment that is not a refund.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub refund_of: Option<String>,
+    /// An exact decimal number with at most the decimals of the currency. Negative for a refund.
     pub amount: f64,
     /// ISO 4217.
     pub currency: String,

@@ -15,7 +15,7 @@ pub struct Stats {
     pub success_payments: u64,
     pub failed_payments: u64,
     pub total_deliveries: u64,
-    /// The sum of the successful payments in `currency`, an exact decimal number.
+    /// Successful payments less refunds in `currency`, an exact decimal number.
     #[schema(value_type = f64)]
     #[cfg_attr(test, ts(as = "f64"))]
     pub total_revenue: Money,

@@ -159,6 +159,16 @@ pub async fn provoke(kind: ProblemType) -> Scenario {
             let answer = send(gateway.router(), get("/api/orders/o-unknown")).await;
             (Some(("get", "/api/orders/{order_id}")), answer, expect(404))
         }
+        ProblemType::RefundNotPossible => {
+            let gateway = TestGateway::start().await;
+            let refund = json!({"refund_of": "p-unknown"});
+            let answer = send(gateway.router(), post("/api/payments", refund.to_string())).await;
+            (
+                Some(("post", "/api/payments")),
+                answer,
+                expect_field(409, "refund_of"),
+            )
+        }
         ProblemType::DeadLetterNotFound => {
             let gateway = TestGateway::start().await;
             let answer = send(gateway.router(), post("/api/dead-letters/1/retry", "")).await;
