@@ -4,10 +4,13 @@ import type { Follow, SettingsProblem, Uplink, Whereabouts } from '../src/lib/ap
 import { problem, type Answer, type Body } from './answer';
 import type { SimulatedGateway } from './gateway';
 import type { Identity, IdentityMode } from './identity';
+import { answerDay } from './days';
 import { answerIdentity, auditShopChange, checkAccess, findCaller } from './identityApi';
 import { hasFile, writeFile } from './listFile';
 import { noSales, type Sales } from './otherShop';
 import { hideInAnswer } from './personalData';
+import { findMissing } from './requiredFields';
+import { completeRefund } from './refunds';
 import { STORE } from './shop';
 
 /** A situation that a test sets up with `POST /__sim`. */
@@ -37,6 +40,10 @@ export type Scenario = {
   expirePairings?: boolean;
   /** Whether the gateway reports that it is the demo. */
   demo?: boolean;
+  /** Whether the gateway makes up the fields that a `POST` leaves out. An older gateway does so without saying it. */
+  invent?: boolean;
+  /** The time zone in which the shop has its days. */
+  timeZone?: string;
   settingsProblems?: SettingsProblem[];
   /** Changes what the connection to Kafka has carried. */
   uplink?: Partial<Uplink>;
@@ -130,19 +137,29 @@ function post(gateway: SimulatedGateway, url: URL, body: Body): Answer {
   if (gateway.isRefusing) return problem('journal-full', 'The journal is full, so nothing was stored.');
   switch (url.pathname) {
     case '/api/orders':
-      return validateIds(body, 'order_id') ?? { status: 201, body: gateway.createOrder(body) };
+      return (
+        validateIds(body, 'order_id') ??
+        findMissing(gateway, 'order', body) ?? { status: 201, body: gateway.createOrder(body) }
+      );
     case '/api/deliveries':
-      return validateIds(body, 'delivery_id', 'order_id') ?? { status: 201, body: gateway.createDelivery(body) };
+      return (
+        validateIds(body, 'delivery_id', 'order_id') ??
+        findMissing(gateway, 'delivery', body) ?? { status: 201, body: gateway.createDelivery(body) }
+      );
     case '/api/payments':
-      return validateIds(body, 'payment_id', 'order_id') ?? { status: 201, body: takePayment(gateway, body) };
+      return validateIds(body, 'payment_id', 'order_id', 'refund_of') ?? takePayment(gateway, body);
     default:
       return problem('not-found', `There is nothing at ${url.pathname}.`);
   }
 }
 
 /** Idempotent: a repeated payment returns the stored one. */
-function takePayment(gateway: SimulatedGateway, body: Body) {
-  return gateway.payments.find(({ payment_id }) => payment_id === body.payment_id) ?? gateway.createPayment(body);
+function takePayment(gateway: SimulatedGateway, body: Body): Answer {
+  const known = gateway.payments.find(({ payment_id }) => payment_id === body.payment_id);
+  if (known) return { status: 201, body: known };
+  const refund = completeRefund(gateway.payments, body);
+  if ('refusal' in refund) return refund.refusal;
+  return findMissing(gateway, 'payment', refund.body) ?? { status: 201, body: gateway.createPayment(refund.body) };
 }
 
 function retryDeadLetter(gateway: SimulatedGateway, offset: number): Answer {
@@ -165,6 +182,8 @@ function get(gateway: SimulatedGateway, url: URL, isFile: boolean): Answer {
   const sales = store === STORE ? gateway : (gateway.otherShops.get(store) ?? noSales);
   const orderPath = /^\/api\/orders\/(.+)$/.exec(url.pathname);
   if (orderPath) return orderLife(sales, decodeURIComponent(orderPath[1] ?? ''));
+  const dayPath = /^\/api\/days\/(.+)$/.exec(url.pathname);
+  if (dayPath) return answerDay(gateway, decodeURIComponent(dayPath[1] ?? ''));
   switch (url.pathname) {
     case '/api/orders':
       return listPage(sales.orders, url, isFile);
@@ -208,9 +227,10 @@ function listPage(all: readonly Listed[], url: URL, isFile: boolean): Answer {
 }
 
 function orderLife(sales: Sales, id: string): Answer {
-  const order = sales.orders.find(({ order_id }) => order_id === id);
-  if (!order) return problem('order-not-found', `No order ${id} is known here.`);
+  const order = sales.orders.find(({ order_id }) => order_id === id) ?? null;
   const payments = sales.payments.filter(({ order_id }) => order_id === id).reverse();
   const deliveries = sales.deliveries.filter(({ order_id }) => order_id === id).reverse();
+  if (!order && payments.length + deliveries.length === 0)
+    return problem('order-not-found', `No order ${id} is known here.`);
   return { status: 200, body: { order, payments, deliveries, corrections: [] } };
 }

@@ -62,6 +62,8 @@ export class SimulatedGateway {
   rate = 0.6;
   isRefusing = false;
   isDemo = true;
+  /** Whether it makes up the fields that a `POST` leaves out. */
+  invents = true;
   version = '0.3.0';
   settingsProblems: SettingsProblem[] = [];
   uplink: Uplink = {
@@ -72,6 +74,7 @@ export class SimulatedGateway {
     events: 2_300,
     payments_only: false,
   };
+  timeZone = 'Europe/Paris';
   follow: Follow = 'all';
   /** The shops whose sales were read from Kafka, by name. */
   otherShops = new Map<string, OtherShop>();
@@ -158,7 +161,7 @@ export class SimulatedGateway {
 
   createOrder(fields: Partial<Order>, device = 'counter'): Order {
     const known = this.orders.find((o) => o.order_id === fields.order_id);
-    if (known) return this.#update(known, fields.status ?? known.status);
+    if (known) return this.#update(known, fields.status ?? known.status, device);
     const buyer = customer(this.#random);
     const basket = fields.lines ?? lines(this.#random);
     const order: Order = {
@@ -201,6 +204,8 @@ export class SimulatedGateway {
   }
 
   createDelivery(fields: Partial<Delivery>, device = 'counter'): Delivery {
+    const known = this.deliveries.findIndex(({ delivery_id }) => delivery_id === fields.delivery_id);
+    if (known >= 0) return this.#moveDelivery(known, fields.status ?? 'Pending', device);
     const delivery: Delivery = {
       delivery_id: id(this.#random, 'd'),
       order_id: this.orders[0]?.order_id ?? id(this.#random, 'o'),
@@ -214,7 +219,8 @@ export class SimulatedGateway {
       ...fields,
     };
     this.#store('delivery', delivery);
-    this.#advanceDelivery(delivery);
+    // A person at the counter moves it on by hand.
+    if (fields.delivery_id === undefined) this.#advanceDelivery(delivery);
     return delivery;
   }
 
@@ -222,6 +228,10 @@ export class SimulatedGateway {
     if (this.#kafka.isUp === up) return;
     this.#kafka.set(up, this.iso(this.now()));
     this.#changes.setStatus(this.status());
+  }
+
+  setInvent(invent: boolean): void {
+    this.invents = invent;
   }
 
   setOtherShops(stores: string[]): void {
@@ -262,6 +272,7 @@ export class SimulatedGateway {
       store: STORE,
       version: this.version,
       demo: this.isDemo,
+      invent: this.invents,
       mqtt: this.#mqtt,
       kafka: link,
       bridge: this.#kafka.isUp
@@ -310,16 +321,20 @@ export class SimulatedGateway {
       const current = this.deliveries[index];
       const status = current && NEXT_DELIVERY[current.status];
       if (!current || !status) return;
-      const next = { ...current, status, ...this.#nameEvent(current.device) };
-      this.deliveries[index] = next;
-      this.#journal('delivery', next);
-      this.#advanceDelivery(next);
+      this.#advanceDelivery(this.#moveDelivery(index, status, current.device));
     });
   }
 
-  #update(order: Order, status: Order['status']): Order {
+  #moveDelivery(index: number, status: Delivery['status'], device: string): Delivery {
+    const next = { ...(this.deliveries[index] as Delivery), status, ...this.#nameEvent(device) };
+    this.deliveries[index] = next;
+    this.#journal('delivery', next);
+    return next;
+  }
+
+  #update(order: Order, status: Order['status'], device = order.device): Order {
     const index = this.orders.findIndex((o) => o.order_id === order.order_id);
-    const next = { ...order, ...this.orders[index], status, ...this.#nameEvent(order.device) };
+    const next = { ...order, ...this.orders[index], status, ...this.#nameEvent(device) };
     if (index >= 0) this.orders[index] = next;
     this.#journal('order', next);
     return next;
@@ -328,7 +343,9 @@ export class SimulatedGateway {
   #nameEvent(device: string): Whereabouts {
     this.#offset += 1;
     const ce_id = this.#devices.nextEvent(device);
-    return { ce_id, origin: 'local', confirmed: false, journal_offset: this.#offset };
+    // Its place in Kafka is not that of the sale's event before it.
+    const unplaced = { partition: undefined, offset: undefined };
+    return { ce_id, origin: 'local', confirmed: false, journal_offset: this.#offset, ...unplaced };
   }
 
   #store(kind: Kind, item: Item): void {

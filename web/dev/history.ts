@@ -6,6 +6,8 @@ import { HOUR_MS, type PerQuarter, type Totals } from './totals';
 
 const HOURS = 60;
 const ROWS = 140;
+/** Of which a part is refunded. */
+const REFUNDED_ROWS = [5, 21, 60];
 
 type Shop = {
   store: string;
@@ -101,6 +103,22 @@ function createRows({ store, random, now, devices, orders, payments, deliveries,
       timestamp: iso(at + 25_000),
       ...inKafka(),
     });
+    if (paid && REFUNDED_ROWS.includes(i)) {
+      const [payment] = payments as [Payment];
+      payments.unshift({
+        ...payment,
+        payment_id: `p-${order.order_id.slice(2, 10)}${'0'.repeat(23)}1`,
+        refund_of: payment.payment_id,
+        amount: -Math.round(payment.amount * 50) / 100,
+        timestamp: iso(at + 35_000),
+        ...nameEvent(device),
+        row: nextRow(),
+        confirmed: true,
+        partition: 1,
+        offset: 4001 + (ROWS - i) * 2,
+      });
+      devices.confirm(device);
+    }
     if (!paid || random() < 0.4) continue;
     deliveries.unshift({
       delivery_id: id(random, 'd'),

@@ -31,6 +31,7 @@ const clearedCookie = `${COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0`
 const NEEDED_ROLES: [RegExp, Role][] = [
   [/^POST \/api\/(orders|payments|deliveries)$/, 'cashier'],
   [/^(GET|POST) \/api\/dead-letters/, 'manager'],
+  [/^GET \/api\/days\//, 'cashier'],
   [/^GET \/api\/audit$/, 'manager'],
   [/^POST \/api\/pairings\/approve$/, 'manager'],
   [/^\w+ \/api\/(users|tokens)/, 'administrator'],

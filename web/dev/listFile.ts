@@ -1,7 +1,7 @@
 /** A list as a CSV file, with the columns of the real gateway that tests read. */
 const COLUMNS: Record<string, readonly string[]> = {
   '/api/orders': ['order_id', 'timestamp', 'status', 'amount', 'currency', 'customer_name'],
-  '/api/payments': ['payment_id', 'order_id', 'timestamp', 'status', 'method', 'amount', 'currency'],
+  '/api/payments': ['payment_id', 'order_id', 'timestamp', 'status', 'method', 'amount', 'currency', 'refund_of'],
   '/api/deliveries': ['delivery_id', 'order_id', 'timestamp', 'status', 'address'],
 };
 

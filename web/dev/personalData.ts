@@ -20,8 +20,8 @@ export function hideInAnswer(path: string, body: unknown): unknown {
     return { ...page, items: items.map(hideInDelivery) };
   }
   if (path.startsWith('/api/orders/')) {
-    const { order, deliveries, ...rest } = body as { order: Order; deliveries: Delivery[] };
-    return { ...rest, order: hideInOrder(order), deliveries: deliveries.map(hideInDelivery) };
+    const { order, deliveries, ...rest } = body as { order: Order | null; deliveries: Delivery[] };
+    return { ...rest, order: order && hideInOrder(order), deliveries: deliveries.map(hideInDelivery) };
   }
   return body;
 }

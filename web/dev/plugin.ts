@@ -70,6 +70,8 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
       settingsProblems,
       uplink,
       demo,
+      invent,
+      timeZone,
       follow,
       otherShops,
       sellAt,
@@ -90,6 +92,8 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
     if (scenario.endSessionsOf !== undefined) identity.accounts.endAllOf(scenario.endSessionsOf);
     if (scenario.expirePairings) identity.expirePairings();
     if (demo !== undefined) gateway.isDemo = demo;
+    if (timeZone !== undefined) gateway.timeZone = timeZone;
+    if (invent !== undefined) gateway.setInvent(invent);
     if (rate !== undefined) gateway.rate = rate;
     if (settingsProblems !== undefined) gateway.settingsProblems = settingsProblems;
     if (uplink !== undefined) gateway.uplink = { ...gateway.uplink, ...uplink };
@@ -100,7 +104,9 @@ function startSimulation(http: Server, middlewares: Connect.Server): void {
     if (follow !== undefined) gateway.follow = follow;
     if (otherShops !== undefined) gateway.setOtherShops(otherShops);
     if (sellAt !== undefined) gateway.otherShops.get(sellAt)?.sell(gateway.now());
-    const hasNewStatus = [refusing, neverSent, mqtt, version, demo, follow].some((value) => value !== undefined);
+    const hasNewStatus = [refusing, neverSent, mqtt, version, demo, invent, follow].some(
+      (value) => value !== undefined,
+    );
     if (hasNewStatus) sockets.emit('gateway_status', gateway.status());
     if (unreachable !== undefined) isReachable = !unreachable;
     if (unreachable) {

@@ -116,6 +116,8 @@ const GOODS: [string, number][] = [
   ['Enceinte portable', 12900],
   ['Affiche encadrée', 4900],
 ];
+/** Taxed at the reduced rate. */
+const FOOD = /^(Thé vert|Miel|Huile|Confiture)/;
 const METHODS: [PaymentMethod, number][] = [
   ['Debit Card', 0.42],
   ['Credit Card', 0.72],
@@ -150,12 +152,16 @@ export function lines(random: Random): Line[] {
       product,
       quantity: cents > 10_000 || random() < 0.75 ? 1 : 2 + Math.floor(random() * 2),
       unit_price: cents / 100,
+      vat_rate: FOOD.test(product) ? 5.5 : 20,
     };
   });
 }
 
 export const totalOf = (all: Line[]): number =>
-  all.reduce((cents, l) => cents + Math.round(l.unit_price * 100) * l.quantity, 0) / 100;
+  all.reduce(
+    (cents, l) => cents + Math.round(l.unit_price * 100 * l.quantity) - Math.round((l.discount ?? 0) * 100),
+    0,
+  ) / 100;
 /** In English, as the real gateway's simulated tills write it. */
 export function summaryOf([first, ...others]: Line[]): string {
   if (!first) return '';

@@ -7,6 +7,7 @@ import type { Scenario } from '../dev/api';
 import { CLOCK } from '../playwright.config';
 import { App, Gateway, Orders, PAGES, Payments } from './pages/app';
 import { Identity } from './pages/identity';
+import { Wall } from './pages/wall';
 
 const SCREENS = {
   laptop: { width: 1440, height: 900 },
@@ -59,6 +60,14 @@ const SITUATIONS: Record<string, (page: Page) => Promise<void>> = {
     await orders.open('orders');
     await orders.rows().nth(2).getByRole('button').click();
     await expect(orders.life()).toContainText('partition');
+  },
+  'state-order-page': async (page) => {
+    const orders = new Orders(page);
+    await orders.open('orders');
+    // A part of its payment was refunded.
+    await orders.rows().nth(4).getByRole('button').click();
+    await page.getByTestId('open-order').click();
+    await expect(page.locator('.refunds')).toBeVisible();
   },
   'state-offline': async (page) => {
     await page.request.post('/api/demo/kafka', { data: { up: false } });
@@ -124,6 +133,17 @@ const SITUATIONS: Record<string, (page: Page) => Promise<void>> = {
     const app = new App(page);
     await app.open('dashboard', 'lyon-2');
     await expect(app.shopNotice).toContainText('16:40');
+  },
+  'state-wall': async (page) => {
+    await page.setViewportSize(SCREENS.wall);
+    await new Wall(page).open();
+  },
+  'state-wall-lost': async (page) => {
+    await page.setViewportSize(SCREENS.wall);
+    const wall = new Wall(page);
+    await wall.open();
+    await simulate(page, { unreachable: true });
+    await expect(wall.notice).toBeVisible();
   },
   'state-paid': async (page) => {
     const payments = new Payments(page);

@@ -1,7 +1,7 @@
 /** Page objects. They know the pages, not the gateway behind them: it may be the simulated or the real one. */
 import { expect, type Locator, type Page } from '@playwright/test';
 
-export const PAGES = ['dashboard', 'orders', 'payments', 'deliveries', 'gateway'] as const;
+export const PAGES = ['dashboard', 'orders', 'payments', 'deliveries', 'day', 'gateway'] as const;
 export type PageName = (typeof PAGES)[number];
 
 export class App {
@@ -100,7 +100,7 @@ export class Orders extends App {
 }
 
 export class Payments extends App {
-  readonly field = (name: 'order_id' | 'amount' | 'method') => this.page.locator(`form [name="${name}"]`);
+  readonly field = (name: 'order_id' | 'amount' | 'method' | 'status') => this.page.locator(`form [name="${name}"]`);
   readonly send = () => this.page.locator('form button[type=submit]');
   readonly result = () => this.page.getByTestId('payment-result');
   readonly sound = () => this.page.getByTestId('sound');

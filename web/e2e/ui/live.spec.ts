@@ -38,6 +38,8 @@ test(
     await simulate({ unreachable: true });
     await expect(page.getByTestId('as-of')).toContainText('État à 16:40');
     await expect(gateway.kafkaDown()).toBeDisabled();
+    await expect(gateway.health()).toHaveAttribute('data-tone', 'bad');
+    await expect(gateway.health()).not.toContainText('en ordre');
     const since = await gateway.link('Kafka').locator('.state').innerText();
     await page.clock.setFixedTime('2026-03-16T17:10:00Z');
     await expect(page.locator('header time')).toHaveText('18:10');
@@ -169,6 +171,24 @@ test('two tabs show the same orders', async ({ page, context, request }) => {
   const shown = await tabs[0]!.shownIds();
   await expect.poll(() => tabs[1]!.shownIds()).toEqual(shown);
 });
+
+test(
+  'the demo’s buttons show at once that Kafka is down or up, although the gateway notices it later',
+  SIMULATOR_ONLY,
+  async ({ page }) => {
+    const gateway = new Gateway(page);
+    await gateway.open('gateway');
+    // This gateway never notices.
+    await page.route('**/api/demo/kafka', (route) => route.fulfill({ status: 204 }));
+    await gateway.kafkaDown().click();
+    await expect(gateway.bar).toHaveAttribute('data-tone', 'wait', { timeout: 1000 });
+    await expect(gateway.link('Kafka')).toHaveAttribute('data-state', 'down');
+    await page.request.post('/api/orders', { data: {} });
+    await expect(gateway.bar).toContainText('Hors ligne');
+    await gateway.kafkaUp().click();
+    await expect(gateway.bar).toHaveAttribute('data-tone', 'good', { timeout: 1000 });
+  },
+);
 
 test('the page says that the journal is full', SIMULATOR_ONLY, async ({ page, simulate }) => {
   const orders = new Orders(page);

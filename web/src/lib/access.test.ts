@@ -24,6 +24,13 @@ describe('a role', () => {
     expect(allows(closed, 'viewer')).toBe(false);
   });
 
+  it('opens the day to cashiers, whichever day it is', () => {
+    for (const page of ['day', 'day/2026-12-01'] as const) {
+      const allowed = ROLES.filter((role) => allowsPage(withRole(role), page));
+      expect(allowed, page).toEqual(ROLES.slice(1));
+    }
+  });
+
   it('opens the audit log to managers and the users to administrators', () => {
     const opened = (role: Role) =>
       (['account', 'audit', 'users'] as const).filter((p) => allowsPage(withRole(role), p));

@@ -1,12 +1,12 @@
 /** What a session may see and do. The gateway enforces it; the pages only hide what it would refuse. */
 import { ROLES, type Role, type Session } from './api/identity';
-import { isIdentityPage, type PageName } from './router.svelte';
+import { isIdentityPage, sectionOf, type PageName } from './router.svelte';
 
 /** `null` means that the session is not known yet. Pages then show what they show without sign-in. */
 type KnownSession = Session | null;
 
 /** The lowest role that may open a page. */
-const PAGE_ROLES: Partial<Record<PageName, Role>> = { users: 'administrator', audit: 'manager' };
+const PAGE_ROLES: Partial<Record<PageName, Role>> = { users: 'administrator', audit: 'manager', day: 'cashier' };
 
 export function allows(session: KnownSession, role: Role): boolean {
   if (session === null || session.open) return true;
@@ -14,7 +14,7 @@ export function allows(session: KnownSession, role: Role): boolean {
 }
 
 export const allowsPage = (session: KnownSession, page: PageName): boolean =>
-  allows(session, PAGE_ROLES[page] ?? 'viewer');
+  allows(session, PAGE_ROLES[sectionOf(page)] ?? 'viewer');
 
 /**
  * The page to show instead of `page`, or `null` if `page` may be shown. `isOnboarding`: the set-up has just succeeded,

@@ -1,9 +1,17 @@
-import type { Order } from './api/types';
+import type { Line, Order } from './api/types';
 import type { Messages } from './i18n/en';
 import type { Formats } from './i18n/format';
 
 /** How a till or another gateway ends a summary of several lines. */
 const ENGLISH_SUMMARY = /^(.+) \+ (\d+) more$/s;
+
+/** "2", or "1.25 kg". */
+export const quantityOf = ({ quantity, unit }: Line, f: Formats): string =>
+  unit === undefined ? f.number(quantity) : `${f.number(quantity)}\u00a0${unit}`;
+
+/** The price of one piece, or of one unit: "€4.50/kg". */
+export const priceOf = ({ unit_price, unit }: Line, currency: string, f: Formats): string =>
+  unit === undefined ? f.money(unit_price, currency) : `${f.money(unit_price, currency)}/${unit}`;
 
 /**
  * Summarises an order's lines in the reader's language: "2 × Honey + 3 more". `product` holds such a summary in
@@ -12,7 +20,8 @@ const ENGLISH_SUMMARY = /^(.+) \+ (\d+) more$/s;
 export function summariseOrder({ lines, product }: Order, m: Messages, f: Formats): string {
   const [first, ...others] = lines;
   if (!first) return translateSummary(product, m);
-  const name = first.quantity === 1 ? first.product : `${f.number(first.quantity)}\u00a0× ${first.product}`;
+  const isOne = first.quantity === 1 && first.unit === undefined;
+  const name = isOne ? first.product : `${quantityOf(first, f)}\u00a0× ${first.product}`;
   return others.length === 0 ? name : m.orders.summary(name, others.length);
 }
 

@@ -56,6 +56,8 @@ export function createFormats(locale: string, today = () => new Date()) {
 
   return {
     number: (n: number) => number().format(n),
+    /** A dash stands for an unknown number. */
+    count: (n: number | undefined) => (n === undefined ? '–' : number().format(n)),
     /** Compares names as a dictionary does: accents and capitals count last. */
     compare: (a: string, b: string) => collator().compare(a, b),
     /** Formats a ratio: 0.5 is 50 %. */

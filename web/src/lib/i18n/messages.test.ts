@@ -5,6 +5,14 @@ import { en } from './en';
 import { fr } from './fr';
 import { en as identityEn } from './identity/en';
 import { fr as identityFr } from './identity/fr';
+import { en as dayEn } from './day/en';
+import { fr as dayFr } from './day/fr';
+import { en as demoEn } from './demo/en';
+import { fr as demoFr } from './demo/fr';
+import { en as wallEn } from './wall/en';
+import { fr as wallFr } from './wall/fr';
+import { en as orderEn } from './order/en';
+import { fr as orderFr } from './order/fr';
 import { en as commonEn } from './common/en';
 import { fr as commonFr } from './common/fr';
 import { en as officeEn } from '../../../office/lib/i18n/en';
@@ -24,8 +32,28 @@ function flatten(value: object, prefix = ''): Map<string, Message> {
   );
 }
 
-const english = flatten({ ...en, identity: identityEn, common: commonEn, office: officeEn, accounts: accountsEn });
-const french = flatten({ ...fr, identity: identityFr, common: commonFr, office: officeFr, accounts: accountsFr });
+const english = flatten({
+  ...en,
+  identity: identityEn,
+  order: orderEn,
+  day: dayEn,
+  demo: demoEn,
+  wall: wallEn,
+  common: commonEn,
+  office: officeEn,
+  accounts: accountsEn,
+});
+const french = flatten({
+  ...fr,
+  identity: identityFr,
+  order: orderFr,
+  day: dayFr,
+  demo: demoFr,
+  wall: wallFr,
+  common: commonFr,
+  office: officeFr,
+  accounts: accountsFr,
+});
 
 /** Distinct values for the placeholders. As numbers they also fit plurals; each is easy to find in a text. */
 const PLACEHOLDERS = [41, 52, 63];
@@ -91,7 +119,7 @@ describe('French typography', () => {
   });
 
   it('is visible in the source: no-break spaces are escapes', () => {
-    const folders = ['.', './identity', './common', '../../../office/lib/i18n'];
+    const folders = ['.', './identity', './order', './day', './demo', './wall', './common', '../../../office/lib/i18n'];
     for (const file of folders.flatMap((folder) => [`${folder}/fr.ts`, `${folder}/en.ts`])) {
       const source = readFileSync(new URL(file, import.meta.url), 'utf8');
       expect(source.split('\n').filter((line) => /[\u00a0\u202f]/.test(line))).toEqual([]);

@@ -5,7 +5,7 @@
  * - A key (`keyOf`) identifies an item. A later item with the same key replaces the one shown; it never adds a row.
  * - `row` sorts the items: the gateway numbers them in the order in which it first saw each. A status change of an old
  *   item therefore moves nothing, and a page that was disconnected shows the same rows as one that was not.
- * - Lists are newest first and hold at most `LIST_LENGTH` items.
+ * - Lists are newest first and hold at most `LIST_LENGTH` items. The activity of all kinds is in the order of time.
  * - A confirmation marks an item only while the item still shows the event (`ce_id`) that was confirmed.
  * - The journal's watermark confirms too: every event of this gateway at or below it is in Kafka. Rows therefore never
  *   contradict the status bar.
@@ -19,6 +19,7 @@ import type {
   GatewayStatus,
   InitialData,
   Kind,
+  Link,
   Order,
   Payment,
   Stats,
@@ -29,8 +30,6 @@ import { showable } from './showable';
 export const LIST_LENGTH = 50;
 /** Above this many new rows in one update, animations are noise and cost frames. */
 const MAX_ANIMATED_ROWS = 4;
-/** From this many new rows in one update, tables reuse rows: creating fifty rows ten times a second costs frames. */
-const FLOOD_ROWS = 20;
 
 export type Item = Order | Payment | Delivery;
 
@@ -42,10 +41,12 @@ export type ViewState = {
   deliveries: readonly Delivery[];
   stats: Stats | null;
   gateway: GatewayStatus | null;
+  /** How the demo's button has left Kafka, until the gateway reports a link other than the one from `before`. */
+  demoKafka: { link: Link; before: string } | null;
   /** Keys of the items that the last update added: their rows appear with an animation. */
   newKeys: ReadonlySet<string>;
-  /** The last update added so many rows that tables should reuse theirs. */
-  isFlooded: boolean;
+  /** Changes with `newKeys`. */
+  isOddUpdate: boolean;
 };
 
 export type LiveUpdate =
@@ -54,7 +55,8 @@ export type LiveUpdate =
   | { type: 'item'; item: Item }
   | { type: 'stats'; stats: Stats }
   | { type: 'gateway'; gateway: GatewayStatus }
-  | { type: 'confirmed'; confirmed: Confirmed };
+  | { type: 'confirmed'; confirmed: Confirmed }
+  | { type: 'demoKafka'; link: Link };
 
 export const emptyView: ViewState = {
   isReady: false,
@@ -63,8 +65,9 @@ export const emptyView: ViewState = {
   deliveries: [],
   stats: null,
   gateway: null,
+  demoKafka: null,
   newKeys: new Set(),
-  isFlooded: false,
+  isOddUpdate: false,
 };
 
 const emptyBatch: Batch = { orders: [], payments: [], deliveries: [], confirmed: [], stats: null, gateway: null };
@@ -90,12 +93,20 @@ export function keyOf(item: Item): string {
 }
 
 export function reduce(view: ViewState, update: LiveUpdate): ViewState {
+  if (update.type === 'demoKafka') return switchKafka(view, update.link);
   return update.type === 'snapshot' ? viewOfSnapshot(update.data) : applyBatch(view, batchOf(update));
 }
 
-/** The newest items of all kinds. An item among the newest of all is also among the newest of its kind. */
+/**
+ * The newest items of all kinds, by the time that is shown. Items of one time are in the order of their rows, and those
+ * whose rows are unknown in that of their keys: the list is the same after a reconnection.
+ */
 export function latestActivity({ orders, payments, deliveries }: ViewState): readonly Item[] {
-  return newestFirst<Item>([...orders, ...payments, ...deliveries]);
+  return [...orders, ...payments, ...deliveries]
+    .map((item: Item) => ({ item, key: keyOf(item), time: Date.parse(item.timestamp) || 0 }))
+    .sort((a, b) => b.time - a.time || rowOf(b.item) - rowOf(a.item) || (a.key < b.key ? -1 : 1))
+    .slice(0, LIST_LENGTH)
+    .map(({ item }) => item);
 }
 
 /**
@@ -143,6 +154,8 @@ function uncheckedBatchOf(update: LiveUpdate): Batch {
       return { ...emptyBatch, gateway: update.gateway };
     case 'confirmed':
       return { ...emptyBatch, confirmed: [update.confirmed] };
+    case 'demoKafka':
+      return emptyBatch;
   }
 }
 
@@ -165,7 +178,10 @@ function viewOfSnapshot(data: InitialData): ViewState {
 }
 
 function applyBatch(view: ViewState, batch: Batch): ViewState {
-  const gateway = batch.gateway ?? view.gateway;
+  const { demoKafka: pressed } = view;
+  const demoKafka = pressed && batch.gateway && batch.gateway.kafka.since !== pressed.before ? null : pressed;
+  const reported = batch.gateway ?? view.gateway;
+  const gateway = reported && demoKafka ? { ...reported, kafka: demoKafka.link } : reported;
   const merge = <T extends Item>(list: readonly T[], incoming: readonly T[]) =>
     confirmUpTo(gateway?.journal.watermark, markConfirmed(mergeItems(list, incoming), batch.confirmed));
   const lists = {
@@ -173,15 +189,21 @@ function applyBatch(view: ViewState, batch: Batch): ViewState {
     payments: merge(view.payments, batch.payments),
     deliveries: merge(view.deliveries, batch.deliveries),
   };
-  const next = { ...view, ...lists, gateway, stats: batch.stats ?? view.stats };
+  const next = { ...view, ...lists, gateway, demoKafka, stats: batch.stats ?? view.stats };
   if (batch.orders.length + batch.payments.length + batch.deliveries.length === 0) return next;
   const before = new Set(keysOf(view));
   const added = keysOf(next).filter((key) => !before.has(key));
   return {
     ...next,
     newKeys: new Set(added.length <= MAX_ANIMATED_ROWS ? added : []),
-    isFlooded: added.length >= FLOOD_ROWS,
+    isOddUpdate: !view.isOddUpdate,
   };
+}
+
+function switchKafka(view: ViewState, link: Link): ViewState {
+  const { gateway } = view;
+  if (!gateway || gateway.kafka.state === link.state) return view;
+  return { ...view, gateway: { ...gateway, kafka: link }, demoKafka: { link, before: gateway.kafka.since } };
 }
 
 const keysOf = ({ orders, payments, deliveries }: ViewState): string[] =>

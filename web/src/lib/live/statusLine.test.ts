@@ -13,6 +13,7 @@ const status = ({ pending = 0, refusing = false, ...more }: StatusOptions = {}):
   store: 'paris-1',
   version: '1',
   demo: false,
+  invent: false,
   mqtt: up,
   kafka: up,
   bridge: up,

@@ -1,7 +1,7 @@
 /** The only holder of the state that the pages show. Only `apply` changes it. */
-import { flushSync } from 'svelte';
+import { flushSync, untrack } from 'svelte';
 import type { Payment } from '../api/types';
-import { emptyView, reduce, type LiveUpdate, type ViewState } from './reducer';
+import { emptyView, keyOf, reduce, type Item, type LiveUpdate, type ViewState } from './reducer';
 
 /** Rendering that takes this long is followed by an equally long pause; the pause grows with the square of the cost. */
 const BREAK_EVEN_MS = 8;
@@ -10,6 +10,8 @@ const MAX_PAUSE_MS = 500;
 class LiveStore {
   /** Raw: the reducer creates new objects, so deep proxies would only cost time under load. */
   view = $state.raw<ViewState>(emptyView);
+  /** The gateway makes up sales, as the demo does. False until it has answered. An older gateway does not say so. */
+  readonly invents = $derived(this.view.gateway?.invent === true);
   readonly #paymentListeners = new Set<(payments: Payment[]) => void>();
   readonly #updateListeners = new Set<(update: LiveUpdate) => void>();
 
@@ -27,6 +29,15 @@ class LiveStore {
     const pause = this.#notBefore - performance.now();
     if (pause <= 0) this.#render();
     else this.#timer = setTimeout(() => this.#render(), pause);
+  }
+
+  /**
+   * The class of an item's row: one that the last update added is highlighted. Rows are reused, and only another
+   * animation than the last one starts again.
+   */
+  arrivalOf(item: Item): string {
+    const { newKeys, isOddUpdate } = untrack(() => this.view);
+    return !newKeys.has(keyOf(item)) ? '' : isOddUpdate ? 'fresh odd' : 'fresh';
   }
 
   /** Forgets everything: somebody else may sign in at this browser. */

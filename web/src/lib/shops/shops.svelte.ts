@@ -1,7 +1,7 @@
 /** The shops whose sales this gateway knows, and the shop that is shown. */
 import { api } from '../api/http';
 import { live } from '../live/store.svelte';
-import { router } from '../router.svelte';
+import { addressOf, orderPage, router } from '../router.svelte';
 import { Polling } from './polling';
 import { queryOf, shownShop, type ShownShop } from './shownShop';
 
@@ -63,6 +63,11 @@ class Shops {
 
   refresh(): Promise<void> {
     return this.#polling.refresh();
+  }
+
+  /** The address of an order's page. */
+  addressOfOrder({ order_id, store }: { order_id: string; store: string }): string {
+    return addressOf(orderPage(order_id), store === this.#own ? '' : queryOf({ kind: 'other', store }));
   }
 
   /** Shows another shop on the same page. */

@@ -45,6 +45,8 @@ export const en = {
     } as Record<string, string>,
     lines: 'Items',
     total: 'Total',
+    discount: 'Discount',
+    refund: (payment: string) => `Refund of ${payment}`,
     corrected: (count: number) =>
       plural(count, {
         one: '# change from another till was not applied',

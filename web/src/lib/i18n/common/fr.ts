@@ -43,6 +43,8 @@ export const fr: CommonMessages = {
     },
     lines: 'Articles',
     total: 'Total',
+    discount: 'Remise',
+    refund: (payment) => `Remboursement de ${payment}`,
     corrected: (count: number) =>
       plural(count, {
         one: '# modification d’une autre caisse n’a pas été appliquée',
