@@ -50,7 +50,7 @@ shop | remove)
 esac
 [[ -n "${BOOTSTRAP:-}" ]] || fail "BOOTSTRAP is not set; write the address of a Kafka broker, for example BOOTSTRAP=kafka-1:9093"
 readonly prefix="${TOPIC_PREFIX:-}" office="${OFFICE_USER:-head-office}" mechanism="${SCRAM_MECHANISM:-SCRAM-SHA-512}"
-readonly events=(orders payments deliveries) dead_letters=dead-letters audit=audit commands=commands gateways=gateways
+readonly events=(orders payments deliveries) dead_letters=dead-letters audit=audit closings=closings commands=commands gateways=gateways
 # The topics of one shop. Gateways of earlier versions shared one watermark topic, which a gateway reads once after its
 # upgrade.
 readonly shared_watermarks=comptoir-watermarks own_commands="commands.$store" own_watermarks="comptoir-watermarks.$store"
@@ -106,6 +106,7 @@ create_topics() {
         create_topic "$topic" "$partitions" "$append" cleanup.policy=delete max.message.bytes=1048588
     done
     create_topic "$audit" "$partitions" "$append" cleanup.policy=delete max.message.bytes=1048588
+    create_topic "$closings" "$partitions" "$append" cleanup.policy=delete retention.ms=-1 max.message.bytes=1048588
     create_topic "$dead_letters" "$partitions" "$append" cleanup.policy=delete max.message.bytes=4194304
     create_topic "$commands" "$partitions"
     create_topic "$gateways" 1 "$append" cleanup.policy=compact segment.bytes=1048576 segment.ms=3600000 \
@@ -121,7 +122,8 @@ case "$1" in
 office)
     set_password "$office"
     create_topics
-    allow_topics "$office" Read,Describe,DescribeConfigs "${events[@]}" "$dead_letters" "$audit" "$gateways"
+    allow_topics "$office" Read,Describe,DescribeConfigs "${events[@]}" "$dead_letters" "$audit" "$closings" \
+        "$gateways"
     allow_topics "$office" Write,Read,Describe,DescribeConfigs "$commands"
     allow "$office" --group "$prefix$office" --resource-pattern-type prefixed --operation Read --operation Describe
     printf 'acls.sh: %s may read the events and write %s\n' "$office" "$prefix$commands"
@@ -132,7 +134,8 @@ shop)
     set_password "$user"
     create_shop_topics
     # Read, because a gateway that has lost its watermark searches for its own last record.
-    allow_topics "$user" Write,Read,Describe,DescribeConfigs "${events[@]}" "$dead_letters" "$audit" "$own_watermarks"
+    allow_topics "$user" Write,Read,Describe,DescribeConfigs "${events[@]}" "$dead_letters" "$audit" "$closings" \
+        "$own_watermarks"
     allow_topics "$user" Write,Describe,DescribeConfigs "$gateways"
     allow_topics "$user" Read,Describe,DescribeConfigs "$commands" "$own_commands"
     allow_topics "$user" Read,Describe "$shared_watermarks"
@@ -155,8 +158,8 @@ remove)
     user="shop-$store"
     id="${prefix}comptoir-$store"
     topics=()
-    for topic in "${events[@]}" "$dead_letters" "$audit" "$gateways" "$commands" "$own_commands" "$own_watermarks" \
-        "$shared_watermarks"; do topics+=(--topic "$prefix$topic"); done
+    for topic in "${events[@]}" "$dead_letters" "$audit" "$closings" "$gateways" "$commands" "$own_commands" \
+        "$own_watermarks" "$shared_watermarks"; do topics+=(--topic "$prefix$topic"); done
     tool kafka-acls.sh --remove --force --allow-principal "User:$user" "${topics[@]}" --transactional-id "$id" \
         --group "$id" --group "$id-commands" >/dev/null
     tool kafka-configs.sh --alter --entity-type users --entity-name "$user" --delete-config "$mechanism" >/dev/null

@@ -36,7 +36,7 @@ pub fn decode(input: &[u8]) {
         }
         // The binary encoding allows ids that JSON does not, such as one with a control character.
         EntryKind::Event(_) => {}
-        EntryKind::Audit(_) => panic!("{topic:?} wrote to the audit log"),
+        EntryKind::Audit(_) | EntryKind::Closing => panic!("{topic:?} wrote a record of the gateway"),
     }
 }
 

@@ -124,7 +124,7 @@ impl Writer {
         self.recent.note_commit(group.streams.keys().copied());
         self.streams.adopt(&mut group);
         let names_used_up = self.streams.are_names_used_up();
-        let committed = group.entries.len() as u64 - group.audit;
+        let committed = group.entries.len() as u64 - group.own_records;
         let last = group.entries.last().map(|entry| entry.offset);
         self.tail.push(group.entries, Instant::now());
         self.state.send_modify(|state| {
@@ -135,8 +135,8 @@ impl Writer {
             }
             state.bytes = bytes;
             state.dead_letters += group.dead_letters;
-            state.audit += group.audit;
-            state.audit_stored += group.audit;
+            state.own_records += group.own_records;
+            state.own_stored += group.own_records;
             state.duplicates += group.duplicates;
             state.reused += group.reused;
             state.commits += 1;

@@ -14,6 +14,8 @@ pub enum EntryKind {
     DeadLetter,
     /// An entry of the gateway's audit log.
     Audit(AuditClass),
+    /// The closing of a day.
+    Closing,
 }
 
 /// The classes of audit entries, each with its own limit. See [`Pending`](super::Pending).
@@ -33,6 +35,7 @@ impl EntryKind {
             EntryKind::DeadLetter => DEAD_LETTER,
             EntryKind::Audit(AuditClass::Act) => 4,
             EntryKind::Audit(AuditClass::FailedSignIn) => 5,
+            EntryKind::Closing => 6,
         }
     }
 
@@ -44,12 +47,14 @@ impl EntryKind {
             DEAD_LETTER => Some(EntryKind::DeadLetter),
             4 => Some(EntryKind::Audit(AuditClass::Act)),
             5 => Some(EntryKind::Audit(AuditClass::FailedSignIn)),
+            6 => Some(EntryKind::Closing),
             _ => None,
         }
     }
 
-    pub fn is_audit(self) -> bool {
-        matches!(self, EntryKind::Audit(_))
+    /// Whether it is a record of the gateway itself, which is not counted with the events.
+    pub fn is_own_record(self) -> bool {
+        matches!(self, EntryKind::Audit(_) | EntryKind::Closing)
     }
 }
 
@@ -57,7 +62,7 @@ impl EntryKind {
 /// indexes do.
 const DEAD_LETTER: i64 = 3;
 
-/// One committed event, dead letter or audit entry.
+/// One committed event, dead letter or record of the gateway itself.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub offset: Offset,
@@ -65,7 +70,7 @@ pub struct Entry {
     pub name: EventName,
     /// When the event happened, in Unix milliseconds.
     pub time: i64,
-    /// The key in Kafka: the order's id. For a dead letter, its MQTT topic; for an audit entry, the store.
+    /// The key in Kafka: the order's id. For a dead letter, its MQTT topic; for a record of the gateway, the store.
     pub key: Arc<str>,
     /// The value in Kafka.
     pub payload: Payload,

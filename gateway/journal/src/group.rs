@@ -43,7 +43,7 @@ pub(super) struct Group {
     pub duplicates: u64,
     pub reused: u64,
     pub dead_letters: u64,
-    pub audit: u64,
+    pub own_records: u64,
     /// One per admitted batch.
     pub receipts: Vec<Receipt>,
 }
@@ -77,14 +77,14 @@ impl StreamTable {
                 // Acked if it is stored already, because the ack covers all numbers of its stream.
                 Err(refusal) => {
                     // The audit log keeps its entries and reports this itself; no till has to wait.
-                    if !submission.kind.is_audit() {
+                    if !submission.kind.is_own_record() {
                         self.refusals.note(&submission.device, refusal);
                     }
                     receipt.outcomes.push(Outcome::Refused(refusal));
                     continue;
                 }
             }
-            let is_audit = submission.kind.is_audit();
+            let is_own = submission.kind.is_own_record();
             let numbering = submission.numbering;
             let outcome = match (group.number(key, numbering), numbering) {
                 (Ok(seq), _) => {
@@ -107,7 +107,7 @@ impl StreamTable {
                 }
                 (Err(outcome), _) => outcome,
             };
-            group.duplicates += u64::from(outcome == Outcome::Duplicate && !is_audit);
+            group.duplicates += u64::from(outcome == Outcome::Duplicate && !is_own);
             receipt.outcomes.push(outcome);
         }
         // The MQTT broker retains a device's last ack, which must be for one of the device's own epochs.
@@ -135,7 +135,7 @@ impl StreamTable {
     fn check_quota(&self, key: StreamKey, submission: &Submission, group: &Group) -> Result<Kept, Refusal> {
         let pending = self.pending_of(key.device, group);
         let size = Pending::of_parts(submission.kind, &submission.key, &submission.payload);
-        if submission.kind.is_audit() {
+        if let EntryKind::Audit(_) = submission.kind {
             return match group.quota.has_room_for_audit(pending, size) {
                 true => Ok(Kept::Whole),
                 false => Err(Refusal::PendingBytes),
@@ -234,7 +234,7 @@ impl Group {
             stream.pending += pending;
         }
         self.dead_letters += u64::from(submission.kind == EntryKind::DeadLetter);
-        self.audit += u64::from(submission.kind.is_audit());
+        self.own_records += u64::from(submission.kind.is_own_record());
         self.rows.push(key.device);
         self.entries.push(Arc::new(Entry {
             offset,

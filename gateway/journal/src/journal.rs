@@ -63,8 +63,8 @@ pub struct Journal {
     pub(crate) reported: Arc<AtomicU64>,
     /// The same of the payments' watermark.
     pub(crate) reported_payments: Arc<AtomicU64>,
-    /// Audit entries that the bridge has reported since the start.
-    pub(crate) audit_in_kafka: Arc<AtomicU64>,
+    /// Own records of the gateway that the bridge has reported since the start.
+    pub(crate) own_in_kafka: Arc<AtomicU64>,
     pub(crate) read_from: Arc<AtomicI64>,
     /// The last entry in the projection. Entries above it are not pruned.
     pub(crate) folded: Arc<AtomicU64>,
@@ -131,7 +131,7 @@ impl Journal {
         state.watermark = state.watermark.max(Offset(self.reported.load(Ordering::Acquire)));
         let payments = Offset(self.reported_payments.load(Ordering::Acquire));
         state.payments = state.payments.max(payments).max(state.watermark);
-        state.audit_in_kafka = self.audit_in_kafka.load(Ordering::Relaxed);
+        state.own_in_kafka = self.own_in_kafka.load(Ordering::Relaxed);
         state
     }
 
@@ -177,13 +177,13 @@ impl Journal {
 
     /// Advances the watermark. The next commit makes it durable; until then the record in Kafka is the evidence.
     pub async fn report_relayed(&self, report: RelayReport) {
-        let audit = report
+        let own = report
             .counts
             .iter()
             .filter(|((device, _), _)| device.is_gateway());
-        let audit = audit.map(|(_, relayed)| relayed.events).sum();
+        let own = own.map(|(_, relayed)| relayed.events).sum();
         // Counted before the watermark moves; otherwise a pending event would briefly count as being in Kafka.
-        self.audit_in_kafka.fetch_add(audit, Ordering::Relaxed);
+        self.own_in_kafka.fetch_add(own, Ordering::Relaxed);
         self.reported.fetch_max(report.upto.0, Ordering::Release);
         self.reported_payments
             .fetch_max(report.payments.0, Ordering::Release);

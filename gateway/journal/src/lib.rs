@@ -42,6 +42,7 @@ mod ack_file;
 mod ack_snapshot;
 mod backup;
 pub mod batch_statement;
+mod closings;
 mod command_progress;
 mod commit;
 mod dead_letters;
@@ -77,6 +78,7 @@ mod wal;
 mod writer;
 
 pub use backup::BackupError;
+pub use closings::{StoredClosing, UncoveredNumbers};
 pub use command_progress::CommandProgress;
 pub use comptoir_core::Offset;
 pub use dead_letters::{DeadLetter, DeadLetterSummary, SUMMARY_BYTES, dead_letter_of, dead_letters_of};

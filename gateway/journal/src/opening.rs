@@ -79,7 +79,7 @@ impl Journal {
             runs: runs.clone(),
             reported: Arc::new(AtomicU64::new(stored.state.watermark.0)),
             reported_payments: Arc::new(AtomicU64::new(stored.state.payments.0)),
-            audit_in_kafka: Arc::new(AtomicU64::new(0)),
+            own_in_kafka: Arc::new(AtomicU64::new(0)),
             read_from: Arc::new(AtomicI64::new(stored.read_from)),
             folded: folded.clone(),
             refusals: stored.streams.refusals.clone(),

@@ -152,8 +152,8 @@ impl Writer {
             state.payments = stored.state.payments;
             state.dead_letters = stored.state.dead_letters;
             // Nothing was pruned meanwhile, so the difference comes from a commit in doubt.
-            state.audit_stored += stored.state.audit.saturating_sub(state.audit);
-            state.audit = stored.state.audit;
+            state.own_stored += stored.state.own_records.saturating_sub(state.own_records);
+            state.own_records = stored.state.own_records;
             state.lost = stored.state.lost;
             state.bytes = bytes;
         });

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use sqlx::Connection as _;
 use tracing::info;
 
-use super::stored_state::{count_audit, count_dead_letters, used_bytes};
+use super::stored_state::{count_dead_letters, count_own_records, used_bytes};
 use super::{Offset, Writer};
 
 /// Most entries deleted in one transaction, so that events do not wait long for it.
@@ -66,14 +66,14 @@ impl Writer {
                 .await?;
         }
         let dead_letters = count_dead_letters(&mut transaction).await?;
-        let audit = count_audit(&mut transaction, Offset(0)).await?;
+        let own_records = count_own_records(&mut transaction, Offset(0)).await?;
         transaction.commit().await?;
         let bytes = used_bytes(connection).await?;
         self.state.send_modify(|state| {
             state.first = Offset(upto.0 + 1);
             state.bytes = bytes;
             state.dead_letters = dead_letters;
-            state.audit = audit;
+            state.own_records = own_records;
         });
         Ok(bytes)
     }

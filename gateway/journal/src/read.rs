@@ -147,7 +147,7 @@ impl Journal {
             let is_pending = |entry: &&Arc<Entry>| match entry.kind {
                 EntryKind::Event(kind) => entry.offset > state.in_kafka_upto(kind),
                 EntryKind::DeadLetter => true,
-                EntryKind::Audit(_) => false,
+                EntryKind::Audit(_) | EntryKind::Closing => false,
             };
             if let Some(entry) = entries.iter().find(is_pending) {
                 return Ok(Some(entry.time));
@@ -166,7 +166,9 @@ pub(super) fn entry(row: &SqliteRow) -> Result<Entry, ReadError> {
     let damaged = |what| ReadError::DamagedEntry { offset, what };
     let kind = EntryKind::from_code(row.get("kind")).ok_or_else(|| damaged("kind"))?;
     let payload = match kind {
-        EntryKind::Event(_) | EntryKind::Audit(_) => Payload::Json(row.try_get::<&str, _>("payload")?.into()),
+        EntryKind::Event(_) | EntryKind::Audit(_) | EntryKind::Closing => {
+            Payload::Json(row.try_get::<&str, _>("payload")?.into())
+        }
         EntryKind::DeadLetter => Payload::Bytes(row.try_get::<&[u8], _>("payload")?.into()),
     };
     Ok(Entry {

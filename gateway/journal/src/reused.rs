@@ -114,15 +114,15 @@ fn admit(streams: &StreamTable, group: &mut Group, hash: [u8; 16], suspect: Susp
         return;
     };
     let device = suspect.submission.device.to_string();
-    let is_audit = suspect.submission.kind.is_audit();
+    let is_own = suspect.submission.kind.is_own_record();
     let outcome: Outcome = group.push(own, seq, suspect.submission);
     if let Some(receipt) = group.receipts.get_mut(suspect.receipt)
         && let Some(place) = receipt.outcomes.get_mut(suspect.outcome)
     {
         *place = outcome;
-        group.duplicates -= u64::from(!is_audit);
+        group.duplicates -= u64::from(!is_own);
     }
-    if is_audit {
+    if is_own {
         warn!(
             device,
             number,

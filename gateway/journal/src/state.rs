@@ -22,12 +22,12 @@ pub struct State {
     /// Whether the journal accepts no events, because it is full or its disk fails.
     pub refusing: bool,
     pub dead_letters: u64,
-    /// Entries of the audit log in the journal.
-    pub audit: u64,
-    /// Audit entries that were stored since the start, or not yet in Kafka at the start.
-    pub(crate) audit_stored: u64,
+    /// The gateway's own records in the journal: entries of the audit log, and closings.
+    pub own_records: u64,
+    /// Own records that were stored since the start, or not yet in Kafka at the start.
+    pub(crate) own_stored: u64,
     /// How many of these are in Kafka. Set by [`Journal::state`](super::Journal::state).
-    pub(crate) audit_in_kafka: u64,
+    pub(crate) own_in_kafka: u64,
     /// Since the start.
     pub duplicates: u64,
     /// Events that were acked and then lost with a part of the journal's files.
@@ -46,7 +46,7 @@ impl State {
     /// Number of events and dead letters that are not in Kafka yet.
     pub fn pending(&self) -> u64 {
         let entries = self.last.0.saturating_sub(self.watermark.0);
-        entries.saturating_sub(self.audit_stored.saturating_sub(self.audit_in_kafka))
+        entries.saturating_sub(self.own_stored.saturating_sub(self.own_in_kafka))
     }
 
     /// Every event of this kind up to and including this entry is in Kafka.
@@ -60,7 +60,7 @@ impl State {
     /// Number of events and dead letters.
     pub fn events(&self) -> u64 {
         let entries = (self.last.0 + 1).saturating_sub(self.first.0);
-        entries.saturating_sub(self.audit)
+        entries.saturating_sub(self.own_records)
     }
 }
 

@@ -128,8 +128,8 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<StoredStat
         .fetch_one(&mut *connection)
         .await?;
     let dead_letters = count_dead_letters(connection).await?;
-    let audit = count_audit(connection, Offset(0)).await?;
-    let audit_stored = count_audit(connection, Offset(watermark as u64)).await?;
+    let own_records = count_own_records(connection, Offset(0)).await?;
+    let own_stored = count_own_records(connection, Offset(watermark as u64)).await?;
     // Only entries that are in Kafka are pruned. So if the last entries are gone, the watermark shows where they ended.
     let last = last.unwrap_or(0).max(watermark) as u64;
     let first = first.map_or(last + 1, |first| first as u64);
@@ -142,8 +142,8 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<StoredStat
             // The file may have lost its last entries. Other events will get their offsets.
             payments: Offset((payments.max(watermark) as u64).min(last)),
             dead_letters,
-            audit,
-            audit_stored,
+            own_records,
+            own_stored,
             lost: streams.lost(),
             ..State::default()
         },
@@ -230,13 +230,14 @@ pub(super) async fn count_dead_letters(connection: &mut SqliteConnection) -> Res
     Ok(count as u64)
 }
 
-/// The number of audit entries after `after`.
-pub(super) async fn count_audit(
+/// The number of the gateway's own records after `after`: entries of the audit log, and closings.
+pub(super) async fn count_own_records(
     connection: &mut SqliteConnection,
     after: Offset,
 ) -> Result<u64, sqlx::Error> {
     let count: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM entry INDEXED BY entry_audit WHERE kind IN (4, 5) AND offset > ?",
+        "SELECT (SELECT count(*) FROM entry INDEXED BY entry_audit WHERE kind IN (4, 5) AND offset > ?1)
+              + (SELECT count(*) FROM closing JOIN entry USING (offset) WHERE offset > ?1)",
     )
     .bind(after.0 as i64)
     .fetch_one(connection)

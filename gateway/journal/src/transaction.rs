@@ -9,7 +9,7 @@ use super::batch_statement::BatchStatement;
 use super::group::Group;
 use super::sqlite::is_failed_write;
 use super::stored_state::used_bytes;
-use super::{Payload, RelayReport, SeqRange};
+use super::{Payload, RelayReport, SeqRange, closings};
 
 static INSERT_ENTRY: LazyLock<BatchStatement> = LazyLock::new(|| {
     let columns = "(offset, kind, device, epoch, seq, time, key, payload, reason)";
@@ -54,6 +54,7 @@ pub(super) async fn write(
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     write_devices(&mut transaction, group).await?;
     write_entries(&mut transaction, group).await?;
+    closings::write(&mut transaction, &group.entries).await?;
     write_streams(&mut transaction, group).await?;
     demote_streams(&mut transaction, group).await?;
     write_fingerprints(&mut transaction, group).await?;

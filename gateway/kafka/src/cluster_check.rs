@@ -10,7 +10,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::admin_request::{AdminRequest, Right, TopicDescription};
 use super::consumer::{self, Context};
 use super::topics::summarise;
-use super::{AUDIT, COMMANDS, DEAD_LETTERS, Error, Resource, Settings, WATERMARKS};
+use super::{AUDIT, CLOSINGS, COMMANDS, DEAD_LETTERS, Error, Resource, Settings, WATERMARKS};
 use comptoir_core::event::Kind;
 
 /// How often replies are polled for.
@@ -49,7 +49,7 @@ pub fn check_cluster(settings: &Settings, within: Duration) -> Result<String, Er
 
 fn names(settings: &Settings) -> Vec<String> {
     let kinds = Kind::ALL.iter().map(|kind| kind.topic());
-    let shared = kinds.chain([DEAD_LETTERS, AUDIT, COMMANDS]);
+    let shared = kinds.chain([DEAD_LETTERS, AUDIT, CLOSINGS, COMMANDS]);
     let of_shop = [COMMANDS, WATERMARKS].map(|name| settings.shop_topic(name));
     shared.map(|name| settings.topic(name)).chain(of_shop).collect()
 }

@@ -50,6 +50,8 @@ pub use uplink::Uplink;
 pub const DEAD_LETTERS: &str = "dead-letters";
 /// The audit logs of the shops; see `gateway/docs/interfaces/topics.md`.
 pub const AUDIT: &str = "audit";
+/// The closings of the shops' days; see `gateway/docs/interfaces/topics.md`.
+pub const CLOSINGS: &str = "closings";
 /// The newest state of each gateway, by store; see `gateway/docs/interfaces/topics.md`. Compacted.
 pub const GATEWAYS: &str = "gateways";
 /// Head office's commands to tills. In addition to the topic that all shops read, each shop has a topic with its

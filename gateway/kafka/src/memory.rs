@@ -6,7 +6,7 @@
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use super::{AUDIT, COMMANDS, DEAD_LETTERS, Error, GATEWAYS, WATERMARKS};
+use super::{AUDIT, CLOSINGS, COMMANDS, DEAD_LETTERS, Error, GATEWAYS, WATERMARKS};
 use comptoir_core::event::Kind;
 
 /// Tells the owner of an [`InMemoryKafka`] to take it down (`false`) or bring it up (`true`).
@@ -26,10 +26,11 @@ impl InMemoryKafka {
     pub fn start(store: &str) -> Result<Self, Error> {
         let act = "start in memory";
         let cluster = MockCluster::new(1).map_err(Error::of(act))?;
-        let shared = Kind::ALL
-            .map(Kind::topic)
-            .into_iter()
-            .chain([DEAD_LETTERS, AUDIT, GATEWAYS, COMMANDS]);
+        let shared =
+            Kind::ALL
+                .map(Kind::topic)
+                .into_iter()
+                .chain([DEAD_LETTERS, AUDIT, CLOSINGS, GATEWAYS, COMMANDS]);
         let of_shop = [COMMANDS, WATERMARKS].map(|name| (format!("{name}.{store}"), 1));
         for (name, partitions) in shared.map(|name| (name.to_owned(), 3)).chain(of_shop) {
             cluster

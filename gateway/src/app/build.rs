@@ -89,6 +89,7 @@ impl App {
             projection::Home {
                 store: config.store.clone(),
                 currency: config.currency,
+                time_zone: config.time_zone(),
             },
             config.kafka.topic_prefix.clone(),
             bridge,

@@ -154,7 +154,7 @@ async fn audit_entries_are_no_events_of_tills() {
     rig.act("zoe").await;
     rig.copy().await;
     let state = rig.journal.state();
-    assert_eq!((state.last, state.audit), (Offset(2), 2));
+    assert_eq!((state.last, state.own_records), (Offset(2), 2));
     assert_eq!((state.events(), state.pending(), state.committed), (0, 0, 0));
     assert_eq!(rig.journal.oldest_pending().await.unwrap(), None);
     assert!(rig.journal.devices(10).await.unwrap().is_empty());
@@ -229,7 +229,7 @@ async fn a_flood_of_failed_sign_ins_waits_in_the_log_while_acts_and_tills_get_th
         .entries()
         .await
         .iter()
-        .filter(|entry| !entry.kind.is_audit())
+        .filter(|entry| !entry.kind.is_own_record())
         .count();
     assert_eq!((rig.entries().await.len(), sales), (3 + 100 + 1, 1));
     assert!(rig.accounts.audit_outbox(100).await.unwrap().entries.is_empty());

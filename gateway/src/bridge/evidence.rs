@@ -19,7 +19,7 @@ use super::watermark::{self, JournalWatermarks, Watermark};
 use comptoir_core::event::Kind;
 use comptoir_core::mac::{MAC_HEADER, SignedRecord};
 use comptoir_journal::{Offset, Signing};
-use comptoir_kafka::{self as kafka, AUDIT, BorrowedRecord, DEAD_LETTERS, ReadFrom, Settings};
+use comptoir_kafka::{self as kafka, AUDIT, BorrowedRecord, CLOSINGS, DEAD_LETTERS, ReadFrom, Settings};
 
 /// The journal's state that Kafka is compared with.
 #[derive(Debug, Clone)]
@@ -145,7 +145,7 @@ impl JournalSnapshot {
     ) -> Result<Vec<EventEvidence>, kafka::Error> {
         let mut found = Vec::new();
         let topics = Kind::ALL.map(Kind::topic);
-        for name in topics.into_iter().chain([DEAD_LETTERS, AUDIT]) {
+        for name in topics.into_iter().chain([DEAD_LETTERS, AUDIT, CLOSINGS]) {
             let is_payment = name == Kind::Payment.topic();
             kafka::read_to_end(
                 settings,

@@ -262,6 +262,7 @@ fn event_type(kind: EntryKind) -> &'static str {
         EntryKind::Event(kind) => kind.event_type(),
         EntryKind::DeadLetter => "comptoir.dead-letter",
         EntryKind::Audit(_) => "comptoir.audit",
+        EntryKind::Closing => "comptoir.closing",
     }
 }
 

@@ -53,9 +53,15 @@ impl Projector {
             return Ok(());
         };
         let mut batch = Vec::with_capacity(entries.len());
+        let mut closings = Vec::new();
         for entry in &entries {
-            let EntryKind::Event(kind) = entry.kind else {
-                continue;
+            let kind = match entry.kind {
+                EntryKind::Event(kind) => kind,
+                EntryKind::Closing => {
+                    closings.push(entry);
+                    continue;
+                }
+                EntryKind::DeadLetter | EntryKind::Audit(_) => continue,
             };
             match Fact::read(kind, entry.payload.json(), entry.time) {
                 Some(fact) => batch.push(FoldInput {
@@ -83,6 +89,9 @@ impl Projector {
             }
         }
         let changed = self.fold(batch).await?;
+        for closing in closings {
+            self.ledger.subtract(closing.payload.json());
+        }
         self.progress.folded = last;
         self.publish(changed, Vec::new());
         self.flush_if_large().await
@@ -308,6 +317,9 @@ impl Projector {
                 // A sale that another shop has counted is new to this shop.
                 let counted = before.filter(|before| before.is_home == is_home);
                 totals.apply(&fact, counted, context);
+            }
+            if let Some(entry) = &entry {
+                self.ledger.count(entry.offset, &fact, before, &self.time_zone);
             }
             let creator = match (fact.kind, before) {
                 (Kind::Payment, _) => self.interner.intern(""),

@@ -13,6 +13,7 @@ mod history;
 mod interner;
 mod kept_apart;
 mod key;
+mod ledger;
 mod list;
 mod own_events;
 pub mod personal;
@@ -33,6 +34,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row as _, Sqlite};
@@ -45,11 +47,13 @@ use comptoir_core::sale::Currency;
 use comptoir_journal::sqlite::{Readers, is_damage};
 use comptoir_journal::{Journal, Offset, ReadError};
 use comptoir_kafka::Positions;
+pub use day::DayRows;
 use deltas::Deltas;
 pub use history::OrderHistory;
 use interner::Interner;
 pub use kept_apart::KeptApart;
 pub use key::Key;
+pub use ledger::Ledger;
 pub use list::{Cursor, Freshness, ListFilter, ListOrder, Lookup, Page, ShopFilter};
 use personal::ForeignScope;
 pub use projector::Projector;
@@ -254,6 +258,10 @@ enum Request {
     Shops(oneshot::Sender<Vec<Arc<str>>>),
     /// The totals of another shop.
     TotalsOf(Arc<str>, oneshot::Sender<Option<Totals>>),
+    /// The rows of a period (Unix milliseconds, without its end) and the ledger, at the same moment.
+    Day((i64, i64), oneshot::Sender<Result<DayRows, ProjectionError>>),
+    /// What no closing has counted yet.
+    Ledger(oneshot::Sender<Ledger>),
     /// Reports that the file seems damaged.
     Damaged,
 }
@@ -263,6 +271,8 @@ enum Request {
 pub struct Home {
     pub store: String,
     pub currency: Currency,
+    /// The time zone in which its days begin.
+    pub time_zone: TimeZone,
 }
 
 /// Opens the projection of a journal. `prefix` is the prefix of the Kafka topics; `bridge` reports which events are in
@@ -280,7 +290,18 @@ pub async fn open(
 ) -> Result<(Projection, Projector, Positions), ProjectionError> {
     let uuid = journal.uuid();
     let state = journal.state();
-    let (store, mut progress) = upgrade::open(path, &journal, &home).await?;
+    let (mut store, mut progress) = upgrade::open(path, &journal, &home).await?;
+    let closing = journal.newest_closing().await?;
+    let mut ledger = match progress.ledger.take() {
+        Some(ledger) => ledger,
+        None if progress.folded == Offset(0) => Ledger::begin(closing.as_ref()),
+        None => {
+            store
+                .ledger_of_payments(&progress.totals, &home.time_zone)
+                .await?
+        }
+    };
+    ledger.skip(progress.folded, state.first);
     // If this file was lost, entries that have since been pruned can no longer be folded.
     progress.folded = progress.folded.max(Offset(state.first.0.saturating_sub(1)));
     journal.mark_folded(progress.folded);
@@ -331,6 +352,8 @@ pub async fn open(
         failing_since: None,
         interner: Interner::default(),
         home: home.store.into(),
+        time_zone: home.time_zone,
+        ledger,
     };
     Ok((projection, projector, positions))
 }

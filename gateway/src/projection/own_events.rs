@@ -94,7 +94,7 @@ impl Projection {
     pub async fn locate(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<(Kind, SaleState)>, ProjectionError> {
         let events = entries.into_iter().filter_map(|entry| match entry.kind {
             EntryKind::Event(kind) => Some((kind, entry)),
-            EntryKind::DeadLetter | EntryKind::Audit(_) => None,
+            EntryKind::DeadLetter | EntryKind::Audit(_) | EntryKind::Closing => None,
         });
         let events: Vec<(Kind, Arc<Entry>)> = events.collect();
         let known: Option<Vec<_>> = self.recent(|recent| {

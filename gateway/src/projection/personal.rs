@@ -354,14 +354,14 @@ fn is_of(entry: &Entry, person: &Person) -> bool {
             person.orders.contains(&order)
         }
         EntryKind::DeadLetter => person.dead_letters.contains(&entry.name.to_string()),
-        // The audit log names users but no customers.
-        EntryKind::Audit(_) => false,
+        // The audit log and closings name users but no customers.
+        EntryKind::Audit(_) | EntryKind::Closing => false,
     }
 }
 
 fn matching<'a>(entry: &'a Entry, search: &Search) -> Option<(&'a Entry, Option<PersonalData>)> {
     match entry.kind {
-        EntryKind::Event(Kind::Payment) | EntryKind::Audit(_) => None,
+        EntryKind::Event(Kind::Payment) | EntryKind::Audit(_) | EntryKind::Closing => None,
         EntryKind::Event(Kind::Order | Kind::Delivery) => PersonalData::read(entry.payload.json())
             .filter(|data| data.matches(search))
             .map(|data| (entry, Some(data))),
@@ -387,7 +387,7 @@ fn erased(entry: &Entry) -> Option<Rewrite> {
             payload: Payload::Bytes(Arc::from([])),
             reason: Some(ERASED.into()),
         }),
-        EntryKind::Audit(_) => None,
+        EntryKind::Audit(_) | EntryKind::Closing => None,
     }
 }
 

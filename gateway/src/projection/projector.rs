@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -12,6 +13,7 @@ use tracing::{debug, error, info, warn};
 use super::authority::Correction;
 use super::deltas::Deltas;
 use super::interner::Interner;
+use super::ledger::Ledger;
 use super::list;
 use super::personal::ForeignScope;
 use super::row::Row;
@@ -71,6 +73,9 @@ pub struct Projector {
     pub(super) interner: Interner,
     /// This gateway's store.
     pub(super) home: Arc<str>,
+    /// In which its days begin.
+    pub(super) time_zone: TimeZone,
+    pub(super) ledger: Ledger,
     pub(super) kept_apart: KeptApart,
 }
 
@@ -196,6 +201,16 @@ impl Projector {
                 let _ = reply.send(self.progress.others.of(&store).cloned());
                 Ok(())
             }
+            Request::Day(period, reply) => {
+                let rows = self.day_rows(period).await;
+                let damage = damage_of(&rows);
+                let _ = reply.send(rows);
+                damage
+            }
+            Request::Ledger(reply) => {
+                let _ = reply.send(self.ledger.clone());
+                Ok(())
+            }
             Request::Damaged => Err(ProjectionError::Damaged),
         }
     }
@@ -245,7 +260,7 @@ impl Projector {
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<(), ProjectionError> {
+    pub(super) async fn flush(&mut self) -> Result<(), ProjectionError> {
         if self.unwritten_since.is_none() {
             return Ok(());
         }
@@ -254,6 +269,7 @@ impl Projector {
                 journal: &self.uuid,
                 folded: self.progress.folded,
                 totals: &self.progress.totals,
+                ledger: &self.ledger,
                 rows: &self.dirty,
                 places: &self.places,
                 corrections: &self.corrections,

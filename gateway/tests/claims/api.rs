@@ -47,7 +47,7 @@ async fn every_request_gets_an_answer_that_the_openapi_document_describes() -> R
     command.env("SCHEMATHESIS_HOOKS", PROSE_RULES);
     command.current_dir(scratch.path());
     let mut process = Process::spawn("schemathesis", command, &scratch.join("log"))?;
-    let status = process.wait(LATER).await?;
+    let status = process.wait(LATER * 2).await?;
     ensure!(status.success(), "{}", process.log());
     Ok(())
 }

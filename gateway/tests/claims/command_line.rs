@@ -131,7 +131,7 @@ async fn check_reports_which_servers_it_can_reach() -> Result<()> {
     shop.drained(1, SOON).await?;
     let (_, said) = shop.gateway.run(&["check"], SOON).await?;
     ensure!(
-        said.contains("ok      mqtt.url") && said.contains("all 9 topics are there"),
+        said.contains("ok      mqtt.url") && said.contains("all 10 topics are there"),
         "{said}"
     );
     let mut config = GatewayConfig::new(STORE, "mqtt://127.0.0.1:1").kafka("127.0.0.1:1", "");

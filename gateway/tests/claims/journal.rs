@@ -263,6 +263,8 @@ async fn a_journal_of_the_first_schema_is_migrated_with_all_its_entries() -> Res
     // The file as schema 1 had it.
     let mut first = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path)).await?;
     for statement in [
+        "DROP TABLE closing",
+        "DROP TABLE closed_number",
         "DROP INDEX entry_audit",
         "ALTER TABLE stream DROP COLUMN pending_failed_sign_in_bytes",
         "ALTER TABLE journal DROP COLUMN secret",

@@ -126,7 +126,7 @@ async fn a_shop_has_exactly_the_rights_that_its_gateway_needs() -> Result<()> {
         .find(|line| line.contains("kafka.brokers"))
         .unwrap_or_default();
     ensure!(
-        line.starts_with("ok") && line.ends_with("all 9 topics are there"),
+        line.starts_with("ok") && line.ends_with("all 10 topics are there"),
         "{said}"
     );
 

@@ -13,6 +13,7 @@ mod authors;
 mod bare_metal;
 mod browser;
 mod clock;
+mod closings;
 mod command_line;
 mod commands;
 mod demo;

@@ -74,7 +74,7 @@ async fn harmful_topic_settings_are_corrected_and_other_settings_are_kept() -> R
     kafka.create_topic(&watermarks, 3, &deleting).await?;
     let before = kafka.topic_settings(&payments).await?;
     let look = inspect(kafka, &prefix, InspectionMode::ReadOnly).await?;
-    ensure!(look.absent.len() == 7 && kafka.topic_settings(&payments).await? == before);
+    ensure!(look.absent.len() == 8 && kafka.topic_settings(&payments).await? == before);
     let expected = [
         (TIMESTAMPS, RepairOutcome::Repairable),
         (LIMIT, RepairOutcome::Repairable),
@@ -83,7 +83,7 @@ async fn harmful_topic_settings_are_corrected_and_other_settings_are_kept() -> R
 
     let report = inspect(kafka, &prefix, InspectionMode::Repair).await?;
     ensure!(
-        report.absent.len() == 7 && report.warnings().is_empty(),
+        report.absent.len() == 8 && report.warnings().is_empty(),
         "{report:?}"
     );
     let expected = [
@@ -159,7 +159,7 @@ async fn missing_permissions_on_topics_are_named_and_only_a_risk_of_duplicates_s
     let said = report.warnings().join("\n");
     ensure!(said.contains(&gateways) && said.contains("head office"), "{said}");
     ensure!(
-        report.blocking_deviation().is_none() && report.absent.len() == 8,
+        report.blocking_deviation().is_none() && report.absent.len() == 9,
         "{report:?}"
     );
     Ok(())

@@ -96,6 +96,11 @@ pub fn document() -> Value {
         "comptoir.audit",
         "The store.",
     );
+    messages["closing"] = cloud_event(
+        message("Closing of a day", "application/json", "./schemas/closing.json"),
+        "comptoir.closing",
+        "The store.",
+    );
     messages["gateway-state"] = message(
         "State of a gateway",
         "application/json",
@@ -117,6 +122,13 @@ pub fn document() -> Value {
             "The audit log of each gateway: who changed what, and failed sign-ins, each entry exactly once for consumers with \
              isolation.level=read_committed.",
             "audit",
+            "delete",
+            "send",
+        ),
+        (
+            "closings",
+            "The closings of the shops' days, each exactly once for consumers with isolation.level=read_committed.",
+            "closing",
             "delete",
             "send",
         ),

@@ -33,6 +33,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("command", command()),
         ("watermark", watermark()),
         ("audit", audit()),
+        ("closing", closing()),
         ("gateway-state", gateway_state()),
     ]
 }
@@ -357,6 +358,24 @@ fn audit() -> Value {
     ]);
     schema["additionalProperties"] = json!(false);
     headed(schema, "An audit entry in Kafka")
+}
+
+fn closing() -> Value {
+    let components = components();
+    let mut schema = inlined(&components["ClosingRecord"], &components);
+    let mut required = vec![json!("store"), json!("figures"), json!("hash")];
+    required.extend(schema["required"].as_array().unwrap().iter().cloned());
+    schema["required"] = required.into();
+    let properties = schema["properties"].as_object_mut().unwrap();
+    properties.insert("store".to_owned(), json!({"type": "string", "pattern": NAME}));
+    properties.insert("figures".to_owned(), inlined(&components["ShopDay"], &components));
+    properties["figures"]["properties"]
+        .as_object_mut()
+        .unwrap()
+        .remove("closing");
+    let hash = json!({"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of the record without this field. topics.md has the details."});
+    properties.insert("hash".to_owned(), hash);
+    headed(schema, "A closing in Kafka")
 }
 
 fn headed(schema: Value, title: &str) -> Value {

@@ -63,6 +63,7 @@ async fn insert(
             EntryKind::Event(kind) => kind as i64,
             EntryKind::DeadLetter => 3,
             EntryKind::Audit(_) => 4,
+            EntryKind::Closing => 6,
         };
         let epoch = match event.numbering {
             Numbering::Till { epoch, .. } => epoch,

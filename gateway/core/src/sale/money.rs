@@ -177,6 +177,16 @@ impl Money {
         Self { minor, currency }
     }
 
+    /// A sum from its exact decimal number. `None` if it is too large, or has more decimals than the currency.
+    pub fn sum_of(amount: Amount, currency: Currency) -> Option<Self> {
+        let factor = 10_i64.pow(currency.decimals());
+        let minor = amount.0.checked_mul(factor.into())?.normalize();
+        match minor.scale() {
+            0 => Some(Self::sum(i64::try_from(minor.mantissa()).ok()?, currency)),
+            _ => None,
+        }
+    }
+
     pub fn minor(self) -> i64 {
         self.minor
     }

@@ -82,6 +82,7 @@ pub enum Action {
     DeadLetterRetried,
     DeviceForgotten,
     CustomerErased,
+    DayClosed,
 }
 
 impl Action {
@@ -105,6 +106,7 @@ impl Action {
             Self::DeadLetterRetried => "dead-letter-retried",
             Self::DeviceForgotten => "device-forgotten",
             Self::CustomerErased => "customer-erased",
+            Self::DayClosed => "day-closed",
         }
     }
 }

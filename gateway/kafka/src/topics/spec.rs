@@ -1,6 +1,6 @@
 //! The required settings of each topic. Creation, inspection and repair all read this table.
 
-use super::super::{AUDIT, COMMANDS, DEAD_LETTERS, GATEWAYS, Settings, WATERMARKS};
+use super::super::{AUDIT, CLOSINGS, COMMANDS, DEAD_LETTERS, GATEWAYS, Settings, WATERMARKS};
 use comptoir_core::event::Kind;
 
 /// `max.message.bytes` of the event topics: Kafka's default.
@@ -151,6 +151,26 @@ pub(super) const TOPICS: &[TopicSpec] = &[
         is_single: false,
         is_optional: false,
         settings: EVENT,
+    },
+    TopicSpec {
+        name: CLOSINGS,
+        is_of_shop: false,
+        is_single: false,
+        is_optional: false,
+        settings: &[
+            APPEND,
+            NOT_COMPACTED,
+            free(RETENTION_TIME, UNLIMITED),
+            SettingSpec {
+                name: MAX_BYTES,
+                initial: Some(EVENT_BYTES),
+                rule: Rule::AtLeast {
+                    min: 1_048_588,
+                    repair: EVENT_BYTES,
+                    consequence: "a larger closing stops the bridge",
+                },
+            },
+        ],
     },
     // A state is published again within minutes, so a wrong setting does little harm.
     TopicSpec {

@@ -38,6 +38,7 @@ struct TopicNames {
     events: [String; 3],
     dead_letters: String,
     audit: String,
+    closings: String,
     watermarks: String,
 }
 
@@ -47,6 +48,7 @@ impl TopicNames {
             events: Kind::ALL.map(|kind| settings.topic(kind.topic())),
             dead_letters: settings.topic(kafka::DEAD_LETTERS),
             audit: settings.topic(kafka::AUDIT),
+            closings: settings.topic(kafka::CLOSINGS),
             watermarks: settings.shop_topic(kafka::WATERMARKS),
         }
     }
@@ -305,7 +307,7 @@ impl<'a> Sender<'a> {
         )?;
         let deliveries = self.producer.commit(&deadline)?;
         debug!("committed");
-        let events = entries.iter().filter(|entry| !entry.kind.is_audit()).count();
+        let events = entries.iter().filter(|entry| !entry.kind.is_own_record()).count();
         self.relay.metrics.relayed.inc_by(events as u64);
         self.relay.metrics.transactions.inc();
         self.relay
@@ -339,6 +341,7 @@ impl<'a> Sender<'a> {
             EntryKind::Event(kind) => (&self.topics.events[kind as usize], "application/json"),
             EntryKind::DeadLetter => (&self.topics.dead_letters, "application/octet-stream"),
             EntryKind::Audit(_) => (&self.topics.audit, "application/json"),
+            EntryKind::Closing => (&self.topics.closings, "application/json"),
         };
         // Half of the topic's limit leaves room for key and headers.
         let limit = self.limits.of(&self.topics.dead_letters).unwrap_or(u64::MAX) / 2;
@@ -372,7 +375,7 @@ impl<'a> Sender<'a> {
             ("ce_cutfrom", length.as_bytes()),
         ];
         let used = match entry.kind {
-            EntryKind::Event(_) | EntryKind::Audit(_) => headers.len() - 3,
+            EntryKind::Event(_) | EntryKind::Audit(_) | EntryKind::Closing => headers.len() - 3,
             EntryKind::DeadLetter if is_truncated => headers.len(),
             EntryKind::DeadLetter => headers.len() - 1,
         };

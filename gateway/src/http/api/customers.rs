@@ -109,8 +109,8 @@ fn event(sale: PersonalSale) -> CustomerEvent {
         kind: match sale.kind {
             EntryKind::Event(Kind::Delivery) => CustomerEventKind::Delivery,
             EntryKind::Event(Kind::Order | Kind::Payment) => CustomerEventKind::Order,
-            // Unreachable for audit entries, which a search does not find.
-            EntryKind::DeadLetter | EntryKind::Audit(_) => CustomerEventKind::DeadLetter,
+            // Unreachable for the gateway's own records, which a search does not find.
+            EntryKind::DeadLetter | EntryKind::Audit(_) | EntryKind::Closing => CustomerEventKind::DeadLetter,
         },
         store: sale.store,
         order_id: sale.order_id,

@@ -1,5 +1,9 @@
-//! `GET /api/days/{date}`.
+//! The figures of a day, and its closing.
+//!
+//! * [`closing`]: what a closing counts, and how it is stored and shown.
+//! * [`figures`]: adds up the sales.
 
+mod closing;
 mod figures;
 
 use std::sync::Arc;
@@ -7,6 +11,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use comptoir_identity::Action;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -15,6 +22,7 @@ use super::dto;
 use super::sales::READING_TURN;
 use crate::http::problem::operations::{self, problems};
 use crate::http::query::invalid;
+use crate::http::security::caller::{Caller, Origin};
 use crate::http::{AppState, Problem, ProblemType};
 use comptoir_core::event::Kind;
 use figures::Figures;
@@ -23,22 +31,30 @@ problems!(DayProblems: operations::ACCESS, operations::READ, &[
     ProblemType::MalformedPath,
     ProblemType::InvalidParameter,
 ]);
+problems!(CloseProblems: operations::ACCESS, operations::READ, operations::APPEND, operations::BODY, &[
+    ProblemType::MalformedPath,
+    ProblemType::InvalidParameter,
+    ProblemType::DayIsClosed,
+    ProblemType::DayHasNotBegun,
+]);
 
 /// Returns the figures of a day of this shop: what was paid by method, till and hour, and what was sold by VAT rate and
 /// product.
 ///
-/// The day is one of the shop's time zone, the configuration's `time_zone`. The figures are those of the moment: they may
-/// still change when a till sends sales that it has kept.
+/// The day is one of the shop's time zone, the configuration's `time_zone`. Until it is closed, the figures are those of the
+/// moment: they may still change when a till sends sales that it has kept.
 #[utoipa::path(get, path = "/api/days/{date}", security(("token" = ["cashier"])), tag = "sales", params(("date" = String, Path, format = Date, description = "A day, or `today`.")),
     responses((status = 200, body = dto::ShopDay), DayProblems))]
 pub async fn day(
     State(app): State<Arc<AppState>>,
     date: Result<Path<String>, PathRejection>,
-) -> Result<Json<dto::ShopDay>, Problem> {
-    let Path(date) = date.map_err(|rejection| Problem::of_path("date", &rejection))?;
+) -> Result<Response, Problem> {
+    let (day, today) = Day::of_path(&app, date)?;
     let zone = &app.time_zone;
-    let today = Timestamp::now().to_zoned(zone.clone()).date();
-    let day = Day::parse(&date, today, zone)?;
+    if let Some(closing) = app.journal.closing_of(&day.date.to_string()).await? {
+        let ledger = app.projection.ledger().await?;
+        return Ok(Json(closing::shown(&closing, &ledger, &day, today)?).into_response());
+    }
     let period = (day.from.as_millisecond(), day.to.as_millisecond());
     // Never closed.
     let _turn = READING_TURN.acquire().await;
@@ -51,7 +67,37 @@ pub async fn day(
             .visit_period(kind, period, |sale| figures.add(kind, sale.payload()));
         is_complete &= visited.await?;
     }
-    Ok(Json(figures.finish(&day, day.date == today, is_complete)))
+    Ok(Json(figures.finish(&day, day.date == today, is_complete)).into_response())
+}
+
+/// Closes a day: its figures no longer change, and what arrives for it later is counted by the next closing.
+///
+/// Days are closed in order, each once, and none of the future. Days in between that were not closed are counted, too. The
+/// closing of today is allowed: what is sold afterwards is counted by the next one. A closing is an entry of the journal and a
+/// record of the topic `closings`; it needs no Kafka.
+#[utoipa::path(post, path = "/api/days/{date}/close", security(("token" = ["manager"])), tag = "sales", params(("date" = String, Path, format = Date, description = "A day, or `today`.")),
+    responses((status = 201, body = dto::ShopDay), CloseProblems))]
+pub async fn close(
+    State(app): State<Arc<AppState>>,
+    origin: Origin,
+    caller: Caller,
+    date: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let (day, today) = Day::of_path(&app, date)?;
+    if day.date > today {
+        let problem = format!(
+            "{} has not begun in the shop. Close {today} or an earlier day.",
+            day.date
+        );
+        return Err(Problem::new(ProblemType::DayHasNotBegun, problem));
+    }
+    let closed_by = caller.principal().map(|principal| principal.name.clone());
+    let closed = closing::close(&app, &day, today, closed_by).await?;
+    app.audit(&caller, &origin, Action::DayClosed, |act| {
+        act.on(day.date.to_string())
+    })
+    .await;
+    Ok((StatusCode::CREATED, Json(closed)).into_response())
 }
 
 /// A day of the shop.
@@ -63,6 +109,13 @@ struct Day {
 }
 
 impl Day {
+    /// The day in the path, and today.
+    fn of_path(app: &AppState, date: Result<Path<String>, PathRejection>) -> Result<(Self, Date), Problem> {
+        let Path(date) = date.map_err(|rejection| Problem::of_path("date", &rejection))?;
+        let today = Timestamp::now().to_zoned(app.time_zone.clone()).date();
+        Ok((Self::parse(&date, today, &app.time_zone)?, today))
+    }
+
     fn parse(text: &str, today: Date, zone: &TimeZone) -> Result<Self, Problem> {
         let parsed = match text {
             "today" => Some(today),

@@ -107,6 +107,7 @@ fn routes_with_document() -> (Router<Arc<AppState>>, OpenApiDocument) {
         .routes(routes!(sales::payments, create::payment))
         .routes(routes!(sales::deliveries, create::delivery))
         .routes(routes!(days::day))
+        .routes(routes!(days::close))
         .routes(routes!(status::stats))
         .routes(routes!(status::shops))
         .routes(routes!(status::gateway))

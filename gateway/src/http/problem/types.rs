@@ -62,6 +62,10 @@ pub enum ProblemType {
     OrderNotFound,
     #[serde(rename = "urn:comptoir:problem:refund-not-possible")]
     RefundNotPossible,
+    #[serde(rename = "urn:comptoir:problem:day-is-closed")]
+    DayIsClosed,
+    #[serde(rename = "urn:comptoir:problem:day-has-not-begun")]
+    DayHasNotBegun,
     #[serde(rename = "urn:comptoir:problem:dead-letter-not-found")]
     DeadLetterNotFound,
     #[serde(rename = "urn:comptoir:problem:device-not-found")]
@@ -148,7 +152,7 @@ impl Definition {
 
 impl ProblemType {
     /// Every type. A test compares this list with the OpenAPI document, so that none is missing.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 49] = [
         Self::MalformedPath,
         Self::MalformedJson,
         Self::UnreadableBody,
@@ -176,6 +180,8 @@ impl ProblemType {
         Self::NotFound,
         Self::OrderNotFound,
         Self::RefundNotPossible,
+        Self::DayIsClosed,
+        Self::DayHasNotBegun,
         Self::DeadLetterNotFound,
         Self::DeviceNotFound,
         Self::DemoOnly,
@@ -239,6 +245,8 @@ impl ProblemType {
             Self::NotFound => of(Code::NOT_FOUND, "Not found"),
             Self::OrderNotFound => of(Code::NOT_FOUND, "Order not found"),
             Self::RefundNotPossible => of(Code::CONFLICT, "The refund is not possible"),
+            Self::DayIsClosed => of(Code::CONFLICT, "The day is closed"),
+            Self::DayHasNotBegun => of(Code::CONFLICT, "The day has not begun"),
             Self::DeadLetterNotFound => of(Code::NOT_FOUND, "Dead letter not found"),
             Self::DeviceNotFound => of(Code::NOT_FOUND, "Device not found"),
             Self::DemoOnly => of(Code::NOT_FOUND, "Only available in the demo"),

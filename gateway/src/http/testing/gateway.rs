@@ -122,6 +122,7 @@ impl TestGateway {
             Home {
                 store: STORE.to_owned(),
                 currency,
+                time_zone: TimeZone::UTC,
             },
             String::new(),
             bridge,

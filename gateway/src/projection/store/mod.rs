@@ -20,6 +20,7 @@ use tracing::warn;
 
 use super::interner::Interner;
 use super::kind_code;
+use super::ledger::Ledger;
 use super::shops::OtherShops;
 use super::totals::Totals;
 use comptoir_core::event::Kind;
@@ -51,6 +52,8 @@ pub(super) struct Progress {
     /// The last folded journal entry.
     pub folded: Offset,
     pub totals: Totals,
+    /// `None` in a file of a version without closings, and in a new one.
+    pub ledger: Option<Ledger>,
     /// The totals of other shops.
     pub others: OtherShops,
     /// Positions of the read-back consumer.
@@ -176,7 +179,7 @@ async fn read_progress(
         return Err(sqlx::Error::Decode(verdict.into()));
     }
     MIGRATIONS.run(&mut *connection).await?;
-    let stored = sqlx::query("SELECT journal, folded, totals, layout FROM progress")
+    let stored = sqlx::query("SELECT journal, folded, totals, layout, ledger FROM progress")
         .fetch_optional(&mut *connection)
         .await?;
     let mut progress = Progress {
@@ -200,6 +203,10 @@ async fn read_progress(
         progress.layout = row.get("layout");
         progress.totals =
             serde_json::from_str(row.get("totals")).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let ledger = row.get::<Option<&str>, _>("ledger").map(Ledger::from_json);
+        progress.ledger = ledger
+            .transpose()
+            .map_err(|error| sqlx::Error::Decode(error.into()))?;
         // One query per kind: SQLite answers it from the edge of the b-tree.
         for kind in Kind::ALL {
             let highest: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM sale WHERE kind = ?")

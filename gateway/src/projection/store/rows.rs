@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use jiff::tz::TimeZone;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 
 use super::super::authority::Correction;
+use super::super::ledger::Ledger;
 use super::super::row::{Row, Source};
 use super::super::shops::OtherShops;
 use super::super::totals::Totals;
@@ -59,6 +61,9 @@ static PUT_POSITION: LazyLock<BatchStatement> = LazyLock::new(|| {
     )
 });
 
+/// Number of rows read at a time for a new ledger.
+const STEP: i64 = 2_048;
+
 /// Longest JSON from Kafka that is stored, in bytes. Longer ones cannot be shown.
 const MAX_PAYLOAD: usize = 64 << 10;
 
@@ -75,6 +80,7 @@ pub(in super::super) struct FlushBatch<'a> {
     pub journal: &'a str,
     pub folded: Offset,
     pub totals: &'a Totals,
+    pub ledger: &'a Ledger,
     pub rows: &'a HashMap<Key, Row>,
     pub places: &'a [EntryPlace],
     pub corrections: &'a [Correction],
@@ -123,6 +129,47 @@ impl Store {
                 .fetch_all(self.connection.get().await?)
                 .await?;
         Ok(devices.into_iter().map(Arc::from).collect())
+    }
+
+    /// The ledger of a file that has none. What is in the revenue without a row was swept, and its day is not known.
+    pub async fn ledger_of_payments(
+        &mut self,
+        totals: &Totals,
+        zone: &TimeZone,
+    ) -> Result<Ledger, sqlx::Error> {
+        let connection = self.connection.get().await?;
+        let (mut ledger, mut rest, mut after) = (Ledger::begin(None), totals.revenue.clone(), 0);
+        loop {
+            let rows = sqlx::query(
+                "SELECT seq, entry, time, minor, currency, status FROM sale
+                 WHERE kind = ? AND seq > ? AND home = 1 ORDER BY seq LIMIT ?",
+            )
+            .bind(kind_code(Kind::Payment))
+            .bind(after)
+            .bind(STEP)
+            .fetch_all(&mut *connection)
+            .await?;
+            let Some(last) = rows.last() else { break };
+            after = last.get("seq");
+            for row in rows
+                .iter()
+                .filter(|row| row.get::<&str, _>("status") == "SUCCESS")
+            {
+                let Some(earned) = amount(row) else { continue };
+                if let Some(rest) = rest.get_mut(earned.currency().code()) {
+                    *rest = rest.saturating_sub(earned.minor());
+                }
+                if row.get::<Option<i64>, _>("entry").is_some() {
+                    ledger.add_payment(Some(row.get("time")), earned, zone);
+                }
+            }
+        }
+        for (currency, minor) in rest {
+            if let Ok(currency) = currency.parse() {
+                ledger.add_payment(None, Money::sum(minor, currency), zone);
+            }
+        }
+        Ok(ledger)
     }
 
     /// Writes a batch. Idempotent, so the caller repeats it after an error.
@@ -212,12 +259,13 @@ impl Store {
                 .await?;
         }
         sqlx::query(
-            "INSERT OR REPLACE INTO progress (id, journal, folded, totals, layout) VALUES (1, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO progress (id, journal, folded, totals, layout, ledger) VALUES (1, ?, ?, ?, ?, ?)",
         )
         .bind(batch.journal)
         .bind(batch.folded.0 as i64)
         .bind(serde_json::json!(batch.totals).to_string())
         .bind(LAYOUT)
+        .bind(batch.ledger.to_json())
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await
@@ -249,12 +297,17 @@ async fn put_correction(
     .map(|_| ())
 }
 
+/// The columns `minor` and `currency`.
+fn amount(row: &SqliteRow) -> Option<Money> {
+    let minor = row.get::<Option<i64>, _>("minor");
+    minor
+        .zip(row.get::<Option<&str>, _>("currency"))
+        .and_then(|(minor, code)| Money::from_signed(minor, code.parse().ok()?))
+}
+
 /// Reads a row of the table `correction`.
 pub(in super::super) fn read_correction(row: &SqliteRow) -> Correction {
-    let minor = row.get::<Option<i64>, _>("minor");
-    let amount = minor
-        .zip(row.get::<Option<&str>, _>("currency"))
-        .and_then(|(minor, code)| Money::from_signed(minor, code.parse().ok()?));
+    let amount = amount(row);
     let text = |column| -> Arc<str> { row.get::<&str, _>(column).into() };
     Correction {
         entry: Offset(row.get::<i64, _>("entry") as u64),

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use super::super::ledger::Ledger;
 use super::super::personal::ForeignScope;
 use super::super::row::{Row, Source};
 use super::super::{Cursor, Key, ListFilter, ListOrder, ShopFilter};
@@ -56,6 +57,7 @@ async fn put_folded(store: &mut Store, rows: impl IntoIterator<Item = (Key, Row)
         journal: JOURNAL,
         folded,
         totals: &Totals::default(),
+        ledger: &Ledger::begin(None),
         rows: &rows,
         places: &[],
         corrections: &[],

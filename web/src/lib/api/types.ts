@@ -654,7 +654,7 @@ dormant_epochs: number,
  */
 pending_epochs: number, };
 
-export type ProblemType = "urn:comptoir:problem:malformed-path" | "urn:comptoir:problem:malformed-json" | "urn:comptoir:problem:unreadable-body" | "urn:comptoir:problem:body-timeout" | "urn:comptoir:problem:body-too-large" | "urn:comptoir:problem:unsupported-media-type" | "urn:comptoir:problem:sign-in-required" | "urn:comptoir:problem:sign-in-failed" | "urn:comptoir:problem:too-many-attempts" | "urn:comptoir:problem:forbidden" | "urn:comptoir:problem:plain-sign-in-refused" | "urn:comptoir:problem:setup-required" | "urn:comptoir:problem:setup-code-wrong" | "urn:comptoir:problem:already-set-up" | "urn:comptoir:problem:open-gateway" | "urn:comptoir:problem:user-exists" | "urn:comptoir:problem:user-not-found" | "urn:comptoir:problem:last-administrator" | "urn:comptoir:problem:session-not-found" | "urn:comptoir:problem:pairing-not-found" | "urn:comptoir:problem:too-many-accounts" | "urn:comptoir:problem:accounts-unavailable" | "urn:comptoir:problem:cross-site-request" | "urn:comptoir:problem:https-required" | "urn:comptoir:problem:not-found" | "urn:comptoir:problem:order-not-found" | "urn:comptoir:problem:refund-not-possible" | "urn:comptoir:problem:dead-letter-not-found" | "urn:comptoir:problem:device-not-found" | "urn:comptoir:problem:demo-only" | "urn:comptoir:problem:method-not-allowed" | "urn:comptoir:problem:invalid-field" | "urn:comptoir:problem:invalid-parameter" | "urn:comptoir:problem:invalid-cursor" | "urn:comptoir:problem:dead-letter-undecodable" | "urn:comptoir:problem:dead-letter-already-stored" | "urn:comptoir:problem:too-many-requests" | "urn:comptoir:problem:too-many-live-connections" | "urn:comptoir:problem:journal-full" | "urn:comptoir:problem:journal-write-failed" | "urn:comptoir:problem:too-many-devices" | "urn:comptoir:problem:outcome-unknown" | "urn:comptoir:problem:read-failed" | "urn:comptoir:problem:answer-timeout" | "urn:comptoir:problem:shutting-down" | "urn:comptoir:problem:not-ready" | "urn:comptoir:problem:internal-error";
+export type ProblemType = "urn:comptoir:problem:malformed-path" | "urn:comptoir:problem:malformed-json" | "urn:comptoir:problem:unreadable-body" | "urn:comptoir:problem:body-timeout" | "urn:comptoir:problem:body-too-large" | "urn:comptoir:problem:unsupported-media-type" | "urn:comptoir:problem:sign-in-required" | "urn:comptoir:problem:sign-in-failed" | "urn:comptoir:problem:too-many-attempts" | "urn:comptoir:problem:forbidden" | "urn:comptoir:problem:plain-sign-in-refused" | "urn:comptoir:problem:setup-required" | "urn:comptoir:problem:setup-code-wrong" | "urn:comptoir:problem:already-set-up" | "urn:comptoir:problem:open-gateway" | "urn:comptoir:problem:user-exists" | "urn:comptoir:problem:user-not-found" | "urn:comptoir:problem:last-administrator" | "urn:comptoir:problem:session-not-found" | "urn:comptoir:problem:pairing-not-found" | "urn:comptoir:problem:too-many-accounts" | "urn:comptoir:problem:accounts-unavailable" | "urn:comptoir:problem:cross-site-request" | "urn:comptoir:problem:https-required" | "urn:comptoir:problem:not-found" | "urn:comptoir:problem:order-not-found" | "urn:comptoir:problem:refund-not-possible" | "urn:comptoir:problem:day-is-closed" | "urn:comptoir:problem:day-has-not-begun" | "urn:comptoir:problem:dead-letter-not-found" | "urn:comptoir:problem:device-not-found" | "urn:comptoir:problem:demo-only" | "urn:comptoir:problem:method-not-allowed" | "urn:comptoir:problem:invalid-field" | "urn:comptoir:problem:invalid-parameter" | "urn:comptoir:problem:invalid-cursor" | "urn:comptoir:problem:dead-letter-undecodable" | "urn:comptoir:problem:dead-letter-already-stored" | "urn:comptoir:problem:too-many-requests" | "urn:comptoir:problem:too-many-live-connections" | "urn:comptoir:problem:journal-full" | "urn:comptoir:problem:journal-write-failed" | "urn:comptoir:problem:too-many-devices" | "urn:comptoir:problem:outcome-unknown" | "urn:comptoir:problem:read-failed" | "urn:comptoir:problem:answer-timeout" | "urn:comptoir:problem:shutting-down" | "urn:comptoir:problem:not-ready" | "urn:comptoir:problem:internal-error";
 
 export type Stored = "no" | "unknown";
 
@@ -882,7 +882,8 @@ failed: number, };
 
 export type TillTakings = { 
 /**
- * The till, or the `counter`. `STORE/TILL` for a till of another store that this gateway serves.
+ * The till, or the `counter`. `STORE/TILL` for a till of another store that this gateway serves. `*` for the tills
+ * beyond the first 1,000.
  */
 device: string, 
 /**
@@ -934,7 +935,168 @@ hour: string,
  */
 payments: number, net: number, };
 
-export type OtherCurrency = { currency: string, net: number, };
+export type NetAmount = { 
+/**
+ * ISO 4217.
+ */
+currency: string, net: number, };
+
+export type CountedTakings = { 
+/**
+ * Null for payments with a time that cannot be right: more than 400 days old, or days in the future.
+ */
+date: string | null, 
+/**
+ * ISO 4217.
+ */
+currency: string, net: number, };
+
+export type LatePayment = { 
+/**
+ * The event's name: store, till, epoch and number.
+ */
+ce_id: string, 
+/**
+ * When it was paid.
+ */
+time: string, payment_id: string, order_id: string, currency: string, 
+/**
+ * Negative for a refund.
+ */
+amount: number, status: string, };
+
+export type CoveredNumbers = { 
+/**
+ * The till, the `counter`, or `_gateway` for the gateway's own records. `STORE/TILL` for a till of another store that
+ * this gateway serves.
+ */
+device: string, 
+/**
+ * A till draws a new epoch when it begins to count again.
+ */
+epoch: number, 
+/**
+ * The number after the one with which the previous closing ended.
+ */
+from: number, to: number, 
+/**
+ * Ranges of numbers, first and last, that are not in the journal.
+ */
+missing: Array<[number, number]>, };
+
+export type ClosingRecord = { 
+/**
+ * 1, 2, 3 … without gaps in a journal.
+ */
+number: number, date: string, closed_at: string, 
+/**
+ * Null on a gateway without users.
+ */
+closed_by: string | null, 
+/**
+ * The id of the journal. A new journal begins with number 1.
+ */
+journal: string, 
+/**
+ * The last entry of the journal that is counted.
+ */
+upto: number, 
+/**
+ * False if something may be missing: entries were no longer in the journal, the figures differ from the sum of the
+ * payments, or there were more numbers than a closing lists.
+ */
+complete: boolean, 
+/**
+ * What is counted, by the day of the payments: first `date`, then what arrived late for earlier days. No payment is
+ * counted twice, whatever is closed when.
+ */
+takings: Array<CountedTakings>, 
+/**
+ * What has arrived already for later days. Their closings count it.
+ */
+later_takings: Array<CountedTakings>, 
+/**
+ * The payments for earlier days that arrived after the previous closing, in the order of arrival. At most 500. Empty in
+ * the first closing.
+ */
+late_payments: Array<LatePayment>, 
+/**
+ * Whether there are more late payments than the listed ones.
+ */
+has_more_late_payments: boolean, 
+/**
+ * The numbers of each till that arrived after the previous closing. At most 2,000 tills and epochs.
+ */
+numbers: Array<CoveredNumbers>, 
+/**
+ * Everything that this and all earlier closings counted.
+ */
+grand_total: Array<NetAmount>, 
+/**
+ * The `hash` of the previous closing; 64 zeros for the first one.
+ */
+previous: string, };
+
+export type DayClosing = { 
+/**
+ * SHA-256 of the record in the topic `closings` without this field, in hexadecimal.
+ */
+hash: string, 
+/**
+ * What has arrived for the day since. The next closing counts it.
+ */
+since: Array<NetAmount>, 
+/**
+ * 1, 2, 3 … without gaps in a journal.
+ */
+number: number, date: string, closed_at: string, 
+/**
+ * Null on a gateway without users.
+ */
+closed_by: string | null, 
+/**
+ * The id of the journal. A new journal begins with number 1.
+ */
+journal: string, 
+/**
+ * The last entry of the journal that is counted.
+ */
+upto: number, 
+/**
+ * False if something may be missing: entries were no longer in the journal, the figures differ from the sum of the
+ * payments, or there were more numbers than a closing lists.
+ */
+complete: boolean, 
+/**
+ * What is counted, by the day of the payments: first `date`, then what arrived late for earlier days. No payment is
+ * counted twice, whatever is closed when.
+ */
+takings: Array<CountedTakings>, 
+/**
+ * What has arrived already for later days. Their closings count it.
+ */
+later_takings: Array<CountedTakings>, 
+/**
+ * The payments for earlier days that arrived after the previous closing, in the order of arrival. At most 500. Empty in
+ * the first closing.
+ */
+late_payments: Array<LatePayment>, 
+/**
+ * Whether there are more late payments than the listed ones.
+ */
+has_more_late_payments: boolean, 
+/**
+ * The numbers of each till that arrived after the previous closing. At most 2,000 tills and epochs.
+ */
+numbers: Array<CoveredNumbers>, 
+/**
+ * Everything that this and all earlier closings counted.
+ */
+grand_total: Array<NetAmount>, 
+/**
+ * The `hash` of the previous closing; 64 zeros for the first one.
+ */
+previous: string, };
 
 export type ShopDay = { date: string, 
 /**
@@ -981,7 +1143,11 @@ other_products: OtherProducts,
 /**
  * The hours in which something was paid, oldest first.
  */
-by_hour: Array<HourTakings>, other_currencies: Array<OtherCurrency>, };
+by_hour: Array<HourTakings>, other_currencies: Array<NetAmount>, 
+/**
+ * Absent as long as the day is not closed. The figures of a closed day no longer change.
+ */
+closing?: DayClosing, };
 
 export type Auth = { 
 /**
@@ -1041,6 +1207,8 @@ export const PROBLEMS: Record<ProblemType, { title: string, status: number, stor
   "urn:comptoir:problem:not-found": {"retry_after":null,"status":404,"stored":"no","title":"Not found"},
   "urn:comptoir:problem:order-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Order not found"},
   "urn:comptoir:problem:refund-not-possible": {"retry_after":null,"status":409,"stored":"no","title":"The refund is not possible"},
+  "urn:comptoir:problem:day-is-closed": {"retry_after":null,"status":409,"stored":"no","title":"The day is closed"},
+  "urn:comptoir:problem:day-has-not-begun": {"retry_after":null,"status":409,"stored":"no","title":"The day has not begun"},
   "urn:comptoir:problem:dead-letter-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Dead letter not found"},
   "urn:comptoir:problem:device-not-found": {"retry_after":null,"status":404,"stored":"no","title":"Device not found"},
   "urn:comptoir:problem:demo-only": {"retry_after":null,"status":404,"stored":"no","title":"Only available in the demo"},

@@ -20,6 +20,10 @@ const MAX_PRODUCTS: usize = 200;
 const MAX_NAMES: usize = 20_000;
 /// Most VAT rates that are told apart.
 const MAX_RATES: usize = 100;
+/// Most tills that are told apart. A sender can invent any number of names.
+const MAX_TILLS: usize = 1_000;
+/// Stands for the other tills. No till can have this name.
+const OTHER_TILLS: &str = "*";
 
 /// The sums of a day so far, in minor units.
 pub struct Figures {
@@ -151,6 +155,8 @@ impl Figures {
             Some(store) if store != self.store => format!("{store}/{device}"),
             _ => device,
         };
+        let is_known = self.by_till.len() < MAX_TILLS || self.by_till.contains_key(&till);
+        let till = if is_known { till } else { OTHER_TILLS.to_owned() };
         let sum = self.by_till.entry(till).or_default();
         sum.add(minor, is_success, is_refund);
         if let Some(hour) = payment
@@ -294,11 +300,9 @@ impl Figures {
             other_currencies: self
                 .other_currencies
                 .into_iter()
-                .map(|(currency, minor)| dto::OtherCurrency {
-                    currency: currency.code(),
-                    net: Money::sum(minor, currency),
-                })
+                .map(|(currency, minor)| Money::sum(minor, currency).into())
                 .collect(),
+            closing: None,
         }
     }
 }

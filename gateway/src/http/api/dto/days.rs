@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use comptoir_core::sale::{Money, PaymentMethod, Percent};
+use comptoir_core::sale::{Currency, Money, PaymentMethod, Percent};
 
 /// The figures of a day of this shop. Payments and orders count on the day of their newest event. Amounts are exact
 /// decimal numbers in `currency`; sales in other currencies are only in `other_currencies`.
@@ -45,7 +45,131 @@ pub struct ShopDay {
     pub other_products: OtherProducts,
     /// The hours in which something was paid, oldest first.
     pub by_hour: Vec<HourTakings>,
-    pub other_currencies: Vec<OtherCurrency>,
+    pub other_currencies: Vec<NetAmount>,
+    /// Absent as long as the day is not closed. The figures of a closed day no longer change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub closing: Option<DayClosing>,
+}
+
+/// The closing of a day: what it counted, and what shows that nothing is missing from it.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct DayClosing {
+    #[serde(flatten)]
+    pub counted: ClosingRecord,
+    /// SHA-256 of the record in the topic `closings` without this field, in hexadecimal.
+    pub hash: String,
+    /// What has arrived for the day since. The next closing counts it.
+    pub since: Vec<NetAmount>,
+}
+
+/// What a closing says in the topic `closings`, beside the figures of the day.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ClosingRecord {
+    /// 1, 2, 3 … without gaps in a journal.
+    pub number: u64,
+    #[schema(value_type = String, format = Date)]
+    #[cfg_attr(test, ts(as = "String"))]
+    pub date: Date,
+    #[schema(value_type = String, format = DateTime)]
+    pub closed_at: Timestamp,
+    /// Null on a gateway without users.
+    #[schema(required = true)]
+    pub closed_by: Option<String>,
+    /// The id of the journal. A new journal begins with number 1.
+    pub journal: String,
+    /// The last entry of the journal that is counted.
+    pub upto: u64,
+    /// False if something may be missing: entries were no longer in the journal, the figures differ from the sum of the
+    /// payments, or there were more numbers than a closing lists.
+    pub complete: bool,
+    /// What is counted, by the day of the payments: first `date`, then what arrived late for earlier days. No payment is
+    /// counted twice, whatever is closed when.
+    pub takings: Vec<CountedTakings>,
+    /// What has arrived already for later days. Their closings count it.
+    pub later_takings: Vec<CountedTakings>,
+    /// The payments for earlier days that arrived after the previous closing, in the order of arrival. At most 500. Empty in
+    /// the first closing.
+    pub late_payments: Vec<LatePayment>,
+    /// Whether there are more late payments than the listed ones.
+    pub has_more_late_payments: bool,
+    /// The numbers of each till that arrived after the previous closing. At most 2,000 tills and epochs.
+    pub numbers: Vec<CoveredNumbers>,
+    /// Everything that this and all earlier closings counted.
+    pub grand_total: Vec<NetAmount>,
+    /// The `hash` of the previous closing; 64 zeros for the first one.
+    pub previous: String,
+}
+
+/// What a closing counts of a day.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct CountedTakings {
+    /// Null for payments with a time that cannot be right: more than 400 days old, or days in the future.
+    #[schema(value_type = Option<String>, format = Date, required = true)]
+    #[cfg_attr(test, ts(as = "Option<String>"))]
+    pub date: Option<Date>,
+    #[serde(flatten)]
+    pub amount: NetAmount,
+}
+
+/// Successful payments less refunds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct NetAmount {
+    /// ISO 4217.
+    pub currency: &'static str,
+    #[schema(value_type = f64)]
+    #[cfg_attr(test, ts(as = "f64"))]
+    pub net: Money,
+}
+
+impl From<Money> for NetAmount {
+    fn from(net: Money) -> Self {
+        Self {
+            currency: net.currency().code(),
+            net,
+        }
+    }
+}
+
+/// A payment, or a later state of one, that arrived after its day was closed.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct LatePayment {
+    /// The event's name: store, till, epoch and number.
+    pub ce_id: String,
+    /// When it was paid.
+    #[schema(value_type = String, format = DateTime)]
+    pub time: Timestamp,
+    pub payment_id: String,
+    pub order_id: String,
+    #[schema(value_type = String)]
+    #[cfg_attr(test, ts(as = "String"))]
+    pub currency: Currency,
+    /// Negative for a refund.
+    #[schema(value_type = f64)]
+    #[cfg_attr(test, ts(as = "f64"))]
+    pub amount: Money,
+    pub status: String,
+}
+
+/// The numbers of a till that a closing covers: all from `from` to `to` are in the journal, except the missing ones.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct CoveredNumbers {
+    /// The till, the `counter`, or `_gateway` for the gateway's own records. `STORE/TILL` for a till of another store that
+    /// this gateway serves.
+    pub device: String,
+    /// A till draws a new epoch when it begins to count again.
+    pub epoch: u32,
+    /// The number after the one with which the previous closing ended.
+    pub from: u32,
+    pub to: u32,
+    /// Ranges of numbers, first and last, that are not in the journal.
+    pub missing: Vec<[u32; 2]>,
 }
 
 /// What was paid.
@@ -98,7 +222,8 @@ pub struct MethodTakings {
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct TillTakings {
-    /// The till, or the `counter`. `STORE/TILL` for a till of another store that this gateway serves.
+    /// The till, or the `counter`. `STORE/TILL` for a till of another store that this gateway serves. `*` for the tills
+    /// beyond the first 1,000.
     pub device: String,
     #[serde(flatten)]
     pub takings: DayTakings,
@@ -156,16 +281,6 @@ pub struct HourTakings {
     pub hour: Timestamp,
     /// Successful payments, without refunds.
     pub payments: u64,
-    #[schema(value_type = f64)]
-    #[cfg_attr(test, ts(as = "f64"))]
-    pub net: Money,
-}
-
-/// What was paid in another currency.
-#[derive(Debug, Serialize, ToSchema)]
-#[cfg_attr(test, derive(ts_rs::TS))]
-pub struct OtherCurrency {
-    pub currency: &'static str,
     #[schema(value_type = f64)]
     #[cfg_attr(test, ts(as = "f64"))]
     pub net: Money,

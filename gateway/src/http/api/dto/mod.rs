@@ -19,8 +19,8 @@ pub use customers::{
     CustomerSearchResult,
 };
 pub use days::{
-    DayOrders, DayTakings, HourTakings, MethodTakings, OtherCurrency, OtherProducts, ProductSales, ShopDay,
-    TillTakings, VatAmount,
+    ClosingRecord, CountedTakings, CoveredNumbers, DayClosing, DayOrders, DayTakings, HourTakings,
+    LatePayment, MethodTakings, NetAmount, OtherProducts, ProductSales, ShopDay, TillTakings, VatAmount,
 };
 pub use dead_letters::{DeadLetter, DeadLetterCause, RetryResult};
 pub use gateway::{

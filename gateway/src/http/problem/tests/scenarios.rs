@@ -169,6 +169,22 @@ pub async fn provoke(kind: ProblemType) -> Scenario {
                 expect_field(409, "refund_of"),
             )
         }
+        ProblemType::DayIsClosed => {
+            let gateway = TestGateway::start().await;
+            let close = || send(gateway.router(), post("/api/days/2026-03-02/close", ""));
+            let closed = close().await;
+            assert_eq!(closed.status, 201, "{}", closed.body);
+            (
+                Some(("post", "/api/days/{date}/close")),
+                close().await,
+                expect(409),
+            )
+        }
+        ProblemType::DayHasNotBegun => {
+            let gateway = TestGateway::start().await;
+            let answer = send(gateway.router(), post("/api/days/2999-01-01/close", "")).await;
+            (Some(("post", "/api/days/{date}/close")), answer, expect(409))
+        }
         ProblemType::DeadLetterNotFound => {
             let gateway = TestGateway::start().await;
             let answer = send(gateway.router(), post("/api/dead-letters/1/retry", "")).await;
