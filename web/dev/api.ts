@@ -4,7 +4,7 @@ import type { Follow, SettingsProblem, Uplink, Whereabouts } from '../src/lib/ap
 import { problem, type Answer, type Body } from './answer';
 import type { SimulatedGateway } from './gateway';
 import type { Identity, IdentityMode } from './identity';
-import { answerDay } from './days';
+import { closeDay, readDay } from './closings';
 import { answerIdentity, auditShopChange, checkAccess, findCaller } from './identityApi';
 import { hasFile, writeFile } from './listFile';
 import { noSales, type Sales } from './otherShop';
@@ -82,7 +82,9 @@ export async function handleRequest(
   const answer =
     checkAccess(identity, caller, method, url.pathname) ??
     answerIdentity(identity, caller, method, url, body) ??
-    (method === 'POST' ? post(gateway, url, body) : get(gateway, url, isFileWanted(request, url)));
+    (method === 'POST'
+      ? post(gateway, url, body, caller.session?.user ?? null)
+      : get(gateway, url, isFileWanted(request, url)));
   if (method === 'POST') auditShopChange(identity, caller, url.pathname, answer);
   const isHidden = answer.status === 200 && !identity.seesPersonalData(caller.session);
   const shown = isHidden ? { ...answer, body: hideInAnswer(url.pathname, answer.body) } : answer;
@@ -127,7 +129,7 @@ function findIdError(id: string): string | null {
   return /\p{Cc}/u.test(id) ? 'holds a control character' : null;
 }
 
-function post(gateway: SimulatedGateway, url: URL, body: Body): Answer {
+function post(gateway: SimulatedGateway, url: URL, body: Body, user: string | null): Answer {
   const retry = /^\/api\/dead-letters\/(\d+)\/retry$/.exec(url.pathname);
   if (retry) return retryDeadLetter(gateway, Number(retry[1]));
   if (url.pathname === '/api/demo/kafka') {
@@ -135,6 +137,8 @@ function post(gateway: SimulatedGateway, url: URL, body: Body): Answer {
     return { status: 204 };
   }
   if (gateway.isRefusing) return problem('journal-full', 'The journal is full, so nothing was stored.');
+  const closePath = /^\/api\/days\/([^/]+)\/close$/.exec(url.pathname);
+  if (closePath) return closeDay(gateway, decodeURIComponent(closePath[1] ?? ''), user);
   switch (url.pathname) {
     case '/api/orders':
       return (
@@ -183,7 +187,7 @@ function get(gateway: SimulatedGateway, url: URL, isFile: boolean): Answer {
   const orderPath = /^\/api\/orders\/(.+)$/.exec(url.pathname);
   if (orderPath) return orderLife(sales, decodeURIComponent(orderPath[1] ?? ''));
   const dayPath = /^\/api\/days\/(.+)$/.exec(url.pathname);
-  if (dayPath) return answerDay(gateway, decodeURIComponent(dayPath[1] ?? ''));
+  if (dayPath) return readDay(gateway, decodeURIComponent(dayPath[1] ?? ''));
   switch (url.pathname) {
     case '/api/orders':
       return listPage(sales.orders, url, isFile);

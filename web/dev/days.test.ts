@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { ShopDay } from '../src/lib/api/types';
 import { addUp } from '../src/lib/order/sums';
+import { closeDay, readDay } from './closings';
 import { answerDay } from './days';
 import { SimulatedGateway } from './gateway';
 
@@ -35,4 +36,19 @@ it('a day is today, long ago, closed, or none', () => {
   expect(read('2026-03-15').takings.payments).toBe(0);
   expect(read('2025-03-17').complete).toBe(false);
   expect(answerDay(gateway, '2026-02-30').status).toBe(422);
+});
+
+it('a closing counts each sale once, and keeps the figures of its day', () => {
+  const shop = new SimulatedGateway({ seed: 1, clock, hasHistory: true });
+  const before = readDay(shop, 'today').body as ShopDay;
+  expect(closeDay(shop, '2026-03-14', 'Margaux').status).toBe(201);
+  const first = (closeDay(shop, before.date, null).body as ShopDay).closing;
+  expect([first?.number, first?.takings[0]?.net, first?.since]).toEqual([2, before.takings.net, []]);
+  shop.createPayment({ amount: 7, status: 'SUCCESS' });
+  const after = readDay(shop, 'today').body as ShopDay;
+  expect(after.takings).toEqual(before.takings);
+  expect(after.closing?.since).toEqual([{ currency: 'EUR', net: 7 }]);
+  expect(first?.previous).toBe((readDay(shop, '2026-03-14').body as ShopDay).closing?.hash);
+  expect(closeDay(shop, '2026-03-15', null).body).toMatchObject({ type: 'urn:comptoir:problem:day-is-closed' });
+  expect(closeDay(shop, '2026-03-17', null).status).toBe(422);
 });

@@ -23,6 +23,7 @@ import type {
   Whereabouts,
 } from '../src/lib/api/types';
 import type { Item } from '../src/lib/live/reducer';
+import type { ClosedDay } from './closings';
 import { ChangeSet, LIST_LENGTH } from './batch';
 import { createDeadLetters } from './deadLetters';
 import { createBacklog, createHistory } from './history';
@@ -75,6 +76,8 @@ export class SimulatedGateway {
     payments_only: false,
   };
   timeZone = 'Europe/Paris';
+  /** The closed days, the latest closing last. */
+  readonly closedDays: ClosedDay[] = [];
   follow: Follow = 'all';
   /** The shops whose sales were read from Kafka, by name. */
   otherShops = new Map<string, OtherShop>();

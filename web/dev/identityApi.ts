@@ -32,6 +32,7 @@ const NEEDED_ROLES: [RegExp, Role][] = [
   [/^POST \/api\/(orders|payments|deliveries)$/, 'cashier'],
   [/^(GET|POST) \/api\/dead-letters/, 'manager'],
   [/^GET \/api\/days\//, 'cashier'],
+  [/^POST \/api\/days\//, 'manager'],
   [/^GET \/api\/audit$/, 'manager'],
   [/^POST \/api\/pairings\/approve$/, 'manager'],
   [/^\w+ \/api\/(users|tokens)/, 'administrator'],
@@ -330,6 +331,8 @@ export function auditShopChange(identity: Identity, caller: Caller, path: string
   const item = answer.body as Record<string, unknown>;
   if (path.startsWith('/api/dead-letters/')) {
     identity.audit.add({ ...actorOf(caller), action: 'dead-letter-retried', subject: path.split('/')[3] ?? null });
+  } else if (path.startsWith('/api/days/')) {
+    identity.audit.add({ ...actorOf(caller), action: 'day-closed', subject: path.split('/')[3] ?? null });
   } else if (kind) {
     const name = kind === 'deliver' ? 'delivery' : (kind as 'order' | 'payment');
     const { amount, currency, status, method } = item;

@@ -20,6 +20,15 @@ export class Day extends App {
   readonly search: Locator;
   readonly allProducts: Locator;
   readonly paper: Locator;
+  readonly close: Locator;
+  readonly closeDialog: Locator;
+  readonly closeConfirm: Locator;
+  readonly closeFailure: Locator;
+  readonly closing: Locator;
+  readonly since: Locator;
+  readonly lateDays: Locator;
+  readonly latePayments: Locator;
+  readonly numbers: Locator;
 
   constructor(page: Page) {
     super(page);
@@ -39,6 +48,15 @@ export class Day extends App {
     this.search = page.getByTestId('day-search');
     this.allProducts = page.getByTestId('day-all-products');
     this.paper = page.getByTestId('day-paper');
+    this.close = page.getByTestId('day-close');
+    this.closeDialog = page.getByTestId('day-close-dialog');
+    this.closeConfirm = page.getByTestId('day-close-confirm');
+    this.closeFailure = page.getByTestId('day-close-failure');
+    this.closing = page.getByTestId('day-closing');
+    this.since = page.getByTestId('closing-since');
+    this.lateDays = page.getByTestId('closing-late-days').locator('tbody tr');
+    this.latePayments = page.getByTestId('closing-late-payments').locator('tbody tr');
+    this.numbers = page.getByTestId('closing-numbers').locator('tbody tr');
   }
 
   /** `date` is `null` for today. */
@@ -50,6 +68,7 @@ export class Day extends App {
 
   readonly fact = (name: 'payments' | 'refunds' | 'failed' | 'orders' | 'cancelled') =>
     this.page.locator(`[data-fact="${name}"] dd`);
+  readonly counted = (name: 'own' | 'late' | 'total') => this.closing.locator(`[data-counted="${name}"] b`);
   readonly panel = (name: 'methods' | 'tills' | 'vat' | 'hours' | 'products' | 'currencies') =>
     this.page.locator(`[data-panel="day-${name}"]`);
   readonly rows = (name: Parameters<Day['panel']>[0]) => this.panel(name).locator('tbody tr');

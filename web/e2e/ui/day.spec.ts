@@ -413,6 +413,8 @@ test('everything works with the keyboard', SIMULATOR_ONLY, async ({ page }) => {
   await page.keyboard.press('Tab');
   await expect(app.print).toBeFocused();
   await page.keyboard.press('Tab');
+  await expect(app.close).toBeFocused();
+  await page.keyboard.press('Tab');
   await expect(app.search).toBeFocused();
   await page.keyboard.press('Tab');
   await expect(app.allProducts).toBeFocused();

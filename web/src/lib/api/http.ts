@@ -39,7 +39,7 @@ export class RequestError extends Error {
   }
 }
 
-/** Longer than any request takes the gateway. Without a timeout, a page waits forever on a dead connection. */
+/** Longer than almost any request takes the gateway. Without a timeout, a page waits forever on a dead connection. */
 const TIMEOUT_MS = 10_000;
 
 let reportRefusal: () => void = () => undefined;
@@ -51,11 +51,11 @@ export function onRefusal(listener: () => void): void {
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-export async function request(method: Method, path: string, body?: unknown): Promise<Response> {
+export async function request(method: Method, path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<Response> {
   const json = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
   return send(path, {
     method,
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: AbortSignal.timeout(timeoutMs),
     ...(body === undefined ? {} : json),
   });
 }
@@ -99,7 +99,8 @@ async function readJson<T>(response: Response): Promise<T> {
 }
 
 export const get = async <T>(path: string): Promise<T> => readJson(await request('GET', path));
-export const post = async <T>(path: string, body: unknown): Promise<T> => readJson(await request('POST', path, body));
+export const post = async <T>(path: string, body: unknown, timeoutMs?: number): Promise<T> =>
+  readJson(await request('POST', path, body, timeoutMs));
 
 /** Without `store`, a list is this shop's. */
 export type ListQuery = { store?: string; status?: string | null; cursor?: string | null };

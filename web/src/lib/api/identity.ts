@@ -50,6 +50,7 @@ export const AUDIT_ACTIONS = [
   'dead-letter-retried',
   'device-forgotten',
   'customer-erased',
+  'day-closed',
 ] as const satisfies readonly AuditEntry['action'][];
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 

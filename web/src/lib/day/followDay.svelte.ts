@@ -7,11 +7,14 @@ import { i18n } from '../i18n/i18n.svelte';
 import type { LiveUpdate } from '../live/reducer';
 import { live } from '../live/store.svelte';
 import { session } from '../session.svelte';
-import { Polling } from '../shops/polling';
+import { Polling, type Reader } from '../shops/polling';
 
 /** Each read of a day costs the gateway more than one of a list. */
 const MIN_INTERVAL_MS = 4000;
-/** In case an update was missed. A past day changes only when a till that was offline sends its sales. */
+/**
+ * In case an update was missed. A past day changes only when a till that was offline sends its sales. If the day is closed,
+ * what arrived since changes likewise, and its figures do not.
+ */
 const TODAY_POLL_MS = 30_000;
 const PAST_POLL_MS = 600_000;
 export const TODAY = 'today';
@@ -37,30 +40,33 @@ export function followDay(wanted: () => string | null) {
   let error = $state.raw<{ wanted: string; reason: unknown } | null>(null);
   let isReading = $state(false);
   let refresh: () => Promise<void> = () => Promise.resolve();
+  let show: (day: ShopDay) => Promise<void> = () => Promise.resolve();
 
   function follow(name: string) {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let lastRead = -Infinity;
-    const polling = new Polling<ShopDay>(
-      {
-        read: async () => {
-          lastRead = performance.now();
-          isReading = true;
-          return get<ShopDay>(`/api/days/${name}`);
-        },
-        onAnswer: (day) => {
-          answer = { wanted: name, day, readAt: Date.now() };
-          error = null;
-          isReading = false;
-        },
-        onFailure: (reason) => {
-          error = { wanted: name, reason };
-          isReading = false;
-        },
+    const reader: Reader<ShopDay> = {
+      read: async () => {
+        lastRead = performance.now();
+        isReading = true;
+        return get<ShopDay>(`/api/days/${name}`);
       },
-      name === TODAY ? TODAY_POLL_MS : PAST_POLL_MS,
-    );
+      onAnswer: (day) => {
+        answer = { wanted: name, day, readAt: Date.now() };
+        error = null;
+        isReading = false;
+      },
+      onFailure: (reason) => {
+        error = { wanted: name, reason };
+        isReading = false;
+      },
+    };
+    const polling = new Polling<ShopDay>(reader, name === TODAY ? TODAY_POLL_MS : PAST_POLL_MS);
     refresh = () => polling.refresh();
+    // As a read, so that the answer to an earlier one cannot undo it.
+    show = async (day) => {
+      if (answer?.day.date === day.date) await polling.refresh({ ...reader, read: () => Promise.resolve(day) });
+    };
     // When the page is shown again, `polling` reads.
     const readIfVisible = () => {
       timer = undefined;
@@ -108,6 +114,8 @@ export function followDay(wanted: () => string | null) {
       return isReading;
     },
     refresh: () => refresh(),
+    /** Shows what a change of the day answered, if the day is still the one that is shown. */
+    show: (day: ShopDay) => show(day),
   };
 }
 

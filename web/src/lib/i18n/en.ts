@@ -348,6 +348,8 @@ export const en = {
       'urn:comptoir:problem:invalid-parameter': 'The gateway rejected a value in the address.',
       'urn:comptoir:problem:invalid-cursor': 'This page of the list no longer exists. Go back to the latest.',
       'urn:comptoir:problem:dead-letter-undecodable': 'It still cannot be decoded.',
+      'urn:comptoir:problem:day-is-closed': 'This day, or a later one, is already closed.',
+      'urn:comptoir:problem:day-has-not-begun': 'This day has not begun.',
       'urn:comptoir:problem:refund-not-possible': 'Not that much of this payment is left to pay back.',
       'urn:comptoir:problem:dead-letter-already-stored': 'It is already stored.',
       'urn:comptoir:problem:too-many-requests':

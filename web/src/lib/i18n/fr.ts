@@ -363,6 +363,8 @@ export const fr: Messages = {
       'urn:comptoir:problem:invalid-parameter': 'La passerelle a refusé une valeur dans l’adresse.',
       'urn:comptoir:problem:invalid-cursor': 'Cette page de la liste n’existe plus. Revenez aux dernières lignes.',
       'urn:comptoir:problem:dead-letter-undecodable': 'Il ne peut toujours pas être décodé.',
+      'urn:comptoir:problem:day-is-closed': 'Cette journée, ou une journée suivante, est déjà clôturée.',
+      'urn:comptoir:problem:day-has-not-begun': 'Cette journée n’a pas commencé.',
       'urn:comptoir:problem:refund-not-possible': 'Il ne reste plus autant à rembourser sur ce paiement.',
       'urn:comptoir:problem:dead-letter-already-stored': 'Il est déjà enregistré.',
       'urn:comptoir:problem:too-many-requests':

@@ -53,7 +53,7 @@ export const en = {
     roleHint: {
       viewer: 'Sees the dashboard and the lists, without e-mails and addresses',
       cashier: 'Also creates orders, payments and deliveries',
-      manager: 'Also sees dead letters and the audit log, and pairs screens',
+      manager: 'Also closes days, pairs screens, and sees dead letters and the audit log',
       administrator: 'Also manages users, sessions and tokens',
     } satisfies Record<Role, string>,
   },
@@ -233,6 +233,7 @@ export const en = {
       'dead-letter-retried': 'Dead letter retried',
       'device-forgotten': 'Till forgotten',
       'customer-erased': 'Customer’s data erased',
+      'day-closed': 'Day closed',
     } satisfies Record<AuditAction, string> as Record<string, string>,
     /** The names of fields in an entry. Others are shown as the gateway calls them. */
     field: {

@@ -57,7 +57,7 @@ export const fr: IdentityMessages = {
     roleHint: {
       viewer: 'Voit le tableau de bord et les listes, sans les adresses ni les e-mails',
       cashier: 'Crée aussi des commandes, des paiements et des livraisons',
-      manager: 'Voit aussi les messages illisibles et l’historique, et associe des écrans',
+      manager: 'Clôture aussi les journées, associe des écrans, et voit les messages illisibles et l’historique',
       administrator: 'Gère aussi les utilisateurs, les sessions et les jetons',
     },
   },
@@ -238,6 +238,7 @@ export const fr: IdentityMessages = {
       'dead-letter-retried': 'Message illisible réessayé',
       'device-forgotten': 'Caisse oubliée',
       'customer-erased': 'Données d’un client effacées',
+      'day-closed': 'Journée clôturée',
     },
     field: {
       name: 'Nom',
