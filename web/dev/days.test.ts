@@ -50,5 +50,5 @@ it('a closing counts each sale once, and keeps the figures of its day', () => {
   expect(after.closing?.since).toEqual([{ currency: 'EUR', net: 7 }]);
   expect(first?.previous).toBe((readDay(shop, '2026-03-14').body as ShopDay).closing?.hash);
   expect(closeDay(shop, '2026-03-15', null).body).toMatchObject({ type: 'urn:comptoir:problem:day-is-closed' });
-  expect(closeDay(shop, '2026-03-17', null).status).toBe(422);
+  expect(closeDay(shop, '2026-03-17', null).status).toBe(409);
 });

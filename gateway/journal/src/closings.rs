@@ -37,7 +37,7 @@ pub struct UncoveredNumbers {
     pub from: u32,
     /// The highest number in the journal.
     pub to: u32,
-    /// Those of them that the journal does not have, ascending.
+    /// Those of them that the journal does not have, or only as dead letters; ascending.
     pub missing: Vec<SeqRange>,
 }
 
@@ -73,7 +73,7 @@ impl Journal {
         Ok(self.readers.fetch_all(query).await?.first().map(closing))
     }
 
-    /// The numbers of the entries after `after`, up to and including `upto`, that no closing covers: at most `most`
+    /// The numbers of the events and own records after `after`, up to and including `upto`, that no closing covers: at most `most`
     /// devices and epochs, and `most` missing ranges. The second value is false if there are more.
     ///
     /// # Errors
@@ -88,7 +88,8 @@ impl Journal {
         let numbers = "SELECT entry.device, entry.epoch, entry.seq, coalesce(closed.upto, 0) AS covered
              FROM entry LEFT JOIN closed_number closed
                   ON closed.device = entry.device AND closed.epoch = entry.epoch
-             WHERE entry.offset > ? AND entry.offset <= ? AND entry.seq > coalesce(closed.upto, 0)";
+             WHERE entry.offset > ? AND entry.offset <= ? AND entry.seq > coalesce(closed.upto, 0)
+                   AND entry.kind <> 3";
         let devices = format!(
             "SELECT device.store, device.device, n.epoch, n.device AS row, n.covered, max(n.seq) AS highest
              FROM ({numbers}) n JOIN device ON device.id = n.device

@@ -117,6 +117,31 @@ async fn a_closing_covers_each_number_once_and_names_the_missing_ones() {
 }
 
 #[tokio::test]
+async fn the_number_of_a_dead_letter_is_missing() {
+    let rig = Rig::new().await;
+    rig.sell("till-1", 1).await;
+    let numbering = Numbering::Till {
+        epoch: 7,
+        seq: 2,
+        oldest: 0,
+        discipline: Discipline::AnyOrder,
+        digest: None,
+    };
+    let till = DeviceId::new("paris-1", "till-1").unwrap();
+    rig.append(till, numbering, EntryKind::DeadLetter, "Dear Sir")
+        .await;
+    assert_eq!(
+        rig.uncovered(Offset(0)).await,
+        [("till-1".to_owned(), 1, 1, vec![])]
+    );
+    rig.sell("till-1", 3).await;
+    assert_eq!(
+        rig.uncovered(Offset(0)).await,
+        [("till-1".to_owned(), 1, 3, vec![(2, 2)])]
+    );
+}
+
+#[tokio::test]
 async fn closings_are_found_by_their_days() {
     let rig = Rig::new().await;
     assert_eq!(rig.journal.newest_closing().await.unwrap(), None);

@@ -980,7 +980,7 @@ epoch: number,
  */
 from: number, to: number, 
 /**
- * Ranges of numbers, first and last, that are not in the journal.
+ * Ranges of numbers, first and last, that are not in the journal, or only as dead letters.
  */
 missing: Array<[number, number]>, };
 

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 use super::figures::Figures;
 use super::{Day, READING_TURN, dto};
@@ -27,9 +25,8 @@ const MAX_LATE: usize = 500;
 const MAX_NUMBERS: usize = 2_000;
 /// Most bytes of a closing. Kafka's clients send records of up to 1,000,000 bytes.
 const MAX_BYTES: usize = 900_000;
-/// How long a closing waits for the fold of the events that are stored already.
-const FOLD_TIMEOUT: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(20);
+/// How many seconds a closing waits for the fold of the events that are stored already. Less than the time for an answer.
+const FOLD_TIMEOUT: usize = 5;
 /// The predecessor of the first closing.
 const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -138,19 +135,16 @@ async fn check_order(app: &AppState, date: Date, today: Date) -> Result<(), Prob
 async fn figures(app: &AppState, day: &Day, today: Date) -> Result<(DayRows, dto::ShopDay), Problem> {
     let period = (day.from.as_millisecond(), day.to.as_millisecond());
     let stored = app.journal.state().last;
-    let deadline = Instant::now() + FOLD_TIMEOUT;
+    for _ in 0..FOLD_TIMEOUT {
+        // Waits for at most a second.
+        app.projection.wait_until_folded(stored).await;
+    }
+    if app.projection.view().folded < stored {
+        return Err(ProjectionError::Behind.into());
+    }
     // Never closed.
     let _turn = READING_TURN.acquire().await;
-    let rows = loop {
-        let rows = app.projection.day_rows(period).await?;
-        if rows.upto >= stored {
-            break rows;
-        }
-        if Instant::now() > deadline {
-            return Err(ProjectionError::Behind.into());
-        }
-        tokio::time::sleep(POLL).await;
-    };
+    let rows = app.projection.day_rows(period).await?;
     let mut figures = Figures::new(&app.store, app.currency, app.time_zone.clone());
     let visited = app
         .projection

@@ -156,7 +156,8 @@ pub struct LatePayment {
     pub status: String,
 }
 
-/// The numbers of a till that a closing covers: all from `from` to `to` are in the journal, except the missing ones.
+/// The numbers of a till that a closing covers: the events of all from `from` to `to` are in the journal, except the missing
+/// ones.
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct CoveredNumbers {
@@ -168,7 +169,7 @@ pub struct CoveredNumbers {
     /// The number after the one with which the previous closing ended.
     pub from: u32,
     pub to: u32,
-    /// Ranges of numbers, first and last, that are not in the journal.
+    /// Ranges of numbers, first and last, that are not in the journal, or only as dead letters.
     pub missing: Vec<[u32; 2]>,
 }
 
