@@ -5,8 +5,10 @@
 //! * [`sale`]: orders, payments and deliveries. Values of these types are always valid.
 //! * [`record`], [`position`]: the types that the Kafka consumers and the pages' read model exchange.
 //! * [`shop_secret`], [`mac`]: the shop's secret, and the codes that distinguish its records in Kafka from forged ones.
+//! * [`chain`]: hash chains.
 //! * [`secret`]: values that must not appear in logs.
 
+pub mod chain;
 pub mod command;
 pub mod event;
 pub mod mac;

@@ -1,37 +1,23 @@
 //! The hash chain: each row of the audit log holds a hash of itself and of the previous row. So a row that is changed,
 //! removed or inserted later no longer fits.
 //!
-//! A hash is SHA-256 over a sequence of fields, each preceded by its length as a big-endian `u32`; a field without a
-//! value has the length 2^32 - 1 and no bytes. The fields are a label, the hash of the previous row (32 bytes), the
-//! row's id and its time in Unix milliseconds (both in decimal digits), and `actor`, `actor_kind`, `address`, `action`,
-//! `subject`, `before` and `after` as they are in the file. `gateway/docs/interfaces/topics.md` describes it for other
-//! programs.
+//! The fields of a hash ([`comptoir_core::chain`]) are a label, the hash of the previous row (32 bytes), the row's id and its
+//! time in Unix milliseconds (both in decimal digits), and `actor`, `actor_kind`, `address`, `action`, `subject`, `before`
+//! and `after` as they are in the file. `gateway/docs/interfaces/topics.md` describes it for other programs.
 //!
 //! The chain begins with an entry `chain-started`, whose previous hash is 32 zero bytes. It holds the number of entries
 //! that earlier versions wrote, and their digest.
 
+use comptoir_core::chain::FieldHasher;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::ActorKind;
+pub use comptoir_core::chain::ChainHash;
 
 /// The labels distinguish the two kinds of hash from each other and from later formats.
-const ENTRY: &[u8] = b"comptoir audit entry v1";
-const EARLIER: &[u8] = b"comptoir audit earlier entries v1";
-/// The length of a field without a value. No field is that long.
-const ABSENT: u32 = u32::MAX;
-
-/// A hash in the chain, displayed in hexadecimal.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ChainHash(pub [u8; 32]);
-
-impl std::fmt::Display for ChainHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
+const ENTRY: &str = "comptoir audit entry v1";
+const EARLIER: &str = "comptoir audit earlier entries v1";
 /// The fields of a row as stored in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRow {
@@ -57,63 +43,52 @@ pub struct ChainedRow {
     pub hash: ChainHash,
 }
 
-fn put(hasher: &mut Sha256, field: Option<&[u8]>) {
-    // SQLite's values are smaller than 2 GiB.
-    let length = field.map_or(ABSENT, |field| field.len() as u32);
-    hasher.update(length.to_be_bytes());
-    hasher.update(field.unwrap_or_default());
-}
-
-fn put_row(hasher: &mut Sha256, row: &AuditRow) {
-    put(hasher, Some(row.id.to_string().as_bytes()));
-    put(hasher, Some(row.at.as_millisecond().to_string().as_bytes()));
-    put(hasher, Some(row.actor.as_bytes()));
-    put(hasher, Some(row.actor_kind.name().as_bytes()));
-    for text in [
+fn put_row(hasher: FieldHasher, row: &AuditRow) -> FieldHasher {
+    let texts = [
         row.address.as_deref(),
         Some(&*row.action),
         row.subject.as_deref(),
         row.before.as_deref(),
         row.after.as_deref(),
-    ] {
-        put(hasher, text.map(str::as_bytes));
-    }
+    ];
+    let hasher = hasher
+        .with(row.id.to_string())
+        .with(row.at.as_millisecond().to_string())
+        .with(&row.actor)
+        .with(row.actor_kind.name());
+    texts.into_iter().fold(hasher, FieldHasher::with_option)
 }
 
 impl AuditRow {
     /// The hash of this row if it follows a row with the hash `previous`.
     pub fn hash_after(&self, previous: ChainHash) -> ChainHash {
-        let mut hasher = Sha256::new();
-        put(&mut hasher, Some(ENTRY));
-        put(&mut hasher, Some(&previous.0));
-        put_row(&mut hasher, self);
-        ChainHash(hasher.finalize().into())
+        put_row(FieldHasher::new(ENTRY).with(previous.0), self).finish()
     }
 }
 
 /// Computes the digest of the entries that earlier versions wrote.
 pub(crate) struct EarlierEntries {
-    hasher: Sha256,
+    hasher: FieldHasher,
     count: u64,
 }
 
 impl EarlierEntries {
     pub fn new() -> Self {
-        let mut hasher = Sha256::new();
-        put(&mut hasher, Some(EARLIER));
-        Self { hasher, count: 0 }
+        Self {
+            hasher: FieldHasher::new(EARLIER),
+            count: 0,
+        }
     }
 
     /// Adds the next entry, in order of ids.
     pub fn add(&mut self, row: &AuditRow) {
-        put_row(&mut self.hasher, row);
+        self.hasher = put_row(self.hasher.clone(), row);
         self.count += 1;
     }
 
     /// The summary stored in the entry `chain-started`.
     pub fn summary(self) -> Value {
-        let digest = ChainHash(self.hasher.finalize().into());
-        json!({"entries": self.count, "sha256": digest.to_string()})
+        json!({"entries": self.count, "sha256": self.hasher.finish()})
     }
 }
 
