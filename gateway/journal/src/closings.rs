@@ -10,7 +10,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::read::{COLUMNS, entry};
-use super::{Entry, EntryKind, Journal, Offset, ReadError, SeqRange};
+use super::{Entry, EntryKind, Journal, Offset, ReadError, SeqRange, chain};
+use comptoir_core::chain::ChainHash;
 use comptoir_core::event::{DeviceId, GATEWAY_EPOCH};
 
 /// A closing as it is stored.
@@ -60,6 +61,17 @@ impl Journal {
     pub async fn closing_of(&self, date: &str) -> Result<Option<StoredClosing>, ReadError> {
         let query = sqlx::query("SELECT * FROM closing WHERE date = ? ORDER BY offset LIMIT 1").bind(date);
         Ok(self.readers.fetch_all(query).await?.first().map(closing))
+    }
+
+    /// The hash of the entry at `offset` in the journal's chain. `None` if the entry is older than the chain, or pruned.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub async fn hash_at(&self, offset: Offset) -> Result<Option<ChainHash>, ReadError> {
+        let query = sqlx::query("SELECT hash FROM entry WHERE offset = ?").bind(offset.0 as i64);
+        let rows = self.readers.fetch_all(query).await?;
+        Ok(rows.first().and_then(|row| chain::hash(row.get("hash"))))
     }
 
     /// The newest closing of a day up to and including `date`, `YYYY-MM-DD`.
@@ -176,7 +188,7 @@ impl Journal {
     }
 }
 
-fn closing(row: &SqliteRow) -> StoredClosing {
+pub(super) fn closing(row: &SqliteRow) -> StoredClosing {
     StoredClosing {
         offset: Offset(row.get::<i64, _>("offset") as u64),
         number: row.get::<i64, _>("number") as u64,
@@ -231,7 +243,7 @@ struct Covered<'a> {
     to: u32,
 }
 
-/// `[[store, device, epoch, to], …]`; empty for a JSON that is no closing.
+/// `[[store, device, epoch, to], …]`; empty for a JSON that is not a closing.
 fn covered(json: &str) -> Value {
     let Ok(closing) = serde_json::from_str::<Covering<'_>>(json) else {
         return json!([]);

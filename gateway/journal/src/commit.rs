@@ -10,7 +10,9 @@ use super::group::Group;
 use super::pending::Quota;
 use super::transaction::{self, CommitError};
 use super::writer::Reply;
-use super::{AppendError, Receipt, RelayReport, State, Submission, Writer, dormant, fingerprints, reused};
+use super::{
+    AppendError, Receipt, RelayReport, State, Submission, Writer, chain, dormant, fingerprints, reused,
+};
 
 impl Writer {
     /// Commits the batches and answers each one.
@@ -91,6 +93,7 @@ impl Writer {
         if let Some(relayed) = relayed {
             self.streams.count_relayed(relayed, &mut group);
         }
+        group.links = chain::links(self.chain_head, group.entries.iter().map(|entry| &**entry));
         let begun = Instant::now();
         let written = match self.connection.get().await {
             Ok(connection) => transaction::write(connection, &group, relayed).await,
@@ -126,6 +129,9 @@ impl Writer {
         let names_used_up = self.streams.are_names_used_up();
         let committed = group.entries.len() as u64 - group.own_records;
         let last = group.entries.last().map(|entry| entry.offset);
+        if let Some(link) = group.links.last() {
+            self.chain_head = link.hash;
+        }
         self.tail.push(group.entries, Instant::now());
         self.state.send_modify(|state| {
             state.last = last.unwrap_or(state.last);

@@ -52,6 +52,26 @@ impl EntryKind {
         }
     }
 
+    /// The name in the chain and in archives.
+    pub fn name(self) -> &'static str {
+        match self {
+            EntryKind::Event(Kind::Order) => "order",
+            EntryKind::Event(Kind::Payment) => "payment",
+            EntryKind::Event(Kind::Delivery) => "delivery",
+            EntryKind::DeadLetter => "dead-letter",
+            EntryKind::Audit(AuditClass::Act) => "audit",
+            EntryKind::Audit(AuditClass::FailedSignIn) => "failed-sign-in",
+            EntryKind::Closing => "closing",
+        }
+    }
+
+    /// The kind with this [`name`](Self::name).
+    pub fn from_name(name: &str) -> Option<Self> {
+        (0..=HIGHEST_CODE)
+            .filter_map(Self::from_code)
+            .find(|kind| kind.name() == name)
+    }
+
     /// Whether it is a record of the gateway itself, which is not counted with the events.
     pub fn is_own_record(self) -> bool {
         matches!(self, EntryKind::Audit(_) | EntryKind::Closing)
@@ -61,6 +81,7 @@ impl EntryKind {
 /// The statements that use the indexes `entry_dead_letter` and `entry_audit` contain the codes as literals, as the
 /// indexes do.
 const DEAD_LETTER: i64 = 3;
+const HIGHEST_CODE: i64 = 6;
 
 /// One committed event, dead letter or record of the gateway itself.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
+use super::chain::Link;
 use super::pending::{Kept, Pending, Quota};
 use super::reused::{Digests, SeqKey, StoredDigest, Suspect};
 use super::stream::{Admission, Stream};
@@ -19,6 +20,8 @@ pub(super) struct Group {
     /// The journal's last offset before this group.
     pub after: Offset,
     pub entries: Vec<Arc<Entry>>,
+    /// The place of each entry in the chain; empty until the group is complete.
+    pub links: Vec<Link>,
     /// The row id of each entry's device.
     pub rows: Vec<i64>,
     /// Streams changed by the group.

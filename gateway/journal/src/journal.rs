@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
+use sqlx::Row as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::ack_snapshot::AckSnapshot;
@@ -12,7 +13,7 @@ use super::refusals::Refusals;
 use super::sqlite::Readers;
 use super::tail::Tail;
 use super::{
-    AppendError, CommandProgress, Forgotten, Identity, Offset, OpenError, Receipt, RefusalReport,
+    AppendError, CommandProgress, Forgotten, Identity, Offset, OpenError, ReadError, Receipt, RefusalReport,
     RelayReport, Rewrite, Runs, Signing, State, Submission, schema,
 };
 use comptoir_core::event::DeviceId;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     /// Gives the journal a new identity, because it is a copy or has diverged from the records in Kafka.
     BranchOff(Offset, oneshot::Sender<Result<Identity, AppendError>>),
     MarkRetried(Offset),
+    /// Everything up to this entry is in an archive.
+    MarkArchived(Offset, oneshot::Sender<Result<(), AppendError>>),
     /// Frees a device's room in the journal.
     Forget(DeviceId, oneshot::Sender<Result<Option<Forgotten>, AppendError>>),
     /// Replaces the content of entries that are in Kafka.
@@ -68,6 +71,8 @@ pub struct Journal {
     pub(crate) read_from: Arc<AtomicI64>,
     /// The last entry in the projection. Entries above it are not pruned.
     pub(crate) folded: Arc<AtomicU64>,
+    /// Entries above this one are not pruned, because no archive has them. `u64::MAX` if none is wanted.
+    pub(crate) archived: Arc<AtomicU64>,
     pub(crate) refusals: Refusals,
 }
 
@@ -230,6 +235,40 @@ impl Journal {
     pub async fn mark_retried(&self, offset: Offset) {
         // If the writer is gone, the dead letter stays in the list, and a second retry becomes a duplicate.
         let _ = self.commands.send(Command::MarkRetried(offset)).await;
+    }
+
+    /// From now on, prunes only what is in an archive. Returns the last entry that is.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub async fn keep_unarchived(&self) -> Result<Offset, ReadError> {
+        let rows = self
+            .readers
+            .fetch_all(sqlx::query("SELECT archived FROM chain"))
+            .await?;
+        let archived = rows.first().map_or(0, |row| row.get::<i64, _>("archived") as u64);
+        self.archived.store(archived, Ordering::Relaxed);
+        Ok(Offset(archived))
+    }
+
+    /// Records that everything up to and including `offset` is in an archive and may be pruned.
+    ///
+    /// # Errors
+    ///
+    /// The journal is closed or could not be written.
+    pub async fn mark_archived(&self, offset: Offset) -> Result<(), AppendError> {
+        let (reply, done) = oneshot::channel();
+        self.commands
+            .send(Command::MarkArchived(offset, reply))
+            .await
+            .map_err(|_| AppendError::Closed)?;
+        done.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// The last entry in the projection.
+    pub fn folded(&self) -> Offset {
+        Offset(self.folded.load(Ordering::Relaxed))
     }
 
     /// Frees a device's room: removes epochs that stored nothing, and makes the others dormant, unless some of their

@@ -33,6 +33,11 @@
 //!
 //! An entry changes only to erase personal data from it (`rewrite`), and only after it is in Kafka.
 //!
+//! # Chain
+//!
+//! Each entry holds a hash of itself and of its predecessor (`chain`). `archive` reads entries with their hashes, for
+//! commands beside a running gateway. See `docs/adr/0026-proof.md`.
+//!
 //! # Deletion
 //!
 //! When the file approaches `max_bytes`, the writer prunes its oldest entries, but only those that are in Kafka and in
@@ -40,8 +45,10 @@
 
 mod ack_file;
 mod ack_snapshot;
+mod archive;
 mod backup;
 pub mod batch_statement;
+mod chain;
 mod closings;
 mod command_progress;
 mod commit;
@@ -77,7 +84,9 @@ mod transaction;
 mod wal;
 mod writer;
 
+pub use archive::{ChainReader, ChainReaderError, ChainSummary};
 pub use backup::BackupError;
+pub use chain::{ChainError, ChainPoint, ChainWalk, ChainedEntry, Salt, content_hash, start_hash};
 pub use closings::{StoredClosing, UncoveredNumbers};
 pub use command_progress::CommandProgress;
 pub use comptoir_core::Offset;

@@ -65,6 +65,7 @@ impl Journal {
         let accepts_unsigned = Arc::new(AtomicBool::new(signing.accepts_unsigned_watermark));
         let signing = watch::Sender::new(signing);
         let folded = Arc::new(AtomicU64::new(0));
+        let archived = Arc::new(AtomicU64::new(u64::MAX));
         let path = Arc::new(path.to_owned());
         let journal = Journal {
             path: Arc::clone(&path),
@@ -82,6 +83,7 @@ impl Journal {
             own_in_kafka: Arc::new(AtomicU64::new(0)),
             read_from: Arc::new(AtomicI64::new(stored.read_from)),
             folded: folded.clone(),
+            archived: archived.clone(),
             refusals: stored.streams.refusals.clone(),
         };
         let writer = Writer {
@@ -97,8 +99,10 @@ impl Journal {
             accepts_unsigned,
             runs,
             folded,
+            archived,
             recent: RecentStreams::new(acks.unwrap_or_default(), &stored.streams),
             streams: stored.streams,
+            chain_head: stored.chain_head,
             ack_file: Arc::new(Mutex::new(file)),
             report: None,
             command_progress: None,

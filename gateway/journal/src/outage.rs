@@ -130,6 +130,7 @@ impl Writer {
         // have changed.
         let before = std::mem::replace(&mut self.streams, stored.streams);
         self.streams.continue_from(before);
+        self.chain_head = stored.chain_head;
         self.identity.send_if_modified(|current| {
             let has_changed = *current != identity;
             *current = identity;

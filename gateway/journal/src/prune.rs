@@ -1,4 +1,4 @@
-//! Pruning: deletes the oldest entries that are in Kafka and in the projection.
+//! Pruning: deletes the oldest entries that are in Kafka, in the projection and, if archives are wanted, in one.
 
 use std::sync::atomic::Ordering;
 
@@ -6,7 +6,7 @@ use sqlx::Connection as _;
 use tracing::info;
 
 use super::stored_state::{count_dead_letters, count_own_records, used_bytes};
-use super::{Offset, Writer};
+use super::{Offset, Writer, chain};
 
 /// Most entries deleted in one transaction, so that events do not wait long for it.
 const MAX_ENTRIES: u64 = 4_096;
@@ -46,12 +46,14 @@ impl Writer {
         let upto = state
             .watermark
             .min(Offset(self.folded.load(Ordering::Relaxed)))
+            .min(Offset(self.archived.load(Ordering::Relaxed)))
             .min(Offset(state.first.0 + MAX_ENTRIES - 1));
         if upto < state.first {
             return Ok(state.bytes);
         }
         let connection = self.connection.get().await?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        chain::advance(&mut transaction, upto).await?;
         // Fingerprints and digests stay longer than their entries, because a broker may redeliver an event much later.
         let remembered = upto.0.saturating_sub(state.max_bytes / BYTES_PER_FINGERPRINT);
         for (statement, upto) in [

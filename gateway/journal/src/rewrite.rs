@@ -6,11 +6,13 @@
 
 use std::collections::HashMap;
 
-use sqlx::Connection as _;
+use comptoir_core::chain::ChainHash;
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use tokio::sync::oneshot;
 
-use super::{AppendError, Command, Journal, Offset, Payload, Writer};
+use super::read::{COLUMNS, entry};
+use super::{AppendError, Command, Journal, Offset, Payload, Writer, chain};
 
 /// Most entries in one [`Journal::rewrite`]: events wait for its transaction.
 pub const MAX_REWRITES: usize = 256;
@@ -75,17 +77,49 @@ async fn write(
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut count = 0;
     for (offset, Rewrite { payload, reason }) in entries {
-        let query = sqlx::query("UPDATE entry SET payload = ?, reason = ? WHERE offset = ?");
+        let content = content_hash_of(&mut transaction, *offset).await?;
+        let query = sqlx::query(
+            "UPDATE entry SET payload = ?, reason = ?, salt = NULL, content = coalesce(content, ?) WHERE offset = ?",
+        );
         let query = match payload {
             Payload::Json(json) => query.bind(&**json),
             Payload::Bytes(bytes) => query.bind(&**bytes),
         };
-        let query = query.bind(reason.as_deref()).bind(offset.0 as i64);
+        let query = query
+            .bind(reason.as_deref())
+            .bind(content.as_ref().map(|content| content.0.as_slice()))
+            .bind(offset.0 as i64);
         count += query.execute(&mut *transaction).await?.rows_affected();
     }
     transaction.commit().await?;
     set_secure_delete(connection, false).await?;
     Ok(count)
+}
+
+/// The hash of the content that is about to be erased. `None` if it was erased before, or if the entry is older than the
+/// chain.
+async fn content_hash_of(
+    connection: &mut SqliteConnection,
+    offset: Offset,
+) -> Result<Option<ChainHash>, sqlx::Error> {
+    let sql = format!(
+        "SELECT {COLUMNS}, entry.salt FROM entry JOIN device ON device.id = entry.device WHERE entry.offset = ?"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(offset.0 as i64)
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let Some(salt) = row.get::<Option<&[u8]>, _>("salt") else {
+        return Ok(None);
+    };
+    let salt = salt
+        .try_into()
+        .map_err(|_| sqlx::Error::Decode("the salt of an entry".into()))?;
+    let entry = entry(&row).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    Ok(Some(chain::content_hash(&salt, &entry)))
 }
 
 /// Sets whether SQLite overwrites deleted content with zeros. It is not always on, because pruning would then write

@@ -7,7 +7,8 @@ use super::pending::Pending;
 use super::state::Parent;
 use super::stream::Stream;
 use super::streams::{Device, StreamKey, StreamTable};
-use super::{Encoding, Identity, Offset, Signing, State, schema};
+use super::{Encoding, Identity, Offset, Signing, State, chain, schema};
+use comptoir_core::chain::ChainHash;
 use comptoir_core::event::DeviceId;
 
 /// How many of the gateway's own numbers a branch skips, because its parent may still assign them: far more than a
@@ -19,6 +20,8 @@ pub(super) struct StoredState {
     pub state: State,
     pub read_from: i64,
     pub streams: StreamTable,
+    /// The hash of the last entry.
+    pub chain_head: ChainHash,
 }
 
 /// Reads the identity; assigns one to a new journal.
@@ -149,6 +152,7 @@ pub(super) async fn load(connection: &mut SqliteConnection) -> Result<StoredStat
         },
         read_from,
         streams,
+        chain_head: chain::load(connection, Offset(last)).await?,
     })
 }
 

@@ -12,8 +12,8 @@ use super::stored_state::used_bytes;
 use super::{Payload, RelayReport, SeqRange, closings};
 
 static INSERT_ENTRY: LazyLock<BatchStatement> = LazyLock::new(|| {
-    let columns = "(offset, kind, device, epoch, seq, time, key, payload, reason)";
-    BatchStatement::new(&format!("INSERT INTO entry {columns} VALUES"), 9, "")
+    let columns = "(offset, kind, device, epoch, seq, time, key, payload, reason, salt, hash)";
+    BatchStatement::new(&format!("INSERT INTO entry {columns} VALUES"), 11, "")
 });
 
 static INSERT_FINGERPRINT: LazyLock<BatchStatement> =
@@ -88,7 +88,8 @@ async fn write_devices(transaction: &mut SqliteConnection, group: &Group) -> Res
 
 async fn write_entries(transaction: &mut SqliteConnection, group: &Group) -> Result<(), sqlx::Error> {
     for (range, mut query) in INSERT_ENTRY.queries(group.entries.len()) {
-        for (entry, device) in group.entries[range.clone()].iter().zip(&group.rows[range]) {
+        let entries = group.entries[range.clone()].iter();
+        for ((entry, device), link) in entries.zip(&group.rows[range.clone()]).zip(&group.links[range]) {
             query = query
                 .bind(entry.offset.0 as i64)
                 .bind(entry.kind.code())
@@ -101,7 +102,10 @@ async fn write_entries(transaction: &mut SqliteConnection, group: &Group) -> Res
                 Payload::Json(json) => query.bind(Arc::clone(json)),
                 Payload::Bytes(bytes) => query.bind(&**bytes),
             };
-            query = query.bind(entry.reason.as_deref());
+            query = query
+                .bind(entry.reason.as_deref())
+                .bind(link.salt.as_slice())
+                .bind(link.hash.0.as_slice());
         }
         query.execute(&mut *transaction).await?;
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use comptoir_core::chain::ChainHash;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -50,6 +51,10 @@ pub struct Writer {
     pub(super) runs: Arc<Runs>,
     /// The last entry in the projection.
     pub(super) folded: Arc<AtomicU64>,
+    /// The last entry that may be pruned because an archive has it; `u64::MAX` without archives.
+    pub(super) archived: Arc<AtomicU64>,
+    /// The hash of the last entry.
+    pub(super) chain_head: ChainHash,
     pub(super) streams: StreamTable,
     pub(super) recent: RecentStreams,
     pub(super) ack_file: Arc<Mutex<AckFile>>,
@@ -200,6 +205,8 @@ impl Writer {
                 let _ = reply.send(self.branch_off(upto).await);
             }
             Command::MarkRetried(offset) => self.mark_retried(offset).await,
+            // The caller may have stopped waiting.
+            Command::MarkArchived(offset, reply) => drop(reply.send(self.mark_archived(offset).await)),
             Command::Forget(device, reply) => {
                 let forgotten = self.forget(&device).await;
                 let names_used_up = self.streams.are_names_used_up();
@@ -274,6 +281,27 @@ impl Writer {
             Ok(identity) => {
                 self.identity.send_replace(identity.clone());
                 Ok(identity)
+            }
+            Err(error) => Err(AppendError::Storage(self.begin_outage(error).await)),
+        }
+    }
+
+    async fn mark_archived(&mut self, offset: Offset) -> Result<(), AppendError> {
+        if let Some(outage) = &self.outage {
+            return Err(AppendError::Storage(Arc::clone(&outage.error)));
+        }
+        let marked = match self.connection.get().await {
+            Ok(connection) => sqlx::query("UPDATE chain SET archived = max(archived, ?)")
+                .bind(offset.0 as i64)
+                .execute(connection)
+                .await
+                .map(|_| ()),
+            Err(error) => Err(error),
+        };
+        match marked {
+            Ok(()) => {
+                self.archived.fetch_max(offset.0, Ordering::Relaxed);
+                Ok(())
             }
             Err(error) => Err(AppendError::Storage(self.begin_outage(error).await)),
         }
