@@ -13,6 +13,7 @@
 //! `docs/architecture.md` has the complete map; `tests/architecture.rs` enforces its arrows.
 
 pub mod app;
+pub mod archive;
 pub mod audit;
 pub mod bridge;
 pub mod cli;

@@ -57,19 +57,21 @@ const OWNED: [(&str, &str); 3] = [
 ];
 
 /// The modules of `gateway/src`, each with the modules that it may use. Those further down may use those further up.
-const MODULES: [(&str, &[&str]); 11] = [
+const MODULES: [(&str, &[&str]); 12] = [
     ("config", &[]),
     ("platform", &["config"]),
     ("projection", &[]),
+    ("archive", &["platform"]),
     ("audit", &[]),
     ("bridge", &["platform"]),
     ("ingest", &["config", "platform"]),
     ("commands", &["ingest", "platform"]),
-    ("fleet", &["ingest", "platform"]),
-    ("http", &["config", "ingest", "platform", "projection"]),
+    ("fleet", &["archive", "ingest", "platform"]),
+    ("http", &["archive", "config", "ingest", "platform", "projection"]),
     (
         "app",
         &[
+            "archive",
             "audit",
             "bridge",
             "commands",
@@ -81,12 +83,12 @@ const MODULES: [(&str, &[&str]); 11] = [
             "projection",
         ],
     ),
-    ("cli", &["app", "config", "http", "ingest", "platform"]),
+    ("cli", &["app", "archive", "config", "http", "ingest", "platform"]),
 ];
 
 /// Crates that only these modules of the gateway may use.
 const CRATE_USERS: [(&str, &[&str]); 7] = [
-    ("comptoir_http_rules", &["http"]),
+    ("comptoir_http_rules", &["archive", "http"]),
     ("comptoir_identity", &["app", "audit", "cli", "http"]),
     (
         "comptoir_kafka",

@@ -2,7 +2,7 @@
  * The closings of the simulated gateway. Each one has late payments of till-4, which was offline, so that tests and
  * screenshots show them. A refund or a payment that arrives for a closed day is counted by the next closing.
  */
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import type { CountedTakings, DayClosing, LatePayment, NetAmount, ShopDay } from '../src/lib/api/types';
 import { addDays, dayIn } from '../src/lib/day/calendar';
 import { addUp } from '../src/lib/order/sums';
@@ -15,6 +15,9 @@ import { STORE } from './shop';
 export type ClosedDay = { day: ShopDay; closing: Omit<DayClosing, 'since'>; counted: number };
 
 const LATE_TILL = 'till-4';
+/** The key that signs the closings. The last 32 bytes of its DER form are the key itself. */
+const PAIR = generateKeyPairSync('ed25519');
+const KEY = PAIR.publicKey.export({ format: 'der', type: 'spki' }).subarray(-32).toString('hex');
 const sum = (amounts: readonly number[]) => addUp(amounts, 2);
 const isDayAnswer = ({ status }: Answer) => status === 200;
 const euros = (net: number): NetAmount => ({ currency: 'EUR', net });
@@ -49,7 +52,7 @@ export function closeDay(gateway: SimulatedGateway, name: string, user: string |
   const number = (previous?.number ?? 0) + 1;
   const late_payments = inventLatePayments(date, number);
   const takings: CountedTakings[] = [{ date, ...euros(day.takings.net) }, ...countLate(gateway, late_payments)];
-  const content: Omit<DayClosing, 'since' | 'hash'> = {
+  const content: Omit<DayClosing, 'since' | 'hash' | 'signature'> = {
     number,
     date,
     closed_at: gateway.iso(gateway.now()),
@@ -64,9 +67,12 @@ export function closeDay(gateway: SimulatedGateway, name: string, user: string |
     numbers: coverNumbers(gateway, previous),
     grand_total: [euros(sum([previous?.grand_total[0]?.net ?? 0, ...takings.map(({ net }) => net)]))],
     previous: previous?.hash ?? '0'.repeat(64),
+    chain: createHash('sha256').update(String(number)).digest('hex'),
+    key: KEY,
   };
   const hash = createHash('sha256').update(JSON.stringify(content)).digest('hex');
-  gateway.closedDays.push({ day, closing: { ...content, hash }, counted: day.takings.net });
+  const signature = sign(null, Buffer.from(hash, 'hex'), PAIR.privateKey).toString('hex');
+  gateway.closedDays.push({ day, closing: { ...content, hash, signature }, counted: day.takings.net });
   return { status: 201, body: readDay(gateway, date).body };
 }
 

@@ -23,6 +23,8 @@ const GROUP: usize = 4;
 const RECORD_LABEL: &str = "comptoir v1 record";
 /// Label of the key for watermarks. No other program needs it.
 const WATERMARK_LABEL: &str = "comptoir v1 watermark";
+/// Label of the seed of the key that signs closings and archives.
+const CLOSING_LABEL: &str = "comptoir v1 closing";
 /// Label of a secret's public name.
 const ID_LABEL: &str = "comptoir v1 id";
 const CHECKSUM_LABEL: &str = "comptoir v1 recovery code";
@@ -117,6 +119,11 @@ impl ShopSecret {
     /// The key for watermarks.
     pub fn watermark_key(&self) -> MacKey {
         MacKey::new(&self.derive(WATERMARK_LABEL))
+    }
+
+    /// The seed of the Ed25519 key that signs closings and archives. Nobody else needs it.
+    pub fn closing_seed(&self) -> [u8; 32] {
+        self.derive(CLOSING_LABEL)
     }
 
     fn derive(&self, label: &str) -> [u8; 32] {

@@ -26,7 +26,7 @@ const DISK_LOW: u64 = 500 << 20;
 
 /// The troubles, worst first: sales are lost, cannot be made, or their state is unknown; then troubles that get worse
 /// if nobody acts.
-const BY_SEVERITY: [&str; 15] = [
+const BY_SEVERITY: [&str; 16] = [
     "silent",
     "journal-refusing",
     "events-lost",
@@ -38,6 +38,7 @@ const BY_SEVERITY: [&str; 15] = [
     "backlog",
     "disk-low",
     "journal-fills",
+    "archive-failing",
     "commands-down",
     "dead-letters",
     "clock-unsynchronised",

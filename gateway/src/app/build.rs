@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::{App, KafkaParts, kafka_settings};
+use crate::archive::automatic::{ArchiveStatus, Archiver};
 use crate::audit::AuditCopier;
 use crate::bridge::ShopKeys;
 use crate::bridge::read_back::ReadBack;
@@ -29,6 +30,7 @@ use crate::ingest::presence::Presence;
 use crate::ingest::{Ingest, Stores};
 use crate::platform::address;
 use crate::platform::clock::{Clock, Synchronisation};
+use crate::platform::closing_key::ClosingKey;
 use crate::platform::descriptors;
 use crate::platform::embedded_broker::{EmbeddedBroker, GatewayClient};
 use crate::platform::handled_commands::HandledRange;
@@ -81,6 +83,10 @@ impl App {
         // Opened after the journal, which creates their common folder.
         let certificate = Certificate::open(config, &clock)?;
         let secret = shop_secret(config, &journal, &mut writer).await?;
+        let closing_key = secret
+            .as_ref()
+            .ok()
+            .map(|secret| Arc::new(ClosingKey::of(secret)));
         let keys = secret.as_ref().map(ShopKeys::from).map_err(SecretProblem::clone);
         let (output, bridge) = mpsc::channel(BRIDGE_REPORTS);
         let (projection, projector, positions) = projection::open(
@@ -120,7 +126,24 @@ impl App {
             currency: config.currency,
         };
         let host_names = config.http.hosts.iter().cloned();
+        let archive = Arc::new(ArchiveStatus::default());
+        let archiver = match &config.archive.path {
+            Some(folder) => {
+                // Before the writer runs, so that it prunes nothing that is in no archive.
+                journal.keep_unarchived().await?;
+                Some(Archiver {
+                    journal: journal.clone(),
+                    folder: folder.clone(),
+                    store: config.store.clone(),
+                    time_zone: config.time_zone(),
+                    key: closing_key.clone(),
+                    status: Arc::clone(&archive),
+                })
+            }
+            None => None,
+        };
         let state = Arc::new(AppState {
+            archive: archiver.as_ref().map(|archiver| Arc::clone(&archiver.status)),
             store: config.store.clone(),
             currency: config.currency,
             time_zone: config.time_zone(),
@@ -128,6 +151,7 @@ impl App {
             settings_problems: problems,
             access: open_access(config).await?,
             hosts: host_names.chain(address::host_name()).collect(),
+            closing_key: closing_key.clone(),
             journal: journal.clone(),
             projection,
             decoder: decoder.clone(),
@@ -171,6 +195,8 @@ impl App {
         let handled_commands = Arc::new(HandledRange::default());
         let state_sources = StateSources {
             store: config.store.clone(),
+            closing_key: closing_key.map(|key| key.public()),
+            archive,
             journal: journal.clone(),
             presence: state.presence.clone(),
             mqtt: state.mqtt.clone(),
@@ -274,6 +300,7 @@ impl App {
             mqtt,
             mdns: config.http.mdns.clone(),
             personal_data_days: config.retention.personal_data_days,
+            archiver,
             certificate,
             journal,
             writer,

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use crate::archive::automatic::Archiver;
 use crate::audit::AuditCopier;
 use crate::bridge::read_back::ReadBack;
 use crate::bridge::relay::Relay;
@@ -48,6 +49,8 @@ pub struct App {
     mdns: String,
     /// `retention.personal_data_days`
     personal_data_days: u32,
+    /// `None` without `archive.path`.
+    archiver: Option<Archiver>,
     certificate: Option<Certificate>,
     journal: Journal,
     writer: Writer,

@@ -81,6 +81,11 @@ impl App {
                 projection.expire_personal_data(keep, erased, stop.clone()),
             );
         }
+        if let Some(archiver) = self.archiver {
+            let (runtime, stop) = (Handle::current(), stop.clone());
+            // It reads and writes large files.
+            supervisor.spawn_thread("archives", move || runtime.block_on(archiver.run(stop)))?;
+        }
         if let Some(audit) = self.audit {
             supervisor.spawn_task("audit log", audit.run(stop.clone()));
         }

@@ -6,6 +6,9 @@ use std::sync::LazyLock;
 use clap::{Parser, Subcommand};
 use comptoir_core::event::DeviceId;
 use comptoir_journal::schema_version;
+use jiff::civil::Date;
+
+use crate::platform::closing_key::PublicKey;
 
 use super::{audit, customer, dead_letters, demo, recovery_code, settings, users};
 
@@ -74,6 +77,34 @@ Exit codes:
   0  The copy is complete
   1  The copy failed
   2  The configuration is invalid, and there is no fallback";
+
+const ARCHIVE_EXAMPLES: &str = "\
+The archive contains every entry of the days, the closings, a table for a spreadsheet, and the public key. A signature
+covers every byte. Days begin in the shop's time zone. The gateway may be running.
+
+Examples:
+  gateway archive 2026-01-01 2026-01-31 /media/usb/paris-1-2026-01.tar
+  gateway verify /media/usb/paris-1-2026-01.tar
+
+Exit codes:
+  0  The archive is complete
+  1  There is nothing of these days, or the archive cannot be written or signed
+  2  A day is invalid; or the configuration is, and there is no fallback";
+
+const VERIFY_EXAMPLES: &str = "\
+Whoever has the shop's secret can sign a changed archive. The key shows whose it is: compare it with the one in the Kafka
+topics `closings` and `gateways`, or on a printed closing. An archive is also verified by the independent program
+verify_archive.py of the documentation.
+
+Examples:
+  gateway verify paris-1-2026-01.tar
+  gateway verify paris-1-2026-01.tar --key 9a1f0c…
+  gateway verify /media/usb/journal-2026-01-31.db
+
+Exit codes:
+  0  Nothing was changed, removed or inserted
+  1  Something was, or the file cannot be read
+  2  The command line is invalid";
 
 const RECOVERY_CODE_EXAMPLES: &str = "\
 The gateway creates the shop's secret at its first start and stores it beside the journal, readable by its own user only. A
@@ -235,6 +266,31 @@ pub enum Command {
         config: ConfigArguments,
         /// File to write; it must not exist
         file: PathBuf,
+    },
+
+    /// Write a signed archive of some days, for those who must be able to prove what was sold
+    #[command(after_help = ARCHIVE_EXAMPLES)]
+    Archive {
+        #[command(flatten)]
+        config: ConfigArguments,
+        /// The first day, for example 2026-01-01
+        from: Date,
+        /// The last day
+        to: Date,
+        /// File to write; it must not exist
+        file: PathBuf,
+    },
+
+    /// Verify that an archive, a journal or a backup is unchanged
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify {
+        #[command(flatten)]
+        config: ConfigArguments,
+        /// The archive, journal or backup
+        file: PathBuf,
+        /// The public key that must have signed it, 64 hexadecimal digits
+        #[arg(long)]
+        key: Option<PublicKey>,
     },
 
     /// Print the shop's recovery code, or restore the shop's secret from it

@@ -4,6 +4,7 @@
 //! for every subcommand that needs one. Messages for the person at the shell go to standard error with the prefix
 //! `gateway: `; results go to standard output.
 
+mod archive;
 mod arguments;
 mod audit;
 mod backup;
@@ -75,6 +76,14 @@ async fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run { config, report } => run::run(&config, report.settings_report.as_deref()).await,
         Command::Check { config, offline } => check::run(&config, offline).await,
         Command::Backup { config, file } => backup::run(&config, &file).await,
+        Command::Archive {
+            config,
+            from,
+            to,
+            file,
+        } => archive::run(&config, from, to, &file).await,
+        // The configuration plays no part, but every command takes its options.
+        Command::Verify { file, key, config: _ } => archive::run_verify(&file, key).await,
         Command::RecoveryCode {
             config,
             action,

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use comptoir_core::sale::Currency;
 
 use super::{
-    Config, Demo, Follow, Http, JournalConfig, Kafka, Log, LogFormat, Mqtt, MqttUrl, Retention, TlsSetting,
-    Uplink,
+    ArchiveConfig, Config, Demo, Follow, Http, JournalConfig, Kafka, Log, LogFormat, Mqtt, MqttUrl,
+    Retention, TlsSetting, Uplink,
 };
 
 impl Default for Config {
@@ -20,6 +20,7 @@ impl Default for Config {
             mqtt: Mqtt::default(),
             kafka: Kafka::default(),
             journal: JournalConfig::default(),
+            archive: ArchiveConfig::default(),
             http: Http::default(),
             demo: Demo::default(),
             retention: Retention::default(),

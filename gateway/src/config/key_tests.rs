@@ -119,7 +119,16 @@ fn the_table_of_keys_is_complete_and_its_examples_are_valid() {
             kind => panic!("{kind}"),
         }
     };
-    let sections = ["mqtt", "kafka", "journal", "http", "demo", "retention", "log"];
+    let sections = [
+        "mqtt",
+        "kafka",
+        "journal",
+        "archive",
+        "http",
+        "demo",
+        "retention",
+        "log",
+    ];
     let mut known = Vec::new();
     for section in [""].iter().chain(&sections) {
         for field in fields(section).iter().filter(|field| !sections.contains(field)) {

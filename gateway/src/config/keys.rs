@@ -22,6 +22,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("kafka.properties", ""),
     ("journal.path", "/var/lib/comptoir/journal.db"),
     ("journal.max_bytes", "2147483648"),
+    ("archive.path", "/var/lib/comptoir/archives"),
     ("http.listen", "0.0.0.0:8080"),
     ("http.port_file", "/run/comptoir/port"),
     ("http.mdns", "comptoir"),
@@ -122,7 +123,16 @@ fn section_of(key: &str) -> &str {
 }
 
 fn sections_and_keys() -> impl Iterator<Item = &'static str> + Clone {
-    let sections = ["mqtt", "kafka", "journal", "http", "retention", "log"];
+    let sections = [
+        "mqtt",
+        "kafka",
+        "journal",
+        "archive",
+        "http",
+        "demo",
+        "retention",
+        "log",
+    ];
     sections.into_iter().chain(KEYS.iter().map(|(key, _)| *key))
 }
 

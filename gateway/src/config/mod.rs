@@ -59,6 +59,7 @@ pub struct Config {
     pub mqtt: Mqtt,
     pub kafka: Kafka,
     pub journal: JournalConfig,
+    pub archive: ArchiveConfig,
     pub http: Http,
     pub demo: Demo,
     pub retention: Retention,
@@ -213,6 +214,14 @@ pub struct Demo {
     /// Whether a `POST` may leave fields out, which are then invented. Default: the value of `http.open`, see
     /// [`Config::invents`].
     pub invent: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArchiveConfig {
+    /// The folder of the archives that the gateway writes by itself; it must exist. `None`: it writes none.
+    #[serde(deserialize_with = "maybe_path")]
+    pub path: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

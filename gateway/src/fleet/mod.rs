@@ -13,8 +13,10 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::archive::automatic::ArchiveStatus;
 use crate::ingest::presence::Presence;
 use crate::platform::clock::{Clock, Synchronisation};
+use crate::platform::closing_key::PublicKey;
 use crate::platform::handled_commands::HandledRange;
 use crate::platform::last_exit::LastExit;
 use crate::platform::peer::{Peer, PeerState};
@@ -31,6 +33,8 @@ const MAX_DEVICES: u32 = 8_192;
 /// The parts that a state is collected from.
 pub struct StateSources {
     pub store: String,
+    pub closing_key: Option<PublicKey>,
+    pub archive: Arc<ArchiveStatus>,
     pub journal: Journal,
     pub presence: Arc<Presence>,
     pub mqtt: Peer,
@@ -181,6 +185,7 @@ impl StateSources {
             disk_free: disk_free(&self.journal),
             dead_letters: journal.dead_letters,
             commands: Commands(self.handled_commands.range()),
+            closing_key: self.closing_key,
             devices: Vec::new(),
             more_devices: 0,
             every: every.as_secs(),
@@ -213,6 +218,7 @@ impl StateSources {
             (Trouble::JournalRefusing, journal.refusing),
             (Trouble::EventsLost, journal.lost > 0),
             (Trouble::DevicesRefused, !self.journal.refusals().is_empty()),
+            (Trouble::ArchiveFailing, self.archive.has_problem()),
             (Trouble::ClockUnsynchronised, is_unsynchronised),
         ]
         .into_iter()

@@ -6,6 +6,7 @@ use comptoir_journal::DeviceReport;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::platform::closing_key::PublicKey;
 use crate::platform::last_exit::LastExit;
 
 /// Most devices listed in a state. A shop may have thousands, and states are sent often.
@@ -37,6 +38,8 @@ pub enum Trouble {
     EventsLost,
     /// Events of a device are refused because the device has used up its share.
     DevicesRefused,
+    /// No archive can be written, so the journal is not pruned: `archive.path`.
+    ArchiveFailing,
     /// Nothing sets the machine's clock.
     ClockUnsynchronised,
 }
@@ -60,6 +63,9 @@ pub struct GatewayState {
     #[serde(skip_serializing_if = "is_zero")]
     pub dead_letters: u64,
     pub commands: Commands,
+    /// The public key that signs this shop's closings. Absent without the shop's secret.
+    #[serde(serialize_with = "some_as_text", skip_serializing_if = "Option::is_none")]
+    pub closing_key: Option<PublicKey>,
     pub devices: Vec<DeviceState>,
     /// Number of devices beyond those listed.
     #[serde(skip_serializing_if = "is_zero")]
@@ -128,6 +134,13 @@ fn is_usual(every: &u64) -> bool {
 /// Rounds to seconds: fractions carry no information and do not compress.
 fn in_seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{time:.0}"))
+}
+
+fn some_as_text<S: Serializer>(key: &Option<PublicKey>, serializer: S) -> Result<S::Ok, S::Error> {
+    match key {
+        Some(key) => serializer.collect_str(key),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn some_in_seconds<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -249,6 +262,7 @@ mod tests {
             disk_free: None,
             dead_letters: 0,
             commands: Commands(None),
+            closing_key: None,
             devices: Vec::new(),
             more_devices: 0,
             every: USUAL_INTERVAL,

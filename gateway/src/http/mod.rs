@@ -29,10 +29,12 @@ use socketioxide::SocketIo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::automatic::ArchiveStatus;
 use crate::config::{ConfigError, Follow};
 use crate::ingest::decode::Decoder;
 use crate::ingest::presence::Presence;
 use crate::platform::clock::Clock;
+use crate::platform::closing_key::ClosingKey;
 use crate::platform::metrics::Metrics;
 use crate::platform::peer::Peer;
 use crate::platform::tls::TlsStatus;
@@ -69,6 +71,10 @@ pub struct AppState {
     pub access: Access,
     /// Host names that browsers may use, in addition to IP addresses and private names.
     pub hosts: Vec<String>,
+    /// `None` without `archive.path`.
+    pub archive: Option<Arc<ArchiveStatus>>,
+    /// Signs closings; `None` without the shop's secret.
+    pub closing_key: Option<Arc<ClosingKey>>,
     pub journal: Journal,
     pub projection: Projection,
     pub decoder: Decoder,

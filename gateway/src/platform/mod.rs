@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod clock;
+pub mod closing_key;
 pub mod descriptors;
 pub mod embedded_broker;
 pub mod handled_commands;

@@ -263,6 +263,10 @@ async fn a_journal_of_the_first_schema_is_migrated_with_all_its_entries() -> Res
     // The file as schema 1 had it.
     let mut first = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path)).await?;
     for statement in [
+        "DROP TABLE chain",
+        "ALTER TABLE entry DROP COLUMN salt",
+        "ALTER TABLE entry DROP COLUMN hash",
+        "ALTER TABLE entry DROP COLUMN content",
         "DROP TABLE closing",
         "DROP TABLE closed_number",
         "DROP INDEX entry_audit",

@@ -4,6 +4,7 @@
 //! test that stops Kafka starts its own.
 
 mod api;
+mod archives;
 mod attackers;
 mod attacks_http;
 mod attacks_live;

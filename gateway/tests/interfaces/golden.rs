@@ -301,6 +301,7 @@ fn the_state_of_a_gateway_matches_its_schema() {
         },
         disk_free: None,
         dead_letters: 0,
+        closing_key: None,
         commands: Commands(None),
         devices: vec![device(None, None)],
         more_devices: 0,
@@ -321,6 +322,7 @@ fn the_state_of_a_gateway_matches_its_schema() {
         Trouble::EventsLost,
         Trouble::DevicesRefused,
         Trouble::ClockUnsynchronised,
+        Trouble::ArchiveFailing,
     ];
     state.journal.pending = 1;
     state.journal.oldest_pending = Some(time);

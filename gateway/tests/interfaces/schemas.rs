@@ -266,7 +266,7 @@ fn gateway_state() -> Value {
                     "type": "array",
                     "items": {"enum": [
                         "mqtt-down", "bridge-down", "commands-down", "warnings", "journal-refusing", "events-lost",
-                        "devices-refused", "clock-unsynchronised", "payments-only",
+                        "devices-refused", "clock-unsynchronised", "payments-only", "archive-failing",
                     ]},
                     "description": "Absent if there are none. Later versions may add others.",
                 },
@@ -282,6 +282,10 @@ fn gateway_state() -> Value {
                 },
                 "disk_free": number("Free bytes of the journal's file system. Absent if unknown."),
                 "dead_letters": number("Dead letters in the journal. Absent means 0."),
+                "closing_key": {
+                    "type": "string",
+                    "description": "The public key (Ed25519) that signs the closings, in hexadecimal. Absent without the shop's secret.",
+                },
                 "commands": {
                     "type": "object",
                     "properties": {

@@ -185,6 +185,7 @@ for (const [language, colorScheme] of LOOKS) {
       const { closing } = await readDay(request, SATURDAY);
       await page.getByTestId('closing-hash').locator('summary').click();
       await expect(page.getByTestId('closing-hash-whole')).toHaveText(closing?.hash ?? '');
+      await expect(page.getByTestId('closing-hash')).toContainText(closing?.signature ?? 'a signature');
       expect(await findViolations(app)).toEqual([]);
       await app.openDay(FRIDAY);
       await expect(app.numbers.filter({ hasText: 'till-3' })).toContainText(texts.missing);
@@ -220,6 +221,7 @@ for (const [language, colorScheme] of LOOKS) {
       await page.emulateMedia({ media: 'print' });
       await expect(app.paper.locator('.title')).toHaveText(texts.report);
       await expect(app.paper).toContainText(closing?.hash ?? '');
+      await expect(app.paper).toContainText(closing?.key ?? 'a key');
       const total = new Intl.NumberFormat(language === 'fr' ? 'fr-FR' : 'en-GB', {
         style: 'currency',
         currency: 'EUR',

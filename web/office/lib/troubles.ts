@@ -18,6 +18,7 @@ const LOOKS: Record<keyof OfficeMessages['trouble'], Look> = {
   'commands-down': { tone: 'wait', icon: 'unplugged' },
   backlog: { tone: 'wait', icon: 'clock' },
   'journal-fills': { tone: 'wait', icon: 'box' },
+  'archive-failing': { tone: 'wait', icon: 'box' },
   'disk-low': { tone: 'wait', icon: 'box' },
   'dead-letters': { tone: 'wait', icon: 'mail' },
   'clock-unsynchronised': { tone: 'wait', icon: 'clock' },

@@ -153,7 +153,7 @@ impl MailStyle {
     }
 }
 
-const NAMES: [(&str, &str, &str); 15] = [
+const NAMES: [(&str, &str, &str); 16] = [
     ("silent", "Silent", "Plus de nouvelles"),
     ("missing-numbers", "Missing events", "Événements manquants"),
     ("backlog", "Sending delayed", "Envoi en retard"),
@@ -176,6 +176,11 @@ const NAMES: [(&str, &str, &str); 15] = [
     ),
     ("events-lost", "Sales lost", "Ventes perdues"),
     ("devices-refused", "Tills refused", "Caisses refusées"),
+    (
+        "archive-failing",
+        "Archives cannot be written",
+        "Archives impossibles à écrire",
+    ),
     (
         "clock-unsynchronised",
         "Clock not synchronised",

@@ -176,6 +176,7 @@ pub(in crate::http) async fn gateway_status(app: &AppState) -> Result<dto::Gatew
     let state = app.journal.state();
     let oldest = app.journal.oldest_pending().await?;
     let partitions = app.positions.partitions().into_iter();
+    let archived = app.archive.as_ref().map(|archive| archive.get());
     Ok(dto::GatewayStatus {
         store: app.store.clone(),
         version: env!("CARGO_PKG_VERSION"),
@@ -198,6 +199,8 @@ pub(in crate::http) async fn gateway_status(app: &AppState) -> Result<dto::Gatew
             watermark: state.watermark.0,
             duplicates: state.duplicates,
             lost: state.lost,
+            archived: archived.as_ref().map(|archived| archived.upto.0),
+            archive_problem: archived.and_then(|archived| archived.problem),
         },
         follow: match app.follow {
             Follow::Own => dto::Follow::Own,

@@ -22,12 +22,14 @@ use crate::http::{
 use crate::ingest::decode::Decoder;
 use crate::ingest::presence::Presence;
 use crate::platform::clock::Clock;
+use crate::platform::closing_key::ClosingKey;
 use crate::platform::metrics::Metrics;
 use crate::platform::peer::{Peer, PeerState};
 use crate::projection::{self, Home, Projector};
 use comptoir_core::Secret;
 use comptoir_core::event::DeviceId;
 use comptoir_core::sale::Currency;
+use comptoir_core::shop_secret::ShopSecret;
 use comptoir_identity::{Accounts, Role, UserName};
 use comptoir_journal::{EntryKind, Journal, Numbering, Payload, Submission, Writer};
 
@@ -145,6 +147,8 @@ impl TestGateway {
             settings_problems: Vec::new(),
             access: Access::Open,
             hosts: Vec::new(),
+            archive: None,
+            closing_key: Some(Arc::new(ClosingKey::of(&ShopSecret::new([7; 32])))),
             journal,
             projection,
             decoder: Decoder {

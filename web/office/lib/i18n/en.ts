@@ -158,6 +158,7 @@ export const en = {
     'missing-numbers': 'Missing events',
     backlog: 'Sending delayed',
     'journal-fills': 'Journal almost full',
+    'archive-failing': 'Archives cannot be written',
     'disk-low': 'Disk almost full',
     'dead-letters': 'Unreadable messages',
     'mqtt-down': 'MQTT broker unreachable',

@@ -180,6 +180,7 @@ export const fr: OfficeMessages = {
     'missing-numbers': 'Événements manquants',
     backlog: 'Envoi en retard',
     'journal-fills': 'Journal presque plein',
+    'archive-failing': 'Archives impossibles à écrire',
     'disk-low': 'Disque presque plein',
     'dead-letters': 'Messages illisibles',
     'mqtt-down': 'Serveur MQTT injoignable',

@@ -367,7 +367,15 @@ duplicates: number,
  * Acknowledged events that were lost later, because the journal's files were damaged or copied incompletely. The
  * `lost` of each epoch in `devices` lists their numbers.
  */
-lost: number, };
+lost: number, 
+/**
+ * All entries up to this journal offset are in an archive. Absent without `archive.path`.
+ */
+archived?: number, 
+/**
+ * Why no archive can be written, so that nothing is pruned: a sentence.
+ */
+archive_problem?: string, };
 
 export type ClockState = "synchronised" | "unsynchronised" | "unknown";
 
@@ -1035,13 +1043,25 @@ grand_total: Array<NetAmount>,
 /**
  * The `hash` of the previous closing; 64 zeros for the first one.
  */
-previous: string, };
+previous: string, 
+/**
+ * The hash of the entry `upto` in the journal's hash chain, in hexadecimal. Absent if the chain starts later.
+ */
+chain: string | null, 
+/**
+ * The public key (Ed25519) that signs this shop's closings, in hexadecimal. Absent without the shop's secret.
+ */
+key: string | null, };
 
 export type DayClosing = { 
 /**
- * SHA-256 of the record in the topic `closings` without this field, in hexadecimal.
+ * SHA-256 of the record in the topic `closings` without this field and the signature, in hexadecimal.
  */
 hash: string, 
+/**
+ * Ed25519 signature of the hash by `key`, in hexadecimal. Absent without the shop's secret.
+ */
+signature: string | null, 
 /**
  * What has arrived for the day since. The next closing counts it.
  */
@@ -1096,7 +1116,15 @@ grand_total: Array<NetAmount>,
 /**
  * The `hash` of the previous closing; 64 zeros for the first one.
  */
-previous: string, };
+previous: string, 
+/**
+ * The hash of the entry `upto` in the journal's hash chain, in hexadecimal. Absent if the chain starts later.
+ */
+chain: string | null, 
+/**
+ * The public key (Ed25519) that signs this shop's closings, in hexadecimal. Absent without the shop's secret.
+ */
+key: string | null, };
 
 export type ShopDay = { date: string, 
 /**

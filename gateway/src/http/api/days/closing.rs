@@ -12,7 +12,9 @@ use tokio::sync::Mutex;
 use super::figures::Figures;
 use super::{Day, READING_TURN, dto};
 use crate::http::{AppState, Problem, ProblemType};
+use crate::platform::closing_key::{ClosingKey, Purpose};
 use crate::projection::{DayRows, Ledger, ProjectionError};
+use comptoir_core::chain::sha256;
 use comptoir_core::event::DeviceId;
 use comptoir_core::sale::money::Amount;
 use comptoir_core::sale::{self, Currency, Money};
@@ -84,7 +86,7 @@ pub async fn close(
     let previous = app.journal.newest_closing().await?;
     let (rows, figures) = figures(app, day, today).await?;
     let counted = counted(app, day, previous.as_ref(), &rows, &figures, closed_by).await?;
-    let payload = record(&app.store, counted, &figures)?;
+    let payload = record(&app.store, counted, &figures, app.closing_key.as_deref())?;
     let submission = Submission {
         device: DeviceId::gateway(&app.store).map_err(Problem::internal)?,
         encoding: None,
@@ -223,6 +225,8 @@ async fn counted(
             .map(|(currency, minor)| Money::sum(minor, currency).into())
             .collect(),
         previous: hash,
+        chain: app.journal.hash_at(rows.upto).await?.map(|hash| hash.to_string()),
+        key: app.closing_key.as_ref().map(|key| key.public().to_string()),
     })
 }
 
@@ -279,8 +283,13 @@ fn covered(store: &str, numbers: UncoveredNumbers) -> dto::CoveredNumbers {
     }
 }
 
-/// The JSON of the closing, with its hash as the last field.
-fn record(store: &str, mut counted: dto::ClosingRecord, figures: &dto::ShopDay) -> Result<String, Problem> {
+/// The JSON of the closing, with its hash and the signature as the last fields.
+fn record(
+    store: &str,
+    mut counted: dto::ClosingRecord,
+    figures: &dto::ShopDay,
+    key: Option<&ClosingKey>,
+) -> Result<String, Problem> {
     loop {
         let record = Record {
             store,
@@ -289,7 +298,7 @@ fn record(store: &str, mut counted: dto::ClosingRecord, figures: &dto::ShopDay) 
         };
         let json = serde_json::to_string(&record).map_err(Problem::internal)?;
         if json.len() <= MAX_BYTES || counted.late_payments.is_empty() {
-            return Ok(with_hash(json));
+            return Ok(with_hash(json, key));
         }
         let half = counted.late_payments.len() / 2;
         counted.late_payments.truncate(half);
@@ -297,15 +306,15 @@ fn record(store: &str, mut counted: dto::ClosingRecord, figures: &dto::ShopDay) 
     }
 }
 
-fn with_hash(mut json: String) -> String {
-    let digest = ::ring::digest::digest(&::ring::digest::SHA256, json.as_bytes());
+fn with_hash(mut json: String, key: Option<&ClosingKey>) -> String {
+    let hash = sha256(json.as_bytes());
     json.pop();
-    json.push_str(",\"hash\":\"");
-    for byte in digest.as_ref() {
-        // Writing to a string cannot fail.
-        let _ = write!(json, "{byte:02x}");
+    // Writing to a string cannot fail.
+    let _ = write!(json, ",\"hash\":\"{hash}\"");
+    if let Some(key) = key {
+        let _ = write!(json, ",\"signature\":\"{}\"", key.sign(Purpose::Closing, hash));
     }
-    json.push_str("\"}");
+    json.push('}');
     json
 }
 

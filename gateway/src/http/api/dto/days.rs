@@ -58,8 +58,11 @@ pub struct ShopDay {
 pub struct DayClosing {
     #[serde(flatten)]
     pub counted: ClosingRecord,
-    /// SHA-256 of the record in the topic `closings` without this field, in hexadecimal.
+    /// SHA-256 of the record in the topic `closings` without this field and the signature, in hexadecimal.
     pub hash: String,
+    /// Ed25519 signature of the hash by `key`, in hexadecimal. Absent without the shop's secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// What has arrived for the day since. The next closing counts it.
     pub since: Vec<NetAmount>,
 }
@@ -101,6 +104,12 @@ pub struct ClosingRecord {
     pub grand_total: Vec<NetAmount>,
     /// The `hash` of the previous closing; 64 zeros for the first one.
     pub previous: String,
+    /// The hash of the entry `upto` in the journal's hash chain, in hexadecimal. Absent if the chain starts later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
+    /// The public key (Ed25519) that signs this shop's closings, in hexadecimal. Absent without the shop's secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// What a closing counts of a day.

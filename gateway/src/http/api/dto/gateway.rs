@@ -63,6 +63,14 @@ pub struct JournalStatus {
     /// Acknowledged events that were lost later, because the journal's files were damaged or copied incompletely. The
     /// `lost` of each epoch in `devices` lists their numbers.
     pub lost: u64,
+    /// All entries up to this journal offset are in an archive. Absent without `archive.path`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub archived: Option<u64>,
+    /// Why no archive can be written, so that nothing is pruned: a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub archive_problem: Option<String>,
 }
 
 /// Whether the machine's clock is synchronised.

@@ -123,6 +123,8 @@ export const en = {
     copy: 'Copy the hash',
     copied: 'Copied',
     previous: 'Hash of the previous closing',
+    signature: 'Signature (Ed25519)',
+    key: 'Public key',
     journal: 'Journal',
     upto: (entry: string) => `up to entry ${entry}`,
     report: (number: string) => `Z no. ${number}`,

@@ -133,6 +133,8 @@ export const fr: DayMessages = {
     copy: 'Copier l’empreinte',
     copied: 'Copié',
     previous: 'Empreinte de la clôture précédente',
+    signature: 'Signature (Ed25519)',
+    key: 'Clé publique',
     journal: 'Journal',
     upto: (entry) => `jusqu’à l’entrée ${entry}`,
     report: (number) => `Z n°\u00a0${number}`,
