@@ -12,6 +12,7 @@
 //! and [`projection`] meet in [`comptoir_core::record`]. [`app`] builds every part, and [`cli`] is the command line.
 //! `docs/architecture.md` has the complete map; `tests/architecture.rs` enforces its arrows.
 
+pub mod alerts;
 pub mod app;
 pub mod archive;
 pub mod audit;

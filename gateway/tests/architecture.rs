@@ -10,7 +10,8 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The crates of the gateway, each with the crates of this workspace that it may depend on.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
+    ("comptoir-alerts", &["comptoir-core"]),
     ("comptoir-core", &["comptoir-wire"]),
     ("comptoir-http-rules", &[]),
     ("comptoir-identity", &["comptoir-core", "comptoir-migrate"]),
@@ -22,6 +23,7 @@ const CRATES: [(&str, &[&str]); 11] = [
     (
         "comptoir-office",
         &[
+            "comptoir-alerts",
             "comptoir-core",
             "comptoir-http-rules",
             "comptoir-identity",
@@ -34,6 +36,7 @@ const CRATES: [(&str, &[&str]); 11] = [
     (
         "comptoir-gateway",
         &[
+            "comptoir-alerts",
             "comptoir-core",
             "comptoir-http-rules",
             "comptoir-identity",
@@ -50,14 +53,15 @@ const CRATES: [(&str, &[&str]); 11] = [
 ];
 
 /// External crates that only one crate of the gateway may depend on, because everybody else goes through it.
-const OWNED: [(&str, &str); 3] = [
+const OWNED: [(&str, &str); 4] = [
+    ("lettre", "comptoir-alerts"),
     ("rdkafka", "comptoir-kafka"),
     ("rumqttc", "comptoir-mqtt"),
     ("fake", "comptoir-invent"),
 ];
 
 /// The modules of `gateway/src`, each with the modules that it may use. Those further down may use those further up.
-const MODULES: [(&str, &[&str]); 12] = [
+const MODULES: [(&str, &[&str]); 13] = [
     ("config", &[]),
     ("platform", &["config"]),
     ("projection", &[]),
@@ -67,10 +71,12 @@ const MODULES: [(&str, &[&str]); 12] = [
     ("ingest", &["config", "platform"]),
     ("commands", &["ingest", "platform"]),
     ("fleet", &["archive", "ingest", "platform"]),
+    ("alerts", &["config", "fleet", "platform"]),
     ("http", &["archive", "config", "ingest", "platform", "projection"]),
     (
         "app",
         &[
+            "alerts",
             "archive",
             "audit",
             "bridge",
@@ -83,11 +89,15 @@ const MODULES: [(&str, &[&str]); 12] = [
             "projection",
         ],
     ),
-    ("cli", &["app", "archive", "config", "http", "ingest", "platform"]),
+    (
+        "cli",
+        &["alerts", "app", "archive", "config", "http", "ingest", "platform"],
+    ),
 ];
 
 /// Crates that only these modules of the gateway may use.
-const CRATE_USERS: [(&str, &[&str]); 7] = [
+const CRATE_USERS: [(&str, &[&str]); 8] = [
+    ("comptoir_alerts", &["alerts", "cli", "config"]),
     ("comptoir_http_rules", &["archive", "http"]),
     ("comptoir_identity", &["app", "audit", "cli", "http"]),
     (

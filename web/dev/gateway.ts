@@ -310,6 +310,7 @@ export class SimulatedGateway {
       refused: [],
       backlog: this.#backlog,
       uplink: this.uplink,
+      alerts: null,
       settings_problems: this.settingsProblems,
     };
   }

@@ -28,6 +28,7 @@ mod record;
 mod scratch;
 mod settable_clock;
 mod usage;
+mod webhook;
 
 pub use audit::{Audit, audit};
 pub use emulated_till::{ConfirmedSale, EmulatedTill, Image, Stack};
@@ -50,3 +51,4 @@ pub use record::Record;
 pub use scratch::{Scratch, free_port};
 pub use settable_clock::SettableClock;
 pub use usage::{Usage, usage};
+pub use webhook::WebhookReceiver;

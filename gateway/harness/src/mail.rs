@@ -28,8 +28,15 @@ impl MailServer {
     /// # Errors
     /// It cannot be started, or does not listen within 30 s.
     pub async fn start(refusals: u32) -> Result<Self> {
+        Self::start_on(free_port()?, refusals).await
+    }
+
+    /// The same on this port, for a server that was down before.
+    ///
+    /// # Errors
+    /// Same as [`Self::start`].
+    pub async fn start_on(port: u16, refusals: u32) -> Result<Self> {
         let scratch = Scratch::new("mail")?;
-        let port = free_port()?;
         let mut command = python("python")?;
         command.arg(SERVER).args(["--port", &port.to_string()]);
         command.args(["--refuse", &refusals.to_string()]);

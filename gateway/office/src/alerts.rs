@@ -8,31 +8,29 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use comptoir_alerts::ShopTrouble;
+use comptoir_alerts::mail::channel;
+use comptoir_alerts::mail_text::{DatedTrouble, MailChanges};
+use comptoir_alerts::receivers::Receivers;
+use comptoir_alerts::webhook::{Url, WebhookClient};
 use comptoir_core::sale;
 use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
-use reqwest::{Client, Url};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Row as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use self::mail::Mailer;
-use self::mail_text::{EndedTrouble, MailChanges};
 use crate::database::within;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::overview::{ShopTrouble, read_as_of, troubles_of_all};
+use crate::overview::{Trouble, read_as_of, troubles_of_all};
 
-pub mod mail;
-pub mod mail_text;
-pub mod quiet;
+pub mod outbox;
 
 /// Interval between comparisons.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Timeout of one delivery attempt.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// A message that could not be delivered for this long is dropped.
 const GIVE_UP_AFTER: &str = "1 day";
 /// Most messages delivered between two comparisons.
@@ -64,26 +62,13 @@ struct DueMessage {
     is_old: bool,
 }
 
-/// Who gets alerts.
-#[derive(Clone)]
-pub struct Receivers {
-    pub webhook: Option<Url>,
-    pub mail: Option<Mailer>,
-}
-
-impl Receivers {
-    pub fn is_empty(&self) -> bool {
-        self.webhook.is_none() && self.mail.is_none()
-    }
-}
-
 /// Sends alerts.
 pub struct Alerts {
     pool: PgPool,
     /// The prefix of all topics.
     prefix: String,
     receivers: Receivers,
-    client: Client,
+    client: WebhookClient,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
 }
@@ -100,16 +85,11 @@ impl Alerts {
         metrics: Arc<Metrics>,
         health: Arc<Health>,
     ) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .timeout(TIMEOUT)
-            // Only the configured receiver may get the message.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
         Ok(Self {
             pool,
             prefix: prefix.to_owned(),
             receivers,
-            client,
+            client: WebhookClient::new()?,
             metrics,
             health,
         })
@@ -167,12 +147,14 @@ impl Alerts {
             if stop.is_cancelled() {
                 break;
             }
-            let due = mailer.claim(&self.pool, recipient, sale::now(), GIVE_UP_AFTER);
+            let is_quiet = mailer.is_quiet(sale::now());
+            let due = outbox::claim(&self.pool, recipient, is_quiet, GIVE_UP_AFTER);
             let Some(due) = due.await? else { continue };
-            let failure = mailer.send(recipient, &due).await.err();
+            let sent = mailer.send(recipient, &due.id(), &due.changes).await;
+            let failure = sent.err();
             self.note_attempt(failure.as_ref(), due.attempts, due.is_old);
             if failure.is_none() || due.is_old {
-                mail::forget(&self.pool, recipient, due.digest).await?;
+                outbox::forget(&self.pool, recipient, due.digest).await?;
             }
         }
         Ok(())
@@ -210,7 +192,10 @@ impl Alerts {
         let present = troubles_of_all(&mut transaction, as_of).await?;
         let mut known = known(&mut transaction).await?;
         // While everything is read again, no shop counts as silent until the office has reached its former position.
-        known.retain(|trouble, since| present.contains(trouble) || !trouble.is_silence() || *since <= as_of);
+        known.retain(|trouble, since| {
+            let is_silence = trouble.trouble == Trouble::Silent.as_str();
+            present.contains(trouble) || !is_silence || *since <= as_of
+        });
         let stored: BTreeSet<ShopTrouble> = known.keys().cloned().collect();
         let began: Vec<ShopTrouble> = present.difference(&stored).cloned().collect();
         let ended: Vec<ShopTrouble> = stored.difference(&present).cloned().collect();
@@ -280,14 +265,20 @@ impl Alerts {
         if let Some(mailer) = &self.receivers.mail {
             let Changes { time, began, ended } = changes;
             let since = |trouble: &ShopTrouble| known.get(trouble).copied().unwrap_or(time);
-            let ended = ended.into_iter().map(|trouble| EndedTrouble {
+            let ended = ended.into_iter().map(|trouble| DatedTrouble {
                 since: since(&trouble),
                 trouble,
             });
             let ended = ended.collect();
             // Cannot fail: times and strings only.
-            let body = serde_json::to_string(&MailChanges { time, began, ended }).unwrap_or_default();
-            let channels: Vec<String> = mailer.recipients().iter().map(mail::channel).collect();
+            let body = serde_json::to_string(&MailChanges {
+                time,
+                began,
+                ended,
+                lasting: Vec::new(),
+            })
+            .unwrap_or_default();
+            let channels: Vec<String> = mailer.recipients().iter().map(channel).collect();
             sqlx::query(insert)
                 .bind(body)
                 .bind(channels)
@@ -343,9 +334,7 @@ impl Alerts {
     async fn post(&self, webhook: &Url, id: i64, body: &str) -> Result<(), reqwest::Error> {
         let mut body: Value = serde_json::from_str(body).unwrap_or_default();
         body["id"] = id.into();
-        let post = self.client.post(webhook.clone()).json(&body).send();
-        let result = post.await.and_then(reqwest::Response::error_for_status);
-        result.map(|_| ()).map_err(reqwest::Error::without_url)
+        self.client.post(webhook, &body).await
     }
 }
 

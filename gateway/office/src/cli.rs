@@ -223,7 +223,7 @@ async fn run(arguments: &ConfigArguments) -> Result<ExitCode> {
     };
     let listener = LimitedListener::new(listener, max_connections, config.http.trusted_networks()?);
     let mut server = tokio::spawn(serve(listener, router(state), stop.clone()));
-    let receivers = config.alerts.receivers()?;
+    let receivers = config.receivers()?;
     let alerts = if receivers.is_empty() {
         None
     } else {
@@ -417,7 +417,7 @@ async fn check(arguments: &ConfigArguments) -> Result<ExitCode> {
             false
         }
     };
-    let is_mail_reached = match config.alerts.receivers()?.mail {
+    let is_mail_reached = match config.receivers()?.mail {
         None => true,
         Some(mailer) => {
             let checked = mailer.check().await;

@@ -5,18 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use comptoir_alerts::mail_text::Sender;
+use comptoir_alerts::receivers::{Receivers, ReceiversConfig};
 use comptoir_core::Secret;
 use comptoir_kafka::{ConnectionErrors, Settings, Traffic, Uplink, check_properties};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use ipnet::IpNet;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::oidc::OidcConfig;
-pub use alerts::AlertsConfig;
-
-mod alerts;
 
 /// The default configuration file, read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/comptoir/office.toml";
@@ -34,7 +34,7 @@ pub struct Config {
     pub postgres: Postgres,
     pub shops: Shops,
     pub retention: Retention,
-    pub alerts: AlertsConfig,
+    pub alerts: ReceiversConfig,
     pub http: Http,
     pub oidc: OidcConfig,
     pub log: Log,
@@ -279,7 +279,7 @@ impl Config {
                 CONNECTIONS.end()
             )));
         }
-        self.alerts.receivers()?;
+        self.receivers()?;
         check_properties(&self.kafka.properties).map_err(|error| {
             let key = error.property.map_or_else(
                 || "kafka.properties".to_owned(),
@@ -287,6 +287,15 @@ impl Config {
             );
             ConfigError(format!("{key}: {}", error.why))
         })
+    }
+
+    /// Everybody who gets alerts.
+    ///
+    /// # Errors
+    /// Names the invalid key, with an example.
+    pub fn receivers(&self) -> Result<Receivers, ConfigError> {
+        let receivers = self.alerts.receivers(Sender::Office, TimeZone::UTC);
+        receivers.map_err(|error| ConfigError(error.to_string()))
     }
 
     /// How to reach Kafka.

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx as _};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row as _};
 
+use comptoir_alerts::{SEVERE, ShopTrouble};
 use comptoir_core::sale::{self, Currency, Money};
 
 use crate::access::VisibleShops;
@@ -24,15 +25,8 @@ const JOURNAL_FILLS: u64 = 80;
 /// Below this number of free bytes on its disk, a journal cannot work for long.
 const DISK_LOW: u64 = 500 << 20;
 
-/// The troubles, worst first: sales are lost, cannot be made, or their state is unknown; then troubles that get worse
-/// if nobody acts.
-const BY_SEVERITY: [&str; 16] = [
-    "silent",
-    "journal-refusing",
-    "events-lost",
-    "devices-refused",
-    "missing-numbers",
-    "mqtt-down",
+/// The troubles that get worse if nobody acts, worst first. They come after the [`SEVERE`] ones.
+const BY_URGENCY: [&str; 10] = [
     "bridge-down",
     "payments-only",
     "backlog",
@@ -44,9 +38,6 @@ const BY_SEVERITY: [&str; 16] = [
     "clock-unsynchronised",
     "warnings",
 ];
-
-/// How many of them are severe: the first group.
-const SEVERE: usize = 6;
 
 /// A trouble of a shop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,34 +72,15 @@ impl Trouble {
     /// The rank among all troubles, worst first. Words of a later version come last, because their severity is unknown.
     fn rank(&self) -> usize {
         let word = self.as_str();
-        let place = BY_SEVERITY.iter().position(|known| *known == word);
-        place.unwrap_or(BY_SEVERITY.len())
+        let mut known = SEVERE.iter().chain(&BY_URGENCY);
+        let place = known.position(|known| *known == word);
+        place.unwrap_or(SEVERE.len() + BY_URGENCY.len())
     }
 }
 
 impl Serialize for Trouble {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
-    }
-}
-
-/// A trouble of a shop, as named in an alert.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ShopTrouble {
-    pub store: String,
-    /// The same word as in the overview: `silent`.
-    pub trouble: String,
-}
-
-impl ShopTrouble {
-    /// Whether sales are lost, cannot be made, or their state is unknown.
-    pub fn is_severe(&self) -> bool {
-        BY_SEVERITY[..SEVERE].contains(&&*self.trouble)
-    }
-
-    /// Whether it follows from records that were *not* read.
-    pub fn is_silence(&self) -> bool {
-        self.trouble == Trouble::Silent.as_str()
     }
 }
 
@@ -491,7 +463,7 @@ mod tests {
         assert!(ordered.is_sorted_by_key(|troubles| urgency(troubles)));
         let pages = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/office/lib/troubles.ts");
         let pages = std::fs::read_to_string(pages).unwrap();
-        for word in BY_SEVERITY {
+        for word in SEVERE.iter().chain(&BY_URGENCY) {
             assert!(
                 pages.contains(&format!("{word}: {{")) || pages.contains(&format!("'{word}': {{")),
                 "{word}"

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::{App, KafkaParts, kafka_settings};
+use crate::alerts::{self, Alerts};
 use crate::archive::automatic::{ArchiveStatus, Archiver};
 use crate::audit::AuditCopier;
 use crate::bridge::ShopKeys;
@@ -142,6 +143,31 @@ impl App {
             }
             None => None,
         };
+        let handled_commands = Arc::new(HandledRange::default());
+        let state_sources = StateSources {
+            store: config.store.clone(),
+            closing_key: closing_key.as_ref().map(|key| key.public()),
+            archive,
+            journal: journal.clone(),
+            presence: Arc::new(Presence::default()),
+            mqtt: Peer::new("MQTT broker", PeerState::Down),
+            kafka: Peer::new("Kafka", kafka_state),
+            bridge: Peer::new("bridge to Kafka", kafka_state),
+            commands: Peer::new("commands from Kafka", kafka_state),
+            clock: clock.clone(),
+            started: Instant::now(),
+            last_exit,
+            handled_commands: handled_commands.clone(),
+            uplink: uplink.clone(),
+        };
+        let alerts = Alerts::open(
+            alerts::receivers(config)?,
+            Duration::from_secs(config.alerts.after),
+            &config.journal.path,
+            state_sources.clone(),
+            metrics.clone(),
+        )
+        .context("prepare the alerts")?;
         let state = Arc::new(AppState {
             archive: archiver.as_ref().map(|archiver| Arc::clone(&archiver.status)),
             store: config.store.clone(),
@@ -155,13 +181,14 @@ impl App {
             journal: journal.clone(),
             projection,
             decoder: decoder.clone(),
-            presence: Arc::new(Presence::default()),
+            presence: state_sources.presence.clone(),
             positions: positions.clone(),
-            mqtt: Peer::new("MQTT broker", PeerState::Down),
-            kafka: Peer::new("Kafka", kafka_state),
-            bridge: Peer::new("bridge to Kafka", kafka_state),
-            commands: Peer::new("commands from Kafka", kafka_state),
+            mqtt: state_sources.mqtt.clone(),
+            kafka: state_sources.kafka.clone(),
+            bridge: state_sources.bridge.clone(),
+            commands: state_sources.commands.clone(),
             clock: clock.clone(),
+            alerts: alerts.as_ref().map(Alerts::status),
             tls: certificate.as_ref().map(Certificate::status),
             follow: config.kafka.follow,
             consumer_group: settings
@@ -192,23 +219,6 @@ impl App {
         let stores = Stores::new(config.mqtt.stores.clone());
         let recent_places = RecentPlaces::default();
         let placed_upto = state.projection.placed_upto().await?;
-        let handled_commands = Arc::new(HandledRange::default());
-        let state_sources = StateSources {
-            store: config.store.clone(),
-            closing_key: closing_key.map(|key| key.public()),
-            archive,
-            journal: journal.clone(),
-            presence: state.presence.clone(),
-            mqtt: state.mqtt.clone(),
-            kafka: state.kafka.clone(),
-            bridge: state.bridge.clone(),
-            commands: state.commands.clone(),
-            clock: clock.clone(),
-            started: Instant::now(),
-            last_exit,
-            handled_commands: handled_commands.clone(),
-            uplink: uplink.clone(),
-        };
         let kafka = settings.zip(uplink).map(|(settings, uplink)| KafkaParts {
             state_reporter: keys.as_ref().ok().map(|keys| StateReporter {
                 settings: settings.clone(),
@@ -309,6 +319,7 @@ impl App {
             listener,
             broker,
             audit,
+            alerts,
             kafka,
             run_marker,
         })

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use crate::alerts::Alerts;
 use crate::archive::automatic::Archiver;
 use crate::audit::AuditCopier;
 use crate::bridge::read_back::ReadBack;
@@ -60,6 +61,8 @@ pub struct App {
     broker: Option<EmbeddedBroker>,
     /// `None` on an open gateway, which has no audit log.
     audit: Option<AuditCopier>,
+    /// `None` without a receiver.
+    alerts: Option<Alerts>,
     /// `None` without `kafka.brokers`.
     kafka: Option<KafkaParts>,
     run_marker: RunMarker,

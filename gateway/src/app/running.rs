@@ -89,6 +89,9 @@ impl App {
         if let Some(audit) = self.audit {
             supervisor.spawn_task("audit log", audit.run(stop.clone()));
         }
+        if let Some(alerts) = self.alerts {
+            supervisor.spawn_task("alerts", alerts.run(stop.clone()));
+        }
         let router = http::router(&self.state);
         let metrics = Arc::clone(&self.state.metrics);
         let tls = match self.certificate {

@@ -1,11 +1,16 @@
 //! Checks of configuration sections that need knowledge of the configured part. `config` knows neither certificates nor
 //! Kafka properties; these functions are passed to [`Config::load`].
 
+use crate::alerts;
 use crate::config::{Config, ConfigError, SectionCheck};
 use crate::platform::tls;
 
 /// The checks to pass to [`Config::load`].
-pub const SECTION_CHECKS: &[SectionCheck] = &[certificate, kafka_properties];
+pub const SECTION_CHECKS: &[SectionCheck] = &[certificate, kafka_properties, alerts];
+
+fn alerts(config: &Config) -> Result<(), ConfigError> {
+    alerts::receivers(config).map(drop)
+}
 
 fn certificate(config: &Config) -> Result<(), ConfigError> {
     tls::check(&config.http)

@@ -9,12 +9,15 @@ use rustix::fs::{Access, access};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
+use crate::alerts;
 use crate::app::kafka_settings;
 use crate::config::{Config, TlsMode};
 use crate::ingest;
 use crate::platform::address::{self, Scheme};
 use crate::platform::shop_secret;
 use crate::platform::tls;
+use comptoir_alerts::receivers::Receivers;
+use comptoir_alerts::webhook::WebhookClient;
 use comptoir_journal::Journal;
 use comptoir_kafka as kafka;
 
@@ -80,14 +83,45 @@ async fn check(config: &Config) -> Vec<CheckResult> {
             .map_err(|error| error.to_string())
             .and_then(|examined| examined.map_err(|error| error.to_string())),
     };
-    vec![
+    let mut results = vec![
         named("journal.path", check_journal(&config.journal.path).await),
         named("the shop's secret", check_secret(&config.journal.path).await),
         mqtt,
         named("kafka.brokers", kafka),
         named("http.listen", check_listen(config.http.listen).await),
         named("http.tls", Ok(describe_tls(config))),
-    ]
+    ];
+    results.extend(check_alerts(config).await);
+    results
+}
+
+/// Connects to the receivers of alerts, without sending them anything.
+async fn check_alerts(config: &Config) -> Vec<CheckResult> {
+    // The checks have already refused invalid ones.
+    let Ok(Receivers { webhook, mail }) = alerts::receivers(config) else {
+        return Vec::new();
+    };
+    let mut results = Vec::new();
+    if let Some(url) = webhook {
+        let result = match WebhookClient::new() {
+            Ok(client) => client.check(&url).await,
+            Err(error) => Err(error),
+        };
+        results.push(CheckResult {
+            subject: "alerts.webhook".to_owned(),
+            result: result
+                .map(|()| "the webhook can be reached".to_owned())
+                .map_err(|error| alerts::describe(&error)),
+        });
+    }
+    if let Some(mailer) = mail {
+        let result = mailer.check().await.map_err(|error| error.to_string());
+        results.push(CheckResult {
+            subject: "alerts.smtp_url".to_owned(),
+            result: result.map(|()| "the mail server accepts the gateway".to_owned()),
+        });
+    }
+    results
 }
 
 /// Checks that the journal can be opened for writing, or created.

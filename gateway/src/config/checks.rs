@@ -10,6 +10,8 @@ use super::{Config, ConfigError, Http, Kafka, Mqtt, TlsSetting, keys};
 
 /// Smallest `journal.max_bytes`. A smaller journal might not have room for one group commit.
 const MIN_JOURNAL_BYTES: u64 = 1 << 20;
+/// Longest `alerts.after`, in seconds: a day.
+const MAX_ALERTS_AFTER: u64 = 86_400;
 /// Longest label of a DNS name, in bytes (RFC 1035).
 const MAX_DNS_LABEL: usize = 63;
 
@@ -36,6 +38,13 @@ impl Config {
         self.mqtt.check()?;
         self.kafka.check()?;
         self.http.check()?;
+        if !(1..=MAX_ALERTS_AFTER).contains(&self.alerts.after) {
+            return Err(ConfigError::invalid_value(
+                "alerts.after",
+                &self.alerts.after.to_string(),
+                "is not a number of seconds from 1 to 86400; write SECONDS",
+            ));
+        }
         check_log_filter(&self.log.filter)
     }
 }
@@ -267,6 +276,25 @@ mod tests {
             (
                 "[http]\ntls = \"off\"\ntls_cert = \"/c.pem\"\ntls_key = \"/k.pem\"",
                 "contradicts http.tls_cert",
+            ),
+            ("[alerts]\nafter = 0", "alerts.after"),
+            (
+                "[alerts]\nwebhook = \"alerts.example.org\"",
+                "alerts.webhook: not an http",
+            ),
+            ("[alerts]\nto = \"ops@example.org\"", "alerts.smtp_url: missing"),
+            (
+                "[alerts]\nsmtp_url = \"smtp://ada:hunter2@mail.example.org\"",
+                "alerts.smtp_url: the password would cross the network in the clear",
+            ),
+            (
+                "[alerts]\nsmtp_url = \"smtps://mail.example.org\"\nfrom = \"a@b.fr\"\nto = \"ops\"",
+                "alerts.to: \"ops\" is not an e-mail address",
+            ),
+            (
+                "[alerts]\nsmtp_url = \"smtps://mail.example.org\"\nfrom = \"a@b.fr\"\nto = \"c@d.fr\"\n\
+                 quiet = \"at night\"",
+                "alerts.quiet: not FROM-UNTIL",
             ),
             ("[log]\nfilter = \"comptoir_gateway=loud\"", "log.filter"),
             ("[kafka.properties]\nlingr.ms = 5", "kafka.properties.lingr.ms"),

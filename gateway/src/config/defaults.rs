@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use comptoir_alerts::mail_text::Language;
 use comptoir_core::sale::Currency;
 
 use super::{
-    ArchiveConfig, Config, Demo, Follow, Http, JournalConfig, Kafka, Log, LogFormat, Mqtt, MqttUrl,
+    Alerts, ArchiveConfig, Config, Demo, Follow, Http, JournalConfig, Kafka, Log, LogFormat, Mqtt, MqttUrl,
     Retention, TlsSetting, Uplink,
 };
 
@@ -24,6 +25,7 @@ impl Default for Config {
             http: Http::default(),
             demo: Demo::default(),
             retention: Retention::default(),
+            alerts: Alerts::default(),
             log: Log::default(),
         }
     }
@@ -95,6 +97,22 @@ impl Default for Retention {
             // The 13 months in which a card payment can be disputed (article L133-24 of the French Code monétaire et
             // financier), plus some days.
             personal_data_days: 400,
+        }
+    }
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self {
+            webhook: None,
+            smtp_url: None,
+            from: String::new(),
+            to: String::new(),
+            language: Language::default(),
+            quiet: None,
+            page: None,
+            // A restart of Kafka or of the MQTT broker is over by then.
+            after: 60,
         }
     }
 }

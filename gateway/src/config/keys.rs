@@ -35,6 +35,14 @@ pub const KEYS: &[(&str, &str)] = &[
     ("http.plain_sign_in", "true"),
     ("demo.invent", "true"),
     ("retention.personal_data_days", "400"),
+    ("alerts.webhook", ""),
+    ("alerts.smtp_url", ""),
+    ("alerts.from", "gateway@example.org"),
+    ("alerts.to", "ada@example.org,bob@example.org"),
+    ("alerts.language", "fr"),
+    ("alerts.quiet", "22:00-07:00 Europe/Paris"),
+    ("alerts.page", "https://kasse.example.com"),
+    ("alerts.after", "60"),
     ("log.format", "json"),
     ("log.filter", "info,comptoir_gateway=debug"),
 ];
@@ -44,7 +52,8 @@ const MAX_QUOTED: usize = 80;
 
 /// Whether errors and logs must hide the value. Any librdkafka property may be a password.
 pub fn is_secret(key: &str) -> bool {
-    key == "http.password" || key.starts_with("kafka.properties")
+    ["http.password", "alerts.webhook", "alerts.smtp_url"].contains(&key)
+        || key.starts_with("kafka.properties")
 }
 
 /// The error message for an invalid value, ending with an example: `"8080" is not a socket address; write ADDRESS:PORT,
@@ -131,6 +140,7 @@ fn sections_and_keys() -> impl Iterator<Item = &'static str> + Clone {
         "http",
         "demo",
         "retention",
+        "alerts",
         "log",
     ];
     sections.into_iter().chain(KEYS.iter().map(|(key, _)| *key))

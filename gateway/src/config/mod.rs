@@ -32,6 +32,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
+use comptoir_alerts::mail_text::Language;
 use comptoir_core::Secret;
 use comptoir_core::sale::Currency;
 pub use last_good::save_as_last_good;
@@ -63,6 +64,7 @@ pub struct Config {
     pub http: Http,
     pub demo: Demo,
     pub retention: Retention,
+    pub alerts: Alerts,
     pub log: Log,
 }
 
@@ -232,6 +234,27 @@ pub struct Retention {
     pub personal_data_days: u32,
 }
 
+/// The receivers of alerts. Their keys are those of head office.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alerts {
+    /// Receives a `POST` when a trouble begins or ends. The address may contain a secret.
+    pub webhook: Option<Secret>,
+    /// The mail server: `smtps://user:password@mail.example.org`, or `smtp://…?tls=required` for STARTTLS.
+    pub smtp_url: Option<Secret>,
+    /// The sender of mails.
+    pub from: String,
+    /// Their recipients, separated by commas.
+    pub to: String,
+    pub language: Language,
+    /// Hours in which only severe troubles are mailed: `22:00-07:00 Europe/Paris`.
+    pub quiet: Option<String>,
+    /// The address of the gateway's pages, for the links in mails.
+    pub page: Option<String>,
+    /// Seconds for which a trouble must have lasted, or been over, before it is reported.
+    pub after: u64,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -349,7 +372,8 @@ mod tests {
     #[test]
     fn debug_and_display_show_no_secret() {
         let toml = "[mqtt]\nurl = \"mqtt://till:hunter2@broker\"\n[kafka.properties]\n\"sasl.password\" = \"hunter2\"\n\
-             [http]\npassword = \"hunter2\"";
+             [http]\npassword = \"hunter2\"\n[alerts]\nwebhook = \"https://example.org/hunter2\"\n\
+             smtp_url = \"smtps://ada:hunter2@example.org\"\nfrom = \"a@example.org\"\nto = \"b@example.org\"";
         let config = load(toml).unwrap();
         let shown = format!("{config:?} {}", config.mqtt.url);
         assert!(!shown.contains("hunter2"), "{shown}");

@@ -31,6 +31,7 @@ const BRIDGE_START: Duration = Duration::from_secs(30);
 const MAX_DEVICES: u32 = 8_192;
 
 /// The parts that a state is collected from.
+#[derive(Clone)]
 pub struct StateSources {
     pub store: String,
     pub closing_key: Option<PublicKey>,
@@ -199,7 +200,8 @@ impl StateSources {
         Ok(state)
     }
 
-    fn problems(&self) -> Vec<Trouble> {
+    /// What is wrong at present.
+    pub fn problems(&self) -> Vec<Trouble> {
         let journal = self.journal.state();
         let is_down = |peer: &Peer| peer.status().state == PeerState::Down;
         let peers = [&self.mqtt, &self.kafka, &self.bridge, &self.commands];

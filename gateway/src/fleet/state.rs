@@ -19,8 +19,7 @@ const USUAL_INTERVAL: u64 = 300;
 const TYPE: &str = "comptoir.gateway";
 
 /// A problem of a gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
     /// The MQTT broker is unreachable, so no till's sale arrives.
     MqttDown,
@@ -42,6 +41,30 @@ pub enum Trouble {
     ArchiveFailing,
     /// Nothing sets the machine's clock.
     ClockUnsynchronised,
+}
+
+impl Trouble {
+    /// The word for it in Kafka and in alerts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MqttDown => "mqtt-down",
+            Self::BridgeDown => "bridge-down",
+            Self::PaymentsOnly => "payments-only",
+            Self::CommandsDown => "commands-down",
+            Self::Warnings => "warnings",
+            Self::JournalRefusing => "journal-refusing",
+            Self::EventsLost => "events-lost",
+            Self::DevicesRefused => "devices-refused",
+            Self::ArchiveFailing => "archive-failing",
+            Self::ClockUnsynchronised => "clock-unsynchronised",
+        }
+    }
+}
+
+impl Serialize for Trouble {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// The state at one moment. Fields without information are absent.

@@ -33,6 +33,7 @@ use crate::archive::automatic::ArchiveStatus;
 use crate::config::{ConfigError, Follow};
 use crate::ingest::decode::Decoder;
 use crate::ingest::presence::Presence;
+use crate::platform::alert_status::AlertStatus;
 use crate::platform::clock::Clock;
 use crate::platform::closing_key::ClosingKey;
 use crate::platform::metrics::Metrics;
@@ -86,6 +87,8 @@ pub struct AppState {
     /// The consumer of the Kafka topic `commands`.
     pub commands: Peer,
     pub clock: Clock,
+    /// `None` without a receiver of alerts.
+    pub alerts: Option<Arc<AlertStatus>>,
     /// `None` if the port speaks plain HTTP.
     pub tls: Option<Arc<TlsStatus>>,
     /// `kafka.follow`

@@ -44,6 +44,9 @@ pub struct Metrics {
     pub broker_refused: IntCounterVec,
     pub certificate_renewals: IntCounter,
     pub personal_data_erased: IntCounter,
+    pub alerts_sent: IntCounter,
+    pub alerts_failed: IntCounter,
+    pub alerts_dropped: IntCounter,
     /// By the name of the limit.
     http_limits: IntCounterVec,
 }
@@ -214,6 +217,18 @@ impl Metrics {
             "comptoir_personal_data_erased_total",
             "Events from which personal data was erased, because of their age or on request",
         )?;
+        let alerts_sent = counter(
+            "comptoir_alerts_sent_total",
+            "Alerts that the webhook or the mail server has accepted",
+        )?;
+        let alerts_failed = counter(
+            "comptoir_alerts_failed_total",
+            "Attempts to deliver an alert that failed",
+        )?;
+        let alerts_dropped = counter(
+            "comptoir_alerts_dropped_total",
+            "Alerts that were given up after a day, or because too many waited",
+        )?;
         let http_limits = IntCounterVec::new(
             Opts::new(
                 "comptoir_http_limits_total",
@@ -258,6 +273,9 @@ impl Metrics {
             broker_refused,
             certificate_renewals,
             personal_data_erased,
+            alerts_sent,
+            alerts_failed,
+            alerts_dropped,
             http_limits,
         })
     }

@@ -2,6 +2,7 @@
 //! secret, the built-in MQTT broker, the status of its peers, and the traffic with Kafka.
 
 pub mod address;
+pub mod alert_status;
 pub mod clock;
 pub mod closing_key;
 pub mod descriptors;

@@ -3,6 +3,7 @@
 //! `docs/guarantees.md` lists each promise with its tests. All claims are one test binary, so that they share one Kafka; a
 //! test that stops Kafka starts its own.
 
+mod alerts;
 mod api;
 mod archives;
 mod attackers;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use comptoir_harness::chain::Chain;
-use comptoir_harness::{Kafka, MailServer, eventually, free_port};
+use comptoir_harness::{Kafka, MailServer, WebhookReceiver, eventually, free_port};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::Value;
@@ -158,16 +158,16 @@ async fn a_mail_server_that_hangs_delays_nothing_else() -> Result<()> {
     // It accepts connections, and says nothing.
     let hanging = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("smtp://{}", hanging.local_addr()?);
-    let (webhook, received) = crate::alerts::webhook().await?;
+    let webhook = WebhookReceiver::start(1).await?;
     let variables = [
         ("COMPTOIR_ALERTS__SMTP_URL", &*url),
         ("COMPTOIR_ALERTS__FROM", "office@example.org"),
         ("COMPTOIR_ALERTS__TO", "ada@example.org"),
-        ("COMPTOIR_ALERTS__WEBHOOK", &*webhook),
+        ("COMPTOIR_ALERTS__WEBHOOK", webhook.url()),
     ];
     let mut office = site.start_with("one", &variables)?;
     chain.publish("shop-1", &state(r#","dead_letters":1"#))?;
-    crate::alerts::message(&received, 0).await;
+    webhook.message(0, DEADLINE).await;
     eventually("the office to give up this attempt", DEADLINE, async || {
         let log = office.log();
         ensure!(log.contains("the mail server"), "{log}");
@@ -175,7 +175,7 @@ async fn a_mail_server_that_hangs_delays_nothing_else() -> Result<()> {
     })
     .await;
     // The webhook has refused the first time, and gets it again meanwhile.
-    crate::alerts::message(&received, 1).await;
+    webhook.message(1, DEADLINE).await;
     assert!(office.terminate().await?.success(), "{}", office.log());
     Ok(())
 }

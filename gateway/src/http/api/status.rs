@@ -1,6 +1,7 @@
 //! `GET /api/stats` and `GET /api/gateway`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
@@ -11,6 +12,7 @@ use crate::config::{ConfigError, Follow};
 use crate::http::problem::operations::{self, problems};
 use crate::http::query::QueryParams;
 use crate::http::{AppState, Problem, ProblemType};
+use crate::platform::alert_status::AlertStatus;
 use crate::platform::clock::{Clock, Synchronisation};
 use crate::platform::peer::{Peer, PeerState};
 use crate::platform::uplink::UplinkMeter;
@@ -122,6 +124,7 @@ pub async fn gateway(State(app): State<Arc<AppState>>) -> Result<Json<dto::Gatew
         refused: app.journal.refusals().into_iter().map(refused).collect(),
         backlog: app.backlog.points(&app.clock),
         uplink: app.uplink.as_ref().map(uplink),
+        alerts: app.alerts.as_ref().map(|status| alerts(status, &app.clock)),
         settings_problems: app.settings_problems.iter().map(settings_problem).collect(),
     }))
 }
@@ -140,6 +143,18 @@ fn uplink(meter: &Arc<UplinkMeter>) -> dto::Uplink {
         events: today.counted.events,
         budget: meter.budget,
         payments_only: meter.is_nearly_used_up(),
+    }
+}
+
+fn alerts(status: &AlertStatus, clock: &Clock) -> dto::Alerts {
+    let progress = status.progress();
+    let time = |moment: Option<Instant>| moment.map(|moment| clock.time_of(moment));
+    dto::Alerts {
+        webhook: status.has_webhook,
+        mail_recipients: status.mail_recipients as u64,
+        waiting: progress.waiting as u64,
+        delivered: time(progress.delivered),
+        failed: time(progress.failed),
     }
 }
 

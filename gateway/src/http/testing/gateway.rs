@@ -162,6 +162,7 @@ impl TestGateway {
             bridge: Peer::new("bridge to Kafka", PeerState::Off),
             commands: Peer::new("commands from Kafka", PeerState::Off),
             clock: Clock::new(),
+            alerts: None,
             tls: None,
             follow: Follow::default(),
             consumer_group: None,

@@ -548,6 +548,28 @@ budget?: number,
  */
 payments_only: boolean, };
 
+export type Alerts = { 
+/**
+ * Whether a webhook is configured.
+ */
+webhook: boolean, 
+/**
+ * Number of recipients of mails.
+ */
+mail_recipients: number, 
+/**
+ * Messages that are not delivered yet. One for several receivers counts several times.
+ */
+waiting: number, 
+/**
+ * When a receiver last accepted a message.
+ */
+delivered?: string, 
+/**
+ * When an attempt to deliver a message last failed.
+ */
+failed?: string, };
+
 export type Gateway = { devices: Array<Device>, 
 /**
  * Devices whose events were refused within the last hour, most recent first.
@@ -561,6 +583,10 @@ backlog: Array<BacklogPoint>,
  * The connection to Kafka. Null without Kafka.
  */
 uplink: Uplink | null, 
+/**
+ * The alerts. Null without a receiver.
+ */
+alerts: Alerts | null, 
 /**
  * Errors in the current configuration. If there are any, the gateway runs with the last configuration that started.
  */

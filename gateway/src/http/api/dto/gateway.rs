@@ -213,6 +213,28 @@ pub struct Uplink {
     pub payments_only: bool,
 }
 
+/// The reports of troubles to people. The times are since the gateway's start.
+#[derive(Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Alerts {
+    /// Whether a webhook is configured.
+    pub webhook: bool,
+    /// Number of recipients of mails.
+    pub mail_recipients: u64,
+    /// Messages that are not delivered yet. One for several receivers counts several times.
+    pub waiting: u64,
+    /// When a receiver last accepted a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(test, ts(optional))]
+    pub delivered: Option<Timestamp>,
+    /// When an attempt to deliver a message last failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[cfg_attr(test, ts(optional))]
+    pub failed: Option<Timestamp>,
+}
+
 /// The gateway's state.
 #[derive(Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -226,6 +248,8 @@ pub struct Gateway {
     pub backlog: Vec<BacklogPoint>,
     /// The connection to Kafka. Null without Kafka.
     pub uplink: Option<Uplink>,
+    /// The alerts. Null without a receiver.
+    pub alerts: Option<Alerts>,
     /// Errors in the current configuration. If there are any, the gateway runs with the last configuration that started.
     pub settings_problems: Vec<SettingsProblem>,
 }

@@ -24,9 +24,9 @@ pub use days::{
 };
 pub use dead_letters::{DeadLetter, DeadLetterCause, RetryResult};
 pub use gateway::{
-    BacklogPoint, Clock, ClockJump, ClockState, DemoKafka, Device, Epoch, Follow, ForgottenDevice, Gateway,
-    GatewayStatus, JournalStatus, Partition, Peer, PeerState, RefusalReason, RefusedDevice, SettingsProblem,
-    Shops, Uplink, UplinkMode,
+    Alerts, BacklogPoint, Clock, ClockJump, ClockState, DemoKafka, Device, Epoch, Follow, ForgottenDevice,
+    Gateway, GatewayStatus, JournalStatus, Partition, Peer, PeerState, RefusalReason, RefusedDevice,
+    SettingsProblem, Shops, Uplink, UplinkMode,
 };
 pub use identity::{
     ActorKind, AuditEntry, AuditPage, CreatedToken, CurrentUser, NewPassword, NewToken, NewUser, OpenSession,

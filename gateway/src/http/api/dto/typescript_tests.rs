@@ -50,6 +50,7 @@ fn typescript() -> String {
         BacklogPoint::decl(&config),
         UplinkMode::decl(&config),
         Uplink::decl(&config),
+        Alerts::decl(&config),
         Gateway::decl(&config),
         SettingsProblem::decl(&config),
         DeadLetterCause::decl(&config),

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use crate::overview::ShopTrouble;
+use crate::ShopTrouble;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -17,28 +17,58 @@ pub enum Language {
     Fr,
 }
 
-/// A trouble that has ended, and when it was noticed.
+/// The program that sends a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    Gateway,
+    /// Head office.
+    Office,
+}
+
+impl Sender {
+    /// The name for Message-IDs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Office => "office",
+        }
+    }
+
+    /// The path of the page that shows a shop's troubles.
+    fn path(self, store: &str) -> String {
+        match self {
+            Self::Gateway => "/gateway".to_owned(),
+            Self::Office => format!("/shops/{store}"),
+        }
+    }
+}
+
+/// A trouble, and when it was noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndedTrouble {
+pub struct DatedTrouble {
     #[serde(flatten)]
     pub trouble: ShopTrouble,
     pub since: Timestamp,
 }
 
 /// The changes at one moment, as they wait in the outbox.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailChanges {
     pub time: Timestamp,
     pub began: Vec<ShopTrouble>,
-    pub ended: Vec<EndedTrouble>,
+    pub ended: Vec<DatedTrouble>,
+    /// Those that were reported before and last. Only what a sender lists here keeps a mail from saying "all clear".
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lasting: Vec<DatedTrouble>,
 }
 
 /// How mails are written.
 #[derive(Debug, Clone)]
 pub struct MailStyle {
+    pub sender: Sender,
     pub language: Language,
     pub time_zone: TimeZone,
-    /// The address of the office's pages, if people can open them from their mail.
+    /// The address of the sender's pages, if people can open them from their mail.
     pub page: Option<Url>,
 }
 
@@ -66,17 +96,45 @@ impl MailStyle {
                 Some(_) => ended.push((trouble, span)),
             }
         }
+        let lasting = changes.last().map_or(&[][..], |change| &change.lasting);
+        let lasting = lasting.iter().map(|dated| {
+            let span = Span {
+                since: dated.since,
+                until: None,
+            };
+            (&dated.trouble, span)
+        });
+        let mut lasting: Vec<_> = lasting.collect();
+        lasting.retain(|(trouble, _)| !began.iter().any(|(other, _)| other == trouble));
+        let over = match lasting.is_empty() {
+            true => self.pick("All clear", "Fin d’alerte"),
+            false => self.pick("Ended", "Terminé"),
+        };
         let mut body = String::new();
+        let colon = self.colon();
         self.list(&mut body, self.pick("Problems:", "Problèmes\u{a0}:"), &began);
-        self.list(&mut body, self.pick("All clear:", "Fin d’alerte\u{a0}:"), &ended);
-        body.push_str(self.pick(
-            "Each shop's page at head office shows its state.\n",
-            "La page de chaque magasin, sur le serveur du siège, montre son état.\n",
-        ));
+        self.list(&mut body, &format!("{over}{colon}"), &ended);
+        let lasts = self.pick("Not over yet:", "Toujours en cours\u{a0}:");
+        self.list(&mut body, lasts, &lasting);
+        body.push_str(match self.sender {
+            Sender::Gateway => self.pick(
+                "The gateway page shows the details.\n",
+                "La page Passerelle montre les détails.\n",
+            ),
+            Sender::Office => self.pick(
+                "Each shop's page at head office shows its state.\n",
+                "La page de chaque magasin, sur le serveur du siège, montre son état.\n",
+            ),
+        });
         MailText {
-            subject: self.subject(&began, &ended),
+            subject: self.subject(&began, &ended, over),
             body,
         }
+    }
+
+    /// The punctuation after a title.
+    fn colon(&self) -> &'static str {
+        self.pick(":", "\u{a0}:")
     }
 
     fn pick(&self, en: &'static str, fr: &'static str) -> &'static str {
@@ -86,23 +144,25 @@ impl MailStyle {
         }
     }
 
-    fn subject(&self, began: &[(&ShopTrouble, Span)], ended: &[(&ShopTrouble, Span)]) -> String {
-        let colon = self.pick(":", "\u{a0}:");
+    fn subject(
+        &self,
+        began: &[(&ShopTrouble, Span)],
+        ended: &[(&ShopTrouble, Span)],
+        over: &'static str,
+    ) -> String {
+        let colon = self.colon();
         let one = |trouble: &ShopTrouble| format!("{}{colon} {}", trouble.store, self.name(&trouble.trouble));
+        // A gateway's mails are all about one shop.
+        let store = |items: &[(&ShopTrouble, Span)]| match (self.sender, items.first()) {
+            (Sender::Gateway, Some((trouble, _))) => format!("{}{colon} ", trouble.store),
+            _ => String::new(),
+        };
+        let problems = self.pick("problems", "problèmes");
         let text = match (began, ended) {
             ([(trouble, _)], _) => one(trouble),
-            ([], [(trouble, _)]) => format!(
-                "{}{colon} {}",
-                self.pick("All clear", "Fin d’alerte"),
-                one(trouble)
-            ),
-            ([], ended) => format!(
-                "{}{colon} {} {}",
-                self.pick("All clear", "Fin d’alerte"),
-                ended.len(),
-                self.pick("problems", "problèmes")
-            ),
-            (began, _) => format!("{} {}", began.len(), self.pick("problems", "problèmes")),
+            ([], [(trouble, _)]) => format!("{over}{colon} {}", one(trouble)),
+            ([], ended) => format!("{over}{colon} {}{} {problems}", store(ended), ended.len()),
+            (began, _) => format!("{}{} {problems}", store(began), began.len()),
         };
         format!("[Comptoir] {text}")
     }
@@ -114,7 +174,7 @@ impl MailStyle {
         body.push_str(title);
         body.push_str("\n\n");
         for (trouble, span) in items {
-            let colon = self.pick(":", "\u{a0}:");
+            let colon = self.colon();
             let when = match span.until {
                 None => format!("{} {}", self.pick("since", "depuis le"), self.time(span.since)),
                 Some(until) => format!(
@@ -133,7 +193,7 @@ impl MailStyle {
             if let Some(page) = self
                 .page
                 .as_ref()
-                .and_then(|page| page.join(&format!("/shops/{}", trouble.store)).ok())
+                .and_then(|page| page.join(&self.sender.path(&trouble.store)).ok())
             {
                 body.push_str(&format!("  {page}\n"));
             }
@@ -217,6 +277,7 @@ mod tests {
 
     fn style(language: Language) -> MailStyle {
         MailStyle {
+            sender: Sender::Office,
             language,
             time_zone: TimeZone::get("Europe/Paris").unwrap(),
             page: Some("https://office.example.org".parse().unwrap()),
@@ -235,6 +296,7 @@ mod tests {
             time: time.parse().unwrap(),
             began: vec![trouble],
             ended: Vec::new(),
+            lasting: Vec::new(),
         };
         vec![
             began("2026-11-30T22:16:00Z", trouble("lyon-2", "silent")),
@@ -242,10 +304,11 @@ mod tests {
             MailChanges {
                 time: "2026-12-01T05:00:00Z".parse().unwrap(),
                 began: Vec::new(),
-                ended: vec![EndedTrouble {
+                ended: vec![DatedTrouble {
                     trouble: trouble("lyon-2", "silent"),
                     since: "2026-11-30T22:16:00Z".parse().unwrap(),
                 }],
+                lasting: Vec::new(),
             },
         ]
     }
@@ -272,6 +335,28 @@ mod tests {
         );
         let clear = style(Language::En).write(&changes()[2..]);
         assert_eq!(clear.subject, "[Comptoir] All clear: lyon-2: Silent");
+    }
+
+    #[test]
+    fn a_mail_is_no_all_clear_while_something_lasts() {
+        let mut change = changes().pop().unwrap();
+        change.lasting = vec![DatedTrouble {
+            trouble: trouble("lyon-2", "mqtt-down"),
+            since: "2026-12-01T04:00:00Z".parse().unwrap(),
+        }];
+        let style = MailStyle {
+            sender: Sender::Gateway,
+            ..style(Language::En)
+        };
+        let text = style.write(&[change.clone()]);
+        assert_eq!(text.subject, "[Comptoir] Ended: lyon-2: Silent");
+        let last = "Not over yet:\n\n- lyon-2: MQTT broker unreachable, since 01 Dec 2026, 05:00 CET\n  \
+                    https://office.example.org/gateway\n";
+        assert!(text.body.contains(last), "{}", text.body);
+        change.began = vec![trouble("lyon-2", "mqtt-down"), trouble("lyon-2", "warnings")];
+        let text = style.write(&[change]);
+        assert_eq!(text.subject, "[Comptoir] lyon-2: 2 problems");
+        assert!(!text.body.contains("Not over yet"), "{}", text.body);
     }
 
     #[test]
