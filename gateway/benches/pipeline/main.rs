@@ -11,6 +11,7 @@
 //! latency  publish → end-to-end ack, publish → visible in Kafka                          (latency.rs)
 //! wear     bytes written to disk at one event per second                                 (wear.rs)
 //! pages    POST → one page, POST → a thousand pages; lists; Chromium                     (pages.rs, browser.rs)
+//! search   searches in many sales: cargo bench … -- --only search --rows 5000000         (search.rs)
 //! append   appending to an empty journal | to one with many rows                         (append.rs)
 //! attack   publish → end-to-end ack while everybody who may attack the shop does so       (attack.rs)
 //! firmware the bare-metal image: flash, RAM; pos-sim: memory per till, CPU               (firmware.rs)
@@ -30,6 +31,7 @@ mod load;
 mod pages;
 mod report;
 mod sales;
+mod search;
 mod stage;
 mod till;
 mod wear;
@@ -90,6 +92,7 @@ enum Section {
     Latency,
     Wear,
     Pages,
+    Search,
     Append,
     Attack,
     Firmware,
@@ -140,6 +143,11 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         pages::measure(&stage, arguments, &mut report)
             .await
             .context("pages")?;
+    }
+    if wanted(Section::Search) {
+        search::measure(&stage, arguments, &mut report)
+            .await
+            .context("search")?;
     }
     if wanted(Section::Append) {
         append::measure(arguments, &mut report).await.context("append")?;

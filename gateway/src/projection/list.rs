@@ -128,6 +128,26 @@ impl ListFilter<'_> {
             (true, None) => "sale INDEXED BY sale_time",
             (false, _) => "sale",
         };
+        let mut sql = self.selection(sale, is_by_time);
+        sql += match before {
+            Some(Cursor::Row(_)) => " AND seq < ?",
+            Some(Cursor::Time { .. }) => " AND (time, seq) < (?, ?)",
+            None => "",
+        };
+        sql += match is_by_time {
+            true => " ORDER BY time DESC, seq DESC",
+            false => " ORDER BY seq DESC",
+        };
+        sql + " LIMIT ?"
+    }
+
+    /// The query for those rows of a list whose numbers are in a JSON array, in the order of the first events. Its
+    /// parameters: those of [`ListFilter::sql`], with the array instead of the cursor and the limit.
+    pub(super) fn sql_of_rows(&self) -> String {
+        self.selection("sale", false) + " AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq DESC"
+    }
+
+    fn selection(&self, sale: &str, is_by_time: bool) -> String {
         let mut sql = format!("{} WHERE kind = ? AND {SHOWABLE}", select_from(sale));
         // The sign keeps SQLite from an index on that column, from which it would have to sort all rows.
         let plain = if is_by_time { "" } else { "+" };
@@ -147,16 +167,7 @@ impl ListFilter<'_> {
         if self.to.is_some() {
             sql += &format!(" AND {plain}time < ?");
         }
-        sql += match before {
-            Some(Cursor::Row(_)) => " AND seq < ?",
-            Some(Cursor::Time { .. }) => " AND (time, seq) < (?, ?)",
-            None => "",
-        };
-        sql += match is_by_time {
-            true => " ORDER BY time DESC, seq DESC",
-            false => " ORDER BY seq DESC",
-        };
-        sql + " LIMIT ?"
+        sql
     }
 }
 

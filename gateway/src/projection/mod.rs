@@ -24,15 +24,17 @@ mod refunds;
 mod row;
 mod sale_rows;
 mod sale_state;
+mod search;
+mod search_words;
 mod shops;
 mod store;
 mod totals;
 mod upgrade;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use sqlx::query::Query;
@@ -62,6 +64,8 @@ pub use recent::{NEWEST, RecentSales};
 pub use refunds::{Refund, Refunds};
 use row::Row;
 pub use sale_state::SaleState;
+pub use search::SearchStep;
+pub use search_words::SearchWords;
 pub use totals::Totals;
 
 /// Errors of reading the projection.
@@ -252,6 +256,13 @@ enum Request {
     },
     /// Erases personal data from other gateways' events.
     EraseForeign(ForeignScope, oneshot::Sender<Result<u64, ProjectionError>>),
+    /// Notes that the texts of these orders, named by store and id, and of their deliveries are about to change.
+    MarkForSearch(
+        HashSet<(String, String)>,
+        oneshot::Sender<Result<(), ProjectionError>>,
+    ),
+    /// Indexes what was noted again.
+    Reindex(oneshot::Sender<Result<(), ProjectionError>>),
     /// Rereads the newest rows and notifies live connections, because the content of events has changed.
     Reload(oneshot::Sender<Result<(), ProjectionError>>),
     /// The names of the other shops.
@@ -291,6 +302,7 @@ pub async fn open(
     let uuid = journal.uuid();
     let state = journal.state();
     let (mut store, mut progress) = upgrade::open(path, &journal, &home).await?;
+    store.open_search(&home.time_zone).await?;
     let closing = journal.newest_closing().await?;
     let mut ledger = match progress.ledger.take() {
         Some(ledger) => ledger,
@@ -328,6 +340,7 @@ pub async fn open(
         deltas: deltas.receivers(),
         kept_apart: KeptApart::default(),
     };
+    let written_seq = progress.next_seq;
     let projector = Projector {
         store,
         uuid,
@@ -347,6 +360,9 @@ pub async fn open(
         places: Vec::new(),
         corrections: Vec::new(),
         unwritten_since: None,
+        // An upgrade, or an erasure that was cut off, may have left something to index.
+        index_due: Some(Instant::now()),
+        written_seq,
         unwritten_bytes: 0,
         paused_until: None,
         failing_since: None,

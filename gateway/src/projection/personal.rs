@@ -214,7 +214,7 @@ impl Projection {
                     None => {}
                 }
             }
-            total.erased += self.rewrite(rewrites).await?;
+            total.erased += self.rewrite(rewrites, &entries).await?;
         }
         total.next = Some(last);
         Ok(total)
@@ -266,7 +266,7 @@ impl Projection {
             let rewrites = entries
                 .iter()
                 .filter_map(|entry| Some((entry.offset, erased(entry)?)));
-            let count = self.rewrite(rewrites.collect()).await?;
+            let count = self.rewrite(rewrites.collect(), &entries).await?;
             walk.erased = last;
             walk.has_erased |= count > 0;
             return Ok((count, false));
@@ -285,14 +285,25 @@ impl Projection {
         Ok((count, true))
     }
 
+    /// Rewrites entries, which are among `entries`, in the journal, and then what the search index has of them. Noted
+    /// before, so that the index is completed even if the gateway ends in between.
     async fn rewrite(
         &self,
         rewrites: HashMap<Offset, Rewrite>,
-    ) -> Result<u64, comptoir_journal::AppendError> {
-        match rewrites.is_empty() {
-            true => Ok(0),
-            false => self.journal.rewrite(rewrites).await,
+        entries: &[Arc<Entry>],
+    ) -> Result<u64, ErasureError> {
+        if rewrites.is_empty() {
+            return Ok(0);
         }
+        let orders: HashSet<(String, String)> = entries
+            .iter()
+            .filter(|entry| matches!(entry.kind, EntryKind::Event(_)) && rewrites.contains_key(&entry.offset))
+            .map(|entry| (entry.name.device.store().to_owned(), entry.key.to_string()))
+            .collect();
+        self.ask(|reply| Request::MarkForSearch(orders, reply)).await??;
+        let count = self.journal.rewrite(rewrites).await?;
+        self.ask(Request::Reindex).await??;
+        Ok(count)
     }
 
     async fn erase_foreign(&self, scope: ForeignScope) -> Result<u64, ProjectionError> {

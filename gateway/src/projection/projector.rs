@@ -1,7 +1,7 @@
 //! The projector: the task that folds new journal entries and the bridge's reports, and flushes the result to the
 //! projection's file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,8 @@ const FLUSH_ROWS: usize = 8_192;
 const FLUSH_BYTES: usize = 4 << 20;
 /// Time after the first unwritten change that triggers a flush.
 const FLUSH_AFTER: Duration = Duration::from_secs(10);
+/// Pause between two steps of indexing, so that the fold goes on.
+const INDEX_PAUSE: Duration = Duration::from_millis(20);
 /// Pause after an error.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a part of the file may stay unreadable before the file is rebuilt.
@@ -64,6 +66,10 @@ pub struct Projector {
     pub(super) corrections: Vec<Correction>,
     /// When the first unwritten change happened.
     pub(super) unwritten_since: Option<Instant>,
+    /// When to index more rows.
+    pub(super) index_due: Option<Instant>,
+    /// The number after the newest row in the file.
+    pub(super) written_seq: u64,
     /// Size of unwritten JSON from Kafka.
     pub(super) unwritten_bytes: usize,
     /// Set after an error. Until then nothing is folded or written, but requests are still answered.
@@ -93,6 +99,7 @@ impl Projector {
                 Some(request) = self.requests.recv() => self.answer(request).await,
                 () = sleep_until(self.paused_until) => self.resume().await,
                 () = sleep_until(due), if !paused => self.flush().await,
+                () = sleep_until(self.index_due), if !paused => self.index().await,
                 true = has_grown(&mut journal, folded), if !paused => self.fold_journal().await,
                 Some(report) = self.bridge.recv(), if !paused => self.fold_report(report).await,
             };
@@ -187,6 +194,18 @@ impl Projector {
                 let _ = reply.send(erased);
                 damage
             }
+            Request::MarkForSearch(orders, reply) => {
+                let marked = self.mark_for_search(&orders).await;
+                let damage = damage_of(&marked);
+                let _ = reply.send(marked);
+                damage
+            }
+            Request::Reindex(reply) => {
+                let reindexed = self.store.reindex(&self.journal, &self.time_zone, true).await;
+                let damage = damage_of(&reindexed);
+                let _ = reply.send(reindexed.map(|_| ()));
+                damage
+            }
             Request::Reload(reply) => {
                 let reloaded = self.reload().await;
                 let damage = damage_of(&reloaded);
@@ -228,8 +247,25 @@ impl Projector {
         // Otherwise rows that are not in the file yet would restore the erased data.
         self.flush().await?;
         let count = self.store.erase(scope).await?;
+        self.store.reindex(&self.journal, &self.time_zone, true).await?;
         self.clean.clear();
         Ok(count)
+    }
+
+    async fn mark_for_search(&mut self, orders: &HashSet<(String, String)>) -> Result<(), ProjectionError> {
+        // The rows must be in the file to be found there.
+        self.flush().await?;
+        Ok(self.store.mark_orders(orders).await?)
+    }
+
+    /// Indexes some more rows for searches.
+    async fn index(&mut self) -> Result<(), ProjectionError> {
+        let (journal, zone) = (&self.journal, &self.time_zone);
+        self.store.reindex(journal, zone, true).await?;
+        let has_more = self.store.index_step(journal, zone, self.written_seq).await?
+            || self.store.reindex(journal, zone, false).await?;
+        self.index_due = has_more.then(|| Instant::now() + INDEX_PAUSE);
+        Ok(())
     }
 
     /// Rereads the newest rows, because the content of events has changed, and makes live connections restart.
@@ -290,9 +326,12 @@ impl Projector {
         lock(&self.recent).corrected.clear();
         self.unwritten_since = None;
         self.unwritten_bytes = 0;
+        self.written_seq = self.progress.next_seq;
+        self.index_due.get_or_insert_with(Instant::now);
         if self.failing_since.take().is_some() {
             info!("the projection's file can be written again");
         }
+        self.store.reindex(&self.journal, &self.time_zone, true).await?;
         self.journal.mark_folded(self.progress.folded);
         let first = self.journal.state().first;
         if first > self.first {

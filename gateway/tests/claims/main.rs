@@ -55,6 +55,7 @@ mod power_cut;
 mod real_input;
 mod reverse_proxy;
 mod same_code;
+mod search;
 mod sender_limits;
 mod shop;
 mod shop_secret;

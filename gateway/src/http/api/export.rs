@@ -11,11 +11,10 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tracing::warn;
 
-use super::sales::{items_in, read_in_turn};
-use super::search::SearchWords;
+use super::sales::{MAX_STEP, items_in, read_in_turn, search_in_turn};
 use crate::http::live::PersonalData;
 use crate::http::{AppState, Problem, trust};
-use crate::projection::{Cursor, ListFilter, ListOrder, Page, ShopFilter};
+use crate::projection::{Cursor, ListFilter, ListOrder, Page, ProjectionError, SearchWords, ShopFilter};
 use comptoir_core::event::Kind;
 use comptoir_http_rules::spreadsheet::escape_formulas;
 
@@ -181,7 +180,7 @@ pub(super) async fn respond(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let filter = OwnedFilter::new(filter);
-    let first = read_in_turn(&app, kind, filter.get(), None).await?;
+    let first = read(&app, kind, view, filter.get(), words.as_ref(), None).await?;
     let day = Timestamp::now().strftime("%Y-%m-%d").to_string();
     let name = format!("attachment; filename=\"{}-{day}.csv\"", kind.topic());
     let export = Export {
@@ -202,14 +201,33 @@ pub(super) async fn respond(
     Ok((headers, Body::from_stream(chunks)).into_response())
 }
 
+/// The next sales of a list, or of a search, among which may be others.
+async fn read(
+    app: &AppState,
+    kind: Kind,
+    view: PersonalData,
+    filter: ListFilter<'_>,
+    words: Option<&SearchWords>,
+    after: Option<Cursor>,
+) -> Result<Page, ProjectionError> {
+    let Some(words) = words else {
+        return read_in_turn(app, kind, filter, after).await;
+    };
+    let step = search_in_turn(app, kind, view, filter, words, after, MAX_STEP).await?;
+    Ok(Page {
+        items: step.candidates,
+        next: step.next,
+    })
+}
+
 impl Export {
     /// The next part of the file; `None` after its end.
     async fn next_chunk(mut self) -> Option<(Result<Bytes, io::Error>, Self)> {
         let (is_first, page) = match std::mem::replace(&mut self.next, Next::End) {
             Next::First(page) => (true, page),
             Next::After(cursor) => {
-                let list = read_in_turn(&self.app, self.kind, self.filter.get(), Some(cursor));
-                match list.await {
+                let (filter, words) = (self.filter.get(), self.words.as_ref());
+                match read(&self.app, self.kind, self.view, filter, words, Some(cursor)).await {
                     Ok(page) => (false, page),
                     Err(error) => {
                         warn!(%error, "a CSV file was cut off");
@@ -240,7 +258,11 @@ impl Export {
         }
         let in_kafka_upto = self.app.journal.state().in_kafka_upto(self.kind);
         for item in items_in(self.view, self.kind, page, in_kafka_upto) {
-            if self.words.as_ref().is_some_and(|words| !words.are_in(item.get())) {
+            if self
+                .words
+                .as_ref()
+                .is_some_and(|words| !words.are_in(item.get(), &self.app.time_zone))
+            {
                 continue;
             }
             let fields: HashMap<String, &RawValue> = serde_json::from_str(item.get())?;

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use utoipa::IntoParams;
 
-use super::search::SearchWords;
+use super::search::words_of;
 use super::{dto, export};
 use crate::http::live::{PersonalData, item_in};
 use crate::http::problem::operations::{self, problems};
@@ -21,6 +21,7 @@ use crate::http::security::caller::Caller;
 use crate::http::{AppState, Problem, ProblemType};
 use crate::projection::{
     Correction, Cursor, Freshness, ListFilter, ListOrder, OrderHistory, Page, ProjectionError, SaleState,
+    SearchStep, SearchWords,
 };
 use comptoir_core::event::Kind;
 use comptoir_core::sale::{DeliveryStatus, OrderStatus, PaymentStatus, status_names};
@@ -44,7 +45,8 @@ struct Paging {
     store: Option<String>,
     /// Only items of this till, or of the `counter`.
     device: Option<String>,
-    /// Only items whose ids, names, addresses or products contain each of these words. Case and accents do not matter.
+    /// Only items with each of these words in their ids, names, addresses, products or device, from the beginning of a
+    /// word. Case and accents do not matter. An amount (`12.50`) and a day (`2026-11-29`) are words, too.
     /// A page may be short, or empty, although a next page follows.
     #[param(max_length = 200)]
     q: Option<String>,
@@ -56,6 +58,9 @@ struct Paging {
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<String>,
 }
+
+/// Most items that one step of a search takes from the index.
+pub(super) const MAX_STEP: u32 = 500;
 
 /// Held while something reads many sales, so that all searches, files and days together cost no more than one.
 pub(super) static READING_TURN: Semaphore = Semaphore::const_new(1);
@@ -121,7 +126,7 @@ async fn list(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let view = PersonalData::of(caller);
-    let (filter, words) = (filter(kind, &app, query)?, SearchWords::of(query)?);
+    let (filter, words) = (filter(kind, &app, query)?, words_of(query)?);
     let (limit, cursor) = (query.limit()?, query.list_cursor()?);
     if export::is_wanted(headers) {
         // A file has no pages.
@@ -157,21 +162,20 @@ async fn search(
     limit: u32,
 ) -> Result<(Vec<Box<RawValue>>, Option<Cursor>), Problem> {
     const MAX_EXAMINED: usize = 10_000;
-    // An item keeps its place in this order, and its row is its cursor.
-    let filter = ListFilter {
-        order: ListOrder::FirstEvent,
-        ..filter
-    };
+    /// What a step costs that finds nothing, in items.
+    const STEP_COST: usize = 50;
     let (mut found, mut bytes, mut examined, mut next) = (Vec::new(), 0, 0, cursor);
+    // A few more, because not all candidates have the words.
+    let mut wanted = limit + limit / 4 + 8;
     loop {
-        let page = read_in_turn(app, kind, filter, next).await?;
+        let step = search_in_turn(app, kind, view, filter, words, next, wanted).await?;
         let in_kafka_upto = app.journal.state().in_kafka_upto(kind);
-        examined += page.items.len();
-        for row in &page.items {
+        examined += step.examined + STEP_COST;
+        for row in &step.candidates {
             let Some(json) = item(row, in_kafka_upto).map(|json| item_in(view, kind, json)) else {
                 continue;
             };
-            if !words.are_in(json.get()) {
+            if !words.are_in(json.get(), &app.time_zone) {
                 continue;
             }
             bytes += json.get().len();
@@ -180,7 +184,8 @@ async fn search(
                 return Ok((found, row.row.map(Cursor::Row)));
             }
         }
-        next = page.next;
+        next = step.next;
+        wanted = MAX_STEP.min(wanted * 4);
         if next.is_none() || examined >= MAX_EXAMINED {
             return Ok((found, next));
         }
@@ -206,6 +211,28 @@ pub(super) async fn read_in_turn(
         .projection
         .list(kind, filter, after, PAGE, Freshness::AsWritten);
     list.await
+}
+
+/// One step of a search, in turn as [`read_in_turn`].
+pub(super) async fn search_in_turn(
+    app: &AppState,
+    kind: Kind,
+    view: PersonalData,
+    filter: ListFilter<'_>,
+    words: &SearchWords,
+    after: Option<Cursor>,
+    wanted: u32,
+) -> Result<SearchStep, ProjectionError> {
+    // Never closed.
+    let _turn = READING_TURN.acquire().await;
+    if after.is_none() {
+        app.projection.flush().await?;
+    }
+    let with_hidden = view == PersonalData::Shown;
+    let step = app
+        .projection
+        .search(kind, filter, words, with_hidden, after, wanted.min(MAX_STEP));
+    step.await
 }
 
 /// The sales that the parameters select.

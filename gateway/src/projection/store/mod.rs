@@ -3,12 +3,15 @@
 //!
 //! * [`personal`]: erases personal data from rows.
 //! * [`rows`]: reads and writes rows in batches.
+//! * [`search`]: the search index.
 //! * [`sweep`]: deletes rows that can no longer be shown.
 
 mod personal;
 mod rows;
+mod search;
 mod sweep;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -28,6 +31,8 @@ use comptoir_journal::Offset;
 use comptoir_journal::sqlite::{Readers, WriteConnection, is_damage, is_damaged, is_disk_error};
 use comptoir_kafka::{Position, PositionTable, TopicId};
 pub(super) use rows::{EntryPlace, FlushBatch, read_correction};
+use search::Blocks;
+pub(super) use search::{BLOCK, sale_key};
 use sweep::Sweep;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| comptoir_migrate::embedded!());
@@ -42,6 +47,9 @@ pub(super) struct Store {
     pub readers: Readers,
     interner: Interner,
     sweep: Sweep,
+    blocks: Blocks,
+    /// Blocks of the search index that have rows but no words any more.
+    emptied: HashSet<u64>,
 }
 
 /// The progress of the projection.
@@ -134,6 +142,8 @@ impl Store {
                 is_wanted: true,
                 ..Sweep::default()
             },
+            blocks: Blocks::new(),
+            emptied: HashSet::new(),
         };
         Ok(Some((store, progress)))
     }

@@ -66,6 +66,16 @@ impl Store {
                 .await?;
         }
         sqlx::query(
+            "UPDATE sale SET payload = NULL WHERE kind IN (0, 1, 2) AND seq >= ? AND seq < ? AND payload IS NOT NULL",
+        )
+        .bind(from as i64)
+        .bind(to as i64)
+        .execute(&mut *transaction)
+        .await?;
+        // The last step also looks at the newest rows, whose entries a small journal may have pruned.
+        let searched = if to < shown { to } else { next_seq };
+        Self::mark_unshowable(&mut transaction, from, searched, first).await?;
+        sqlx::query(
             "DELETE FROM sale WHERE kind IN (0, 1, 2) AND seq >= ? AND seq < ? AND (entry IS NULL OR entry < ?)",
         )
         .bind(from as i64)
@@ -73,20 +83,17 @@ impl Store {
         .bind(first.0 as i64)
         .execute(&mut *transaction)
         .await?;
-        sqlx::query(
-            "UPDATE sale SET payload = NULL WHERE kind IN (0, 1, 2) AND seq >= ? AND seq < ? AND payload IS NOT NULL",
-        )
-        .bind(from as i64)
-        .bind(to as i64)
-        .execute(&mut *transaction)
-        .await?;
         transaction.commit().await?;
         self.sweep.next = to;
         self.sweep.is_running = to < shown;
-        Ok(())
+        match self.sweep.is_running {
+            true => Ok(()),
+            false => self.drop_blocks(first).await,
+        }
     }
 
-    async fn lowest(&mut self) -> Result<u64, sqlx::Error> {
+    /// The number of the oldest row. 0 if there is none.
+    pub(super) async fn lowest(&mut self) -> Result<u64, sqlx::Error> {
         let connection = self.connection.get().await?;
         let mut lowest = None;
         // One query per kind: SQLite answers it from the edge of the b-tree.

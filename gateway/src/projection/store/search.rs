@@ -1,0 +1,460 @@
+//! The search index: see `docs/adr/0025-search.md`.
+//!
+//! Rows are indexed in blocks of [`BLOCK`] numbers, each in an FTS5 table of its own, so that no query, no merge and no
+//! deletion grows with the number of sales. A block is filled in steps of [`STEP`] rows: a step writes one segment of the
+//! FTS5 table, and segments are never merged, because each merge would write them to the card again. The newest rows, of
+//! which there are fewer than a step, are not indexed: a search reads them.
+//!
+//! The newest blocks come first, so that a file of an earlier version is soon as fast as it will be.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::tz::TimeZone;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+
+use super::super::sale_rows::{PAGE_BYTES, SHOWABLE, first, leading, listed, select_from};
+use super::super::search_words::{SearchText, form};
+use super::super::{ProjectionError, kind_code};
+use super::Store;
+use comptoir_core::event::Kind;
+use comptoir_journal::{Journal, Offset, set_secure_delete};
+
+/// Row numbers per block.
+pub(in super::super) const BLOCK: u64 = 1 << 17;
+/// Row numbers per step. At most so many rows are not indexed.
+const STEP: u64 = 4_096;
+/// Rows read at a time.
+const READ: u64 = 512;
+/// Rows of [`Store::reindex`] in one transaction.
+const REINDEX: u64 = 256;
+
+/// The key of a row in the index. The keys of a kind are in the order of its rows.
+pub(in super::super) fn sale_key(kind: Kind, seq: u64) -> i64 {
+    (kind_code(kind) << 48) | seq as i64
+}
+
+fn kind_and_seq(key: i64) -> (Kind, u64) {
+    (
+        Kind::ALL[((key >> 48) as usize).min(2)],
+        (key & 0xffff_ffff_ffff) as u64,
+    )
+}
+
+/// What is indexed: the end of the indexed rows of each block.
+pub(super) type Blocks = BTreeMap<u64, u64>;
+
+/// Whether a row is in the index, if it can be shown.
+pub(super) fn is_indexed(blocks: &Blocks, seq: u64) -> bool {
+    blocks.get(&(seq / BLOCK)).is_some_and(|upto| seq < *upto)
+}
+
+/// Marks rows that may have changed since they were indexed.
+pub(super) async fn mark(
+    connection: &mut SqliteConnection,
+    keys: impl IntoIterator<Item = i64>,
+) -> Result<(), sqlx::Error> {
+    let keys: Vec<i64> = keys.into_iter().collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("INSERT OR REPLACE INTO search_pending (sale, urgent) SELECT value, 1 FROM json_each(?)")
+        .bind(serde_json::json!(keys).to_string())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+impl Store {
+    /// Reads what is indexed. An index with other words is discarded, and so made anew.
+    pub async fn open_search(&mut self, zone: &TimeZone) -> Result<(), sqlx::Error> {
+        let connection = self.connection.get().await?;
+        let rows = sqlx::query("SELECT block, upto FROM search_block")
+            .fetch_all(&mut *connection)
+            .await?;
+        let number = |row: &sqlx::sqlite::SqliteRow, column| row.get::<i64, _>(column) as u64;
+        self.blocks = rows
+            .iter()
+            .map(|row| (number(row, "block"), number(row, "upto")))
+            .collect();
+        let stored: Option<String> = sqlx::query_scalar("SELECT form FROM search_form")
+            .fetch_optional(&mut *connection)
+            .await?;
+        let form = form(zone);
+        if stored.as_deref() == Some(&form) {
+            return Ok(());
+        }
+        set_secure_delete(connection, true).await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        for block in self.blocks.keys() {
+            execute(&mut transaction, format!("DROP TABLE IF EXISTS search_{block}")).await?;
+        }
+        for table in ["search_block", "search_text", "search_pending"] {
+            execute(&mut transaction, format!("DELETE FROM {table}")).await?;
+        }
+        sqlx::query("INSERT OR REPLACE INTO search_form (id, form) VALUES (1, ?)")
+            .bind(form)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        set_secure_delete(self.connection.get().await?, false).await?;
+        self.blocks.clear();
+        Ok(())
+    }
+
+    /// Indexes the next rows before `end`, the number after the newest row in the file. Returns whether there are more.
+    pub async fn index_step(
+        &mut self,
+        journal: &Journal,
+        zone: &TimeZone,
+        end: u64,
+    ) -> Result<bool, ProjectionError> {
+        let Some((block, from, to)) = self.next_step(end).await? else {
+            return Ok(false);
+        };
+        let mut texts = Vec::new();
+        // FTS5 starts another segment if keys are not in order.
+        for kind in Kind::ALL {
+            let mut after = from;
+            while after < to {
+                let rows = sqlx::query(AssertSqlSafe(format!(
+                    "{} WHERE kind = ? AND {SHOWABLE} AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?",
+                    select_from("sale")
+                )))
+                .bind(kind_code(kind))
+                .bind(first(journal))
+                .bind(after as i64)
+                .bind(to as i64)
+                .bind(READ as i64);
+                let rows = self.readers.fetch_all(rows).await?;
+                let count = leading(&rows, rows.len(), PAGE_BYTES, journal).await?;
+                let Some(last) = rows[..count].last() else { break };
+                after = last.get::<i64, _>("seq") as u64 + 1;
+                let sales = listed(journal, &rows[..count]).await?;
+                texts.extend(
+                    sales
+                        .into_iter()
+                        .map(|(kind, seq, sale)| (sale_key(kind, seq), SearchText::of(sale.payload(), zone))),
+                );
+            }
+        }
+        let written = self.write_step(block, to, &texts).await;
+        self.connection.settle(written).await?;
+        self.blocks.insert(block, to);
+        Ok(self.next_step(end).await?.is_some())
+    }
+
+    /// The block and the row numbers of the next step.
+    async fn next_step(&mut self, end: u64) -> Result<Option<(u64, u64, u64)>, sqlx::Error> {
+        let Some(newest) = end.checked_sub(1).map(|last| last / BLOCK) else {
+            return Ok(None);
+        };
+        let oldest = self.lowest().await? / BLOCK;
+        for block in (oldest..=newest).rev() {
+            let from = self.blocks.get(&block).copied().unwrap_or(block * BLOCK);
+            let block_end = (block + 1) * BLOCK;
+            let to = block_end.min(from + STEP);
+            if from < to && to <= end {
+                return Ok(Some((block, from, to)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn write_step(
+        &mut self,
+        block: u64,
+        upto: u64,
+        texts: &[(i64, SearchText)],
+    ) -> Result<(), sqlx::Error> {
+        let is_new = !self.blocks.contains_key(&block);
+        let connection = self.connection.get().await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        if is_new {
+            // The words are in `search_text`, from which FTS5 would have to be told the former ones anyway. Searches need
+            // neither positions nor sizes.
+            execute(
+                &mut transaction,
+                format!(
+                    "CREATE VIRTUAL TABLE search_{block} USING fts5(open, hidden, content='', detail=column, columnsize=0,
+                     tokenize=\"unicode61 remove_diacritics 2\")"
+                ),
+            )
+            .await?;
+            for (setting, value) in [("secure-delete", 1), ("automerge", 0), ("crisismerge", 1_000)] {
+                let set = format!(
+                    "INSERT INTO search_{block} (search_{block}, rank) VALUES ('{setting}', {value})"
+                );
+                execute(&mut transaction, set).await?;
+            }
+        }
+        for texts in texts.chunks(READ as usize) {
+            let rows: Vec<_> = texts
+                .iter()
+                .map(|(key, text)| serde_json::json!([key, text.open, text.hidden]))
+                .collect();
+            let rows = serde_json::Value::from(rows).to_string();
+            for table in ["search_text (sale".to_owned(), format!("search_{block} (rowid")] {
+                sqlx::query(AssertSqlSafe(format!(
+                    "INSERT INTO {table}, open, hidden) SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
+                )))
+                .bind(&rows)
+                .execute(&mut *transaction)
+                .await?;
+            }
+        }
+        sqlx::query("INSERT OR REPLACE INTO search_block (block, upto) VALUES (?, ?)")
+            .bind(block as i64)
+            .bind(upto as i64)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await
+    }
+
+    /// Marks the orders, named by store and id, and their deliveries, because their texts are about to change.
+    pub async fn mark_orders(
+        &mut self,
+        orders: impl IntoIterator<Item = &(String, String)>,
+    ) -> Result<(), sqlx::Error> {
+        let orders = serde_json::json!(Vec::from_iter(orders)).to_string();
+        let marked = async {
+            let connection = self.connection.get().await?;
+            sqlx::query(
+                "WITH named AS MATERIALIZED (SELECT value ->> 0 AS store, value ->> 1 AS id FROM json_each(?))
+                 INSERT OR REPLACE INTO search_pending (sale, urgent)
+                 SELECT (kind << 48) | seq, 1 FROM named CROSS JOIN sale
+                 WHERE kind = 0 AND sale.id = named.id AND sale.store = named.store
+                 UNION SELECT (kind << 48) | seq, 1 FROM named CROSS JOIN sale
+                 WHERE sale.order_id = named.id AND sale.store = named.store AND kind = 2",
+            )
+            .bind(orders)
+            .execute(connection)
+            .await
+            .map(|_| ())
+        };
+        let marked = marked.await;
+        self.connection.settle(marked).await
+    }
+
+    /// Indexes marked rows again: all urgent ones, or some of the others. Returns whether there are more.
+    pub async fn reindex(
+        &mut self,
+        journal: &Journal,
+        zone: &TimeZone,
+        is_urgent: bool,
+    ) -> Result<bool, ProjectionError> {
+        loop {
+            let keys: Vec<i64> =
+                sqlx::query_scalar("SELECT sale FROM search_pending WHERE urgent >= ? ORDER BY sale LIMIT ?")
+                    .bind(is_urgent)
+                    .bind(REINDEX as i64)
+                    .fetch_all(self.connection.get().await?)
+                    .await?;
+            if keys.is_empty() {
+                return Ok(false);
+            }
+            let mut texts = HashMap::new();
+            for kind in Kind::ALL {
+                let of_kind = keys.iter().map(|key| kind_and_seq(*key));
+                let mut seqs: Vec<u64> = of_kind
+                    .filter(|(of, _)| *of == kind)
+                    .map(|(_, seq)| seq)
+                    .collect();
+                while !seqs.is_empty() {
+                    let rows = sqlx::query(AssertSqlSafe(format!(
+                        "{} WHERE kind = ? AND {SHOWABLE} AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
+                        select_from("sale")
+                    )))
+                    .bind(kind_code(kind))
+                    .bind(first(journal))
+                    .bind(serde_json::json!(seqs).to_string());
+                    let rows = self.readers.fetch_all(rows).await?;
+                    let count = leading(&rows, rows.len(), PAGE_BYTES, journal).await?;
+                    let Some(last) = rows[..count].last() else { break };
+                    let last = last.get::<i64, _>("seq") as u64;
+                    seqs.retain(|seq| *seq > last);
+                    for (kind, seq, sale) in listed(journal, &rows[..count]).await? {
+                        texts.insert(sale_key(kind, seq), SearchText::of(sale.payload(), zone));
+                    }
+                }
+            }
+            let written = self.write_texts(&keys, &texts).await;
+            self.connection.settle(written).await?;
+            if !is_urgent {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Replaces what is indexed of rows, where it differs.
+    async fn write_texts(
+        &mut self,
+        keys: &[i64],
+        texts: &HashMap<i64, SearchText>,
+    ) -> Result<(), sqlx::Error> {
+        let connection = self.connection.get().await?;
+        set_secure_delete(connection, true).await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        for key in keys {
+            let (_, seq) = kind_and_seq(*key);
+            if is_indexed(&self.blocks, seq) {
+                put_text(&mut transaction, seq / BLOCK, *key, texts.get(key)).await?;
+            }
+            sqlx::query("DELETE FROM search_pending WHERE sale = ?")
+                .bind(key)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        set_secure_delete(self.connection.get().await?, false).await
+    }
+
+    /// Marks the rows from `from` to `to` that are indexed and can no longer be shown.
+    pub(super) async fn mark_unshowable(
+        connection: &mut SqliteConnection,
+        from: u64,
+        to: u64,
+        first: Offset,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "INSERT OR IGNORE INTO search_pending (sale, urgent) SELECT search_text.sale, 0 FROM sale
+             CROSS JOIN search_text ON search_text.sale = (kind << 48) | seq
+             WHERE kind IN (0, 1, 2) AND seq >= ? AND seq < ? AND payload IS NULL AND (entry IS NULL OR entry < ?)",
+        )
+        .bind(from as i64)
+        .bind(to as i64)
+        .bind(first.0 as i64)
+        .execute(connection)
+        .await
+        .map(|_| ())
+    }
+
+    /// Empties blocks whose rows can no longer be shown, and drops those that have no rows. Cheaper than row by row.
+    pub(super) async fn drop_blocks(&mut self, first: Offset) -> Result<(), sqlx::Error> {
+        let lowest = self.lowest().await?;
+        let Some(newest) = self.blocks.keys().next_back().copied() else {
+            return Ok(());
+        };
+        for block in Vec::from_iter(self.blocks.range(..newest).map(|(block, _)| *block)) {
+            let (begin, end) = (block * BLOCK, (block + 1) * BLOCK);
+            let connection = self.connection.get().await?;
+            if self.emptied.contains(&block) && end > lowest {
+                continue;
+            }
+            if end > lowest && has_showable(connection, begin, end, first).await? {
+                // Blocks after it have younger rows.
+                break;
+            }
+            set_secure_delete(connection, true).await?;
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            for kind in Kind::ALL {
+                for table in ["search_text", "search_pending"] {
+                    sqlx::query(AssertSqlSafe(format!(
+                        "DELETE FROM {table} WHERE sale >= ? AND sale < ?"
+                    )))
+                    .bind(sale_key(kind, begin))
+                    .bind(sale_key(kind, end))
+                    .execute(&mut *transaction)
+                    .await?;
+                }
+            }
+            if end > lowest {
+                let delete = format!("INSERT INTO search_{block} (search_{block}) VALUES ('delete-all')");
+                execute(&mut transaction, delete).await?;
+            } else {
+                execute(&mut transaction, format!("DROP TABLE search_{block}")).await?;
+                execute(
+                    &mut transaction,
+                    format!("DELETE FROM search_block WHERE block = {block}"),
+                )
+                .await?;
+            }
+            transaction.commit().await?;
+            set_secure_delete(self.connection.get().await?, false).await?;
+            if end > lowest {
+                self.emptied.insert(block);
+            } else {
+                self.emptied.remove(&block);
+                self.blocks.remove(&block);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn has_showable(
+    connection: &mut SqliteConnection,
+    begin: u64,
+    end: u64,
+    first: Offset,
+) -> Result<bool, sqlx::Error> {
+    for kind in Kind::ALL {
+        let found: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT 1 FROM sale WHERE kind = ? AND {SHOWABLE} AND seq >= ? AND seq < ? LIMIT 1"
+        )))
+        .bind(kind_code(kind))
+        .bind(first.0 as i64)
+        .bind(begin as i64)
+        .bind(end as i64)
+        .fetch_optional(&mut *connection)
+        .await?;
+        if found.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Replaces what is indexed of a row, if it differs. `text`: `None` if the row can no longer be shown.
+async fn put_text(
+    connection: &mut SqliteConnection,
+    block: u64,
+    key: i64,
+    text: Option<&SearchText>,
+) -> Result<(), sqlx::Error> {
+    let former = sqlx::query("SELECT open, hidden FROM search_text WHERE sale = ?")
+        .bind(key)
+        .fetch_optional(&mut *connection)
+        .await?
+        .map(|row| SearchText {
+            open: row.get("open"),
+            hidden: row.get("hidden"),
+        });
+    if former.as_ref() == text {
+        return Ok(());
+    }
+    if let Some(former) = former {
+        sqlx::query(AssertSqlSafe(format!(
+            "INSERT INTO search_{block} (search_{block}, rowid, open, hidden) VALUES ('delete', ?, ?, ?)"
+        )))
+        .bind(key)
+        .bind(former.open)
+        .bind(former.hidden)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query("DELETE FROM search_text WHERE sale = ?")
+            .bind(key)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if let Some(text) = text {
+        for table in ["search_text (sale".to_owned(), format!("search_{block} (rowid")] {
+            sqlx::query(AssertSqlSafe(format!(
+                "INSERT INTO {table}, open, hidden) VALUES (?, ?, ?)"
+            )))
+            .bind(key)
+            .bind(&text.open)
+            .bind(&text.hidden)
+            .execute(&mut *connection)
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn execute(connection: &mut SqliteConnection, statement: String) -> Result<(), sqlx::Error> {
+    sqlx::query(AssertSqlSafe(statement))
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
