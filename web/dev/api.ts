@@ -11,6 +11,7 @@ import { noSales, type Sales } from './otherShop';
 import { hideInAnswer } from './personalData';
 import { findMissing } from './requiredFields';
 import { completeRefund } from './refunds';
+import { searchFor } from './search';
 import { STORE } from './shop';
 
 /** A situation that a test sets up with `POST /__sim`. */
@@ -84,7 +85,7 @@ export async function handleRequest(
     answerIdentity(identity, caller, method, url, body) ??
     (method === 'POST'
       ? post(gateway, url, body, caller.session?.user ?? null)
-      : get(gateway, url, isFileWanted(request, url)));
+      : get(gateway, url, { isFile: isFileWanted(request, url), seesAll: identity.seesPersonalData(caller.session) }));
   if (method === 'POST') auditShopChange(identity, caller, url.pathname, answer);
   const isHidden = answer.status === 200 && !identity.seesPersonalData(caller.session);
   const shown = isHidden ? { ...answer, body: hideInAnswer(url.pathname, answer.body) } : answer;
@@ -181,7 +182,7 @@ function retryDeadLetter(gateway: SimulatedGateway, offset: number): Answer {
 
 const limitOf = (url: URL) => Math.min(500, Number(url.searchParams.get('limit') ?? 50));
 
-function get(gateway: SimulatedGateway, url: URL, isFile: boolean): Answer {
+function get(gateway: SimulatedGateway, url: URL, view: View): Answer {
   const store = url.searchParams.get('store') ?? STORE;
   const sales = store === STORE ? gateway : (gateway.otherShops.get(store) ?? noSales);
   const orderPath = /^\/api\/orders\/(.+)$/.exec(url.pathname);
@@ -190,11 +191,11 @@ function get(gateway: SimulatedGateway, url: URL, isFile: boolean): Answer {
   if (dayPath) return readDay(gateway, decodeURIComponent(dayPath[1] ?? ''));
   switch (url.pathname) {
     case '/api/orders':
-      return listPage(sales.orders, url, isFile);
+      return listPage(sales.orders, url, gateway.timeZone, view);
     case '/api/payments':
-      return listPage(sales.payments, url, isFile);
+      return listPage(sales.payments, url, gateway.timeZone, view);
     case '/api/deliveries':
-      return listPage(sales.deliveries, url, isFile);
+      return listPage(sales.deliveries, url, gateway.timeZone, view);
     case '/api/stats':
       return { status: 200, body: sales.stats() };
     case '/api/shops':
@@ -211,10 +212,14 @@ function get(gateway: SimulatedGateway, url: URL, isFile: boolean): Answer {
   }
 }
 
+/** What a caller gets of a list. */
+type View = { isFile: boolean; seesAll: boolean };
+
 type Listed = Whereabouts & { status: string; timestamp: string };
 
 /** A page of a list, or all of it for a file. */
-function listPage(all: readonly Listed[], url: URL, isFile: boolean): Answer {
+function listPage(all: readonly Listed[], url: URL, timeZone: string, { isFile, seesAll }: View): Answer {
+  const hasWords = searchFor(url.searchParams.get('q') ?? '', timeZone, seesAll);
   const limit = isFile ? Infinity : limitOf(url);
   const status = url.searchParams.get('status');
   // The cursor is the row of the previous page's last item, so that new items do not shift the pages.
@@ -223,7 +228,13 @@ function listPage(all: readonly Listed[], url: URL, isFile: boolean): Answer {
   const to = Date.parse(url.searchParams.get('to') ?? '9999-12-31');
   const isWanted = (item: Listed) => {
     const time = Date.parse(item.timestamp);
-    return (item.row ?? 0) < before && (status === null || item.status === status) && time >= from && time < to;
+    return (
+      (item.row ?? 0) < before &&
+      (status === null || item.status === status) &&
+      time >= from &&
+      time < to &&
+      (hasWords?.(item) ?? true)
+    );
   };
   const rest = all.filter(isWanted);
   const items = rest.slice(0, limit);

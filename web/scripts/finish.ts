@@ -13,12 +13,12 @@ const COMPRESSIBLE = /\.(html|js|css|svg|json|webmanifest)$/;
 const ICONS = /\.png$/;
 /**
  * The pages and the menu of sign-in, the pages of other shops, of one order and of one day, wall mode, what only a demo
- * has, the history in an opened row, the dead letters, the dialog that saves a file, and some of the office. They are
+ * has, the history in an opened row, the dead letters, configuration errors, the choice of a shop, searches, the dialog that saves a file, and some of the office. They are
  * downloaded when somebody opens them, and are useless without the server, so the service worker does not cache them.
  * The office's live connection is downloaded after its page is shown.
  */
 const ON_DEMAND =
-  /\/src\/((pages|components)\/identity|pages\/otherShop|pages\/(order|day|wall)|components\/demo)\/|\/components\/(gateway\/DeadLetters|ExportDialog|OrderHistory)\.svelte$|\/office\/(pages|commands|accounts|lib\/liveSocket\.ts$)/;
+  /\/src\/((pages|components)\/identity|pages\/otherShop|pages\/(order|day|wall)|components\/demo)\/|\/components\/(gateway\/(DeadLetters|SettingsProblems)|search\/(Palette|ListSearch)|ShopPicker|ExportDialog|OrderHistory)\.svelte$|\/office\/(pages|commands|accounts|lib\/liveSocket\.ts$)/;
 
 const kilobytes = (bytes: number) => `${(bytes / 1024).toFixed(1)} KB`;
 

@@ -64,6 +64,8 @@ test('an order is opened and a payment made with the keyboard alone', SIMULATOR_
   await expect(page.locator('.skip')).toBeFocused();
   await orders.create().focus();
   await page.keyboard.press('Tab');
+  await expect(page.getByRole('searchbox')).toBeFocused();
+  await page.keyboard.press('Tab');
   await expect(new ExportDialog(page).opener).toBeFocused();
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');

@@ -19,6 +19,7 @@ export const en = {
     account: 'My account',
     users: 'Users',
     audit: 'Audit log',
+    search: 'Search',
   },
   page: {
     open: 'Sign-in is off: anyone on this network can see and change everything.',

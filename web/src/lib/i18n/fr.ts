@@ -19,6 +19,7 @@ export const fr: Messages = {
     account: 'Mon compte',
     users: 'Utilisateurs',
     audit: 'Historique des actions',
+    search: 'Rechercher',
   },
   page: {
     open: 'La connexion n’est pas demandée\u00a0: n’importe qui sur ce réseau peut tout voir et tout modifier.',
