@@ -358,6 +358,19 @@ test.describe('a refund', SIMULATOR_ONLY, () => {
     expect(Math.round((before - after) * 100)).toBe(3000);
   });
 
+  test('opens its dialog again right after it was closed', async ({ page }) => {
+    const order = new OrderPage(page);
+    await order.openOrder(ID);
+    await order.refund(CARD, 'all');
+    // The browser sends its `close` event in a later task; the page is up to date before that.
+    await order.refundDialog.evaluate(async (dialog: HTMLDialogElement) => {
+      dialog.close();
+      for (let step = 0; step < 20; step += 1) await Promise.resolve();
+      (document.activeElement as HTMLElement).click();
+    });
+    await expect(order.refundDialog).toBeVisible();
+  });
+
   test('of some lines comes to their share of the amount', async ({ page }) => {
     const order = new OrderPage(page);
     await order.openOrder(ID);
