@@ -1,6 +1,6 @@
 //! Searches in a large shop: the latency of `GET /api/…?q=`, and what the index adds to the bytes written.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use comptoir_harness::within;
@@ -18,6 +18,8 @@ const PREPARED: u32 = 250_000;
 const REQUESTS: usize = 20;
 /// The gateway leaves fewer rows than this without an index.
 const STEP: i64 = 4_096;
+/// Millions of events are folded more slowly than they are stored.
+const FOLDED: Duration = Duration::from_secs(3_600);
 
 pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) -> Result<()> {
     let mut shop = stage.shop(false).await?;
@@ -34,7 +36,7 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
             load.finish()
         )?;
     }
-    let rows = indexed(&shop).await?;
+    let rows = indexed(&shop, events).await?;
     let written = shop.sample()?.written_bytes as f64;
     report.figure(
         format!("{rows} sales with their search index: bytes written to disk per event"),
@@ -60,17 +62,25 @@ pub async fn measure(stage: &Stage, arguments: &Arguments, report: &mut Report) 
     Ok(())
 }
 
-/// Waits until all but the newest rows are indexed. Returns the number of rows.
-async fn indexed(shop: &Shop) -> Result<i64> {
+/// Waits until the events are folded and all but the newest rows are indexed. Returns the number of rows.
+async fn indexed(shop: &Shop, events: u32) -> Result<i64> {
     let file = shop.gateway.journal_path().with_file_name("journal-dashboard.db");
     let mut file = SqliteConnectOptions::new()
         .filename(file)
         .read_only(true)
         .connect()
         .await?;
-    within("the index to be complete", LONG, async || {
+    within("the events to be folded", FOLDED, async || {
         // A further page waits for what is not in the file yet.
         shop.gateway.get("/api/orders?limit=500&cursor=1").await?;
+        let folded: i64 = sqlx::query_scalar("SELECT folded FROM progress")
+            .fetch_one(&mut file)
+            .await?;
+        ensure!(folded >= i64::from(events), "{folded} of {events} are folded");
+        Ok(())
+    })
+    .await?;
+    within("the index to be complete", LONG, async || {
         let counts = sqlx::query(
             "SELECT (SELECT count(*) FROM sale) AS rows, (SELECT count(*) FROM search_text) AS texts",
         )

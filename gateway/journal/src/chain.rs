@@ -56,7 +56,7 @@ pub enum ChainError {
     Unchained(u64),
     #[error("entry {0} is out of order")]
     Order(u64),
-    #[error("entry {0} has neither the salt of its content nor the hash of an erased one")]
+    #[error("entry {0} has neither the salt of its content nor the hash of one that may be erased")]
     NoContent(u64),
 }
 
@@ -109,7 +109,8 @@ impl ChainWalk {
         }
         let content = match (chained.salt, chained.content) {
             (Some(salt), None) => content_hash(&salt, entry),
-            (None, Some(content)) => {
+            // Payments and the gateway's own records hold nothing to erase.
+            (None, Some(content)) if entry.kind.may_be_erased() => {
                 self.erased += 1;
                 content
             }
@@ -125,7 +126,7 @@ impl ChainWalk {
 }
 
 /// The hash of the entry's content, before an erasure.
-pub fn content_hash(salt: &Salt, entry: &Entry) -> ChainHash {
+pub(super) fn content_hash(salt: &Salt, entry: &Entry) -> ChainHash {
     FieldHasher::new(CONTENT)
         .with(salt)
         .with(&entry.payload[..])
@@ -147,7 +148,7 @@ fn entry_hash(previous: ChainHash, entry: &Entry, content: ChainHash) -> ChainHa
 }
 
 /// The hash before the first entry of a journal's chain.
-pub fn start_hash(journal: &str, offset: Offset) -> ChainHash {
+fn start_hash(journal: &str, offset: Offset) -> ChainHash {
     FieldHasher::new(START)
         .with(journal)
         .with(offset.0.to_string())

@@ -72,6 +72,14 @@ impl EntryKind {
             .find(|kind| kind.name() == name)
     }
 
+    /// Whether an entry of this kind may hold personal data of a customer, which is erased.
+    pub fn may_be_erased(self) -> bool {
+        matches!(
+            self,
+            EntryKind::Event(Kind::Order | Kind::Delivery) | EntryKind::DeadLetter
+        )
+    }
+
     /// Whether it is a record of the gateway itself, which is not counted with the events.
     pub fn is_own_record(self) -> bool {
         matches!(self, EntryKind::Audit(_) | EntryKind::Closing)

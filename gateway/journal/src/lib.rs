@@ -86,7 +86,7 @@ mod writer;
 
 pub use archive::{ChainReader, ChainReaderError, ChainSummary};
 pub use backup::BackupError;
-pub use chain::{ChainError, ChainPoint, ChainWalk, ChainedEntry, Salt, content_hash, start_hash};
+pub use chain::{ChainError, ChainPoint, ChainWalk, ChainedEntry, Salt};
 pub use closings::{StoredClosing, UncoveredNumbers};
 pub use command_progress::CommandProgress;
 pub use comptoir_core::Offset;

@@ -127,22 +127,19 @@ impl App {
             currency: config.currency,
         };
         let host_names = config.http.hosts.iter().cloned();
-        let archive = Arc::new(ArchiveStatus::default());
-        let archiver = match &config.archive.path {
-            Some(folder) => {
-                // Before the writer runs, so that it prunes nothing that is in no archive.
-                journal.keep_unarchived().await?;
-                Some(Archiver {
-                    journal: journal.clone(),
-                    folder: folder.clone(),
-                    store: config.store.clone(),
-                    time_zone: config.time_zone(),
-                    key: closing_key.clone(),
-                    status: Arc::clone(&archive),
-                })
-            }
-            None => None,
-        };
+        let archive = Arc::new(match config.archive.path {
+            // Before the writer runs, so that it prunes nothing that is in no archive.
+            Some(_) => ArchiveStatus::new(journal.keep_unarchived().await?),
+            None => ArchiveStatus::default(),
+        });
+        let archiver = config.archive.path.clone().map(|folder| Archiver {
+            journal: journal.clone(),
+            folder,
+            store: config.store.clone(),
+            time_zone: config.time_zone(),
+            key: closing_key.clone(),
+            status: Arc::clone(&archive),
+        });
         let handled_commands = Arc::new(HandledRange::default());
         let state_sources = StateSources {
             store: config.store.clone(),

@@ -32,6 +32,10 @@ pub struct Archived {
 pub struct ArchiveStatus(Mutex<Archived>);
 
 impl ArchiveStatus {
+    pub fn new(upto: Offset) -> Self {
+        Self(Mutex::new(Archived { upto, problem: None }))
+    }
+
     pub fn get(&self) -> Archived {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -109,8 +113,7 @@ impl Archiver {
 
     /// Writes what is due.
     async fn archive_due(&self) -> Result<(), Failure> {
-        let mut archived = self.journal.keep_unarchived().await?;
-        self.status.set_upto(archived);
+        let mut archived = self.status.get().upto;
         while let Some(upto) = self.due(archived).await? {
             let key = self.key.as_deref().ok_or(Failure::NoKey)?;
             let name = format!("{}-{:012}-{:012}.tar", self.store, archived.0 + 1, upto.0);

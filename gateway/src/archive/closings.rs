@@ -1,9 +1,10 @@
-//! Verifies closings: each contains the hash of its predecessor, its own hash, and a signature of that.
+//! Verifies closings: each contains the hash of its predecessor, its own hash, and a signature of that; and each names the
+//! last entry that it counts, so the entries cannot have other hashes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use comptoir_core::chain::{ChainHash, sha256};
-use comptoir_journal::Offset;
+use comptoir_journal::{ChainedEntry, EntryKind, Offset};
 use serde::Deserialize;
 
 use crate::platform::closing_key::{PublicKey, Purpose, Signature};
@@ -26,6 +27,14 @@ pub enum ClosingError {
     Signature(u64),
     #[error("closing {0} has no signature, although closings before it have one")]
     Unsigned(u64),
+    #[error("entry {0} is not the one that a closing counted: the closing gives another hash for it")]
+    Head(u64),
+    #[error("entry {0}, which a closing counted, is missing")]
+    Missing(u64),
+    #[error("entry {0} is a closing that is not in the list of closings, or it differs from the one there")]
+    Unlisted(u64),
+    #[error("the entry of a closing is missing; the last closing is {0}")]
+    NoEntry(u64),
 }
 
 /// The fields of a closing that are verified.
@@ -51,8 +60,10 @@ pub struct ClosingWalk {
     pub unsigned: u64,
     /// The keys that signed, in order. A shop has one, unless its secret was replaced.
     pub keys: Vec<PublicKey>,
-    /// The hashes that the closings give for entries of the journal.
-    pub heads: BTreeMap<Offset, ChainHash>,
+    /// The hashes that the closings give for entries that were not seen yet.
+    heads: BTreeMap<Offset, ChainHash>,
+    /// The hashes of the closings whose own entries were not seen yet.
+    records: HashSet<[u8; 32]>,
 }
 
 impl ClosingWalk {
@@ -61,11 +72,12 @@ impl ClosingWalk {
         self.last.map(|(number, _)| number)
     }
 
-    /// Verifies the next closing, a record of the topic `closings`.
+    /// Verifies the next closing, a record of the topic `closings`. `has_entry`: whether its own entry is among those that
+    /// [`see`](Self::see) gets.
     ///
     /// # Errors
     /// It was changed, or does not follow the previous one.
-    pub fn add(&mut self, json: &str) -> Result<(), ClosingError> {
+    pub fn add(&mut self, json: &str, has_entry: bool) -> Result<(), ClosingError> {
         let fields: Fields =
             serde_json::from_str(json).map_err(|error| ClosingError::Malformed(error.to_string()))?;
         let number = fields.number;
@@ -104,10 +116,44 @@ impl ClosingWalk {
         if let Some(chain) = fields.chain {
             self.heads.insert(Offset(fields.upto), chain);
         }
+        if has_entry {
+            self.records.insert(sha256(json.as_bytes()).0);
+        }
         self.first.get_or_insert(number);
         self.count += 1;
         self.last = Some((number, fields.hash));
         Ok(())
+    }
+
+    /// Verifies that an entry is what the closings say of it. Comes after all closings, for each entry in order.
+    ///
+    /// # Errors
+    /// A closing counted another entry, or this is a closing that was not added.
+    pub fn see(&mut self, chained: &ChainedEntry) -> Result<(), ClosingError> {
+        let entry = &chained.entry;
+        if let Some(head) = self.heads.remove(&entry.offset)
+            && chained.hash != Some(head)
+        {
+            return Err(ClosingError::Head(entry.offset.0));
+        }
+        if entry.kind == EntryKind::Closing && !self.records.remove(&sha256(&entry.payload).0) {
+            return Err(ClosingError::Unlisted(entry.offset.0));
+        }
+        Ok(())
+    }
+
+    /// Verifies that all entries from `first` to `last` that the closings name were seen.
+    ///
+    /// # Errors
+    /// One was not.
+    pub fn finish(&self, first: Offset, last: Offset) -> Result<(), ClosingError> {
+        if let Some((offset, _)) = self.heads.range(first..=last).next() {
+            return Err(ClosingError::Missing(offset.0));
+        }
+        match self.records.is_empty() {
+            true => Ok(()),
+            false => Err(ClosingError::NoEntry(self.last().unwrap_or_default())),
+        }
     }
 }
 
@@ -134,7 +180,7 @@ mod tests {
     fn walk<'a>(closings: impl IntoIterator<Item = &'a str>) -> Result<ClosingWalk, ClosingError> {
         let mut walk = ClosingWalk::default();
         for closing in closings {
-            walk.add(closing)?;
+            walk.add(closing, false)?;
         }
         Ok(walk)
     }

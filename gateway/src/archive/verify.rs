@@ -1,12 +1,10 @@
 //! Verifies an archive or a journal, and says what was proven.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use comptoir_core::chain::ChainHash;
-use comptoir_journal::{ChainError, ChainReader, ChainReaderError, ChainWalk, ChainedEntry, Offset};
+use comptoir_journal::{ChainError, ChainReader, ChainReaderError, ChainWalk, Offset};
 
 use super::closings::{ClosingError, ClosingWalk};
 use super::format::{
@@ -20,6 +18,10 @@ use crate::platform::closing_key::{PublicKey, Purpose, Signature};
 const MEMBERS: [&str; 6] = [README, MANIFEST, CLOSINGS, ENTRIES, TABLE, SIGNATURE];
 /// Longest line of an archive. A payload has less than 1 MB, of which JSON may escape every byte.
 const MAX_LINE: u64 = 8 << 20;
+/// Most bytes of a manifest.
+const MAX_MANIFEST: usize = 1 << 20;
+/// An offset that no entry reaches.
+const LAST: Offset = Offset(i64::MAX as u64);
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
 /// Why a file proves nothing.
@@ -41,14 +43,14 @@ pub enum VerifyError {
     Chain(#[from] ChainError),
     #[error("{0}")]
     Closing(#[from] ClosingError),
-    #[error("entry {0} is not the one that a closing counted: the closing gives another hash for it")]
-    Head(u64),
     #[error("{0} does not match what archive.json says of the archive")]
     Manifest(&'static str),
     #[error("the signature does not fit: the file was changed after it was signed")]
     Signature,
     #[error("the file is signed by another key, {0}")]
     Key(String),
+    #[error("nothing in the file is signed: it has no closing with a signature")]
+    Unsigned,
     #[error(transparent)]
     Journal(#[from] ChainReaderError),
 }
@@ -76,6 +78,7 @@ pub async fn verify(path: &Path, expected: Option<PublicKey>) -> Result<Proof, V
     };
     let keys = &proof.closings.keys;
     match expected {
+        Some(_) if keys.is_empty() => Err(VerifyError::Unsigned),
         Some(expected) => match keys.iter().find(|key| **key != expected) {
             Some(other) => Err(VerifyError::Key(other.to_string())),
             None => Ok(proof),
@@ -86,41 +89,32 @@ pub async fn verify(path: &Path, expected: Option<PublicKey>) -> Result<Proof, V
 
 async fn journal(path: &Path) -> Result<Proof, VerifyError> {
     let mut reader = ChainReader::open(path).await?;
+    let summary = reader.summary().await?;
+    let first = summary.first.unwrap_or_default();
     let mut closings = ClosingWalk::default();
     for closing in reader.closings().await? {
-        closings.add(&closing.payload)?;
+        // Entries before the first one were pruned.
+        closings.add(&closing.payload, closing.offset >= first)?;
     }
-    let mut walk = ChainWalk::new(reader.summary().await?.start);
+    let mut walk = ChainWalk::new(summary.start);
     let mut read = Offset(0);
     loop {
-        let entries = reader.entries_after(read, Offset(i64::MAX as u64)).await?;
+        let entries = reader.entries_after(read, LAST).await?;
         let Some(last) = entries.last() else {
             break;
         };
         read = last.entry.offset;
         for entry in &entries {
-            add(&mut walk, entry, &closings.heads)?;
+            walk.add(entry)?;
+            closings.see(entry)?;
         }
     }
+    closings.finish(first, LAST)?;
     Ok(Proof {
         manifest: None,
         walk,
         closings,
     })
-}
-
-/// Verifies the next entry, and that it is the one that the closings counted last.
-fn add(
-    walk: &mut ChainWalk,
-    entry: &ChainedEntry,
-    heads: &BTreeMap<Offset, ChainHash>,
-) -> Result<(), VerifyError> {
-    walk.add(entry)?;
-    let head = heads.get(&entry.entry.offset);
-    match entry.hash.zip(head.copied()) {
-        Some((hash, head)) if hash != head => Err(VerifyError::Head(entry.entry.offset.0)),
-        _ => Ok(()),
-    }
 }
 
 fn archive(file: &mut (impl Read + Seek)) -> Result<Proof, VerifyError> {
@@ -177,7 +171,7 @@ fn members(file: &mut (impl Read + Seek)) -> Result<(Manifest, ChainWalk, Closin
             MANIFEST => manifest = Some(read_manifest(&mut lines)?),
             CLOSINGS => {
                 while let Some(line) = lines.next()? {
-                    closings.add(line)?;
+                    closings.add(line, true)?;
                 }
             }
             ENTRIES => {
@@ -186,16 +180,22 @@ fn members(file: &mut (impl Read + Seek)) -> Result<(Manifest, ChainWalk, Closin
                     .ok_or(VerifyError::Manifest("the order"))?
                     .previous;
                 let mut entries = ChainWalk::new(start.into());
+                let mut first = None;
                 while let Some(line) = lines.next()? {
                     let parsed =
                         serde_json::from_str::<EntryLine<'_>>(line).map_err(|error| error.to_string());
                     let entry =
                         parsed.and_then(|line| line.entry().map_err(|field| format!("invalid {field}")));
                     match entry {
-                        Ok(entry) => add(&mut entries, &entry, &closings.heads)?,
+                        Ok(entry) => {
+                            entries.add(&entry)?;
+                            closings.see(&entry)?;
+                            first.get_or_insert(entry.entry.offset);
+                        }
                         Err(problem) => return Err(lines.error(problem)),
                     }
                 }
+                closings.finish(first.unwrap_or_default(), LAST)?;
                 walk = Some(entries);
             }
             _ => {}
@@ -214,6 +214,9 @@ fn read_manifest(lines: &mut Lines<impl Read>) -> Result<Manifest, VerifyError> 
     let mut text = String::new();
     while let Some(line) = lines.next()? {
         text += line;
+        if text.len() > MAX_MANIFEST {
+            return Err(VerifyError::Manifest("the size of archive.json"));
+        }
     }
     let manifest: Manifest = serde_json::from_str(&text).map_err(|error| lines.error(error.to_string()))?;
     if manifest.format != FORMAT {

@@ -9,10 +9,7 @@ use std::path::{Path, PathBuf};
 use comptoir_core::chain::ChainHash;
 use comptoir_core::event::Kind;
 use comptoir_http_rules::spreadsheet::escape_formulas;
-use comptoir_journal::{
-    ChainError, ChainPoint, ChainReader, ChainReaderError, ChainSummary, ChainWalk, ChainedEntry, EntryKind,
-    Offset, StoredClosing,
-};
+use comptoir_journal::{ChainError, ChainReader, ChainReaderError, ChainedEntry, EntryKind, Offset};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -20,11 +17,12 @@ use ring::digest::{Context, SHA256};
 use serde_json::value::RawValue;
 use tar::{Builder, Header};
 
-use super::closings::{ClosingError, ClosingWalk};
+use super::closings::ClosingError;
 use super::format::{
     BLOCK, CLOSINGS, END, ENTRIES, EntryLine, FORMAT, MANIFEST, Manifest, README, SIGNATURE, SIGNATURE_BYTES,
     TABLE, VERSION,
 };
+use super::select::{Contents, select_days, select_entries};
 use crate::platform::closing_key::{ClosingKey, Purpose};
 
 /// Tells Excel that the table is UTF-8.
@@ -86,20 +84,6 @@ pub enum ArchiveError {
     Closing(#[from] ClosingError),
     #[error("{} could not be written: {problem}", file.display())]
     Write { file: PathBuf, problem: io::Error },
-}
-
-/// The entries and closings to archive, after they have been verified.
-struct Contents {
-    /// Entries after this one …
-    after: Offset,
-    /// … up to and including this one.
-    upto: Offset,
-    previous: ChainPoint,
-    closings: Vec<StoredClosing>,
-    complete: bool,
-    walk: ChainWalk,
-    from: Date,
-    to: Date,
 }
 
 /// Writes the archive and returns its manifest. `progress` is called with the number of entries written so far and in all.
@@ -169,163 +153,6 @@ pub async fn write(
         let _ = std::fs::remove_file(&part);
     }
     written.map(|()| manifest)
-}
-
-/// Finds the entries of the days and of their closings, and verifies them.
-async fn select_days(
-    reader: &mut ChainReader,
-    summary: &ChainSummary,
-    request: &Request<'_>,
-    from: Date,
-    to: Date,
-) -> Result<Contents, ArchiveError> {
-    if from > to {
-        return Err(ArchiveError::Period { from, to });
-    }
-    let start = start_of(from, &request.time_zone)?;
-    let end = start_of(
-        to.tomorrow().map_err(|_| ArchiveError::Day(to))?,
-        &request.time_zone,
-    )?;
-    let all = reader.closings().await?;
-    let is_of_period = |closing: &StoredClosing| {
-        closing
-            .date
-            .parse::<Date>()
-            .is_ok_and(|date| (from..=to).contains(&date))
-    };
-    // From the first to the last of them, so that each one follows another.
-    let closings = match (
-        all.iter().position(is_of_period),
-        all.iter().rposition(is_of_period),
-    ) {
-        (Some(first), Some(last)) => first..last + 1,
-        _ => 0..0,
-    };
-    let before = closings.start.checked_sub(1).map(|before| all[before].upto);
-    let closings = &all[closings];
-    let mut range = reader.entries_of(start, end).await?;
-    if let (Some(first), Some(last)) = (closings.first(), closings.last()) {
-        // What the first closing counts begins after what the closing before it counted.
-        let covered = (Offset(before.unwrap_or_default().0 + 1), last.offset);
-        // An empty closing counts nothing, so its own entry may be the first.
-        let covered = (covered.0.min(first.offset), covered.1);
-        range = Some(match range {
-            Some((first, last)) => (first.min(covered.0), last.max(covered.1)),
-            None => covered,
-        });
-    }
-    let oldest = summary.first.unwrap_or_default();
-    let Some((first, upto)) = range.filter(|(_, upto)| *upto >= oldest) else {
-        let first = reader.entries_after(Offset(0), Offset(i64::MAX as u64)).await?;
-        let oldest = first
-            .first()
-            .map(|first| local_day(first.entry.time, &request.time_zone));
-        return Err(ArchiveError::Empty {
-            oldest: oldest.unwrap_or_else(|| "no day at all".to_owned()),
-        });
-    };
-    let after = Offset(first.0.max(oldest.0).saturating_sub(1));
-    // Entries before the oldest one were pruned. Whether they were of the period, only the closing before it tells.
-    let complete = first >= oldest
-        && (first > oldest || oldest.0 <= 1 || before.is_some_and(|before| before.0 + 1 == first.0));
-    let (walk, previous) = verified(reader, summary, after, upto, closings, |_| ()).await?;
-    Ok(Contents {
-        after,
-        upto,
-        previous,
-        closings: closings.to_vec(),
-        complete,
-        walk,
-        from,
-        to,
-    })
-}
-
-/// Finds the closings among the entries, and verifies both.
-async fn select_entries(
-    reader: &mut ChainReader,
-    summary: &ChainSummary,
-    request: &Request<'_>,
-    after: Offset,
-    upto: Offset,
-) -> Result<Contents, ArchiveError> {
-    let oldest = summary.first.unwrap_or_default();
-    let complete = oldest.0 <= after.0 + 1;
-    let mut closings = reader.closings().await?;
-    closings.retain(|closing| closing.offset > after && closing.offset <= upto);
-    let (mut earliest, mut latest) = (i64::MAX, i64::MIN);
-    let (walk, previous) = verified(reader, summary, after, upto, &closings, |entry| {
-        earliest = earliest.min(entry.entry.time);
-        latest = latest.max(entry.entry.time);
-    })
-    .await?;
-    let day = |time| {
-        let time = Timestamp::from_millisecond(time).unwrap_or(Timestamp::UNIX_EPOCH);
-        time.to_zoned(request.time_zone.clone()).date()
-    };
-    Ok(Contents {
-        after,
-        upto,
-        previous,
-        closings,
-        complete,
-        walk,
-        from: day(earliest),
-        to: day(latest),
-    })
-}
-
-/// Verifies these entries and closings. Returns the walk over the entries and where it began.
-async fn verified(
-    reader: &mut ChainReader,
-    summary: &ChainSummary,
-    after: Offset,
-    upto: Offset,
-    closings: &[StoredClosing],
-    see: impl FnMut(&ChainedEntry),
-) -> Result<(ChainWalk, ChainPoint), ArchiveError> {
-    // The chain may start later.
-    let previous = reader.point(after).await?.unwrap_or(summary.start);
-    let walk = walk(reader, ChainWalk::new(previous), after, upto, see).await?;
-    let mut closing_walk = ClosingWalk::default();
-    for closing in closings {
-        closing_walk.add(&closing.payload)?;
-    }
-    Ok((walk, previous))
-}
-
-async fn walk(
-    reader: &mut ChainReader,
-    mut walk: ChainWalk,
-    after: Offset,
-    upto: Offset,
-    mut see: impl FnMut(&ChainedEntry),
-) -> Result<ChainWalk, ArchiveError> {
-    let mut read = after;
-    loop {
-        let entries = reader.entries_after(read, upto).await?;
-        let Some(last) = entries.last() else {
-            return Ok(walk);
-        };
-        read = last.entry.offset;
-        for entry in &entries {
-            walk.add(entry)?;
-            see(entry);
-        }
-    }
-}
-
-fn start_of(date: Date, time_zone: &TimeZone) -> Result<i64, ArchiveError> {
-    let start = date
-        .to_zoned(time_zone.clone())
-        .map_err(|_| ArchiveError::Day(date))?;
-    Ok(start.timestamp().as_millisecond())
-}
-
-fn local_day(time: i64, time_zone: &TimeZone) -> String {
-    let day = Timestamp::from_millisecond(time).map(|time| time.to_zoned(time_zone.clone()).date());
-    day.map_or_else(|_| time.to_string(), |day| day.to_string())
 }
 
 /// Writes all members but the signature.
@@ -488,7 +315,7 @@ fn row(chained: &ChainedEntry) -> Option<[String; COLUMNS.len()]> {
     ])
 }
 
-/// The instructions for whoever opens the archive, in both languages.
+/// Instructions for the reader of the archive, in both languages.
 fn readme(manifest: &Manifest) -> String {
     let Manifest {
         store,

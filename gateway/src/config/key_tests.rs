@@ -5,7 +5,7 @@ use figment::providers::{Format, Toml};
 
 use super::Config;
 use super::environment_tests::{from_variable, load};
-use super::keys::{KEYS, variable};
+use super::keys::{KEYS, SECTIONS, variable};
 
 #[test]
 fn an_unknown_key_in_the_file_suggests_the_closest_known_key() {
@@ -121,20 +121,9 @@ fn the_table_of_keys_is_complete_and_its_examples_are_valid() {
             kind => panic!("{kind}"),
         }
     };
-    let sections = [
-        "mqtt",
-        "kafka",
-        "journal",
-        "archive",
-        "http",
-        "demo",
-        "retention",
-        "alerts",
-        "log",
-    ];
     let mut known = Vec::new();
-    for section in [""].iter().chain(&sections) {
-        for field in fields(section).iter().filter(|field| !sections.contains(field)) {
+    for section in [""].iter().chain(&SECTIONS) {
+        for field in fields(section).iter().filter(|field| !SECTIONS.contains(field)) {
             known.push(format!("{section}.{field}").trim_start_matches('.').to_owned());
         }
     }

@@ -47,6 +47,19 @@ pub const KEYS: &[(&str, &str)] = &[
     ("log.filter", "info,comptoir_gateway=debug"),
 ];
 
+/// The sections of the file.
+pub const SECTIONS: [&str; 9] = [
+    "mqtt",
+    "kafka",
+    "journal",
+    "archive",
+    "http",
+    "demo",
+    "retention",
+    "alerts",
+    "log",
+];
+
 /// Longest value that an error quotes, in characters. Longer ones are cut, so that the error stays readable.
 const MAX_QUOTED: usize = 80;
 
@@ -132,18 +145,7 @@ fn section_of(key: &str) -> &str {
 }
 
 fn sections_and_keys() -> impl Iterator<Item = &'static str> + Clone {
-    let sections = [
-        "mqtt",
-        "kafka",
-        "journal",
-        "archive",
-        "http",
-        "demo",
-        "retention",
-        "alerts",
-        "log",
-    ];
-    sections.into_iter().chain(KEYS.iter().map(|(key, _)| *key))
+    SECTIONS.into_iter().chain(KEYS.iter().map(|(key, _)| *key))
 }
 
 /// The keys and sections at the level of `key`.

@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Row as _, Sqlite};
 
 use super::recent::{KEPT, KEPT_BYTES};
 use super::row::Source;
@@ -147,6 +148,28 @@ impl ListFilter<'_> {
         self.selection("sale", false) + " AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq DESC"
     }
 
+    /// The query with all values that [`Self::selection`] needs.
+    pub(super) fn query(
+        &self,
+        sql: String,
+        kind: Kind,
+        journal: &Journal,
+    ) -> Query<'static, Sqlite, SqliteArguments> {
+        let mut query = sqlx::query(AssertSqlSafe(sql))
+            .bind(kind_code(kind))
+            .bind(first(journal));
+        if let ShopFilter::Other(store) = self.shop {
+            query = query.bind(store.to_owned());
+        }
+        for text in [self.status, self.device].into_iter().flatten() {
+            query = query.bind(text.to_owned());
+        }
+        for time in [self.from, self.to].into_iter().flatten() {
+            query = query.bind(time);
+        }
+        query
+    }
+
     fn selection(&self, sale: &str, is_by_time: bool) -> String {
         let mut sql = format!("{} WHERE kind = ? AND {SHOWABLE}", select_from(sale));
         // The sign keeps SQLite from an index on that column, from which it would have to sort all rows.
@@ -237,18 +260,7 @@ impl Projection {
         if is_current {
             self.flush().await?;
         }
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(filter.sql(before)))
-            .bind(kind_code(kind))
-            .bind(first(&self.journal));
-        if let ShopFilter::Other(store) = filter.shop {
-            query = query.bind(store);
-        }
-        for text in [filter.status, filter.device].into_iter().flatten() {
-            query = query.bind(text);
-        }
-        for time in [filter.from, filter.to].into_iter().flatten() {
-            query = query.bind(time);
-        }
+        let mut query = filter.query(filter.sql(before), kind, &self.journal);
         // A cursor's row fits, because it was parsed or read from the file.
         query = match before {
             Some(Cursor::Row(row)) => query.bind(row as i64),

@@ -3,12 +3,12 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::list::{Cursor, Freshness, ListFilter, ListOrder, ShopFilter};
-use super::sale_rows::{PAGE_BYTES, first, listed, truncate_to};
+use super::list::{Cursor, Freshness, ListFilter, ListOrder};
+use super::sale_rows::{PAGE_BYTES, listed, truncate_to};
 use super::sale_state::SaleState;
 use super::search_words::SearchWords;
 use super::store::{BLOCK, sale_key};
-use super::{Projection, ProjectionError, Request, kind_code};
+use super::{Projection, ProjectionError, Request};
 use comptoir_core::event::Kind;
 use comptoir_journal::sqlite::is_damage;
 
@@ -165,18 +165,7 @@ impl Projection {
         if seqs.is_empty() {
             return Ok(step);
         }
-        let mut query = sqlx::query(AssertSqlSafe(filter.sql_of_rows()))
-            .bind(kind_code(kind))
-            .bind(first(&self.journal));
-        if let ShopFilter::Other(store) = filter.shop {
-            query = query.bind(store);
-        }
-        for text in [filter.status, filter.device].into_iter().flatten() {
-            query = query.bind(text);
-        }
-        for time in [filter.from, filter.to].into_iter().flatten() {
-            query = query.bind(time);
-        }
+        let query = filter.query(filter.sql_of_rows(), kind, &self.journal);
         let mut rows: Vec<SqliteRow> = self
             .fetch_all(query.bind(serde_json::json!(seqs).to_string()))
             .await?;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use deunicode::deunicode;
+use deunicode::{deunicode, deunicode_char};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 const MIN_PREFIX: usize = 3;
 
 /// The version of the words that are made of a sale.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// Words, each of which must be in one of a sale's texts. Case and accents do not matter: `lea` is in `Léa`.
 #[derive(Debug)]
@@ -184,7 +184,13 @@ impl Texts {
 
 /// The folded runs of letters and digits in a text.
 fn runs(text: &str) -> impl Iterator<Item = String> {
-    let folded = deunicode(text).to_lowercase();
+    // Separators first: deunicode makes letters of some symbols, such as an x of ×. An accent may be a mark of its own.
+    let is_part = |symbol: char| symbol.is_alphanumeric() || deunicode_char(symbol) == Some("");
+    let text: String = text
+        .chars()
+        .map(|symbol| if is_part(symbol) { symbol } else { ' ' })
+        .collect();
+    let folded = deunicode(&text).to_lowercase();
     let runs: Vec<String> = folded
         .split(|symbol: char| !symbol.is_ascii_alphanumeric())
         .filter(|run| !run.is_empty())
@@ -318,6 +324,10 @@ mod tests {
             "1 17 amount12x50 day20261129 lea muller o oeuf the till"
         );
         assert_eq!(text.hidden, "3 de eglise example l lm org rue");
+        // A symbol separates, and an accent may be a character of its own.
+        let runs_of = |text| runs(text).collect::<Vec<_>>().join(" ");
+        assert_eq!(runs_of("Petits-suisses ×12"), "petits suisses 12");
+        assert_eq!(runs_of("Mu\u{308}ller 2 × 130 g ☕ ½"), "muller 2 130 g 1 2");
         let words = SearchWords::of("O-17 12,50 \"x\" NEAR(a b)").unwrap();
         assert_eq!(
             words.expression(true),

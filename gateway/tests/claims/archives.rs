@@ -1,5 +1,4 @@
-//! Archives: whoever has the public key can prove that no sale was changed, removed or inserted, with two independent
-//! verifiers.
+//! Archives: with the public key, two independent verifiers prove that no sale was changed, removed or inserted.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,7 +1,8 @@
 /** The palette, and the search field of each list. */
+import { readFile } from 'node:fs/promises';
 import type { APIRequestContext, Page } from '@playwright/test';
 import { findViolations } from '../pages/axe';
-import { App } from '../pages/app';
+import { App, ExportDialog } from '../pages/app';
 import { expect, LOOKS, SIMULATOR_ONLY, test } from './fixtures';
 
 /** Ids that no other test has, because the demo keeps its sales. */
@@ -222,4 +223,21 @@ test('a sale that is shown changes as it happens, and new ones wait', SIMULATOR_
   await expect(found).toHaveCount(1);
   await page.getByRole('button', { name: /Search again|Rechercher à nouveau/ }).click();
   await expect(found).toHaveCount(2);
+});
+
+test('a search is saved with what it found and nothing else', async ({ page, request }) => {
+  const key = number();
+  await sell(request, key, 'Ysoline Quatremère');
+  await new App(page).open('orders');
+  await page.getByTestId('list-search').fill(`cmd-${key}`);
+  await expect(page.locator('[data-panel=found] [data-id]')).toHaveCount(1);
+  const { opener, dialog, first, save } = new ExportDialog(page);
+  await opener.click();
+  await expect(dialog).toContainText(`cmd-${key}`);
+  await expect(first).toHaveValue('');
+  const started = page.waitForEvent('download');
+  await save.click();
+  const rows = (await readFile(await (await started).path(), 'utf8')).trimEnd().split('\r\n');
+  expect(rows).toHaveLength(2);
+  expect(rows[1]).toContain(`cmd-${key}`);
 });

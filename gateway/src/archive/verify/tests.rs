@@ -1,7 +1,7 @@
 use std::io::Cursor;
 use std::path::PathBuf;
 
-use comptoir_core::chain::sha256;
+use comptoir_core::chain::{ChainHash, FieldHasher, sha256};
 use comptoir_core::event::{DeviceId, Kind};
 use comptoir_core::shop_secret::ShopSecret;
 use comptoir_journal::{EntryKind, Journal, Numbering, Payload, Submission};
@@ -178,7 +178,7 @@ async fn an_archive_has_the_days_that_were_asked_for_and_their_closings() {
             second.entries,
             second.closings
         ),
-        (4, 10, 6, 1),
+        (4, 10, 6, 2),
         "from the closing of the day before to the day's own"
     );
     check(&bytes).unwrap();
@@ -350,4 +350,142 @@ async fn a_journal_is_verified_with_its_closings() {
         error.contains("archive.json, line") && !error.contains(char::is_control),
         "{error:?}"
     );
+}
+
+/// What somebody without the shop's secret can do with a SQLite shell: change an entry, and compute every later hash again.
+async fn rechain(shop: &Shop, from: u64, change: &str) {
+    use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+    let mut reader = ChainReader::open(&shop.path).await.unwrap();
+    let mut previous = reader.point(Offset(from - 1)).await.unwrap().unwrap().hash;
+    drop(reader);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&shop.path);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(change.to_owned()))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let mut after = Offset(from - 1);
+    loop {
+        let mut reader = ChainReader::open(&shop.path).await.unwrap();
+        let entries = reader.entries_after(after, LAST).await.unwrap();
+        drop(reader);
+        let Some(last) = entries.last() else { break };
+        after = last.entry.offset;
+        for chained in &entries {
+            let entry = &chained.entry;
+            let hash = |label: &str| FieldHasher::new(label);
+            let content = hash("comptoir journal content v1")
+                .with(chained.salt.unwrap())
+                .with(&entry.payload[..])
+                .with_option(entry.reason.as_deref())
+                .finish();
+            previous = hash("comptoir journal entry v1")
+                .with(previous.0)
+                .with(entry.offset.0.to_string())
+                .with(entry.kind.name())
+                .with(entry.name.to_string())
+                .with(entry.time.to_string())
+                .with(entry.key.as_bytes())
+                .with(content.0)
+                .finish();
+            sqlx::query("UPDATE entry SET hash = ? WHERE offset = ?")
+                .bind(previous.0.as_slice())
+                .bind(entry.offset.0 as i64)
+                .execute(&mut connection)
+                .await
+                .unwrap();
+        }
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_journal_whose_hashes_were_computed_again_contradicts_its_closings() {
+    let cheaper = "UPDATE entry SET payload = replace(payload, '12.50', '1.50') WHERE offset =";
+    // The closing of the first day counts entries 1 to 4 and is entry 5; that of the second counts up to 9.
+    let replaced = "UPDATE entry SET payload = replace(payload, '2026-08-01', '2026-08-09') WHERE offset = 5";
+    let inserted = "INSERT INTO entry SELECT 15, kind, device, epoch, 99, time, key, payload, reason, salt, hash, content
+                    FROM entry WHERE offset = 5";
+    for (from, change, wanted) in [
+        (
+            2,
+            format!("{cheaper} 2"),
+            "entry 4 is not the one that a closing counted",
+        ),
+        (
+            7,
+            format!("{cheaper} 7"),
+            "entry 9 is not the one that a closing counted",
+        ),
+        (
+            5,
+            replaced.to_owned(),
+            "entry 5 is a closing that is not in the list",
+        ),
+        (
+            15,
+            inserted.to_owned(),
+            "entry 15 is a closing that is not in the list",
+        ),
+        (
+            10,
+            "DELETE FROM entry WHERE offset >= 10".to_owned(),
+            "the entry of a closing is missing",
+        ),
+        (
+            8,
+            "DELETE FROM entry WHERE offset >= 8".to_owned(),
+            "entry 9, which a closing counted, is missing",
+        ),
+    ] {
+        let shop = Shop::with_sales().await;
+        rechain(&shop, from, &change).await;
+        let error = verify(&shop.path, None).await.unwrap_err().to_string();
+        assert!(error.contains(wanted), "{change}: {error}");
+        // Nothing of it is signed again.
+        let error = shop.archive(1, 3).await.unwrap_err().to_string();
+        assert!(
+            error.contains(wanted) && error.contains("Nothing was archived"),
+            "{change}: {error}"
+        );
+    }
+    // After the last closing, only an archive or Kafka contradicts.
+    let shop = Shop::with_sales().await;
+    rechain(&shop, 12, &format!("{cheaper} 12")).await;
+    verify(&shop.path, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn entries_before_the_chain_and_erasures_hide_no_change() {
+    let all = "UPDATE entry SET payload = replace(payload, '12.50', '1.50')";
+    let older = "UPDATE entry SET hash = NULL, salt = NULL WHERE offset <= 5;
+                 UPDATE chain SET offset = 5, hash = (SELECT hash FROM entry WHERE offset = 5)";
+    let (before, after) = older.split_once(';').unwrap();
+    for (change, wanted) in [
+        // Entries of the first day become those of an earlier version.
+        (
+            format!("{after}; {before}; {all} WHERE offset = 2"),
+            "entry 4 is not the one that a closing counted",
+        ),
+        // A changed payment becomes one that was erased.
+        (
+            format!(
+                "UPDATE entry SET content = randomblob(32), salt = NULL WHERE offset = 2; {all} WHERE offset = 2"
+            ),
+            "entry 2 has neither the salt",
+        ),
+    ] {
+        let shop = Shop::with_sales().await;
+        rechain(&shop, 14, &change).await;
+        let error = verify(&shop.path, None).await.unwrap_err().to_string();
+        assert!(error.contains(wanted), "{change}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_proves_nothing_of_a_file_without_signatures() {
+    let shop = Shop::new().await;
+    shop.sell(1, NOON).await;
+    let error = verify(&shop.path, Some(shop.key.public())).await.unwrap_err();
+    assert!(matches!(error, VerifyError::Unsigned), "{error}");
 }

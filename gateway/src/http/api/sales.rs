@@ -1,6 +1,7 @@
 //! `GET` of orders, payments and deliveries.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -150,8 +151,8 @@ async fn list(
     Ok(([(header::VARY, "accept")], Json(body)).into_response())
 }
 
-/// The items with these words, and where the next page begins. A request examines so many items at most; the next page
-/// continues.
+/// The items with these words, and where the next page begins. A request examines so many items and takes so long at most;
+/// the next page continues.
 async fn search(
     app: &AppState,
     kind: Kind,
@@ -162,9 +163,12 @@ async fn search(
     limit: u32,
 ) -> Result<(Vec<Box<RawValue>>, Option<Cursor>), Problem> {
     const MAX_EXAMINED: usize = 10_000;
+    /// Less than the time for an answer, which includes the wait for the turns of others.
+    const MAX_TIME: Duration = Duration::from_secs(4);
     /// What a step costs that finds nothing, in items.
     const STEP_COST: usize = 50;
     let (mut found, mut bytes, mut examined, mut next) = (Vec::new(), 0, 0, cursor);
+    let begun = Instant::now();
     // A few more, because not all candidates have the words.
     let mut wanted = limit + limit / 4 + 8;
     loop {
@@ -186,7 +190,7 @@ async fn search(
         }
         next = step.next;
         wanted = MAX_STEP.min(wanted * 4);
-        if next.is_none() || examined >= MAX_EXAMINED {
+        if next.is_none() || examined >= MAX_EXAMINED || begun.elapsed() >= MAX_TIME {
             return Ok((found, next));
         }
     }

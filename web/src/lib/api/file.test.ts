@@ -20,6 +20,7 @@ describe('the period of a file', () => {
       '/api/payments?to=2026-12-31T23%3A00%3A00.000Z',
     );
     expect(listPath('deliveries', { first: '', last: '' })).toBe('/api/deliveries');
+    expect(listPath('orders', { first: '', last: '' }, 'tarte & thé')).toBe('/api/orders?q=tarte+%26+th%C3%A9');
   });
 
   it('is in the name of the file', () => {

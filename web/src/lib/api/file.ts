@@ -9,11 +9,12 @@ export type Period = { first: string; last: string };
 /** The gateway answers after this time, and sends something this often. It may first have to write its newest sales. */
 const SILENCE_MS = 60_000;
 
-/** The address of a list, for the sales of a period. */
-export function listPath(list: ListName, { first, last }: Period): string {
+/** The address of a list, for the sales of a period that have the words. */
+export function listPath(list: ListName, { first, last }: Period, words = ''): string {
   const parameters = new URLSearchParams();
   if (first !== '') parameters.set('from', midnight(first, 0));
   if (last !== '') parameters.set('to', midnight(last, 1));
+  if (words !== '') parameters.set('q', words);
   return `/api/${list}${parameters.size === 0 ? '' : `?${parameters}`}`;
 }
 

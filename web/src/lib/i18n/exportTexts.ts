@@ -3,6 +3,7 @@ import type { Language } from './localisation.svelte';
 
 const en = {
   title: { orders: 'Export the orders', payments: 'Export the payments', deliveries: 'Export the deliveries' },
+  found: (words: string) => `Only what has “${words}”`,
   first: 'First day',
   last: 'Last day',
   hint: 'Without a first or last day, the file has no limit there. It opens in any spreadsheet (CSV).',
@@ -19,6 +20,7 @@ const fr: typeof en = {
     payments: 'Exporter les paiements',
     deliveries: 'Exporter les livraisons',
   },
+  found: (words) => `Seulement ce qui contient «\u00a0${words}\u00a0»`,
   first: 'Premier jour',
   last: 'Dernier jour',
   hint: 'Sans premier ou dernier jour, le fichier n’a pas de limite de ce côté. Il s’ouvre dans tout tableur (CSV).',
