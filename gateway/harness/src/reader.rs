@@ -168,6 +168,8 @@ fn read_topic(brokers: &str, topic: &str, end: Instant, take: &mut dyn FnMut(Rec
             .set("isolation.level", isolation)
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
+            // Nothing may be skipped unnoticed.
+            .set("auto.offset.reset", "error")
             // The client reports the end of a partition only after an empty fetch.
             .set("fetch.wait.max.ms", "10");
         config.create().context("make a Kafka consumer")

@@ -162,6 +162,7 @@ async fn a_till_of_version_1_is_served_unchanged_beside_one_of_an_unknown_versio
     let mut kept: Vec<_> = letters.into_iter().map(|letter| letter.value).collect();
     kept.sort();
     unknown.sort();
-    ensure!(kept == unknown, "{} of {} kept", kept.len(), unknown.len());
+    let journal = &shop.gateway.get_json("/api/gateway").await?["journal"];
+    ensure!(kept == unknown, "kept: {kept:?}, sent: {unknown:?}, {journal}");
     Ok(())
 }

@@ -1,17 +1,25 @@
 //! Administration of topics.
+//!
+//! Kafka's controller answers as soon as it has decided, and the brokers read its decision later. So what creates or deletes
+//! waits until the brokers have done so. A setting is not waited for: a gateway may correct it at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier,
     TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::task::spawn_blocking;
 
 use super::{Kafka, Operation, acls, client};
+use crate::within;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -49,7 +57,9 @@ impl Kafka {
         for result in self.admin()?.create_topics([&topic], &options()).await? {
             result.map_err(|(topic, code)| anyhow!("create the topic {topic}: {code}"))?;
         }
-        Ok(())
+        self.wait_for_partitions(name, partitions.unsigned_abs() as usize)
+            .await?;
+        self.wait_for_settings(name, settings).await
     }
 
     /// Replaces the settings of a topic.
@@ -61,8 +71,37 @@ impl Kafka {
         let request = settings
             .iter()
             .fold(request, |request, (key, value)| request.set(key, value));
-        self.admin()?.alter_configs([&request], &options()).await?;
+        for result in self.admin()?.alter_configs([&request], &options()).await? {
+            result.map_err(|(topic, code)| anyhow!("alter {topic:?}: {code}"))?;
+        }
         Ok(())
+    }
+
+    async fn wait_for_settings(&self, topic: &str, settings: &[(&str, &str)]) -> Result<()> {
+        within("the broker to have the settings", TIMEOUT, async || {
+            let found = self.topic_settings(topic).await?;
+            let has = |(key, value): &(&str, &str)| found.get(*key).is_some_and(|found| found == value);
+            ensure!(settings.iter().all(has), "{found:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn wait_for_partitions(&self, topic: &str, partitions: usize) -> Result<()> {
+        let admin = Arc::new(self.admin()?);
+        within("the broker to have the partitions", TIMEOUT, async || {
+            let (admin, name) = (Arc::clone(&admin), topic.to_owned());
+            let metadata =
+                spawn_blocking(move || admin.inner().fetch_metadata(Some(&name), TIMEOUT)).await??;
+            let found = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            let led = found.filter(|partition| partition.leader() >= 0).count();
+            ensure!(
+                led >= partitions,
+                "{led} of {partitions} partitions have a leader"
+            );
+            Ok(())
+        })
+        .await
     }
 
     /// The settings of a topic that differ from Kafka's defaults.
@@ -88,18 +127,45 @@ impl Kafka {
         for result in self.admin()?.create_partitions([&wanted], &options()).await? {
             result.map_err(|(topic, code)| anyhow!("add partitions to {topic}: {code}"))?;
         }
-        Ok(())
+        self.wait_for_partitions(name, partitions).await
     }
 
     /// Deletes topics.
     ///
     /// # Errors
-    /// Kafka refuses one, or does not answer.
+    /// Kafka refuses one, does not answer, or its nodes keep one.
     pub async fn delete_topics(&self, names: &[&str]) -> Result<()> {
+        let deleted = self.stored_partitions(names)?;
         for result in self.admin()?.delete_topics(names, &options()).await? {
             result.map_err(|(topic, code)| anyhow!("delete the topic {topic}: {code}"))?;
         }
-        Ok(())
+        // Until then they still take records for the deleted topics.
+        within("the brokers to delete the topics", TIMEOUT, async || {
+            let left = self.stored_partitions(names)?;
+            ensure!(deleted.is_disjoint(&left), "{left:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// The partitions of topics that a node stores: their folders, and the ids of the topics. A topic that is created
+    /// again has another id.
+    fn stored_partitions(&self, topics: &[&str]) -> Result<HashSet<(PathBuf, String)>> {
+        let mut found = HashSet::new();
+        for node in &self.nodes {
+            for entry in fs::read_dir(node.data_folder())? {
+                let folder = entry?.path();
+                let name = folder.file_name().unwrap_or_default().to_string_lossy();
+                let topic = name.rsplit_once('-').map_or("", |(topic, _)| topic);
+                // The broker may rename or delete the folder meanwhile.
+                if topics.contains(&topic)
+                    && let Ok(id) = fs::read_to_string(folder.join("partition.metadata"))
+                {
+                    found.insert((folder, id));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Deletes all records of a topic, as its retention would.

@@ -17,6 +17,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 /// Time for a node of a cluster, which hands over its partitions and waits about 5 s for the controllers' new leader.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 const FORMAT_DEADLINE: Duration = Duration::from_secs(60);
+/// The folder of the partitions, in that of the node.
+const DATA: &str = "data";
 
 /// The id and the ports of a node.
 #[derive(Debug)]
@@ -55,7 +57,7 @@ impl Node {
     pub(super) fn prepare(cluster: &Cluster, address: &NodeAddress, scratch: &Scratch) -> Result<Self> {
         let folder = scratch.join(address.id.to_string());
         fs::create_dir_all(&folder)?;
-        let properties = properties(cluster, address, &folder.join("data").display().to_string());
+        let properties = properties(cluster, address, &folder.join(DATA).display().to_string());
         fs::write(folder.join("server.properties"), properties)?;
         let controllers = cluster.nodes.iter().map(
             |NodeAddress {
@@ -76,6 +78,11 @@ impl Node {
             is_alone: cluster.nodes.len() == 1,
             process: None,
         })
+    }
+
+    /// Holds a folder for each partition.
+    pub(super) fn data_folder(&self) -> PathBuf {
+        self.folder.join(DATA)
     }
 
     /// Formats the data folder.
