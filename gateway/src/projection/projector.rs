@@ -263,6 +263,7 @@ impl Projector {
         let (journal, zone) = (&self.journal, &self.time_zone);
         self.store.reindex(journal, zone, true).await?;
         let has_more = self.store.index_step(journal, zone, self.written_seq).await?
+            || self.store.index_changes(journal, zone).await?
             || self.store.reindex(journal, zone, false).await?;
         self.index_due = has_more.then(|| Instant::now() + INDEX_PAUSE);
         Ok(())

@@ -1,5 +1,7 @@
 //! Searches: see `docs/adr/0025-search.md`.
 
+use std::collections::BTreeSet;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -92,20 +94,29 @@ impl Projection {
                 if start <= begin {
                     continue;
                 }
-                let keys: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
+                let (from, to) = (sale_key(kind, begin), sale_key(kind, start));
+                let indexed: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
                     "SELECT rowid FROM search_{block} WHERE search_{block} MATCH ? AND rowid >= ? AND rowid < ?
                      ORDER BY rowid DESC LIMIT ?"
                 )))
                 .bind(expression)
-                .bind(sale_key(kind, begin))
-                .bind(sale_key(kind, start))
+                .bind(from)
+                .bind(to)
                 .bind(wanted)
                 .fetch_all(&mut *transaction)
                 .await?;
-                let seqs: Vec<u64> = keys
-                    .iter()
-                    .map(|key| (key - sale_key(kind, 0)) as u64)
-                    .collect();
+                // Their new words are not in the index yet.
+                let changed: Vec<i64> = sqlx::query_scalar(
+                    "SELECT sale FROM search_changed WHERE sale >= ? AND sale < ? ORDER BY sale DESC LIMIT ?",
+                )
+                .bind(from)
+                .bind(to)
+                .bind(wanted)
+                .fetch_all(&mut *transaction)
+                .await?;
+                let keys: BTreeSet<i64> = indexed.into_iter().chain(changed).collect();
+                let newest = keys.iter().rev().take(wanted as usize);
+                let seqs: Vec<u64> = newest.map(|key| (key - sale_key(kind, 0)) as u64).collect();
                 let next = match seqs.last() {
                     Some(last) if seqs.len() == wanted as usize => *last,
                     _ => begin,

@@ -1,11 +1,13 @@
 //! The projection's file. It can always be rebuilt, so it favours speed over durability: after a power cut the last
 //! seconds are folded again, and a damaged file is deleted.
 //!
+//! * [`changes`]: rows that change after they were indexed.
 //! * [`personal`]: erases personal data from rows.
 //! * [`rows`]: reads and writes rows in batches.
 //! * [`search`]: the search index.
 //! * [`sweep`]: deletes rows that can no longer be shown.
 
+mod changes;
 mod personal;
 mod rows;
 mod search;

@@ -13,7 +13,7 @@ use super::super::row::{Row, Source};
 use super::super::shops::OtherShops;
 use super::super::totals::Totals;
 use super::super::{Key, kind_code, kind_of};
-use super::{LAYOUT, Store, search};
+use super::{LAYOUT, Store, changes, search};
 use comptoir_core::event::Kind;
 use comptoir_core::record::PartitionOffset;
 use comptoir_core::sale::Money;
@@ -231,7 +231,7 @@ impl Store {
         let blocks = &self.blocks;
         let changed = rows.iter().filter(|(_, row)| search::is_indexed(blocks, row.seq));
         let changed = changed.map(|(key, row)| search::sale_key(key.kind, row.seq));
-        search::mark(&mut transaction, changed).await?;
+        changes::note(&mut transaction, changed).await?;
         for correction in batch.corrections {
             put_correction(&mut transaction, correction).await?;
         }

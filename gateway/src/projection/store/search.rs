@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::tz::TimeZone;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use super::super::sale_rows::{PAGE_BYTES, SHOWABLE, first, leading, listed, select_from};
@@ -24,6 +24,8 @@ use comptoir_journal::{Journal, Offset, set_secure_delete};
 pub(in super::super) const BLOCK: u64 = 1 << 17;
 /// Row numbers per step. At most so many rows are not indexed.
 const STEP: u64 = 4_096;
+/// Most bytes of words in a step, unless it has only one row.
+const STEP_BYTES: usize = 8 << 20;
 /// Rows read at a time.
 const READ: u64 = 512;
 /// Rows of [`Store::reindex`] in one transaction.
@@ -34,7 +36,7 @@ pub(in super::super) fn sale_key(kind: Kind, seq: u64) -> i64 {
     (kind_code(kind) << 48) | seq as i64
 }
 
-fn kind_and_seq(key: i64) -> (Kind, u64) {
+pub(super) fn kind_and_seq(key: i64) -> (Kind, u64) {
     (
         Kind::ALL[((key >> 48) as usize).min(2)],
         (key & 0xffff_ffff_ffff) as u64,
@@ -49,7 +51,7 @@ pub(super) fn is_indexed(blocks: &Blocks, seq: u64) -> bool {
     blocks.get(&(seq / BLOCK)).is_some_and(|upto| seq < *upto)
 }
 
-/// Marks rows that may have changed since they were indexed.
+/// Marks rows whose words must be removed from the index, unless they still have them.
 pub(super) async fn mark(
     connection: &mut SqliteConnection,
     keys: impl IntoIterator<Item = i64>,
@@ -72,7 +74,7 @@ impl Store {
         let rows = sqlx::query("SELECT block, upto FROM search_block")
             .fetch_all(&mut *connection)
             .await?;
-        let number = |row: &sqlx::sqlite::SqliteRow, column| row.get::<i64, _>(column) as u64;
+        let number = |row: &SqliteRow, column| row.get::<i64, _>(column) as u64;
         self.blocks = rows
             .iter()
             .map(|row| (number(row, "block"), number(row, "upto")))
@@ -89,7 +91,7 @@ impl Store {
         for block in self.blocks.keys() {
             execute(&mut transaction, format!("DROP TABLE IF EXISTS search_{block}")).await?;
         }
-        for table in ["search_block", "search_text", "search_pending"] {
+        for table in ["search_block", "search_text", "search_pending", "search_changed"] {
             execute(&mut transaction, format!("DELETE FROM {table}")).await?;
         }
         sqlx::query("INSERT OR REPLACE INTO search_form (id, form) VALUES (1, ?)")
@@ -109,11 +111,31 @@ impl Store {
         zone: &TimeZone,
         end: u64,
     ) -> Result<bool, ProjectionError> {
-        let Some((block, from, to)) = self.next_step(end).await? else {
+        let Some((block, from, mut to)) = self.next_step(end).await? else {
             return Ok(false);
         };
-        let mut texts = Vec::new();
-        // FTS5 starts another segment if keys are not in order.
+        let texts = loop {
+            if let Some(texts) = self.step_texts(journal, zone, from, to).await? {
+                break texts;
+            }
+            to = from + (to - from) / 2;
+        };
+        let written = self.write_step(block, to, &texts).await;
+        self.connection.settle(written).await?;
+        self.blocks.insert(block, to);
+        Ok(self.next_step(end).await?.is_some())
+    }
+
+    /// The words of the rows of a step, in the order of their keys, because FTS5 ends its segment where they are not in
+    /// order. `None` if they are too large for one step.
+    async fn step_texts(
+        &mut self,
+        journal: &Journal,
+        zone: &TimeZone,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<Vec<(i64, SearchText)>>, ProjectionError> {
+        let (mut texts, mut bytes) = (Vec::new(), 0);
         for kind in Kind::ALL {
             let mut after = from;
             while after < to {
@@ -130,18 +152,17 @@ impl Store {
                 let count = leading(&rows, rows.len(), PAGE_BYTES, journal).await?;
                 let Some(last) = rows[..count].last() else { break };
                 after = last.get::<i64, _>("seq") as u64 + 1;
-                let sales = listed(journal, &rows[..count]).await?;
-                texts.extend(
-                    sales
-                        .into_iter()
-                        .map(|(kind, seq, sale)| (sale_key(kind, seq), SearchText::of(sale.payload(), zone))),
-                );
+                for (kind, seq, sale) in listed(journal, &rows[..count]).await? {
+                    let text = SearchText::of(sale.payload(), zone);
+                    bytes += text.open.len() + text.hidden.len();
+                    texts.push((sale_key(kind, seq), text));
+                }
+                if bytes > STEP_BYTES && to - from > 1 {
+                    return Ok(None);
+                }
             }
         }
-        let written = self.write_step(block, to, &texts).await;
-        self.connection.settle(written).await?;
-        self.blocks.insert(block, to);
-        Ok(self.next_step(end).await?.is_some())
+        Ok(Some(texts))
     }
 
     /// The block and the row numbers of the next step.
@@ -188,20 +209,13 @@ impl Store {
                 execute(&mut transaction, set).await?;
             }
         }
-        for texts in texts.chunks(READ as usize) {
-            let rows: Vec<_> = texts
-                .iter()
-                .map(|(key, text)| serde_json::json!([key, text.open, text.hidden]))
-                .collect();
-            let rows = serde_json::Value::from(rows).to_string();
-            for table in ["search_text (sale".to_owned(), format!("search_{block} (rowid")] {
-                sqlx::query(AssertSqlSafe(format!(
-                    "INSERT INTO {table}, open, hidden) SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
-                )))
-                .bind(&rows)
-                .execute(&mut *transaction)
-                .await?;
-            }
+        // In one statement each, because FTS5 ends its segment with a statement.
+        let texts: Vec<_> = texts.iter().map(|(key, text)| (*key, text)).collect();
+        for insert_key in [
+            "INSERT INTO search_text (sale",
+            &format!("INSERT INTO search_{block} (rowid"),
+        ] {
+            insert(&mut transaction, insert_key, &texts).await?;
         }
         sqlx::query("INSERT OR REPLACE INTO search_block (block, upto) VALUES (?, ?)")
             .bind(block as i64)
@@ -253,37 +267,59 @@ impl Store {
             if keys.is_empty() {
                 return Ok(false);
             }
-            let mut texts = HashMap::new();
-            for kind in Kind::ALL {
-                let of_kind = keys.iter().map(|key| kind_and_seq(*key));
-                let mut seqs: Vec<u64> = of_kind
-                    .filter(|(of, _)| *of == kind)
-                    .map(|(_, seq)| seq)
-                    .collect();
-                while !seqs.is_empty() {
-                    let rows = sqlx::query(AssertSqlSafe(format!(
-                        "{} WHERE kind = ? AND {SHOWABLE} AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
-                        select_from("sale")
-                    )))
-                    .bind(kind_code(kind))
-                    .bind(first(journal))
-                    .bind(serde_json::json!(seqs).to_string());
-                    let rows = self.readers.fetch_all(rows).await?;
-                    let count = leading(&rows, rows.len(), PAGE_BYTES, journal).await?;
-                    let Some(last) = rows[..count].last() else { break };
-                    let last = last.get::<i64, _>("seq") as u64;
-                    seqs.retain(|seq| *seq > last);
-                    for (kind, seq, sale) in listed(journal, &rows[..count]).await? {
-                        texts.insert(sale_key(kind, seq), SearchText::of(sale.payload(), zone));
-                    }
-                }
-            }
-            let written = self.write_texts(&keys, &texts).await;
-            self.connection.settle(written).await?;
+            self.index_anew(journal, zone, &keys).await?;
             if !is_urgent {
                 return Ok(true);
             }
         }
+    }
+
+    /// Replaces what is indexed of these rows, where it differs.
+    pub(super) async fn index_anew(
+        &mut self,
+        journal: &Journal,
+        zone: &TimeZone,
+        keys: &[i64],
+    ) -> Result<(), ProjectionError> {
+        let texts = self.texts_of(journal, zone, keys).await?;
+        let written = self.write_texts(keys, &texts).await;
+        self.connection.settle(written).await?;
+        Ok(())
+    }
+
+    /// The words of those of these rows that can be shown.
+    pub(super) async fn texts_of(
+        &mut self,
+        journal: &Journal,
+        zone: &TimeZone,
+        keys: &[i64],
+    ) -> Result<HashMap<i64, SearchText>, ProjectionError> {
+        let mut texts = HashMap::new();
+        for kind in Kind::ALL {
+            let of_kind = keys.iter().map(|key| kind_and_seq(*key));
+            let mut seqs: Vec<u64> = of_kind
+                .filter(|(of, _)| *of == kind)
+                .map(|(_, seq)| seq)
+                .collect();
+            while !seqs.is_empty() {
+                let rows = sqlx::query(AssertSqlSafe(format!(
+                    "{} WHERE kind = ? AND {SHOWABLE} AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
+                    select_from("sale")
+                )))
+                .bind(kind_code(kind))
+                .bind(first(journal))
+                .bind(serde_json::json!(seqs).to_string());
+                let rows = self.readers.fetch_all(rows).await?;
+                let count = leading(&rows, rows.len(), PAGE_BYTES, journal).await?;
+                let Some(last) = rows[..count].last() else { break };
+                let last = last.get::<i64, _>("seq") as u64;
+                seqs.retain(|seq| *seq > last);
+                for (kind, seq, sale) in listed(journal, &rows[..count]).await? {
+                    texts.insert(sale_key(kind, seq), SearchText::of(sale.payload(), zone));
+                }
+            }
+        }
+        Ok(texts)
     }
 
     /// Replaces what is indexed of rows, where it differs.
@@ -348,7 +384,7 @@ impl Store {
             set_secure_delete(connection, true).await?;
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             for kind in Kind::ALL {
-                for table in ["search_text", "search_pending"] {
+                for table in ["search_text", "search_pending", "search_changed"] {
                     sqlx::query(AssertSqlSafe(format!(
                         "DELETE FROM {table} WHERE sale >= ? AND sale < ?"
                     )))
@@ -416,10 +452,7 @@ async fn put_text(
         .bind(key)
         .fetch_optional(&mut *connection)
         .await?
-        .map(|row| SearchText {
-            open: row.get("open"),
-            hidden: row.get("hidden"),
-        });
+        .map(|row| text_of(&row));
     if former.as_ref() == text {
         return Ok(());
     }
@@ -450,6 +483,33 @@ async fn put_text(
         }
     }
     Ok(())
+}
+
+/// Reads a row of `search_text`.
+pub(super) fn text_of(row: &SqliteRow) -> SearchText {
+    SearchText {
+        open: row.get("open"),
+        hidden: row.get("hidden"),
+    }
+}
+
+/// Adds texts with an `INSERT INTO TABLE (KEY` without its other columns.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    insert_key: &str,
+    texts: &[(i64, &SearchText)],
+) -> Result<(), sqlx::Error> {
+    let rows: Vec<_> = texts
+        .iter()
+        .map(|(key, text)| serde_json::json!([key, text.open, text.hidden]))
+        .collect();
+    sqlx::query(AssertSqlSafe(format!(
+        "{insert_key}, open, hidden) SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
+    )))
+    .bind(serde_json::Value::from(rows).to_string())
+    .execute(connection)
+    .await
+    .map(|_| ())
 }
 
 async fn execute(connection: &mut SqliteConnection, statement: String) -> Result<(), sqlx::Error> {
