@@ -175,6 +175,7 @@ impl App {
             access: open_access(config).await?,
             hosts: host_names.chain(address::host_name()).collect(),
             closing_key: closing_key.clone(),
+            closing_turn: tokio::sync::Mutex::default(),
             journal: journal.clone(),
             projection,
             decoder: decoder.clone(),

@@ -76,6 +76,8 @@ pub struct AppState {
     pub archive: Option<Arc<ArchiveStatus>>,
     /// Signs closings; `None` without the shop's secret.
     pub closing_key: Option<Arc<ClosingKey>>,
+    /// Held from the read of the previous closing until the next one is stored.
+    pub closing_turn: tokio::sync::Mutex<()>,
     pub journal: Journal,
     pub projection: Projection,
     pub decoder: Decoder,

@@ -2,9 +2,12 @@
 //!
 //! * [`closing`]: what a closing counts, and how it is stored and shown.
 //! * [`figures`]: adds up the sales.
+//! * `random_days`: compares closings with a plain ledger.
 
 mod closing;
 mod figures;
+#[cfg(test)]
+mod random_days;
 
 use std::sync::Arc;
 

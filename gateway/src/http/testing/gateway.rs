@@ -51,9 +51,11 @@ struct Setup {
     has_projector: bool,
     /// SQL that changes the journal file before the gateway starts.
     journal_sql: Option<&'static str>,
+    time_zone: TimeZone,
 }
 
 const WORKING: Setup = Setup {
+    time_zone: TimeZone::UTC,
     max_bytes: 1 << 30,
     has_writer: true,
     has_projector: true,
@@ -83,6 +85,10 @@ impl TestGateway {
             |_| {},
         )
         .await
+    }
+
+    pub async fn in_time_zone(time_zone: TimeZone) -> Self {
+        Self::build(Setup { time_zone, ..WORKING }, |_| {}).await
     }
 
     pub async fn without_writer() -> Self {
@@ -124,7 +130,7 @@ impl TestGateway {
             Home {
                 store: STORE.to_owned(),
                 currency,
-                time_zone: TimeZone::UTC,
+                time_zone: setup.time_zone.clone(),
             },
             String::new(),
             bridge,
@@ -142,13 +148,14 @@ impl TestGateway {
         let mut app = AppState {
             store: STORE.to_owned(),
             currency,
-            time_zone: TimeZone::UTC,
+            time_zone: setup.time_zone,
             invents: true,
             settings_problems: Vec::new(),
             access: Access::Open,
             hosts: Vec::new(),
             archive: None,
             closing_key: Some(Arc::new(ClosingKey::of(&ShopSecret::new([7; 32])))),
+            closing_turn: tokio::sync::Mutex::default(),
             journal,
             projection,
             decoder: Decoder {

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::sync::Mutex;
 
 use super::figures::Figures;
 use super::{Day, READING_TURN, dto};
@@ -31,9 +30,6 @@ const MAX_BYTES: usize = 900_000;
 const FOLD_TIMEOUT: usize = 5;
 /// The predecessor of the first closing.
 const NO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
-/// Held from the read of the previous closing until the next one is stored.
-static TURN: Mutex<()> = Mutex::const_new(());
 
 /// A closing as it is stored and sent to Kafka, without its hash.
 #[derive(Serialize)]
@@ -77,7 +73,7 @@ pub async fn close(
     today: Date,
     closed_by: Option<String>,
 ) -> Result<impl Serialize + use<>, Problem> {
-    let _turn = TURN.lock().await;
+    let _turn = app.closing_turn.lock().await;
     check_order(app, day.date, today).await?;
     if app.journal.state().refusing {
         // An empty append fails with the reason, before a closing is made that could not be stored.
