@@ -27,8 +27,10 @@ struct Word {
     runs: Vec<String>,
     /// Whether the last run is only the beginning of one.
     is_prefix: bool,
-    /// An amount or a day, as [`Texts::words`] writes it.
-    value: Option<String>,
+    /// As [`Texts::words`] writes it. An amount is looked for only as such, because its runs are in many sales.
+    amount: Option<String>,
+    /// As [`Texts::words`] writes it.
+    day: Option<String>,
 }
 
 /// What the index has of a sale: its words, in order and without repetitions.
@@ -81,7 +83,8 @@ impl SearchWords {
                 (!runs.is_empty()).then(|| Word {
                     runs,
                     is_prefix: word.chars().count() >= MIN_PREFIX,
-                    value: amount_word(word.trim_matches('€')).or_else(|| day_word(word)),
+                    amount: amount_word(word.trim_matches('€')),
+                    day: day_word(word),
                 })
             })
             .collect();
@@ -115,25 +118,28 @@ impl SearchWords {
 
 impl Word {
     fn is_in(&self, text: &str) -> bool {
+        let has = |word: &String| text.contains(&format!(" {word} "));
+        if let Some(amount) = &self.amount {
+            return has(amount);
+        }
         let mut runs = format!(" {}", self.runs.join(" "));
         if !self.is_prefix {
             runs.push(' ');
         }
-        text.contains(&runs)
-            || self
-                .value
-                .as_ref()
-                .is_some_and(|value| text.contains(&format!(" {value} ")))
+        text.contains(&runs) || self.day.as_ref().is_some_and(has)
     }
 
     fn expression(&self) -> String {
+        if let Some(amount) = &self.amount {
+            return format!("(\"{amount}\")");
+        }
         let mut runs: Vec<String> = self.runs.iter().map(|run| format!("\"{run}\"")).collect();
         if let Some(last) = runs.last_mut().filter(|_| self.is_prefix) {
             last.push('*');
         }
         let runs = runs.join(" AND ");
-        match &self.value {
-            Some(value) => format!("(({runs}) OR \"{value}\")"),
+        match &self.day {
+            Some(day) => format!("(({runs}) OR \"{day}\")"),
             None => format!("({runs})"),
         }
     }
@@ -331,7 +337,7 @@ mod tests {
         let words = SearchWords::of("O-17 12,50 \"x\" NEAR(a b)").unwrap();
         assert_eq!(
             words.expression(true),
-            "(\"o\" AND \"17\"*) AND ((\"12\" AND \"50\"*) OR \"amount12x50\") AND (\"x\"*) AND (\"near\" AND \"a\"*) AND (\"b\")"
+            "(\"o\" AND \"17\"*) AND (\"amount12x50\") AND (\"x\"*) AND (\"near\" AND \"a\"*) AND (\"b\")"
         );
         assert_eq!(
             SearchWords::of("lea").unwrap().expression(false),
