@@ -14,7 +14,7 @@ use super::super::ProjectionError;
 use super::super::search_words::SearchText;
 use super::search::{BLOCK, kind_and_seq};
 use super::{Store, search};
-use comptoir_journal::Journal;
+use comptoir_journal::{Journal, set_secure_delete};
 
 /// Rows with new words that are written together.
 const BATCH: usize = 1_024;
@@ -141,7 +141,10 @@ impl Store {
             .iter()
             .map(|(key, _)| kind_and_seq(*key).1 / BLOCK)
             .collect();
-        let mut transaction = self.connection.get().await?.begin_with("BEGIN IMMEDIATE").await?;
+        let connection = self.connection.get().await?;
+        // The former words of a row must not be left in its page, where no erasure would find them.
+        set_secure_delete(connection, true).await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         for block in blocks {
             let (mut added, mut all) = (Vec::new(), Vec::new());
             for (key, change) in changes {
@@ -169,7 +172,8 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
         }
-        transaction.commit().await
+        transaction.commit().await?;
+        set_secure_delete(self.connection.get().await?, false).await
     }
 }
 
