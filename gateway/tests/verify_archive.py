@@ -133,9 +133,9 @@ def verify(path, expected):
 
 
 def main(arguments):
-    """Returns the exit code."""
     if len(arguments) not in (2, 3):
-        return print(__doc__) or 2
+        print(__doc__)
+        return 2
     try:
         verify(arguments[1], arguments[2] if len(arguments) == 3 else None)
         return 0

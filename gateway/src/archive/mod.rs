@@ -11,3 +11,8 @@ mod format;
 mod select;
 pub mod verify;
 pub mod write;
+
+use comptoir_journal::Offset;
+
+/// An offset that no entry reaches.
+const LAST: Offset = Offset(i64::MAX as u64);

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::LAST;
 use super::closings::ClosingWalk;
 use super::write::{ArchiveError, Request};
 
@@ -70,7 +71,7 @@ pub async fn select_days(
     }
     let oldest = summary.first.unwrap_or_default();
     let Some((first, upto)) = range.filter(|(_, upto)| *upto >= oldest) else {
-        let first = reader.entries_after(Offset(0), Offset(i64::MAX as u64)).await?;
+        let first = reader.entries_after(Offset(0), LAST).await?;
         let oldest = first
             .first()
             .map(|first| local_day(first.entry.time, &request.time_zone));

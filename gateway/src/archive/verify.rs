@@ -6,6 +6,7 @@ use std::path::Path;
 
 use comptoir_journal::{ChainError, ChainReader, ChainReaderError, ChainWalk, Offset};
 
+use super::LAST;
 use super::closings::{ClosingError, ClosingWalk};
 use super::format::{
     BLOCK, CLOSINGS, END, ENTRIES, EntryLine, FORMAT, MANIFEST, Manifest, README, SIGNATURE, SIGNATURE_BYTES,
@@ -20,8 +21,6 @@ const MEMBERS: [&str; 6] = [README, MANIFEST, CLOSINGS, ENTRIES, TABLE, SIGNATUR
 const MAX_LINE: u64 = 8 << 20;
 /// Most bytes of a manifest.
 const MAX_MANIFEST: usize = 1 << 20;
-/// An offset that no entry reaches.
-const LAST: Offset = Offset(i64::MAX as u64);
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
 /// Why a file proves nothing.

@@ -256,13 +256,16 @@ enum Request {
     },
     /// Erases personal data from other gateways' events.
     EraseForeign(ForeignScope, oneshot::Sender<Result<u64, ProjectionError>>),
-    /// Notes that the texts of these orders, named by store and id, and of their deliveries are about to change.
-    MarkForSearch(
-        HashSet<(String, String)>,
+    /// Notes that an erasure is about to rewrite these orders, named by store and id, and their deliveries.
+    BeginErasure(
+        Arc<HashSet<(String, String)>>,
         oneshot::Sender<Result<(), ProjectionError>>,
     ),
-    /// Indexes what was noted again.
-    Reindex(oneshot::Sender<Result<(), ProjectionError>>),
+    /// Removes the former words of these orders, and of their deliveries, from the search index.
+    EndErasure(
+        Arc<HashSet<(String, String)>>,
+        oneshot::Sender<Result<(), ProjectionError>>,
+    ),
     /// Rereads the newest rows and notifies live connections, because the content of events has changed.
     Reload(oneshot::Sender<Result<(), ProjectionError>>),
     /// The names of the other shops.

@@ -300,9 +300,11 @@ impl Projection {
             .filter(|entry| matches!(entry.kind, EntryKind::Event(_)) && rewrites.contains_key(&entry.offset))
             .map(|entry| (entry.name.device.store().to_owned(), entry.key.to_string()))
             .collect();
-        self.ask(|reply| Request::MarkForSearch(orders, reply)).await??;
+        let orders = Arc::new(orders);
+        self.ask(|reply| Request::BeginErasure(Arc::clone(&orders), reply))
+            .await??;
         let count = self.journal.rewrite(rewrites).await?;
-        self.ask(Request::Reindex).await??;
+        self.ask(|reply| Request::EndErasure(orders, reply)).await??;
         Ok(count)
     }
 

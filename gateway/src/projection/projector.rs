@@ -17,7 +17,7 @@ use super::ledger::Ledger;
 use super::list;
 use super::personal::ForeignScope;
 use super::row::Row;
-use super::store::{EntryPlace, FlushBatch, Progress, Store};
+use super::store::{EntryPlace, FlushBatch, Progress, Reason, Store};
 use super::{Change, KeptApart, Key, ProjectionError, RecentSales, Request, View, lock};
 use comptoir_core::event::Kind;
 use comptoir_core::record::BridgeReport;
@@ -194,16 +194,16 @@ impl Projector {
                 let _ = reply.send(erased);
                 damage
             }
-            Request::MarkForSearch(orders, reply) => {
-                let marked = self.mark_for_search(&orders).await;
+            Request::BeginErasure(orders, reply) => {
+                let marked = self.mark_orders(&orders, Reason::BeingErased).await;
                 let damage = damage_of(&marked);
                 let _ = reply.send(marked);
                 damage
             }
-            Request::Reindex(reply) => {
-                let reindexed = self.store.reindex(&self.journal, &self.time_zone, true).await;
-                let damage = damage_of(&reindexed);
-                let _ = reply.send(reindexed.map(|_| ()));
+            Request::EndErasure(orders, reply) => {
+                let ended = self.end_erasure(&orders).await;
+                let damage = damage_of(&ended);
+                let _ = reply.send(ended);
                 damage
             }
             Request::Reload(reply) => {
@@ -247,24 +247,33 @@ impl Projector {
         // Otherwise rows that are not in the file yet would restore the erased data.
         self.flush().await?;
         let count = self.store.erase(scope).await?;
-        self.store.reindex(&self.journal, &self.time_zone, true).await?;
+        self.store.index_erased(&self.journal, &self.time_zone).await?;
         self.clean.clear();
         Ok(count)
     }
 
-    async fn mark_for_search(&mut self, orders: &HashSet<(String, String)>) -> Result<(), ProjectionError> {
+    async fn mark_orders(
+        &mut self,
+        orders: &HashSet<(String, String)>,
+        reason: Reason,
+    ) -> Result<(), ProjectionError> {
         // The rows must be in the file to be found there.
         self.flush().await?;
-        Ok(self.store.mark_orders(orders).await?)
+        Ok(self.store.mark_orders(orders, reason).await?)
+    }
+
+    async fn end_erasure(&mut self, orders: &HashSet<(String, String)>) -> Result<(), ProjectionError> {
+        self.mark_orders(orders, Reason::Erased).await?;
+        self.store.index_erased(&self.journal, &self.time_zone).await
     }
 
     /// Indexes some more rows for searches.
     async fn index(&mut self) -> Result<(), ProjectionError> {
         let (journal, zone) = (&self.journal, &self.time_zone);
-        self.store.reindex(journal, zone, true).await?;
+        self.store.index_erased(journal, zone).await?;
         let has_more = self.store.index_step(journal, zone, self.written_seq).await?
             || self.store.index_changes(journal, zone).await?
-            || self.store.reindex(journal, zone, false).await?;
+            || self.store.index_unshowable(journal, zone).await?;
         self.index_due = has_more.then(|| Instant::now() + INDEX_PAUSE);
         Ok(())
     }
@@ -332,7 +341,6 @@ impl Projector {
         if self.failing_since.take().is_some() {
             info!("the projection's file can be written again");
         }
-        self.store.reindex(&self.journal, &self.time_zone, true).await?;
         self.journal.mark_folded(self.progress.folded);
         let first = self.journal.state().first;
         if first > self.first {

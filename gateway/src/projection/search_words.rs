@@ -302,6 +302,8 @@ mod tests {
     fn a_refund_is_found_by_its_amount_with_and_without_the_sign() {
         let refund = r#"{"payment_id":"p-1","amount":-3.00}"#;
         assert!(is_found("3.00", refund) && is_found("-3,00", refund) && !is_found("3.01", refund));
+        let named = r#"{"order_id":"o-12-50","amount":3.00,"product":"Vin 12,50"}"#;
+        assert!(is_found("12-50", named) && !is_found("12,50", named));
         let small = r#"{"payment_id":"p-1","amount":0.9}"#;
         assert!(is_found("0,90", small));
     }

@@ -347,7 +347,7 @@ async fn an_erasure_that_was_cut_off_is_completed_in_the_index_at_the_next_start
     journal.close().await?;
     let mut dashboard = open(&gateway).await?;
     let noted = sqlx::query(
-        "INSERT INTO search_pending (sale, urgent) SELECT (kind << 48) | seq, 1 FROM sale WHERE id = 'cmd-1'",
+        "INSERT INTO search_pending (sale, reason) SELECT (kind << 48) | seq, 2 FROM sale WHERE id = 'cmd-1'",
     );
     ensure!(noted.execute(&mut dashboard).await?.rows_affected() == 1);
     dashboard.close().await?;

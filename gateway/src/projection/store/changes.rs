@@ -8,11 +8,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::tz::TimeZone;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use sqlx::{Connection as _, Row as _};
 
 use super::super::ProjectionError;
 use super::super::search_words::SearchText;
-use super::search::{BLOCK, kind_and_seq};
+use super::search::{BLOCK, for_keys, kind_and_seq};
 use super::{Store, search};
 use comptoir_journal::{Journal, set_secure_delete};
 
@@ -80,13 +80,11 @@ impl Store {
             return Ok(false);
         }
         let changes = self.changes(journal, zone, &keys).await?;
+        let moved = keys_of(&changes, |change| *change == Change::Moved);
+        // Before the rows are no longer noted.
+        self.index_anew(journal, zone, &moved).await?;
         let written = self.write_changes(&changes).await;
         self.connection.settle(written).await?;
-        let moved = changes.iter().filter(|(_, change)| *change == Change::Moved);
-        let moved: Vec<i64> = moved.map(|(key, _)| *key).collect();
-        if !moved.is_empty() {
-            self.index_anew(journal, zone, &moved).await?;
-        }
         Ok(true)
     }
 
@@ -117,21 +115,22 @@ impl Store {
     }
 
     async fn write_examined(&mut self, changes: &[(i64, Change)]) -> Result<(), sqlx::Error> {
-        let (without, with): (Vec<_>, Vec<_>) =
-            changes.iter().partition(|(_, change)| *change == Change::Nothing);
-        let mut transaction = self.connection.get().await?.begin_with("BEGIN IMMEDIATE").await?;
-        for (statement, changes) in [
-            ("DELETE FROM search_changed", without),
-            ("UPDATE search_changed SET has_new_words = 1", with),
-        ] {
-            let keys: Vec<i64> = changes.iter().map(|(key, _)| *key).collect();
-            sqlx::query(AssertSqlSafe(format!(
-                "{statement} WHERE sale IN (SELECT value FROM json_each(?))"
-            )))
-            .bind(serde_json::json!(keys).to_string())
-            .execute(&mut *transaction)
-            .await?;
-        }
+        let without = keys_of(changes, |change| *change == Change::Nothing);
+        let with = keys_of(changes, |change| *change != Change::Nothing);
+        let connection = self.connection.get().await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        for_keys(
+            &mut transaction,
+            "DELETE FROM search_changed WHERE sale IN",
+            &without,
+        )
+        .await?;
+        for_keys(
+            &mut transaction,
+            "UPDATE search_changed SET has_new_words = 1 WHERE sale IN",
+            &with,
+        )
+        .await?;
         transaction.commit().await
     }
 
@@ -166,15 +165,21 @@ impl Store {
             .await?;
             search::insert(&mut transaction, "INSERT OR REPLACE INTO search_text (sale", &all).await?;
         }
-        for (key, _) in changes {
-            sqlx::query("DELETE FROM search_changed WHERE sale = ?")
-                .bind(key)
-                .execute(&mut *transaction)
-                .await?;
-        }
+        for_keys(
+            &mut transaction,
+            "DELETE FROM search_changed WHERE sale IN",
+            &keys_of(changes, |_| true),
+        )
+        .await?;
         transaction.commit().await?;
         set_secure_delete(self.connection.get().await?, false).await
     }
+}
+
+/// The keys of some of the changes, in order.
+fn keys_of(changes: &[(i64, Change)], is_wanted: impl Fn(&Change) -> bool) -> Vec<i64> {
+    let wanted = changes.iter().filter(|(_, change)| is_wanted(change));
+    wanted.map(|(key, _)| *key).collect()
 }
 
 impl Change {

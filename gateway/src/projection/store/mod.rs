@@ -3,12 +3,14 @@
 //!
 //! * [`changes`]: rows that change after they were indexed.
 //! * [`personal`]: erases personal data from rows.
+//! * [`reindex`]: rows of which words must be removed from the index.
 //! * [`rows`]: reads and writes rows in batches.
 //! * [`search`]: the search index.
 //! * [`sweep`]: deletes rows that can no longer be shown.
 
 mod changes;
 mod personal;
+mod reindex;
 mod rows;
 mod search;
 mod sweep;
@@ -32,6 +34,7 @@ use comptoir_core::event::Kind;
 use comptoir_journal::Offset;
 use comptoir_journal::sqlite::{Readers, WriteConnection, is_damage, is_damaged, is_disk_error};
 use comptoir_kafka::{Position, PositionTable, TopicId};
+pub(super) use reindex::Reason;
 pub(super) use rows::{EntryPlace, FlushBatch, read_correction};
 use search::Blocks;
 pub(super) use search::{BLOCK, sale_key};

@@ -4,7 +4,7 @@ use sqlx::{Connection as _, Row as _};
 
 use super::super::kind_code;
 use super::super::personal::{FOREIGN, ForeignScope, KINDS, STEP};
-use super::{Store, sale_key, search};
+use super::{Store, reindex, sale_key};
 use comptoir_core::sale::personal::without_personal_data;
 use comptoir_journal::set_secure_delete;
 
@@ -48,7 +48,7 @@ impl Store {
                             .execute(&mut *transaction)
                             .await?;
                         let key = sale_key(kind, row.get::<i64, _>("seq") as u64);
-                        search::mark(&mut transaction, [key]).await?;
+                        reindex::mark_erased(&mut transaction, key).await?;
                         count += 1;
                     }
                 }

@@ -17,6 +17,7 @@ use super::super::sale_rows::{PAGE_BYTES, SHOWABLE, first, leading, listed, sele
 use super::super::search_words::{SearchText, form};
 use super::super::{ProjectionError, kind_code};
 use super::Store;
+use super::reindex::resume_erasures;
 use comptoir_core::event::Kind;
 use comptoir_journal::{Journal, Offset, set_secure_delete};
 
@@ -28,9 +29,6 @@ const STEP: u64 = 4_096;
 const STEP_BYTES: usize = 8 << 20;
 /// Rows read at a time.
 const READ: u64 = 512;
-/// Rows of [`Store::reindex`] in one transaction.
-const REINDEX: u64 = 256;
-
 /// The key of a row in the index. The keys of a kind are in the order of its rows.
 pub(in super::super) fn sale_key(kind: Kind, seq: u64) -> i64 {
     (kind_code(kind) << 48) | seq as i64
@@ -51,22 +49,6 @@ pub(super) fn is_indexed(blocks: &Blocks, seq: u64) -> bool {
     blocks.get(&(seq / BLOCK)).is_some_and(|upto| seq < *upto)
 }
 
-/// Marks rows whose words must be removed from the index, unless they still have them.
-pub(super) async fn mark(
-    connection: &mut SqliteConnection,
-    keys: impl IntoIterator<Item = i64>,
-) -> Result<(), sqlx::Error> {
-    let keys: Vec<i64> = keys.into_iter().collect();
-    if keys.is_empty() {
-        return Ok(());
-    }
-    sqlx::query("INSERT OR REPLACE INTO search_pending (sale, urgent) SELECT value, 1 FROM json_each(?)")
-        .bind(serde_json::json!(keys).to_string())
-        .execute(connection)
-        .await
-        .map(|_| ())
-}
-
 impl Store {
     /// Reads what is indexed. An index with other words is discarded, and so made anew.
     pub async fn open_search(&mut self, zone: &TimeZone) -> Result<(), sqlx::Error> {
@@ -84,7 +66,7 @@ impl Store {
             .await?;
         let form = form(zone);
         if stored.as_deref() == Some(&form) {
-            return Ok(());
+            return resume_erasures(connection).await;
         }
         set_secure_delete(connection, true).await?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -182,7 +164,7 @@ impl Store {
         Ok(None)
     }
 
-    async fn write_step(
+    pub(super) async fn write_step(
         &mut self,
         block: u64,
         upto: u64,
@@ -225,68 +207,6 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Marks the orders, named by store and id, and their deliveries, because their texts are about to change.
-    pub async fn mark_orders(
-        &mut self,
-        orders: impl IntoIterator<Item = &(String, String)>,
-    ) -> Result<(), sqlx::Error> {
-        let orders = serde_json::json!(Vec::from_iter(orders)).to_string();
-        let marked = async {
-            let connection = self.connection.get().await?;
-            sqlx::query(
-                "WITH named AS MATERIALIZED (SELECT value ->> 0 AS store, value ->> 1 AS id FROM json_each(?))
-                 INSERT OR REPLACE INTO search_pending (sale, urgent)
-                 SELECT (kind << 48) | seq, 1 FROM named CROSS JOIN sale
-                 WHERE kind = 0 AND sale.id = named.id AND sale.store = named.store
-                 UNION SELECT (kind << 48) | seq, 1 FROM named CROSS JOIN sale
-                 WHERE sale.order_id = named.id AND sale.store = named.store AND kind = 2",
-            )
-            .bind(orders)
-            .execute(connection)
-            .await
-            .map(|_| ())
-        };
-        let marked = marked.await;
-        self.connection.settle(marked).await
-    }
-
-    /// Indexes marked rows again: all urgent ones, or some of the others. Returns whether there are more.
-    pub async fn reindex(
-        &mut self,
-        journal: &Journal,
-        zone: &TimeZone,
-        is_urgent: bool,
-    ) -> Result<bool, ProjectionError> {
-        loop {
-            let keys: Vec<i64> =
-                sqlx::query_scalar("SELECT sale FROM search_pending WHERE urgent >= ? ORDER BY sale LIMIT ?")
-                    .bind(is_urgent)
-                    .bind(REINDEX as i64)
-                    .fetch_all(self.connection.get().await?)
-                    .await?;
-            if keys.is_empty() {
-                return Ok(false);
-            }
-            self.index_anew(journal, zone, &keys).await?;
-            if !is_urgent {
-                return Ok(true);
-            }
-        }
-    }
-
-    /// Replaces what is indexed of these rows, where it differs.
-    pub(super) async fn index_anew(
-        &mut self,
-        journal: &Journal,
-        zone: &TimeZone,
-        keys: &[i64],
-    ) -> Result<(), ProjectionError> {
-        let texts = self.texts_of(journal, zone, keys).await?;
-        let written = self.write_texts(keys, &texts).await;
-        self.connection.settle(written).await?;
-        Ok(())
-    }
-
     /// The words of those of these rows that can be shown.
     pub(super) async fn texts_of(
         &mut self,
@@ -320,49 +240,6 @@ impl Store {
             }
         }
         Ok(texts)
-    }
-
-    /// Replaces what is indexed of rows, where it differs.
-    async fn write_texts(
-        &mut self,
-        keys: &[i64],
-        texts: &HashMap<i64, SearchText>,
-    ) -> Result<(), sqlx::Error> {
-        let connection = self.connection.get().await?;
-        set_secure_delete(connection, true).await?;
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        for key in keys {
-            let (_, seq) = kind_and_seq(*key);
-            if is_indexed(&self.blocks, seq) {
-                put_text(&mut transaction, seq / BLOCK, *key, texts.get(key)).await?;
-            }
-            sqlx::query("DELETE FROM search_pending WHERE sale = ?")
-                .bind(key)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await?;
-        set_secure_delete(self.connection.get().await?, false).await
-    }
-
-    /// Marks the rows from `from` to `to` that are indexed and can no longer be shown.
-    pub(super) async fn mark_unshowable(
-        connection: &mut SqliteConnection,
-        from: u64,
-        to: u64,
-        first: Offset,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "INSERT OR IGNORE INTO search_pending (sale, urgent) SELECT search_text.sale, 0 FROM sale
-             CROSS JOIN search_text ON search_text.sale = (kind << 48) | seq
-             WHERE kind IN (0, 1, 2) AND seq >= ? AND seq < ? AND payload IS NULL AND (entry IS NULL OR entry < ?)",
-        )
-        .bind(from as i64)
-        .bind(to as i64)
-        .bind(first.0 as i64)
-        .execute(connection)
-        .await
-        .map(|_| ())
     }
 
     /// Empties blocks whose rows can no longer be shown, and drops those that have no rows. Cheaper than row by row.
@@ -441,50 +318,6 @@ async fn has_showable(
     Ok(false)
 }
 
-/// Replaces what is indexed of a row, if it differs. `text`: `None` if the row can no longer be shown.
-async fn put_text(
-    connection: &mut SqliteConnection,
-    block: u64,
-    key: i64,
-    text: Option<&SearchText>,
-) -> Result<(), sqlx::Error> {
-    let former = sqlx::query("SELECT open, hidden FROM search_text WHERE sale = ?")
-        .bind(key)
-        .fetch_optional(&mut *connection)
-        .await?
-        .map(|row| text_of(&row));
-    if former.as_ref() == text {
-        return Ok(());
-    }
-    if let Some(former) = former {
-        sqlx::query(AssertSqlSafe(format!(
-            "INSERT INTO search_{block} (search_{block}, rowid, open, hidden) VALUES ('delete', ?, ?, ?)"
-        )))
-        .bind(key)
-        .bind(former.open)
-        .bind(former.hidden)
-        .execute(&mut *connection)
-        .await?;
-        sqlx::query("DELETE FROM search_text WHERE sale = ?")
-            .bind(key)
-            .execute(&mut *connection)
-            .await?;
-    }
-    if let Some(text) = text {
-        for table in ["search_text (sale".to_owned(), format!("search_{block} (rowid")] {
-            sqlx::query(AssertSqlSafe(format!(
-                "INSERT INTO {table}, open, hidden) VALUES (?, ?, ?)"
-            )))
-            .bind(key)
-            .bind(&text.open)
-            .bind(&text.hidden)
-            .execute(&mut *connection)
-            .await?;
-        }
-    }
-    Ok(())
-}
-
 /// Reads a row of `search_text`.
 pub(super) fn text_of(row: &SqliteRow) -> SearchText {
     SearchText {
@@ -507,6 +340,21 @@ pub(super) async fn insert(
         "{insert_key}, open, hidden) SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
     )))
     .bind(serde_json::Value::from(rows).to_string())
+    .execute(connection)
+    .await
+    .map(|_| ())
+}
+
+/// Executes a statement that ends before its list of keys.
+pub(super) async fn for_keys(
+    connection: &mut SqliteConnection,
+    statement: &str,
+    keys: &[i64],
+) -> Result<(), sqlx::Error> {
+    sqlx::query(AssertSqlSafe(format!(
+        "{statement} (SELECT value FROM json_each(?))"
+    )))
+    .bind(serde_json::json!(keys).to_string())
     .execute(connection)
     .await
     .map(|_| ())

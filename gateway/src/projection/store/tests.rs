@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::ledger::Ledger;
 use super::super::personal::ForeignScope;
@@ -6,6 +6,8 @@ use super::super::row::{Row, Source};
 use super::super::{Cursor, Key, ListFilter, ListOrder, ShopFilter};
 use super::sweep::{KEPT, SHOWN, STEP};
 use super::*;
+use comptoir_journal::Journal;
+use jiff::tz::TimeZone;
 use sqlx::AssertSqlSafe;
 
 const JOURNAL: &str = "the journal";
@@ -37,9 +39,13 @@ fn row(seq: u64, source: Source) -> (Key, Row) {
 }
 
 fn from_kafka(seq: u64) -> (Key, Row) {
+    with_payload(seq, "{}")
+}
+
+fn with_payload(seq: u64, payload: &str) -> (Key, Row) {
     let source = Source::Kafka {
         name: "lyon-1/till/1/1".into(),
-        payload: "{}".into(),
+        payload: payload.into(),
         partition: 0,
         offset: seq as i64,
     };
@@ -295,4 +301,95 @@ async fn no_list_is_sorted_and_each_page_of_a_period_or_device_uses_its_index() 
             assert!(plan.contains(index), "{filter:?} {before:?}: {plan}");
         }
     }
+}
+
+fn sale(seq: u64, customer: &str, email: &str) -> (Key, Row) {
+    let json = serde_json::json!({
+        "order_id": format!("o-{seq}"), "customer_name": customer, "customer_email": email, "product": "Dariole",
+        "amount": 3, "currency": "EUR", "status": "Pending", "timestamp": "2026-11-22T10:00:00Z", "store": "lyon-1",
+        "device": "till",
+    });
+    with_payload(seq, &json.to_string())
+}
+
+/// A store whose sales, with the numbers before `end`, are indexed.
+async fn indexed(folder: &Path, sales: impl IntoIterator<Item = (Key, Row)>, end: u64) -> (Store, Journal) {
+    let (journal, _) = Journal::open(&folder.join("journal.db"), 1 << 20).await.unwrap();
+    let mut store = store(folder).await;
+    store.open_search(&TimeZone::UTC).await.unwrap();
+    put(&mut store, sales).await;
+    let keys: Vec<i64> = (0..end).map(|seq| sale_key(Kind::Order, seq)).collect();
+    let texts = store.texts_of(&journal, &TimeZone::UTC, &keys).await.unwrap();
+    let texts: Vec<_> = BTreeMap::from_iter(texts).into_iter().collect();
+    store.write_step(0, end, &texts).await.unwrap();
+    store.blocks.insert(0, end);
+    (store, journal)
+}
+
+/// How many sales the index finds, and how many texts have the word.
+async fn found(store: &mut Store, expression: &str, word: &str) -> (i64, i64) {
+    let connection = store.connection().await.unwrap();
+    let query = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM search_0 WHERE search_0 MATCH ?),
+                (SELECT count(*) FROM search_text WHERE instr(open || ' ' || hidden, ?))",
+    );
+    query
+        .bind(expression)
+        .bind(word)
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_order_that_is_being_erased_is_indexed_again_only_after_it_was_erased() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, journal) = indexed(folder.path(), [sale(1, "Ysoline", "")], 10).await;
+    let orders = [("lyon-1".to_owned(), "o-1".to_owned())];
+    store.mark_orders(&orders, Reason::BeingErased).await.unwrap();
+    // The fold goes on meanwhile, and indexes what was erased before.
+    store.index_erased(&journal, &TimeZone::UTC).await.unwrap();
+    put(&mut store, [sale(1, "", "")]).await;
+    store.index_erased(&journal, &TimeZone::UTC).await.unwrap();
+    assert_eq!(found(&mut store, "ysoline", "ysoline").await, (1, 1));
+    // The gateway ends before it has told the index.
+    store.close().await.unwrap();
+
+    let (mut store, _) = Store::open(&folder.path().join("dashboard.db"), JOURNAL, Offset(100))
+        .await
+        .unwrap();
+    store.open_search(&TimeZone::UTC).await.unwrap();
+    store.index_erased(&journal, &TimeZone::UTC).await.unwrap();
+    assert_eq!(found(&mut store, "ysoline", "ysoline").await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_word_that_becomes_open_or_hidden_is_once_in_the_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let sales = |changed: bool| {
+        (0..1_100).map(move |seq| match (seq, changed) {
+            (7, false) => sale(seq, "Camille", "Quincampoix"),
+            (7, true) => sale(seq, "Quincampoix", ""),
+            (_, false) => sale(seq, "Camille", ""),
+            (_, true) => sale(seq, "Perrine", ""),
+        })
+    };
+    let (mut store, journal) = indexed(folder.path(), sales(false), 1_100).await;
+    assert_eq!(
+        found(&mut store, "{hidden} : quincampoix", "quincampoix").await,
+        (1, 1)
+    );
+    put(&mut store, sales(true)).await;
+    while store.index_changes(&journal, &TimeZone::UTC).await.unwrap() {}
+    assert_eq!(
+        found(&mut store, "{open} : quincampoix", "quincampoix").await,
+        (1, 1)
+    );
+    assert_eq!(
+        found(&mut store, "{hidden} : quincampoix", "quincampoix").await,
+        (0, 1)
+    );
+    // 76 changes wait for others.
+    assert_eq!(found(&mut store, "perrine", "perrine").await, (1_023, 1_023));
+    assert_eq!(found(&mut store, "camille", "camille").await, (1_099, 1_099));
 }
